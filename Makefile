@@ -1,0 +1,34 @@
+# The two commands: `make run` and `make test`. Each sets up all it needs; only Python 3.11+ and make must be there.
+
+PYTHON ?= python3
+STUDY ?= unet-density
+BIN := .venv/bin
+
+.PHONY: run test lint clean
+
+run: .venv/.installed
+	$(BIN)/hpo run --study $(STUDY) --promote
+
+test: .venv/.installed-dev lint
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	@echo "Setting up .venv (once; about two minutes and 1.6 GB)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv

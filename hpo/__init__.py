@@ -1,0 +1,76 @@
+"""Hyperparameter optimisation whose winners hold on another seed.
+
+Everything public is here; the names are loaded when they are used, so that `import hpo` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hpo.api import check, load_study, promote, run
+    from hpo.errors import HpoError, StudyInvalid, TrainableError, UsageError
+    from hpo.place import Place
+    from hpo.ranking import Candidate, Ranking, Rule, rank
+    from hpo.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
+    from hpo.seam import DONE, WAIT, Backend, Resources, Source, TrainableRef
+    from hpo.seeding import Stream, Streams
+    from hpo.study import Study
+    from hpo.training import Context
+
+_HOMES = {
+    "hpo.api": ("check", "load_study", "promote", "run"),
+    "hpo.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
+    "hpo.place": ("Place",),
+    "hpo.ranking": ("Candidate", "Ranking", "Rule", "rank"),
+    "hpo.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
+    "hpo.seam": ("Backend", "DONE", "Resources", "Source", "TrainableRef", "WAIT"),
+    "hpo.seeding": ("Stream", "Streams"),
+    "hpo.study": ("Study",),
+    "hpo.training": ("Context",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DONE",
+    "WAIT",
+    "Backend",
+    "Candidate",
+    "Context",
+    "Evaluation",
+    "HpoError",
+    "Job",
+    "Metrics",
+    "Objective",
+    "Place",
+    "Ranking",
+    "Report",
+    "Resources",
+    "Rule",
+    "Source",
+    "Stage",
+    "Status",
+    "Stream",
+    "Streams",
+    "Study",
+    "StudyInvalid",
+    "TrainableError",
+    "TrainableRef",
+    "UsageError",
+    "check",
+    "load_study",
+    "promote",
+    "rank",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

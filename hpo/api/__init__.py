@@ -1,0 +1,22 @@
+"""The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
+
+from hpo.api.look import Progress, check, rank_stored, show, status, studies
+from hpo.api.promoting import PromotionOutcome, promote
+from hpo.api.searching import SearchOutcome, run
+from hpo.api.session import ready
+from hpo.catalog import load_study
+
+__all__ = [
+    "Progress",
+    "PromotionOutcome",
+    "SearchOutcome",
+    "check",
+    "load_study",
+    "promote",
+    "rank_stored",
+    "ready",
+    "run",
+    "show",
+    "status",
+    "studies",
+]

@@ -1,0 +1,143 @@
+"""The verbs that only look: studies, check, status, show, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo import catalog
+from hpo.api.promoting import rule_of
+from hpo.api.searching import incumbent
+from hpo.api.session import resolved, storage
+from hpo.catalog import Checked
+from hpo.errors import NothingToPromote, UsageError
+from hpo.place import Place
+from hpo.ranking import Candidate, Ranking, rank
+from hpo.records import Evaluation, canonical_json
+from hpo.search import Durable, Trial
+from hpo.store import Holder, Store, StoredStudy, masked
+from hpo.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How a stored study stands.
+
+    Attributes:
+        name: of the study.
+        metric: of its objective.
+        direction: of its objective.
+        wanted: trials it is to have.
+        counts: trials by state.
+        incumbent: the best complete trial.
+        promoted: number of the winner, None if nothing was promoted.
+        results: names of the winner's folders.
+        driver: who drives it, or did and did not let go.
+        last_activity: when the newest training was recorded, ISO text in UTC.
+    """
+
+    name: str
+    metric: str
+    direction: str
+    wanted: int
+    counts: Mapping[str, int]
+    incumbent: Trial | None
+    promoted: int | None
+    results: tuple[str, ...]
+    driver: Holder | None
+    last_activity: str | None
+
+
+def studies(folders: Iterable[Path] | None = None) -> list[Checked]:
+    """Returns every study file that can be found, read but not compared with its trainable."""
+    return [catalog.read(path) for path in catalog.listed(folders)]
+
+
+def check(name: str, folders: Iterable[Path] | None = None) -> Checked:
+    """Returns a study file with every problem in it.
+
+    Raises:
+        StudyNotFound: if there is no such file.
+    """
+    return catalog.check(catalog.find(name, folders))
+
+
+def status(name: str | None, place: Place) -> list[Progress]:
+    """Returns how one stored study stands, or all of them.
+
+    Raises:
+        UsageError: if the storage has no such study.
+    """
+    with storage(place.storage, create=False) as (store, durable):
+        if name is None:
+            return [_progress(_stored(store, known), store, durable) for known in store.names()]
+        return [_progress(_stored(store, name), store, durable)]
+
+
+def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Evaluation]]:
+    """Returns one trial with all its evaluations.
+
+    Raises:
+        UsageError: if the storage has no such study or the study no such trial.
+    """
+    name = study if isinstance(study, str) else study.name
+    with storage(place.storage, create=False) as (store, durable):
+        stored = _stored(store, name)
+        trials = _trials(durable, name)
+        if not 0 <= number < len(trials):
+            count = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
+            raise UsageError(f"study {name!r} has {count}, not {number}")
+        return trials[number], store.evaluations(stored, trial=number)
+
+
+def rank_stored(
+    study: Study | str, place: Place, *, lambda_: float | None = None, ddof: int | None = None
+) -> Ranking:
+    """Returns the candidates of the newest promotion, ranked again; nothing is trained and nothing written.
+
+    Raises:
+        NothingToPromote: if there was no promotion.
+        UsageError: if the storage has no such study.
+    """
+    study = resolved(study)
+    rule = rule_of(study, lambda_, ddof)
+    with storage(place.storage, create=False) as (store, _durable):
+        promotion = store.promotion(_stored(store, study.name))
+    if promotion is None:
+        raise NothingToPromote(f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}")
+    candidates = [
+        Candidate(
+            trial=row.trial, values={int(seed): value for seed, value in row.values.items()}, search_value=row.search_value
+        )
+        for row in promotion.ranks
+    ]
+    return rank(candidates, promotion.seeds, rule, study.objective.direction)
+
+
+def _stored(store: Store, name: str) -> StoredStudy:
+    stored = store.find(name)
+    if stored is None:
+        known = ", ".join(store.names()) or "none"
+        raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
+    return stored
+
+
+def _trials(durable: Durable, name: str) -> list[Trial]:
+    found = durable.find(name)
+    return found.trials() if found else []
+
+
+def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
+    study = Study.model_validate_json(canonical_json(dict(stored.content)))
+    trials = _trials(durable, stored.name)
+    states = [trial.state for trial in trials]
+    promotion = store.promotion(stored)
+    winner = next((row.trial for row in promotion.ranks if row.rank == 1), None) if promotion else None
+    return Progress(
+        name=stored.name, metric=study.objective.metric, direction=study.objective.direction,
+        wanted=max(study.search.trials, len(trials)), counts={state: states.count(state) for state in dict.fromkeys(states)},
+        incumbent=incumbent(trials, study), promoted=winner, results=promotion.results if promotion else (),
+        driver=store.holder(stored), last_activity=store.last_activity(stored),
+    )  # fmt: skip
+

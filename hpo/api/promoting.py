@@ -1,0 +1,271 @@
+"""`promote`: the best trials retrained under other seeds, ranked, and the winner written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpo import provenance
+from hpo.api.searching import best_first
+from hpo.api.session import Opened, driving, make_backend, never, opened, ready, resolved, resources, storage
+from hpo.errors import HpoError, NothingToPromote, UsageError
+from hpo.place import Place
+from hpo.promotion import PromotionSource
+from hpo.ranking import Candidate, Ranking, Row, Rule, rank
+from hpo.records import Evaluation, Job
+from hpo.results import Winner, refuse_unwritable, unwritten, write_promotion, write_results
+from hpo.seam import Observed, Observer, Source, Stop
+from hpo.search import Trial
+from hpo.store import Recorded, StoredPromotion, StoredRank
+from hpo.study import Study
+
+FIRST = 7
+"""The number of the first results folder; 4, 5 and 6 are the reference run's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionOutcome:
+    """What a promotion came to.
+
+    Attributes:
+        study: whose.
+        ranking: of the candidates.
+        folder: where the results and promotion.csv are.
+        trained: how many replicates were trained now; the others were recorded.
+        asked_top: how many candidates were wanted.
+        results: the winner's folders, in the order of the seeds; empty if no candidate is complete.
+        stopped: whether it was ended early; then nothing was ranked.
+    """
+
+    study: Study
+    ranking: Ranking
+    folder: Path
+    trained: int
+    asked_top: int
+    results: tuple[Path, ...] = ()
+    stopped: bool = False
+
+
+class _Counter:
+    """An onlooker that counts what was trained."""
+
+    def __init__(self) -> None:
+        self.trained = 0
+
+    def asked(self, job: Job) -> None: ...
+
+    def reported(self, job: Job, step: int, value: float) -> None: ...
+
+    def told(self, evaluation: Evaluation) -> None:
+        self.trained += 1
+
+
+def promote(
+    study: Study | str,
+    place: Place | None = None,
+    *,
+    top: int | None = None,
+    lambda_: float | None = None,
+    ddof: int | None = None,
+    first: int = FIRST,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+) -> PromotionOutcome:
+    """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
+
+    What is recorded is not trained again, so a second call trains nothing and an interrupted promotion goes on.
+
+    Args:
+        study: or its name.
+        place: where it is kept and run.
+        top: how many candidates; None: as many as the study says.
+        lambda_: weight of sigma; None: the study's.
+        ddof: of sigma; None: the study's.
+        first: number of the first results folder; taken blocks are passed over.
+        observers: hear of every job, report and evaluation.
+        stop: ends the promotion in order when it is set.
+
+    Raises:
+        NothingToPromote: if no trial has completed.
+        UsageError: if something given cannot be used; nothing was written.
+    """
+    study, place, stop = resolved(study), place or Place(), stop or never()
+    rules = study.promotion
+    rule = rule_of(study, lambda_, ddof)
+    top = rules.top if top is None else top
+    if top < 1 or first < 0:
+        raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
+    folder = place.outputs / study.name
+    refuse_unwritable(folder)
+    with storage(place.storage, create=False):
+        pass  # a missing database is no reason to make one
+    with opened(study, place) as found:
+        candidates = choose(found.durable.trials(), study, top)
+        with driving(found, "promote") as lease:
+            grid = PromotionSource.grid(
+                {trial.number: trial.params for trial in candidates}, rules.seeds, study.search.budget, study.streams
+            )
+            counter = _Counter()
+            source = Recorded(grid, found.store, found.stored, lease)
+            trains = any(source.lacks(job) for job in grid.jobs)
+            _train(source, found, study, _idle_or(place, trains), [*observers, counter], stop)
+            ranking = _ranking(candidates, grid.evaluations, study, rule)
+            outcome = PromotionOutcome(
+                study=study, ranking=ranking, folder=folder, trained=counter.trained, asked_top=top,
+                stopped=stop.is_set(),
+            )  # fmt: skip
+            if outcome.stopped or ranking.winner is None:
+                return outcome
+            winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
+            _restore_files(unwritten(folder, winner), found, study, place, [*observers, counter], stop)
+            written = write_results(folder, winner, first=first)
+            outcome = replace(outcome, results=written, trained=counter.trained)
+            found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
+            write_promotion(folder, *promotion_table(outcome))
+    return outcome
+
+
+def _idle_or(place: Place, trains: bool) -> Place:
+    """Returns a place whose backend costs nothing to start if there is nothing to train."""
+    return place if trains else replace(place, backend="local")
+
+
+def rule_of(study: Study, lambda_: float | None, ddof: int | None) -> Rule:
+    """Returns the study's rule with what the user wants different.
+
+    Raises:
+        UsageError: if lambda is negative, or ddof leaves nothing to divide by.
+    """
+    rules = study.promotion
+    rule = Rule(
+        name=rules.rule, lambda_=rules.lambda_ if lambda_ is None else lambda_, ddof=rules.ddof if ddof is None else ddof
+    )
+    if not 0 <= rule.lambda_ < float("inf") or rule.ddof not in (0, 1) or len(rules.seeds) <= rule.ddof:
+        raise UsageError(
+            f"lambda must be 0 or more and ddof 0 or 1 with more seeds than that, "
+            f"not {rule.lambda_:g} and {rule.ddof} with {len(rules.seeds)} seeds"
+        )
+    return rule
+
+
+def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
+    """Returns the best complete trials; of trials with the same params only the first, for they are one training.
+
+    Raises:
+        NothingToPromote: if none has completed.
+    """
+    chosen: list[Trial] = []
+    for trial in best_first(trials, study):
+        if all(trial.params != other.params for other in chosen):
+            chosen.append(trial)
+    if not chosen:
+        states = [trial.state for trial in trials]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials at all"
+        raise NothingToPromote(
+            f"study {study.name!r} has no completed trial to promote ({counts}); search first: hpo run --study {study.name}"
+        )
+    return chosen[:top]
+
+
+def stored_promotion(ranking: Ranking, results: Sequence[Path], top: int) -> StoredPromotion:
+    """Returns the ranking as the store keeps it."""
+    rows = ranking.rows
+    return StoredPromotion(
+        rule=ranking.rule.name, lambda_=ranking.rule.lambda_, ddof=ranking.rule.ddof, seeds=ranking.seeds, top=top,
+        results=tuple(path.name for path in results), ranks=tuple(_stored_rank(row) for row in rows),
+    )  # fmt: skip
+
+
+def _stored_rank(row: Row) -> StoredRank:
+    candidate = row.candidate
+    return StoredRank(
+        trial=candidate.trial, rank=row.rank, values={str(seed): value for seed, value in candidate.values.items()},
+        mean=row.mean, sigma=row.sigma, score=row.score, search_value=candidate.search_value,
+    )  # fmt: skip
+
+
+def _train(
+    source: Source, found: Opened, study: Study, place: Place, observers: Sequence[Observer], stop: Stop
+) -> None:
+    with ready(study, place) as slots:
+        backend = make_backend(found, place, slots)
+        backend.run(Observed(source, observers), study.ref, resources(study, place), stop)
+
+
+def _ranking(
+    candidates: Sequence[Trial], evaluations: Mapping[tuple[int, int], Evaluation], study: Study, rule: Rule
+) -> Ranking:
+    seeds = study.promotion.seeds
+    values = {key: evaluation.value for key, evaluation in evaluations.items()}
+    rows = [
+        Candidate(
+            trial=trial.number, search_value=trial.value, values={seed: values.get((trial.number, seed)) for seed in seeds}
+        )
+        for trial in candidates
+    ]
+    return rank(rows, seeds, rule, study.objective.direction)
+
+
+def _winner(
+    row: Row, rule: Rule, candidates: Sequence[Trial], evaluations: Mapping[tuple[int, int], Evaluation], found: Opened,
+    study: Study,
+) -> Winner:  # fmt: skip
+    trial = next(trial for trial in candidates if trial.number == row.candidate.trial)
+    assert row.mean is not None  # a winner is complete
+    assert row.sigma is not None
+    assert row.score is not None
+    return Winner(
+        study=study.name, uid=found.stored.uid, objective=study.objective, fixed=study.fixed, rank=1, mean=row.mean,
+        sigma=row.sigma, score=row.score, rule=rule.name, lambda_=rule.lambda_, ddof=rule.ddof,
+        search_value=trial.value, search_seed=study.search.seed,
+        trial={"number": trial.number, "state": trial.state, "datetime_start": trial.started, "datetime_complete": trial.ended},
+        evaluations=tuple(evaluations[trial.number, seed] for seed in study.promotion.seeds),
+        project=provenance.project(study.root),
+    )  # fmt: skip
+
+
+def _restore_files(
+    evaluations: Sequence[Evaluation], found: Opened, study: Study, place: Place, observers: Sequence[Observer], stop: Stop
+) -> None:
+    """Trains those replicates again whose files are gone, and insists on the recorded bits.
+
+    Raises:
+        HpoError: if a replicate now gives other weights or predictions than the record says.
+    """
+    gone = [evaluation for evaluation in evaluations if not (evaluation.files and Path(evaluation.files).is_dir())]
+    if not gone:
+        return
+    source = PromotionSource([evaluation.job for evaluation in gone])
+    _train(source, found, study, place, observers, stop)
+    for recorded in gone:
+        again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
+        if again is None or again.digests != recorded.digests:
+            raise HpoError(
+                f"the files of trial {recorded.job.trial} seed {recorded.job.seed} are gone, and training it again gave "
+                f"{'nothing' if again is None else again.error or 'other weights or predictions'}; recorded with "
+                f"{recorded.fingerprint.get('threads')} thread(s), {recorded.fingerprint.get('packages')}"
+            )
+
+
+def promotion_table(outcome: PromotionOutcome) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """Returns the promotion as plain values: what holds for all of it, and a row for each candidate."""
+    ranking, study = outcome.ranking, outcome.study
+    table: dict[str, object] = {
+        "study": study.name, "objective": study.objective.metric, "direction": ranking.direction,
+        "rule": ranking.rule.name, "lambda": ranking.rule.lambda_, "ddof": ranking.rule.ddof,
+        "seeds": list(ranking.seeds), "search_seed": study.search.seed, "budget": study.search.budget,
+        "winner": ranking.winner.candidate.trial if ranking.winner else None,
+        "results": [path.name for path in outcome.results],
+    }  # fmt: skip
+    return table, [_table_row(row, ranking) for row in ranking.rows]
+
+
+def _table_row(row: Row, ranking: Ranking) -> dict[str, object]:
+    low, high = row.interval or (None, None)
+    return {
+        "rank": row.rank, "trial": row.candidate.trial,
+        **{f"seed_{seed}": row.candidate.values.get(seed) for seed in ranking.seeds},
+        "mean": row.mean, "sigma": row.sigma, "score": row.score, "interval_low": low, "interval_high": high,
+        "search_value": row.candidate.search_value,
+    }  # fmt: skip

@@ -1,0 +1,88 @@
+"""`run`: the search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo.api.session import driving, make_backend, never, opened, ready, resolved, resources
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.seam import Observed, Observer, Stop
+from hpo.search import SearchSource, Trial
+from hpo.store import Recorded
+from hpo.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOutcome:
+    """What a search came to.
+
+    Attributes:
+        study: that was searched.
+        trials: all of them, earlier drivers' included.
+        incumbent: the best complete one, on the search's one seed; None if none has completed.
+        seconds: this driver's wall time.
+        stopped: whether it was ended early.
+    """
+
+    study: Study
+    trials: tuple[Trial, ...]
+    incumbent: Trial | None
+    seconds: float
+    stopped: bool
+
+    def count(self, state: str) -> int:
+        """Returns how many trials are in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+
+def run(
+    study: Study | str,
+    place: Place | None = None,
+    *,
+    trials: int | None = None,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+) -> SearchOutcome:
+    """Searches until the study has its trials. What an earlier driver left open is finished first.
+
+    Args:
+        study: or its name.
+        place: where it is kept and run.
+        trials: how many to have in the end; None: as many as the study says.
+        observers: hear of every job, report and evaluation.
+        stop: ends the search in order when it is set; trials that are running go on next time.
+
+    Raises:
+        UsageError: if something given cannot be used; nothing was written.
+    """
+    study, place, stop = resolved(study), place or Place(), stop or never()
+    began = time.monotonic()
+    if trials is not None and trials < 1:
+        raise UsageError(f"trials must be at least 1, not {trials}")
+    wanted = resources(study, place)
+    with opened(study, place) as found, driving(found, "run") as lease:
+        source = SearchSource(study, found.durable, trials)
+        recorded = Recorded(source, found.store, found.stored, lease)
+        if source.has_work:
+            with ready(study, place) as slots:
+                make_backend(found, place, slots).run(Observed(recorded, observers), study.ref, wanted, stop)
+        table = tuple(found.durable.trials())
+    return SearchOutcome(
+        study=study, trials=table, incumbent=incumbent(table, study), seconds=time.monotonic() - began,
+        stopped=stop.is_set(),
+    )  # fmt: skip
+
+
+def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
+    """Returns the complete trials, the best value first; of equal ones the lower number."""
+    sign = -1.0 if study.objective.direction == "maximize" else 1.0
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
+    """Returns the best complete trial."""
+    return next(iter(best_first(trials, study)), None)

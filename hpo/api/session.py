@@ -1,0 +1,170 @@
+"""Opening what a verb needs: the database with both kinds of tables, the right to write, and a backend."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.backends.local import LocalBackend
+from hpo.catalog import load_study
+from hpo.errors import StorageUnavailable, StudyChanged, UsageError
+from hpo.place import Place
+from hpo.seam import Backend, Resources, Stop
+from hpo.search import Durable
+from hpo.search.durable import DurableStudy
+from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare
+from hpo.study import Study
+
+UID = "hpo:uid"
+"""The Optuna study's attribute that ties it to our tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A study in its database.
+
+    Attributes:
+        store: our tables.
+        stored: the study there.
+        durable: its trials in Optuna's tables.
+    """
+
+    store: Store
+    stored: StoredStudy
+    durable: DurableStudy
+
+
+def resolved(study: Study | str) -> Study:
+    """Returns the study itself, or the one of that name.
+
+    Raises:
+        StudyNotFound: if there is no such study.
+        StudyInvalid: if its file has problems.
+    """
+    return load_study(study) if isinstance(study, str) else study
+
+
+@contextmanager
+def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
+    """Opens a database.
+
+    Args:
+        url: SQLAlchemy's.
+        create: whether a missing SQLite file is made; otherwise nothing is written.
+
+    Raises:
+        StorageUnavailable: if it cannot be opened, or is missing and not to be made.
+    """
+    url = normalised(url)
+    path = _sqlite_path(url)
+    if path is not None and not create and not path.exists():
+        raise StorageUnavailable(f"there is no storage {masked(url)} yet; make it with: hpo run --study NAME")
+    store = Store(url)
+    durable = Durable(store.url, prepare)
+    try:
+        yield store, durable
+    finally:
+        durable.close()
+        store.close()
+
+
+@contextmanager
+def opened(study: Study, place: Place) -> Iterator[Opened]:
+    """Opens a study in its database; both are made if they are missing.
+
+    Raises:
+        StudyChanged: if the stored study of that name means something else.
+        StorageUnavailable: if the database cannot be opened.
+    """
+    with storage(place.storage, create=True) as (store, durable):
+        known, trials = store.find(study.name), durable.find(study.name)
+        if known is None and trials is not None:
+            raise StudyChanged(
+                f"an Optuna study named {study.name!r} is in {masked(store.url)} that hpo did not make; "
+                "choose another name or another --storage"
+            )
+        if known is not None and trials is None and store.keys(known):
+            raise StudyChanged(
+                f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
+                "but records of its trainings are left; choose another name or another --storage"
+            )
+        stored = store.enrol(study)
+        attributes = {UID: stored.uid, "hpo:digest": study.digest}
+        yield Opened(store=store, stored=stored, durable=durable.open(study.name, study.objective.direction, attributes))
+
+
+@contextmanager
+def driving(opened: Opened, verb: str) -> Iterator[Lease]:
+    """Takes the study for this process.
+
+    Raises:
+        StudyBusy: if another driver holds it.
+    """
+    lease = opened.store.lease(opened.stored, verb)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+@contextmanager
+def ready(study: Study, place: Place) -> Iterator[int]:
+    """Starts or joins what the backend needs, for several verbs in a row, and gives the trainings that run at a time.
+
+    Raises:
+        UsageError: if there is no Ray at the address, or a training does not fit.
+    """
+    if place.concurrency is not None and place.concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
+    if place.backend == "local":
+        yield 1
+        return
+    from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
+
+    with connected(place.ray_address, resources(study, place), place.concurrency) as slots:
+        yield slots
+
+
+def make_backend(opened: Opened, place: Place, slots: int) -> Backend:
+    """Returns the backend; for Ray, within `ready`."""
+    work = work_folder(opened, place)
+    if place.backend == "local":
+        return LocalBackend(work)
+    from hpo.backends.ray import RayBackend  # see above
+
+    return RayBackend(work, slots)
+
+
+def work_folder(opened: Opened, place: Place) -> Path:
+    """Returns the study's folder for checkpoints and artefacts; another database's study of that name has another."""
+    return place.work_folder / f"{opened.stored.name}-{opened.stored.uid[:8]}"
+
+
+def resources(study: Study, place: Place) -> Resources:
+    """Returns what one training gets: the place's word, else the study's.
+
+    Raises:
+        UsageError: if it is less than nothing.
+    """
+    cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
+    gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
+    if cpu < 1 or gpu < 0:
+        raise UsageError(f"a training needs at least 1 CPU and no negative number of GPUs, not {cpu} and {gpu:g}")
+    return Resources(cpu=cpu, gpu=gpu)
+
+
+def never() -> Stop:
+    """Returns a stop that is never set."""
+    return threading.Event()
+
+
+def _sqlite_path(url: str) -> Path | None:
+    scheme, _, path = url.partition(":///")
+    if not url.startswith("sqlite"):
+        return None
+    if scheme != "sqlite" or not path or path == ":memory:":
+        raise StorageUnavailable("a SQLite storage needs a file, e.g. sqlite:///hpo.db; one in memory would be lost")
+    return Path(path)

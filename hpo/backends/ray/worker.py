@@ -1,0 +1,104 @@
+"""What runs in a worker process: trainings, one after the other, and naps between them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from hpo.records import Job
+from hpo.seam import Packet, Resources, TrainableRef
+from hpo.training import Training
+
+SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a Tune trial is to do.
+
+    One object rather than a nested dict: Tune flattens dicts into the names of its folders.
+
+    Attributes:
+        job: the job, or None for an idle trial.
+        trainable: with what to train.
+        resources: what the training gets.
+        work: the study's folder.
+        chunk_seconds: how long to train before the next packet; at least one step is trained.
+    """
+
+    job: Job | None
+    trainable: TrainableRef
+    resources: Resources
+    work: str
+    chunk_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a worker sends.
+
+    Attributes:
+        worker: its node and process.
+        packet: what is new, None from an idle trial.
+    """
+
+    worker: tuple[str, int]
+    packet: Packet | None
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]  # Ray's classes are untyped
+    """One process. A trial is a training that is advanced; an idle trial is a short sleep."""
+
+    def setup(self, config: Mapping[str, Any]) -> None:
+        self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
+        self._training: Training | None = None
+        self._take(config["task"])
+
+    def reset_config(self, new_config: Mapping[str, Any]) -> bool:
+        self._take(new_config["task"])
+        return True
+
+    def step(self) -> dict[str, object]:
+        packet = None
+        if self._training is None:
+            time.sleep(self._nap)
+            self._nap = min(2 * self._nap, LONGEST_NAP)
+        else:
+            packet = self._training.advance(self._task.chunk_seconds)
+        return {"word": Word(worker=self._me, packet=packet)}
+
+    def cleanup(self) -> None:
+        self._drop()
+
+    def get_auto_filled_metrics(self, *args: object, **kwargs: object) -> dict[str, object]:
+        """Leaves out host, date, clock and config, some twenty entries per result that nobody reads."""
+        return {"trial_id": self.trial_id}
+
+    def _take(self, task: Task) -> None:
+        self._drop()
+        self._task, self._nap = task, SHORTEST_NAP
+        if task.job is not None:
+            _share_gpu(task.resources.gpu)
+            self._training = Training(task.job, task.trainable, task.resources, Path(task.work))
+
+    def _drop(self) -> None:
+        """Tune tells a stopped actor nothing, so the old training is closed when the next one comes."""
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+
+
+def _share_gpu(gpu: float) -> None:
+    """Ray divides graphics cards among workers but does not hold them to their part of the memory."""
+    if 0 < gpu < 1:
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(gpu)

@@ -1,0 +1,96 @@
+"""What can go wrong, as one tree.
+
+    HpoError                      anything this package raises on purpose
+    ├── UsageError                what was given cannot be used; nothing was written (exit status 2)
+    │   ├── StudyNotFound         no study file of that name
+    │   ├── StudyInvalid          a study file with problems, all of them listed
+    │   ├── StudyChanged          the stored study of that name means something else
+    │   ├── StudyBusy             another driver holds the study
+    │   ├── StorageUnavailable    the database cannot be opened
+    │   ├── NothingToPromote      no trial has completed
+    │   └── OutputRefused         a folder that cannot be written
+    ├── TrainableError            a trainable broke the rules of its Context
+    ├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
+    └── BackendError              a backend cannot go on (exit status 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class HpoError(Exception):
+    """Anything this package raises on purpose. The message stands alone: what was expected, what came, what to do."""
+
+
+class UsageError(HpoError):
+    """What was given cannot be used; nothing was written."""
+
+
+class StudyNotFound(UsageError):
+    """No study file of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a study file.
+
+    Attributes:
+        key: where it is, as a dotted path, e.g. `space.lr`.
+        message: what was expected and what came.
+    """
+
+    key: str
+    message: str
+
+
+class StudyInvalid(UsageError):
+    """A study file with problems, all of them listed."""
+
+    def __init__(self, where: str, problems: Iterable[Problem]) -> None:
+        self.where = where
+        self.problems = tuple(problems)
+        width = max((len(problem.key) for problem in self.problems), default=0)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        lines = [f"  {problem.key:<{width}}  {problem.message}" for problem in self.problems]
+        super().__init__("\n".join([f"{where}: {count}", *lines]))
+
+
+class StudyChanged(UsageError):
+    """The stored study of that name means something else."""
+
+
+class StudyBusy(UsageError):
+    """Another driver holds the study."""
+
+
+class StorageUnavailable(UsageError):
+    """The database cannot be opened. The message never holds the password."""
+
+
+class NothingToPromote(UsageError):
+    """No trial has completed."""
+
+
+class OutputRefused(UsageError):
+    """A folder that cannot be written."""
+
+
+class TrainableError(HpoError):
+    """A trainable broke the rules of its Context."""
+
+
+class CheckpointInvalid(HpoError):
+    """A checkpoint that is damaged or belongs to another job."""
+
+
+class BackendError(HpoError):
+    """A backend cannot go on."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean x?` for the known word nearest to `word`, or nothing."""
+    near = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""

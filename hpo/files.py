@@ -1,0 +1,47 @@
+"""Files that are whole or absent: written under a temporary name beside the target, synced, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Lends a temporary name beside `path`; on success the file takes its place, on failure it is removed.
+
+    Args:
+        path: what is to be written; its folder is made if it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spare = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield spare
+        sync(spare)
+        os.replace(spare, path)
+    finally:
+        spare.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or a folder's entries are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole."""
+    with replacing(path) as spare:
+        spare.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: Path) -> str:
+    """Returns a file's sha256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,46 @@
+"""Where a study is kept and run: what belongs to the machine rather than to the study."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+STORAGE = "sqlite:///hpo.db"
+"""The storage if nothing is said."""
+
+
+def default_storage() -> str:
+    """Returns `HPO_STORAGE`, else a SQLite file in the current folder."""
+    return os.environ.get("HPO_STORAGE") or STORAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a study is kept and run. Nothing here changes what a trial's number, params or value are.
+
+    Attributes:
+        storage: database URL, SQLite or Postgres.
+        outputs: folder that gets `<study>/results_N`.
+        work: folder for checkpoints and artefacts, shared by all machines; None: `.work` in `outputs`.
+        backend: `ray`, or `local` for one job after the other in this process.
+        concurrency: trainings at a time under Ray; None: as many as fit.
+        ray_address: of a running Ray; None: one of our own on this machine.
+        cpus_per_trial: cores and threads of one training; None: what the study says.
+        gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
+    """
+
+    storage: str = field(default_factory=default_storage)
+    outputs: Path = Path("outputs")
+    work: Path | None = None
+    backend: Literal["ray", "local"] = "ray"
+    concurrency: int | None = None
+    ray_address: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: float | None = None
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder for checkpoints and artefacts."""
+        return (self.work or self.outputs / ".work").absolute()

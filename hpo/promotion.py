@@ -1,0 +1,63 @@
+"""The promotion as a source: the best trials of a search, retrained under the promotion's seeds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from hpo.records import Evaluation, Job, Stage, Status, Value
+from hpo.seam import DONE, WAIT, Done, Wait
+
+TRIES = 2
+"""How often a replicate is trained before its candidate counts as incomplete."""
+
+
+class PromotionSource:
+    """Replicates, at full budget, nothing pruned.
+
+    Args:
+        jobs: one for each replicate, in the order in which they are handed out.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = tuple(jobs)
+        self.evaluations: dict[tuple[int, int], Evaluation] = {}
+        self._waiting = deque(jobs)
+        self._running = 0
+        self._tries: dict[tuple[object, ...], int] = {}
+
+    @classmethod
+    def grid(
+        cls, candidates: Mapping[int, Mapping[str, Value]], seeds: Sequence[int], budget: int, streams: Mapping[str, int]
+    ) -> PromotionSource:
+        """Returns every candidate under every seed, seed by seed, so that all candidates have the first one early.
+
+        Args:
+            candidates: params by trial number, the best of the search first.
+            seeds: of the promotion.
+            budget: epochs of each replicate.
+            streams: seeds of single streams that the study fixes.
+        """
+        return cls([
+            Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
+            for seed in seeds
+            for trial, params in candidates.items()
+        ])  # fmt: skip
+
+    def ask(self) -> Job | Wait | Done:
+        if self._waiting:
+            self._running += 1
+            return self._waiting.popleft()
+        return WAIT if self._running else DONE  # one that is running may fail, and is then to be tried again
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        return True
+
+    def tell(self, evaluation: Evaluation) -> None:
+        job = evaluation.job
+        self._running -= 1
+        self._tries[job.key] = self._tries.get(job.key, 0) + 1
+        if evaluation.status is Status.FAILED and self._tries[job.key] < TRIES:
+            self._waiting.append(job)
+            return
+        self.evaluations[job.trial, job.seed] = evaluation

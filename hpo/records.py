@@ -1,0 +1,177 @@
+"""The plain values that everything else passes around: jobs, reports, evaluations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Value = bool | int | float | str
+"""What a param can be."""
+
+Metrics = Mapping[str, float | None]
+"""The metrics of one step by name; None where one is undefined (AUC with a single class)."""
+
+
+class Stage(StrEnum):
+    """What a training is for."""
+
+    SEARCH = "search"
+    PROMOTION = "promotion"
+
+
+class Status(StrEnum):
+    """How a job ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """Which number counts.
+
+    Attributes:
+        metric: its name among the metrics that a trainable yields.
+        direction: whether more or less of it is better.
+        epoch: whose value counts, the best epoch's or the last's.
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    epoch: Literal["best", "last"] = "best"
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether `value` beats `than`; equals do not."""
+        return value > than if self.direction == "maximize" else value < than
+
+    def select(self, reports: tuple[Report, ...]) -> Report:
+        """Returns the report whose value counts: the last, or the first among equally good ones."""
+        if self.epoch == "last":
+            return reports[-1]
+        chosen = reports[0]
+        for report in reports[1:]:
+            if self.is_better(self.value(report), self.value(chosen)):
+                chosen = report
+        return chosen
+
+    def value(self, report: Report) -> float:
+        """Returns this objective's value in `report`."""
+        value = report.metrics[self.metric]
+        assert value is not None  # a report without it was refused when it was made
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training that is to be done.
+
+    Attributes:
+        trial: number of the configuration in its study.
+        params: one full assignment of the space.
+        seed: fixes all randomness of the training.
+        budget: epochs allowed.
+        fold: which fold of the data, 0 where there are none.
+        stage: what the training is for.
+        streams: seeds of single streams that differ from `seed`.
+    """
+
+    trial: int
+    params: Mapping[str, Value]
+    seed: int
+    budget: int
+    fold: int = 0
+    stage: Stage = Stage.SEARCH
+    streams: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[int, Stage, int, int, int]:
+        """What makes the job unique within its study: trial, stage, seed, fold, budget."""
+        return self.trial, self.stage, self.seed, self.fold, self.budget
+
+    @property
+    def place(self) -> str:
+        """The job's own folder, relative to its study's: `promotion/trial-00014-seed-42-fold-0-budget-6`."""
+        return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}"
+
+    @property
+    def digest(self) -> str:
+        """sha256 over everything that the training depends on by way of its job."""
+        return digest(
+            {"trial": self.trial, "params": dict(self.params), "seed": self.seed, "budget": self.budget,
+             "fold": self.fold, "stage": self.stage, "streams": dict(self.streams)}
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a training said at one step.
+
+    Attributes:
+        step: 1 for the first epoch.
+        metrics: as the trainable yielded them.
+        at: when, in seconds since the Unix epoch, by the worker's clock.
+    """
+
+    step: int
+    metrics: Metrics
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The record of one job: what became of it.
+
+    Attributes:
+        job: the job.
+        status: how it ended.
+        value: the objective's value at `step`; None if the job failed, or was pruned before it had one.
+        step: the step whose value counts.
+        reports: all steps that were heard, in order; of a pruned job, those up to the refusal.
+        error: why it failed; the traceback if there was one.
+        seconds: from the first epoch's start to the last one's end, by the worker's clock, pauses left out.
+        digests: sha256 by name of what the training produced: `weights`, `predictions`.
+        fingerprint: what else could change the result: versions, threads, device, data.
+        files: the job's folder, if artefacts were kept there.
+    """
+
+    job: Job
+    status: Status
+    value: float | None = None
+    step: int | None = None
+    reports: tuple[Report, ...] = ()
+    error: str | None = None
+    seconds: float = 0.0
+    digests: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
+    files: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"the value of an evaluation must be a finite number, not {self.value}")
+        if self.status is Status.COMPLETE and self.value is None:
+            raise ValueError("a complete evaluation must have a value")
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the step whose value counts; empty where there is none."""
+        return next((report.metrics for report in self.reports if report.step == self.step), {})
+
+
+def canonical_json(value: object) -> str:
+    """Returns the one JSON text of `value`: keys sorted, no spaces, no NaN.
+
+    Raises:
+        ValueError: if it holds a number that is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Returns the sha256 of `value`'s canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""What the selected epoch is worth: metrics of a classifier from its predictions, or a trainable's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.records import Evaluation
+from hpo.results.plain import csv_text
+from hpo.training.predictions import Predictions
+
+
+def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) -> dict[str, object]:
+    """Returns the content of `val_metrics.json` and `best_metrics.json`, both of the selected epoch.
+
+    Args:
+        evaluation: the replicate.
+        predictions: of the selected epoch; without them the metrics stand under the trainable's own names.
+    """
+    if predictions is None or not len(predictions.truth):
+        return {"epoch": evaluation.step, **evaluation.metrics}
+    return {
+        "epoch": evaluation.step, **classifier_metrics(predictions), "loss": evaluation.metrics.get("val_loss"),
+        "val_rows": val_rows(predictions),
+    }  # fmt: skip
+
+
+def classifier_metrics(predictions: Predictions) -> dict[str, object]:
+    """Returns metrics over all C classes, whether they occur or not, as the report step defines them.
+
+    A class without cases has a recall and an F1 of 0, so macro averages always divide by C. The AUC is None where it is
+    undefined: one class against the rest needs cases of both.
+
+    Args:
+        predictions: at least one case.
+    """
+    from sklearn.metrics import (  # takes a second, and only a promotion needs it
+        accuracy_score,
+        classification_report,
+        confusion_matrix,
+        recall_score,
+    )
+
+    truth_N, said_N = predictions.truth, predictions.probabilities.argmax(axis=1)
+    classes = list(range(len(predictions.labels)))
+    report = classification_report(
+        truth_N, said_N, labels=classes, target_names=[str(label) for label in predictions.labels], output_dict=True,
+        zero_division=0,
+    )  # fmt: skip
+    balanced = float(recall_score(truth_N, said_N, labels=classes, average="macro", zero_division=0))
+    chance = 1 / len(classes)
+    return {
+        "acc": float(accuracy_score(truth_N, said_N)),
+        "kappa_quadratic": _kappa(truth_N, said_N, classes),
+        "auc_ovr": _auc(truth_N, predictions.probabilities),
+        "macro_f1": float(report["macro avg"]["f1-score"]),
+        "bal_acc": balanced,
+        "bal_acc_adj": (balanced - chance) / (1 - chance) if len(classes) > 1 else None,
+        "confusion_matrix": confusion_matrix(truth_N, said_N, labels=classes).tolist(),
+        "classification_report": report,
+    }
+
+
+def val_rows(predictions: Predictions) -> list[dict[str, object]]:
+    """Returns one row per case: its columns, `raw_label`, `y_true` and `y_pred` as reader labels, `p_class_0` ..."""
+    names = [f"p_class_{index}" for index in range(len(predictions.labels))]
+    return _rows(predictions, names)
+
+
+def predictions_csv(predictions: Predictions) -> str:
+    """Returns `val_predictions.csv`: as `val_rows`, with the probabilities as `p_A` ... by the classes' names."""
+    names = [f"p_{name}" for name in predictions.names]
+    if len(set(names)) < len(names):
+        names = [f"p_{label}" for label in predictions.labels]
+    columns = [*dict.fromkeys((*predictions.cases, "raw_label", "y_true", "y_pred", *names))]
+    return csv_text(columns, _rows(predictions, names))
+
+
+def _rows(predictions: Predictions, names: list[str]) -> list[dict[str, object]]:
+    said_N = predictions.probabilities.argmax(axis=1)
+    rows = []
+    for index, (true, said) in enumerate(zip(predictions.truth, said_N, strict=True)):
+        label = predictions.labels[true]
+        row: dict[str, object] = {"raw_label": label, **_case(predictions.cases, index)}
+        row |= {"raw_label": row.pop("raw_label"), "y_true": label, "y_pred": predictions.labels[said]}
+        row |= dict(zip(names, predictions.probabilities[index].tolist(), strict=True))
+        rows.append(row)
+    return rows
+
+
+def _case(cases: Mapping[str, tuple[str, ...]], index: int) -> dict[str, object]:
+    return {name: column[index] for name, column in cases.items()}
+
+
+def _kappa(truth_N: npt.NDArray[np.int64], said_N: npt.NDArray[np.int64], classes: list[int]) -> float:
+    """Returns Cohen's kappa with quadratic weights.
+
+    It is 0/0 where truth and predictions are all of one and the same class. That is written as 0, no agreement beyond
+    chance, because the report step cannot read a null here.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
+    if len(classes) < 2 or len({*truth_N.tolist(), *said_N.tolist()}) < 2:
+        return 0.0
+    return float(cohen_kappa_score(truth_N, said_N, labels=classes, weights="quadratic"))
+
+
+def _auc(truth_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]) -> float | None:
+    """Returns the mean over the classes of the area under the curve of one against the rest (of two: the second)."""
+    from sklearn.metrics import roc_auc_score
+
+    classes = probabilities_NC.shape[1]
+    if classes < 2 or len(np.unique(truth_N)) < classes:
+        return None
+    wanted = [1] if classes == 2 else range(classes)
+    areas = [float(roc_auc_score(truth_N == index, probabilities_NC[:, index])) for index in wanted]
+    return math.fsum(areas) / len(areas)

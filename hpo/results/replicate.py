@@ -1,0 +1,111 @@
+"""One replicate as a directory: what it is made from, and its files."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.errors import HpoError
+from hpo.records import Evaluation
+from hpo.results.history import history_csv, history_json, history_lines, log_text
+from hpo.results.metrics import predictions_csv, selected_metrics
+from hpo.results.plain import json_text
+from hpo.results.summary import optuna_trial, summary
+from hpo.results.winner import Winner
+from hpo.training.predictions import FILE, Predictions
+
+MODEL = "best_model.pt"
+LOG = "run.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicate:
+    """One of the winner's evaluations and what its training left behind.
+
+    Attributes:
+        winner: of the promotion.
+        member: index among the winner's evaluations.
+        files: the training's folder.
+        predictions: of the selected epoch, if the trainable saved any.
+    """
+
+    winner: Winner
+    member: int
+    files: Path
+    predictions: Predictions | None
+
+    @classmethod
+    def load(cls, winner: Winner, member: int) -> Replicate:
+        """Reads what the training left behind and compares it with the record.
+
+        Raises:
+            HpoError: if something is missing, damaged, or another training's.
+        """
+        evaluation = winner.evaluations[member]
+        who = f"trial {winner.number} seed {evaluation.job.seed}"
+        if evaluation.files is None or not Path(evaluation.files).is_dir():
+            raise HpoError(
+                f"the files of {who} are gone: expected them in {evaluation.files or 'a folder, but none was recorded'}; "
+                "put them back or train the replicate anew"
+            )
+        files = Path(evaluation.files)
+        for name, digest in ((MODEL, "weights"), (FILE, "predictions")):
+            if digest in evaluation.digests and not (files / name).is_file():
+                raise HpoError(f"{who} produced {digest}, but {files / name} is gone; put it back or train the replicate anew")
+        return cls(winner=winner, member=member, files=files, predictions=_predictions(evaluation, files, who))
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The record of this replicate."""
+        return self.winner.evaluations[self.member]
+
+    def write(self, folder: Path, name: str) -> None:
+        """Writes every file of the directory, never a checkpoint: the user's next training would resume from it.
+
+        Args:
+            folder: empty.
+            name: what the directory will be called.
+        """
+        from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
+
+        evaluation = self.evaluation
+        metrics = selected_metrics(evaluation, self.predictions)
+        texts = {
+            "summary.json": json_text(summary(self.winner, self.member, name)),
+            "optuna_trial.json": json_text(optuna_trial(self.winner, self.member)),
+            f"ray_hpo_{self.winner.number}.jsonl": history_lines(evaluation),
+            "train_history.csv": history_csv(evaluation),
+            "train_history.json": history_json(evaluation),
+            # Both files are of the selected epoch: the report reads the one, and the model belongs to the other.
+            "metrics/val_metrics.json": json_text(metrics),
+            "metrics/best_metrics.json": json_text(metrics),
+        }
+        if self.predictions is not None:
+            texts["val_predictions.csv"] = predictions_csv(self.predictions)
+        if not (self.files / LOG).is_file():
+            texts[LOG] = log_text(evaluation)
+        (folder / "metrics").mkdir()
+        for path, text in texts.items():
+            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+        for path in (MODEL, LOG):
+            if (self.files / path).is_file():
+                shutil.copyfile(self.files / path, folder / path)
+        history_png(folder / "train_history.png", self.winner, evaluation)
+        metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
+        shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
+
+
+def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions | None:
+    try:
+        found = Predictions.load(files)
+    except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise HpoError(f"the predictions of {who} cannot be read: {files / FILE}: {error}") from error
+    recorded = evaluation.digests.get("predictions")
+    if found is not None and recorded is not None and found.digest != recorded:
+        raise HpoError(
+            f"{files / FILE} is not what {who} produced: expected sha256 {recorded[:12]}, found {found.digest[:12]}; "
+            "train the replicate anew"
+        )
+    return found

@@ -1,0 +1,130 @@
+"""What a replicate is and where it comes from: `summary.json` and `optuna_trial.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpo.records import Evaluation, Value
+from hpo.results.history import known_metrics
+from hpo.results.plain import iso
+from hpo.results.winner import Winner
+
+SECTION = "hpo"
+"""The key under which everything stands that only this package writes and reads."""
+
+
+def summary(winner: Winner, member: int, name: str) -> dict[str, object]:
+    """Returns the content of `summary.json`. It tells of the training alone and holds no time of writing.
+
+    Args:
+        winner: of the promotion.
+        member: index of the replicate among the winner's evaluations.
+        name: of the directory, `results_7`.
+    """
+    evaluation = winner.evaluations[member]
+    params = _params(winner, evaluation)
+    began, ended = _times(evaluation)
+    known: dict[str, object] = {
+        "run_id": name,
+        "seed": evaluation.job.seed,
+        "created_at": began,
+        "finished_at": ended,
+        "reproducibility": _reproducibility(winner.project, evaluation.fingerprint, began),
+        "epochs": evaluation.job.budget,
+        "best_epoch": evaluation.step,
+        "best_metric": evaluation.value,
+        "best_metric_name": winner.objective.metric,
+        "val_acc": evaluation.metrics.get("val_acc"),
+        "params": params,
+        SECTION: _section(winner, member),
+    }
+    return {**known, **{key: value for key, value in params.items() if key not in known}}
+
+
+def optuna_trial(winner: Winner, member: int) -> dict[str, object]:
+    """Returns the content of `optuna_trial.json`.
+
+    `value` is what the search saw under its own seed, `objective` what this replicate reached under its seed.
+    """
+    evaluation = winner.evaluations[member]
+    return {
+        **winner.trial,
+        "trial_id": winner.number,
+        "number": winner.number,
+        "study": winner.study,
+        "timestamp": _times(evaluation)[1],
+        "objective": evaluation.value,
+        "metrics": {"epoch": evaluation.step, **known_metrics(evaluation.metrics)},
+        "params": dict(evaluation.job.params),
+        "value": winner.search_value,
+        "state": winner.trial.get("state"),
+        "datetime_start": winner.trial.get("datetime_start"),
+        "datetime_complete": winner.trial.get("datetime_complete"),
+        "search_seed": winner.search_seed,
+        "seed": evaluation.job.seed,
+    }
+
+
+def _section(winner: Winner, member: int) -> dict[str, object]:
+    evaluation = winner.evaluations[member]
+    job, prints = evaluation.job, evaluation.fingerprint
+    facts = prints.get("facts")
+    return {
+        "study": winner.study,
+        "uid": winner.uid,
+        "trial": winner.number,
+        "rank": winner.rank,
+        "mean": winner.mean,
+        "sigma": winner.sigma,
+        "score": winner.score,
+        "rule": winner.rule,
+        "lambda": winner.lambda_,
+        "ddof": winner.ddof,
+        "metric": winner.objective.metric,
+        "direction": winner.objective.direction,
+        "epoch": winner.objective.epoch,
+        "search_value": winner.search_value,
+        "search_seed": winner.search_seed,
+        "seed": job.seed,
+        "seeds": [replicate.job.seed for replicate in winner.evaluations],
+        "values": [replicate.value for replicate in winner.evaluations],
+        "fold": job.fold,
+        "budget": job.budget,
+        "streams": dict(job.streams),
+        "params": dict(job.params),
+        "fixed": dict(winner.fixed),
+        "value": evaluation.value,
+        "step": evaluation.step,
+        "seconds": evaluation.seconds,
+        "digests": dict(evaluation.digests),
+        "data": facts.get("data") if isinstance(facts, Mapping) else None,
+        "threads": prints.get("threads"),
+        "versions": prints.get("packages"),
+        "fingerprint": dict(prints),
+        "job": job.digest,
+        "block": winner.block,
+        "member": member,
+    }
+
+
+def _params(winner: Winner, evaluation: Evaluation) -> dict[str, Value]:
+    return {**winner.fixed, **evaluation.job.params}
+
+
+def _reproducibility(
+    project: Mapping[str, object], fingerprint: Mapping[str, object], began: str
+) -> dict[str, object]:
+    """Returns the project's facts and those of the process that trained, which need not be the one that writes."""
+    packages = fingerprint.get("packages")
+    return {
+        "git_commit": None, "git_dirty": None, "command_line": None, **project, "timestamp": began,
+        "python_version": fingerprint.get("python"), "platform": fingerprint.get("platform"),
+        "torch_version": packages.get("torch") if isinstance(packages, Mapping) else None,
+        "cuda_version": fingerprint.get("cuda"), "gpu_name": fingerprint.get("gpu"),
+    }  # fmt: skip
+
+
+def _times(evaluation: Evaluation) -> tuple[str, str]:
+    """Returns when the training began and ended, by the worker's clock; pauses leave the beginning uncertain."""
+    first, last = evaluation.reports[0].at, evaluation.reports[-1].at
+    return iso(min(first, last - evaluation.seconds)), iso(last)

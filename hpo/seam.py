@@ -1,0 +1,200 @@
+"""The seam: what sources and backends say to each other. It knows neither of them.
+
+A source hands out jobs and hears what became of them; a backend runs them. Workers import this module and nothing
+of Optuna, SQLAlchemy or the studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Literal, Protocol
+
+from hpo.errors import BackendError
+from hpo.records import Evaluation, Job, Objective, Report, Status, Value
+
+
+class Idle(Enum):
+    """What a source answers when it has no job."""
+
+    WAIT = "nothing now, ask again after the next evaluation"
+    DONE = "nothing ever again"
+
+
+Wait = Literal[Idle.WAIT]
+Done = Literal[Idle.DONE]
+WAIT: Wait = Idle.WAIT
+DONE: Done = Idle.DONE
+
+
+class Source(Protocol):
+    """Hands out jobs and hears what became of them."""
+
+    def ask(self) -> Job | Wait | Done:
+        """Returns the next job. `WAIT` is a fair answer only while a job is running."""
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        """Hears the objective's value at one step. False stops the job: it is pruned. Known steps are ignored."""
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """Hears how a job ended."""
+
+
+class Observer(Protocol):
+    """Looks on: it hears everything and decides nothing."""
+
+    def asked(self, job: Job) -> None:
+        """A job starts, or goes on after an interruption."""
+
+    def reported(self, job: Job, step: int, value: float) -> None:
+        """A job reached a step."""
+
+    def told(self, evaluation: Evaluation) -> None:
+        """A job ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainableRef:
+    """Where a trainable is, so that no function is ever pickled.
+
+    Attributes:
+        path: `module:function`.
+        root: folder that goes on the import path first.
+        fixed: params that no trial changes.
+        objective: which of its metrics counts.
+    """
+
+    path: str
+    root: str
+    objective: Objective
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one training gets.
+
+    Attributes:
+        cpu: cores; also the number of threads, which is part of a result on a CPU.
+        gpu: graphics cards; a fraction shares one.
+    """
+
+    cpu: int = 1
+    gpu: float = 0.0
+
+
+class Stop(Protocol):
+    """Asked between epochs: whether to end the work in order. A `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+
+class Backend(Protocol):
+    """Runs jobs until the source is done."""
+
+    def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
+        """Asks, runs, reports and tells until the source is done or `stop` is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """What a worker hands over: all reports since the last packet, and how the job stands.
+
+    Attributes:
+        reports: in step order; after a resume they begin again with the first.
+        status: None while the job is running. A worker never says pruned: that is for the source to decide.
+        error: why it failed.
+        outcome: with a final status, what else is known: seconds, digests, fingerprint, files.
+    """
+
+    reports: tuple[Report, ...] = ()
+    status: Status | None = None
+    error: str | None = None
+    outcome: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One running job as the driver knows it: the one place where packets become verdicts.
+
+    Reports are judged in step order up to the first refusal and the rest is dropped, also when the packet says
+    complete, so that no outcome depends on how the clock cut the packets.
+    """
+
+    source: Source
+    job: Job
+    objective: Objective
+    reports: list[Report] = field(default_factory=list)
+
+    def hear(self, packet: Packet) -> Evaluation | None:
+        """Returns the evaluation if the job is over. The source has not been told of it yet."""
+        for report in packet.reports:
+            if self.reports and report.step <= self.reports[-1].step:
+                continue  # said again after a resume
+            self.reports.append(report)
+            if not self.source.report(self.job, report.step, self.objective.value(report)):
+                return self._evaluation(Status.PRUNED, packet)
+        if packet.status is None:
+            return None
+        return self._evaluation(packet.status, packet)
+
+    def lost(self, reason: str) -> Evaluation:
+        """Returns the evaluation of a job whose worker is gone for good."""
+        return self._evaluation(Status.FAILED, Packet(status=Status.FAILED, error=reason))
+
+    def _evaluation(self, status: Status, packet: Packet) -> Evaluation:
+        reports = tuple(self.reports)
+        evaluation = Evaluation(
+            job=self.job, status=Status.FAILED, reports=reports, error=packet.error,
+            seconds=reports[-1].at - reports[0].at if len(reports) > 1 else 0.0,
+        )  # fmt: skip
+        if status is Status.FAILED:
+            return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
+        if not reports:
+            return replace(evaluation, error="the trainable ended without yielding any metrics; it must yield them once per epoch")
+        # A pruned trial's value is the one it was refused for, as Optuna has it; the best epoch counts only at the end.
+        chosen = reports[-1] if status is Status.PRUNED else self.objective.select(reports)
+        evaluation = replace(
+            evaluation, status=status, value=self.objective.value(chosen), step=chosen.step, error=None,
+        )  # fmt: skip
+        if status is Status.PRUNED:
+            return evaluation  # what the worker did beyond the refusal does not count
+        return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
+
+
+class Observed:
+    """A source with onlookers; they hear of an evaluation after the source has taken it."""
+
+    def __init__(self, source: Source, observers: Iterable[Observer]) -> None:
+        self._source = source
+        self._observers = tuple(observers)
+
+    def ask(self) -> Job | Wait | Done:
+        answer = self._source.ask()
+        if isinstance(answer, Job):
+            for observer in self._observers:
+                observer.asked(answer)
+        return answer
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        verdict = self._source.report(job, step, value)
+        for observer in self._observers:
+            observer.reported(job, step, value)
+        return verdict
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self._source.tell(evaluation)
+        for observer in self._observers:
+            observer.told(evaluation)
+
+
+def refuse_endless_wait(running: int) -> None:
+    """Raises where a source waits although nothing runs.
+
+    Raises:
+        BackendError: if no job is running.
+    """
+    if not running:
+        raise BackendError("the source waits although no job is running: it would wait for ever")

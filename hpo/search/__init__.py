@@ -1,0 +1,7 @@
+"""The search as a source of jobs; Optuna's room."""
+
+from hpo.search.durable import Durable
+from hpo.search.source import SearchSource
+from hpo.search.trials import Trial
+
+__all__ = ["Durable", "SearchSource", "Trial"]

@@ -1,0 +1,116 @@
+"""The durable study: Optuna's own tables, written through its storage's public methods and told every result at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.errors import StorageUnavailable
+from hpo.search.trials import Trial, trial_of
+
+ERROR_LENGTH = 2000
+"""Characters of an error that are shown in the dashboard; the record holds all of it."""
+
+
+class Durable:
+    """Optuna's studies in one database.
+
+    Args:
+        url: SQLAlchemy's, with its driver named.
+        prepare: called with the storage's engine before it is used.
+
+    Raises:
+        StorageUnavailable: if Optuna cannot use the database, e.g. because another version of it wrote the tables.
+    """
+
+    def __init__(self, url: str, prepare: Callable[[Any], None]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        options: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
+        try:
+            # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
+            self._storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=options)
+        except RuntimeError as error:
+            raise StorageUnavailable(f"Optuna cannot use this storage: {error}".splitlines()[0]) from error
+        prepare(self._storage.engine)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def open(self, name: str, direction: str, attributes: Mapping[str, object]) -> DurableStudy:
+        """Returns the study of that name; it is made if it is missing."""
+        study = optuna.create_study(study_name=name, storage=self._storage, direction=direction, load_if_exists=True)
+        for key, value in attributes.items():
+            if study.user_attrs.get(key) != value:
+                study.set_user_attr(key, value)
+        return DurableStudy(self._storage, name)
+
+    def find(self, name: str) -> DurableStudy | None:
+        """Returns the study of that name, None if there is none."""
+        known = name in optuna.get_all_study_names(self._storage)
+        return DurableStudy(self._storage, name) if known else None
+
+
+class DurableStudy:
+    """One study in the database.
+
+    Trials are created, reported and finished by the storage's own methods rather than by Study's: one transaction
+    instead of many, and nothing is read back in between. They are public, but a contract test holds them to what
+    `study.ask` and `study.tell` would have done.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+        self._id = storage.get_study_id_from_name(name)
+        self._rows: dict[int, int] = {}  # trial number -> Optuna's trial id
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """Optuna's directions of the study."""
+        return self._storage.get_study_directions(self._id)
+
+    def frozen(self) -> list[FrozenTrial]:
+        """Returns all trials as they are in the database now."""
+        # Not through self._storage's cache: create_new_trial on the storage itself does not refresh a Study's.
+        return sorted(self._storage.get_all_trials(self._id, deepcopy=True), key=lambda trial: trial.number)
+
+    def trials(self) -> list[Trial]:
+        """Returns all trials as plain values."""
+        return [trial_of(frozen) for frozen in self._storage.get_all_trials(self._id, deepcopy=False)]
+
+    def create(self, template: FrozenTrial) -> int:
+        """Adds a running trial with its params in one transaction and returns its number."""
+        trial_id = self._storage.create_new_trial(self._id, template)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        self._rows[number] = trial_id
+        return number
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Stores the objective's value at a step."""
+        self._storage.set_trial_intermediate_value(self._row(number), step, value)
+
+    def note(self, number: int, key: str, value: object) -> None:
+        """Stores a user attribute of a running trial."""
+        self._storage.set_trial_user_attr(self._row(number), key, value)
+
+    def finish(
+        self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, object], error: str | None
+    ) -> None:
+        """Ends a trial; what is said of it is stored before its state, after which Optuna refuses changes."""
+        for key, mark in marks.items():
+            self._storage.set_trial_system_attr(self._row(number), key, mark)
+        if error is not None:
+            self.note(number, "error", error[-ERROR_LENGTH:])
+        self._storage.set_trial_state_values(self._row(number), state, values)
+
+    def _row(self, number: int) -> int:
+        if number not in self._rows:
+            self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        return self._rows[number]

@@ -1,0 +1,211 @@
+"""The search as a source.
+
+Two Optuna studies. The durable one is told every result at once, so that a crash loses nothing. The one in memory is
+what sampler and pruner read; it is told in the order of trial numbers, and never of a trial later than n - lag when
+trial n is proposed. So the table of trials is a function of the study and its seeds: not of timing, of the backend, or
+of how many trainings run at a time. With `lag` false the study in memory is told at once and the table depends on timing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.records import Evaluation, Job, Status
+from hpo.search.durable import DurableStudy
+from hpo.search.proposals import make_pruner, make_sampler, suggest
+from hpo.search.view import Judge
+from hpo.seam import DONE, WAIT, Done, Wait
+from hpo.study import Study
+
+_RUNG = "completed_rung"
+"""How successive halving names its marks."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A trial that is not over.
+
+    Attributes:
+        frozen: ours to change: values and rung marks as they arrive.
+        known: the finished trials that its pruner may see, fixed when it is proposed; None: all that is known.
+        refused: the pruner's verdict so far.
+    """
+
+    frozen: FrozenTrial
+    known: list[FrozenTrial] | None
+    refused: bool = False
+
+
+class SearchSource:
+    """Proposes trials until the study has enough of them.
+
+    Trials that were running when an earlier driver ended are handed out again first, with the same number and params.
+
+    Args:
+        study: what is searched, and how.
+        durable: its trials in the database.
+        trials: how many to have in the end; None: as many as the study says.
+    """
+
+    def __init__(self, study: Study, durable: DurableStudy, trials: int | None = None) -> None:
+        self._study = study
+        self._space = study.space
+        self._durable = durable
+        self._trials = study.search.trials if trials is None else trials
+        self._lag: int | None = study.search.lag or None
+        self._storage = InMemoryStorage()
+        self._memory = optuna.create_study(
+            study_name=study.name, storage=self._storage, direction=study.objective.direction,
+            sampler=make_sampler(study, 0), pruner=make_pruner(study),
+        )  # fmt: skip
+        self._judge = Judge(study.name, durable.directions, self._memory.sampler, self._memory.pruner)
+        self._finished: dict[int, FrozenTrial] = {}  # told to the durable study
+        self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
+        self._live: dict[int, _Live] = {}
+        self._orphans: list[int] = []
+        self._next = 0
+        self._rebuild()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything left to hand out."""
+        return bool(self._live) or self._next < self._trials
+
+    def ask(self) -> Job | Wait | Done:
+        while self._orphans:
+            if (number := self._orphans.pop(0)) in self._live:
+                return self._job(number)
+        number = self._next
+        if number >= self._trials:
+            return DONE
+        if self._lag is not None and not self._catch_up(number - self._lag):
+            return WAIT
+        template = self._propose(number)
+        self._durable.create(template)
+        self._enter(number, template)
+        self._next = number + 1
+        return self._job(number)
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        live = self._live[job.trial]
+        if step in live.frozen.intermediate_values:
+            return not live.refused
+        self._durable.report(job.trial, step, value)
+        return self._verdict(live, step, value)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        number = evaluation.job.trial
+        frozen = self._live.pop(number).frozen
+        state = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
+        frozen.state = state[evaluation.status]
+        frozen.values = None if evaluation.value is None else [evaluation.value]
+        marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_RUNG)}
+        self._durable.finish(number, frozen.state, frozen.values, marks, evaluation.error)
+        frozen.datetime_complete = frozen.datetime_start  # samplers only want to see that it has ended
+        self._finished[number] = frozen
+        if self._lag is None:
+            self._release(frozen)
+        else:
+            self._held[number] = frozen
+
+    def _job(self, number: int) -> Job:
+        study, frozen = self._study, self._live[number].frozen
+        return Job(
+            trial=number, params=dict(frozen.params), seed=study.search.seed, budget=study.search.budget,
+            streams=study.streams,
+        )  # fmt: skip
+
+    def _catch_up(self, horizon: int) -> bool:
+        """Tells the study in memory of all trials up to `horizon`, in order; False if one of them is not over."""
+        if self._live and min(self._live) <= horizon:
+            return False
+        for number in sorted(number for number in self._held if number <= horizon):
+            self._release(self._held.pop(number))
+        return True
+
+    def _propose(self, number: int) -> FrozenTrial:
+        self._memory.sampler = make_sampler(self._study, number)
+        trial = self._memory.ask()
+        suggest(trial, self._space)
+        assert trial.number == number  # both studies count alike
+        seen = self._storage.get_trial(self._row(number))
+        template = create_trial(
+            state=TrialState.RUNNING, params=seen.params, distributions=seen.distributions,
+            user_attrs={"seed": self._study.search.seed}, system_attrs=seen.system_attrs,
+        )  # fmt: skip
+        template.number = number
+        return template
+
+    def _enter(self, number: int, frozen: FrozenTrial) -> None:
+        known = None
+        if self._lag is not None:
+            known = [trial for other, trial in sorted(self._finished.items()) if other <= number - self._lag]
+        self._live[number] = _Live(frozen, known)
+
+    def _verdict(self, live: _Live, step: int, value: float) -> bool:
+        live.frozen.intermediate_values[step] = value
+        known = live.known
+        if known is None:
+            known = [*self._finished.values(), *(other.frozen for other in self._live.values() if other is not live)]
+        live.refused = self._judge.refuses(live.frozen, known)
+        return not live.refused
+
+    def _release(self, frozen: FrozenTrial) -> None:
+        row = self._row(frozen.number)
+        for step, value in sorted(frozen.intermediate_values.items()):
+            self._storage.set_trial_intermediate_value(row, step, value)
+        for key, mark in frozen.system_attrs.items():
+            if key.startswith(_RUNG):
+                self._storage.set_trial_system_attr(row, key, mark)
+        # Optuna's own tell takes a pruned trial's value from its last step.
+        values = frozen.values if frozen.state is TrialState.COMPLETE else None
+        self._memory.tell(frozen.number, values, state=frozen.state)
+
+    def _row(self, number: int) -> int:
+        study_id = self._storage.get_study_id_from_name(self._study.name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _rebuild(self) -> None:
+        """Brings the study in memory to where it was when the last driver ended."""
+        stored = self._durable.frozen()
+        self._next = len(stored)
+        for trial in stored:
+            over = trial.state.is_finished()
+            if over:
+                self._finished[trial.number] = trial
+            if over and (self._lag is None or trial.number <= self._next - self._lag):
+                self._memory.add_trial(trial)
+                continue
+            self._memory.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions,
+                    user_attrs=trial.user_attrs, system_attrs=_without_marks(trial),
+                )  # fmt: skip
+            )
+            if over:
+                self._held[trial.number] = trial
+            else:
+                self._adopt(trial)
+
+    def _adopt(self, trial: FrozenTrial) -> None:
+        """Takes over a trial that was running.
+
+        Its stored values are judged again, because the driver may have ended between storing a value and acting on the
+        verdict; a verdict depends on the view and the values alone, so it is the same one.
+        """
+        values, trial.intermediate_values = dict(sorted(trial.intermediate_values.items())), {}
+        trial.system_attrs = _without_marks(trial)
+        self._enter(trial.number, trial)
+        live = self._live[trial.number]
+        for step, value in values.items():
+            if not self._verdict(live, step, value):
+                break
+        self._orphans.append(trial.number)
+
+
+def _without_marks(trial: FrozenTrial) -> dict[str, object]:
+    return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_RUNG)}

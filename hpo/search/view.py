@@ -1,0 +1,85 @@
+"""What a pruner may see: a given list of trials, dressed as a storage, so that any pruner reads it as a real study.
+
+Hyperband and others go past the Study to its storage, so a Study with a `get_trials` of its own would not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any, NoReturn
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+
+class FrozenView(BaseStorage):
+    """A storage over a list of trials that nobody can write to.
+
+    The one thing a pruner writes, successive halving's mark of a rung, is caught in `marks`.
+    """
+
+    def __init__(self, name: str, directions: Sequence[StudyDirection]) -> None:
+        self._name = name
+        self._directions = list(directions)
+        self.trials: list[FrozenTrial] = []
+        self.marks: dict[str, Any] = {}
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self.trials if states is None or trial.state in states]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return next(trial for trial in self.trials if trial.number == trial_id)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return 0
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._directions
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.marks[key] = value
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise RuntimeError("a view of a study cannot be written to")
+
+    create_new_study = delete_study = set_study_user_attr = set_study_system_attr = get_all_studies = _refuse
+    create_new_trial = set_trial_param = set_trial_state_values = set_trial_intermediate_value = _refuse
+    set_trial_user_attr = _refuse
+
+
+class Judge:
+    """Asks a pruner about one trial, given exactly what it may know.
+
+    Args:
+        name: of the study; Hyperband assigns brackets by it.
+        directions: of the study.
+        sampler: any; a Study wants one.
+        pruner: who decides.
+    """
+
+    def __init__(self, name: str, directions: Sequence[StudyDirection], sampler: BaseSampler, pruner: BasePruner) -> None:
+        self._view = FrozenView(name, directions)
+        self._pruner = pruner
+        self._study = optuna.load_study(study_name=name, storage=self._view, sampler=sampler, pruner=pruner)
+
+    def refuses(self, trial: FrozenTrial, known: Sequence[FrozenTrial]) -> bool:
+        """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes."""
+        self._view.trials, self._view.marks = list(known), {}
+        refused = bool(self._pruner.prune(self._study, trial))
+        trial.system_attrs.update(self._view.marks)
+        return refused

@@ -1,0 +1,157 @@
+"""One driver per study: a lease with a fencing token, on the database's clock."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.errors import StudyBusy
+from hpo.store.tables import DriverRow, LeaseRow, now
+
+LEASE_SECONDS = 30.0
+"""How long a driver that gives no sign keeps the study."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who drives a study.
+
+    Attributes:
+        host: its machine.
+        pid: its process.
+        since: when it began, as HH:MM in UTC.
+        silent_seconds: since its last sign.
+        alive: whether its lease holds.
+    """
+
+    host: str
+    pid: int
+    since: str
+    silent_seconds: float
+    alive: bool
+
+
+def clock(connection: Connection) -> float:
+    """Returns the database's time, in seconds since the Unix epoch."""
+    sql = {
+        "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+        "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
+    }[connection.dialect.name]
+    return float(connection.execute(text(sql)).scalar_one())
+
+
+def holder(connection: Connection, study_id: int) -> Holder | None:
+    """Returns who holds the study, or held it last and did not let go."""
+    query = (
+        select(DriverRow.host, DriverRow.pid, DriverRow.started_at, LeaseRow.renewed, LeaseRow.expires)
+        .join(LeaseRow, LeaseRow.driver_id == DriverRow.id)
+        .where(LeaseRow.study_id == study_id)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    moment = clock(connection)
+    alive = row.expires > moment and not _is_dead_here(row.host, row.pid)
+    since = row.started_at.strftime("%H:%M UTC")
+    return Holder(host=row.host, pid=row.pid, since=since, silent_seconds=max(0.0, moment - row.renewed), alive=alive)
+
+
+class Lease:
+    """The right to write for one study, renewed by a thread until it is released.
+
+    Args:
+        engine: of the store.
+        study_id: our id of the study.
+        name: the study's, for the message.
+        verb: what the driver does: run or promote.
+
+    Raises:
+        StudyBusy: if another driver that is alive holds it.
+    """
+
+    def __init__(self, engine: Engine, study_id: int, name: str, verb: str) -> None:
+        self._engine = engine
+        self._study_id = study_id
+        self._over = threading.Event()
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
+            self._refuse_second(connection, name)
+            self.token = self._take(connection, verb)
+        self._thread = threading.Thread(target=self._keep_renewing, name="hpo-lease", daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        """Lets the study go."""
+        self._over.set()
+        self._thread.join()
+        with self._engine.begin() as connection:
+            row = connection.execute(select(LeaseRow.driver_id).where(*self._mine)).first()
+            if row is not None:
+                connection.execute(update(LeaseRow).where(*self._mine).values(expires=0.0))
+                connection.execute(update(DriverRow).where(DriverRow.id == row.driver_id).values(ended_at=now()))
+
+    def refuse_if_lost(self, connection: Connection) -> None:
+        """Raises, within a transaction that is about to write, if another driver has taken over.
+
+        Raises:
+            StudyBusy: if the token is no longer the newest.
+        """
+        token = connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar()
+        if token != self.token:
+            raise StudyBusy("another driver has taken this study over, because this one gave no sign for too long")
+
+    @property
+    def _mine(self) -> tuple[object, ...]:
+        return LeaseRow.study_id == self._study_id, LeaseRow.token == self.token
+
+    def _refuse_second(self, connection: Connection, name: str) -> None:
+        other = holder(connection, self._study_id)
+        if other is not None and other.alive:
+            raise StudyBusy(
+                f"study {name!r} is driven by host {other.host}, pid {other.pid}, since {other.since} "
+                f"(last sign {other.silent_seconds:.0f} s ago).\nWatch it with: hpo status --study {name}"
+            )
+
+    def _take(self, connection: Connection, verb: str) -> int:
+        driver = DriverRow.__table__.insert().values(study_id=self._study_id, verb=verb, host=host(), pid=os.getpid(), started_at=now())
+        driver_id = connection.execute(driver).inserted_primary_key[0]
+        moment = clock(connection)
+        values = {"driver_id": driver_id, "renewed": moment, "expires": moment + LEASE_SECONDS}
+        newer = update(LeaseRow).where(LeaseRow.study_id == self._study_id).values(token=LeaseRow.token + 1, **values)
+        if connection.execute(newer).rowcount == 0:
+            connection.execute(LeaseRow.__table__.insert().values(study_id=self._study_id, token=1, **values))
+        return int(connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar_one())
+
+    def _keep_renewing(self) -> None:
+        while not self._over.wait(LEASE_SECONDS / 4):
+            try:
+                with self._engine.begin() as connection:
+                    moment = clock(connection)
+                    values = {"renewed": moment, "expires": moment + LEASE_SECONDS}
+                    connection.execute(update(LeaseRow).where(*self._mine).values(**values))
+            except SQLAlchemyError:
+                continue  # the database is away; the next write will say so, and the token still guards it
+
+
+def host() -> str:
+    """Returns this machine's name."""
+    return socket.gethostname()
+
+
+def _is_dead_here(name: str, pid: int) -> bool:
+    """Whether the holder was a process of this machine that is gone: then nobody need wait for the lease to expire."""
+    if name != host():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

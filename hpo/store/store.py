@@ -1,0 +1,290 @@
+"""The records as the rest of the package sees them: plain values in, plain values out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from hpo.errors import StorageUnavailable, StudyChanged
+from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.store import lease, schema
+from hpo.store.engine import make_engine, masked, normalised
+from hpo.store.tables import DriverRow, EvaluationRow, PromotionRow, RankRow, StudyRow, now
+from hpo.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStudy:
+    """A study as it lies in the database.
+
+    Attributes:
+        id: ours, within this database.
+        uid: everywhere.
+        name: its name.
+        content: the study file as it was last run.
+    """
+
+    id: int
+    uid: str
+    name: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRank:
+    """One candidate of a stored promotion; see `hpo.ranking`."""
+
+    trial: int
+    rank: int | None
+    values: Mapping[str, float | None]
+    mean: float | None
+    sigma: float | None
+    score: float | None
+    search_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPromotion:
+    """A ranking that was made, and the folders that were written for its winner."""
+
+    rule: str
+    lambda_: float
+    ddof: int
+    seeds: tuple[int, ...]
+    top: int
+    results: tuple[str, ...]
+    ranks: tuple[StoredRank, ...]
+
+
+class Store:
+    """Our tables in one database.
+
+    Args:
+        url: SQLAlchemy's; the tables are made if they are missing.
+
+    Raises:
+        StorageUnavailable: if the database cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = normalised(url)
+        self._engine = make_engine(self.url)
+        try:
+            schema.upgrade(self._engine)
+        except DBAPIError as error:
+            raise StorageUnavailable(_unavailable(self.url, error)) from error
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+    def find(self, name: str) -> StoredStudy | None:
+        """Returns a stored study, None if there is none of that name."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).first()
+        return None if row is None else StoredStudy(id=row.id, uid=row.uid, name=row.name, content=row.content)
+
+    def names(self) -> list[str]:
+        """Returns the names of all stored studies, the oldest first."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(select(StudyRow.name).order_by(StudyRow.id)).scalars())
+
+    def enrol(self, study: Study) -> StoredStudy:
+        """Stores a study, or finds it and refuses one that means something else.
+
+        Raises:
+            StudyChanged: if a study of that name is stored whose trials would not compare; the message shows the
+                difference.
+        """
+        identity = study.identity()
+        with self._engine.begin() as connection:
+            row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study.name)).first()
+            if row is None:
+                connection.execute(
+                    StudyRow.__table__.insert().values(
+                        uid=str(uuid.uuid4()), name=study.name, content=study.content(), identity=identity,
+                        digest=study.digest, created_at=now(),
+                    )  # fmt: skip
+                )
+            elif row.identity != identity:
+                raise StudyChanged(self._changed(study.name, row.identity, identity))
+            elif row.digest != study.digest:
+                values = {"content": study.content(), "digest": study.digest}
+                connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
+        stored = self.find(study.name)
+        assert stored is not None  # written above
+        return stored
+
+    def forget(self, study: StoredStudy) -> None:
+        """Removes a study that was enrolled for nothing, with all that belongs to it."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(StudyRow).where(StudyRow.id == study.id))
+
+    def lease(self, study: StoredStudy, verb: str) -> lease.Lease:
+        """Takes the right to write for a study.
+
+        Raises:
+            StudyBusy: if another driver holds it.
+        """
+        return lease.Lease(self._engine, study.id, study.name, verb)
+
+    def holder(self, study: StoredStudy) -> lease.Holder | None:
+        """Returns who drives the study, or did last."""
+        with self._engine.connect() as connection:
+            return lease.holder(connection, study.id)
+
+    def put(self, study: StoredStudy, evaluation: Evaluation, held: lease.Lease | None = None) -> None:
+        """Stores an evaluation; only a failed one is ever replaced.
+
+        Raises:
+            StudyBusy: if `held` has been taken over.
+            sqlalchemy.exc.IntegrityError: if the job has an evaluation that is no failure.
+        """
+        job = evaluation.job
+        values = {
+            "params": dict(job.params), "streams": dict(job.streams), "status": str(evaluation.status),
+            "value": evaluation.value, "step": evaluation.step, "error": evaluation.error,
+            "reports": [[report.step, report.at, dict(report.metrics)] for report in evaluation.reports],
+            "seconds": evaluation.seconds, "digests": dict(evaluation.digests),
+            "fingerprint": dict(evaluation.fingerprint), "files": evaluation.files, "recorded_at": now(),
+        }  # fmt: skip
+        with self._engine.begin() as connection:
+            if held is not None:
+                held.refuse_if_lost(connection)
+            again = (
+                update(EvaluationRow)
+                .where(*_key(study, job), EvaluationRow.status == Status.FAILED)
+                .values(attempts=EvaluationRow.attempts + 1, **values)
+            )
+            if connection.execute(again).rowcount == 0:
+                connection.execute(
+                    EvaluationRow.__table__.insert().values(
+                        study_id=study.id, trial=job.trial, stage=str(job.stage), seed=job.seed, fold=job.fold,
+                        budget=job.budget, attempts=1, **values,
+                    )  # fmt: skip
+                )
+
+    def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
+        """Returns the evaluation of a job, None if it has none."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(EvaluationRow.__table__).where(*_key(study, job))).first()
+        return None if row is None else _evaluation(row)
+
+    def keys(self, study: StoredStudy) -> set[tuple[object, ...]]:
+        """Returns the keys of all jobs that have an evaluation."""
+        row = EvaluationRow
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id))
+            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget) for r in rows}
+
+    def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
+        """Returns evaluations in the order of trial and seed."""
+        row = EvaluationRow
+        query = select(row.__table__).where(row.study_id == study.id).order_by(row.trial, row.stage.desc(), row.seed, row.fold)
+        if stage is not None:
+            query = query.where(row.stage == str(stage))
+        if trial is not None:
+            query = query.where(row.trial == trial)
+        with self._engine.connect() as connection:
+            return [_evaluation(found) for found in connection.execute(query)]
+
+    def put_promotion(self, study: StoredStudy, promotion: StoredPromotion) -> None:
+        """Stores a ranking; an equal one that was stored last is not stored again."""
+        if self.promotion(study) == promotion:
+            return
+        with self._engine.begin() as connection:
+            insert = PromotionRow.__table__.insert().values(**{
+                "study_id": study.id, "rule": promotion.rule, "lambda": promotion.lambda_, "ddof": promotion.ddof,
+                "seeds": list(promotion.seeds), "top": promotion.top, "results": list(promotion.results),
+                "created_at": now(),
+            })  # fmt: skip
+            promotion_id = connection.execute(insert).inserted_primary_key[0]
+            for rank in promotion.ranks:
+                connection.execute(
+                    RankRow.__table__.insert().values(
+                        promotion_id=promotion_id, trial=rank.trial, rank=rank.rank, values=dict(rank.values),
+                        mean=rank.mean, sigma=rank.sigma, score=rank.score, search_value=rank.search_value,
+                    )  # fmt: skip
+                )
+
+    def promotion(self, study: StoredStudy) -> StoredPromotion | None:
+        """Returns the newest promotion, None if there is none."""
+        query = select(PromotionRow.__table__).where(PromotionRow.study_id == study.id).order_by(PromotionRow.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+            return None if row is None else _promotion(connection, row)
+
+    def last_activity(self, study: StoredStudy) -> str | None:
+        """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
+        query = select(EvaluationRow.recorded_at).where(EvaluationRow.study_id == study.id).order_by(EvaluationRow.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            moment = connection.execute(query).scalar()
+        return None if moment is None else moment.isoformat(timespec="seconds")
+
+    def drivers(self, study: StoredStudy) -> int:
+        """Returns how many drivers have worked on the study."""
+        with self._engine.connect() as connection:
+            return len(connection.execute(select(DriverRow.id).where(DriverRow.study_id == study.id)).all())
+
+    def _changed(self, name: str, stored: Mapping[str, str], now_: Mapping[str, str]) -> str:
+        keys = sorted(key for key in {*stored, *now_} if stored.get(key) != now_.get(key))
+        width = max(map(len, keys))
+        lines = [f"  {key:<{width}}  {stored.get(key, '(absent)')}   ->   {now_.get(key, '(absent)')}" for key in keys]
+        return "\n".join([
+            f"study {name!r} in {masked(self.url)} was made with another {_named(keys)}:", *lines,
+            "Trials of the two do not compare. Give the study another name, or keep the old values.",
+        ])  # fmt: skip
+
+
+def _named(keys: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(key.partition(".")[0] for key in keys))
+
+
+def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:
+    row = EvaluationRow
+    return (
+        row.study_id == study.id, row.trial == job.trial, row.stage == str(job.stage), row.seed == job.seed,
+        row.fold == job.fold, row.budget == job.budget,
+    )  # fmt: skip
+
+
+def _evaluation(row: Any) -> Evaluation:
+    job = Job(
+        trial=row.trial, params=row.params, seed=row.seed, budget=row.budget, fold=row.fold, stage=Stage(row.stage),
+        streams=row.streams,
+    )  # fmt: skip
+    return Evaluation(
+        job=job, status=Status(row.status), value=row.value, step=row.step, error=row.error, seconds=row.seconds,
+        reports=tuple(Report(step=step, at=at, metrics=metrics) for step, at, metrics in row.reports),
+        digests=row.digests, fingerprint=row.fingerprint, files=row.files,
+    )  # fmt: skip
+
+
+def _promotion(connection: Connection, row: Any) -> StoredPromotion:
+    ranked: Sequence[Any] = connection.execute(
+        select(RankRow.__table__).where(RankRow.promotion_id == row.id).order_by(RankRow.rank.is_(None), RankRow.rank, RankRow.trial)
+    ).all()
+    ranks = tuple(
+        StoredRank(
+            trial=r.trial, rank=r.rank, values=r._mapping["values"], mean=r.mean, sigma=r.sigma, score=r.score,
+            search_value=r.search_value,
+        )  # fmt: skip
+        for r in ranked
+    )
+    return StoredPromotion(
+        rule=row.rule, lambda_=row._mapping["lambda"], ddof=row.ddof, seeds=tuple(row.seeds), top=row.top,
+        results=tuple(row.results), ranks=ranks,
+    )  # fmt: skip
+
+
+def _unavailable(url: str, error: DBAPIError) -> str:
+    reason = str(error.orig or error).strip().splitlines()[0]
+    cure = "Is the server up, and are user, host and name right?" if isinstance(error, OperationalError) else ""
+    if url.startswith("sqlite"):
+        cure = "Does the folder exist, and may it be written? Choose another with --storage."
+    return f"cannot open storage {masked(url)}: {reason}. {cure}".strip()

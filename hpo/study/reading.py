@@ -1,0 +1,200 @@
+"""Reads a study's content and lists everything that is wrong with it at once, in the user's terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hpo import space
+from hpo.errors import Problem, did_you_mean
+from hpo.records import Value
+from hpo.seeding import STREAMS
+from hpo.study.tables import (
+    NAME,
+    DimensionTable,
+    ObjectiveTable,
+    PromotionRules,
+    ResourcesTable,
+    Scalar,
+    Search,
+    Study,
+)
+
+_SEED_LIKE = re.compile(r"(^|_)seeds?($|_|\d)", re.IGNORECASE)
+
+
+def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study | None, list[Problem]]:
+    """Reads a study's content and lists every problem at once.
+
+    Args:
+        content: as tomllib gives it.
+        stem: the file's name without its ending, which must be the study's.
+
+    Returns:
+        The study, None if there are problems; and the problems.
+    """
+    study: Study | None = None
+    problems: list[Problem] = []
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        problems += _listed(error, content)
+    problems += _across(content, stem)
+    return (None if problems else study), problems
+
+
+def dimensions_of(content: Mapping[str, object]) -> dict[str, space.Dimension]:
+    """Returns the dimensions that are sound, whatever else is wrong with the file."""
+    return {name: table.dimension() for name, table in _sound(content, "space", DimensionTable).items()}
+
+
+def _sound(content: Mapping[str, object], key: str, kind: Any) -> dict[str, Any]:
+    tables = content.get(key)
+    adapter = TypeAdapter(kind)
+    found = {}
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        try:
+            found[name] = adapter.validate_python(table)
+        except ValidationError:
+            continue
+    return found
+
+
+def fixed_of(content: Mapping[str, object]) -> dict[str, Value]:
+    """Returns the fixed values that are sound, whatever else is wrong with the file."""
+    return _sound(content, "fixed", Scalar)
+
+
+def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem]:
+    """Yields the problems that lie between keys; they are looked for among whatever is sound."""
+    if stem is not None and isinstance(content.get("name"), str) and content["name"] != stem:
+        yield Problem("name", f"{content['name']!r} differs from the file's name, {stem}.toml; rename one of them")
+    dimensions, fixed = dimensions_of(content), fixed_of(content)
+    for name in content["space"] if isinstance(content.get("space"), dict) else ():
+        if _SEED_LIKE.search(name):
+            yield Problem(f"space.{name}", "a seed is no hyperparameter: the search would pick the luckiest; use [search] seed and [promotion] seeds")
+        if not name.isidentifier():
+            yield Problem(f"space.{name}", "expected a Python identifier, as the params dataclass has")
+        if name in fixed:
+            yield Problem(f"fixed.{name}", "is in [space] too; leave it in one of them")
+    for name, dimension in dimensions.items():
+        yield from _condition_problems(name, dimension, dimensions, fixed)
+    try:
+        list(space.in_order(dimensions))
+    except ValueError as error:
+        yield Problem("space", str(error))
+    streams = content.get("streams")
+    for name in streams if isinstance(streams, dict) else ():
+        if name not in STREAMS:
+            yield Problem(f"streams.{name}", f"no such stream (streams: {', '.join(STREAMS)}).{did_you_mean(name, STREAMS)}")
+
+
+def _condition_problems(
+    name: str, dimension: space.Dimension, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value]
+) -> Iterable[Problem]:
+    for parent, values in dimension.when.items():
+        key = f"space.{name}.when.{parent}"
+        if parent == name:
+            yield Problem(key, "a param cannot depend on itself")
+        elif parent in dimensions:
+            other = dimensions[parent]
+            if isinstance(other, space.Choice):
+                for value in values:
+                    if not space.same(value, other.values):
+                        yield Problem(key, f"{value!r} is no value of {parent} ({', '.join(map(str, other.values))})")
+        elif parent in fixed:
+            yield Problem(key, f"{parent} is fixed, so the condition never changes; leave it out or move {parent} to [space]")
+        else:
+            yield Problem(key, f"no such param in [space] ({', '.join(dimensions)}).{did_you_mean(parent, dimensions)}")
+
+
+_WANTED = {
+    "float_type": "a number", "int_type": "a whole number", "string_type": "a text", "bool_type": "true or false",
+    "dict_type": "a table", "model_type": "a table", "dataclass_type": "a table", "tuple_type": "a list",
+    "list_type": "a list", "int_from_float": "a whole number", "finite_number": "a finite number",
+    "model_attributes_type": "a table", "dataclass_exact_type": "a table",
+}  # fmt: skip
+
+
+def _listed(error: ValidationError, content: Mapping[str, object]) -> list[Problem]:
+    """Returns pydantic's findings as ours: one per key, with what was expected and what came."""
+    found: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in _path(item["loc"], content))
+        message = _message(item, content)
+        if message not in found.setdefault(key, []):
+            found[key].append(message)
+    return [Problem(key, _merged(messages)) for key, messages in found.items()]
+
+
+def _merged(messages: list[str]) -> str:
+    """Returns one sentence for what several members of a union said: `expected A or B, got C`."""
+    parts = [re.fullmatch("expected (.*), got (.*)", message) for message in messages]
+    if len(messages) == 1 or not all(parts):
+        return " or ".join(messages)
+    return f"expected {' or '.join(part[1] for part in parts if part)}, got {parts[0][2] if parts[0] else ''}"
+
+
+def _path(loc: tuple[int | str, ...], content: object) -> list[int | str]:
+    """Returns the part of pydantic's location that is in the file; it also names members of unions."""
+    path: list[int | str] = []
+    at = content
+    for index, part in enumerate(loc):
+        inside = (isinstance(at, Mapping) and part in at) or (isinstance(at, list) and isinstance(part, int))
+        if not inside and index < len(loc) - 1:
+            continue
+        if inside:
+            at = at[part] if isinstance(at, Mapping) or (isinstance(part, int) and part < len(at)) else None  # type: ignore[call-overload,index]
+            path.append(part)
+        elif isinstance(at, Mapping) and isinstance(part, str) and not _is_union_tag(part):
+            path.append(part)
+    return path
+
+
+def _is_union_tag(part: str) -> bool:
+    return part in {"bool", "int", "float", "str", "constrained-int", "constrained-float"} or "[" in part
+
+
+def _message(item: Any, content: object) -> str:
+    kind, came, context = item["type"], item.get("input"), item.get("ctx", {})
+    match kind:
+        case "missing" | "missing_argument":
+            return "is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            known = _known_keys(item["loc"])
+            return f"no such key (keys: {', '.join(known)}).{did_you_mean(str(item['loc'][-1]), known)}"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            hint = did_you_mean(str(came), re.findall("'([^']+)'", context["expected"]))
+            return f"expected {context['expected'].replace('False', 'false')}, got {_came(came)}{f'.{hint}' if hint else ''}"
+        case "string_pattern_mismatch":
+            return f"expected {NAME}, e.g. unet-density, got {_came(came)}"
+        case "too_short":
+            return "is empty; at least one is needed"
+        case "greater_than_equal" | "less_than_equal":
+            bound = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']:g}"
+            return f"expected {bound}, got {_came(came)}"
+        case _ if kind in _WANTED:
+            return f"expected {_WANTED[kind]}, got {_came(came)}"
+        case _:
+            return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {_came(came)}"
+
+
+def _came(came: object) -> str:
+    text = "true" if came is True else "false" if came is False else repr(came)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_TABLES = {
+    "": Study, "objective": ObjectiveTable, "search": Search, "promotion": PromotionRules, "resources": ResourcesTable,
+    "space": DimensionTable,
+}  # fmt: skip
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    table = _TABLES[str(loc[0]) if len(loc) > 1 else ""]
+    return tuple(field.alias or name for name, field in table.model_fields.items())

@@ -1,0 +1,250 @@
+"""A study as data: what a studies/*.toml may say, and what makes two of them the same search problem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
+
+from hpo import space
+from hpo.records import Objective, Value, digest
+from hpo.seam import Resources, TrainableRef
+
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+
+LARGEST_SEED = 2**63 - 1
+LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart")]
+Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
+SamplerName = Literal["tpe", "random"]
+PrunerName = Literal["none", "median"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=False, serialize_by_alias=True)
+
+
+class DimensionTable(_Table):
+    """One dimension of the space: exactly one of `float = [low, high]`, `int = [low, high]`, `choice = [..]`."""
+
+    float_range: tuple[Finite, Finite] | None = Field(None, alias="float", strict=False)
+    int_range: tuple[Whole, Whole] | None = Field(None, alias="int", strict=False)
+    choice: tuple[Scalar, ...] | None = Field(None, strict=False)
+    log: bool = False
+    step: int | Finite | None = None
+    when: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> DimensionTable:
+        kinds = [self.float_range, self.int_range, self.choice]
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("expected exactly one of float = [low, high], int = [low, high], choice = [..]")
+        if self.choice is not None:
+            _refuse_choice(self.choice, log=self.log, step=self.step)
+        else:
+            low, high = self.float_range or self.int_range  # type: ignore[misc]  # one of them is there
+            _refuse_range(low, high, log=self.log, step=self.step, whole=self.int_range is not None)
+        for name, values in self.when.items():
+            if values == []:
+                raise ValueError(f"when.{name} lists no value; name at least one")
+        return self
+
+    def dimension(self) -> space.Dimension:
+        """Returns the plain value."""
+        when = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in self.when.items()}
+        if self.float_range is not None:
+            low, high = self.float_range
+            step = None if self.step is None else float(self.step)
+            return space.Float(low=low, high=high, log=self.log, step=step, when=when)
+        if self.int_range is not None:
+            first, last = self.int_range
+            return space.Int(low=first, high=last, log=self.log, step=_whole(self.step), when=when)
+        return space.Choice(values=self.choice or (), when=when)
+
+
+def _whole(step: float | None) -> int | None:
+    return None if step is None else int(step)
+
+
+def _refuse_choice(values: tuple[Value, ...], *, log: bool, step: float | None) -> None:
+    if not values:
+        raise ValueError("choice is empty; list at least one value")
+    if log or step is not None:
+        raise ValueError("log and step belong to float and int, not to choice")
+    for index, value in enumerate(values):
+        if value in values[:index]:  # the sampler finds a value's place by ==, which takes 1, 1.0 and true for one
+            raise ValueError(f"choice names {value!r} twice (1, 1.0 and true count as one)")
+
+
+def _refuse_range(low: float, high: float, *, log: bool, step: float | None, whole: bool) -> None:
+    if low > high:
+        raise ValueError(f"low {low:g} is above high {high:g}; write the smaller one first")
+    if log and low <= 0:
+        raise ValueError(f"a log range must begin above 0, not at {low:g}")
+    if log and step is not None:
+        raise ValueError("log and step exclude each other; leave one out")
+    if step is not None and step <= 0:
+        raise ValueError(f"step must be above 0, not {step:g}")
+    if step is not None and whole and step != int(step):
+        raise ValueError(f"step of an int must be a whole number, not {step:g}")
+    if step is not None and step > high - low and high > low:
+        raise ValueError(f"step {step:g} is longer than the range {low:g} .. {high:g}")
+
+
+class ObjectiveTable(_Table):
+    """Which number counts; see `hpo.Objective`."""
+
+    metric: Annotated[str, StringConstraints(min_length=1)]
+    direction: Literal["maximize", "minimize"] = "maximize"
+    epoch: Literal["best", "last"] = "best"
+
+
+class ResourcesTable(_Table):
+    """What one training gets; see `hpo.Resources`."""
+
+    cpu: Annotated[int, Field(ge=1)] = 1
+    gpu: Annotated[Finite, Field(ge=0)] = 0.0
+
+
+class Search(_Table):
+    """How trials are proposed and judged.
+
+    Attributes:
+        sampler: Optuna's word for what proposes params.
+        pruner: Optuna's word for what stops trials early.
+        trials: how many.
+        budget: epochs of each.
+        seed: every trial trains under this one seed.
+        sampler_seed: of the sampler; None: the same number as `seed`.
+        lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
+            depends on timing and cannot be reproduced.
+    """
+
+    sampler: SamplerName = "tpe"
+    pruner: PrunerName = "median"
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    budget: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Seed = 41
+    sampler_seed: Seed | None = None
+    lag: Annotated[int, Field(ge=1, le=10_000)] | Literal[False] = 4
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) != len(seeds):
+        raise ValueError("a seed is named twice; replicates must differ")
+    return seeds
+
+
+class PromotionRules(_Table):
+    """How winners are chosen.
+
+    Attributes:
+        top: how many trials are retrained.
+        seeds: under which seeds.
+        rule: the score that ranks them.
+        lambda_: weight of sigma in the score.
+        ddof: of sigma; 0 divides by n, 1 by n - 1.
+    """
+
+    top: Annotated[int, Field(ge=1, le=10_000)] = 3
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)] = (42, 43, 44)
+    rule: Literal["mean-std"] = "mean-std"
+    lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
+    ddof: Literal[0, 1] = 0
+
+    @model_validator(mode="after")
+    def _enough_seeds(self) -> PromotionRules:
+        if len(self.seeds) <= self.ddof:
+            raise ValueError(f"ddof {self.ddof} needs at least {self.ddof + 1} seeds, {len(self.seeds)} is given")
+        return self
+
+
+class Study(_Table):
+    """The search problem: objective, space, trainable, search and promotion rules."""
+
+    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+    trainable: str
+    objective_: ObjectiveTable = Field(alias="objective")
+    space_: dict[str, DimensionTable] = Field(alias="space", min_length=1)
+    fixed: dict[str, Scalar] = Field(default_factory=dict)
+    search: Search
+    promotion: PromotionRules = Field(default_factory=lambda: PromotionRules())
+    streams: dict[str, Seed] = Field(default_factory=dict)
+    resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
+    _root: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def root(self) -> Path:
+        """The project's folder: the one above the studies folder; it goes on the import path."""
+        return self._root
+
+    @property
+    def objective(self) -> Objective:
+        """Which number counts."""
+        return Objective(**self.objective_.model_dump())
+
+    @property
+    def resources(self) -> Resources:
+        """What one training gets."""
+        return Resources(**self.resources_.model_dump())
+
+    @property
+    def space(self) -> dict[str, space.Dimension]:
+        """The dimensions by name, parents of conditional ones first."""
+        dimensions = {name: table.dimension() for name, table in self.space_.items()}
+        return {name: dimensions[name] for name in space.in_order(dimensions)}
+
+    @property
+    def ref(self) -> TrainableRef:
+        """Where the trainable is."""
+        return TrainableRef(path=self.trainable, root=str(self._root), objective=self.objective, fixed=self.fixed)
+
+    @property
+    def sampler_seed(self) -> int:
+        """The seed that the sampler's own are derived from."""
+        return self.search.seed if self.search.sampler_seed is None else self.search.sampler_seed
+
+    def located(self, root: Path) -> Study:
+        """Returns this study with its project folder."""
+        copy = self.model_copy()
+        copy._root = root
+        return copy
+
+    def content(self) -> dict[str, Any]:
+        """Returns everything the file says, defaults filled in, as JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON of everything the file says."""
+        return digest(self.content())
+
+    def identity(self) -> dict[str, str]:
+        """Returns, as texts by key, what a trial of this study means: two studies that differ here do not compare.
+
+        The number of trials, promotion and resources may change; threads do change bits, and are in the fingerprint.
+        """
+        texts = {f"space.{name}": str(dimension) for name, dimension in self.space.items()}
+        texts |= {f"fixed.{name}": repr(value) for name, value in self.fixed.items()}
+        texts |= {f"streams.{name}": str(value) for name, value in self.streams.items()}
+        texts |= {"trainable": self.trainable, "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch"}
+        fields = ("sampler", "pruner", "budget", "seed", "lag")
+        texts |= {f"search.{name}": str(getattr(self.search, name)).lower() for name in fields}
+        return texts | {"search.sampler_seed": str(self.sampler_seed)}
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON schema of a study file, for editors that complete and check TOML."""
+    return Study.model_json_schema(by_alias=True)

@@ -1,0 +1,8 @@
+"""One job trained under its seed; with `hpo.seeding`, torch's room."""
+
+from hpo.training.context import Context
+from hpo.training.predictions import Predictions
+from hpo.training.trainable import Loaded, load
+from hpo.training.training import Training, discard_checkpoint
+
+__all__ = ["Context", "Loaded", "Predictions", "Training", "discard_checkpoint", "load"]

@@ -1,0 +1,235 @@
+"""What a trainable is given: its seed's streams, its budget, and the loop that makes it resumable."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from hpo.errors import TrainableError
+from hpo.files import replacing
+from hpo.records import Job, Metrics, Objective, Report, Stage
+from hpo.seeding import Streams
+from hpo.training.checkpoint import Checkpoint
+from hpo.training.predictions import Predictions
+
+MODEL = "model"
+"""The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
+
+
+CHECKPOINT = "checkpoint.pt"
+"""The file's name in the job's folder."""
+
+
+class Stateful(Protocol):
+    """Anything that can say and take back its state: a model, an optimizer, a scheduler, a scaler."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
+
+
+class Context:
+    """One training, seen from inside.
+
+    Attributes:
+        seed: of the training; use `streams` rather than this.
+        streams: the sources of randomness, each with its own generators.
+        budget: epochs allowed.
+        fold: which fold of the data.
+        device: `cpu` or `cuda`.
+        threads: of torch's CPU kernels; set already.
+        folder: for this training's own files.
+        cache: for prepared data that all trainings of the project share.
+        keeps: whether artefacts are wanted; a search trial's are not.
+    """
+
+    def __init__(
+        self, job: Job, objective: Objective, *, folder: Path, cache: Path, device: str = "cpu", threads: int = 1
+    ) -> None:
+        self.seed = job.seed
+        self.budget = job.budget
+        self.fold = job.fold
+        self.streams = Streams(job.seed, job.streams)
+        self.device = device
+        self.threads = threads
+        self.folder = folder
+        self.cache = cache
+        self.keeps = job.stage is not Stage.SEARCH
+        self.reports: list[Report] = []
+        self.digests: dict[str, str] = {}
+        self.facts: dict[str, object] = {}
+        self._job = job
+        self._objective = objective
+        self._began = time.monotonic()
+        self._selected: dict[str, Any] | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the training's checkpoint lies between two epochs."""
+        return self.folder / CHECKPOINT
+
+    @property
+    def seconds(self) -> float:
+        """Spent in training so far, interruptions left out."""
+        return time.monotonic() - self._began
+
+    def epochs(self, **stateful: Stateful) -> Iterator[int]:
+        """Yields the epochs that are left, 1 .. budget, and makes each the start of a bit-exact resume.
+
+        Before the first it restores everything given from the last checkpoint, before each it seeds the process-wide
+        generators from the dropout stream of that epoch, after each it writes a checkpoint. After the last, `model` has
+        the weights of the selected epoch again, so that what is saved then belongs to the value that is reported.
+
+        Args:
+            **stateful: everything with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
+
+        Raises:
+            TrainableError: if the trainable did not yield its metrics exactly once in an epoch.
+            CheckpointInvalid: if the checkpoint is damaged or another job's.
+        """
+        done = self._restore(stateful)
+        for epoch in range(done + 1, self.budget + 1):
+            self.streams.dropout.seed_global(epoch)
+            yield epoch
+            if len(self.reports) != epoch:
+                raise TrainableError(
+                    f"after epoch {epoch} of ctx.epochs() {len(self.reports)} metrics had been yielded; "
+                    "yield them exactly once in each epoch"
+                )
+            self._select(stateful, epoch)
+            if epoch < self.budget:
+                self._save(stateful, epoch)
+        if MODEL in stateful:
+            if self._selected is not None:
+                stateful[MODEL].load_state_dict(self._selected)
+            self._finish(stateful[MODEL].state_dict())
+
+    def save_predictions(
+        self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[int], names: Sequence[str],
+        cases: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:  # fmt: skip
+        """Records what the model of the selected epoch says about the validation cases. Call it after the loop.
+
+        Args:
+            truth: (N,) index of the true class, 0 .. C-1.
+            probabilities: (N, C) probability of each class.
+            labels: (C,) the classes as whole numbers, as readers know them.
+            names: (C,) their short names.
+            cases: columns that say which case a row is, (N,) each.
+
+        Raises:
+            TrainableError: if the shapes do not fit together.
+        """
+        predictions = Predictions.of(
+            truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
+        )
+        self.digests["predictions"] = predictions.digest
+        if self.keeps:
+            predictions.save(self.folder)
+
+    def note(self, **facts: str | int | float | bool) -> None:
+        """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint."""
+        self.facts.update(facts)
+
+    def log(self, message: str) -> None:
+        """Adds a line to the training's `run.log`; kept where artefacts are."""
+        if self.keeps:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+            with (self.folder / "run.log").open("a", encoding="utf-8") as file:
+                file.write(f"{stamp} [INFO] {message}\n")
+
+    def add(self, metrics: object) -> Report:
+        """Takes what the trainable yielded as the report of the next step.
+
+        Raises:
+            TrainableError: if it is no mapping of names to finite numbers (None: undefined), lacks the objective's
+                metric, or there are more of them than the budget has epochs.
+        """
+        step = len(self.reports) + 1
+        if step > self.budget:
+            raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
+        report = Report(step=step, metrics=_checked(metrics, step, self._objective), at=time.time())
+        self.reports.append(report)
+        said = "  ".join(f"{name} {_shown(value)}" for name, value in report.metrics.items())
+        self.log(f"epoch {step}/{self.budget}  {said}")
+        return report
+
+    def _restore(self, stateful: Mapping[str, Stateful]) -> int:
+        if not self.checkpoint.exists():
+            return 0
+        saved = Checkpoint.load(self.checkpoint, self._job.digest, self.device)
+        if set(saved.states) != set(stateful):
+            raise TrainableError(
+                f"the checkpoint holds {', '.join(sorted(saved.states))}, ctx.epochs() was given "
+                f"{', '.join(sorted(stateful))}; delete {self.checkpoint} to train anew"
+            )
+        for name, thing in stateful.items():
+            thing.load_state_dict(saved.states[name])
+        self._selected = saved.selected
+        self.reports[:] = saved.reports
+        self._began = time.monotonic() - saved.seconds
+        self.log(f"resumed after epoch {saved.epoch}")
+        return saved.epoch
+
+    def _select(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
+        if MODEL in stateful and self._objective.epoch == "best":
+            chosen = self._objective.select(tuple(self.reports))
+            if chosen.step == epoch:
+                self._selected = copy.deepcopy(stateful[MODEL].state_dict())
+
+    def _save(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
+        Checkpoint(
+            job=self._job.digest, epoch=epoch, selected=self._selected, reports=tuple(self.reports),
+            states={name: thing.state_dict() for name, thing in stateful.items()}, seconds=self.seconds,
+        ).save(self.checkpoint)  # fmt: skip
+
+    def _finish(self, weights: dict[str, Any]) -> None:
+        self.digests["weights"] = _weights_digest(weights)
+        if self.keeps:
+            import torch
+
+            with replacing(self.folder / "best_model.pt") as spare:
+                torch.save({name: tensor.cpu() for name, tensor in weights.items()}, spare)
+
+
+def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
+    if not isinstance(metrics, Mapping):
+        raise TrainableError(f"a trainable must yield a mapping of metrics, not {type(metrics).__name__}")
+    checked: dict[str, float | None] = {}
+    for name, value in metrics.items():
+        if value is None and name != objective.metric:
+            checked[str(name)] = None
+            continue
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise TrainableError(f"metric {name!r} at step {step} is {value!r}, not a number") from None
+        if not math.isfinite(number):
+            raise TrainableError(f"metric {name!r} at step {step} is {number}, not a finite number")
+        checked[str(name)] = number
+    if objective.metric not in checked:
+        known = ", ".join(sorted(checked)) or "nothing"
+        raise TrainableError(f"the objective's metric {objective.metric!r} was not yielded at step {step}; yielded: {known}")
+    return checked
+
+
+def _weights_digest(weights: Mapping[str, Any]) -> str:
+    """Returns the sha256 over names, kinds, shapes and every bit of the tensors, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name].detach().cpu().contiguous().numpy()
+        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

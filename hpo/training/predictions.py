@@ -1,0 +1,91 @@
+"""What a classifier said about each validation case, as the trainable hands it over and as it lies on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.errors import TrainableError
+from hpo.files import replacing
+
+FILE = "predictions.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """The validation cases at the selected epoch.
+
+    Attributes:
+        truth: (N,) index of the true class, 0 .. C-1.
+        probabilities: (N, C) probability of each class.
+        labels: (C,) the classes as whole numbers, as readers know them: BI-RADS 1 .. 4.
+        names: (C,) their short names: A .. D.
+        cases: columns that say which case a row is, (N,) texts each, e.g. `path`, `accession`.
+    """
+
+    truth: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+    cases: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[int], names: Sequence[str],
+        cases: Mapping[str, Sequence[str]],
+    ) -> Predictions:  # fmt: skip
+        """Checks the shapes and takes copies.
+
+        Raises:
+            TrainableError: if shapes do not fit together, a class index is out of range or a probability not finite.
+        """
+        truth_N = np.array(truth, dtype=np.int64)
+        probabilities_NC = np.array(probabilities, dtype=np.float64)
+        rows, classes = len(truth_N), len(labels)
+        if truth_N.ndim != 1 or probabilities_NC.shape != (rows, classes) or len(names) != classes:
+            raise TrainableError(
+                f"predictions: {classes} labels and {rows} true classes want probabilities of shape "
+                f"({rows}, {classes}) and {classes} names; got {probabilities_NC.shape} and {len(names)}"
+            )
+        if rows and not (0 <= truth_N.min() and truth_N.max() < classes):
+            raise TrainableError(f"predictions: true classes must be indices 0 .. {classes - 1}")
+        if not np.isfinite(probabilities_NC).all():
+            raise TrainableError("predictions: a probability is not a finite number")
+        for name, column in cases.items():
+            if len(column) != rows:
+                raise TrainableError(f"predictions: case column {name!r} has {len(column)} rows, not {rows}")
+        return cls(
+            truth=truth_N, probabilities=probabilities_NC, labels=tuple(map(int, labels)), names=tuple(map(str, names)),
+            cases={name: tuple(map(str, column)) for name, column in cases.items()},
+        )  # fmt: skip
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the true classes and of every bit of the probabilities."""
+        return hashlib.sha256(self.truth.tobytes() + self.probabilities.tobytes()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Writes `predictions.npz` atomically."""
+        with replacing(folder / FILE) as spare, spare.open("wb") as file:
+            np.savez(
+                file, truth=self.truth, probabilities=self.probabilities, labels=np.array(self.labels),
+                names=np.array(self.names, dtype=str),
+                **{f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()},
+            )  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictions | None:
+        """Reads what `save` wrote; None where nothing was saved."""
+        if not (folder / FILE).exists():
+            return None
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            cases = {name.removeprefix("case_"): file[name].tolist() for name in file.files if name.startswith("case_")}
+            return cls.of(
+                truth=file["truth"], probabilities=file["probabilities"], labels=file["labels"].tolist(),
+                names=file["names"].tolist(), cases=cases,
+            )  # fmt: skip

@@ -1,0 +1,74 @@
+"""The process a training runs in: threads, determinism switches, and what of it belongs in the fingerprint."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
+"""Whose versions can change the bits of a result."""
+
+
+@contextmanager
+def prepared(threads: int) -> Iterator[None]:
+    """Sets threads and determinism for one training and puts them back.
+
+    The thread count changes the bits of a convolution on a CPU, and torch keeps the count of a process's first task
+    whatever is asked for later, so it is set for each training. Does nothing where torch is not loaded.
+
+    Args:
+        threads: of torch's CPU kernels.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; harmless without it
+    cudnn = torch.backends.cudnn
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.deterministic)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        cudnn.benchmark, cudnn.deterministic = before[2], before[3]
+
+
+def device_for(gpu: float) -> str:
+    """Returns `cuda` if a graphics card was asked for and is there, else `cpu`."""
+    if not gpu:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[str, object]:
+    """Returns what besides the job could change the result's bits: versions, machine, switches, and the trainable's facts."""
+    torch = sys.modules.get("torch")
+    found: dict[str, object] = {
+        "python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine(),
+        "device": device, "threads": threads, "packages": {name: _version(name) for name in PACKAGES},
+    }  # fmt: skip
+    if torch is not None:
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        found["deterministic"] = torch.are_deterministic_algorithms_enabled()
+        found["float32_matmul"] = torch.get_float32_matmul_precision()
+        if device == "cuda":
+            found["gpu"] = torch.cuda.get_device_name()
+            found["cuda"] = torch.version.cuda
+    return {**found, **({"facts": dict(facts)} if facts else {})}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

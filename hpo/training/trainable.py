@@ -1,0 +1,110 @@
+"""Finds a trainable by its dotted path and the params dataclass in its signature."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+
+from hpo.errors import UsageError, did_you_mean
+from hpo.records import Metrics
+from hpo.seam import TrainableRef
+
+Trainable = Callable[..., Iterator[Metrics]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A trainable that was found.
+
+    Attributes:
+        train: the generator function.
+        params: the dataclass it takes first.
+    """
+
+    train: Trainable
+    params: type[object]
+
+    def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
+        """Returns the training's generator; nothing has run yet."""
+        return self.train(self.params(**params), context)
+
+
+def load(ref: TrainableRef) -> Loaded:
+    """Imports a trainable.
+
+    Raises:
+        UsageError: if there is no such module or function, or its signature is not `train(params: Params, ctx)` with a
+            dataclass `Params`, or it is no generator function.
+    """
+    module_name, _, name = ref.path.partition(":")
+    if not module_name or not name:
+        raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
+    train = _function(_module(module_name, ref), name, ref)
+    if not inspect.isgeneratorfunction(train):
+        raise UsageError(
+            f"trainable {ref.path!r} is no generator function; it must yield the metrics of each epoch, "
+            "e.g. `yield {'val_loss': loss}`"
+        )
+    return Loaded(train, _params(train, ref))
+
+
+def _module(name: str, ref: TrainableRef) -> object:
+    if ref.root not in sys.path:
+        sys.path.insert(0, ref.root)
+        importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
+        raise UsageError(
+            f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed"
+        ) from error
+    except Exception as error:
+        raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error
+    _refuse_other_project(module, name, ref)
+    return module
+
+
+def _refuse_other_project(module: object, name: str, ref: TrainableRef) -> None:
+    """One process can import a package name from one place only; never train another project's code by mistake."""
+    top = Path(ref.root) / name.partition(".")[0]
+    here = getattr(module, "__file__", None)
+    if here and (top.is_dir() or top.with_suffix(".py").is_file()) and not Path(here).is_relative_to(Path(ref.root)):
+        raise UsageError(
+            f"trainable {ref.path!r} is in {ref.root}, but this process has imported {name!r} from {here}; "
+            "use a new process"
+        )
+
+
+def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
+    function = getattr(module, name, None)
+    if not callable(function):
+        own = getattr(module, "__name__", "")
+        known = sorted(
+            key for key, value in vars(module).items()
+            if inspect.isgeneratorfunction(value) and value.__module__ == own
+        )  # fmt: skip
+        found = f" Trainables there: {', '.join(known)}." if known else " It has no generator functions."
+        raise UsageError(f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}")
+    return typing.cast(Trainable, function)
+
+
+def _params(train: Trainable, ref: TrainableRef) -> type[object]:
+    arguments = list(inspect.signature(train).parameters)
+    try:
+        hints = typing.get_type_hints(train)
+    except Exception as error:
+        raise UsageError(f"trainable {ref.path!r}: its annotations cannot be read: {error}") from error
+    params = hints.get(arguments[0]) if len(arguments) == 2 else None
+    if not (isinstance(params, type) and is_dataclass(params)):
+        raise UsageError(
+            f"trainable {ref.path!r} must take two arguments, a dataclass of its params and the Context: "
+            "`def train(params: Params, ctx: Context)`"
+        )
+    return params

@@ -1,0 +1,108 @@
+"""Advances one training step by step. Both backends do it through this, so that they give equal evaluations."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from hpo.errors import HpoError
+from hpo.records import Job, Metrics, Status
+from hpo.seam import Packet, Resources, TrainableRef
+from hpo.training.context import CHECKPOINT, Context
+from hpo.training.process import device_for, fingerprint, prepared
+from hpo.training.trainable import load
+
+
+class Training:
+    """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
+
+    A fault of the trainable never raises here: it ends the training with a failed packet, and the process lives on.
+
+    Args:
+        job: what to train.
+        trainable: with what.
+        resources: cores and graphics cards.
+        work: the study's folder; the job's own is `job.place` below it.
+    """
+
+    def __init__(self, job: Job, trainable: TrainableRef, resources: Resources, work: Path) -> None:
+        self._threads = max(1, resources.cpu)
+        self._device = device_for(resources.gpu)
+        self._context = Context(
+            job, trainable.objective, folder=work / job.place, cache=work.parent / "cache", device=self._device,
+            threads=self._threads,
+        )  # fmt: skip
+        self._stack = ExitStack()
+        self._generator: Iterator[Metrics] | None = None
+        self._sent = 0
+        self._fault: str | None = None
+        try:
+            loaded = load(trainable)
+            self._stack.enter_context(prepared(self._threads))
+            self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
+            self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
+            shown = " ".join(f"{name}={value}" for name, value in job.params.items())
+            self._context.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
+        except (Exception, SystemExit) as error:  # whatever user code raises is that job's failure, not the worker's
+            self._fail(error)
+
+    def advance(self, seconds: float = 0.0) -> Packet:
+        """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
+        end = time.monotonic() + seconds
+        done = False
+        try:
+            while self._fault is None and self._generator is not None:
+                metrics = next(self._generator, None)
+                if metrics is None:
+                    done = True
+                    break
+                self._context.add(metrics)
+                if time.monotonic() >= end:
+                    break
+        except (Exception, SystemExit) as error:  # see above
+            self._fail(error)
+        return self._packet(done)
+
+    def close(self) -> None:
+        """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
+
+        The checkpoint stays; whoever knows that the job is over and recorded discards it.
+        """
+        generator, self._generator = self._generator, None
+        try:
+            if generator is not None and hasattr(generator, "close"):
+                generator.close()
+        except Exception as error:  # a fault in a `finally` block comes too late to change the outcome
+            self._context.log(f"while closing: {type(error).__name__}: {error}")
+        finally:
+            self._stack.close()
+
+    def _packet(self, done: bool) -> Packet:
+        fresh = tuple(self._context.reports[self._sent :])
+        self._sent = len(self._context.reports)
+        if not done and self._fault is None:
+            return Packet(reports=fresh)
+        self._context.log("failed" if self._fault else f"complete in {self._context.seconds:.1f} s")
+        outcome = {
+            "seconds": self._context.seconds,
+            "digests": dict(self._context.digests),
+            "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
+            "files": str(self._context.folder) if self._context.keeps else None,
+        }
+        status = Status.FAILED if self._fault else Status.COMPLETE
+        return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        # Our own sentences say what is wrong; a traceback through this package would only hide it.
+        self._fault = str(error) if isinstance(error, HpoError) else traceback.format_exc(limit=-5).strip()
+
+
+def discard_checkpoint(work: Path, job: Job) -> None:
+    """Deletes the checkpoint of a job that is over and recorded, and the job's folder if nothing else is in it."""
+    folder = work / job.place
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    with suppress(OSError):  # artefacts in it, or gone already
+        folder.rmdir()

@@ -1,0 +1,156 @@
+"""Breast density, A to D, with a small U-Net: on phantoms, or on a folder of images.
+
+Shapes: N images of the data set, T of them trained on, V judged on, B in a batch, S pixels along each side, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hpo import Context, Metrics, UsageError
+from models.augment import Augmentation
+from models.data import DataSet, data_set
+from models.images import CLASSES
+from models.loop import (
+    OptimizerName,
+    Running,
+    batch_count,
+    optimizer_for,
+    probabilities,
+    shuffled_batches,
+    update,
+    warm_up_then_cosine,
+)
+from models.metrics import classification_metrics
+from models.phantoms import DENSE
+from models.splits import split
+from models.unet import Norm, UNet
+
+BIRADS = (1, 2, 3, 4)
+"""The classes as readers number them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DensityParams:
+    """What can be tuned or fixed.
+
+    Attributes:
+        lr: learning rate at its highest; it warms up and then falls along a cosine.
+        optimizer: "adamw" or "sgd".
+        momentum: of "sgd".
+        weight_decay: see `models.loop.optimizer_for`.
+        width: channels at full resolution.
+        depth: how often the resolution is halved.
+        norm: "batch", "group" or "none".
+        dropout: probability.
+        batch: images in a batch, at most.
+        clip: largest norm of the gradient; 0: off.
+        mask_weight: of the loss of outlining the dense tissue; 0: off. It needs data with masks.
+        augment: whether images are mirrored, rotated and brightened.
+        data: "phantoms", or a folder with subfolders A, B, C, D, relative to the current one.
+        images: number of phantoms.
+        size: pixels along each side; a multiple of 2 ** depth.
+        data_seed: of the phantoms; they stay the same under every training seed.
+        validation: fraction of the images that is judged on.
+    """
+
+    lr: float
+    optimizer: OptimizerName = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    width: int = 6
+    depth: int = 2
+    norm: Norm = "batch"
+    dropout: float = 0.0
+    batch: int = 24
+    clip: float = 0.0
+    mask_weight: float = 0.0
+    augment: bool = True
+    data: str = "phantoms"
+    images: int = 600
+    size: int = 32
+    data_seed: int = 0
+    validation: float = 0.25
+
+
+def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
+    """Trains a U-Net and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
+
+    Raises:
+        UsageError: if the data or a value of `params` cannot be used.
+        TrainableError: if the training diverges.
+    """
+    data = data_set(params.data, images=params.images, size=params.size, data_seed=params.data_seed)
+    if params.mask_weight > 0 and data.mask_NSS is None:
+        raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
+    ctx.note(data=data.digest, images=len(data.label_N))
+    train_T, held_out_V = split(data.label_N, params.validation, ctx.streams.split, names=CLASSES, fold=ctx.fold)
+    channel_TKSS = torch.tensor(_channels(data, params.mask_weight)[train_T], device=ctx.device)
+    label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
+    number_T = torch.tensor(train_T, device=ctx.device)
+    held_out_V1SS = torch.tensor(data.image_N1SS[held_out_V], device=ctx.device)
+
+    with ctx.streams.init.as_global():
+        model = UNet(
+            classes=len(CLASSES), width=params.width, depth=params.depth, norm=params.norm, dropout=params.dropout,
+            outlines=params.mask_weight > 0,
+        )  # fmt: skip
+    model.to(ctx.device)
+    optimizer = optimizer_for(
+        model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
+    )
+    scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
+
+    for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
+        running = Running(ctx.device)
+        # Of all images, not of the training half alone: another split leaves an image's numbers as they are.
+        augmentation = Augmentation.draw(len(data.label_N), ctx.streams.augment.torch(epoch), ctx.device)
+        for position_B in shuffled_batches(len(train_T), params.batch, ctx.streams.order.torch(epoch)):
+            at_B = position_B.to(ctx.device)
+            channel_BKSS = channel_TKSS[at_B]
+            if params.augment:
+                channel_BKSS = _augmented(channel_BKSS, augmentation, number_T[at_B])
+            outputs = model(channel_BKSS[:, :1])
+            loss = functional.cross_entropy(outputs.logit_BC, label_T[at_B])
+            if outputs.mask_logit_BHW is not None:
+                loss = loss + params.mask_weight * functional.binary_cross_entropy_with_logits(
+                    outputs.mask_logit_BHW, channel_BKSS[:, 1]
+                )
+            update(loss, model, optimizer, scheduler, params.clip)
+            running.add(loss, outputs.logit_BC, label_T[at_B])
+        yield {
+            **running.metrics(),
+            **classification_metrics(data.label_N[held_out_V], _graded(model, held_out_V1SS)),
+        }
+
+    ctx.save_predictions(
+        truth=data.label_N[held_out_V],
+        probabilities=_graded(model, held_out_V1SS),
+        labels=BIRADS,
+        names=CLASSES,
+        cases={name: [column[row] for row in held_out_V] for name, column in data.cases.items()},
+    )
+
+
+def _channels(data: DataSet, mask_weight: float) -> np.ndarray:
+    """Returns what is moved together: the images and, if wanted, where tissue is dense; (N, 1 or 2, S, S)."""
+    if mask_weight == 0 or data.mask_NSS is None:
+        return data.image_N1SS
+    return np.concatenate([data.image_N1SS, (data.mask_NSS == DENSE)[:, None]], axis=1, dtype=np.float32)
+
+
+def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tensor) -> Tensor:
+    """Moves all channels (B, K, S, S) alike and brightens the first, the image."""
+    moved_BKSS = augmentation.moved(channel_BKSS, number_B)
+    return torch.cat([augmentation.brightened(moved_BKSS[:, :1], number_B), moved_BKSS[:, 1:]], dim=1)
+
+
+def _graded(model: UNet, image_V1SS: Tensor) -> np.ndarray:
+    """Returns the probability of each class (V, C)."""
+    return probabilities(model, image_V1SS, lambda image_B1SS: model(image_B1SS).logit_BC)

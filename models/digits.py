@@ -1,0 +1,140 @@
+"""Handwritten digits, 8 by 8 pixels, with a small network: real data, and a fraction of a second for a training.
+
+The images come with scikit-learn (Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, 1998).
+
+Shapes: N images, T of them trained on, V judged on, B in a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpo import Context, Metrics
+from models.loop import (
+    OptimizerName,
+    Running,
+    batch_count,
+    optimizer_for,
+    probabilities,
+    shuffled_batches,
+    update,
+    warm_up_then_cosine,
+)
+from models.metrics import classification_metrics
+from models.splits import split
+from models.unet import Norm, normalisation
+
+DIGITS = tuple(range(10))
+NAMES = tuple(map(str, DIGITS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitsParams:
+    """What can be tuned or fixed.
+
+    Attributes:
+        lr: learning rate at its highest; it warms up and then falls along a cosine.
+        optimizer: "adamw" or "sgd".
+        momentum: of "sgd".
+        weight_decay: see `models.loop.optimizer_for`.
+        width: channels of the first layer; the second has twice as many.
+        norm: "batch", "group" or "none".
+        dropout: probability, before the last layer.
+        batch: images in a batch, at most.
+        validation: fraction of the 1797 images that is judged on. It is large, because a network that saw few images
+            shows what its seed did to it.
+    """
+
+    lr: float
+    optimizer: OptimizerName = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    width: int = 16
+    norm: Norm = "batch"
+    dropout: float = 0.0
+    batch: int = 32
+    validation: float = 0.75
+
+
+class DigitsNet(nn.Module):
+    """Two convolutions and a mean over the pixels.
+
+    Args:
+        width: channels of the first; the second has twice as many.
+        norm: after each convolution.
+        dropout: probability, before the last layer.
+    """
+
+    def __init__(self, *, width: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, width, 3, padding=1), normalisation(norm, width), nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, padding=1, stride=2), normalisation(norm, 2 * width), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(DIGITS)))
+
+    def forward(self, image_B1HW: Tensor) -> Tensor:
+        """Returns the logits (B, C) of a batch (B, 1, H, W)."""
+        logit_BC: Tensor = self.head(self.features(image_B1HW).mean((2, 3)))
+        return logit_BC
+
+
+def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
+    """Trains a `DigitsNet` and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
+
+    Raises:
+        UsageError: if a value of `params` cannot be used.
+        TrainableError: if the training diverges.
+    """
+    image_N1HW, label_N = _digits()
+    train_T, held_out_V = split(label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold)
+    image_T1HW = torch.tensor(image_N1HW[train_T], device=ctx.device)
+    label_T = torch.tensor(label_N[train_T], device=ctx.device)
+    held_out_V1HW = torch.tensor(image_N1HW[held_out_V], device=ctx.device)
+
+    with ctx.streams.init.as_global():
+        model = DigitsNet(width=params.width, norm=params.norm, dropout=params.dropout)
+    model.to(ctx.device)
+    optimizer = optimizer_for(
+        model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
+    )
+    scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
+
+    for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
+        running = Running(ctx.device)
+        for position_B in shuffled_batches(len(train_T), params.batch, ctx.streams.order.torch(epoch)):
+            at_B = position_B.to(ctx.device)
+            logit_BC = model(image_T1HW[at_B])
+            loss = functional.cross_entropy(logit_BC, label_T[at_B])
+            update(loss, model, optimizer, scheduler)
+            running.add(loss, logit_BC, label_T[at_B])
+        yield {
+            **running.metrics(),
+            **classification_metrics(label_N[held_out_V], probabilities(model, held_out_V1HW, model)),
+        }
+
+    ctx.save_predictions(
+        truth=label_N[held_out_V],
+        probabilities=probabilities(model, held_out_V1HW, model),
+        labels=DIGITS,
+        names=NAMES,
+        cases={"path": [f"digits/{row:04d}" for row in held_out_V], "accession": [f"{row:06d}" for row in held_out_V]},
+    )
+
+
+@lru_cache(maxsize=1)
+def _digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Returns the images (N, 1, 8, 8) from 0 to 1 and their digits (N,), read-only."""
+    found = load_digits()
+    image_N1HW, label_N = (found.images[:, None] / 16).astype(np.float32), found.target.astype(np.int64)
+    image_N1HW.flags.writeable = label_N.flags.writeable = False
+    return image_N1HW, label_N

@@ -1,0 +1,71 @@
+"""What is reported of a classifier's predictions.
+
+Shapes: N cases, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import cohen_kappa_score, f1_score, recall_score, roc_auc_score
+
+Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def classification_metrics(truth_N: Labels, probability_NC: Floats) -> dict[str, float | None]:
+    """Returns the metrics of the validation cases, in the order in which they are shown.
+
+    scikit-learn is always told all classes: left to itself it numbers those that occur anew, and a kappa with
+    quadratic weights then takes A and C for neighbours.
+
+    Args:
+        truth_N: (N,) true classes 0 .. C-1; at least one case.
+        probability_NC: (N, C) rows that sum to 1.
+
+    Returns:
+        `val_loss` (cross-entropy), `val_acc`, `val_kappa` (Cohen's, quadratic weights), `val_macro_f1` (a class that
+        is neither there nor predicted counts 0), `val_auc` (one class against the rest, mean of the classes that are
+        there; None where that leaves nothing to compare), `val_bal_acc` (mean recall of the classes that are there),
+        `val_bal_acc_adj` (the same with chance at 0; None for a single class).
+    """
+    classes = np.arange(probability_NC.shape[1])
+    predicted_N = probability_NC.argmax(axis=1)
+    balanced, adjusted = _balanced_accuracy(truth_N, predicted_N)
+    return {
+        "val_loss": _cross_entropy(truth_N, probability_NC),
+        "val_acc": float((predicted_N == truth_N).mean()),
+        # All of one class and predicted so: agreement and chance are both perfect, 0 / 0. Nothing was shown: 0.
+        "val_kappa": float(
+            cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic", replace_undefined_by=0.0)
+        ),
+        "val_macro_f1": float(f1_score(truth_N, predicted_N, labels=classes, average="macro", zero_division=0)),
+        "val_auc": _auc(truth_N, probability_NC),
+        "val_bal_acc": balanced,
+        "val_bal_acc_adj": adjusted,
+    }
+
+
+def _cross_entropy(truth_N: Labels, probability_NC: Floats) -> float:
+    """Returns the mean of -log p(truth), with p bounded away from 0 by the smallest step of a float at 1."""
+    chosen_N = probability_NC[np.arange(len(truth_N)), truth_N]
+    return float(-np.log(np.maximum(chosen_N, np.finfo(np.float64).eps)).mean())
+
+
+def _auc(truth_N: Labels, probability_NC: Floats) -> float | None:
+    """Returns the mean area under the curve of each class that is there against the rest."""
+    present = np.unique(truth_N)
+    if len(present) < 2:
+        return None
+    return float(np.mean([roc_auc_score(truth_N == label, probability_NC[:, label]) for label in present]))
+
+
+def _balanced_accuracy(truth_N: Labels, predicted_N: Labels) -> tuple[float, float | None]:
+    """Returns the mean recall of the classes that are there, plain and rescaled so that guessing gives 0.
+
+    The rescaling is scikit-learn's `balanced_accuracy_score(adjusted=True)`, which warns of absent classes.
+    """
+    present = np.unique(truth_N)
+    balanced = float(recall_score(truth_N, predicted_N, labels=present, average="macro", zero_division=0))
+    chance = 1 / len(present)
+    return balanced, (balanced - chance) / (1 - chance) if len(present) > 1 else None
