@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
@@ -61,7 +62,9 @@ def find(name: str, folders: Iterable[Path] | None = None) -> Path:
     if name in files:
         return files[name]
     where = " or ".join(_shown(folder) for folder in _folders(folders))
-    found = f"Found: {', '.join(sorted(files))}." if files else "There are no .toml files; name a folder with --studies."
+    found = (
+        f"Found: {', '.join(sorted(files))}." if files else "There are no .toml files; name a folder with --studies."
+    )
     raise StudyNotFound(f"no study named {name!r} in {where}. {found}{did_you_mean(name, files)}")
 
 
@@ -150,7 +153,8 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
             if name not in fields:
                 known = ", ".join(fields)
                 yield Problem(
-                    f"{table}.{name}", f"no such field in {params.__name__} (fields: {known}).{did_you_mean(name, fields)}"
+                    f"{table}.{name}",
+                    f"no such field in {params.__name__} (fields: {known}).{did_you_mean(name, fields)}",
                 )
     given = {name for entries in named.values() for name in typing.cast(Mapping[str, object], entries)}
     for name, field in fields.items():
@@ -175,7 +179,7 @@ def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str)
         yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, name, hint, owner)
 
 
-def _value_fits(key: str, value: Value, name: str, hint: object, owner: str) -> Iterator[Problem]:
+def _value_fits(key: str, value: Value, name: str, hint: Any, owner: str) -> Iterator[Problem]:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except PydanticSchemaGenerationError:

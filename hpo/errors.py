@@ -1,17 +1,17 @@
 """What can go wrong, as one tree.
 
-    HpoError                      anything this package raises on purpose
-    ├── UsageError                what was given cannot be used; nothing was written (exit status 2)
-    │   ├── StudyNotFound         no study file of that name
-    │   ├── StudyInvalid          a study file with problems, all of them listed
-    │   ├── StudyChanged          the stored study of that name means something else
-    │   ├── StudyBusy             another driver holds the study
-    │   ├── StorageUnavailable    the database cannot be opened
-    │   ├── NothingToPromote      no trial has completed
-    │   └── OutputRefused         a folder that cannot be written
-    ├── TrainableError            a trainable broke the rules of its Context
-    ├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
-    └── BackendError              a backend cannot go on (exit status 1)
+HpoError                      anything this package raises on purpose
+├── UsageError                what was given cannot be used; nothing was written (exit status 2)
+│   ├── StudyNotFound         no study file of that name
+│   ├── StudyInvalid          a study file with problems, all of them listed
+│   ├── StudyChanged          the stored study of that name means something else
+│   ├── StudyBusy             another driver holds the study
+│   ├── StorageUnavailable    the database cannot be opened
+│   ├── NothingToPromote      no trial has completed
+│   └── OutputRefused         a folder that cannot be written
+├── TrainableError            a trainable broke the rules of its Context
+├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
+└── BackendError              a backend cannot go on (exit status 1)
 """
 
 from __future__ import annotations

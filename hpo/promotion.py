@@ -28,7 +28,11 @@ class PromotionSource:
 
     @classmethod
     def grid(
-        cls, candidates: Mapping[int, Mapping[str, Value]], seeds: Sequence[int], budget: int, streams: Mapping[str, int]
+        cls,
+        candidates: Mapping[int, Mapping[str, Value]],
+        seeds: Sequence[int],
+        budget: int,
+        streams: Mapping[str, int],
     ) -> PromotionSource:
         """Returns every candidate under every seed, seed by seed, so that all candidates have the first one early.
 
@@ -38,11 +42,13 @@ class PromotionSource:
             budget: epochs of each replicate.
             streams: seeds of single streams that the study fixes.
         """
-        return cls([
-            Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
-            for seed in seeds
-            for trial, params in candidates.items()
-        ])  # fmt: skip
+        return cls(
+            [
+                Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
+                for seed in seeds
+                for trial, params in candidates.items()
+            ]
+        )
 
     def ask(self) -> Job | Wait | Done:
         if self._waiting:

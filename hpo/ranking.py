@@ -114,9 +114,12 @@ def _row(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: str)
     values = [value for seed in seeds if (value := candidate.values[seed]) is not None]
     mean, deviation = float(np.mean(values)), sigma(values, rule.ddof)
     return Row(
-        candidate=candidate, mean=mean, sigma=deviation, score=rule.score(mean, deviation, direction),
+        candidate=candidate,
+        mean=mean,
+        sigma=deviation,
+        score=rule.score(mean, deviation, direction),
         interval=t_interval(values),
-    )  # fmt: skip
+    )
 
 
 def _ranked(row: Row, place: int) -> Row:

@@ -103,9 +103,16 @@ class Job:
     def digest(self) -> str:
         """sha256 over everything that the training depends on by way of its job."""
         return digest(
-            {"trial": self.trial, "params": dict(self.params), "seed": self.seed, "budget": self.budget,
-             "fold": self.fold, "stage": self.stage, "streams": dict(self.streams)}
-        )  # fmt: skip
+            {
+                "trial": self.trial,
+                "params": dict(self.params),
+                "seed": self.seed,
+                "budget": self.budget,
+                "fold": self.fold,
+                "stage": self.stage,
+                "streams": dict(self.streams),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,12 @@ class Source(Protocol):
 class Observer(Protocol):
     """Looks on: it hears everything and decides nothing."""
 
+    def begins(self, total: int, done: int) -> None:
+        """The work begins: how many jobs there are to be, and how many of them are over already."""
+
+    def phase(self, message: str) -> None:
+        """Something begins during which no job can be seen, e.g. `starting Ray`."""
+
     def asked(self, job: Job) -> None:
         """A job starts, or goes on after an interruption."""
 
@@ -147,18 +153,27 @@ class Hearing:
     def _evaluation(self, status: Status, packet: Packet) -> Evaluation:
         reports = tuple(self.reports)
         evaluation = Evaluation(
-            job=self.job, status=Status.FAILED, reports=reports, error=packet.error,
+            job=self.job,
+            status=Status.FAILED,
+            reports=reports,
+            error=packet.error,
             seconds=reports[-1].at - reports[0].at if len(reports) > 1 else 0.0,
-        )  # fmt: skip
+        )
         if status is Status.FAILED:
             return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
         if not reports:
-            return replace(evaluation, error="the trainable ended without yielding any metrics; it must yield them once per epoch")
+            return replace(
+                evaluation, error="the trainable ended without yielding any metrics; it must yield them once per epoch"
+            )
         # A pruned trial's value is the one it was refused for, as Optuna has it; the best epoch counts only at the end.
         chosen = reports[-1] if status is Status.PRUNED else self.objective.select(reports)
         evaluation = replace(
-            evaluation, status=status, value=self.objective.value(chosen), step=chosen.step, error=None,
-        )  # fmt: skip
+            evaluation,
+            status=status,
+            value=self.objective.value(chosen),
+            step=chosen.step,
+            error=None,
+        )
         if status is Status.PRUNED:
             return evaluation  # what the worker did beyond the refusal does not count
         return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker

@@ -1,9 +1,9 @@
 """Named streams of randomness under one seed.
 
-Each stream of each seed is a `numpy.random.SeedSequence` with its own spawn key, so that streams are independent of each
-other and of those of the neighbouring seeds; schemes that add offsets to a seed are not (seed 42 offset 1 is seed 43
-offset 0). A stream holds no state: what it gives depends on (seed, stream, key) alone, where the key is the epoch or the
-number of a sample. That is why a training resumes bit-exactly and why a stream survives pickling.
+Each stream of each seed is a `numpy.random.SeedSequence` with its own spawn key, so that streams are independent of
+each other and of those of the neighbouring seeds; schemes that add offsets to a seed are not (seed 42 offset 1 is seed
+43 offset 0). A stream holds no state: what it gives depends on (seed, stream, key) alone, where the key is the epoch
+or the number of a sample. That is why a training resumes bit-exactly and why a stream survives pickling.
 """
 
 from __future__ import annotations
@@ -73,12 +73,13 @@ class Stream:
     def as_global(self, *key: int) -> Iterator[None]:
         """Lends the process-wide generators to this stream and gives them back as they were.
 
-        Use it where a library draws from them and takes no generator: `with ctx.streams.init.as_global(): model = Net()`.
+        Use it where a library draws from them and takes no generator:
+        `with ctx.streams.init.as_global(): model = Net()`.
         """
         import torch
 
         python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  see seed_global
-        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         with torch.random.fork_rng(devices=devices):
             self.seed_global(*key)
             try:

@@ -22,9 +22,7 @@ _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 """Pillow's names for grey values of 16 bits."""
 
 
-def read_folder(
-    folder: Path, size: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[str, ...]]:
+def read_folder(folder: Path, size: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[str, ...]]:
     """Reads every image of the subfolders A, B, C, D.
 
     Other files, hidden files and other subfolders are left alone.

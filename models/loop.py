@@ -126,9 +126,7 @@ class Running:
         return {"train_loss": loss, "train_acc": correct}
 
 
-def probabilities(
-    model: nn.Module, image_N1HW: Tensor, logits: Callable[[Tensor], Tensor]
-) -> npt.NDArray[np.float64]:
+def probabilities(model: nn.Module, image_N1HW: Tensor, logits: Callable[[Tensor], Tensor]) -> npt.NDArray[np.float64]:
     """Returns the probability of each class (N, C), with dropout off and normalisation statistics as learnt.
 
     Args:
@@ -141,7 +139,7 @@ def probabilities(
     """
     model.eval()
     with torch.no_grad():
-        logit_NC = torch.cat([logits(batch_B1HW) for batch_B1HW in image_N1HW.split(_EVALUATION_BATCH)])
+        logit_NC = torch.cat([logits(batch_B1HW) for batch_B1HW in torch.split(image_N1HW, _EVALUATION_BATCH)])
     model.train()
     if not bool(logit_NC.isfinite().all()):
         raise TrainableError("the training diverged: the model's logits are not finite; a smaller lr may help")

@@ -96,9 +96,7 @@ def _anatomy(rng: np.random.Generator, y_SS: FloatArray, x_SS: FloatArray) -> _A
     return _Anatomy(breast_SS, muscle_SS, thickness_SS.astype(np.float32), -centre_SS.astype(np.float32))
 
 
-def _dense_tissue(
-    rng: np.random.Generator, anatomy: _Anatomy
-) -> tuple[npt.NDArray[np.bool_], FloatArray, float]:
+def _dense_tissue(rng: np.random.Generator, anatomy: _Anatomy) -> tuple[npt.NDArray[np.bool_], FloatArray, float]:
     """Grows dense tissue to a drawn fraction of the breast without the muscle.
 
     Returns:
@@ -120,17 +118,20 @@ def _dense_tissue(
 def _grey_values(rng: np.random.Generator, anatomy: _Anatomy, softness_SS: FloatArray) -> FloatArray:
     """Returns the noiseless image (S, S): tissue with texture under falling thickness, muscle, dark air."""
     size = softness_SS.shape[0]
-    fat, contrast = rng.uniform(0.20, 0.45), rng.uniform(0.20, 0.45)  # less contrast than that is too hard to learn from
+    fat = rng.uniform(0.20, 0.45)
+    contrast = rng.uniform(0.20, 0.45)  # a network of a few channels learns too little from less
     texture_SS = 0.06 * rng.uniform(0.3, 1.0) * _power_law(rng, size, exponent=2.6)
     tissue_SS = (fat + contrast * softness_SS + texture_SS) * (0.35 + 0.65 * anatomy.thickness)
     muscle_SS = fat + contrast * rng.uniform(0.5, 1.3) + 0.3 * texture_SS
-    return np.select([anatomy.muscle, anatomy.breast], [muscle_SS, tissue_SS], 0.03).astype(np.float32)
+    image_SS = np.select([anatomy.muscle, anatomy.breast], [muscle_SS, tissue_SS], 0.03)
+    return np.asarray(image_SS, dtype=np.float32)
 
 
 def _marker(rng: np.random.Generator, y_SS: FloatArray, x_SS: FloatArray) -> npt.NDArray[np.bool_]:
     """Returns where a lead letter lies (S, S), far from the chest wall; three in ten images have one."""
     x, y = rng.uniform(0.78, 0.92), rng.uniform(0.05, 0.12)
-    return (np.abs(x_SS - x) < 0.06) & (np.abs(y_SS - y) < 0.03) & (rng.random() < 0.3)
+    there = rng.random() < 0.3
+    return np.asarray((np.abs(x_SS - x) < 0.06) & (np.abs(y_SS - y) < 0.03) & there)
 
 
 def _exposed(rng: np.random.Generator, image_SS: FloatArray, marker_SS: npt.NDArray[np.bool_]) -> FloatArray:

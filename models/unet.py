@@ -2,7 +2,7 @@
 
 After Ronneberger, Fischer and Brox (MICCAI 2015), with padded convolutions, one normalisation after each, and a
 classification head. Every operation has a deterministic backward pass on a graphics card: halving is a strided
-convolution instead of pooling, doubling a transposed one instead of interpolation, and the head averages with a plain mean
+convolution instead of pooling, doubling a transposed one instead of interpolation, and the head takes a plain mean
 instead of adaptive pooling.
 
 Shapes: B images, K channels, H by W pixels, C classes.
@@ -49,8 +49,9 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, *, classes: int, width: int, depth: int, norm: Norm = "batch", dropout: float = 0.0, outlines: bool = False
-    ) -> None:
+        self, *, classes: int, width: int, depth: int, norm: Norm = "batch", dropout: float = 0.0,
+        outlines: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         if width < 1 or depth < 1 or not 0 <= dropout < 1:
             raise UsageError(
@@ -59,7 +60,9 @@ class UNet(nn.Module):
             )
         widths = [width * 2**level for level in range(depth + 1)]
         self.depth = depth
-        self.descent = nn.ModuleList(_block(inner, inner if level else 1, norm) for level, inner in enumerate(widths[:-1]))
+        self.descent = nn.ModuleList(
+            _block(inner, inputs, norm) for inner, inputs in zip(widths[:-1], [1, *widths[1:-1]], strict=True)
+        )
         self.halvings = nn.ModuleList(nn.Conv2d(inner, 2 * inner, 2, stride=2) for inner in widths[:-1])
         self.bottom = nn.Sequential(_block(widths[-1], widths[-1], norm), nn.Dropout2d(dropout))
         self.doublings = nn.ModuleList(nn.ConvTranspose2d(2 * inner, inner, 2, stride=2) for inner in widths[-2::-1])
@@ -97,7 +100,8 @@ def _block(channels: int, inputs: int, norm: Norm) -> nn.Sequential:
     layers: list[nn.Module] = []
     for fan_in in (inputs, channels):
         # A normalisation takes any bias out again.
-        layers += [nn.Conv2d(fan_in, channels, 3, padding=1, bias=norm == "none"), normalisation(norm, channels), nn.ReLU()]
+        convolution = nn.Conv2d(fan_in, channels, 3, padding=1, bias=norm == "none")
+        layers += [convolution, normalisation(norm, channels), nn.ReLU()]
     return nn.Sequential(*layers)
 
 

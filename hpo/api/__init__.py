@@ -1,20 +1,21 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
-from hpo.api.promoting import PromotionOutcome, promote
+from hpo.api.promoting import PromotionOutcome, promote, ranking_values
 from hpo.api.searching import SearchOutcome, run
-from hpo.api.session import ready
+from hpo.api.session import Workforce
 from hpo.catalog import load_study
 
 __all__ = [
     "Progress",
     "PromotionOutcome",
     "SearchOutcome",
+    "Workforce",
     "check",
     "load_study",
     "promote",
     "rank_stored",
-    "ready",
+    "ranking_values",
     "run",
     "show",
     "status",

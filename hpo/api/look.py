@@ -91,9 +91,7 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
         return trials[number], store.evaluations(stored, trial=number)
 
 
-def rank_stored(
-    study: Study | str, place: Place, *, lambda_: float | None = None, ddof: int | None = None
-) -> Ranking:
+def rank_stored(study: Study | str, place: Place, *, lambda_: float | None = None, ddof: int | None = None) -> Ranking:
     """Returns the candidates of the newest promotion, ranked again; nothing is trained and nothing written.
 
     Raises:
@@ -105,10 +103,14 @@ def rank_stored(
     with storage(place.storage, create=False) as (store, _durable):
         promotion = store.promotion(_stored(store, study.name))
     if promotion is None:
-        raise NothingToPromote(f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}")
+        raise NothingToPromote(
+            f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"
+        )
     candidates = [
         Candidate(
-            trial=row.trial, values={int(seed): value for seed, value in row.values.items()}, search_value=row.search_value
+            trial=row.trial,
+            values={int(seed): value for seed, value in row.values.items()},
+            search_value=row.search_value,
         )
         for row in promotion.ranks
     ]
@@ -135,9 +137,14 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
     promotion = store.promotion(stored)
     winner = next((row.trial for row in promotion.ranks if row.rank == 1), None) if promotion else None
     return Progress(
-        name=stored.name, metric=study.objective.metric, direction=study.objective.direction,
-        wanted=max(study.search.trials, len(trials)), counts={state: states.count(state) for state in dict.fromkeys(states)},
-        incumbent=incumbent(trials, study), promoted=winner, results=promotion.results if promotion else (),
-        driver=store.holder(stored), last_activity=store.last_activity(stored),
-    )  # fmt: skip
-
+        name=stored.name,
+        metric=study.objective.metric,
+        direction=study.objective.direction,
+        wanted=max(study.search.trials, len(trials)),
+        counts={state: states.count(state) for state in dict.fromkeys(states)},
+        incumbent=incumbent(trials, study),
+        promoted=winner,
+        results=promotion.results if promotion else (),
+        driver=store.holder(stored),
+        last_activity=store.last_activity(stored),
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hpo import provenance
 from hpo.api.searching import best_first
-from hpo.api.session import Opened, driving, make_backend, never, opened, ready, resolved, resources, storage
+from hpo.api.session import Opened, Workforce, driving, make_backend, never, opened, ready, resolved, resources, storage
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
@@ -47,11 +48,25 @@ class PromotionOutcome:
     stopped: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Floor:
+    """Where and under whose eyes replicates are trained."""
+
+    place: Place
+    workforce: Workforce | None
+    observers: tuple[Observer, ...]
+    stop: Stop
+
+
 class _Counter:
     """An onlooker that counts what was trained."""
 
     def __init__(self) -> None:
         self.trained = 0
+
+    def begins(self, total: int, done: int) -> None: ...
+
+    def phase(self, message: str) -> None: ...
 
     def asked(self, job: Job) -> None: ...
 
@@ -71,6 +86,7 @@ def promote(
     first: int = FIRST,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
+    workforce: Workforce | None = None,
 ) -> PromotionOutcome:
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
 
@@ -85,12 +101,15 @@ def promote(
         first: number of the first results folder; taken blocks are passed over.
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
+        workforce: keeps the backend running after this verb.
 
     Raises:
         NothingToPromote: if no trial has completed.
         UsageError: if something given cannot be used; nothing was written.
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
+    counter = _Counter()
+    floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     rules = study.promotion
     rule = rule_of(study, lambda_, ddof)
     top = rules.top if top is None else top
@@ -106,29 +125,33 @@ def promote(
             grid = PromotionSource.grid(
                 {trial.number: trial.params for trial in candidates}, rules.seeds, study.search.budget, study.streams
             )
-            counter = _Counter()
             source = Recorded(grid, found.store, found.stored, lease)
-            trains = any(source.lacks(job) for job in grid.jobs)
-            _train(source, found, study, _idle_or(place, trains), [*observers, counter], stop)
+            lacking = sum(source.lacks(job) for job in grid.jobs)
+            for observer in observers:
+                observer.begins(len(grid.jobs), len(grid.jobs) - lacking)
+            if not lacking:
+                floor = replace(floor, place=replace(place, backend="local"))  # nothing to train, so nothing to start
+            _train(source, found, study, floor)
             ranking = _ranking(candidates, grid.evaluations, study, rule)
             outcome = PromotionOutcome(
-                study=study, ranking=ranking, folder=folder, trained=counter.trained, asked_top=top,
+                study=study,
+                ranking=ranking,
+                folder=folder,
+                trained=counter.trained,
+                asked_top=top,
                 stopped=stop.is_set(),
-            )  # fmt: skip
+            )
             if outcome.stopped or ranking.winner is None:
                 return outcome
             winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
-            _restore_files(unwritten(folder, winner), found, study, place, [*observers, counter], stop)
+            _restore_files(unwritten(folder, winner, first=first), found, study, replace(floor, place=place))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
-            write_promotion(folder, *promotion_table(outcome))
+            table = ranking_values(ranking, study)
+            rows = table.pop("candidates")
+            write_promotion(folder, {**table, "results": [path.name for path in written]}, rows)
     return outcome
-
-
-def _idle_or(place: Place, trains: bool) -> Place:
-    """Returns a place whose backend costs nothing to start if there is nothing to train."""
-    return place if trains else replace(place, backend="local")
 
 
 def rule_of(study: Study, lambda_: float | None, ddof: int | None) -> Rule:
@@ -139,7 +162,9 @@ def rule_of(study: Study, lambda_: float | None, ddof: int | None) -> Rule:
     """
     rules = study.promotion
     rule = Rule(
-        name=rules.rule, lambda_=rules.lambda_ if lambda_ is None else lambda_, ddof=rules.ddof if ddof is None else ddof
+        name=rules.rule,
+        lambda_=rules.lambda_ if lambda_ is None else lambda_,
+        ddof=rules.ddof if ddof is None else ddof,
     )
     if not 0 <= rule.lambda_ < float("inf") or rule.ddof not in (0, 1) or len(rules.seeds) <= rule.ddof:
         raise UsageError(
@@ -163,7 +188,8 @@ def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials at all"
         raise NothingToPromote(
-            f"study {study.name!r} has no completed trial to promote ({counts}); search first: hpo run --study {study.name}"
+            f"study {study.name!r} has no completed trial to promote ({counts}); "
+            f"search first: hpo run --study {study.name}"
         )
     return chosen[:top]
 
@@ -172,25 +198,33 @@ def stored_promotion(ranking: Ranking, results: Sequence[Path], top: int) -> Sto
     """Returns the ranking as the store keeps it."""
     rows = ranking.rows
     return StoredPromotion(
-        rule=ranking.rule.name, lambda_=ranking.rule.lambda_, ddof=ranking.rule.ddof, seeds=ranking.seeds, top=top,
-        results=tuple(path.name for path in results), ranks=tuple(_stored_rank(row) for row in rows),
-    )  # fmt: skip
+        rule=ranking.rule.name,
+        lambda_=ranking.rule.lambda_,
+        ddof=ranking.rule.ddof,
+        seeds=ranking.seeds,
+        top=top,
+        results=tuple(path.name for path in results),
+        ranks=tuple(_stored_rank(row) for row in rows),
+    )
 
 
 def _stored_rank(row: Row) -> StoredRank:
     candidate = row.candidate
     return StoredRank(
-        trial=candidate.trial, rank=row.rank, values={str(seed): value for seed, value in candidate.values.items()},
-        mean=row.mean, sigma=row.sigma, score=row.score, search_value=candidate.search_value,
-    )  # fmt: skip
+        trial=candidate.trial,
+        rank=row.rank,
+        values={str(seed): value for seed, value in candidate.values.items()},
+        mean=row.mean,
+        sigma=row.sigma,
+        score=row.score,
+        search_value=candidate.search_value,
+    )
 
 
-def _train(
-    source: Source, found: Opened, study: Study, place: Place, observers: Sequence[Observer], stop: Stop
-) -> None:
-    with ready(study, place) as slots:
-        backend = make_backend(found, place, slots)
-        backend.run(Observed(source, observers), study.ref, resources(study, place), stop)
+def _train(source: Source, found: Opened, study: Study, floor: _Floor) -> None:
+    with ready(study, floor.place, floor.workforce, floor.observers) as slots:
+        backend = make_backend(found, floor.place, slots)
+        backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
 
 
 def _ranking(
@@ -200,7 +234,9 @@ def _ranking(
     values = {key: evaluation.value for key, evaluation in evaluations.items()}
     rows = [
         Candidate(
-            trial=trial.number, search_value=trial.value, values={seed: values.get((trial.number, seed)) for seed in seeds}
+            trial=trial.number,
+            search_value=trial.value,
+            values={seed: values.get((trial.number, seed)) for seed in seeds},
         )
         for trial in candidates
     ]
@@ -208,26 +244,43 @@ def _ranking(
 
 
 def _winner(
-    row: Row, rule: Rule, candidates: Sequence[Trial], evaluations: Mapping[tuple[int, int], Evaluation], found: Opened,
+    row: Row,
+    rule: Rule,
+    candidates: Sequence[Trial],
+    evaluations: Mapping[tuple[int, int], Evaluation],
+    found: Opened,
     study: Study,
-) -> Winner:  # fmt: skip
+) -> Winner:
     trial = next(trial for trial in candidates if trial.number == row.candidate.trial)
     assert row.mean is not None  # a winner is complete
     assert row.sigma is not None
     assert row.score is not None
     return Winner(
-        study=study.name, uid=found.stored.uid, objective=study.objective, fixed=study.fixed, rank=1, mean=row.mean,
-        sigma=row.sigma, score=row.score, rule=rule.name, lambda_=rule.lambda_, ddof=rule.ddof,
-        search_value=trial.value, search_seed=study.search.seed,
-        trial={"number": trial.number, "state": trial.state, "datetime_start": trial.started, "datetime_complete": trial.ended},
+        study=study.name,
+        uid=found.stored.uid,
+        objective=study.objective,
+        fixed=study.fixed,
+        rank=1,
+        mean=row.mean,
+        sigma=row.sigma,
+        score=row.score,
+        rule=rule.name,
+        lambda_=rule.lambda_,
+        ddof=rule.ddof,
+        search_value=trial.value,
+        search_seed=study.search.seed,
+        trial={
+            "number": trial.number,
+            "state": trial.state,
+            "datetime_start": trial.started,
+            "datetime_complete": trial.ended,
+        },
         evaluations=tuple(evaluations[trial.number, seed] for seed in study.promotion.seeds),
         project=provenance.project(study.root),
-    )  # fmt: skip
+    )
 
 
-def _restore_files(
-    evaluations: Sequence[Evaluation], found: Opened, study: Study, place: Place, observers: Sequence[Observer], stop: Stop
-) -> None:
+def _restore_files(evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: _Floor) -> None:
     """Trains those replicates again whose files are gone, and insists on the recorded bits.
 
     Raises:
@@ -237,35 +290,48 @@ def _restore_files(
     if not gone:
         return
     source = PromotionSource([evaluation.job for evaluation in gone])
-    _train(source, found, study, place, observers, stop)
+    _train(source, found, study, floor)
     for recorded in gone:
         again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
         if again is None or again.digests != recorded.digests:
             raise HpoError(
                 f"the files of trial {recorded.job.trial} seed {recorded.job.seed} are gone, and training it again gave "
-                f"{'nothing' if again is None else again.error or 'other weights or predictions'}; recorded with "
-                f"{recorded.fingerprint.get('threads')} thread(s), {recorded.fingerprint.get('packages')}"
+                f"{_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
+                f"{recorded.fingerprint.get('packages')}"
             )
 
 
-def promotion_table(outcome: PromotionOutcome) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """Returns the promotion as plain values: what holds for all of it, and a row for each candidate."""
-    ranking, study = outcome.ranking, outcome.study
-    table: dict[str, object] = {
-        "study": study.name, "objective": study.objective.metric, "direction": ranking.direction,
-        "rule": ranking.rule.name, "lambda": ranking.rule.lambda_, "ddof": ranking.rule.ddof,
-        "seeds": list(ranking.seeds), "search_seed": study.search.seed, "budget": study.search.budget,
+def _what_came(again: Evaluation | None) -> str:
+    return "nothing" if again is None else again.error or "other weights or predictions"
+
+
+def ranking_values(ranking: Ranking, study: Study) -> dict[str, Any]:
+    """Returns a ranking as plain values: what holds for all of it, and a row for each of the `candidates`."""
+    return {
+        "study": study.name,
+        "objective": study.objective.metric,
+        "direction": ranking.direction,
+        "rule": ranking.rule.name,
+        "lambda": ranking.rule.lambda_,
+        "ddof": ranking.rule.ddof,
+        "seeds": list(ranking.seeds),
+        "search_seed": study.search.seed,
+        "budget": study.search.budget,
         "winner": ranking.winner.candidate.trial if ranking.winner else None,
-        "results": [path.name for path in outcome.results],
-    }  # fmt: skip
-    return table, [_table_row(row, ranking) for row in ranking.rows]
+        "candidates": [_table_row(row, ranking) for row in ranking.rows],
+    }
 
 
 def _table_row(row: Row, ranking: Ranking) -> dict[str, object]:
     low, high = row.interval or (None, None)
     return {
-        "rank": row.rank, "trial": row.candidate.trial,
+        "rank": row.rank,
+        "trial": row.candidate.trial,
         **{f"seed_{seed}": row.candidate.values.get(seed) for seed in ranking.seeds},
-        "mean": row.mean, "sigma": row.sigma, "score": row.score, "interval_low": low, "interval_high": high,
+        "mean": row.mean,
+        "sigma": row.sigma,
+        "score": row.score,
+        "interval_low": low,
+        "interval_high": high,
         "search_value": row.candidate.search_value,
-    }  # fmt: skip
+    }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.api.session import driving, make_backend, never, opened, ready, resolved, resources
+from hpo.api.session import Workforce, driving, make_backend, never, opened, ready, resolved, resources
 from hpo.errors import UsageError
 from hpo.place import Place
 from hpo.seam import Observed, Observer, Stop
@@ -45,6 +45,7 @@ def run(
     trials: int | None = None,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
+    workforce: Workforce | None = None,
 ) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
 
@@ -54,6 +55,7 @@ def run(
         trials: how many to have in the end; None: as many as the study says.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
+        workforce: keeps the backend running after this verb.
 
     Raises:
         UsageError: if something given cannot be used; nothing was written.
@@ -66,14 +68,19 @@ def run(
     with opened(study, place) as found, driving(found, "run") as lease:
         source = SearchSource(study, found.durable, trials)
         recorded = Recorded(source, found.store, found.stored, lease)
+        for observer in observers:
+            observer.begins(source.total, source.over)
         if source.has_work:
-            with ready(study, place) as slots:
+            with ready(study, place, workforce, observers) as slots:
                 make_backend(found, place, slots).run(Observed(recorded, observers), study.ref, wanted, stop)
         table = tuple(found.durable.trials())
     return SearchOutcome(
-        study=study, trials=table, incumbent=incumbent(table, study), seconds=time.monotonic() - began,
+        study=study,
+        trials=table,
+        incumbent=incumbent(table, study),
+        seconds=time.monotonic() - began,
         stopped=stop.is_set(),
-    )  # fmt: skip
+    )
 
 
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hpo.backends.local import LocalBackend
 from hpo.catalog import load_study
 from hpo.errors import StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
-from hpo.seam import Backend, Resources, Stop
+from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare
@@ -93,7 +93,9 @@ def opened(study: Study, place: Place) -> Iterator[Opened]:
             )
         stored = store.enrol(study)
         attributes = {UID: stored.uid, "hpo:digest": study.digest}
-        yield Opened(store=store, stored=stored, durable=durable.open(study.name, study.objective.direction, attributes))
+        yield Opened(
+            store=store, stored=stored, durable=durable.open(study.name, study.objective.direction, attributes)
+        )
 
 
 @contextmanager
@@ -110,9 +112,15 @@ def driving(opened: Opened, verb: str) -> Iterator[Lease]:
         lease.release()
 
 
+class Workforce(ExitStack):
+    """Keeps the backend running between several verbs; they would each start their own."""
+
+    slots: int | None = None
+
+
 @contextmanager
-def ready(study: Study, place: Place) -> Iterator[int]:
-    """Starts or joins what the backend needs, for several verbs in a row, and gives the trainings that run at a time.
+def ready(study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer]) -> Iterator[int]:
+    """Starts or joins what the backend needs and gives the number of trainings that run at a time.
 
     Raises:
         UsageError: if there is no Ray at the address, or a training does not fit.
@@ -122,10 +130,17 @@ def ready(study: Study, place: Place) -> Iterator[int]:
     if place.backend == "local":
         yield 1
         return
-    from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
+    with ExitStack() as ours:
+        force = workforce or ours.enter_context(Workforce())
+        if force.slots is None:
+            for observer in observers:
+                observer.phase(f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
+            from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
 
-    with connected(place.ray_address, resources(study, place), place.concurrency) as slots:
-        yield slots
+            force.slots = force.enter_context(connected(place.ray_address, resources(study, place), place.concurrency))
+        for observer in observers:
+            observer.phase(f"starting {force.slots} worker{'s' if force.slots != 1 else ''}")
+        yield force.slots
 
 
 def make_backend(opened: Opened, place: Place, slots: int) -> Backend:

@@ -1,9 +1,9 @@
-"""The durable study: Optuna's own tables, written through its storage's public methods and told every result at once."""
+"""The durable study: Optuna's own tables, written by its storage's public methods and told every result at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import RDBStorage
@@ -43,7 +43,9 @@ class Durable:
         self._storage.remove_session()
         self._storage.engine.dispose()
 
-    def open(self, name: str, direction: str, attributes: Mapping[str, object]) -> DurableStudy:
+    def open(
+        self, name: str, direction: Literal["minimize", "maximize"], attributes: Mapping[str, object]
+    ) -> DurableStudy:
         """Returns the study of that name; it is made if it is missing."""
         study = optuna.create_study(study_name=name, storage=self._storage, direction=direction, load_if_exists=True)
         for key, value in attributes.items():
@@ -101,7 +103,7 @@ class DurableStudy:
         self._storage.set_trial_user_attr(self._row(number), key, value)
 
     def finish(
-        self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, object], error: str | None
+        self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, Any], error: str | None
     ) -> None:
         """Ends a trial; what is said of it is stored before its state, after which Optuna refuses changes."""
         for key, mark in marks.items():

@@ -39,5 +39,3 @@ def suggest(trial: Trial, space: Space) -> dict[str, Value]:
             case Choice(values=values):
                 params[name] = trial.suggest_categorical(name, values)  # type: ignore[assignment]  # never None here
     return params
-
-

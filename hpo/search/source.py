@@ -3,22 +3,23 @@
 Two Optuna studies. The durable one is told every result at once, so that a crash loses nothing. The one in memory is
 what sampler and pruner read; it is told in the order of trial numbers, and never of a trial later than n - lag when
 trial n is proposed. So the table of trials is a function of the study and its seeds: not of timing, of the backend, or
-of how many trainings run at a time. With `lag` false the study in memory is told at once and the table depends on timing.
+of how many trainings run at a time. With `lag` false the study in memory is told at once, and timing decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.records import Evaluation, Job, Status
+from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.durable import DurableStudy
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.view import Judge
-from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.study import Study
 
 _RUNG = "completed_rung"
@@ -59,9 +60,12 @@ class SearchSource:
         self._lag: int | None = study.search.lag or None
         self._storage = InMemoryStorage()
         self._memory = optuna.create_study(
-            study_name=study.name, storage=self._storage, direction=study.objective.direction,
-            sampler=make_sampler(study, 0), pruner=make_pruner(study),
-        )  # fmt: skip
+            study_name=study.name,
+            storage=self._storage,
+            direction=study.objective.direction,
+            sampler=make_sampler(study, 0),
+            pruner=make_pruner(study),
+        )
         self._judge = Judge(study.name, durable.directions, self._memory.sampler, self._memory.pruner)
         self._finished: dict[int, FrozenTrial] = {}  # told to the durable study
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
@@ -74,6 +78,16 @@ class SearchSource:
     def has_work(self) -> bool:
         """Whether there is anything left to hand out."""
         return bool(self._live) or self._next < self._trials
+
+    @property
+    def total(self) -> int:
+        """How many trials there are to be in the end."""
+        return max(self._trials, self._next)
+
+    @property
+    def over(self) -> int:
+        """How many trials are over."""
+        return len(self._finished)
 
     def ask(self) -> Job | Wait | Done:
         while self._orphans:
@@ -115,9 +129,12 @@ class SearchSource:
     def _job(self, number: int) -> Job:
         study, frozen = self._study, self._live[number].frozen
         return Job(
-            trial=number, params=dict(frozen.params), seed=study.search.seed, budget=study.search.budget,
+            trial=number,
+            params=dict(frozen.params),
+            seed=study.search.seed,
+            budget=study.search.budget,
             streams=study.streams,
-        )  # fmt: skip
+        )
 
     def _catch_up(self, horizon: int) -> bool:
         """Tells the study in memory of all trials up to `horizon`, in order; False if one of them is not over."""
@@ -134,9 +151,12 @@ class SearchSource:
         assert trial.number == number  # both studies count alike
         seen = self._storage.get_trial(self._row(number))
         template = create_trial(
-            state=TrialState.RUNNING, params=seen.params, distributions=seen.distributions,
-            user_attrs={"seed": self._study.search.seed}, system_attrs=seen.system_attrs,
-        )  # fmt: skip
+            state=TrialState.RUNNING,
+            params=seen.params,
+            distributions=seen.distributions,
+            user_attrs={"seed": self._study.search.seed},
+            system_attrs=seen.system_attrs,
+        )
         template.number = number
         return template
 
@@ -182,9 +202,12 @@ class SearchSource:
                 continue
             self._memory.add_trial(
                 create_trial(
-                    state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions,
-                    user_attrs=trial.user_attrs, system_attrs=_without_marks(trial),
-                )  # fmt: skip
+                    state=TrialState.RUNNING,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    user_attrs=trial.user_attrs,
+                    system_attrs=_without_marks(trial),
+                )
             )
             if over:
                 self._held[trial.number] = trial
@@ -207,5 +230,5 @@ class SearchSource:
         self._orphans.append(trial.number)
 
 
-def _without_marks(trial: FrozenTrial) -> dict[str, object]:
+def _without_marks(trial: FrozenTrial) -> dict[str, Any]:
     return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_RUNG)}

@@ -46,9 +46,12 @@ class Trial:
 def trial_of(frozen: FrozenTrial) -> Trial:
     """Returns the plain value of an Optuna trial."""
     return Trial(
-        number=frozen.number, state=STATES[frozen.state], params=dict(frozen.params),
+        number=frozen.number,
+        state=STATES[frozen.state],
+        params=dict(frozen.params),
         value=frozen.values[0] if frozen.values else None,
-        values=dict(sorted(frozen.intermediate_values.items())), error=frozen.user_attrs.get("error"),
+        values=dict(sorted(frozen.intermediate_values.items())),
+        error=frozen.user_attrs.get("error"),
         started=frozen.datetime_start.isoformat() if frozen.datetime_start else None,
         ended=frozen.datetime_complete.isoformat() if frozen.datetime_complete else None,
-    )  # fmt: skip
+    )

@@ -72,7 +72,9 @@ class Judge:
         pruner: who decides.
     """
 
-    def __init__(self, name: str, directions: Sequence[StudyDirection], sampler: BaseSampler, pruner: BasePruner) -> None:
+    def __init__(
+        self, name: str, directions: Sequence[StudyDirection], sampler: BaseSampler, pruner: BasePruner
+    ) -> None:
         self._view = FrozenView(name, directions)
         self._pruner = pruner
         self._study = optuna.load_study(study_name=name, storage=self._view, sampler=sampler, pruner=pruner)

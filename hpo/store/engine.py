@@ -50,7 +50,9 @@ def make_engine(url: str) -> Engine:
     try:
         engine = create_engine(url, **options)
     except ModuleNotFoundError as error:
-        raise StorageUnavailable(f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'") from error
+        raise StorageUnavailable(
+            f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'"
+        ) from error
     prepare(engine)
     return engine
 
@@ -68,7 +70,12 @@ def prepare(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+            "foreign_keys=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -7,7 +7,7 @@ import socket
 import threading
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import StudyBusy
@@ -45,7 +45,7 @@ def clock(connection: Connection) -> float:
     return float(connection.execute(text(sql)).scalar_one())
 
 
-def holder(connection: Connection, study_id: int) -> Holder | None:
+def holder_of(connection: Connection, study_id: int) -> Holder | None:
     """Returns who holds the study, or held it last and did not let go."""
     query = (
         select(DriverRow.host, DriverRow.pid, DriverRow.started_at, LeaseRow.renewed, LeaseRow.expires)
@@ -107,11 +107,11 @@ class Lease:
             raise StudyBusy("another driver has taken this study over, because this one gave no sign for too long")
 
     @property
-    def _mine(self) -> tuple[object, ...]:
+    def _mine(self) -> tuple[ColumnElement[bool], ...]:
         return LeaseRow.study_id == self._study_id, LeaseRow.token == self.token
 
     def _refuse_second(self, connection: Connection, name: str) -> None:
-        other = holder(connection, self._study_id)
+        other = holder_of(connection, self._study_id)
         if other is not None and other.alive:
             raise StudyBusy(
                 f"study {name!r} is driven by host {other.host}, pid {other.pid}, since {other.since} "
@@ -119,13 +119,15 @@ class Lease:
             )
 
     def _take(self, connection: Connection, verb: str) -> int:
-        driver = DriverRow.__table__.insert().values(study_id=self._study_id, verb=verb, host=host(), pid=os.getpid(), started_at=now())
-        driver_id = connection.execute(driver).inserted_primary_key[0]
+        driver = insert(DriverRow).values(
+            study_id=self._study_id, verb=verb, host=host(), pid=os.getpid(), started_at=now()
+        )
+        driver_id = connection.execute(driver.returning(DriverRow.id)).scalar_one()
         moment = clock(connection)
         values = {"driver_id": driver_id, "renewed": moment, "expires": moment + LEASE_SECONDS}
         newer = update(LeaseRow).where(LeaseRow.study_id == self._study_id).values(token=LeaseRow.token + 1, **values)
         if connection.execute(newer).rowcount == 0:
-            connection.execute(LeaseRow.__table__.insert().values(study_id=self._study_id, token=1, **values))
+            connection.execute(insert(LeaseRow).values(study_id=self._study_id, token=1, **values))
         return int(connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar_one())
 
     def _keep_renewing(self) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
-from hpo.store import lease, schema
+from hpo.store import schema
 from hpo.store.engine import make_engine, masked, normalised
+from hpo.store.lease import Holder, Lease, holder_of
 from hpo.store.tables import DriverRow, EvaluationRow, PromotionRow, RankRow, StudyRow, now
 from hpo.study import Study
 
@@ -106,10 +107,14 @@ class Store:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study.name)).first()
             if row is None:
                 connection.execute(
-                    StudyRow.__table__.insert().values(
-                        uid=str(uuid.uuid4()), name=study.name, content=study.content(), identity=identity,
-                        digest=study.digest, created_at=now(),
-                    )  # fmt: skip
+                    insert(StudyRow).values(
+                        uid=str(uuid.uuid4()),
+                        name=study.name,
+                        content=study.content(),
+                        identity=identity,
+                        digest=study.digest,
+                        created_at=now(),
+                    )
                 )
             elif row.identity != identity:
                 raise StudyChanged(self._changed(study.name, row.identity, identity))
@@ -125,20 +130,20 @@ class Store:
         with self._engine.begin() as connection:
             connection.execute(delete(StudyRow).where(StudyRow.id == study.id))
 
-    def lease(self, study: StoredStudy, verb: str) -> lease.Lease:
+    def lease(self, study: StoredStudy, verb: str) -> Lease:
         """Takes the right to write for a study.
 
         Raises:
             StudyBusy: if another driver holds it.
         """
-        return lease.Lease(self._engine, study.id, study.name, verb)
+        return Lease(self._engine, study.id, study.name, verb)
 
-    def holder(self, study: StoredStudy) -> lease.Holder | None:
+    def holder(self, study: StoredStudy) -> Holder | None:
         """Returns who drives the study, or did last."""
         with self._engine.connect() as connection:
-            return lease.holder(connection, study.id)
+            return holder_of(connection, study.id)
 
-    def put(self, study: StoredStudy, evaluation: Evaluation, held: lease.Lease | None = None) -> None:
+    def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
         """Stores an evaluation; only a failed one is ever replaced.
 
         Raises:
@@ -147,12 +152,19 @@ class Store:
         """
         job = evaluation.job
         values = {
-            "params": dict(job.params), "streams": dict(job.streams), "status": str(evaluation.status),
-            "value": evaluation.value, "step": evaluation.step, "error": evaluation.error,
+            "params": dict(job.params),
+            "streams": dict(job.streams),
+            "status": str(evaluation.status),
+            "value": evaluation.value,
+            "step": evaluation.step,
+            "error": evaluation.error,
             "reports": [[report.step, report.at, dict(report.metrics)] for report in evaluation.reports],
-            "seconds": evaluation.seconds, "digests": dict(evaluation.digests),
-            "fingerprint": dict(evaluation.fingerprint), "files": evaluation.files, "recorded_at": now(),
-        }  # fmt: skip
+            "seconds": evaluation.seconds,
+            "digests": dict(evaluation.digests),
+            "fingerprint": dict(evaluation.fingerprint),
+            "files": evaluation.files,
+            "recorded_at": now(),
+        }
         with self._engine.begin() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
@@ -163,10 +175,16 @@ class Store:
             )
             if connection.execute(again).rowcount == 0:
                 connection.execute(
-                    EvaluationRow.__table__.insert().values(
-                        study_id=study.id, trial=job.trial, stage=str(job.stage), seed=job.seed, fold=job.fold,
-                        budget=job.budget, attempts=1, **values,
-                    )  # fmt: skip
+                    insert(EvaluationRow).values(
+                        study_id=study.id,
+                        trial=job.trial,
+                        stage=str(job.stage),
+                        seed=job.seed,
+                        fold=job.fold,
+                        budget=job.budget,
+                        attempts=1,
+                        **values,
+                    )
                 )
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
@@ -179,13 +197,19 @@ class Store:
         """Returns the keys of all jobs that have an evaluation."""
         row = EvaluationRow
         with self._engine.connect() as connection:
-            rows = connection.execute(select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id))
+            rows = connection.execute(
+                select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id)
+            )
             return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget) for r in rows}
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial and seed."""
         row = EvaluationRow
-        query = select(row.__table__).where(row.study_id == study.id).order_by(row.trial, row.stage.desc(), row.seed, row.fold)
+        query = (
+            select(row.__table__)
+            .where(row.study_id == study.id)
+            .order_by(row.trial, row.stage.desc(), row.seed, row.fold)
+        )
         if stage is not None:
             query = query.where(row.stage == str(stage))
         if trial is not None:
@@ -198,30 +222,51 @@ class Store:
         if self.promotion(study) == promotion:
             return
         with self._engine.begin() as connection:
-            insert = PromotionRow.__table__.insert().values(**{
-                "study_id": study.id, "rule": promotion.rule, "lambda": promotion.lambda_, "ddof": promotion.ddof,
-                "seeds": list(promotion.seeds), "top": promotion.top, "results": list(promotion.results),
-                "created_at": now(),
-            })  # fmt: skip
-            promotion_id = connection.execute(insert).inserted_primary_key[0]
+            query = insert(PromotionRow).values(
+                study_id=study.id,
+                rule=promotion.rule,
+                lambda_=promotion.lambda_,
+                ddof=promotion.ddof,
+                seeds=list(promotion.seeds),
+                top=promotion.top,
+                results=list(promotion.results),
+                created_at=now(),
+            )
+            promotion_id = connection.execute(query.returning(PromotionRow.id)).scalar_one()
             for rank in promotion.ranks:
                 connection.execute(
-                    RankRow.__table__.insert().values(
-                        promotion_id=promotion_id, trial=rank.trial, rank=rank.rank, values=dict(rank.values),
-                        mean=rank.mean, sigma=rank.sigma, score=rank.score, search_value=rank.search_value,
-                    )  # fmt: skip
+                    insert(RankRow).values(
+                        promotion_id=promotion_id,
+                        trial=rank.trial,
+                        rank=rank.rank,
+                        values=dict(rank.values),
+                        mean=rank.mean,
+                        sigma=rank.sigma,
+                        score=rank.score,
+                        search_value=rank.search_value,
+                    )
                 )
 
     def promotion(self, study: StoredStudy) -> StoredPromotion | None:
         """Returns the newest promotion, None if there is none."""
-        query = select(PromotionRow.__table__).where(PromotionRow.study_id == study.id).order_by(PromotionRow.id.desc()).limit(1)
+        query = (
+            select(PromotionRow.__table__)
+            .where(PromotionRow.study_id == study.id)
+            .order_by(PromotionRow.id.desc())
+            .limit(1)
+        )
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
             return None if row is None else _promotion(connection, row)
 
     def last_activity(self, study: StoredStudy) -> str | None:
         """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
-        query = select(EvaluationRow.recorded_at).where(EvaluationRow.study_id == study.id).order_by(EvaluationRow.id.desc()).limit(1)
+        query = (
+            select(EvaluationRow.recorded_at)
+            .where(EvaluationRow.study_id == study.id)
+            .order_by(EvaluationRow.id.desc())
+            .limit(1)
+        )
         with self._engine.connect() as connection:
             moment = connection.execute(query).scalar()
         return None if moment is None else moment.isoformat(timespec="seconds")
@@ -235,10 +280,13 @@ class Store:
         keys = sorted(key for key in {*stored, *now_} if stored.get(key) != now_.get(key))
         width = max(map(len, keys))
         lines = [f"  {key:<{width}}  {stored.get(key, '(absent)')}   ->   {now_.get(key, '(absent)')}" for key in keys]
-        return "\n".join([
-            f"study {name!r} in {masked(self.url)} was made with another {_named(keys)}:", *lines,
-            "Trials of the two do not compare. Give the study another name, or keep the old values.",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"study {name!r} in {masked(self.url)} was made with another {_named(keys)}:",
+                *lines,
+                "Trials of the two do not compare. Give the study another name, or keep the old values.",
+            ]
+        )
 
 
 def _named(keys: Iterable[str]) -> str:
@@ -248,38 +296,66 @@ def _named(keys: Iterable[str]) -> str:
 def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:
     row = EvaluationRow
     return (
-        row.study_id == study.id, row.trial == job.trial, row.stage == str(job.stage), row.seed == job.seed,
-        row.fold == job.fold, row.budget == job.budget,
-    )  # fmt: skip
+        row.study_id == study.id,
+        row.trial == job.trial,
+        row.stage == str(job.stage),
+        row.seed == job.seed,
+        row.fold == job.fold,
+        row.budget == job.budget,
+    )
 
 
 def _evaluation(row: Any) -> Evaluation:
     job = Job(
-        trial=row.trial, params=row.params, seed=row.seed, budget=row.budget, fold=row.fold, stage=Stage(row.stage),
+        trial=row.trial,
+        params=row.params,
+        seed=row.seed,
+        budget=row.budget,
+        fold=row.fold,
+        stage=Stage(row.stage),
         streams=row.streams,
-    )  # fmt: skip
+    )
     return Evaluation(
-        job=job, status=Status(row.status), value=row.value, step=row.step, error=row.error, seconds=row.seconds,
+        job=job,
+        status=Status(row.status),
+        value=row.value,
+        step=row.step,
+        error=row.error,
+        seconds=row.seconds,
         reports=tuple(Report(step=step, at=at, metrics=metrics) for step, at, metrics in row.reports),
-        digests=row.digests, fingerprint=row.fingerprint, files=row.files,
-    )  # fmt: skip
+        digests=row.digests,
+        fingerprint=row.fingerprint,
+        files=row.files,
+    )
 
 
 def _promotion(connection: Connection, row: Any) -> StoredPromotion:
     ranked: Sequence[Any] = connection.execute(
-        select(RankRow.__table__).where(RankRow.promotion_id == row.id).order_by(RankRow.rank.is_(None), RankRow.rank, RankRow.trial)
+        select(RankRow.__table__)
+        .where(RankRow.promotion_id == row.id)
+        .order_by(RankRow.rank.is_(None), RankRow.rank, RankRow.trial)
     ).all()
     ranks = tuple(
         StoredRank(
-            trial=r.trial, rank=r.rank, values=r._mapping["values"], mean=r.mean, sigma=r.sigma, score=r.score,
+            trial=r.trial,
+            rank=r.rank,
+            values=r._mapping["values"],
+            mean=r.mean,
+            sigma=r.sigma,
+            score=r.score,
             search_value=r.search_value,
-        )  # fmt: skip
+        )
         for r in ranked
     )
     return StoredPromotion(
-        rule=row.rule, lambda_=row._mapping["lambda"], ddof=row.ddof, seeds=tuple(row.seeds), top=row.top,
-        results=tuple(row.results), ranks=ranks,
-    )  # fmt: skip
+        rule=row.rule,
+        lambda_=row._mapping["lambda"],
+        ddof=row.ddof,
+        seeds=tuple(row.seeds),
+        top=row.top,
+        results=tuple(row.results),
+        ranks=ranks,
+    )
 
 
 def _unavailable(url: str, error: DBAPIError) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hpo import space
 from hpo.errors import Problem, did_you_mean
@@ -73,9 +73,13 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     if stem is not None and isinstance(content.get("name"), str) and content["name"] != stem:
         yield Problem("name", f"{content['name']!r} differs from the file's name, {stem}.toml; rename one of them")
     dimensions, fixed = dimensions_of(content), fixed_of(content)
-    for name in content["space"] if isinstance(content.get("space"), dict) else ():
+    table = content.get("space")
+    for name in table if isinstance(table, dict) else ():
         if _SEED_LIKE.search(name):
-            yield Problem(f"space.{name}", "a seed is no hyperparameter: the search would pick the luckiest; use [search] seed and [promotion] seeds")
+            yield Problem(
+                f"space.{name}",
+                "a seed is no hyperparameter, the search would pick the luckiest; use [search] seed, [promotion] seeds",
+            )
         if not name.isidentifier():
             yield Problem(f"space.{name}", "expected a Python identifier, as the params dataclass has")
         if name in fixed:
@@ -89,7 +93,9 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
-            yield Problem(f"streams.{name}", f"no such stream (streams: {', '.join(STREAMS)}).{did_you_mean(name, STREAMS)}")
+            yield Problem(
+                f"streams.{name}", f"no such stream (streams: {', '.join(STREAMS)}).{did_you_mean(name, STREAMS)}"
+            )
 
 
 def _condition_problems(
@@ -106,17 +112,28 @@ def _condition_problems(
                     if not space.same(value, other.values):
                         yield Problem(key, f"{value!r} is no value of {parent} ({', '.join(map(str, other.values))})")
         elif parent in fixed:
-            yield Problem(key, f"{parent} is fixed, so the condition never changes; leave it out or move {parent} to [space]")
+            yield Problem(
+                key, f"{parent} is fixed, so the condition never changes; leave it out or move {parent} to [space]"
+            )
         else:
             yield Problem(key, f"no such param in [space] ({', '.join(dimensions)}).{did_you_mean(parent, dimensions)}")
 
 
 _WANTED = {
-    "float_type": "a number", "int_type": "a whole number", "string_type": "a text", "bool_type": "true or false",
-    "dict_type": "a table", "model_type": "a table", "dataclass_type": "a table", "tuple_type": "a list",
-    "list_type": "a list", "int_from_float": "a whole number", "finite_number": "a finite number",
-    "model_attributes_type": "a table", "dataclass_exact_type": "a table",
-}  # fmt: skip
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "dataclass_type": "a table",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "int_from_float": "a whole number",
+    "finite_number": "a finite number",
+    "model_attributes_type": "a table",
+    "dataclass_exact_type": "a table",
+}
 
 
 def _listed(error: ValidationError, content: Mapping[str, object]) -> list[Problem]:
@@ -124,7 +141,7 @@ def _listed(error: ValidationError, content: Mapping[str, object]) -> list[Probl
     found: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in _path(item["loc"], content))
-        message = _message(item, content)
+        message = _message(item)
         if message not in found.setdefault(key, []):
             found[key].append(message)
     return [Problem(key, _merged(messages)) for key, messages in found.items()]
@@ -142,15 +159,12 @@ def _path(loc: tuple[int | str, ...], content: object) -> list[int | str]:
     """Returns the part of pydantic's location that is in the file; it also names members of unions."""
     path: list[int | str] = []
     at = content
-    for index, part in enumerate(loc):
-        inside = (isinstance(at, Mapping) and part in at) or (isinstance(at, list) and isinstance(part, int))
-        if not inside and index < len(loc) - 1:
+    for part in loc:
+        if (isinstance(at, Mapping) and part in at) or (isinstance(at, list) and part in range(len(at))):
+            at = at[part]  # type: ignore[index]  # a key of the one, an index of the other
+        elif not isinstance(at, Mapping) or part != loc[-1] or _is_union_tag(str(part)):
             continue
-        if inside:
-            at = at[part] if isinstance(at, Mapping) or (isinstance(part, int) and part < len(at)) else None  # type: ignore[call-overload,index]
-            path.append(part)
-        elif isinstance(at, Mapping) and isinstance(part, str) and not _is_union_tag(part):
-            path.append(part)
+        path.append(part)
     return path
 
 
@@ -158,7 +172,7 @@ def _is_union_tag(part: str) -> bool:
     return part in {"bool", "int", "float", "str", "constrained-int", "constrained-float"} or "[" in part
 
 
-def _message(item: Any, content: object) -> str:
+def _message(item: Any) -> str:
     kind, came, context = item["type"], item.get("input"), item.get("ctx", {})
     match kind:
         case "missing" | "missing_argument":
@@ -170,7 +184,8 @@ def _message(item: Any, content: object) -> str:
             return str(context["error"])
         case "literal_error":
             hint = did_you_mean(str(came), re.findall("'([^']+)'", context["expected"]))
-            return f"expected {context['expected'].replace('False', 'false')}, got {_came(came)}{f'.{hint}' if hint else ''}"
+            wanted = context["expected"].replace("False", "false")
+            return f"expected {wanted}, got {_came(came)}" + (f".{hint}" if hint else "")
         case "string_pattern_mismatch":
             return f"expected {NAME}, e.g. unet-density, got {_came(came)}"
         case "too_short":
@@ -189,10 +204,14 @@ def _came(came: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_TABLES = {
-    "": Study, "objective": ObjectiveTable, "search": Search, "promotion": PromotionRules, "resources": ResourcesTable,
+_TABLES: dict[str, type[BaseModel]] = {
+    "": Study,
+    "objective": ObjectiveTable,
+    "search": Search,
+    "promotion": PromotionRules,
+    "resources": ResourcesTable,
     "space": DimensionTable,
-}  # fmt: skip
+}
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> tuple[str, ...]:

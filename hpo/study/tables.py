@@ -239,7 +239,10 @@ class Study(_Table):
         texts = {f"space.{name}": str(dimension) for name, dimension in self.space.items()}
         texts |= {f"fixed.{name}": repr(value) for name, value in self.fixed.items()}
         texts |= {f"streams.{name}": str(value) for name, value in self.streams.items()}
-        texts |= {"trainable": self.trainable, "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch"}
+        texts |= {
+            "trainable": self.trainable,
+            "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch",
+        }
         fields = ("sampler", "pruner", "budget", "seed", "lag")
         texts |= {f"search.{name}": str(getattr(self.search, name)).lower() for name in fields}
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

@@ -112,9 +112,14 @@ class Context:
             self._finish(stateful[MODEL].state_dict())
 
     def save_predictions(
-        self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[int], names: Sequence[str],
+        self,
+        *,
+        truth: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        labels: Sequence[int],
+        names: Sequence[str],
         cases: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Records what the model of the selected epoch says about the validation cases. Call it after the loop.
 
         Args:
@@ -187,9 +192,13 @@ class Context:
 
     def _save(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
         Checkpoint(
-            job=self._job.digest, epoch=epoch, selected=self._selected, reports=tuple(self.reports),
-            states={name: thing.state_dict() for name, thing in stateful.items()}, seconds=self.seconds,
-        ).save(self.checkpoint)  # fmt: skip
+            job=self._job.digest,
+            epoch=epoch,
+            selected=self._selected,
+            reports=tuple(self.reports),
+            states={name: thing.state_dict() for name, thing in stateful.items()},
+            seconds=self.seconds,
+        ).save(self.checkpoint)
 
     def _finish(self, weights: dict[str, Any]) -> None:
         self.digests["weights"] = _weights_digest(weights)
@@ -217,7 +226,9 @@ def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
         checked[str(name)] = number
     if objective.metric not in checked:
         known = ", ".join(sorted(checked)) or "nothing"
-        raise TrainableError(f"the objective's metric {objective.metric!r} was not yielded at step {step}; yielded: {known}")
+        raise TrainableError(
+            f"the objective's metric {objective.metric!r} was not yielded at step {step}; yielded: {known}"
+        )
     return checked
 
 

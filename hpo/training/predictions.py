@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,14 @@ class Predictions:
 
     @classmethod
     def of(
-        cls, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[int], names: Sequence[str],
+        cls,
+        *,
+        truth: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        labels: Sequence[int],
+        names: Sequence[str],
         cases: Mapping[str, Sequence[str]],
-    ) -> Predictions:  # fmt: skip
+    ) -> Predictions:
         """Checks the shapes and takes copies.
 
         Raises:
@@ -52,7 +58,7 @@ class Predictions:
                 f"predictions: {classes} labels and {rows} true classes want probabilities of shape "
                 f"({rows}, {classes}) and {classes} names; got {probabilities_NC.shape} and {len(names)}"
             )
-        if rows and not (0 <= truth_N.min() and truth_N.max() < classes):
+        if rows and (truth_N.min() < 0 or truth_N.max() >= classes):
             raise TrainableError(f"predictions: true classes must be indices 0 .. {classes - 1}")
         if not np.isfinite(probabilities_NC).all():
             raise TrainableError("predictions: a probability is not a finite number")
@@ -60,9 +66,12 @@ class Predictions:
             if len(column) != rows:
                 raise TrainableError(f"predictions: case column {name!r} has {len(column)} rows, not {rows}")
         return cls(
-            truth=truth_N, probabilities=probabilities_NC, labels=tuple(map(int, labels)), names=tuple(map(str, names)),
+            truth=truth_N,
+            probabilities=probabilities_NC,
+            labels=tuple(map(int, labels)),
+            names=tuple(map(str, names)),
             cases={name: tuple(map(str, column)) for name, column in cases.items()},
-        )  # fmt: skip
+        )
 
     @property
     def digest(self) -> str:
@@ -72,11 +81,17 @@ class Predictions:
     def save(self, folder: Path) -> None:
         """Writes `predictions.npz` atomically."""
         with replacing(folder / FILE) as spare, spare.open("wb") as file:
+            columns: dict[str, Any] = {
+                f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()
+            }
             np.savez(
-                file, truth=self.truth, probabilities=self.probabilities, labels=np.array(self.labels),
+                file,
+                truth=self.truth,
+                probabilities=self.probabilities,
+                labels=np.array(self.labels),
                 names=np.array(self.names, dtype=str),
-                **{f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()},
-            )  # fmt: skip
+                **columns,
+            )
 
     @classmethod
     def load(cls, folder: Path) -> Predictions | None:
@@ -86,6 +101,9 @@ class Predictions:
         with np.load(folder / FILE, allow_pickle=False) as file:
             cases = {name.removeprefix("case_"): file[name].tolist() for name in file.files if name.startswith("case_")}
             return cls.of(
-                truth=file["truth"], probabilities=file["probabilities"], labels=file["labels"].tolist(),
-                names=file["names"].tolist(), cases=cases,
-            )  # fmt: skip
+                truth=file["truth"],
+                probabilities=file["probabilities"],
+                labels=file["labels"].tolist(),
+                names=file["names"].tolist(),
+                cases=cases,
+            )

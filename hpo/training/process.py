@@ -29,7 +29,12 @@ def prepared(threads: int) -> Iterator[None]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; harmless without it
     cudnn = torch.backends.cudnn
-    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.deterministic)
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        cudnn.benchmark,
+        cudnn.deterministic,
+    )
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     cudnn.benchmark, cudnn.deterministic = False, True
@@ -51,12 +56,16 @@ def device_for(gpu: float) -> str:
 
 
 def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[str, object]:
-    """Returns what besides the job could change the result's bits: versions, machine, switches, and the trainable's facts."""
+    """Returns what besides the job could change the result: versions, machine, switches, and the trainable's facts."""
     torch = sys.modules.get("torch")
     found: dict[str, object] = {
-        "python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine(),
-        "device": device, "threads": threads, "packages": {name: _version(name) for name in PACKAGES},
-    }  # fmt: skip
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "device": device,
+        "threads": threads,
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
     if torch is not None:
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
         found["deterministic"] = torch.are_deterministic_algorithms_enabled()

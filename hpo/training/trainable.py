@@ -87,11 +87,12 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
     if not callable(function):
         own = getattr(module, "__name__", "")
         known = sorted(
-            key for key, value in vars(module).items()
-            if inspect.isgeneratorfunction(value) and value.__module__ == own
-        )  # fmt: skip
+            key for key, value in vars(module).items() if inspect.isgeneratorfunction(value) and value.__module__ == own
+        )
         found = f" Trainables there: {', '.join(known)}." if known else " It has no generator functions."
-        raise UsageError(f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}")
+        raise UsageError(
+            f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}"
+        )
     return typing.cast(Trainable, function)
 
 

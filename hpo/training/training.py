@@ -32,9 +32,13 @@ class Training:
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._context = Context(
-            job, trainable.objective, folder=work / job.place, cache=work.parent / "cache", device=self._device,
+            job,
+            trainable.objective,
+            folder=work / job.place,
+            cache=work.parent / "cache",
+            device=self._device,
             threads=self._threads,
-        )  # fmt: skip
+        )
         self._stack = ExitStack()
         self._generator: Iterator[Metrics] | None = None
         self._sent = 0

@@ -48,9 +48,13 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             ray.init(
-                address=address or "local", num_cpus=None if address else wanted, include_dashboard=False if not address else None,
-                log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
-            )  # fmt: skip
+                address=address or "local",
+                num_cpus=None if address else wanted,
+                include_dashboard=False if not address else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"cannot join Ray at {address!r}: {error}".splitlines()[0]) from error
     try:
@@ -88,12 +92,20 @@ class RayBackend:
         scratch = self._work / f"tune-{uuid.uuid4().hex[:8]}"
         try:
             tune.run(
-                tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}), name="tune",
-                storage_path=str(scratch), search_alg=DeskSearcher(desk), scheduler=DeskScheduler(desk), num_samples=-1,
-                max_concurrent_trials=self._slots, reuse_actors=True, max_failures=LIVES, raise_on_failed_trial=False,
-                stop=DeskStopper(desk), verbose=0,
+                tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+                name="tune",
+                storage_path=str(scratch),
+                search_alg=DeskSearcher(desk),
+                scheduler=DeskScheduler(desk),
+                num_samples=-1,
+                max_concurrent_trials=self._slots,
+                reuse_actors=True,
+                max_failures=LIVES,
+                raise_on_failed_trial=False,
+                stop=DeskStopper(desk),
+                verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            )  # fmt: skip
+            )
         except tune.TuneError as error:
             raise BackendError(f"Ray Tune gave up: {error}") from error
         finally:
@@ -107,14 +119,15 @@ class RayBackend:
 
 
 def _slots(resources: Resources, concurrency: int | None) -> int:
-    have = ray.cluster_resources()
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fits = [math.floor(have.get("CPU", 0.0) / resources.cpu)]
     if resources.gpu:
-        cards = have.get("GPU", 0.0)
-        fits.append(math.floor(cards / resources.gpu) if resources.gpu >= 1 else int(cards) * math.floor(1 / resources.gpu))
+        cards, share = have.get("GPU", 0.0), resources.gpu
+        fits.append(math.floor(cards / share) if share >= 1 else int(cards) * math.floor(1 / share))
     if min(fits) < 1:
         raise UsageError(
             f"one training wants {resources.cpu} CPU and {resources.gpu:g} GPU, Ray has "
-            f"{have.get('CPU', 0):g} CPU and {have.get('GPU', 0):g} GPU; ask for less with --cpus-per-trial, --gpus-per-trial"
+            f"{have.get('CPU', 0):g} CPU and {have.get('GPU', 0):g} GPU; "
+            "ask for less with --cpus-per-trial, --gpus-per-trial"
         )
     return min([*fits, concurrency] if concurrency else fits)

@@ -57,7 +57,7 @@ class Desk:
 
     def task(self, trial_id: str) -> Task | None:
         """Returns what the new trial is to do; None: nothing ever again."""
-        answer = self._guarded(self._peek, DONE)
+        answer = self._guarded_peek()
         if answer is DONE:
             return None
         if isinstance(answer, Job):
@@ -72,7 +72,7 @@ class Desk:
         self.workers[word.worker] = self.workers.get(word.worker, 0) + 1
         hearing = self._jobs.get(trial_id)
         if hearing is None or word.packet is None:
-            return self._guarded(self._peek, DONE) is not WAIT
+            return self._guarded_peek() is not WAIT
         packet = word.packet
         evaluation = self._guarded(lambda: hearing.hear(packet), None)
         if evaluation is None:
@@ -106,6 +106,10 @@ class Desk:
             self._ready = answer
         return self._ready
 
+    def _guarded_peek(self) -> Job | Wait | Done:
+        otherwise: Job | Wait | Done = DONE
+        return self._guarded(self._peek, otherwise)
+
     def _guarded(self, call: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
             return call()
@@ -114,14 +118,14 @@ class Desk:
             return otherwise
 
 
-class DeskSearcher(Searcher):  # type: ignore[misc]  # Ray's classes are untyped
+class DeskSearcher(Searcher):
     """Tune's view of the desk. Nothing in it is worth saving."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a text
         task = self._desk.task(trial_id)
         return Searcher.FINISHED if task is None else {"task": task}
 
@@ -146,11 +150,11 @@ class DeskSearcher(Searcher):  # type: ignore[misc]  # Ray's classes are untyped
         return self
 
 
-class DeskScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray's classes are untyped
+class DeskScheduler(FIFOScheduler):
     """Stops a trial when the desk says so: complete, failed and pruned end on one path."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._desk = desk
 
     def choose_trial_to_run(self, tune_controller: object) -> None:
@@ -164,7 +168,7 @@ class DeskScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray's classes are u
         return {}
 
 
-class DeskStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped
+class DeskStopper(tune.Stopper):
     """Ends everything when the desk closes. Jobs that were running stay open, and the next run goes on with them."""
 
     def __init__(self, desk: Desk | None) -> None:

@@ -54,8 +54,11 @@ class Word:
     packet: Packet | None
 
 
-class Worker(tune.Trainable):  # type: ignore[misc]  # Ray's classes are untyped
+class Worker(tune.Trainable):
     """One process. A trial is a training that is advanced; an idle trial is a short sleep."""
+
+    _nap: float
+    _task: Task
 
     def setup(self, config: Mapping[str, Any]) -> None:
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())

@@ -1,0 +1,374 @@
+"""Every command is one call of `hpo.api`. What a command needs is imported when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+
+from hpo.errors import HpoError, StudyInvalid, UsageError
+
+if TYPE_CHECKING:
+    from hpo import api
+    from hpo.cli.stopping import StopSignal
+    from hpo.place import Place
+    from hpo.study import Study
+
+app = typer.Typer(
+    help="Hyperparameter optimisation whose winners hold on another seed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+StudyName = Annotated[
+    str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
+]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--studies", help="Folder of study files (repeatable). [env: HPO_STUDIES; ./studies]", show_default=False
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HPO_STORAGE",
+        help="Database URL, SQLite or Postgres. [sqlite:///hpo.db]",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+Outputs = Annotated[Path, typer.Option(envvar="HPO_OUTPUTS", help="Folder that gets <study>/results_N.")]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir",
+        envvar="HPO_WORKDIR",
+        help="Folder for checkpoints; on a cluster a shared one. [<outputs>/.work]",
+        show_default=False,
+    ),
+]
+BackendName = Annotated[
+    Literal["ray", "local"], typer.Option("--backend", help="Ray Tune's workers, or one training after the other here.")
+]
+Concurrency = Annotated[int | None, typer.Option(help="Trainings at a time. [as many as fit]", show_default=False)]
+Cpus = Annotated[
+    int | None,
+    typer.Option("--cpus-per-trial", help="Cores and threads of one training. [the study's]", show_default=False),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial", help="GPUs of one training; a fraction shares one. [the study's]", show_default=False
+    ),
+]
+RayAddress = Annotated[
+    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
+]
+Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
+Lambda = Annotated[
+    float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
+]
+Ddof = Annotated[
+    int | None, typer.Option(help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]", show_default=False)
+]
+First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+@app.command()
+def run(
+    study: StudyName,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")] = False,
+    top: Top = None,
+    lambda_: Lambda = None,
+    ddof: Ddof = None,
+    first: First = 7,
+    studies: Folders = None,
+    storage: Storage = None,
+    outputs: Outputs = Path("outputs"),
+    workdir: Work = None,
+    backend: BackendName = "ray",
+    concurrency: Concurrency = None,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+    ray_address: RayAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Search: train trials until the study has enough of them. Stop it and run it again as you like."""
+    from hpo import api
+    from hpo.cli import tables
+    from hpo.cli.stopping import StopSignal
+
+    place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
+    loaded = api.load_study(study, studies)
+    with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
+        searched = _search(loaded, place, trials, stop, workforce)
+        if not as_json:
+            _print(tables.search_text(searched, promotes=promote))
+        if stop.is_set() or not promote:
+            if as_json:
+                _print_json(tables.search_values(searched))
+            raise typer.Exit(stop.exit_status)
+        promoted = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
+        if as_json:
+            _print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
+        else:
+            _show_promotion(promoted)
+        raise typer.Exit(stop.exit_status)
+
+
+@app.command()
+def promote(
+    study: StudyName,
+    top: Top = None,
+    lambda_: Lambda = None,
+    ddof: Ddof = None,
+    first: First = 7,
+    studies: Folders = None,
+    storage: Storage = None,
+    outputs: Outputs = Path("outputs"),
+    workdir: Work = None,
+    backend: BackendName = "ray",
+    concurrency: Concurrency = None,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+    ray_address: RayAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Retrain the best trials under the promotion's seeds, rank by mean - lambda * sigma, write results_7 and on."""
+    from hpo import api
+    from hpo.cli.stopping import StopSignal
+
+    place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
+    loaded = api.load_study(study, studies)
+    with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
+        outcome = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
+        if as_json:
+            _print_json(_promotion_values(outcome))
+        else:
+            _show_promotion(outcome)
+        raise typer.Exit(stop.exit_status)
+
+
+@app.command()
+def rank(
+    study: StudyName,
+    lambda_: Lambda = None,
+    ddof: Ddof = None,
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Rank the newest promotion's candidates again, under another lambda or ddof; trains and writes nothing."""
+    from hpo import api
+    from hpo.cli import tables
+
+    loaded = api.load_study(study, studies)
+    ranking = api.rank_stored(loaded, _place(storage), lambda_=lambda_, ddof=ddof)
+    if as_json:
+        _print_json(api.ranking_values(ranking, loaded))
+    else:
+        _print(tables.ranking_table(ranking, loaded.search.seed))
+
+
+@app.command()
+def show(
+    study: StudyName,
+    trial: Annotated[int, typer.Argument(help="Number of the trial.", show_default=False)],
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show one trial: its params, its trainings under every seed, and why one failed."""
+    from hpo import api
+    from hpo.cli import tables
+
+    loaded = api.load_study(study, studies)
+    found, evaluations = api.show(loaded, trial, _place(storage))
+    if as_json:
+        _print_json(tables.trial_values(found, evaluations))
+    else:
+        _print(tables.trial_text(found, evaluations, loaded.objective.metric))
+
+
+@app.command()
+def studies(studies: Folders = None, as_json: Json = False) -> None:
+    """List the study files that can be found."""
+    from hpo import api
+    from hpo.cli import tables
+
+    found = api.studies(studies)
+    if as_json:
+        _print_json([tables.study_values(one) for one in found])
+    elif found:
+        _print(tables.studies_table(found))
+    else:
+        _print("No study files found. Put them in ./studies, or name their folder with --studies or HPO_STUDIES.")
+
+
+@app.command()
+def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> None:
+    """Check a study file against its trainable and name every problem at once; trains and writes nothing."""
+    from hpo import api
+    from hpo.cli import tables
+
+    found = api.check(study, studies)
+    if as_json:
+        _print_json(tables.study_values(found))
+    elif found.study is not None:
+        _print(f"{found.study.name}: no problems. Search it with: hpo run --study {found.study.name}")
+    if found.problems:
+        if as_json:
+            raise typer.Exit(2)
+        raise StudyInvalid(tables.near(found.path), found.problems)
+
+
+@app.command()
+def status(
+    study: Annotated[
+        str | None, typer.Option("--study", "-s", help="Name of a stored study. [all]", show_default=False)
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show how stored studies stand: trials by state, incumbent, winner, who drives."""
+    from hpo import api
+    from hpo.cli import tables
+
+    found = api.status(study, _place(storage))
+    if as_json:
+        _print_json([tables.progress_values(one) for one in found])
+    elif found:
+        _print(tables.progress_table(found))
+    else:
+        _print("No studies in this storage yet. Begin with: hpo run --study NAME")
+
+
+def main() -> NoReturn:
+    """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except HpoError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader has seen enough: `hpo status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _place(
+    storage: str | None,
+    outputs: Path = Path("outputs"),
+    work: Path | None = None,
+    backend: Literal["ray", "local"] = "local",
+    concurrency: int | None = None,
+    ray_address: str | None = None,
+    cpus: int | None = None,
+    gpus: float | None = None,
+) -> Place:
+    from hpo.place import Place, default_storage
+
+    return Place(
+        storage=storage or default_storage(),
+        outputs=outputs,
+        work=work,
+        backend=backend,
+        concurrency=concurrency,
+        ray_address=ray_address,
+        cpus_per_trial=cpus,
+        gpus_per_trial=gpus,
+    )
+
+
+def _search(
+    study: Study, place: Place, trials: int | None, stop: StopSignal, workforce: api.Workforce
+) -> api.SearchOutcome:
+    from hpo import api
+    from hpo.cli.progress import Progress, header
+    from hpo.store import masked
+
+    errors = _stderr()
+    wanted = study.search.trials if trials is None else trials
+    errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
+    with Progress(study, errors, promoting=False).shown() as progress:
+        return api.run(study, place, trials=trials, observers=[progress], stop=stop, workforce=workforce)
+
+
+def _promote(
+    study: Study,
+    place: Place,
+    top: int | None,
+    lambda_: float | None,
+    ddof: int | None,
+    first: int,
+    stop: StopSignal,
+    workforce: api.Workforce,
+) -> api.PromotionOutcome:
+    from hpo import api
+    from hpo.cli.progress import Progress
+
+    errors = _stderr()
+    with Progress(study, errors, promoting=True).shown() as progress:
+        return api.promote(
+            study,
+            place,
+            top=top,
+            lambda_=lambda_,
+            ddof=ddof,
+            first=first,
+            observers=[progress],
+            stop=stop,
+            workforce=workforce,
+        )
+
+
+def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
+    from hpo import api
+
+    extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
+    return {**api.ranking_values(outcome.ranking, outcome.study), **extra}
+
+
+def _show_promotion(outcome: api.PromotionOutcome) -> None:
+    from hpo.cli import tables
+
+    if not outcome.stopped:
+        _print(tables.ranking_table(outcome.ranking, outcome.study.search.seed))
+        _print(tables.promotion_text(outcome))
+
+
+def _stderr() -> Console:
+    return Console(stderr=True)
+
+
+def _print(what: RenderableType) -> None:
+    console = Console()
+    # A table that is piped must not be cut to an imagined terminal's width.
+    console.print(
+        what, highlight=False, markup=False, soft_wrap=isinstance(what, str), width=None if console.is_terminal else 200
+    )
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def _fail(error: HpoError, exit_status: int) -> NoReturn:
+    text = str(error) if isinstance(error, StudyInvalid) else f"error: {error}"
+    sys.stderr.write(f"{text}\n")
+    sys.exit(exit_status)

@@ -1,0 +1,169 @@
+"""What is seen while trainings run: a live table on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hpo.cli.shown import counted, duration, number, param, params
+from hpo.records import Evaluation, Job, Stage, Status
+from hpo.study import Study
+
+RECENT = 6
+"""Trials that are over and still shown."""
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    step: int = 0
+    value: float | None = None
+
+
+class Progress:
+    """Hears of every job and shows how it stands.
+
+    Args:
+        study: whose.
+        console: of stderr.
+        promoting: whether replicates are trained, rather than trials.
+    """
+
+    def __init__(self, study: Study, console: Console, *, promoting: bool) -> None:
+        self._study = study
+        self._console = console
+        self._promoting = promoting
+        self._wanted = 0
+        self._done = 0
+        self._began = time.monotonic()
+        self._fresh = 0
+        self._phase = ""
+        self._running: dict[tuple[object, ...], _Running] = {}
+        self._over: deque[Evaluation] = deque(maxlen=RECENT)
+        self._counts = dict.fromkeys(Status, 0)
+        self._incumbent: Evaluation | None = None
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[Progress]:
+        """Shows the table until the block ends; on a terminal it is then cleared."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(self, console=self._console, refresh_per_second=4, transient=True) as self._live:
+            yield self
+
+    def begins(self, total: int, done: int) -> None:
+        self._wanted, self._done = total, done
+        if self._promoting:
+            self._console.print(_promotion_header(self._study, total, done), highlight=False, soft_wrap=True)
+
+    def phase(self, message: str) -> None:
+        self._phase = f"{message} ..."
+        self._line(self._phase)
+
+    def asked(self, job: Job) -> None:
+        self._running[job.key] = _Running(job)
+
+    def reported(self, job: Job, step: int, value: float) -> None:
+        running = self._running[job.key]
+        running.step, running.value, self._phase = step, value, ""
+
+    def told(self, evaluation: Evaluation) -> None:
+        self._running.pop(evaluation.job.key, None)
+        self._over.appendleft(evaluation)
+        self._done += 1
+        self._fresh += 1
+        self._counts[evaluation.status] += 1
+        if evaluation.status is Status.COMPLETE and evaluation.value is not None:
+            best = self._incumbent.value if self._incumbent else None
+            if best is None or self._study.objective.is_better(evaluation.value, best):
+                self._incumbent = evaluation
+        self._line(self._said(evaluation))
+
+    def __rich__(self) -> RenderableType:
+        """The table as it is now."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        names = list(self._study.space)
+        for name, justify in (
+            ("trial", "right"),
+            ("seed", "right"),
+            ("state", "left"),
+            ("value", "right"),
+            ("epoch", "left"),
+        ):
+            if name != "seed" or self._promoting:
+                table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal, widened by the tuple
+        for name in names:
+            table.add_column(name, justify="right", no_wrap=True, overflow="ellipsis")
+        for row in self._running.values():
+            bar = _bar(row.step, row.job.budget)
+            self._add(table, row.job, "running", row.value, bar, names)
+        for over in self._over:
+            steps = f"{over.reports[-1].step if over.reports else 0}/{over.job.budget}"
+            mark = "   <- incumbent" if over is self._incumbent and not self._promoting else ""
+            self._add(table, over.job, str(over.status), over.value, steps + mark, names)
+        return Group(table, Text(self._summary()))
+
+    def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
+        seed = [str(job.seed)] if self._promoting else []
+        cells = [str(job.trial), *seed, state, number(value), steps]
+        table.add_row(*cells, *(param(job.params.get(name)) for name in names))
+
+    def _summary(self) -> str:
+        parts = [f"{self._done} of {self._wanted}"]
+        parts += [", ".join(f"{count} {status}" for status, count in self._counts.items() if count)]
+        if self._fresh:
+            pace = (time.monotonic() - self._began) / self._fresh
+            parts.append(f"about {duration(pace * (self._wanted - self._done))} left")
+        return " · ".join(part for part in [*parts, self._phase] if part)
+
+    def _said(self, evaluation: Evaluation) -> str:
+        job = evaluation.job
+        seed = f" seed {job.seed}" if job.stage is Stage.PROMOTION else ""
+        step = evaluation.reports[-1].step if evaluation.reports else 0
+        why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
+        return (
+            f"[{self._done}/{self._wanted}] trial {job.trial}{seed} {evaluation.status} {number(evaluation.value)} "
+            f"epoch {step}/{job.budget}  {params(job.params)}{why}"
+        )
+
+    def _line(self, text: str) -> None:
+        if self._live is None:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def header(study: Study, storage: str, trials: int) -> str:
+    """Returns the lines that say what is about to be done."""
+    search = study.search
+    pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
+    lag = search.lag
+    sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
+    return (
+        f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
+        f"{counted(search.budget, 'epoch')} · seed {search.seed} · {search.sampler} + {pruner}\n"
+        f"storage {storage}   reproducible: {sure}"
+    )
+
+
+def _promotion_header(study: Study, total: int, done: int) -> str:
+    seeds = study.promotion.seeds
+    recorded = f", {done} recorded already" if done else ""
+    return (
+        f"Promoting {counted(total // len(seeds), 'candidate')} x seeds {' '.join(map(str, seeds))} = "
+        f"{counted(total, 'training')} ({counted(study.search.budget, 'epoch')} each{recorded})"
+    )
+
+
+def _bar(step: int, budget: int) -> str:
+    width = min(budget, 10)
+    full = round(width * step / budget)
+    return f"{'█' * full}{'░' * (width - full)} {step}/{budget}"

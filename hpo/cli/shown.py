@@ -1,0 +1,42 @@
+"""How values look: numbers, durations, params."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpo.records import Value
+
+
+def number(value: float | None) -> str:
+    """Returns a metric with four digits: `.7471`, `-.0120`, `12.35`; `-` where there is none."""
+    if value is None:
+        return "-"
+    if abs(value) < 0.99995:
+        return f"{value:.4f}".replace("0.", ".", 1)
+    return f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def param(value: Value | None) -> str:
+    """Returns one param."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def params(values: Mapping[str, Value]) -> str:
+    """Returns params on one line."""
+    return " ".join(f"{name}={param(value)}" for name, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """Returns a length of time as people say it."""
+    if seconds < 99:
+        return f"{seconds:.0f} s"
+    if seconds < 99 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns `1 trial`, `2 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,245 @@
+"""What is printed on stdout: rankings, trials, studies; as text for people and as plain values for --json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hpo.api import Progress, PromotionOutcome, SearchOutcome
+from hpo.catalog import Checked
+from hpo.cli.shown import counted, duration, number, params
+from hpo.ranking import Ranking
+from hpo.records import Evaluation
+from hpo.search import Trial
+from hpo.study import Study
+
+
+def table(*columns: str, left: Sequence[str] = ()) -> Table:
+    """Returns an empty table; columns are right-aligned but for those in `left`."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="left" if column in left else "right", no_wrap=True)
+    return made
+
+
+def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
+    """Returns what a search came to, and what to do next."""
+    study, best = outcome.study, outcome.incumbent
+    states = [
+        f"{outcome.count(state)} {state}"
+        for state in ("complete", "pruned", "failed", "running")
+        if outcome.count(state)
+    ]
+    lines = [f"{counted(len(outcome.trials), 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
+    if failed:
+        lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
+    if best is None:
+        lines.append("No trial has completed, so there is no incumbent.")
+    else:
+        value = f"{study.objective.metric} {number(best.value)} on seed {study.search.seed}"
+        lines.append(
+            f"Incumbent: trial {best.number}, {value}. One seed is one draw"
+            + ("." if promotes else f": hpo promote --study {study.name}")
+        )
+    return "\n".join(lines)
+
+
+def ranking_table(ranking: Ranking, search_seed: int) -> RenderableType:
+    """Returns a ranking with every seed's value, and the conventions under it."""
+    rule = ranking.rule
+    sign = "-" if ranking.direction == "maximize" else "+"
+    weight = "" if rule.lambda_ == 1 else f"{rule.lambda_:g} "
+    seeds = [f"seed {seed}" for seed in ranking.seeds]
+    made = table(
+        "rank",
+        "trial",
+        *seeds,
+        "mean",
+        "sigma",
+        f"mean {sign} {weight}sigma",
+        "95 % interval",
+        f"search ({search_seed})",
+    )
+    for row in ranking.rows:
+        candidate = row.candidate
+        values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
+        interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
+        made.add_row(
+            str(row.rank) if row.rank else "incomplete",
+            str(candidate.trial),
+            *values,
+            number(row.mean),
+            number(row.sigma),
+            number(row.score),
+            interval,
+            number(candidate.search_value),
+        )
+    count = len(ranking.seeds)
+    note = f"sigma: ddof {rule.ddof} · score: mean {sign} {rule.lambda_:g} sigma · n = {count}"
+    known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
+    return Group(made, Text(note + known, style="dim"))
+
+
+def promotion_text(outcome: PromotionOutcome) -> str:
+    """Returns what stands under a promotion's table."""
+    lines = []
+    ranking = outcome.ranking
+    if len(ranking.rows) < outcome.asked_top:
+        lines.append(
+            f"Promoted {len(ranking.rows)}, not {outcome.asked_top}: no more trials with params of their own completed."
+        )
+    incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None]
+    if incomplete:
+        shown = ", ".join(map(str, incomplete))
+        lines.append(
+            f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
+        )
+    if ranking.winner is None:
+        return "\n".join([*lines, "No candidate is complete, so there is no winner and nothing was written."])
+    winner = ranking.winner
+    lines.append(f"Winner: trial {winner.candidate.trial}, score {number(winner.score)}.")
+    lines.append(
+        "Trained now: none, all replicates were recorded."
+        if not outcome.trained
+        else f"Trained now: {outcome.trained}."
+    )
+    names = "  ".join(path.name for path in outcome.results)
+    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json")
+    return "\n".join(lines)
+
+
+def progress_table(found: Sequence[Progress]) -> RenderableType:
+    """Returns how studies stand, a row each."""
+    made = table(
+        "study",
+        "objective",
+        "trials",
+        "states",
+        "incumbent",
+        "promoted",
+        "driver",
+        left=("study", "objective", "states", "promoted", "driver"),
+    )
+    for one in found:
+        best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
+        promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
+        driver = f"{one.driver.host} pid {one.driver.pid}" if one.driver and one.driver.alive else "-"
+        states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
+        made.add_row(
+            one.name,
+            f"{one.direction} {one.metric}",
+            f"{sum(one.counts.values())} of {one.wanted}",
+            states,
+            best,
+            promoted,
+            driver,
+        )
+    return made
+
+
+def studies_table(found: Sequence[Checked]) -> RenderableType:
+    """Returns study files, a row each."""
+    made = table("study", "objective", "trials", "epochs", "file", left=("study", "objective", "file"))
+    for one in found:
+        if one.study is None:
+            made.add_row(
+                one.path.stem,
+                f"{counted(len(one.problems), 'problem')}: hpo check --study {one.path.stem}",
+                "-",
+                "-",
+                near(one.path),
+            )
+        else:
+            study = one.study
+            objective = f"{study.objective.direction} {study.objective.metric}"
+            made.add_row(study.name, objective, str(study.search.trials), str(study.search.budget), near(one.path))
+    return made
+
+
+def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> RenderableType:
+    """Returns one trial with its evaluations."""
+    parts: list[RenderableType] = [
+        Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
+        Text(params(trial.params)),
+    ]
+    made = table("stage", "seed", "status", metric, "epoch", "seconds", "weights", left=("stage", "status", "weights"))
+    for one in evaluations:
+        made.add_row(
+            str(one.job.stage),
+            str(one.job.seed),
+            str(one.status),
+            number(one.value),
+            f"{one.step or '-'}/{one.job.budget}",
+            f"{one.seconds:.1f}",
+            one.digests.get("weights", "-")[:12],
+        )
+    if evaluations:
+        parts.append(made)
+    failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
+    parts += [Text(f"\n{error}") for error in failures]
+    return Group(*parts)
+
+
+def progress_values(one: Progress) -> dict[str, object]:
+    """Returns how a study stands as plain values."""
+    return asdict(one)
+
+
+def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:
+    """Returns one trial as plain values."""
+    return {**asdict(trial), "evaluations": [evaluation_values(one) for one in evaluations]}
+
+
+def evaluation_values(one: Evaluation) -> dict[str, object]:
+    """Returns one evaluation as plain values."""
+    job = one.job
+    return {
+        "stage": str(job.stage),
+        "trial": job.trial,
+        "seed": job.seed,
+        "fold": job.fold,
+        "budget": job.budget,
+        "params": dict(job.params),
+        "status": str(one.status),
+        "value": one.value,
+        "step": one.step,
+        "seconds": one.seconds,
+        "error": one.error,
+        "digests": dict(one.digests),
+        "fingerprint": dict(one.fingerprint),
+        "metrics": dict(one.metrics),
+        "reports": [{"step": report.step, **report.metrics} for report in one.reports],
+    }
+
+
+def search_values(outcome: SearchOutcome) -> dict[str, object]:
+    """Returns a search as plain values."""
+    return {
+        "study": outcome.study.name,
+        "objective": outcome.study.objective.metric,
+        "direction": outcome.study.objective.direction,
+        "seed": outcome.study.search.seed,
+        "seconds": round(outcome.seconds, 3),
+        "stopped": outcome.stopped,
+        "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
+        "trials": [asdict(trial) for trial in outcome.trials],
+    }
+
+
+def study_values(found: Checked) -> dict[str, object]:
+    """Returns a study file as plain values."""
+    problems = [{"key": problem.key, "message": problem.message} for problem in found.problems]
+    study: Study | None = found.study
+    return {"path": str(found.path), "study": study.content() if study else None, "problems": problems}
+
+
+def near(path: Path) -> str:
+    """Returns a path as the user would type it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

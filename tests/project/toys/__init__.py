@@ -1,0 +1,1 @@
+"""A user's own project: trainables that end in every way a training can."""

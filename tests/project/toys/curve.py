@@ -1,0 +1,83 @@
+"""Learning curves that cross, without torch, so that hundreds of trainings take a second."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hpo import Context, Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class CurveParams:
+    """What the curve's shape depends on, and what goes wrong on purpose."""
+
+    x: float
+    k: int = 2
+    shape: Literal["flat", "late"] = "flat"
+    gain: float = 0.5
+    nap: float = 0.0
+    fault: str = ""
+    flags: str = ""
+
+
+class State:
+    """Something with a state that a checkpoint has to bring back."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        return {"total": self.total}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.total = state["total"]
+
+
+def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Yields `val`, higher is better, and `loss`, lower is better."""
+    state = State()
+    offset = float(ctx.streams.init.numpy().normal()) * 0.05
+    for epoch in ctx.epochs(state=state):
+        if params.nap:  # durations from the operating system, so that no seed decides who ends first
+            time.sleep(params.nap * random.SystemRandom().random())
+        _go_wrong(params, epoch)
+        noise = float(ctx.streams.order.numpy(epoch).normal()) * 0.02
+        late = params.gain * (epoch / ctx.budget) ** 3 if params.shape == "late" else 0.0
+        state.total += noise
+        value = (1 - (params.x - 0.3) ** 2) * epoch / (epoch + params.k) + late + offset + state.total
+        yield {"val": value, "loss": 1 - value, "pid": os.getpid()}
+
+
+def _go_wrong(params: CurveParams, epoch: int) -> None:
+    if not params.fault or epoch != 2:
+        return
+    match params.fault:
+        case "raise":
+            raise ValueError("the user's own mistake")
+        case "exit":
+            raise SystemExit("the user's own exit")
+        case "kill-once":
+            flag = Path(params.flags) / "killed"
+            if not flag.exists():
+                flag.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_nan(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Becomes NaN in its second epoch where x is above one half."""
+    for epoch in ctx.epochs():
+        yield {"val": float("nan") if params.x > 0.5 and epoch == 2 else params.x, "loss": 0.0}
+
+
+def train_silent(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Ends without a word."""
+    yield from ()
