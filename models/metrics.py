@@ -35,10 +35,7 @@ def classification_metrics(truth_N: Labels, probability_NC: Floats) -> dict[str,
     return {
         "val_loss": _cross_entropy(truth_N, probability_NC),
         "val_acc": float((predicted_N == truth_N).mean()),
-        # All of one class and predicted so: agreement and chance are both perfect, 0 / 0. Nothing was shown: 0.
-        "val_kappa": float(
-            cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic", replace_undefined_by=0.0)
-        ),
+        "val_kappa": _kappa(truth_N, predicted_N, classes),
         "val_macro_f1": float(f1_score(truth_N, predicted_N, labels=classes, average="macro", zero_division=0)),
         "val_auc": _auc(truth_N, probability_NC),
         "val_bal_acc": balanced,
@@ -50,6 +47,17 @@ def _cross_entropy(truth_N: Labels, probability_NC: Floats) -> float:
     """Returns the mean of -log p(truth), with p bounded away from 0 by the smallest step of a float at 1."""
     chosen_N = probability_NC[np.arange(len(truth_N)), truth_N]
     return float(-np.log(np.maximum(chosen_N, np.finfo(np.float64).eps)).mean())
+
+
+def _kappa(truth_N: Labels, predicted_N: Labels, classes: Labels) -> float:
+    """Returns Cohen's kappa with quadratic weights.
+
+    All of one class and all predicted so is 0 / 0: agreement is perfect, but it would be by chance too. That shows
+    nothing, which is what 0 says; a metric must be a number.
+    """
+    if len(np.union1d(truth_N, predicted_N)) == 1:
+        return 0.0
+    return float(cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic"))
 
 
 def _auc(truth_N: Labels, probability_NC: Floats) -> float | None:

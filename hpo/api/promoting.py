@@ -295,7 +295,7 @@ def _restore_files(evaluations: Sequence[Evaluation], found: Opened, study: Stud
         again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
         if again is None or again.digests != recorded.digests:
             raise HpoError(
-                f"the files of trial {recorded.job.trial} seed {recorded.job.seed} are gone, and training it again gave "
+                f"the files of trial {recorded.job.trial} seed {recorded.job.seed} are gone, and training again gave "
                 f"{_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
                 f"{recorded.fingerprint.get('packages')}"
             )

@@ -24,11 +24,9 @@ LINE_KEYS = {
 def history_rows(evaluation: Evaluation) -> list[dict[str, object]]:
     """Returns one row per epoch: `epoch`, then every metric of any epoch, None where an epoch lacks it."""
     seen = dict.fromkeys(name for report in evaluation.reports for name in report.metrics)
-    names = [name for name in (*COLUMNS, *(name for name in seen if name not in COLUMNS)) if name in seen]
-    # The step is the epoch: a metric of that name is put first, so that the step replaces it.
+    names = [name for name in dict.fromkeys((*COLUMNS, *seen)) if name in seen and name != "epoch"]  # the step is it
     return [
-        {"epoch": None, **{name: report.metrics.get(name) for name in names}, **{"epoch": report.step}}
-        for report in evaluation.reports
+        {"epoch": report.step, **{name: report.metrics.get(name) for name in names}} for report in evaluation.reports
     ]
 
 
@@ -56,12 +54,13 @@ def history_lines(evaluation: Evaluation) -> str:
             "trial_name": f"hpo_{evaluation.job.trial}", "timestamp": iso(report.at), "epoch": report.step,
             **known_metrics(report.metrics),
         }  # fmt: skip
-        lines.append(json_line({**known, **{name: value for name, value in report.metrics.items() if name not in known}}))
+        others = {name: value for name, value in report.metrics.items() if name not in known}
+        lines.append(json_line({**known, **others}))
     return "".join(lines)
 
 
 def log_text(evaluation: Evaluation) -> str:
-    """Returns a `run.log` made from the reports, for a training that kept none, in the local time as the worker's is."""
+    """Returns a `run.log` made from the reports, for a training that kept none; in local time, as the worker writes."""
     budget = evaluation.job.budget
     lines = []
     for report in evaluation.reports:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -84,15 +83,12 @@ def _rows(predictions: Predictions, names: list[str]) -> list[dict[str, object]]
     rows = []
     for index, (true, said) in enumerate(zip(predictions.truth, said_N, strict=True)):
         label = predictions.labels[true]
-        row: dict[str, object] = {"raw_label": label, **_case(predictions.cases, index)}
-        row |= {"raw_label": row.pop("raw_label"), "y_true": label, "y_pred": predictions.labels[said]}
+        row: dict[str, object] = {name: column[index] for name, column in predictions.cases.items()}
+        row.setdefault("raw_label", label)
+        row |= {"y_true": label, "y_pred": predictions.labels[said]}
         row |= dict(zip(names, predictions.probabilities[index].tolist(), strict=True))
         rows.append(row)
     return rows
-
-
-def _case(cases: Mapping[str, tuple[str, ...]], index: int) -> dict[str, object]:
-    return {name: column[index] for name, column in cases.items()}
 
 
 def _kappa(truth_N: npt.NDArray[np.int64], said_N: npt.NDArray[np.int64], classes: list[int]) -> float:

@@ -1,22 +1,22 @@
-"""The pictures of a replicate, for print: told apart without colour, in colours that colour-blind readers tell apart."""
+"""The pictures of a replicate, fit for print, for colour-blind readers and for readers without colour."""
 
 from __future__ import annotations
 
-import logging
 import math
 import textwrap
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hpo.records import Evaluation
+from hpo.records import Evaluation, Metrics
 from hpo.results.winner import Winner
 from hpo.training.predictions import Predictions
 
@@ -26,23 +26,24 @@ LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), 
 GREY = "#555555"
 DPI = 200
 SHOWN = (("accuracy", "acc"), ("quadratic κ", "kappa_quadratic"), ("macro-F1", "macro_f1"), ("AUC", "auc_ovr"))
+"""What stands under a confusion matrix, by its key in `val_metrics.json`."""
 
 
 def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     """Draws the losses on the left and the objective's metric, with the accuracies, on the right."""
     names = list(dict.fromkeys(name for report in evaluation.reports for name in report.metrics))
-    losses = [name for name in names if name.endswith("loss")]
-    losses = [name for name in ("train_loss", "val_loss") if name in losses] or losses[: len(LOOKS)]
-    twin = winner.objective.metric.replace("val_", "train_", 1)
-    right = [name for name in (winner.objective.metric, twin, "val_acc", "train_acc") if name in names]
-    panels = [("Loss", losses), (_headline(right), right)]
-    panels = [(title, shown) for title, shown in panels if set(shown) - set(losses) or shown is losses and shown]
+    metric = winner.objective.metric
+    losses = [name for name in ("val_loss", "train_loss") if name in names]
+    losses = losses or sorted((name for name in names if name.endswith("loss")), key=lambda name: name != metric)
+    wanted = dict.fromkeys((metric, metric.replace("val_", "train_", 1), "val_acc", "train_acc"))
+    right = [name for name in wanted if name in names and name not in losses]
+    panels = [shown[: len(LOOKS)] for shown in (losses, right) if shown]
     with _drawing():
-        figure = Figure(figsize=(4.7 * max(len(panels), 1) + 0.4, 4.1), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (title, shown) in zip(axes, panels, strict=True):
-            _curves(axis, title, list(dict.fromkeys(shown)), evaluation)
-        figure.suptitle(_title(winner, evaluation, 48 * len(panels)), fontsize=12)
+        figure = Figure(figsize=(4.8 * len(panels) + 0.4, 4.2), layout="constrained")
+        for axis, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _curves(axis, "loss" if shown[0] in losses else "metric", shown, evaluation)
+        score = f"{metric} {evaluation.value:.4g} at epoch {evaluation.step} of {evaluation.job.budget}"
+        figure.suptitle(f"{_title(winner, evaluation, 48 * len(panels))}\n{score}", fontsize=12)
         figure.savefig(path, dpi=DPI)
 
 
@@ -50,11 +51,98 @@ def metrics_png(
     path: Path, winner: Winner, evaluation: Evaluation, metrics: Mapping[str, object], predictions: Predictions | None
 ) -> None:
     """Draws the confusion matrix of the selected epoch; without predictions, a table of its metrics."""
+    counts = metrics.get("confusion_matrix")
     with _drawing():
-        counts = metrics.get("confusion_matrix")
         if predictions is None or counts is None:
             figure = _table(evaluation.metrics)
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
-        figure.suptitle(_title(winner, evaluation, 44), fontsize=12)
+        figure.suptitle(f"{_title(winner, evaluation, 40)}\nvalidation at epoch {evaluation.step}", fontsize=13)
         figure.savefig(path, dpi=DPI)
+
+
+def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
+    epochs = [report.step for report in evaluation.reports]
+    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):
+        values = [_number(report.metrics.get(name)) for report in evaluation.reports]
+        axis.plot(
+            epochs, values, line, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name,
+            markevery=max(1, len(epochs) // 12),
+        )  # fmt: skip
+    chosen = _number(evaluation.step)
+    axis.axvline(chosen, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0, label="selected epoch")
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(label)
+    axis.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(axis="y", color="#dddddd", linewidth=0.8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=10)
+
+
+def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metrics: Mapping[str, object]) -> Figure:
+    """Draws counts and percentages of each row; the shade is the percentage, so that rare classes are seen as well."""
+    totals_C1 = counts_CC.sum(axis=1, keepdims=True)
+    shares_CC = counts_CC / np.maximum(totals_C1, 1)
+    classes = len(counts_CC)
+    side = max(5.0, 0.95 * classes + 1.6)
+    figure = Figure(figsize=(side, side + 0.9), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(shares_CC, cmap="Blues", vmin=0.0, vmax=1.0)
+    for (row, column), count in np.ndenumerate(counts_CC):
+        share = f"{100 * shares_CC[row, column]:.0f} %" if totals_C1[row, 0] else "-"
+        ink = "white" if shares_CC[row, column] > 0.55 else "black"
+        axis.text(
+            column, row, f"{count}\n{share}", ha="center", va="center", color=ink, fontsize=13, linespacing=1.35,
+            fontweight="bold" if row == column else "normal",
+        )  # fmt: skip
+    ticks = [
+        name[:14] if name == str(label) else f"{name[:14]} ({label})"
+        for name, label in zip(predictions.names, predictions.labels, strict=True)
+    ]
+    axis.set_xticks(range(classes), ticks)
+    axis.set_yticks(range(classes), [f"{tick}\nn = {n}" for tick, n in zip(ticks, totals_C1[:, 0], strict=True)])
+    axis.tick_params(length=0, labelsize=12)
+    axis.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
+    axis.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
+    axis.tick_params(which="minor", length=0)
+    axis.grid(which="minor", color=GREY, linewidth=0.6)  # cells stay apart where the shade is as white as the paper
+    said = [f"{word} {_text(metrics.get(key))}" for word, key in SHOWN]
+    axis.set_xlabel(f"predicted\n\n{said[0]}    {said[1]}\n{said[2]}    {said[3]}", fontsize=13, linespacing=1.3)
+    axis.set_ylabel("true", fontsize=13)
+    return figure
+
+
+def _table(metrics: Metrics) -> Figure:
+    figure = Figure(figsize=(5.0, 1.6 + 0.34 * len(metrics)), layout="constrained")
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.set(xlim=(0, 1), ylim=(len(metrics) - 0.5, -0.5))
+    for row, (name, value) in enumerate(metrics.items()):
+        if row:
+            axis.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
+        axis.text(0.02, row, name if len(name) <= 34 else f"{name[:33]}…", va="center", fontsize=12)
+        axis.text(0.98, row, _text(value), va="center", ha="right", fontsize=12)
+    return figure
+
+
+def _title(winner: Winner, evaluation: Evaluation, width: int) -> str:
+    where = f", fold {evaluation.job.fold}" if evaluation.job.fold else ""
+    text = f"{winner.study}, trial {winner.number}, seed {evaluation.job.seed}{where}"
+    return textwrap.fill(text, width)
+
+
+def _number(value: float | None) -> float:
+    """Returns `value`, or a gap where there is none."""
+    return math.nan if value is None else value
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) and math.isfinite(value) else "-"
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Draws as matplotlib does out of the box, whatever the user's settings; a `$` in a name begins no formula."""
+    with mpl.style.context("default"), mpl.rc_context({"text.parse_math": False}):
+        yield

@@ -12,6 +12,7 @@ from hpo.records import Evaluation
 from hpo.results.history import history_csv, history_json, history_lines, log_text
 from hpo.results.metrics import predictions_csv, selected_metrics
 from hpo.results.plain import json_text
+from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.training.predictions import FILE, Predictions
@@ -46,14 +47,12 @@ class Replicate:
         evaluation = winner.evaluations[member]
         who = f"trial {winner.number} seed {evaluation.job.seed}"
         if evaluation.files is None or not Path(evaluation.files).is_dir():
-            raise HpoError(
-                f"the files of {who} are gone: expected them in {evaluation.files or 'a folder, but none was recorded'}; "
-                "put them back or train the replicate anew"
-            )
+            where = evaluation.files or "a folder, but none was recorded"
+            raise HpoError(f"the files of {who} are gone: expected them in {where}; put them back or train it anew")
         files = Path(evaluation.files)
         for name, digest in ((MODEL, "weights"), (FILE, "predictions")):
             if digest in evaluation.digests and not (files / name).is_file():
-                raise HpoError(f"{who} produced {digest}, but {files / name} is gone; put it back or train the replicate anew")
+                raise HpoError(f"{who} produced {digest}, but {files / name} is gone; put it back or train it anew")
         return cls(winner=winner, member=member, files=files, predictions=_predictions(evaluation, files, who))
 
     @property
@@ -68,8 +67,6 @@ class Replicate:
             folder: empty.
             name: what the directory will be called.
         """
-        from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
-
         evaluation = self.evaluation
         metrics = selected_metrics(evaluation, self.predictions)
         texts = {
@@ -92,8 +89,11 @@ class Replicate:
         for path in (MODEL, LOG):
             if (self.files / path).is_file():
                 shutil.copyfile(self.files / path, folder / path)
-        history_png(folder / "train_history.png", self.winner, evaluation)
-        metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
+        with quiet():
+            from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
+
+            history_png(folder / "train_history.png", self.winner, evaluation)
+            metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
 
 
@@ -106,6 +106,6 @@ def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions |
     if found is not None and recorded is not None and found.digest != recorded:
         raise HpoError(
             f"{files / FILE} is not what {who} produced: expected sha256 {recorded[:12]}, found {found.digest[:12]}; "
-            "train the replicate anew"
+            "train it anew"
         )
     return found

@@ -50,8 +50,8 @@ class Predictions:
         Raises:
             TrainableError: if shapes do not fit together, a class index is out of range or a probability not finite.
         """
-        truth_N = np.array(truth, dtype=np.int64)
-        probabilities_NC = np.array(probabilities, dtype=np.float64)
+        truth_N = np.asarray(truth).astype(np.int64)
+        probabilities_NC = np.asarray(probabilities).astype(np.float64)
         rows, classes = len(truth_N), len(labels)
         if truth_N.ndim != 1 or probabilities_NC.shape != (rows, classes) or len(names) != classes:
             raise TrainableError(

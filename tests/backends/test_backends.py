@@ -1,0 +1,228 @@
+"""One suite for both backends, and what only Ray has to show."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from hpo.backends.local import LocalBackend
+from hpo.errors import BackendError, UsageError
+from hpo.records import Job, Objective, Status
+from hpo.seam import DONE, WAIT, Resources, TrainableRef
+
+PROJECT = Path(__file__).parents[1] / "project"
+RAY = pytest.mark.xdist_group("ray")
+
+
+class Jobs:
+    """A source of given jobs; it refuses the steps in `refusals`, and waits where `barrier` says so."""
+
+    def __init__(self, jobs, refusals=(), barrier=None):
+        self.waiting = deque(jobs)
+        self.refusals = set(refusals)
+        self.barrier = barrier
+        self.running = 0
+        self.handed_out = 0
+        self.evaluations = {}
+        self.reports = []
+
+    def ask(self):
+        if not self.waiting:
+            return WAIT if self.running else DONE
+        if self.barrier and self.handed_out % self.barrier == 0 and self.running:
+            return WAIT
+        self.running += 1
+        self.handed_out += 1
+        return self.waiting.popleft()
+
+    def report(self, job, step, value):
+        self.reports.append((job.trial, step, value))
+        return (job.trial, step) not in self.refusals
+
+    def tell(self, evaluation):
+        self.running -= 1
+        self.evaluations[evaluation.job.trial] = evaluation
+
+
+def jobs(count, budget=4, **params):
+    return [Job(trial=n, params={"x": n / count, **params}, seed=41, budget=budget) for n in range(count)]
+
+
+def ref(path="toys.curve:train", metric="val"):
+    return TrainableRef(path=path, root=str(PROJECT), objective=Objective(metric=metric))
+
+
+@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray, RAY])])
+def run(request, tmp_path):
+    """Runs a source on one of the backends."""
+
+    def local(source, trainable=None, stop=None):
+        LocalBackend(tmp_path).run(source, trainable or ref(), Resources(), stop or threading.Event())
+        return source
+
+    def ray(source, trainable=None, stop=None):
+        from hpo.backends.ray import RayBackend
+
+        RayBackend(tmp_path, 2).run(source, trainable or ref(), Resources(), stop or threading.Event())
+        return source
+
+    if request.param == "local":
+        return local
+    request.getfixturevalue("ray_slots")
+    return ray
+
+
+def compared(evaluation):
+    """What must be equal wherever a job is run: all but clocks, process ids and folders."""
+    reports = [(r.step, {k: v for k, v in r.metrics.items() if k != "pid"}) for r in evaluation.reports]
+    return evaluation.status, evaluation.value, evaluation.step, reports, dict(evaluation.digests)
+
+
+def test_every_job_is_told_once_and_complete(run):
+    source = run(Jobs(jobs(6)))
+    assert sorted(source.evaluations) == list(range(6))
+    assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
+    assert [len(evaluation.reports) for evaluation in source.evaluations.values()] == [4] * 6
+
+
+def test_no_jobs_is_no_work(run):
+    assert run(Jobs([])).evaluations == {}
+
+
+def test_a_refused_job_is_pruned_with_what_was_heard_up_to_the_refusal(run):
+    source = run(Jobs(jobs(3), refusals={(1, 2)}))
+    assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE, Status.PRUNED, Status.COMPLETE]
+    assert (source.evaluations[1].step, len(source.evaluations[1].reports)) == (2, 2)
+
+
+def test_an_exception_fails_its_job_only(run):
+    made = jobs(4)
+    made[1] = Job(trial=1, params={"x": 0.1, "fault": "raise"}, seed=41, budget=4)
+    source = run(Jobs(made))
+    assert [source.evaluations[n].status for n in (0, 2, 3)] == [Status.COMPLETE] * 3
+    assert source.evaluations[1].status is Status.FAILED
+    assert "the user's own mistake" in source.evaluations[1].error
+
+
+def test_a_metric_that_is_nan_fails_its_job_only(run):
+    source = run(Jobs(jobs(4)), ref("toys.curve:train_nan"))
+    assert source.evaluations[3].error == "metric 'val' at step 2 is nan, not a finite number"
+    assert source.evaluations[1].status is Status.COMPLETE
+
+
+def test_a_trainable_without_a_word_fails_with_what_it_must_do(run):
+    source = run(Jobs(jobs(1)), ref("toys.curve:train_silent"))
+    assert "must yield them once per epoch" in source.evaluations[0].error
+
+
+def test_a_barrier_is_waited_for(run):
+    source = run(Jobs(jobs(8), barrier=4))
+    assert len(source.evaluations) == 8
+
+
+def test_a_source_that_waits_for_nothing_is_refused(run):
+    class Waits(Jobs):
+        def ask(self):
+            return WAIT
+
+    with pytest.raises(BackendError, match="for ever"):
+        run(Waits([]))
+
+
+def test_an_error_of_the_source_is_raised_and_not_taken_for_the_job_s(run):
+    class Broken(Jobs):
+        def tell(self, evaluation):
+            raise RuntimeError("the database is gone")
+
+    with pytest.raises(RuntimeError, match="the database is gone"):
+        run(Broken(jobs(3)))
+
+
+def test_a_stop_leaves_running_jobs_untold_and_resumable(run, tmp_path):
+    stop = threading.Event()
+
+    class Stops(Jobs):
+        def report(self, job, step, value):
+            if step == 3:
+                stop.set()
+            return super().report(job, step, value)
+
+    source = run(Stops(jobs(2, budget=6, nap=0.5)), stop=stop)
+    assert len(source.evaluations) < 2
+    assert list(tmp_path.rglob("checkpoint.pt"))
+    again = run(Jobs(jobs(2, budget=6, nap=0.5)))
+    assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {6}
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+@pytest.mark.ray
+@RAY
+def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    made = [Job(trial=n, params={"lr": 0.02 * (n + 1)}, seed=40 + n, budget=3) for n in range(4)]
+    net = ref("toys.net:train", "val_acc")
+    local, ray = Jobs(made), Jobs(made)
+    LocalBackend(tmp_path / "local").run(local, net, Resources(), threading.Event())
+    backend = RayBackend(tmp_path / "ray", 2, gather=True)
+    backend.run(ray, net, Resources(), threading.Event())
+    assert len(backend.workers) == 2
+    assert [compared(local.evaluations[n]) for n in range(4)] == [compared(ray.evaluations[n]) for n in range(4)]
+    assert all(evaluation.digests["weights"] for evaluation in ray.evaluations.values())
+
+
+@pytest.mark.ray
+@RAY
+def test_k_slots_are_k_workers_also_for_jobs_shorter_than_their_start(ray_slots, tmp_path):
+    """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""
+    from hpo.backends.ray import RayBackend
+
+    backend = RayBackend(tmp_path, 4, gather=True)
+    source = Jobs(jobs(80, budget=1, nap=0.05))
+    backend.run(source, ref(), Resources(), threading.Event())
+    pids = {evaluation.reports[0].metrics["pid"] for evaluation in source.evaluations.values()}
+    assert len(backend.workers) == 4
+    assert len(pids) == 4
+
+
+@pytest.mark.ray
+@RAY
+def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=5) for n in range(3)]
+    made[1] = Job(trial=1, params={"x": 0.1, "fault": "kill-once", "flags": str(tmp_path)}, seed=41, budget=5)
+    source = Jobs(made)
+    RayBackend(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
+    assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
+    undisturbed = Jobs([Job(trial=1, params={"x": 0.1}, seed=41, budget=5)])
+    LocalBackend(tmp_path / "local").run(undisturbed, ref(), Resources(), threading.Event())
+    assert source.evaluations[1].value == undisturbed.evaluations[1].value
+    pids = [report.metrics["pid"] for report in source.evaluations[1].reports]
+    assert len(set(pids)) == 2
+
+
+@pytest.mark.ray
+@RAY
+def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(4)]
+    made[0] = Job(trial=0, params={"x": 0.1, "fault": "kill"}, seed=41, budget=3)
+    source = Jobs(made)
+    RayBackend(tmp_path, 2).run(source, ref(), Resources(), threading.Event())
+    assert source.evaluations[0].status is Status.FAILED
+    assert "its worker died" in source.evaluations[0].error
+    assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
+
+
+@pytest.mark.ray
+@RAY
+def test_a_training_that_does_not_fit_is_refused(ray_slots):
+    from hpo.backends.ray import connected
+
+    with pytest.raises(UsageError, match="one training wants 512 CPU"), connected(None, Resources(cpu=512), None):
+        pass

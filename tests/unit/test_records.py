@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.records import Evaluation, Job, Objective, Report, Stage, Status, canonical_json, digest
+
+JOB = Job(trial=3, params={"lr": 0.1}, seed=41, budget=5)
+
+
+def report(step, value):
+    return Report(step=step, metrics={"val": value}, at=0.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_evaluation_refuses_a_value_that_is_not_finite(value):
+    with pytest.raises(ValueError, match="finite"):
+        Evaluation(job=JOB, status=Status.COMPLETE, value=value)
+
+
+def test_a_complete_evaluation_must_have_a_value():
+    with pytest.raises(ValueError, match="must have a value"):
+        Evaluation(job=JOB, status=Status.COMPLETE)
+
+
+def test_the_digest_of_a_job_tells_every_part_of_it():
+    others = [
+        Job(trial=4, params={"lr": 0.1}, seed=41, budget=5),
+        Job(trial=3, params={"lr": 0.2}, seed=41, budget=5),
+        Job(trial=3, params={"lr": 0.1}, seed=42, budget=5),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=6),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, fold=1),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, stage=Stage.PROMOTION),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, streams={"split": 0}),
+    ]
+    assert len({JOB.digest, *(other.digest for other in others)}) == len(others) + 1
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_a_digest_does_not_depend_on_the_order_of_keys(values):
+    assert digest(values) == digest(dict(reversed(values.items())))
+
+
+def test_canonical_json_refuses_what_is_no_number():
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": math.nan})
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.sampled_from(["maximize", "minimize"]))
+def test_the_best_epoch_is_the_first_among_the_best(values, direction):
+    objective = Objective(metric="val", direction=direction, epoch="best")
+    chosen = objective.select(tuple(report(step, value) for step, value in enumerate(values, start=1)))
+    best = max(values) if direction == "maximize" else min(values)
+    assert chosen.step == values.index(best) + 1
+
+
+def test_the_last_epoch_counts_where_the_study_says_so():
+    objective = Objective(metric="val", epoch="last")
+    assert objective.select((report(1, 0.9), report(2, 0.1))).step == 2

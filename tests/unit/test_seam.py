@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import BackendError
+from hpo.records import Job, Objective, Report, Status
+from hpo.seam import Hearing, Packet, refuse_endless_wait
+
+JOB = Job(trial=0, params={}, seed=41, budget=8)
+OBJECTIVE = Objective(metric="val")
+
+
+class Critic:
+    """A source that refuses at a given step."""
+
+    def __init__(self, refuses_at=None):
+        self.refuses_at = refuses_at
+        self.heard = []
+
+    def report(self, job, step, value):
+        self.heard.append(step)
+        return step != self.refuses_at
+
+
+def packets(values, cuts, repeated=0, status=Status.COMPLETE):
+    """Cuts reports into packets; a resumed worker says the first `repeated` again."""
+    reports = [Report(step=step, metrics={"val": value}, at=float(step)) for step, value in enumerate(values, start=1)]
+    said = [*reports[:repeated], *reports]
+    bounds = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
+    cut = [Packet(reports=tuple(said[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [*cut[:-1], Packet(reports=cut[-1].reports, status=status, outcome={"seconds": 1.0})]
+
+
+def outcome(values, cuts, refuses_at, repeated):
+    critic = Critic(refuses_at)
+    hearing = Hearing(critic, JOB, OBJECTIVE)
+    for packet in packets(values, cuts, repeated):
+        if (evaluation := hearing.hear(packet)) is not None:
+            return evaluation.status, evaluation.value, evaluation.step, len(evaluation.reports), critic.heard
+    raise AssertionError("the last packet must end the job")
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=1, max_size=8),
+    st.lists(st.integers(0, 20), max_size=5),
+    st.none() | st.integers(1, 8),
+    st.integers(0, 8),
+)
+def test_no_outcome_depends_on_how_the_clock_cut_the_packets(values, cuts, refuses_at, repeated):
+    assert outcome(values, cuts, refuses_at, repeated) == outcome(values, [], refuses_at, 0)
+
+
+def test_a_refusal_beats_a_packet_that_says_complete():
+    status, value, step, heard, _ = outcome([0.1, 0.2, 0.9], [], refuses_at=2, repeated=0)
+    assert (status, value, step, heard) == (Status.PRUNED, 0.2, 2, 2)
+
+
+def test_a_training_without_a_word_has_failed():
+    evaluation = Hearing(Critic(), JOB, OBJECTIVE).hear(Packet(status=Status.COMPLETE))
+    assert evaluation.status is Status.FAILED
+    assert "without yielding" in evaluation.error
+
+
+def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
+    hearing = Hearing(Critic(), JOB, OBJECTIVE)
+    hearing.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
+    evaluation = hearing.lost("gone")
+    assert (evaluation.status, evaluation.error, len(evaluation.reports)) == (Status.FAILED, "gone", 1)
+
+
+def test_a_source_that_waits_for_nothing_is_refused():
+    with pytest.raises(BackendError, match="for ever"):
+        refuse_endless_wait(running=0)
+    refuse_endless_wait(running=1)

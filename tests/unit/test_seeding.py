@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pickle
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import UsageError
+from hpo.seeding import STREAMS, Stream, Streams, sampler_seed
+
+SEEDS = st.integers(0, 2**63 - 1)
+NAMES = st.sampled_from(sorted(STREAMS))
+
+
+def test_the_numbers_of_the_streams_are_frozen():
+    """Changing an id or the derivation changes every result ever recorded."""
+    numbers = [getattr(Streams(42), name).number(1) for name in STREAMS]
+    assert numbers == [
+        7422613421657284087,
+        3695065302830793922,
+        6300330817192862452,
+        5666862495670300414,
+        3890865022427876765,
+    ]
+    assert sampler_seed(41, 0) == 2198543957
+
+
+@given(NAMES, SEEDS, st.lists(st.integers(0, 2**32 - 1), max_size=2))
+def test_a_stream_survives_pickling(name, seed, key):
+    stream = Stream(name, seed)
+    again = pickle.loads(pickle.dumps(stream))
+    assert again.numpy(*key).random(3).tolist() == stream.numpy(*key).random(3).tolist()
+    assert torch.equal(torch.rand(3, generator=again.torch(*key)), torch.rand(3, generator=stream.torch(*key)))
+
+
+def test_streams_seeds_and_epochs_do_not_share_a_number():
+    numbers = {
+        getattr(Streams(seed), name).number(epoch) for seed in range(30, 60) for name in STREAMS for epoch in range(20)
+    }
+    assert len(numbers) == 30 * len(STREAMS) * 20
+
+
+def test_neighbouring_seeds_are_not_correlated():
+    drawn = [Streams(seed).order.numpy(1).normal(size=50_000) for seed in (42, 43, 44)]
+    correlations = np.corrcoef(drawn)[np.triu_indices(3, 1)]
+    assert np.abs(correlations).max() < 3 / np.sqrt(50_000)
+
+
+def test_one_stream_can_have_a_seed_of_its_own():
+    plain, changed = Streams(42), Streams(42, {"split": 7})
+    differ = [name for name in STREAMS if getattr(plain, name).number() != getattr(changed, name).number()]
+    assert differ == ["split"]
+    assert changed.split.number() == Streams(7).split.number()
+
+
+def test_an_unknown_stream_is_named_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"'ordre'.*split, init, order.*Did you mean order"):
+        Streams(42, {"ordre": 1})
+
+
+def test_the_global_generators_are_lent_and_given_back():
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    expected = (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    with Streams(42).init.as_global():
+        inside = torch.rand(1).item()
+    assert (random.random(), np.random.rand(), torch.rand(1).item()) == expected  # noqa: NPY002
+    with Streams(42).init.as_global():
+        assert torch.rand(1).item() == inside
+
+
+def test_a_sampler_seed_is_one_of_32_bits_for_each_trial():
+    seeds = [sampler_seed(41, number) for number in range(1000)]
+    assert len(set(seeds)) == 1000
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert sampler_seed(41, 5) == seeds[5]
+
+
+def test_deriving_seeds_loads_no_torch():
+    code = "import sys, hpo.seeding; hpo.seeding.sampler_seed(1, 2); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.errors import CheckpointInvalid, UsageError
+from hpo.records import Job, Objective, Stage, Status
+from hpo.seam import Resources, TrainableRef
+from hpo.training import Training, discard_checkpoint, load
+from hpo.training.checkpoint import Checkpoint
+
+PROJECT = Path(__file__).parents[1] / "project"
+CPU = Resources()
+
+
+def ref(path="toys.net:train", metric="val_acc", epoch="best", **fixed):
+    objective = Objective(metric=metric, epoch=epoch)
+    return TrainableRef(path=path, root=str(PROJECT), objective=objective, fixed=fixed)
+
+
+def net_job(seed=42, budget=4, **fields):
+    return Job(trial=0, params={"lr": 0.05}, seed=seed, budget=budget, **fields)
+
+
+def curve_job(budget=5, **params):
+    return Job(trial=0, params={"x": 0.4, **params}, seed=41, budget=budget)
+
+
+def whole(job, trainable, work, stop_after=None):
+    """Trains to the end, or hands back nothing after so many steps, as a killed process does."""
+    training = Training(job, trainable, CPU, work)
+    reports = []
+    while True:
+        packet = training.advance()
+        reports.extend(packet.reports)
+        if packet.status is not None or len(reports) == stop_after:
+            training.close()
+            return packet, reports
+
+
+def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
+    here, _ = whole(net_job(), ref(), tmp_path / "here")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_training as t, json;"
+        "packet, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(packet.outcome['digests']))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "there"), str(Path(__file__).parent)],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+    assert json.loads(there.stdout) == here.outcome["digests"]
+    assert set(here.outcome["digests"]) == {"weights", "predictions"}
+
+
+def test_another_seed_gives_other_bits(tmp_path):
+    one, _ = whole(net_job(seed=42), ref(), tmp_path)
+    two, _ = whole(net_job(seed=43), ref(), tmp_path)
+    assert one.outcome["digests"]["weights"] != two.outcome["digests"]["weights"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, epochs):
+    expected, reports = whole(net_job(), ref(), tmp_path / "whole")
+    whole(net_job(), ref(), tmp_path / "cut", stop_after=epochs + 1)
+    torch.manual_seed(99)  # whatever else the process draws in between must not matter
+    torch.rand(7)
+    resumed, again = whole(net_job(), ref(), tmp_path / "cut")
+    assert resumed.outcome["digests"] == expected.outcome["digests"]
+    assert [report.metrics for report in again] == [report.metrics for report in reports]
+
+
+def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
+    expected, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "whole")
+    code = (
+        "import sys, os; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_training as t;"
+        "from hpo.records import Stage;"
+        "t.whole(t.net_job(stage=Stage.PROMOTION), t.ref(), Path(sys.argv[1]), stop_after=3); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "cut"), str(Path(__file__).parent)], capture_output=True, check=False
+    )
+    assert killed.returncode == -9
+    resumed, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "cut")
+    assert resumed.outcome["digests"] == expected.outcome["digests"]
+    log = Path(resumed.outcome["files"], "run.log").read_text()
+    assert "resumed after epoch 2" in log
+
+
+@pytest.mark.parametrize("stream", ["split", "init", "order", "augment", "dropout"])
+def test_one_stream_varied_changes_only_what_it_should(tmp_path, stream):
+    plain, _ = whole(net_job(), ref(), tmp_path / "plain")
+    varied, _ = whole(net_job(streams={stream: 7}), ref(), tmp_path / "varied")
+    facts = [packet.outcome["fingerprint"]["facts"] for packet in (plain, varied)]
+    assert {name for name in facts[0] if facts[0][name] != facts[1][name]} == {stream} - {"dropout"}
+    assert plain.outcome["digests"]["weights"] != varied.outcome["digests"]["weights"]
+
+
+def test_the_saved_model_is_the_selected_epoch_s(tmp_path):
+    best, reports = whole(net_job(stage=Stage.PROMOTION, budget=6), ref(), tmp_path / "best")
+    chosen = Objective(metric="val_acc").select(tuple(reports)).step
+    cut, _ = whole(net_job(stage=Stage.PROMOTION, budget=chosen), ref(epoch="last"), tmp_path / "cut")
+    assert chosen < 6, "the test wants a training whose last epoch is not its best"
+    assert best.outcome["digests"]["weights"] == cut.outcome["digests"]["weights"]
+    saved = torch.load(Path(best.outcome["files"], "best_model.pt"), weights_only=True)
+    assert "0.weight" in saved
+
+
+def test_a_search_trial_leaves_only_its_checkpoint(tmp_path):
+    whole(net_job(), ref(), tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["checkpoint.pt"]
+    discard_checkpoint(tmp_path, net_job())
+    assert not list(tmp_path.glob("search/*"))
+
+
+def test_an_exception_fails_the_training_with_its_traceback(tmp_path):
+    packet, reports = whole(curve_job(fault="raise"), ref("toys.curve:train", "val"), tmp_path)
+    assert packet.status is Status.FAILED
+    assert len(reports) == 1
+    assert "ValueError: the user's own mistake" in packet.error
+    assert "curve.py" in packet.error
+
+
+def test_an_exit_fails_the_training_and_not_the_process(tmp_path):
+    packet, _ = whole(curve_job(fault="exit"), ref("toys.curve:train", "val"), tmp_path)
+    assert packet.status is Status.FAILED
+    assert "the user's own exit" in packet.error
+
+
+def test_a_metric_that_is_nan_fails_the_training_with_that_reason(tmp_path):
+    job = Job(trial=0, params={"x": 0.9}, seed=41, budget=5)
+    packet, reports = whole(job, ref("toys.curve:train_nan", "val"), tmp_path)
+    assert (packet.status, packet.error) == (Status.FAILED, "metric 'val' at step 2 is nan, not a finite number")
+    assert len(reports) == 1
+
+
+def write_project(folder, body):
+    (folder / "mine.py").write_text(
+        "from collections.abc import Iterator\nfrom dataclasses import dataclass\nfrom hpo import Context, Metrics\n"
+        f"@dataclass\nclass Params:\n    x: float = 0.0\n{body}"
+    )
+
+
+BAD_YIELDS = {
+    "yield 3": "must yield a mapping of metrics, not int",
+    "yield {'loss': 1.0}": "the objective's metric 'val' was not yielded at step 1; yielded: loss",
+    "yield {'val': 'high'}": "metric 'val' at step 1 is 'high', not a number",
+    "yield {'val': None}": "metric 'val' at step 1 is None, not a number",
+    "yield {'val': float('inf')}": "metric 'val' at step 1 is inf, not a finite number",
+    "for _ in range(9): yield {'val': 1.0}": "metrics were yielded 3 times, but the budget is 2",
+    "for _ in ctx.epochs(): pass\n    yield {'val': 1}": "after epoch 1 of ctx.epochs() 0 metrics had been yielded",
+    "ctx.save_predictions(truth=[0], probabilities=[[1.0]], labels=(1, 2), names='ab'); yield {'val': 1}": "(1, 2)",
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
+def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message):
+    code = (
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
+        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
+        "while (p := t.advance()).status is None: pass\nprint(p.error)"
+    )
+    write_project(tmp_path, f"def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    {body}\n")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert message in done.stdout
+
+
+def test_an_undefined_metric_beside_the_objective_is_none(tmp_path):
+    packet, reports = whole(curve_job(), ref("toys.curve:train", "val"), tmp_path)
+    assert packet.status is Status.COMPLETE
+    assert reports[0].metrics["loss"] is not None
+
+
+def test_a_checkpoint_of_another_job_is_refused(tmp_path):
+    whole(net_job(), ref(), tmp_path, stop_after=2)
+    [file] = tmp_path.rglob("checkpoint.pt")
+    other = net_job(seed=43)
+    target = tmp_path / other.place / "checkpoint.pt"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(file.read_bytes())
+    packet, _ = whole(other, ref(), tmp_path)
+    assert packet.status is Status.FAILED
+    assert "belongs to another job" in packet.error
+
+
+def test_a_damaged_checkpoint_is_refused_with_what_to_do(tmp_path):
+    whole(net_job(), ref(), tmp_path, stop_after=2)
+    [file] = tmp_path.rglob("checkpoint.pt")
+    file.write_bytes(file.read_bytes()[:200])
+    packet, _ = whole(net_job(), ref(), tmp_path)
+    assert packet.status is Status.FAILED
+    assert "cannot be read" in packet.error
+    assert "delete it to train anew" in packet.error
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def test_a_checkpoint_never_executes_anything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"job": Payload()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointInvalid):
+        Checkpoint.load(tmp_path / "evil.pt", "job", "cpu")
+    (tmp_path / "evil2.pt").write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(CheckpointInvalid):
+        Checkpoint.load(tmp_path / "evil2.pt", "job", "cpu")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_threads_are_set_for_each_training_and_given_back(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    training = Training(net_job(), ref(), Resources(cpu=1), tmp_path)
+    assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled()
+    training.close()
+    assert torch.get_num_threads() == 2
+    assert not torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(before)
+
+
+def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
+    write_project(
+        tmp_path,
+        "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    try:\n        yield {'val': 1.0}\n"
+        "    finally:\n        print('closed')\n",
+    )
+    code = (
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
+        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
+        "t.advance(); print('open'); t.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["open", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("toys.curve", "must be 'module:function'"),
+        ("toys.kurve:train", "no module 'toys.kurve'"),
+        ("toys.curve:trian", "Did you mean train"),
+        ("toys.curve:CurveParams", "no generator function"),
+    ],
+)
+def test_a_trainable_that_cannot_be_found_is_a_usage_error(path, message):
+    with pytest.raises(UsageError, match=message):
+        load(ref(path))
