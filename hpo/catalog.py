@@ -77,6 +77,7 @@ def listed(folders: Iterable[Path] | None = None) -> Iterator[Path]:
 
 def read(path: Path) -> Checked:
     """Reads a study file and lists what is wrong with the file alone; the trainable is not imported."""
+    path = path.absolute()
     content, problem = _content(path)
     if problem is not None:
         return Checked(path, None, (problem,))
@@ -86,6 +87,7 @@ def read(path: Path) -> Checked:
 
 def check(path: Path) -> Checked:
     """Reads a study file and lists every problem at once, with the trainable imported and compared."""
+    path = path.absolute()
     content, problem = _content(path)
     if problem is not None:
         return Checked(path, None, (problem,))

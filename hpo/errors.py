@@ -79,7 +79,7 @@ class OutputRefused(UsageError):
 
 
 class TrainableError(HpoError):
-    """A trainable broke the rules of its Context."""
+    """A trainable broke the rules of its Context, or raises it to say in a sentence why it failed."""
 
 
 class CheckpointInvalid(HpoError):

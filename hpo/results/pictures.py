@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from hpo.records import Evaluation, Metrics
@@ -33,18 +34,17 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     """Draws the losses on the left and the objective's metric, with the accuracies, on the right."""
     names = list(dict.fromkeys(name for report in evaluation.reports for name in report.metrics))
     metric = winner.objective.metric
-    losses = [name for name in ("val_loss", "train_loss") if name in names]
-    losses = losses or sorted((name for name in names if name.endswith("loss")), key=lambda name: name != metric)
+    losses = sorted((name for name in names if name.endswith("loss")), key=lambda name: (name != metric, name[:4] != "val_"))
+    losses = [name for name in losses if name in ("val_loss", "train_loss")] or losses
     wanted = dict.fromkeys((metric, metric.replace("val_", "train_", 1), "val_acc", "train_acc"))
     right = [name for name in wanted if name in names and name not in losses]
-    panels = [shown[: len(LOOKS)] for shown in (losses, right) if shown]
+    panels = [shown for shown in (losses, right) if shown]
     with _drawing():
         figure = Figure(figsize=(4.8 * len(panels) + 0.4, 4.2), layout="constrained")
         for axis, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _curves(axis, "loss" if shown[0] in losses else "metric", shown, evaluation)
+            _curves(axis, "loss" if shown is losses else shown[0] if len(shown) == 1 else "metric", shown, evaluation)
         score = f"{metric} {evaluation.value:.4g} at epoch {evaluation.step} of {evaluation.job.budget}"
-        figure.suptitle(f"{_title(winner, evaluation, 48 * len(panels))}\n{score}", fontsize=12)
-        figure.savefig(path, dpi=DPI)
+        _save(figure, path, f"{_title(winner, evaluation, 44 * len(panels))}\n{score}")
 
 
 def metrics_png(
@@ -57,13 +57,12 @@ def metrics_png(
             figure = _table(evaluation.metrics)
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
-        figure.suptitle(f"{_title(winner, evaluation, 40)}\nvalidation at epoch {evaluation.step}", fontsize=13)
-        figure.savefig(path, dpi=DPI)
+        _save(figure, path, f"{_title(winner, evaluation, 40)}\nvalidation at epoch {evaluation.step}")
 
 
 def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
     epochs = [report.step for report in evaluation.reports]
-    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):
+    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):  # more than that could not be told apart
         values = [_number(report.metrics.get(name)) for report in evaluation.reports]
         axis.plot(
             epochs, values, line, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name,
@@ -73,11 +72,12 @@ def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation
     axis.axvline(chosen, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0, label="selected epoch")
     axis.set_xlabel("epoch")
     axis.set_ylabel(label)
-    axis.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    beside = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
+    axis.set_xlim(epochs[0] - beside, epochs[-1] + beside)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(axis="y", color="#dddddd", linewidth=0.8)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=10)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=10, handlelength=3.4)
 
 
 def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metrics: Mapping[str, object]) -> Figure:
@@ -107,8 +107,9 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
     axis.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
     axis.tick_params(which="minor", length=0)
     axis.grid(which="minor", color=GREY, linewidth=0.6)  # cells stay apart where the shade is as white as the paper
-    said = [f"{word} {_text(metrics.get(key))}" for word, key in SHOWN]
-    axis.set_xlabel(f"predicted\n\n{said[0]}    {said[1]}\n{said[2]}    {said[3]}", fontsize=13, linespacing=1.3)
+    axis.set_xlabel("predicted", fontsize=13)
+    said = [f"{word} {_text(metrics.get(key), '.3f', 'undefined')}" for word, key in SHOWN]
+    figure.supxlabel(f"{said[0]},  {said[1]}\n{said[2]},  {said[3]}", fontsize=13, linespacing=1.3)
     axis.set_ylabel("true", fontsize=13)
     return figure
 
@@ -128,8 +129,9 @@ def _table(metrics: Metrics) -> Figure:
 
 def _title(winner: Winner, evaluation: Evaluation, width: int) -> str:
     where = f", fold {evaluation.job.fold}" if evaluation.job.fold else ""
-    text = f"{winner.study}, trial {winner.number}, seed {evaluation.job.seed}{where}"
-    return textwrap.fill(text, width)
+    what = f"trial {winner.number}, seed {evaluation.job.seed}{where}"
+    whole = f"{winner.study}, {what}"
+    return whole if len(whole) <= width else f"{textwrap.fill(winner.study, width)}\n{what}"
 
 
 def _number(value: float | None) -> float:
@@ -137,8 +139,16 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) and math.isfinite(value) else "-"
+def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:
+    return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else nothing
+
+
+def _save(figure: Figure, path: Path, title: str) -> None:
+    figure.suptitle(title, fontsize=13)
+    layout = figure.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine):
+        layout.set(w_pad=0.12, h_pad=0.12)
+    figure.savefig(path, dpi=DPI)
 
 
 @contextmanager

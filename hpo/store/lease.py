@@ -69,14 +69,16 @@ class Lease:
         study_id: our id of the study.
         name: the study's, for the message.
         verb: what the driver does: run or promote.
+        seconds: how long the study is kept without a sign.
 
     Raises:
         StudyBusy: if another driver that is alive holds it.
     """
 
-    def __init__(self, engine: Engine, study_id: int, name: str, verb: str) -> None:
+    def __init__(self, engine: Engine, study_id: int, name: str, verb: str, seconds: float = LEASE_SECONDS) -> None:
         self._engine = engine
         self._study_id = study_id
+        self._seconds = seconds
         self._over = threading.Event()
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
@@ -124,18 +126,18 @@ class Lease:
         )
         driver_id = connection.execute(driver.returning(DriverRow.id)).scalar_one()
         moment = clock(connection)
-        values = {"driver_id": driver_id, "renewed": moment, "expires": moment + LEASE_SECONDS}
+        values = {"driver_id": driver_id, "renewed": moment, "expires": moment + self._seconds}
         newer = update(LeaseRow).where(LeaseRow.study_id == self._study_id).values(token=LeaseRow.token + 1, **values)
         if connection.execute(newer).rowcount == 0:
             connection.execute(insert(LeaseRow).values(study_id=self._study_id, token=1, **values))
         return int(connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar_one())
 
     def _keep_renewing(self) -> None:
-        while not self._over.wait(LEASE_SECONDS / 4):
+        while not self._over.wait(self._seconds / 4):
             try:
                 with self._engine.begin() as connection:
                     moment = clock(connection)
-                    values = {"renewed": moment, "expires": moment + LEASE_SECONDS}
+                    values = {"renewed": moment, "expires": moment + self._seconds}
                     connection.execute(update(LeaseRow).where(*self._mine).values(**values))
             except SQLAlchemyError:
                 continue  # the database is away; the next write will say so, and the token still guards it

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from hpo.promotion import TRIES, PromotionSource
+from hpo.records import Evaluation, Job, Stage, Status
+from hpo.seam import DONE, WAIT
+
+
+def grid(trials=(3, 1), seeds=(42, 43)):
+    return PromotionSource.grid({trial: {"x": trial} for trial in trials}, seeds, budget=6, streams={"split": 0})
+
+
+def drained(source):
+    return list(iter(source.ask, WAIT))
+
+
+def test_every_candidate_meets_every_seed_at_full_budget():
+    jobs = drained(grid())
+    assert [(job.trial, job.seed) for job in jobs] == [(3, 42), (1, 42), (3, 43), (1, 43)]
+    assert {(job.budget, job.stage) for job in jobs} == {(6, Stage.PROMOTION)}
+    assert jobs[0].params == {"x": 3}
+    assert jobs[0].streams == {"split": 0}
+
+
+def test_nothing_is_pruned():
+    source = grid()
+    assert source.report(source.ask(), 1, -1e9) is True
+
+
+def test_it_is_done_when_all_are_over():
+    source = grid()
+    for job in drained(source):
+        source.tell(Evaluation(job=job, status=Status.COMPLETE, value=1.0))
+    assert source.ask() is DONE
+    assert set(source.evaluations) == {(3, 42), (1, 42), (3, 43), (1, 43)}
+
+
+def test_a_replicate_that_failed_is_tried_once_more_and_no_more():
+    source = PromotionSource([Job(trial=0, params={}, seed=42, budget=1, stage=Stage.PROMOTION)])
+    for _ in range(TRIES):
+        source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="broke"))
+    assert source.ask() is DONE
+    assert source.evaluations[0, 42].status is Status.FAILED
+
+
+def test_nothing_to_promote_is_nothing_to_do():
+    assert PromotionSource([]).ask() is DONE

@@ -1,0 +1,264 @@
+"""Our tables, on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from hpo.errors import StorageUnavailable, StudyBusy, StudyChanged
+from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.search import Durable
+from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, masked, normalised, prepare
+from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
+from hpo.store.tables import Base
+
+
+@pytest.fixture
+def store(storage_url):
+    made = Store(storage_url)
+    yield made
+    made.close()
+
+
+def evaluation(trial=0, seed=42, value=0.5, status=Status.COMPLETE, **fields):
+    job = Job(trial=trial, params={"x": 0.1, "shape": "late"}, seed=seed, budget=5, stage=Stage.PROMOTION)
+    reports = (Report(step=1, metrics={"val": 0.1 + 0.2, "auc": None}, at=12.5),)
+    return Evaluation(job=job, status=status, value=value, step=1 if value is not None else None, reports=reports, **fields)
+
+
+def test_an_evaluation_comes_back_as_it_went_in(store, curve):
+    study = store.enrol(curve())
+    one = evaluation(digests={"weights": "abc"}, fingerprint={"threads": 1}, files="somewhere", seconds=1.25)
+    store.put(study, one)
+    assert store.get(study, one.job) == one
+    assert store.evaluations(study) == [one]
+    assert store.keys(study) == {one.job.key}
+
+
+def test_a_complete_evaluation_is_never_replaced(store, curve):
+    study = store.enrol(curve())
+    store.put(study, evaluation(value=0.5))
+    with pytest.raises(sa.exc.IntegrityError):
+        store.put(study, evaluation(value=0.9))
+    assert store.get(study, evaluation().job).value == 0.5
+
+
+def test_a_failed_evaluation_is_replaced_by_the_next_attempt(store, curve):
+    study = store.enrol(curve())
+    store.put(study, evaluation(value=None, status=Status.FAILED, error="once"))
+    store.put(study, evaluation(value=0.7))
+    assert [found.value for found in store.evaluations(study)] == [0.7]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_database_itself_refuses_what_is_not_finite(store, curve, value):
+    study = store.enrol(curve())
+    row = {
+        "study_id": study.id, "trial": 0, "stage": "search", "seed": 1, "fold": 0, "budget": 1, "params": "{}",
+        "streams": "{}", "status": "complete", "value": value, "reports": "[]", "seconds": 0.0, "digests": "{}",
+        "fingerprint": "{}", "attempts": 1, "recorded_at": "2026-01-01 00:00:00",
+    }  # fmt: skip
+    columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    with pytest.raises(sa.exc.IntegrityError), store._engine.begin() as connection:
+        connection.execute(sa.text(f"INSERT INTO hpo_evaluations ({columns}) VALUES ({marks})"), row)
+
+
+def test_the_tables_are_what_the_migrations_make(store):
+    def ours(name, kind, parents):
+        return kind != "table" or (name.startswith("hpo_") and name != VERSION_TABLE)
+
+    with store._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": ours, "version_table": VERSION_TABLE})
+        assert compare_metadata(context, Base.metadata) == []
+        assert context.get_current_revision() == HEAD
+        assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
+
+
+def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
+    store = Store(storage_url)
+    durable = Durable(store.url, prepare)
+    durable.open("curve", "maximize", {})
+    with store._engine.begin() as connection:
+        before = {name for name in sa.inspect(connection).get_table_names() if not name.startswith("hpo_")}
+        command.downgrade(alembic_config(connection), "base")
+        names = set(sa.inspect(connection).get_table_names())
+        assert not {name for name in names if name.startswith("hpo_")} - {VERSION_TABLE}
+        assert before <= names
+        command.upgrade(alembic_config(connection), "head")
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one().startswith("v")
+    assert durable.find("curve") is not None
+    durable.close()
+    store.close()
+
+
+def test_a_study_that_means_something_else_is_refused_with_the_difference(store, curve):
+    store.enrol(curve())
+    changed = curve(space={"x": {"float": [0.0, 2.0]}, "k": {"int": [1, 5]}})
+    with pytest.raises(StudyChanged) as caught:
+        store.enrol(changed)
+    message = str(caught.value)
+    assert "space.x      float 0.0 .. 1.0   ->   float 0.0 .. 2.0" in message
+    assert "space.shape" in message
+    assert "(absent)" in message
+    assert "space.k " not in message
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"search": {"seed": 7}}, {"search": {"budget": 9}}, {"search": {"lag": False}}, {"fixed": {"nap": 0.0}},
+        {"objective": {"direction": "minimize"}}, {"trainable": "toys.curve:train_nan"}, {"streams": {"split": 1}},
+    ],
+)  # fmt: skip
+def test_what_a_trial_means_cannot_change(store, curve, tables):
+    store.enrol(curve())
+    with pytest.raises(StudyChanged):
+        store.enrol(curve(**tables))
+
+
+def test_what_leaves_trials_as_they_are_can_change(store, curve):
+    first = store.enrol(curve())
+    grown = curve(search={"trials": 99}, promotion={"top": 7, "lambda": 2.0}, resources={"cpu": 2})
+    again = store.enrol(grown)
+    assert again.uid == first.uid
+    assert again.content["search"]["trials"] == 99
+
+
+def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curve):
+    study = store.enrol(curve())
+    rank = StoredRank(trial=3, rank=1, values={"42": 0.5, "43": None}, mean=0.5, sigma=0.0, score=0.5, search_value=0.6)
+    lost = StoredRank(trial=1, rank=None, values={}, mean=None, sigma=None, score=None, search_value=None)
+    promotion = StoredPromotion(
+        rule="mean-std", lambda_=1.0, ddof=0, seeds=(42, 43), top=2, results=("results_7",), ranks=(rank, lost)
+    )
+    store.put_promotion(study, promotion)
+    store.put_promotion(study, promotion)
+    assert store.promotion(study) == promotion
+    with store._engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM hpo_promotions")).scalar_one() == 1
+
+
+def test_of_many_drivers_one_gets_the_study(store, curve):
+    study = store.enrol(curve())
+    held, refused = [], []
+
+    def take():
+        try:
+            held.append(store.lease(study, "run"))
+        except StudyBusy as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=take) for _ in range(6)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert (len(held), len(refused)) == (1, 5)
+    assert "is driven by host" in refused[0]
+    assert "hpo status --study curve" in refused[0]
+    held[0].release()
+    store.lease(study, "promote").release()
+
+
+def test_a_driver_that_was_taken_over_can_no_longer_write(store, curve):
+    study = store.enrol(curve())
+    late = Lease(store._engine, study.id, study.name, "run", seconds=0.1)
+    late._over.set()  # as a process that is suspended gives no sign
+    time.sleep(0.3)
+    newer = store.lease(study, "run")
+    assert newer.token == late.token + 1
+    with pytest.raises(StudyBusy, match="has taken this study over"):
+        store.put(study, evaluation(), late)
+    store.put(study, evaluation(), newer)
+    late.release()
+    assert store.holder(study).alive
+    newer.release()
+    assert not store.holder(study).alive
+
+
+def test_a_recorded_job_is_answered_from_the_records(store, curve):
+    study = store.enrol(curve())
+    recorded = evaluation(trial=0, seed=42, value=0.5)
+    store.put(study, recorded)
+    store.put(study, evaluation(trial=1, seed=42, value=None, status=Status.FAILED, error="once"))
+    fresh = evaluation(trial=2, seed=42).job
+
+    class Two:
+        told = []
+        jobs = [recorded.job, evaluation(trial=1, seed=42).job, fresh]
+
+        def ask(self):
+            return self.jobs.pop(0)
+
+        def tell(self, one):
+            self.told.append(one)
+
+    lease = store.lease(study, "promote")
+    source = Recorded(Two(), store, study, lease)
+    assert source.ask().trial == 1, "a replicate that failed is trained again, one that is complete is not"
+    assert Two.told == [recorded]
+    assert source.ask() == fresh
+    lease.release()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("postgresql://u:p@h/n", "postgresql+psycopg://u:p@h/n"),
+        ("postgresql+psycopg://u@h/n", "postgresql+psycopg://u@h/n"),
+        ("postgres://u@h/n", "postgresql+psycopg://u@h/n"),
+    ],
+)
+def test_postgres_is_reached_through_psycopg_however_it_is_spelt(url, expected):
+    assert normalised(url) == expected
+
+
+def test_a_password_is_never_shown():
+    assert "s3cret" not in masked("postgresql://user:s3cret@127.0.0.1/x")
+    assert "s3cret" not in masked("::not a url s3cret")
+    for url in ("postgresql://user:s3cret@127.0.0.1:1/x", "mysql://user:s3cret@h/x", "::s3cret"):
+        with pytest.raises(StorageUnavailable) as caught:
+            Store(url)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
+    """RDBStorage formats its URL with the schema's version."""
+    folder = tmp_path / "{odd}"
+    folder.mkdir()
+    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare)
+    durable.open("curve", "maximize", {})
+    durable.close()
+    assert (folder / "hpo.db").exists()
+
+
+def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
+    """SQLite's driver begins a transaction at its first write; two that had read the same row would both take it."""
+    url = f"sqlite:///{tmp_path / 'hpo.db'}"
+    durable = Durable(url, prepare)
+    durable.open("curve", "maximize", {})
+    study = optuna.load_study(study_name="curve", storage=durable._storage)
+    for number in range(30):
+        study.enqueue_trial({"x": number / 30})
+    taken = []
+
+    def take():
+        mine = Durable(url, prepare)
+        other = optuna.load_study(study_name="curve", storage=mine._storage)
+        for _ in range(10):
+            taken.append(other.ask().number)
+        mine.close()
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    durable.close()
+    assert sorted(taken) == list(range(30))
