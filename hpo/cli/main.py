@@ -27,6 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+WIDEST = 200
+"""Characters that a table may take."""
+
 StudyName = Annotated[
     str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
 ]
@@ -357,11 +360,8 @@ def _stderr() -> Console:
 
 
 def _print(what: RenderableType) -> None:
-    console = Console()
-    # A table that is piped must not be cut to an imagined terminal's width.
-    console.print(
-        what, highlight=False, markup=False, soft_wrap=isinstance(what, str), width=None if console.is_terminal else 200
-    )
+    # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
+    Console(width=max(Console().width, WIDEST)).print(what, highlight=False, markup=False, soft_wrap=isinstance(what, str))
 
 
 def _print_json(value: object) -> None:

@@ -17,9 +17,10 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
 
     Args:
         evaluation: the replicate.
-        predictions: of the selected epoch; without them the metrics stand under the trainable's own names.
+        predictions: of the selected epoch; without them (or without cases, or with a single class) the metrics stand
+            under the trainable's own names.
     """
-    if predictions is None or not len(predictions.truth):
+    if predictions is None or not len(predictions.truth) or len(predictions.labels) < 2:
         return {"epoch": evaluation.step, **evaluation.metrics}
     return {
         "epoch": evaluation.step, **classifier_metrics(predictions), "loss": evaluation.metrics.get("val_loss"),
@@ -34,7 +35,7 @@ def classifier_metrics(predictions: Predictions) -> dict[str, object]:
     undefined: one class against the rest needs cases of both.
 
     Args:
-        predictions: at least one case.
+        predictions: at least one case and two classes.
     """
     from sklearn.metrics import (  # takes a second, and only a promotion needs it
         accuracy_score,
@@ -57,7 +58,7 @@ def classifier_metrics(predictions: Predictions) -> dict[str, object]:
         "auc_ovr": _auc(truth_N, predictions.probabilities),
         "macro_f1": float(report["macro avg"]["f1-score"]),
         "bal_acc": balanced,
-        "bal_acc_adj": (balanced - chance) / (1 - chance) if len(classes) > 1 else None,
+        "bal_acc_adj": (balanced - chance) / (1 - chance),
         "confusion_matrix": confusion_matrix(truth_N, said_N, labels=classes).tolist(),
         "classification_report": report,
     }
@@ -99,7 +100,7 @@ def _kappa(truth_N: npt.NDArray[np.int64], said_N: npt.NDArray[np.int64], classe
     """
     from sklearn.metrics import cohen_kappa_score
 
-    if len(classes) < 2 or len({*truth_N.tolist(), *said_N.tolist()}) < 2:
+    if len({*truth_N.tolist(), *said_N.tolist()}) < 2:
         return 0.0
     return float(cohen_kappa_score(truth_N, said_N, labels=classes, weights="quadratic"))
 
@@ -109,7 +110,7 @@ def _auc(truth_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float6
     from sklearn.metrics import roc_auc_score
 
     classes = probabilities_NC.shape[1]
-    if classes < 2 or len(np.unique(truth_N)) < classes:
+    if len(np.unique(truth_N)) < classes:
         return None
     wanted = [1] if classes == 2 else range(classes)
     areas = [float(roc_auc_score(truth_N == index, probabilities_NC[:, index])) for index in wanted]

@@ -34,8 +34,9 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     """Draws the losses on the left and the objective's metric, with the accuracies, on the right."""
     names = list(dict.fromkeys(name for report in evaluation.reports for name in report.metrics))
     metric = winner.objective.metric
-    losses = sorted((name for name in names if name.endswith("loss")), key=lambda name: (name != metric, name[:4] != "val_"))
-    losses = [name for name in losses if name in ("val_loss", "train_loss")] or losses
+    losses = sorted((name for name in names if name.endswith("loss")), key=lambda name: name != metric)
+    usual = ("val_loss", "train_loss")
+    losses = sorted(set(losses).intersection(usual), key=usual.index) or losses
     wanted = dict.fromkeys((metric, metric.replace("val_", "train_", 1), "val_acc", "train_acc"))
     right = [name for name in wanted if name in names and name not in losses]
     panels = [shown for shown in (losses, right) if shown]
@@ -135,8 +136,8 @@ def _title(winner: Winner, evaluation: Evaluation, width: int) -> str:
 
 
 def _number(value: float | None) -> float:
-    """Returns `value`, or a gap where there is none."""
-    return math.nan if value is None else value
+    """Returns `value`, or a gap where there is none, or one so large that the axis would overflow."""
+    return math.nan if value is None or abs(value) > 1e100 else value
 
 
 def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:

@@ -1,0 +1,334 @@
+"""The verbs from end to end, on the local backend unless it is Ray's turn."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import threading
+from dataclasses import replace
+
+import pytest
+
+import hpo
+from hpo import api
+from hpo.errors import HpoError, NothingToPromote, OutputRefused, StorageUnavailable, StudyBusy, UsageError
+from hpo.store import Store
+
+
+class Counter:
+    """An onlooker that counts, and stops the work after so many evaluations or reports."""
+
+    def __init__(self, stop_after_told=None, stop_after_reports=None):
+        self.told_jobs, self.reports, self.begun = [], 0, None
+        self.stop = threading.Event()
+        self._after_told, self._after_reports = stop_after_told, stop_after_reports
+
+    def begins(self, total, done):
+        self.begun = (total, done)
+
+    def phase(self, message): ...
+
+    def asked(self, job): ...
+
+    def reported(self, job, step, value):
+        self.reports += 1
+        if self.reports == self._after_reports:
+            self.stop.set()
+
+    def told(self, evaluation):
+        self.told_jobs.append(evaluation.job)
+        if len(self.told_jobs) == self._after_told:
+            self.stop.set()
+
+
+def rows(ranking):
+    return [(row.candidate.trial, dict(row.candidate.values), row.mean, row.sigma, row.score) for row in ranking.rows]
+
+
+def tree(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".work" not in path.parts
+    }
+
+
+def trials(outcome):
+    return [(t.number, t.state, t.params, t.value, t.values) for t in outcome.trials]
+
+
+def net(curve, **tables):
+    """A study of the small network, which has weights and predictions."""
+    return curve(
+        name="net", trainable="toys.net:train", objective={"metric": "val_acc"},
+        space={"lr": {"float": [0.01, 0.2], "log": True}}, search={"trials": 4, "budget": 3}, **tables,
+    )  # fmt: skip
+
+
+def test_search_and_promotion_give_three_results(curve, place):
+    study = net(curve)
+    searched = hpo.run(study, place)
+    assert (searched.count("complete") + searched.count("pruned"), searched.stopped) == (4, False)
+    outcome = hpo.promote(study, place)
+    assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
+    assert outcome.trained == 9
+    seeds = [json.loads((path / "summary.json").read_text())["seed"] for path in outcome.results]
+    assert seeds == [42, 43, 44]
+    winner = outcome.ranking.winner
+    for path, seed in zip(outcome.results, seeds, strict=True):
+        summary = json.loads((path / "summary.json").read_text())
+        assert summary["hpo"]["value"] == winner.candidate.values[seed]
+        assert (path / "best_model.pt").exists()
+        assert not (path / "checkpoint.pt").exists()
+    table = json.loads((outcome.folder / "promotion.json").read_text())
+    with (outcome.folder / "promotion.csv").open() as file:
+        printed = list(csv.DictReader(file))
+    assert [int(row["trial"]) for row in printed] == [row.candidate.trial for row in outcome.ranking.rows]
+    assert float(printed[0]["seed_43"]) == winner.candidate.values[43]
+    assert table["winner"] == winner.candidate.trial
+    assert table["ddof"] == 0
+
+
+def test_a_second_promotion_trains_nothing_and_writes_nothing(curve, place):
+    study = curve()
+    hpo.run(study, place)
+    first = hpo.promote(study, place)
+    before = tree(place.outputs)
+    counter = Counter()
+    second = hpo.promote(study, place, observers=[counter])
+    assert (second.trained, counter.told_jobs, counter.begun) == (0, [], (9, 9))
+    assert second.results == first.results
+    assert rows(second.ranking) == rows(first.ranking)
+    assert tree(place.outputs) == before
+
+
+def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, place):
+    study = curve()
+    hpo.run(study, place)
+    counter = Counter(stop_after_told=4)
+    cut = hpo.promote(study, place, observers=[counter], stop=counter.stop)
+    assert cut.stopped
+    assert not cut.results
+    assert not list((place.outputs / "curve").glob("results_*"))
+    again = Counter()
+    outcome = hpo.promote(study, place, observers=[again])
+    assert again.begun == (9, 4)
+    assert not {job.key for job in again.told_jobs} & {job.key for job in counter.told_jobs}
+    assert outcome.trained == 5
+
+
+def test_a_deleted_folder_comes_back_without_training(curve, place):
+    study = net(curve)
+    hpo.run(study, place)
+    first = hpo.promote(study, place)
+    before = tree(place.outputs)
+    shutil.rmtree(first.results[1])
+    second = hpo.promote(study, place)
+    assert (second.trained, second.results) == (0, first.results)
+    after = tree(place.outputs)
+    assert set(after) == set(before)
+    same = [name for name in before if after[name] == before[name]]
+    assert "net/results_8/best_model.pt" in same
+    assert "net/results_8/val_predictions.csv" in same
+    assert [name for name in before if "results_7" in name or "results_9" in name] == [
+        name for name in same if "results_7" in name or "results_9" in name
+    ]
+
+
+def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(curve, place):
+    study = net(curve)
+    hpo.run(study, place)
+    first = hpo.promote(study, place)
+    model = (first.results[1] / "best_model.pt").read_bytes()
+    shutil.rmtree(first.results[1])
+    shutil.rmtree(place.work_folder)
+    second = hpo.promote(study, place)
+    assert second.trained == 1
+    assert (second.results[1] / "best_model.pt").read_bytes() == model
+
+
+def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, place, tmp_path):
+    """Here the project's code has changed since; on another machine it could be the threads."""
+    project = tmp_path / "changing"
+    shutil.copytree(net(curve).root, project, ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "toys").rename(project / "changed_toys")
+    study = hpo.Study.model_validate({**net(curve).content(), "trainable": "changed_toys.net:train"}).located(project)
+    hpo.run(study, place)
+    first = hpo.promote(study, place)
+    shutil.rmtree(first.results[0])
+    shutil.rmtree(place.work_folder)
+    store = Store(place.storage)
+    stored = store.find("net")
+    job = store.evaluations(stored, trial=first.ranking.winner.candidate.trial)[-3].job
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hpo_evaluations SET digests = '{\"weights\": \"other\"}' WHERE seed = 42")
+    store.close()
+    assert job.seed == 42
+    with pytest.raises(HpoError, match="seed 42 are gone, and training again gave other weights or predictions"):
+        hpo.promote(study, place)
+    assert not first.results[0].exists()
+
+
+def test_a_search_that_was_interrupted_ends_with_the_same_table(curve, place, tmp_path):
+    study = curve(search={"trials": 12})
+    undisturbed = hpo.run(study, replace(place, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
+    for after in (7, 11, 16):
+        counter = Counter(stop_after_reports=after)
+        assert hpo.run(study, place, observers=[counter], stop=counter.stop).stopped
+    finished = hpo.run(study, place)
+    assert trials(finished) == trials(undisturbed)
+
+
+def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curve, place):
+    """The record comes first; a crash between it and Optuna's table leaves the trial running there."""
+    study = curve(search={"trials": 3})
+    whole = hpo.run(study, place)
+    store = Store(place.storage)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING' WHERE number = 2")
+        connection.exec_driver_sql("DELETE FROM trial_values WHERE trial_id = 3")
+    store.close()
+    counter = Counter()
+    again = hpo.run(study, place, observers=[counter])
+    assert counter.told_jobs == []
+    assert trials(again) == trials(whole)
+
+
+def test_minimizing_is_mirrored(curve, place):
+    up, down = curve(), curve(name="down", objective={"metric": "loss", "direction": "minimize"})
+    for study in (up, down):
+        hpo.run(study, place)
+    best = hpo.promote(up, place).ranking
+    least = hpo.promote(down, place).ranking
+    assert [row.candidate.trial for row in best.rows] == [row.candidate.trial for row in least.rows]
+    assert [1 - row.score for row in best.rows] == pytest.approx([row.score for row in least.rows])
+
+
+def test_the_score_s_convention_can_be_chosen(curve, place):
+    study = curve()
+    hpo.run(study, place)
+    plain = hpo.promote(study, place).ranking.winner
+    other = hpo.promote(study, place, lambda_=2.0, ddof=1).ranking
+    row = next(row for row in other.rows if row.candidate.trial == plain.candidate.trial)
+    assert row.sigma == pytest.approx(plain.sigma * (3 / 2) ** 0.5)
+    assert row.score == pytest.approx(row.mean - 2 * row.sigma)
+    assert api.rank_stored(study, place, lambda_=0.0).rows[0].score == pytest.approx(
+        max(row.mean for row in other.rows)
+    )
+
+
+def test_more_candidates_than_trials_promotes_what_there_is(curve, place):
+    study = curve(search={"trials": 2})
+    hpo.run(study, place)
+    outcome = hpo.promote(study, place, top=50)
+    assert (len(outcome.ranking.rows), outcome.asked_top) == (2, 50)
+
+
+def test_trials_with_equal_params_are_one_candidate(curve, place):
+    study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6})
+    hpo.run(study, place)
+    assert len(hpo.promote(study, place, top=5).ranking.rows) == 2
+
+
+def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, place):
+    study = curve(
+        space={"x": {"float": [0.0, 1.0]}}, search={"trials": 8, "budget": 1, "pruner": "none"},
+        trainable="toys.curve:train_nan",
+    )  # fmt: skip
+    hpo.run(study, place)
+    grown = hpo.Study.model_validate({**study.content(), "name": "grown", "search": {**study.content()["search"], "budget": 2}})
+    grown = grown.located(study.root)
+    searched = hpo.run(grown, place)
+    assert searched.count("failed") > 0
+    assert all(t.error == "metric 'val' at step 2 is nan, not a finite number" for t in searched.trials if t.error)
+    assert hpo.promote(grown, place).ranking.winner is not None
+
+
+def test_without_a_completed_trial_there_is_nothing_to_promote(curve, place):
+    study = curve(trainable="toys.curve:train_silent", search={"trials": 2})
+    hpo.run(study, place)
+    with pytest.raises(NothingToPromote, match=r"no completed trial to promote \(2 failed\).*hpo run --study curve"):
+        hpo.promote(study, place)
+    assert not list((place.outputs / "curve").glob("results_*"))
+
+
+def test_promoting_where_there_is_no_storage_makes_none(curve, place, tmp_path):
+    with pytest.raises(StorageUnavailable, match="no storage"):
+        hpo.promote(curve(), place)
+    assert not (tmp_path / "hpo.db").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_trained(curve, place):
+    study = curve(search={"trials": 2})
+    hpo.run(study, place)
+    blocked = place.outputs.parent / "file"
+    blocked.write_text("in the way")
+    counter = Counter()
+    with pytest.raises(OutputRefused):
+        hpo.promote(study, replace(place, outputs=blocked), observers=[counter])
+    assert counter.told_jobs == []
+
+
+def test_two_drivers_on_one_study_are_one_too_many(curve, place):
+    study = curve()
+    hpo.run(study, place, trials=1)
+    store = Store(place.storage)
+    held = store.lease(store.find("curve"), "run")
+    with pytest.raises(StudyBusy, match="is driven by host"):
+        hpo.run(study, place)
+    held.release()
+    store.close()
+    hpo.run(study, place, trials=2)
+
+
+def test_an_optuna_study_of_that_name_that_is_not_ours_is_left_alone(curve, place):
+    import optuna
+
+    optuna.create_study(study_name="curve", storage=place.storage)
+    with pytest.raises(UsageError, match="that hpo did not make"):
+        hpo.run(curve(), place)
+    assert Store(place.storage).find("curve") is None
+
+
+def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, place):
+    free, fixed = net(curve), net(curve, streams={"split": 5})
+    fixed = hpo.Study.model_validate({**fixed.content(), "name": "fixed"}).located(free.root)
+    splits = {}
+    for study in (free, fixed):
+        hpo.run(study, place, trials=1)
+        hpo.promote(study, place, top=1)
+        store = Store(place.storage)
+        found = store.evaluations(store.find(study.name))
+        splits[study.name] = {one.fingerprint["facts"]["split"] for one in found}
+        store.close()
+    assert (len(splits["net"]), len(splits["fixed"])) == (4, 1)
+
+
+@pytest.mark.postgres
+def test_the_same_study_on_postgres_gives_the_same_table(curve, place, postgres_url):
+    study = curve(search={"trials": 8})
+    there = replace(place, storage=postgres_url, outputs=place.outputs / "pg")
+    assert trials(hpo.run(study, there)) == trials(hpo.run(study, place))
+    assert rows(hpo.promote(study, there).ranking) == rows(hpo.promote(study, place).ranking)
+    [progress] = api.status("curve", there)
+    assert progress.promoted is not None
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, place, ray_slots, tmp_path):
+    study = net(curve)
+    on_ray = hpo.Place(
+        storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
+    )
+    with api.Workforce() as workforce:
+        assert trials(hpo.run(study, on_ray, workforce=workforce)) == trials(hpo.run(study, place))
+        there = hpo.promote(study, on_ray, workforce=workforce)
+    here = hpo.promote(study, place)
+    assert rows(there.ranking) == rows(here.ranking)
+    for one, two in zip(there.results, here.results, strict=True):
+        assert (one / "val_predictions.csv").read_bytes() == (two / "val_predictions.csv").read_bytes()
+        digests = [json.loads((path / "summary.json").read_text())["hpo"]["digests"] for path in (one, two)]
+        assert digests[0] == digests[1]

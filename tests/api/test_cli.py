@@ -1,0 +1,168 @@
+"""The command line as a user sees it; errors have a module of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1] / "project"
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the toy project under other names: a user's own."""
+    folder = tmp_path / "own"
+    shutil.copytree(PROJECT / "toys", folder / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tuning").mkdir()
+    text = (PROJECT / "studies" / "curve.toml").read_text()
+    (folder / "tuning" / "curve.toml").write_text(text.replace("toys.curve", "mine.curve"))
+    return folder
+
+
+def hpo(folder, *arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning", **options.pop("env", {})}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_user_s_own_project_runs_by_the_same_rules(project):
+    done = hpo(project, "run", "--study", "curve", "--backend", "local", "--promote")
+    assert done.returncode == 0, done.stderr
+    assert "20 trials in" in done.stdout
+    assert "Incumbent: trial" in done.stdout
+    assert "Winner: trial" in done.stdout
+    assert "results_7  results_8  results_9" in done.stdout
+    assert "maximize val · 20 trials · 5 epochs · seed 41 · tpe + median pruner" in done.stderr
+    assert "reproducible: yes (lag 4)" in done.stderr
+    assert "\x1b[" not in done.stdout + done.stderr, "no colours where there is no terminal"
+    assert sorted(path.name for path in (project / "outputs" / "curve").iterdir()) == [
+        "promotion.csv", "promotion.json", "results_7", "results_8", "results_9",
+    ]  # fmt: skip
+    header, *rows = [line for line in done.stdout.splitlines() if line.lstrip().startswith(("rank", "1 ", "2 ", "3 "))]
+    assert header.split()[:8] == ["rank", "trial", "seed", "42", "seed", "43", "seed", "44"]
+    assert len(rows) == 3
+    assert "…" not in done.stdout, "a number that is cut is wrong"
+
+    again = hpo(project, "promote", "--study", "curve", "--backend", "local", "--json")
+    values = json.loads(again.stdout)
+    assert values["trained"] == 0
+    assert len(values["candidates"]) == 3
+
+    ranked = json.loads(hpo(project, "rank", "--study", "curve", "--lambda", "0", "--json").stdout)
+    assert ranked["lambda"] == 0
+    means = [row["mean"] for row in ranked["candidates"]]
+    assert means == sorted(means, reverse=True)
+    assert "mean - 0 sigma" in hpo(project, "rank", "--study", "curve", "--lambda", "0").stdout
+
+    shown = hpo(project, "show", "--study", "curve", str(values["winner"]))
+    assert [line.split()[:2] for line in shown.stdout.splitlines()[3:7]] == [
+        ["search", "41"], ["promotion", "42"], ["promotion", "43"], ["promotion", "44"],
+    ]  # fmt: skip
+    assert json.loads(hpo(project, "show", "--study", "curve", "0", "--json").stdout)["number"] == 0
+
+    [status] = json.loads(hpo(project, "status", "--json").stdout)
+    assert (status["promoted"], sum(status["counts"].values())) == (values["winner"], 20)
+    assert "20 of 20" in hpo(project, "status", "--study", "curve").stdout
+
+
+def test_json_is_all_there_is_on_stdout(project):
+    done = hpo(project, "run", "--study", "curve", "--backend", "local", "--trials", "5", "--promote", "--json")
+    values = json.loads(done.stdout)
+    assert len(values["search"]["trials"]) == 5
+    assert len(values["promotion"]["results"]) == 3
+
+
+def test_studies_and_check_say_what_there_is(project):
+    listed = hpo(project, "studies")
+    assert "curve" in listed.stdout
+    assert "tuning/curve.toml" in listed.stdout
+    assert "no problems" in hpo(project, "check", "--study", "curve").stdout
+    assert json.loads(hpo(project, "studies", "--json").stdout)[0]["study"]["name"] == "curve"
+
+
+def test_a_folder_can_be_named_in_place_of_the_environment(project):
+    done = hpo(project, "check", "--study", "curve", "--studies", "tuning", env={"HPO_STUDIES": ""})
+    assert done.returncode == 0
+    assert hpo(project.parent, "check", "--study", "own/tuning/curve.toml").returncode == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_search_in_order_and_the_next_one_goes_on(project, number, status):
+    slow = project / "tuning" / "slow.toml"
+    text = (project / "tuning" / "curve.toml").read_text()
+    slow.write_text(text.replace('"curve"', '"slow"').replace("[search]", "[fixed]\nnap = 0.3\n[search]"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}
+    arguments = [*COMMAND, "run", "--study", "slow", "--backend", "local", "--trials", "6"]
+    process = subprocess.Popen(
+        arguments, cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    for line in process.stderr:
+        if line.startswith("[2/6]"):
+            break
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Go on with: hpo run --study slow" in errors
+    assert "Traceback" not in errors
+    rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
+    assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}
+    whole = hpo(
+        project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json", "--storage", "sqlite:///b.db"
+    )
+    facts = [[(t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]] for text in (whole.stdout, json.dumps(rest))]
+    assert facts[0] == facts[1]
+
+
+def test_a_driver_that_was_killed_is_taken_over_at_once(project):
+    slow = project / "tuning" / "slow.toml"
+    text = (project / "tuning" / "curve.toml").read_text()
+    slow.write_text(text.replace('"curve"', '"slow"').replace("[search]", "[fixed]\nnap = 0.3\n[search]"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}
+    arguments = [*COMMAND, "run", "--study", "slow", "--backend", "local", "--trials", "6"]
+    process = subprocess.Popen(arguments, cwd=project, env=environment, text=True, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        if line.startswith("[2/6]"):
+            break
+    busy = hpo(project, "run", "--study", "slow", "--backend", "local")
+    assert busy.returncode == 2
+    assert f"pid {process.pid}" in busy.stderr
+    process.kill()
+    process.communicate()
+    rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
+    assert [trial["number"] for trial in rest["trials"]] == list(range(6))
+    assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(project):
+    done = subprocess.run(
+        f"{' '.join(map(repr, COMMAND))} studies --json | head -c 1", shell=True, cwd=project, capture_output=True,
+        text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+def test_help_takes_less_than_four_tenths_of_a_second_of_cpu(project):
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
+    )
+    seconds = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *COMMAND, "--help"], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        seconds.append(float(done.stdout))
+    assert min(seconds) < 0.4

@@ -1,0 +1,277 @@
+"""Where a block of results goes, and what is never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import threading
+from collections import UserDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import HpoError, OutputRefused
+from hpo.results import Winner, refuse_unwritable, write_results
+from hpo.results.block import _start
+
+Make = Callable[..., Winner]
+FAST = {"density": False, "epochs": 2}  # no predictions and small pictures, where the place is what is tested
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Returns every file's bytes and time of change."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_three_replicates_become_results_7_8_9(make: Make, tmp_path: Path) -> None:
+    places = write_results(tmp_path / "out", make(**FAST))
+    assert places == tuple(tmp_path / "out" / f"results_{number}" for number in (7, 8, 9))
+    seeds = [json.loads((place / "summary.json").read_text())["seed"] for place in places]
+    assert seeds == [42, 43, 44]
+    assert names(tmp_path / "out") == ["results_7", "results_8", "results_9"]
+
+
+def test_a_second_call_writes_nothing(make: Make, tmp_path: Path) -> None:
+    winner = make(**FAST)
+    first = write_results(tmp_path / "out", winner)
+    before = contents(tmp_path / "out")
+    shutil.rmtree(tmp_path / "work")  # not even the trainings' files are needed any more
+    assert write_results(tmp_path / "out", winner) == first
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_deleted_member_comes_back_in_its_place(make: Make, tmp_path: Path) -> None:
+    out, winner = tmp_path / "out", make(epochs=3)
+    write_results(out, winner)
+    before = contents(out)
+    shutil.rmtree(out / "results_8")
+    write_results(out, winner)
+    after = contents(out)
+    assert {path: content for path, (content, _) in after.items()} == {path: content for path, (content, _) in before.items()}
+    for path in before:
+        assert (before[path] == after[path]) == (not path.startswith("results_8"))
+
+
+def test_the_first_member_comes_back_as_well(make: Make, tmp_path: Path) -> None:
+    winner = make(**FAST)
+    write_results(tmp_path, winner, first=20)
+    shutil.rmtree(tmp_path / "results_20")
+    assert write_results(tmp_path, winner, first=7)[0] == tmp_path / "results_20"
+
+
+def test_another_winner_takes_the_next_block(make: Make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_results(out, make(**FAST))
+    before = contents(out)
+    places = write_results(out, make(trial=3, **FAST))
+    assert [place.name for place in places] == ["results_10", "results_11", "results_12"]
+    assert {path: found for path, found in contents(out).items() if path in before} == before
+
+
+def test_other_seeds_are_another_block(make: Make, tmp_path: Path) -> None:
+    write_results(tmp_path / "out", make(**FAST))
+    places = write_results(tmp_path / "out", make(seeds=(42, 43, 44, 45, 46), **FAST))
+    assert [place.name for place in places] == [f"results_{number}" for number in range(12, 17)]
+
+
+def test_the_same_trainings_under_another_rule_are_the_same_block(make: Make, tmp_path: Path) -> None:
+    first = write_results(tmp_path / "out", make(**FAST))
+    assert write_results(tmp_path / "out", make(changes={"lambda_": 2.0, "score": -1.0}, **FAST)) == first
+
+
+def test_the_same_trial_of_another_study_is_another_block(make: Make, tmp_path: Path) -> None:
+    write_results(tmp_path / "out", make(**FAST))
+    assert write_results(tmp_path / "out", make(changes={"uid": "v"}, **FAST))[0].name == "results_10"
+
+
+def test_a_block_that_is_partly_taken_is_skipped(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "results_8").mkdir()
+    (tmp_path / "results_12").write_text("a file of the user's")
+    os.symlink("nowhere", tmp_path / "results_13")
+    places = write_results(tmp_path, make(**FAST))
+    assert [place.name for place in places] == ["results_16", "results_17", "results_18"]
+    assert not any((tmp_path / "results_8").iterdir())
+    assert (tmp_path / "results_12").read_text() == "a file of the user's"
+
+
+def test_a_deleted_member_whose_place_is_taken_moves_the_block(make: Make, tmp_path: Path) -> None:
+    winner = make(**FAST)
+    write_results(tmp_path, winner)
+    shutil.rmtree(tmp_path / "results_8")
+    (tmp_path / "results_8").write_text("mine")
+    assert [place.name for place in write_results(tmp_path, winner)] == ["results_10", "results_11", "results_12"]
+    assert (tmp_path / "results_8").read_text() == "mine"
+    (tmp_path / "results_8").unlink()
+    assert write_results(tmp_path, winner)[0].name == "results_10"  # the whole block, not the one with a gap
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "", "[]", "null", '{"hpo": 1}', '{"hpo": {"block": 7, "member": "x"}}', "\ud800", "[" * 100_000]
+)
+def test_a_broken_or_foreign_summary_is_somebody_elses(make: Make, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out"
+    (out / "results_7").mkdir(parents=True)
+    (out / "results_7" / "summary.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    before = contents(out)
+    assert write_results(out, make(**FAST))[0].name == "results_10"
+    assert contents(out).items() >= before.items()
+
+
+def test_hostile_entries_are_left_alone(make: Make, tmp_path: Path) -> None:
+    for name in ("results_x", "results_", "results_07", "results_7.bak", "results", "results_٧", "results_-1"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "results_9").mkdir()
+    (tmp_path / "results_9" / "summary.json").mkdir()
+    (tmp_path / "results_10").mkdir()
+    os.mkfifo(tmp_path / "results_10" / "summary.json")  # to read it would never end
+    assert write_results(tmp_path, make(**FAST))[0].name == "results_13"
+
+
+def test_a_copy_under_another_name_is_the_users(make: Make, tmp_path: Path) -> None:
+    winner = make(**FAST)
+    first = write_results(tmp_path, winner)
+    shutil.copytree(tmp_path / "results_7", tmp_path / "results_1")
+    assert write_results(tmp_path, winner) == first
+    shutil.rmtree(tmp_path / "results_7")
+    shutil.rmtree(tmp_path / "results_8")
+    shutil.rmtree(tmp_path / "results_9")
+    assert write_results(tmp_path, winner) == first
+
+
+def test_the_fullest_block_is_the_known_one() -> None:
+    assert _start({7: 0, 10: 0, 11: 1}, 3, 7) == 10
+    assert _start({7: 0, 8: None, 9: 2}, 3, 7) == 10
+    assert _start({}, 1, 7) == 7
+    assert _start({7: None, 8: None}, 1, 7) == 9
+
+
+def test_what_a_killed_writer_left_is_cleared_away(make: Make, tmp_path: Path) -> None:
+    for name in (f".results_8.{os.getpid()}", ".results_7.1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "best_model.pt").write_text("half")
+    (tmp_path / ".results_notes").mkdir()
+    write_results(tmp_path, make(**FAST))
+    assert [name for name in names(tmp_path) if name.startswith(".")] == [".results_notes"]
+
+
+def test_a_training_whose_files_are_gone_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    winner = make(**FAST)
+    shutil.rmtree(winner.evaluations[2].files or "")
+    with pytest.raises(HpoError, match="the files of trial 14 seed 44 are gone"):
+        write_results(tmp_path / "out", winner)
+    assert names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "predictions.npz"])
+def test_a_missing_artefact_leaves_nothing(make: Make, tmp_path: Path, name: str) -> None:
+    winner = make(epochs=2)
+    (Path(winner.evaluations[1].files or "") / name).unlink()
+    with pytest.raises(HpoError, match=rf"seed 43 produced .*{name} is gone"):
+        write_results(tmp_path / "out", winner)
+    assert names(tmp_path / "out") == []
+
+
+def test_damaged_predictions_leave_nothing(make: Make, tmp_path: Path) -> None:
+    winner = make(epochs=2)
+    (Path(winner.evaluations[1].files or "") / "predictions.npz").write_bytes(b"no archive at all")
+    with pytest.raises(HpoError, match="the predictions of trial 14 seed 43 cannot be read"):
+        write_results(tmp_path / "out", winner)
+    assert names(tmp_path / "out") == []
+
+
+def test_predictions_of_another_training_are_refused(make: Make, tmp_path: Path) -> None:
+    winner = make(epochs=2)
+    one, other = (Path(evaluation.files or "") / "predictions.npz" for evaluation in winner.evaluations[:2])
+    shutil.copyfile(other, one)
+    with pytest.raises(HpoError, match="is not what trial 14 seed 42 produced"):
+        write_results(tmp_path / "out", winner)
+
+
+def test_a_failure_while_writing_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    winner = make(changes={"project": {"command_line": "\ud800"}}, **FAST)  # cannot be encoded
+    with pytest.raises(UnicodeEncodeError):
+        write_results(tmp_path / "out", winner)
+    assert names(tmp_path / "out") == []
+
+
+def test_a_file_in_the_way_is_refused_with_a_sentence(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("not a folder")
+    for folder in (tmp_path / "outputs", tmp_path / "outputs" / "unet"):
+        with pytest.raises(OutputRefused, match=rf"cannot write results in {folder}: .*; choose another folder"):
+            write_results(folder, make(**FAST))
+        with pytest.raises(OutputRefused, match=rf"cannot write results in {folder}: "):
+            refuse_unwritable(folder)
+    assert (tmp_path / "outputs").read_text() == "not a folder"
+
+
+def test_a_link_to_nowhere_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outputs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputRefused):
+        refuse_unwritable(tmp_path / "outputs" / "unet")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(OutputRefused, match="Permission denied"):
+        refuse_unwritable(out / "unet")
+    with pytest.raises(OutputRefused, match="Permission denied"):
+        write_results(out, make(**FAST))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files, even from root")
+def test_a_file_system_that_takes_no_files_is_refused(make: Make) -> None:
+    with pytest.raises(OutputRefused):
+        refuse_unwritable(Path("/proc/outputs"))
+    with pytest.raises(OutputRefused):
+        write_results(Path("/proc/outputs"), make(**FAST))
+
+
+def test_a_writable_folder_is_left_as_it_was(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "a" / "b")
+    refuse_unwritable(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_writers_at_the_same_time_do_not_clobber_each_other(make: Make, tmp_path: Path) -> None:
+    winners = [make(trial=trial, seeds=(42, 43), **FAST) for trial in (1, 2, 1, 3)]
+    places: dict[int, tuple[Path, ...]] = {}
+
+    def write(index: int) -> None:
+        places[index] = write_results(tmp_path / "out", winners[index])
+
+    threads = [threading.Thread(target=write, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert places[0] == places[2]
+    assert names(tmp_path / "out") == sorted(f"results_{number}" for number in range(7, 13))
+    for index, winner in enumerate(winners):
+        for place, evaluation in zip(places[index], winner.evaluations, strict=True):
+            found = json.loads((place / "summary.json").read_text())
+            assert (found["hpo"]["trial"], found["seed"]) == (evaluation.job.trial, evaluation.job.seed)
+
+
+def test_a_place_taken_meanwhile_moves_the_block(make: Make, tmp_path: Path) -> None:
+    class Rival(UserDict[str, object]):
+        """Project facts that take a place while they are being written."""
+
+        def __iter__(self) -> Iterator[str]:
+            (tmp_path / "results_9").mkdir(exist_ok=True)
+            return super().__iter__()
+
+    winner = make(changes={"project": Rival(git_commit="abc")}, **FAST)
+    assert write_results(tmp_path, winner)[0].name == "results_10"
+    assert [name for name in names(tmp_path) if name != "work"] == ["results_10", "results_11", "results_12", "results_9"]
+    assert not any((tmp_path / "results_9").iterdir())

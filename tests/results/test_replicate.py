@@ -1,0 +1,326 @@
+"""What is in one directory of results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from hpo.records import Evaluation, Objective, Report
+from hpo.results import Winner, write_results
+from hpo.results.history import history_csv, log_text
+
+Make = Callable[..., Winner]
+
+FILES = {
+    "best_model.pt", "metrics/best_metrics.json", "metrics/best_metrics.png", "metrics/val_metrics.json",
+    "metrics/val_metrics.png", "optuna_trial.json", "ray_hpo_14.jsonl", "run.log", "summary.json", "train_history.csv",
+    "train_history.json", "train_history.png", "val_predictions.csv",
+}  # fmt: skip
+
+
+def files(place: Path) -> set[str]:
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+
+
+def strict(path: Path) -> dict[str, object]:
+    """Reads JSON and refuses what only Python takes for JSON."""
+
+    def refuse(word: str) -> object:
+        raise AssertionError(f"{path.name} holds {word}")
+
+    found = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert isinstance(found, dict)
+    return found
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_directory_is_whole_and_holds_no_checkpoint(make: Make, tmp_path: Path) -> None:
+    for place in write_results(tmp_path / "out", make()):
+        assert files(place) == FILES
+    assert not list((tmp_path / "out").rglob("checkpoint*"))
+
+
+def test_model_and_log_are_copies(make: Make, tmp_path: Path) -> None:
+    place = write_results(tmp_path / "out", make())[1]
+    assert (place / "best_model.pt").read_bytes() == b"weights of 43"
+    assert (place / "run.log").read_text() == "2026-01-01 00:00:00 [INFO] said by the worker\n"
+
+
+def test_the_summary_has_the_keys_of_the_report_step(make: Make, tmp_path: Path) -> None:
+    winner = make()
+    place = write_results(tmp_path / "out", winner)[2]
+    found, evaluation = strict(place / "summary.json"), winner.evaluations[2]
+    assert (found["run_id"], found["seed"], found["epochs"]) == ("results_9", 44, 6)
+    assert (found["best_metric_name"], found["best_metric"]) == ("val_kappa", evaluation.value)
+    assert (found["best_epoch"], found["val_acc"]) == (evaluation.step, evaluation.metrics["val_acc"])
+    assert (found["created_at"], found["finished_at"]) == (
+        "2023-11-14T22:13:12.500+00:00", "2023-11-14T22:14:10.000+00:00",
+    )  # fmt: skip
+    reproducibility = found["reproducibility"]
+    assert isinstance(reproducibility, dict)
+    assert {"git_commit": "abc", "git_dirty": False, "python_version": "3.11.7", "torch_version": "2.13.0"}.items() <= (
+        reproducibility.items()
+    )
+
+
+def test_params_stand_at_the_top_where_they_do_not_clash(make: Make, tmp_path: Path) -> None:
+    found = strict(write_results(tmp_path / "out", make(epochs=2))[0] / "summary.json")
+    assert (found["lr"], found["optimizer"], found["data"], found["seed_word"]) == (3e-4, "adamw", "phantoms", "é")
+    assert found["epochs"] == 2  # a fixed param has the name too
+    assert found["params"] == {
+        "data": "phantoms", "epochs": 99, "lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é",
+    }  # fmt: skip
+
+
+def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_path: Path) -> None:
+    winner = make(epochs=2)
+    section = strict(write_results(tmp_path / "out", winner)[1] / "summary.json")["hpo"]
+    assert isinstance(section, dict)
+    expected = {
+        "study": "unet-density", "uid": "u" * 32, "trial": 14, "rank": 1, "rule": "mean-std", "lambda": 1.0, "ddof": 0,
+        "search_value": 0.7123, "search_seed": 41, "seed": 43, "fold": 0, "budget": 2, "threads": 1, "data": "d4" * 32,
+        "versions": {"torch": "2.13.0", "numpy": "2.4.0"}, "digests": dict(winner.evaluations[1].digests),
+    }  # fmt: skip
+    assert expected.items() <= section.items()
+
+
+def test_sigma_is_the_populations(make: Make, tmp_path: Path) -> None:
+    sections = [strict(place / "summary.json")["hpo"] for place in write_results(tmp_path / "out", make(epochs=3))]
+    values = [section["value"] for section in sections]  # type: ignore[index]
+    for section in sections:
+        assert isinstance(section, dict)
+        assert section["sigma"] == pytest.approx(statistics.pstdev(values), rel=1e-12)
+        assert section["mean"] == pytest.approx(statistics.fmean(values), rel=1e-12)
+        assert section["score"] == section["mean"] - section["lambda"] * section["sigma"]
+
+
+def test_the_report_step_finds_what_it_reads(make: Make, tmp_path: Path) -> None:
+    # As it reads: macro F1 from the classification report alone, every number through float(), sigma with ddof 0.
+    for place in write_results(tmp_path / "out", make(epochs=2)):
+        summary, metrics = strict(place / "summary.json"), strict(place / "metrics" / "val_metrics.json")
+        assert isinstance(summary["seed"], int)
+        report = metrics["classification_report"]
+        assert isinstance(report, dict)
+        for value in (metrics["acc"], metrics["kappa_quadratic"], metrics["auc_ovr"], report["macro avg"]["recall"]):
+            assert 0 < float(value) <= 1  # type: ignore[arg-type]
+        assert float(report["macro avg"]["f1-score"]) == metrics["macro_f1"]
+        assert report["weighted avg"]["f1-score"] > 0
+
+
+def test_a_summary_that_the_report_step_rewrote_is_still_ours(make: Make, tmp_path: Path) -> None:
+    winner = make(density=False, epochs=2)
+    first = write_results(tmp_path / "out", winner)
+    summary = strict(first[0] / "summary.json")
+    (first[0] / "summary.json").write_text(json.dumps({**summary, "updated_at": "now"}, ensure_ascii=False), encoding="utf-8")
+    assert write_results(tmp_path / "out", winner) == first
+
+
+def test_both_metrics_files_are_of_the_selected_epoch(make: Make, tmp_path: Path) -> None:
+    winner = make()
+    place = write_results(tmp_path / "out", winner)[1]
+    for suffix in ("json", "png"):
+        one, other = (place / "metrics" / f"{name}_metrics.{suffix}" for name in ("val", "best"))
+        assert one.read_bytes() == other.read_bytes()
+    found = strict(place / "metrics" / "val_metrics.json")
+    assert winner.evaluations[1].step == 5  # not the last
+    assert (found["epoch"], found["loss"]) == (5, winner.evaluations[1].metrics["val_loss"])
+
+
+def test_labels_are_the_readers_in_every_file(make: Make, tmp_path: Path) -> None:
+    place = write_results(tmp_path / "out", make(epochs=2))[0]
+    found = strict(place / "metrics" / "val_metrics.json")
+    assert set(found) == {
+        "epoch", "acc", "kappa_quadratic", "auc_ovr", "macro_f1", "bal_acc", "bal_acc_adj", "confusion_matrix",
+        "classification_report", "loss", "val_rows",
+    }  # fmt: skip
+    assert list(found["classification_report"]) == ["1", "2", "3", "4", "accuracy", "macro avg", "weighted avg"]  # type: ignore[call-overload]
+    counts, rows = np.array(found["confusion_matrix"]), found["val_rows"]
+    assert isinstance(rows, list)
+    assert list(rows[0]) == [
+        "path", "accession", "raw_label", "y_true", "y_pred", "p_class_0", "p_class_1", "p_class_2", "p_class_3",
+    ]  # fmt: skip
+    lines = table(place / "val_predictions.csv")
+    assert list(lines[0]) == ["path", "accession", "raw_label", "y_true", "y_pred", "p_A", "p_B", "p_C", "p_D"]
+    assert len(lines) == len(rows) == counts.sum() == 60
+    again = np.zeros((4, 4), dtype=int)
+    for line, row in zip(lines, rows, strict=True):
+        assert [int(line["raw_label"]), int(line["y_true"])] == [row["raw_label"], row["y_true"]]
+        probabilities = [float(line[f"p_{name}"]) for name in "ABCD"]
+        assert int(line["y_pred"]) == row["y_pred"] == 1 + int(np.argmax(probabilities))
+        assert probabilities == [row[f"p_class_{index}"] for index in range(4)]
+        again[int(line["y_true"]) - 1, int(line["y_pred"]) - 1] += 1
+    assert (again == counts).all()  # rows are the true classes
+    assert [line["accession"] for line in lines[:2]] == ["000000", "000001"]
+
+
+def test_the_history_begins_with_the_columns_of_the_report_step(make: Make, tmp_path: Path) -> None:
+    winner = make()
+    place = write_results(tmp_path / "out", winner)[0]
+    lines = table(place / "train_history.csv")
+    assert list(lines[0]) == [
+        "epoch", "train_loss", "train_acc", "val_loss", "val_acc", "val_auc", "val_kappa", "val_macro_f1", "val_bal_acc",
+        "val_bal_acc_adj", "lr",
+    ]  # fmt: skip
+    assert lines[0]["val_auc"] == ""
+    assert json.loads((place / "train_history.json").read_text())[0]["val_auc"] is None
+    assert [int(line["epoch"]) for line in lines] == [1, 2, 3, 4, 5, 6]
+    reports = winner.evaluations[0].reports
+    assert [float(line["val_kappa"]) for line in lines] == [report.metrics["val_kappa"] for report in reports]
+
+
+def test_each_epoch_is_a_json_line(make: Make, tmp_path: Path) -> None:
+    winner = make(epochs=3)
+    lines = (write_results(tmp_path / "out", winner)[0] / "ray_hpo_14.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [line["epoch"] for line in found] == [1, 2, 3]
+    assert list(found[0])[:8] == [
+        "trial_name", "timestamp", "epoch", "val_acc", "kappa_quadratic", "macro_f1", "macro_recall", "auc_ovr",
+    ]  # fmt: skip
+    assert (found[1]["trial_name"], found[1]["timestamp"]) == ("hpo_14", "2023-11-14T22:13:30.000+00:00")
+    for line, report in zip(found, winner.evaluations[0].reports, strict=True):
+        assert line["kappa_quadratic"] == line["val_kappa"]
+        assert line["macro_recall"] == line["val_bal_acc"]
+        assert report.metrics.items() <= line.items()
+
+
+def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(make: Make, tmp_path: Path) -> None:
+    winner = make(epochs=2)
+    found = strict(write_results(tmp_path / "out", winner)[0] / "optuna_trial.json")
+    assert (found["trial_id"], found["number"], found["state"], found["datetime_complete"]) == (14, 14, "COMPLETE", None)
+    assert (found["value"], found["objective"]) == (0.7123, winner.evaluations[0].value)
+    assert (found["search_seed"], found["seed"], found["datetime_start"]) == (41, 42, "2026-01-01T00:00:00")
+    assert found["params"] == dict(winner.evaluations[0].job.params)
+    metrics = found["metrics"]
+    assert isinstance(metrics, dict)
+    assert set(metrics) == {"epoch", "val_acc", "kappa_quadratic", "macro_f1", "macro_recall", "auc_ovr"}
+
+
+def test_an_absent_class_has_a_row_and_no_auc(make: Make, tmp_path: Path) -> None:
+    place = write_results(tmp_path / "out", make(absent=0, epochs=2))[0]
+    found = strict(place / "metrics" / "val_metrics.json")
+    counts = np.array(found["confusion_matrix"])
+    assert counts.shape == (4, 4)
+    assert counts[0].sum() == 0
+    assert found["auc_ovr"] is None
+    report = found["classification_report"]
+    assert isinstance(report, dict)
+    assert report["1"]["support"] == 0
+    assert "accuracy" in report
+    recalls = np.diag(counts)[1:] / counts[1:].sum(axis=1)
+    assert found["bal_acc"] == pytest.approx(recalls.sum() / 4)
+
+
+def test_any_trainable_has_its_metrics_under_their_own_names(make: Make, tmp_path: Path) -> None:
+    winner = make(density=False, model=False, log=False)
+    place = write_results(tmp_path / "out", winner)[0]
+    assert files(place) == FILES - {"best_model.pt", "val_predictions.csv"}
+    evaluation = winner.evaluations[0]
+    assert strict(place / "metrics" / "val_metrics.json") == {"epoch": evaluation.step, **evaluation.metrics}
+    assert strict(place / "summary.json")["val_acc"] is None
+    assert list(table(place / "train_history.csv")[0]) == ["epoch", "reward", "entropy", "best"]
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1.7e9))
+    first = (place / "run.log").read_text().splitlines()[0]
+    assert first.startswith(f"{stamp} [INFO] epoch 1/6  reward ")
+    assert first.endswith("best -")
+
+
+def test_a_model_without_predictions_is_written(make: Make, tmp_path: Path) -> None:
+    place = write_results(tmp_path / "out", make(density=False))[0]
+    assert files(place) == FILES - {"val_predictions.csv"}
+
+
+def with_reports(winner: Winner, metrics: list[dict[str, float | None]]) -> Winner:
+    """Returns the winner with other reports and its objective's first value."""
+    reports = tuple(Report(step=step, metrics=each, at=1.7e9 + step) for step, each in enumerate(metrics, 1))
+    value = next(iter(metrics[0].values()))
+    objective = Objective(metric=next(iter(metrics[0])), epoch="best")
+    evaluations = tuple(replace(each, reports=reports, step=1, value=value) for each in winner.evaluations)
+    return replace(winner, evaluations=evaluations, objective=objective)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [{"val_loss": 0.5}, {"val_loss": 0.4}],
+        [{"epoch": 7.0, "timestamp": 3.0}],
+        [{"a $b_ {c}": 1.0, "_hidden": 2.0, "Verlust \N{CJK UNIFIED IDEOGRAPH-6F22}": None}],
+        [{"score": 1e308}, {"score": -1e308, "loss": 1.0}, {"score": 0.0}],
+        [{"x" * 300: 1e-320}],
+        [{f"loss_{n}_loss": float(n) for n in range(9)}],
+    ],
+)
+def test_hostile_metrics_are_written(make: Make, tmp_path: Path, metrics: list[dict[str, float | None]]) -> None:
+    place = write_results(tmp_path / "out", with_reports(make(density=False, seeds=(42,)), metrics))[0]
+    for path in place.rglob("*.json"):
+        if path.name != "train_history.json":
+            strict(path)
+    assert [int(line["epoch"]) for line in table(place / "train_history.csv")] == list(range(1, len(metrics) + 1))
+
+
+def test_numbers_that_are_not_finite_never_reach_a_file(make: Make, tmp_path: Path) -> None:
+    winner = make(density=False, seeds=(42,), changes={"mean": math.inf, "sigma": math.nan, "search_value": -math.inf})
+    winner = with_reports(winner, [{"score": 1.0, "gap": math.nan, "burst": math.inf}])
+    place = write_results(tmp_path / "out", winner)[0]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in place.rglob("*") if path.suffix in {".json", ".jsonl"}}
+    assert len(texts) == 6
+    for text in texts.values():
+        assert "NaN" not in text
+        assert "Infinity" not in text
+    section = strict(place / "summary.json")["hpo"]
+    assert isinstance(section, dict)
+    assert (section["mean"], section["sigma"], section["search_value"]) == (None, None, None)
+    assert table(place / "train_history.csv") == [{"epoch": "1", "score": "1.0", "gap": "", "burst": ""}]
+
+
+def test_pictures_are_pictures_and_drawn_in_silence(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    winner = make(changes={"study": "Größe \N{CJK UNIFIED IDEOGRAPH-6F22} $x_1 \\frac " + "long" * 40}, epochs=40, seeds=(42,))
+    with caplog.at_level(logging.WARNING):
+        place = write_results(tmp_path / "out", winner)[0]
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+    for name in ("train_history.png", "metrics/val_metrics.png"):
+        height, width, _ = imread(place / name).shape
+        assert min(height, width) > 600
+        assert imread(place / name)[..., :3].std() > 0.05  # something is drawn
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    code = "import sys, hpo.results; print(sorted({'matplotlib', 'sklearn', 'pandas', 'torch'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=None)
+    assert found.stdout == "[]\n"
+
+
+def test_an_incomplete_winner_is_no_winner(make: Make) -> None:
+    winner = make(density=False, epochs=2)
+    with pytest.raises(ValueError, match="at least one evaluation"):
+        replace(winner, evaluations=())
+    with pytest.raises(ValueError, match="must be complete and have its reports"):
+        replace(winner, evaluations=(replace(winner.evaluations[0], reports=()),))
+    other: Evaluation = replace(winner.evaluations[0], job=replace(winner.evaluations[0].job, trial=3))
+    with pytest.raises(ValueError, match="of one trial"):
+        replace(winner, evaluations=(*winner.evaluations, other))
+
+
+def test_history_and_log_take_a_metric_that_comes_late(make: Make) -> None:
+    winner = with_reports(make(density=False, seeds=(42,)), [{"score": 1.0}, {"score": 2.0, "late": 3.0}])
+    assert history_csv(winner.evaluations[0]) == "epoch,score,late\n1,1.0,\n2,2.0,3.0\n"
+    assert log_text(winner.evaluations[0]).splitlines()[1].endswith("epoch 2/6  score 2.0000  late 3.0000")

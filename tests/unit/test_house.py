@@ -1,0 +1,59 @@
+"""Rules of the house that a reader should be able to rely on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hpo
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for folder in ("hpo", "models") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_the_public_names_are_sorted_and_there():
+    assert hpo.__all__ == sorted(hpo.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    for name in hpo.__all__:
+        assert getattr(hpo, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hpo.nothing  # noqa: B018
+
+
+def loaded_by(code, *heavy):
+    check = f"{code}\nimport sys\nprint(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    return done.stdout.split("\n")[-2].split()
+
+
+def test_importing_hpo_loads_nothing_heavy():
+    assert loaded_by("import hpo", "torch", "ray", "optuna", "sqlalchemy", "plotly", "matplotlib", "numpy") == []
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys\nsys.argv = ['hpo', '--help']\nfrom hpo.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    assert loaded_by(code, "torch", "ray", "optuna", "sqlalchemy", "plotly", "matplotlib", "pydantic", "numpy") == []
+
+
+def test_a_worker_loads_neither_optuna_nor_the_database():
+    assert loaded_by("import hpo.backends.ray.worker", "optuna", "sqlalchemy", "alembic", "pydantic_settings") == []
+
+
+def test_the_driver_loads_torch_only_with_a_trainable_that_does():
+    code = "import hpo.api, hpo.search, hpo.store, hpo.results"
+    assert loaded_by(code, "torch", "ray", "matplotlib", "sklearn") == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_unpickles_or_evaluates_what_it_reads(path):
+    text = path.read_text()
+    assert not re.search(r"weights_only=False|allow_pickle=True|\bpickle\.loads?\(|(?<![.\w])(eval|exec)\(", text)
+    assert not re.search(r"torch\.load\((?!.*weights_only=True)", text)
+
+
+def test_modules_can_be_read_in_one_sitting():
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > 420} == {}
