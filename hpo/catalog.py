@@ -13,13 +13,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from hpo import space
 from hpo.errors import Problem, StudyInvalid, StudyNotFound, UsageError, did_you_mean
 from hpo.records import Objective, Value
 from hpo.seam import TrainableRef
-from hpo.study import Study, dimensions_of, fixed_of, parse
+from hpo.study import Study, dimensions_of, dotted, fixed_of, parse
 from hpo.training import load
 
 FOLDER = Path("studies")
@@ -54,10 +54,8 @@ def find(name: str, folders: Iterable[Path] | None = None) -> Path:
     Raises:
         StudyNotFound: if there is none; the message lists what there is.
     """
-    if name.endswith(".toml"):
-        if Path(name).is_file():
-            return Path(name).absolute()
-        raise StudyNotFound(f"no study file {name}")
+    if name.endswith(".toml") and os.path.isfile(name):
+        return _whole(name)
     files = {path.stem: path for path in reversed(list(listed(folders)))}  # the first folder wins
     if name in files:
         return files[name]
@@ -65,14 +63,16 @@ def find(name: str, folders: Iterable[Path] | None = None) -> Path:
     found = (
         f"Found: {', '.join(sorted(files))}." if files else "There are no .toml files; name a folder with --studies."
     )
-    raise StudyNotFound(f"no study named {name!r} in {where}. {found}{did_you_mean(name, files)}")
+    missing = f"no study file {name!r}, and none of that name" if name.endswith(".toml") else f"no study named {name!r}"
+    raise StudyNotFound(f"{missing} in {where}. {found}{did_you_mean(Path(name.removesuffix('.toml')).name, files)}")
 
 
 def listed(folders: Iterable[Path] | None = None) -> Iterator[Path]:
     """Yields the study files of all folders, sorted by name within each."""
     for folder in [*_folders(folders), *_installed()]:
-        if folder.is_dir():
-            yield from sorted(path.absolute() for path in folder.glob("*.toml") if path.is_file())
+        if os.path.isdir(folder):  # unlike Path's, it takes a folder that may not be looked into for none
+            files = (path for path in folder.glob("*.toml") if not path.name.startswith(".") and os.path.isfile(path))
+            yield from sorted(map(_whole, files))
 
 
 def read(path: Path) -> Checked:
@@ -114,15 +114,15 @@ def load_study(name: str, folders: Iterable[Path] | None = None) -> Study:
 
 def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
     try:
-        return tomllib.loads(path.read_bytes().decode()), None
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig")), None  # Windows' editors begin with a mark
     except tomllib.TOMLDecodeError as error:
         return {}, Problem("-", f"is no TOML: {error}")
     except UnicodeDecodeError as error:
         return {}, Problem("-", f"is no UTF-8 text: {error.reason} at byte {error.start}")
     except RecursionError:
         return {}, Problem("-", "is nested too deeply to be read")
-    except ValueError as error:  # a number of thousands of digits
-        return {}, Problem("-", f"cannot be read: {error}")
+    except ValueError:
+        return {}, Problem("-", "has a number of too many digits")
     except OSError as error:
         return {}, Problem("-", f"cannot be read: {error.strerror}")
 
@@ -146,8 +146,12 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
     except UsageError as error:
         yield Problem("trainable", str(error).removeprefix(f"trainable {ref.path!r}: ").removeprefix("trainable "))
         return
+    try:
+        hints = typing.get_type_hints(params)
+    except Exception as error:  # annotations are code of the user's own
+        yield Problem("trainable", f"the annotations of {params.__name__} cannot be read: {error}")
+        return
     fields = {field.name: field for field in dataclasses.fields(typing.cast(typing.Any, params)) if field.init}
-    hints = typing.get_type_hints(params)
     dimensions, fixed = dimensions_of(content), fixed_of(content)
     named = {table: content[table] for table in ("space", "fixed") if isinstance(content.get(table), dict)}
     for table, entries in named.items():
@@ -155,7 +159,7 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
             if name not in fields:
                 known = ", ".join(fields)
                 yield Problem(
-                    f"{table}.{name}",
+                    dotted(table, name),
                     f"no such field in {params.__name__} (fields: {known}).{did_you_mean(name, fields)}",
                 )
     given = {name for entries in named.values() for name in typing.cast(Mapping[str, object], entries)}
@@ -184,13 +188,18 @@ def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str)
 def _value_fits(key: str, value: Value, name: str, hint: Any, owner: str) -> Iterator[Problem]:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
-    except PydanticSchemaGenerationError:
+    except PydanticUserError:
         return  # a type of the user's own that only their code can judge
     except ValidationError:
         wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
-        article = "an" if wanted[0] in "aeiou" else "a"
-        shown = "a float" if key.endswith(".float") else repr(value)
+        article = "an" if wanted[0] in "aeiouAEIOU" else "a"
+        shown = "a float" if key.endswith(".float") else str(value).lower() if isinstance(value, bool) else repr(value)
         yield Problem(key, f"{shown} is not {article} {wanted}, as {owner}.{name} wants")
+
+
+def _whole(path: str | Path) -> Path:
+    """Returns a path from the root on, without `..`: a project has one name, wherever it is called from."""
+    return Path(os.path.abspath(path))
 
 
 def _shown(path: Path) -> str:

@@ -77,7 +77,10 @@ def in_order(space: Space) -> Iterator[str]:
     while waiting:
         ready = next((name for name in waiting if all(p in done or p not in space for p in space[name].when)), None)
         if ready is None:
-            raise ValueError(f"the conditions of {', '.join(waiting)} depend on each other in a circle")
+            circle, before = waiting, None
+            while circle != before:  # drop those that only hang on it
+                before, circle = circle, [name for name in circle if any(name in space[other].when for other in circle)]
+            raise ValueError(f"the conditions of {', '.join(circle)} depend on each other in a circle")
         waiting.remove(ready)
         done.add(ready)
         yield ready
@@ -90,7 +93,7 @@ def _extras(dimension: Float | Int) -> str:
 
 
 def _condition(when: When) -> str:
-    parts = [f"{name} is {' or '.join(map(_shown, values))}" for name, values in when.items()]
+    parts = [f"{name} is {' or '.join(sorted(map(_shown, values)))}" for name, values in sorted(when.items())]
     return f" when {' and '.join(parts)}" if parts else ""
 
 

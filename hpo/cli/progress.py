@@ -71,6 +71,8 @@ class Progress:
         self._line(self._phase)
 
     def asked(self, job: Job) -> None:
+        if not self._fresh and not self._running:
+            self._began = time.monotonic()  # what came before says nothing of the trainings' pace
         self._running[job.key] = _Running(job)
 
     def reported(self, job: Job, step: int, value: float) -> None:
@@ -107,7 +109,10 @@ class Progress:
         for row in self._running.values():
             bar = _bar(row.step, row.job.budget)
             self._add(table, row.job, "running", row.value, bar, names)
-        for over in self._over:
+        shown = list(self._over)
+        if self._incumbent is not None and self._incumbent not in shown and not self._promoting:
+            shown.append(self._incumbent)
+        for over in shown:
             steps = f"{over.reports[-1].step if over.reports else 0}/{over.job.budget}"
             mark = "   <- incumbent" if over is self._incumbent and not self._promoting else ""
             self._add(table, over.job, str(over.status), over.value, steps + mark, names)

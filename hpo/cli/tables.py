@@ -13,7 +13,7 @@ from rich.text import Text
 from hpo.api import Progress, PromotionOutcome, SearchOutcome
 from hpo.catalog import Checked
 from hpo.cli.shown import counted, duration, number, params
-from hpo.ranking import Ranking
+from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation
 from hpo.search import Trial
 from hpo.study import Study
@@ -104,6 +104,12 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         return "\n".join([*lines, "No candidate is complete, so there is no winner and nothing was written."])
     winner = ranking.winner
     lines.append(f"Winner: trial {winner.candidate.trial}, score {number(winner.score)}.")
+    incumbent = _incumbent(ranking)
+    if incumbent is not winner:
+        lines.append(
+            f"The search alone would have named trial {incumbent.candidate.trial} "
+            f"({number(incumbent.candidate.search_value)} on seed {outcome.study.search.seed})."
+        )
     lines.append(
         "Trained now: none, all replicates were recorded."
         if not outcome.trained
@@ -112,6 +118,12 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     names = "  ".join(path.name for path in outcome.results)
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json")
     return "\n".join(lines)
+
+
+def _incumbent(ranking: Ranking) -> Row:
+    """Returns the candidate that the search had put first: of equal ones the lower number, as it did."""
+    sign = -1.0 if ranking.direction == "maximize" else 1.0
+    return min(ranking.rows, key=lambda row: (sign * (row.candidate.search_value or 0.0), row.candidate.trial))
 
 
 def progress_table(found: Sequence[Progress]) -> RenderableType:

@@ -71,13 +71,21 @@ def refuse_unwritable(folder: Path) -> None:
     Raises:
         OutputRefused: if the folder, or the nearest one above that exists, cannot be written.
     """
-    nearest = folder
-    while not os.path.lexists(nearest) and nearest != nearest.parent:
-        nearest = nearest.parent
     try:  # to write is the only honest question: permission bits say nothing to root, nor of a disk mounted read-only
-        tempfile.TemporaryDirectory(prefix=".results_probe_", dir=nearest).cleanup()
+        tempfile.TemporaryDirectory(prefix=".results_probe_", dir=_nearest(folder)).cleanup()
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def _nearest(folder: Path) -> Path:
+    while folder != folder.parent:
+        try:
+            os.lstat(folder)
+        except FileNotFoundError:
+            folder = folder.parent
+        else:
+            break
+    return folder
 
 
 def _refused(folder: Path, error: OSError) -> OutputRefused:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from numbers import Integral, Real
 
+import numpy as np
+
 
 def plain(value: object) -> object:
     """Returns `value` in JSON's own kinds; a number that is not finite becomes None, an unknown object its text."""
@@ -26,6 +28,8 @@ def plain(value: object) -> object:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
         return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
     return str(value)
 
 

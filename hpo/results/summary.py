@@ -111,9 +111,7 @@ def _params(winner: Winner, evaluation: Evaluation) -> dict[str, Value]:
     return {**winner.fixed, **evaluation.job.params}
 
 
-def _reproducibility(
-    project: Mapping[str, object], fingerprint: Mapping[str, object], began: str
-) -> dict[str, object]:
+def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, object], began: str) -> dict[str, object]:
     """Returns the project's facts and those of the process that trained, which need not be the one that writes."""
     packages = fingerprint.get("packages")
     return {

@@ -1,6 +1,6 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
-from hpo.study.reading import dimensions_of, fixed_of, parse
+from hpo.study.reading import dimensions_of, dotted, fixed_of, parse
 from hpo.study.tables import NAME, PromotionRules, Search, Study, json_schema
 
-__all__ = ["NAME", "PromotionRules", "Search", "Study", "dimensions_of", "fixed_of", "json_schema", "parse"]
+__all__ = ["NAME", "PromotionRules", "Search", "Study", "dimensions_of", "dotted", "fixed_of", "json_schema", "parse"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -23,7 +25,7 @@ from hpo.study.tables import (
     Study,
 )
 
-_SEED_LIKE = re.compile(r"(^|_)seeds?($|_|\d)", re.IGNORECASE)
+_SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
 
 
 def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study | None, list[Problem]]:
@@ -49,6 +51,14 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
 def dimensions_of(content: Mapping[str, object]) -> dict[str, space.Dimension]:
     """Returns the dimensions that are sound, whatever else is wrong with the file."""
     return {name: table.dimension() for name, table in _sound(content, "space", DimensionTable).items()}
+
+
+def dotted(*parts: str | int) -> str:
+    """Returns where something is, as TOML writes it: `space.lr`, `space."the rate"`."""
+    return ".".join(
+        text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=not text.isprintable())
+        for text in map(str, parts)
+    )
 
 
 def _sound(content: Mapping[str, object], key: str, kind: Any) -> dict[str, Any]:
@@ -77,46 +87,53 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     for name in table if isinstance(table, dict) else ():
         if _SEED_LIKE.search(name):
             yield Problem(
-                f"space.{name}",
+                dotted("space", name),
                 "a seed is no hyperparameter, the search would pick the luckiest; use [search] seed, [promotion] seeds",
             )
         if not name.isidentifier():
-            yield Problem(f"space.{name}", "expected a Python identifier, as the params dataclass has")
+            yield Problem(dotted("space", name), "expected a Python identifier, as the params dataclass has")
         if name in fixed:
-            yield Problem(f"fixed.{name}", "is in [space] too; leave it in one of them")
+            yield Problem(dotted("fixed", name), "is in [space] too; leave it in one of them")
     for name, dimension in dimensions.items():
         yield from _condition_problems(name, dimension, dimensions, fixed)
     try:
-        list(space.in_order(dimensions))
+        list(space.in_order({name: one for name, one in dimensions.items() if name not in one.when}))
     except ValueError as error:
         yield Problem("space", str(error))
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
-            yield Problem(
-                f"streams.{name}", f"no such stream (streams: {', '.join(STREAMS)}).{did_you_mean(name, STREAMS)}"
-            )
+            known = f"(streams: {', '.join(STREAMS)})"
+            yield Problem(dotted("streams", name), f"no such stream {known}.{did_you_mean(name, STREAMS)}")
 
 
 def _condition_problems(
     name: str, dimension: space.Dimension, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value]
 ) -> Iterable[Problem]:
     for parent, values in dimension.when.items():
-        key = f"space.{name}.when.{parent}"
+        key = dotted("space", name, "when", parent)
         if parent == name:
             yield Problem(key, "a param cannot depend on itself")
         elif parent in dimensions:
-            other = dimensions[parent]
-            if isinstance(other, space.Choice):
-                for value in values:
-                    if not space.same(value, other.values):
-                        yield Problem(key, f"{value!r} is no value of {parent} ({', '.join(map(str, other.values))})")
+            yield from (Problem(key, message) for message in _never_met(parent, dimensions[parent], values))
         elif parent in fixed:
             yield Problem(
                 key, f"{parent} is fixed, so the condition never changes; leave it out or move {parent} to [space]"
             )
         else:
             yield Problem(key, f"no such param in [space] ({', '.join(dimensions)}).{did_you_mean(parent, dimensions)}")
+
+
+def _never_met(parent: str, dimension: space.Dimension, values: Iterable[Value]) -> Iterable[str]:
+    for value in values:
+        if isinstance(dimension, space.Choice):
+            if not space.same(value, dimension.values):
+                yield f"{_came(value)} is no value of {parent} ({', '.join(map(_came, dimension.values))})"
+        elif isinstance(dimension, space.Int):
+            if type(value) is not int or value not in range(dimension.low, dimension.high + 1, dimension.step or 1):
+                yield f"{_came(value)} is no value of {parent} ({dimension})"
+        else:
+            yield f"{parent} is a float range, which meets a single value by accident only; make it a choice or an int"
 
 
 _WANTED = {
@@ -140,7 +157,7 @@ def _listed(error: ValidationError, content: Mapping[str, object]) -> list[Probl
     """Returns pydantic's findings as ours: one per key, with what was expected and what came."""
     found: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in _path(item["loc"], content))
+        key = dotted(*_path(item["loc"], content))
         message = _message(item)
         if message not in found.setdefault(key, []):
             found[key].append(message)
@@ -152,7 +169,10 @@ def _merged(messages: list[str]) -> str:
     parts = [re.fullmatch("expected (.*), got (.*)", message) for message in messages]
     if len(messages) == 1 or not all(parts):
         return " or ".join(messages)
-    return f"expected {' or '.join(part[1] for part in parts if part)}, got {parts[0][2] if parts[0] else ''}"
+    wanted = [part[1] for part in parts if part]
+    if {"a number", "a finite number"}.intersection(wanted):
+        wanted = [one for one in wanted if one != "a whole number"]
+    return f"expected {' or '.join(wanted)}, got {parts[0][2] if parts[0] else ''}"
 
 
 def _path(loc: tuple[int | str, ...], content: object) -> list[int | str]:
@@ -175,6 +195,10 @@ def _is_union_tag(part: str) -> bool:
 def _message(item: Any) -> str:
     kind, came, context = item["type"], item.get("input"), item.get("ctx", {})
     match kind:
+        case "missing" if isinstance(item["loc"][-1], int):
+            return f"expected two bounds, [low, high], got {_came(came)}"
+        case "too_long":
+            return f"expected {context['max_length']} values, got {_came(came)}"
         case "missing" | "missing_argument":
             return "is missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
@@ -188,10 +212,12 @@ def _message(item: Any) -> str:
             return f"expected {wanted}, got {_came(came)}" + (f".{hint}" if hint else "")
         case "string_pattern_mismatch":
             return f"expected {NAME}, e.g. unet-density, got {_came(came)}"
+        case "string_too_short":
+            return "is empty"
         case "too_short":
             return "is empty; at least one is needed"
         case "greater_than_equal" | "less_than_equal":
-            bound = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']:g}"
+            bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
             return f"expected {bound}, got {_came(came)}"
         case _ if kind in _WANTED:
             return f"expected {_WANTED[kind]}, got {_came(came)}"
@@ -200,7 +226,14 @@ def _message(item: Any) -> str:
 
 
 def _came(came: object) -> str:
-    text = "true" if came is True else "false" if came is False else repr(came)
+    """Returns a value as TOML writes it, or nearly so, and cut."""
+    if isinstance(came, bool):
+        return str(came).lower()
+    if isinstance(came, int) and came.bit_length() > 64:
+        return "a number of more than 64 bits"
+    if isinstance(came, date | time):
+        return came.isoformat()
+    text = repr(came)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

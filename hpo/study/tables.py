@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -23,10 +26,30 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart
+MOST_STEPS = 10**9
+
+
+def _exactly(*wanted: bool | int) -> BeforeValidator:
+    """Returns a check that tells 0 from false and from 0.0, which pydantic's Literal does not."""
+
+    def check(came: object) -> object:
+        if not any(type(came) is type(one) and came == one for one in wanted):
+            shown = " or ".join(str(one).lower() for one in wanted)
+            raise ValueError(f"expected {shown}, got {str(came).lower() if isinstance(came, bool) else repr(came)}")
+        return came
+
+    return BeforeValidator(check)
+
+
+def _of_64_bits(value: Value) -> Value:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("expected a whole number of at most 64 bits, as TOML has them")
+    return value
+
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart")]
+Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart"), AfterValidator(_of_64_bits)]
 Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
 SamplerName = Literal["tpe", "random"]
 PrunerName = Literal["none", "median"]
@@ -43,7 +66,7 @@ class DimensionTable(_Table):
     int_range: tuple[Whole, Whole] | None = Field(None, alias="int", strict=False)
     choice: tuple[Scalar, ...] | None = Field(None, strict=False)
     log: bool = False
-    step: int | Finite | None = None
+    step: Whole | Finite | None = None
     when: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -90,17 +113,24 @@ def _refuse_choice(values: tuple[Value, ...], *, log: bool, step: float | None) 
 
 def _refuse_range(low: float, high: float, *, log: bool, step: float | None, whole: bool) -> None:
     if low > high:
-        raise ValueError(f"low {low:g} is above high {high:g}; write the smaller one first")
+        raise ValueError(f"low {low} is above high {high}; write the smaller one first")
     if log and low <= 0:
-        raise ValueError(f"a log range must begin above 0, not at {low:g}")
+        raise ValueError(f"a log range must begin above 0, not at {low}")
+    if not math.isfinite(high - low):
+        raise ValueError(f"the range {low} .. {high} is too wide to draw from; narrow it")
     if log and step is not None:
         raise ValueError("log and step exclude each other; leave one out")
     if step is not None and step <= 0:
-        raise ValueError(f"step must be above 0, not {step:g}")
+        raise ValueError(f"step must be above 0, not {step}")
     if step is not None and whole and step != int(step):
-        raise ValueError(f"step of an int must be a whole number, not {step:g}")
+        raise ValueError(f"step of an int must be a whole number, not {step}")
     if step is not None and step > high - low and high > low:
-        raise ValueError(f"step {step:g} is longer than the range {low:g} .. {high:g}")
+        raise ValueError(f"step {step} is longer than the range {low} .. {high}")
+    if step is not None and step * MOST_STEPS < high - low:
+        raise ValueError(f"step {step} makes more than {MOST_STEPS:g} values of {low} .. {high}; leave it out")
+    # Optuna would quietly end the range earlier; in decimals, as it does, for 0.3 is no multiple of 0.1 in binary ones.
+    if step is not None and (rest := (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
+        raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {Decimal(str(high)) - rest}")
 
 
 class ObjectiveTable(_Table):
@@ -138,7 +168,7 @@ class Search(_Table):
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
     sampler_seed: Seed | None = None
-    lag: Annotated[int, Field(ge=1, le=10_000)] | Literal[False] = 4
+    lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] = 4
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,7 +192,7 @@ class PromotionRules(_Table):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)] = (42, 43, 44)
     rule: Literal["mean-std"] = "mean-std"
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
-    ddof: Literal[0, 1] = 0
+    ddof: Annotated[Literal[0, 1], _exactly(0, 1)] = 0
 
     @model_validator(mode="after")
     def _enough_seeds(self) -> PromotionRules:
@@ -237,6 +267,7 @@ class Study(_Table):
         The number of trials, promotion and resources may change; threads do change bits, and are in the fingerprint.
         """
         texts = {f"space.{name}": str(dimension) for name, dimension in self.space.items()}
+        texts["space"] = ", ".join(self.space)  # the sampler draws in this order
         texts |= {f"fixed.{name}": repr(value) for name, value in self.fixed.items()}
         texts |= {f"streams.{name}": str(value) for name, value in self.streams.items()}
         texts |= {

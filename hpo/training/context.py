@@ -80,6 +80,10 @@ class Context:
         """Spent in training so far, interruptions left out."""
         return time.monotonic() - self._began
 
+    def begin(self) -> None:
+        """Starts the clock: what came before, e.g. importing torch, is not training."""
+        self._began = time.monotonic()
+
     def epochs(self, **stateful: Stateful) -> Iterator[int]:
         """Yields the epochs that are left, 1 .. budget, and makes each the start of a bit-exact resume.
 

@@ -46,6 +46,7 @@ class Training:
         try:
             loaded = load(trainable)
             self._stack.enter_context(prepared(self._threads))
+            self._context.begin()
             self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
             self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
             shown = " ".join(f"{name}={value}" for name, value in job.params.items())

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from hpo.records import Evaluation, Job, Objective, Report, Stage, Status
+from hpo.records import Evaluation, Job, Objective, Report, Stage, Status, Value
 from hpo.results import Winner
 from hpo.training.predictions import Predictions
 
@@ -39,16 +41,21 @@ class Maker:
             truth[truth == self.absent] = (self.absent + 1) % 4
         logits = random.normal(size=(CASES, 4)) - 0.9 * np.abs(np.arange(4) - truth[:, None])
         odds = np.exp(logits)
+        names = [f"{n:06d}" for n in range(CASES)]
         return Predictions.of(
             truth=truth, probabilities=odds / odds.sum(axis=1, keepdims=True), labels=(1, 2, 3, 4), names="ABCD",
-            cases={"path": [f"archive/{n:06d}/a, b.dcm" for n in range(CASES)], "accession": [f"{n:06d}" for n in range(CASES)]},
+            cases={"path": [f"archive/{name}/a, b.dcm" for name in names], "accession": names},
         )  # fmt: skip
 
     def reports(self, seed: int) -> tuple[Report, ...]:
         noise = np.random.default_rng(seed).normal(scale=0.02, size=(self.epochs, 5))
-        return tuple(Report(step=n + 1, metrics=self.metrics(n, noise[n]), at=1.7e9 + 10 * n) for n in range(self.epochs))
+        steps = range(1, self.epochs + 1)
+        return tuple(
+            Report(step=step, metrics=self.metrics(step - 1, noise[step - 1]), at=1.7e9 + 10 * (step - 1))
+            for step in steps
+        )
 
-    def metrics(self, n: int, noise: np.ndarray) -> dict[str, float | None]:
+    def metrics(self, n: int, noise: npt.NDArray[np.float64]) -> dict[str, float | None]:
         rise = 1 - math.exp(-(n + 1) / 2)
         if not self.density:
             return {"reward": 10 * rise + noise[0], "entropy": 1.2 - rise + noise[1], "best": None}
@@ -60,7 +67,7 @@ class Maker:
         }  # fmt: skip
 
     def evaluation(self, seed: int, objective: Objective) -> Evaluation:
-        params = {"lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é"}
+        params: dict[str, Value] = {"lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é"}
         job = Job(trial=self.trial, params=params, seed=seed, budget=self.epochs, stage=Stage.PROMOTION)
         files = self.work / job.place
         files.mkdir(parents=True, exist_ok=True)
@@ -78,8 +85,8 @@ class Maker:
         reports = self.reports(seed)
         chosen = objective.select(reports)
         return Evaluation(
-            job=job, status=Status.COMPLETE, value=objective.value(chosen), step=chosen.step, reports=reports, seconds=57.5,
-            digests=digests, files=str(files),
+            job=job, status=Status.COMPLETE, value=objective.value(chosen), step=chosen.step, reports=reports,
+            seconds=57.5, digests=digests, files=str(files),
             fingerprint={
                 "python": "3.11.7", "platform": "Linux", "threads": 1, "device": "cpu",
                 "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "facts": {"data": "d4" * 32},
@@ -89,14 +96,15 @@ class Maker:
     def __call__(self) -> Winner:
         objective = Objective(metric="val_kappa" if self.density else "reward")
         evaluations = tuple(self.evaluation(seed, objective) for seed in self.seeds)
-        values = [evaluation.value for evaluation in evaluations]
+        values = [evaluation.value for evaluation in evaluations if evaluation.value is not None]
         mean, sigma = float(np.mean(values)), float(np.std(values))
-        given = {
-            "study": "unet-density", "uid": "u" * 32, "objective": objective, "fixed": {"data": "phantoms", "epochs": 99},
-            "rank": 1, "mean": mean, "sigma": sigma, "score": mean - sigma, "rule": "mean-std", "lambda_": 1.0, "ddof": 0,
-            "search_value": 0.7123, "search_seed": 41, "evaluations": evaluations,
+        given: dict[str, Any] = {
+            "study": "unet-density", "uid": "u" * 32, "objective": objective,
+            "fixed": {"data": "phantoms", "epochs": 99}, "rank": 1, "mean": mean, "sigma": sigma, "score": mean - sigma, "rule": "mean-std",
+            "lambda_": 1.0, "ddof": 0, "search_value": 0.7123, "search_seed": 41, "evaluations": evaluations,
             "trial": {
-                "number": self.trial, "state": "COMPLETE", "datetime_start": "2026-01-01T00:00:00", "datetime_complete": None,
+                "number": self.trial, "state": "COMPLETE", "datetime_start": "2026-01-01T00:00:00",
+                "datetime_complete": None,
             },
             "project": {"git_commit": "abc", "git_dirty": False, "command_line": "hpo promote unet-density"},
         }  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import threading
 from collections import UserDict
 from collections.abc import Callable, Iterator
@@ -55,8 +54,9 @@ def test_a_deleted_member_comes_back_in_its_place(make: Make, tmp_path: Path) ->
     shutil.rmtree(out / "results_8")
     write_results(out, winner)
     after = contents(out)
-    assert {path: content for path, (content, _) in after.items()} == {path: content for path, (content, _) in before.items()}
+    assert after.keys() == before.keys()
     for path in before:
+        assert before[path][0] == after[path][0]
         assert (before[path] == after[path]) == (not path.startswith("results_8"))
 
 
@@ -126,7 +126,15 @@ def test_a_broken_or_foreign_summary_is_somebody_elses(make: Make, tmp_path: Pat
 
 
 def test_hostile_entries_are_left_alone(make: Make, tmp_path: Path) -> None:
-    for name in ("results_x", "results_", "results_07", "results_7.bak", "results", "results_٧", "results_-1"):
+    for name in (
+        "results_x",
+        "results_",
+        "results_07",
+        "results_7.bak",
+        "results",
+        "results_\N{ARABIC-INDIC DIGIT SEVEN}",
+        "results_-1",
+    ):
         (tmp_path / name).mkdir()
     (tmp_path / "results_9").mkdir()
     (tmp_path / "results_9" / "summary.json").mkdir()
@@ -218,15 +226,22 @@ def test_a_link_to_nowhere_in_the_way_is_refused(tmp_path: Path) -> None:
         refuse_unwritable(tmp_path / "outputs" / "unet")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
-def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+@pytest.mark.parametrize("rights", [0o500, 0o000])
+def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path, rights: int) -> None:
+    winner, out, user = make(**FAST), tmp_path / "out", os.geteuid()
     out.mkdir()
-    out.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(OutputRefused, match="Permission denied"):
-        refuse_unwritable(out / "unet")
-    with pytest.raises(OutputRefused, match="Permission denied"):
-        write_results(out, make(**FAST))
+    out.chmod(rights)
+    if user == 0:  # root can write anywhere
+        os.seteuid(65534)
+    try:
+        for folder in (out, out / "unet" / "deep"):
+            with pytest.raises(OutputRefused, match="Permission denied"):
+                refuse_unwritable(folder)
+            with pytest.raises(OutputRefused, match="Permission denied"):
+                write_results(folder, winner)
+    finally:
+        os.seteuid(user)
+        out.chmod(0o700)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files, even from root")
@@ -235,6 +250,13 @@ def test_a_file_system_that_takes_no_files_is_refused(make: Make) -> None:
         refuse_unwritable(Path("/proc/outputs"))
     with pytest.raises(OutputRefused):
         write_results(Path("/proc/outputs"), make(**FAST))
+
+
+def test_a_name_too_long_is_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(OutputRefused, match="File name too long"):
+        refuse_unwritable(tmp_path / ("x" * 300))
+    with pytest.raises(OutputRefused, match="File name too long"):
+        write_results(tmp_path / ("x" * 300), make(**FAST))
 
 
 def test_a_writable_folder_is_left_as_it_was(tmp_path: Path) -> None:
@@ -273,5 +295,5 @@ def test_a_place_taken_meanwhile_moves_the_block(make: Make, tmp_path: Path) -> 
 
     winner = make(changes={"project": Rival(git_commit="abc")}, **FAST)
     assert write_results(tmp_path, winner)[0].name == "results_10"
-    assert [name for name in names(tmp_path) if name != "work"] == ["results_10", "results_11", "results_12", "results_9"]
+    assert names(tmp_path) == ["results_10", "results_11", "results_12", "results_9", "work"]
     assert not any((tmp_path / "results_9").iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
@@ -31,7 +32,7 @@ def test_metrics_are_finite_and_in_range_whatever_classes_occur(truth: list[int]
         assert isinstance(value, float)
         assert low - 1e-12 <= value <= 1
     assert (found["auc_ovr"] is None) == (len(set(truth)) < 4)
-    assert np.sum(found["confusion_matrix"]) == len(truth)
+    assert np.array(found["confusion_matrix"]).sum() == len(truth)
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60).map(lambda truth: [0, 1, 2, 3, *truth]), st.integers(0, 5))
@@ -47,7 +48,7 @@ def test_with_all_classes_they_are_scikit_learns(truth: list[int], seed: int) ->
         "bal_acc_adj": balanced_accuracy_score(truth, said, adjusted=True),
     }
     for name, value in expected.items():
-        assert np.isclose(found[name], value, atol=1e-12), name  # type: ignore[arg-type]
+        assert found[name] == pytest.approx(value, abs=1e-12), name
 
 
 def test_the_auc_of_two_classes_is_that_of_the_second() -> None:
@@ -62,6 +63,10 @@ def test_kappa_is_zero_where_there_is_one_class_and_nothing_else() -> None:
 
 def test_a_raw_label_among_the_case_columns_is_kept() -> None:
     found = Predictions.of(
-        truth=[0], probabilities=[[0.75, 0.25]], labels=(1, 2), names=("A", "A"), cases={"raw_label": ["A, dense\n"], "view": ["CC"]}
+        truth=[0],
+        probabilities=[[0.75, 0.25]],
+        labels=(1, 2),
+        names=("A", "A"),
+        cases={"raw_label": ["A, dense\n"], "view": ["CC"]},
     )
     assert predictions_csv(found) == 'raw_label,view,y_true,y_pred,p_1,p_2\n"A, dense\n",CC,1,1,0.75,0.25\n'

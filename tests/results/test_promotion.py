@@ -18,10 +18,16 @@ from hpo.errors import OutputRefused
 from hpo.results import write_promotion
 from hpo.results.plain import csv_text, json_line, json_text
 
-ROWS = [
-    {"rank": 1, "trial": 14, "params": {"lr": 3e-4, "width": 8}, "mean": np.float64(0.7), "sigma": None, "complete": True},
-    {"rank": None, "trial": 3, "params": {"lr": 1e-3}, "mean": math.nan, "sigma": 0.1, "complete": False, "why": "a, \"b\""},
-]
+ROWS: list[dict[str, object]] = [
+    {
+        "rank": 1, "trial": 14, "params": {"lr": 3e-4, "width": 8}, "mean": np.float64(0.7), "sigma": None,
+        "complete": True,
+    },
+    {
+        "rank": None, "trial": 3, "params": {"lr": 1e-3}, "mean": math.nan, "sigma": 0.1, "complete": False,
+        "why": 'a, "b"',
+    },
+]  # fmt: skip
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
@@ -37,8 +43,8 @@ def test_the_promotion_is_a_json_and_a_csv(tmp_path: Path) -> None:
     assert found["rows"][1]["mean"] is None
     assert (tmp_path / "out" / "promotion.csv").read_text(encoding="utf-8") == (
         "rank,trial,params,mean,sigma,complete,why\n"
-        '1,14,"{""lr"": 0.0003, ""width"": 8}",0.7,,true,\n'
-        ',3,"{""lr"": 0.001}",,0.1,false,"a, ""b"""\n'
+        '1,14,"{""lr"": 0.0003, ""width"": 8}",0.7,,True,\n'
+        ',3,"{""lr"": 0.001}",,0.1,False,"a, ""b"""\n'
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["promotion.csv", "promotion.json"]
 
@@ -78,7 +84,8 @@ def test_json_comes_back_but_for_numbers_that_are_not_finite(value: object) -> N
 
 def test_odd_objects_become_plain() -> None:
     odd = {
-        1: np.float32(0.5), "i": np.int64(3), "nan": np.float64("nan"), "set": {2}, "tuple": (1, None), "path": Path("a/b"),
+        1: np.float32(0.5), "i": np.int64(3), "nan": np.float64("nan"), "set": {2}, "tuple": (1, None),
+        "path": Path("a/b"),
         "at": datetime(2026, 1, 1, tzinfo=UTC), "bytes": b"x", "bool": np.bool_(True), "array": np.array([1.5, np.inf]),
     }  # fmt: skip
     assert json.loads(json_text(odd)) == {
@@ -87,8 +94,12 @@ def test_odd_objects_become_plain() -> None:
     }  # fmt: skip
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1),
+    st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1),
+)
 def test_a_table_comes_back_to_the_last_bit(numbers: list[float], text: str) -> None:
-    rows = list(csv.DictReader(io.StringIO(csv_text(["x", "text"], [{"x": number, "text": text} for number in numbers]))))
+    written = csv_text(["x", "text"], [{"x": number, "text": text} for number in numbers])
+    rows = list(csv.DictReader(io.StringIO(written)))
     assert [float(row["x"]) for row in rows] == numbers
     assert {row["text"] for row in rows} == {text}

@@ -1,0 +1,107 @@
+"""What the README shows is executed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line[2:].split("  #")[0] for kind, body in BLOCKS if kind == "console" for line in body.splitlines()]
+PYTHON = [body for kind, body in BLOCKS if kind == "python"]
+TOML = [body for kind, body in BLOCKS if kind == "toml"]
+
+
+def hpo(folder, command, **options):
+    program, *arguments = shlex.split(command)
+    assert program == "hpo"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    code = "from hpo.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the repository's own models and studies."""
+    for name in ("models", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_the_commands_work_one_after_the_other(project):
+    shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
+    assert len(shown) == 7
+    printed = {command.split()[1]: hpo(project, command) for command in shown}
+    assert "digits, unet-density" in ", ".join(re.findall(r"^(digits|unet-density)\b", printed["studies"], re.MULTILINE))
+    assert "30 trials in" in printed["run"]
+    assert "Winner: trial" in printed["promote"]
+    assert sorted(path.name for path in (project / "outputs" / "digits").glob("results_*")) == [
+        "results_7", "results_8", "results_9",
+    ]  # fmt: skip
+    assert "30 of 30" in printed["status"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
+    assert "Winner: trial" in hpo(project, "hpo run --study unet-density-smoke --promote")
+    [folder] = (project / "outputs" / "unet-density-smoke").glob("results_7")
+    assert (folder / "metrics" / "val_metrics.png").stat().st_size > 10_000
+    assert (folder / "val_predictions.csv").read_text().startswith("path,accession,raw_label,y_true,y_pred,p_A,p_B,p_C,p_D")
+
+
+def test_the_first_study_of_one_s_own_runs(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0])
+    (tmp_path / "studies" / "line.toml").write_text(TOML[0])
+    [command] = [command for command in COMMANDS if "line" in command]
+    printed = hpo(tmp_path, command)
+    assert "mean + sigma" in printed
+    assert "results_7  results_8  results_9" in printed
+
+
+def test_the_example_from_python_runs(project):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON[1]], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "results_9" in done.stdout
+
+
+def test_the_two_commands_are_the_makefile_s():
+    makefile = (ROOT / "Makefile").read_text()
+    assert [command.split() for command in COMMANDS[:2]] == [["make", "run"], ["make", "test"]]
+    for target in ("run", "test"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_command_is_in_the_table_and_no_other():
+    listed = re.findall(r"^\| `hpo (\w+)` \|", README, re.MULTILINE)
+    helped = subprocess.run(
+        [sys.executable, "-c", "from hpo.cli import main; main()", "--help"], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+    ).stdout  # fmt: skip
+    assert sorted(listed) == sorted(re.findall(r"^│ (\w+) ", helped.split("Commands")[1], re.MULTILINE))
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
