@@ -43,9 +43,11 @@ class Augmentation:
         number_4N = torch.rand(4, count, generator=generator)
         angle_N = (2 * number_4N[1] - 1) * LARGEST_ANGLE
         return cls(
-            mirror_N=torch.where(number_4N[0] < 0.5, -1.0, 1.0).to(device), cosine_N=angle_N.cos().to(device),
-            sine_N=angle_N.sin().to(device), brightness_N=(1 + (2 * number_4N[2] - 1) * BRIGHTNESS).to(device),
-        )  # fmt: skip
+            mirror_N=torch.where(number_4N[0] < 0.5, -1.0, 1.0).to(device),
+            cosine_N=angle_N.cos().to(device),
+            sine_N=angle_N.sin().to(device),
+            brightness_N=(1 + (2 * number_4N[2] - 1) * BRIGHTNESS).to(device),
+        )
 
     def moved(self, image_BKHW: Tensor, index_B: Tensor) -> Tensor:
         """Mirrors and rotates every channel about the centre; what comes in from outside is 0.

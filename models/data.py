@@ -68,10 +68,12 @@ def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
     image_N1SS, label_N, mask_NSS = phantoms(images, size=size, seed=data_seed)
     numbers = range(images)
     return _frozen(
-        image_N1SS, label_N, mask_NSS,
+        image_N1SS,
+        label_N,
+        mask_NSS,
         path=tuple(f"phantoms/{data_seed}/{number:06d}" for number in numbers),
         accession=tuple(f"{number:06d}" for number in numbers),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=4)
@@ -81,9 +83,11 @@ def _of_folder(folder: Path, size: int) -> DataSet:
 
 
 def _frozen(
-    image_N1SS: npt.NDArray[np.float32], label_N: npt.NDArray[np.int64], mask_NSS: npt.NDArray[np.uint8] | None,
+    image_N1SS: npt.NDArray[np.float32],
+    label_N: npt.NDArray[np.int64],
+    mask_NSS: npt.NDArray[np.uint8] | None,
     **cases: tuple[str, ...],
-) -> DataSet:  # fmt: skip
+) -> DataSet:
     found = hashlib.sha256(" ".join(CLASSES).encode())
     for array in (image_N1SS, label_N, mask_NSS):
         if array is not None:

@@ -98,9 +98,13 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
 
     with ctx.streams.init.as_global():
         model = UNet(
-            classes=len(CLASSES), width=params.width, depth=params.depth, norm=params.norm, dropout=params.dropout,
+            classes=len(CLASSES),
+            width=params.width,
+            depth=params.depth,
+            norm=params.norm,
+            dropout=params.dropout,
             outlines=params.mask_weight > 0,
-        )  # fmt: skip
+        )
     model.to(ctx.device)
     optimizer = optimizer_for(
         model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay

@@ -77,9 +77,13 @@ class DigitsNet(nn.Module):
     def __init__(self, *, width: int, norm: Norm, dropout: float) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1), normalisation(norm, width), nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, padding=1, stride=2), normalisation(norm, 2 * width), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(1, width, 3, padding=1),
+            normalisation(norm, width),
+            nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, padding=1, stride=2),
+            normalisation(norm, 2 * width),
+            nn.ReLU(),
+        )
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(DIGITS)))
 
     def forward(self, image_B1HW: Tensor) -> Tensor:

@@ -25,21 +25,21 @@ def classification_metrics(truth_N: Labels, probability_NC: Floats) -> dict[str,
 
     Returns:
         `val_loss` (cross-entropy), `val_acc`, `val_kappa` (Cohen's, quadratic weights), `val_macro_f1` (a class that
-        is neither there nor predicted counts 0), `val_auc` (one class against the rest, mean of the classes that are
-        there; None where that leaves nothing to compare), `val_bal_acc` (mean recall of the classes that are there),
-        `val_bal_acc_adj` (the same with chance at 0; None for a single class).
+        is neither there nor predicted counts 0), `val_auc` (one class against the rest; None where one is not there),
+        `val_bal_acc` (mean recall of all classes), `val_bal_acc_adj` (the same with chance at 0).
     """
     classes = np.arange(probability_NC.shape[1])
     predicted_N = probability_NC.argmax(axis=1)
-    balanced, adjusted = _balanced_accuracy(truth_N, predicted_N)
+    recall = float(recall_score(truth_N, predicted_N, labels=classes, average="macro", zero_division=0))
+    chance = 1 / len(classes)
     return {
         "val_loss": _cross_entropy(truth_N, probability_NC),
         "val_acc": float((predicted_N == truth_N).mean()),
         "val_kappa": _kappa(truth_N, predicted_N, classes),
         "val_macro_f1": float(f1_score(truth_N, predicted_N, labels=classes, average="macro", zero_division=0)),
-        "val_auc": _auc(truth_N, probability_NC),
-        "val_bal_acc": balanced,
-        "val_bal_acc_adj": adjusted,
+        "val_auc": _auc(truth_N, probability_NC, classes),
+        "val_bal_acc": recall,
+        "val_bal_acc_adj": (recall - chance) / (1 - chance),
     }
 
 
@@ -60,20 +60,11 @@ def _kappa(truth_N: Labels, predicted_N: Labels, classes: Labels) -> float:
     return float(cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic"))
 
 
-def _auc(truth_N: Labels, probability_NC: Floats) -> float | None:
-    """Returns the mean area under the curve of each class that is there against the rest."""
-    present = np.unique(truth_N)
-    if len(present) < 2:
-        return None
-    return float(np.mean([roc_auc_score(truth_N == label, probability_NC[:, label]) for label in present]))
+def _auc(truth_N: Labels, probability_NC: Floats, classes: Labels) -> float | None:
+    """Returns the mean area under the curve of each class against the rest; None if one of them is not there.
 
-
-def _balanced_accuracy(truth_N: Labels, predicted_N: Labels) -> tuple[float, float | None]:
-    """Returns the mean recall of the classes that are there, plain and rescaled so that guessing gives 0.
-
-    The rescaling is scikit-learn's `balanced_accuracy_score(adjusted=True)`, which warns of absent classes.
+    A mean over fewer classes would be another quantity under the same name.
     """
-    present = np.unique(truth_N)
-    balanced = float(recall_score(truth_N, predicted_N, labels=present, average="macro", zero_division=0))
-    chance = 1 / len(present)
-    return balanced, (balanced - chance) / (1 - chance) if len(present) > 1 else None
+    if len(np.unique(truth_N)) < len(classes):
+        return None
+    return float(np.mean([roc_auc_score(truth_N == label, probability_NC[:, label]) for label in classes]))

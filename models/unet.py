@@ -49,9 +49,15 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, *, classes: int, width: int, depth: int, norm: Norm = "batch", dropout: float = 0.0,
+        self,
+        *,
+        classes: int,
+        width: int,
+        depth: int,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
         outlines: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if width < 1 or depth < 1 or not 0 <= dropout < 1:
             raise UsageError(

@@ -5,6 +5,7 @@ from hpo.api.promoting import PromotionOutcome, promote, ranking_values
 from hpo.api.searching import SearchOutcome, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
+from hpo.study import json_schema
 
 __all__ = [
     "Progress",
@@ -12,6 +13,7 @@ __all__ = [
     "SearchOutcome",
     "Workforce",
     "check",
+    "json_schema",
     "load_study",
     "promote",
     "rank_stored",

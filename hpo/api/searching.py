@@ -72,7 +72,11 @@ def run(
             observer.begins(source.total, source.over)
         if source.has_work:
             with ready(study, place, workforce, observers) as slots:
-                make_backend(found, place, slots).run(Observed(recorded, observers), study.ref, wanted, stop)
+                used = min(slots, study.search.lag or slots)
+                if used < slots:  # a worker more would only ever wait
+                    for observer in observers:
+                        observer.phase(f"lag = {used} lets {used} of {slots} trainings run at a time")
+                make_backend(found, place, used).run(Observed(recorded, observers), study.ref, wanted, stop)
         table = tuple(found.durable.trials())
     return SearchOutcome(
         study=study,

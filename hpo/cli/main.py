@@ -206,11 +206,18 @@ def show(
 
 
 @app.command()
-def studies(studies: Folders = None, as_json: Json = False) -> None:
+def studies(
+    studies: Folders = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")] = False,
+    as_json: Json = False,
+) -> None:
     """List the study files that can be found."""
     from hpo import api
     from hpo.cli import tables
 
+    if schema:
+        _print_json(api.json_schema())
+        return
     found = api.studies(studies)
     if as_json:
         _print_json([tables.study_values(one) for one in found])
@@ -361,7 +368,9 @@ def _stderr() -> Console:
 
 def _print(what: RenderableType) -> None:
     # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
-    Console(width=max(Console().width, WIDEST)).print(what, highlight=False, markup=False, soft_wrap=isinstance(what, str))
+    Console(width=max(Console().width, WIDEST)).print(
+        what, highlight=False, markup=False, soft_wrap=isinstance(what, str)
+    )
 
 
 def _print_json(value: object) -> None:

@@ -9,15 +9,25 @@ from hpo.records import Evaluation
 from hpo.results.plain import csv_text, iso, json_line, json_text
 
 COLUMNS = (
-    "train_loss", "train_acc", "val_loss", "val_acc", "val_auc", "val_kappa", "val_macro_f1", "val_bal_acc",
+    "train_loss",
+    "train_acc",
+    "val_loss",
+    "val_acc",
+    "val_auc",
+    "val_kappa",
+    "val_macro_f1",
+    "val_bal_acc",
     "val_bal_acc_adj",
-)  # fmt: skip
+)
 """The report step's order; other metrics follow as they came."""
 
 LINE_KEYS = {
-    "val_acc": "val_acc", "kappa_quadratic": "val_kappa", "macro_f1": "val_macro_f1", "macro_recall": "val_bal_acc",
+    "val_acc": "val_acc",
+    "kappa_quadratic": "val_kappa",
+    "macro_f1": "val_macro_f1",
+    "macro_recall": "val_bal_acc",
     "auc_ovr": "val_auc",
-}  # fmt: skip
+}
 """The keys that readers of trial logs know, and the metrics they stand for."""
 
 
@@ -51,9 +61,11 @@ def history_lines(evaluation: Evaluation) -> str:
     lines = []
     for report in evaluation.reports:
         known = {
-            "trial_name": f"hpo_{evaluation.job.trial}", "timestamp": iso(report.at), "epoch": report.step,
+            "trial_name": f"hpo_{evaluation.job.trial}",
+            "timestamp": iso(report.at),
+            "epoch": report.step,
             **known_metrics(report.metrics),
-        }  # fmt: skip
+        }
         others = {name: value for name, value in report.metrics.items() if name not in known}
         lines.append(json_line({**known, **others}))
     return "".join(lines)

@@ -23,9 +23,11 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
     if predictions is None or not len(predictions.truth) or len(predictions.labels) < 2:
         return {"epoch": evaluation.step, **evaluation.metrics}
     return {
-        "epoch": evaluation.step, **classifier_metrics(predictions), "loss": evaluation.metrics.get("val_loss"),
+        "epoch": evaluation.step,
+        **classifier_metrics(predictions),
+        "loss": evaluation.metrics.get("val_loss"),
         "val_rows": val_rows(predictions),
-    }  # fmt: skip
+    }
 
 
 def classifier_metrics(predictions: Predictions) -> dict[str, object]:
@@ -47,9 +49,13 @@ def classifier_metrics(predictions: Predictions) -> dict[str, object]:
     truth_N, said_N = predictions.truth, predictions.probabilities.argmax(axis=1)
     classes = list(range(len(predictions.labels)))
     report = classification_report(
-        truth_N, said_N, labels=classes, target_names=[str(label) for label in predictions.labels], output_dict=True,
+        truth_N,
+        said_N,
+        labels=classes,
+        target_names=[str(label) for label in predictions.labels],
+        output_dict=True,
         zero_division=0,
-    )  # fmt: skip
+    )
     balanced = float(recall_score(truth_N, said_N, labels=classes, average="macro", zero_division=0))
     chance = 1 / len(classes)
     return {

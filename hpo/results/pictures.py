@@ -66,9 +66,16 @@ def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation
     for name, (colour, marker, line) in zip(names, LOOKS, strict=False):  # more than that could not be told apart
         values = [_number(report.metrics.get(name)) for report in evaluation.reports]
         axis.plot(
-            epochs, values, line, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name,
+            epochs,
+            values,
+            line,
+            color=colour,
+            marker=marker,
+            markersize=5,
+            linewidth=1.8,
+            label=name,
             markevery=max(1, len(epochs) // 12),
-        )  # fmt: skip
+        )
     chosen = _number(evaluation.step)
     axis.axvline(chosen, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0, label="selected epoch")
     axis.set_xlabel("epoch")
@@ -94,9 +101,16 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
         share = f"{100 * shares_CC[row, column]:.0f} %" if totals_C1[row, 0] else "-"
         ink = "white" if shares_CC[row, column] > 0.55 else "black"
         axis.text(
-            column, row, f"{count}\n{share}", ha="center", va="center", color=ink, fontsize=13, linespacing=1.35,
+            column,
+            row,
+            f"{count}\n{share}",
+            ha="center",
+            va="center",
+            color=ink,
+            fontsize=13,
+            linespacing=1.35,
             fontweight="bold" if row == column else "normal",
-        )  # fmt: skip
+        )
     ticks = [
         name[:14] if name == str(label) else f"{name[:14]} ({label})"
         for name, label in zip(predictions.names, predictions.labels, strict=True)

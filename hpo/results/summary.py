@@ -115,11 +115,17 @@ def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, ob
     """Returns the project's facts and those of the process that trained, which need not be the one that writes."""
     packages = fingerprint.get("packages")
     return {
-        "git_commit": None, "git_dirty": None, "command_line": None, **project, "timestamp": began,
-        "python_version": fingerprint.get("python"), "platform": fingerprint.get("platform"),
+        "git_commit": None,
+        "git_dirty": None,
+        "command_line": None,
+        **project,
+        "timestamp": began,
+        "python_version": fingerprint.get("python"),
+        "platform": fingerprint.get("platform"),
         "torch_version": packages.get("torch") if isinstance(packages, Mapping) else None,
-        "cuda_version": fingerprint.get("cuda"), "gpu_name": fingerprint.get("gpu"),
-    }  # fmt: skip
+        "cuda_version": fingerprint.get("cuda"),
+        "gpu_name": fingerprint.get("gpu"),
+    }
 
 
 def _times(evaluation: Evaluation) -> tuple[str, str]:

@@ -233,7 +233,10 @@ def _came(came: object) -> str:
         return "a number of more than 64 bits"
     if isinstance(came, date | time):
         return came.isoformat()
-    text = repr(came)
+    try:
+        text = repr(came)
+    except ValueError:  # Python writes no more than 4300 digits
+        return "something with a number of more than 64 bits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -124,13 +124,19 @@ def _refuse_range(low: float, high: float, *, log: bool, step: float | None, who
         raise ValueError(f"step must be above 0, not {step}")
     if step is not None and whole and step != int(step):
         raise ValueError(f"step of an int must be a whole number, not {step}")
-    if step is not None and step > high - low and high > low:
+    if step is not None:
+        _refuse_steps(low, high, step)
+
+
+def _refuse_steps(low: float, high: float, step: float) -> None:
+    last, every = Decimal(str(high)), Decimal(str(step))  # in binary numbers 0.3 is no multiple of 0.1
+    width = last - Decimal(str(low))
+    if 0 < width < every:
         raise ValueError(f"step {step} is longer than the range {low} .. {high}")
-    if step is not None and step * MOST_STEPS < high - low:
+    if every * MOST_STEPS < width:
         raise ValueError(f"step {step} makes more than {MOST_STEPS:g} values of {low} .. {high}; leave it out")
-    # Optuna would quietly end the range earlier; in decimals, as it does, for 0.3 is no multiple of 0.1 in binary ones.
-    if step is not None and (rest := (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
-        raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {Decimal(str(high)) - rest}")
+    if rest := width % every:  # Optuna would quietly end the range there
+        raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {last - rest}")
 
 
 class ObjectiveTable(_Table):

@@ -98,7 +98,7 @@ class Predictions:
         """Reads what `save` wrote; None where nothing was saved."""
         if not (folder / FILE).exists():
             return None
-        with np.load(folder / FILE, allow_pickle=False) as file:
+        with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             cases = {name.removeprefix("case_"): file[name].tolist() for name in file.files if name.startswith("case_")}
             return cls.of(
                 truth=file["truth"],

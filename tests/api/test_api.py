@@ -62,9 +62,13 @@ def trials(outcome):
 def net(curve, **tables):
     """A study of the small network, which has weights and predictions."""
     return curve(
-        name="net", trainable="toys.net:train", objective={"metric": "val_acc"},
-        space={"lr": {"float": [0.01, 0.2], "log": True}}, search={"trials": 4, "budget": 3}, **tables,
-    )  # fmt: skip
+        name="net",
+        trainable="toys.net:train",
+        objective={"metric": "val_acc"},
+        space={"lr": {"float": [0.01, 0.2], "log": True}},
+        search={"trials": 4, "budget": 3},
+        **tables,
+    )
 
 
 def test_search_and_promotion_give_three_results(curve, place):
@@ -163,7 +167,7 @@ def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, 
     stored = store.find("net")
     job = store.evaluations(stored, trial=first.ranking.winner.candidate.trial)[-3].job
     with store._engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE hpo_evaluations SET digests = '{\"weights\": \"other\"}' WHERE seed = 42")
+        connection.exec_driver_sql('UPDATE hpo_evaluations SET digests = \'{"weights": "other"}\' WHERE seed = 42')
     store.close()
     assert job.seed == 42
     with pytest.raises(HpoError, match="seed 42 are gone, and training again gave other weights or predictions"):
@@ -234,11 +238,14 @@ def test_trials_with_equal_params_are_one_candidate(curve, place):
 
 def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, place):
     study = curve(
-        space={"x": {"float": [0.0, 1.0]}}, search={"trials": 8, "budget": 1, "pruner": "none"},
+        space={"x": {"float": [0.0, 1.0]}},
+        search={"trials": 8, "budget": 1, "pruner": "none"},
         trainable="toys.curve:train_nan",
-    )  # fmt: skip
+    )
     hpo.run(study, place)
-    grown = hpo.Study.model_validate({**study.content(), "name": "grown", "search": {**study.content()["search"], "budget": 2}})
+    grown = hpo.Study.model_validate(
+        {**study.content(), "name": "grown", "search": {**study.content()["search"], "budget": 2}}
+    )
     grown = grown.located(study.root)
     searched = hpo.run(grown, place)
     assert searched.count("failed") > 0

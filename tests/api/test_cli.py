@@ -47,8 +47,12 @@ def test_a_user_s_own_project_runs_by_the_same_rules(project):
     assert "reproducible: yes (lag 4)" in done.stderr
     assert "\x1b[" not in done.stdout + done.stderr, "no colours where there is no terminal"
     assert sorted(path.name for path in (project / "outputs" / "curve").iterdir()) == [
-        "promotion.csv", "promotion.json", "results_7", "results_8", "results_9",
-    ]  # fmt: skip
+        "promotion.csv",
+        "promotion.json",
+        "results_7",
+        "results_8",
+        "results_9",
+    ]
     header, *rows = [line for line in done.stdout.splitlines() if line.lstrip().startswith(("rank", "1 ", "2 ", "3 "))]
     assert header.split()[:8] == ["rank", "trial", "seed", "42", "seed", "43", "seed", "44"]
     assert len(rows) == 3
@@ -67,8 +71,11 @@ def test_a_user_s_own_project_runs_by_the_same_rules(project):
 
     shown = hpo(project, "show", "--study", "curve", str(values["winner"]))
     assert [line.split()[:2] for line in shown.stdout.splitlines()[3:7]] == [
-        ["search", "41"], ["promotion", "42"], ["promotion", "43"], ["promotion", "44"],
-    ]  # fmt: skip
+        ["search", "41"],
+        ["promotion", "42"],
+        ["promotion", "43"],
+        ["promotion", "44"],
+    ]
     assert json.loads(hpo(project, "show", "--study", "curve", "0", "--json").stdout)["number"] == 0
 
     [status] = json.loads(hpo(project, "status", "--json").stdout)
@@ -89,6 +96,13 @@ def test_studies_and_check_say_what_there_is(project):
     assert "tuning/curve.toml" in listed.stdout
     assert "no problems" in hpo(project, "check", "--study", "curve").stdout
     assert json.loads(hpo(project, "studies", "--json").stdout)[0]["study"]["name"] == "curve"
+
+
+def test_the_schema_of_study_files_can_be_had(project):
+    schema = json.loads(hpo(project, "studies", "--schema").stdout)
+    assert {"name", "trainable", "objective", "space", "search"} <= set(schema["properties"])
+    assert "lambda" in json.dumps(schema)
+    assert "float" in json.dumps(schema)
 
 
 def test_a_folder_can_be_named_in_place_of_the_environment(project):
@@ -119,9 +133,22 @@ def test_a_signal_ends_the_search_in_order_and_the_next_one_goes_on(project, num
     rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
     assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}
     whole = hpo(
-        project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json", "--storage", "sqlite:///b.db"
+        project,
+        "run",
+        "--study",
+        "slow",
+        "--backend",
+        "local",
+        "--trials",
+        "6",
+        "--json",
+        "--storage",
+        "sqlite:///b.db",
     )
-    facts = [[(t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]] for text in (whole.stdout, json.dumps(rest))]
+    facts = [
+        [(t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]]
+        for text in (whole.stdout, json.dumps(rest))
+    ]
     assert facts[0] == facts[1]
 
 
@@ -147,9 +174,14 @@ def test_a_driver_that_was_killed_is_taken_over_at_once(project):
 
 def test_a_reader_that_has_seen_enough_is_no_error(project):
     done = subprocess.run(
-        f"{' '.join(map(repr, COMMAND))} studies --json | head -c 1", shell=True, cwd=project, capture_output=True,
-        text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}, check=False,
-    )  # fmt: skip
+        f"{' '.join(map(repr, COMMAND))} studies --json | head -c 1",
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"},
+        check=False,
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -161,8 +193,11 @@ def test_help_takes_less_than_four_tenths_of_a_second_of_cpu(project):
     seconds = []
     for _ in range(3):
         done = subprocess.run(
-            [sys.executable, "-c", code, *COMMAND, "--help"], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code, *COMMAND, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        )
         seconds.append(float(done.stdout))
     assert min(seconds) < 0.4

@@ -26,9 +26,14 @@ def hpo(folder, command, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     code = "from hpo.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=600, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -48,12 +53,16 @@ def test_the_commands_work_one_after_the_other(project):
     shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
     assert len(shown) == 7
     printed = {command.split()[1]: hpo(project, command) for command in shown}
-    assert "digits, unet-density" in ", ".join(re.findall(r"^(digits|unet-density)\b", printed["studies"], re.MULTILINE))
+    assert "digits, unet-density" in ", ".join(
+        re.findall(r"^(digits|unet-density)\b", printed["studies"], re.MULTILINE)
+    )
     assert "30 trials in" in printed["run"]
     assert "Winner: trial" in printed["promote"]
     assert sorted(path.name for path in (project / "outputs" / "digits").glob("results_*")) == [
-        "results_7", "results_8", "results_9",
-    ]  # fmt: skip
+        "results_7",
+        "results_8",
+        "results_9",
+    ]
     assert "30 of 30" in printed["status"]
 
 
@@ -64,7 +73,11 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
     assert "Winner: trial" in hpo(project, "hpo run --study unet-density-smoke --promote")
     [folder] = (project / "outputs" / "unet-density-smoke").glob("results_7")
     assert (folder / "metrics" / "val_metrics.png").stat().st_size > 10_000
-    assert (folder / "val_predictions.csv").read_text().startswith("path,accession,raw_label,y_true,y_pred,p_A,p_B,p_C,p_D")
+    assert (
+        (folder / "val_predictions.csv")
+        .read_text()
+        .startswith("path,accession,raw_label,y_true,y_pred,p_A,p_B,p_C,p_D")
+    )
 
 
 def test_the_first_study_of_one_s_own_runs(tmp_path):
@@ -96,9 +109,12 @@ def test_the_two_commands_are_the_makefile_s():
 def test_every_command_is_in_the_table_and_no_other():
     listed = re.findall(r"^\| `hpo (\w+)` \|", README, re.MULTILINE)
     helped = subprocess.run(
-        [sys.executable, "-c", "from hpo.cli import main; main()", "--help"], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", "from hpo.cli import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
-    ).stdout  # fmt: skip
+    ).stdout
     assert sorted(listed) == sorted(re.findall(r"^│ (\w+) ", helped.split("Commands")[1], re.MULTILINE))
 
 

@@ -52,8 +52,11 @@ def trained(tmp_path) -> Callable[..., Trained]:
         outcome = packet.outcome
         assert (packet.status is Status.FAILED) == (packet.error is not None)
         return Trained(
-            reports=(*reports, *packet.reports), digests=outcome["digests"], error=packet.error,
-            facts=outcome["fingerprint"].get("facts", {}), predictions=Predictions.load(folder / job.place),
-        )  # fmt: skip
+            reports=(*reports, *packet.reports),
+            digests=outcome["digests"],
+            error=packet.error,
+            facts=outcome["fingerprint"].get("facts", {}),
+            predictions=Predictions.load(folder / job.place),
+        )
 
     return run

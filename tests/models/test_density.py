@@ -17,9 +17,16 @@ def test_each_epoch_reports_what_users_see(trained):
     assert found.error is None
     assert [report.step for report in found.reports] == [1, 2]
     assert list(found.reports[0].metrics) == [
-        "train_loss", "train_acc", "val_loss", "val_acc", "val_kappa", "val_macro_f1", "val_auc", "val_bal_acc",
+        "train_loss",
+        "train_acc",
+        "val_loss",
+        "val_acc",
+        "val_kappa",
+        "val_macro_f1",
+        "val_auc",
+        "val_bal_acc",
         "val_bal_acc_adj",
-    ]  # fmt: skip
+    ]
     assert found.facts["images"] == 80
     assert len(found.facts["data"]) == 64
 

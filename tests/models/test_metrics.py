@@ -36,8 +36,14 @@ def test_the_metrics_are_scikit_learns_where_it_has_them(seed, cases):
 
 def test_the_order_of_the_metrics_is_what_users_see():
     assert list(classification_metrics(np.array([0, 1]), sure([0, 1]))) == [
-        "val_loss", "val_acc", "val_kappa", "val_macro_f1", "val_auc", "val_bal_acc", "val_bal_acc_adj",
-    ]  # fmt: skip
+        "val_loss",
+        "val_acc",
+        "val_kappa",
+        "val_macro_f1",
+        "val_auc",
+        "val_bal_acc",
+        "val_bal_acc_adj",
+    ]
 
 
 def test_kappa_weighs_by_the_distance_of_all_classes_also_absent_ones():
@@ -47,12 +53,12 @@ def test_kappa_weighs_by_the_distance_of_all_classes_also_absent_ones():
     assert found["val_kappa"] == pytest.approx(1 - 1 / 16)
 
 
-def test_an_absent_class_is_left_out_of_the_auc_and_of_balanced_accuracy():
+def test_an_absent_class_has_no_recall_and_leaves_no_auc():
     truth = np.array([0, 0, 1, 1])
     found = classification_metrics(truth, sure([0, 1, 1, 1]))
-    assert found["val_auc"] == pytest.approx(0.75)
-    assert found["val_bal_acc"] == pytest.approx(0.75)
-    assert found["val_bal_acc_adj"] == pytest.approx(0.5)
+    assert found["val_auc"] is None
+    assert found["val_bal_acc"] == pytest.approx(1.5 / 4)
+    assert found["val_bal_acc_adj"] == pytest.approx((1.5 / 4 - 1 / 4) / (3 / 4))
     assert found["val_macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 4)
 
 
@@ -67,7 +73,6 @@ def test_a_constant_prediction_is_worth_nothing():
 def test_a_single_class_has_no_auc_and_a_kappa_of_zero():
     found = classification_metrics(np.zeros(3, int), sure([0, 0, 0]))
     assert found["val_auc"] is None
-    assert found["val_bal_acc_adj"] is None
     assert found["val_kappa"] == 0.0
 
 

@@ -11,9 +11,13 @@ from models.unet import UNet
 
 @settings(max_examples=20, deadline=None)
 @given(
-    depth=st.integers(1, 3), width=st.integers(1, 7), norm=st.sampled_from(["batch", "group", "none"]),
-    height=st.integers(2, 4), across=st.integers(2, 4), outlines=st.booleans(),
-)  # fmt: skip
+    depth=st.integers(1, 3),
+    width=st.integers(1, 7),
+    norm=st.sampled_from(["batch", "group", "none"]),
+    height=st.integers(2, 4),
+    across=st.integers(2, 4),
+    outlines=st.booleans(),
+)
 def test_any_size_that_halves_evenly_works(depth, width, norm, height, across, outlines):
     image_B1HW = torch.rand(2, 1, height * 2**depth, across * 2**depth)
     model = UNet(classes=4, width=width, depth=depth, norm=norm, dropout=0.1, outlines=outlines)

@@ -43,9 +43,12 @@ class Maker:
         odds = np.exp(logits)
         names = [f"{n:06d}" for n in range(CASES)]
         return Predictions.of(
-            truth=truth, probabilities=odds / odds.sum(axis=1, keepdims=True), labels=(1, 2, 3, 4), names="ABCD",
+            truth=truth,
+            probabilities=odds / odds.sum(axis=1, keepdims=True),
+            labels=(1, 2, 3, 4),
+            names="ABCD",
             cases={"path": [f"archive/{name}/a, b.dcm" for name in names], "accession": names},
-        )  # fmt: skip
+        )
 
     def reports(self, seed: int) -> tuple[Report, ...]:
         noise = np.random.default_rng(seed).normal(scale=0.02, size=(self.epochs, 5))
@@ -60,11 +63,17 @@ class Maker:
         if not self.density:
             return {"reward": 10 * rise + noise[0], "entropy": 1.2 - rise + noise[1], "best": None}
         return {
-            "val_kappa": 0.75 * rise + noise[0] - 0.02 * max(0, n - 3), "val_acc": 0.3 + 0.4 * rise + noise[1],
-            "train_acc": 0.3 + 0.5 * rise, "val_loss": 1.4 - 0.7 * rise - noise[0], "train_loss": 1.4 - 0.9 * rise,
-            "val_macro_f1": 0.6 * rise + noise[2], "val_auc": 0.9 if n else None, "val_bal_acc": 0.58,
-            "val_bal_acc_adj": 0.44, "lr": 1e-3,
-        }  # fmt: skip
+            "val_kappa": 0.75 * rise + noise[0] - 0.02 * max(0, n - 3),
+            "val_acc": 0.3 + 0.4 * rise + noise[1],
+            "train_acc": 0.3 + 0.5 * rise,
+            "val_loss": 1.4 - 0.7 * rise - noise[0],
+            "train_loss": 1.4 - 0.9 * rise,
+            "val_macro_f1": 0.6 * rise + noise[2],
+            "val_auc": 0.9 if n else None,
+            "val_bal_acc": 0.58,
+            "val_bal_acc_adj": 0.44,
+            "lr": 1e-3,
+        }
 
     def evaluation(self, seed: int, objective: Objective) -> Evaluation:
         params: dict[str, Value] = {"lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é"}
@@ -85,13 +94,23 @@ class Maker:
         reports = self.reports(seed)
         chosen = objective.select(reports)
         return Evaluation(
-            job=job, status=Status.COMPLETE, value=objective.value(chosen), step=chosen.step, reports=reports,
-            seconds=57.5, digests=digests, files=str(files),
+            job=job,
+            status=Status.COMPLETE,
+            value=objective.value(chosen),
+            step=chosen.step,
+            reports=reports,
+            seconds=57.5,
+            digests=digests,
+            files=str(files),
             fingerprint={
-                "python": "3.11.7", "platform": "Linux", "threads": 1, "device": "cpu",
-                "packages": {"torch": "2.13.0", "numpy": "2.4.0"}, "facts": {"data": "d4" * 32},
+                "python": "3.11.7",
+                "platform": "Linux",
+                "threads": 1,
+                "device": "cpu",
+                "packages": {"torch": "2.13.0", "numpy": "2.4.0"},
+                "facts": {"data": "d4" * 32},
             },
-        )  # fmt: skip
+        )
 
     def __call__(self) -> Winner:
         objective = Objective(metric="val_kappa" if self.density else "reward")
@@ -99,15 +118,28 @@ class Maker:
         values = [evaluation.value for evaluation in evaluations if evaluation.value is not None]
         mean, sigma = float(np.mean(values)), float(np.std(values))
         given: dict[str, Any] = {
-            "study": "unet-density", "uid": "u" * 32, "objective": objective,
-            "fixed": {"data": "phantoms", "epochs": 99}, "rank": 1, "mean": mean, "sigma": sigma, "score": mean - sigma, "rule": "mean-std",
-            "lambda_": 1.0, "ddof": 0, "search_value": 0.7123, "search_seed": 41, "evaluations": evaluations,
+            "study": "unet-density",
+            "uid": "u" * 32,
+            "objective": objective,
+            "fixed": {"data": "phantoms", "epochs": 99},
+            "rule": "mean-std",
+            "rank": 1,
+            "mean": mean,
+            "sigma": sigma,
+            "score": mean - sigma,
+            "lambda_": 1.0,
+            "ddof": 0,
+            "search_value": 0.7123,
+            "search_seed": 41,
+            "evaluations": evaluations,
             "trial": {
-                "number": self.trial, "state": "COMPLETE", "datetime_start": "2026-01-01T00:00:00",
+                "number": self.trial,
+                "state": "COMPLETE",
+                "datetime_start": "2026-01-01T00:00:00",
                 "datetime_complete": None,
             },
             "project": {"git_commit": "abc", "git_dirty": False, "command_line": "hpo promote unet-density"},
-        }  # fmt: skip
+        }
         return Winner(**{**given, **self.changes})
 
 

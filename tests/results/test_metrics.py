@@ -17,9 +17,12 @@ from hpo.training.predictions import Predictions
 def predictions(truth: list[int], classes: int = 4, seed: int = 0) -> Predictions:
     odds = np.random.default_rng(seed).random((len(truth), classes))
     return Predictions.of(
-        truth=truth, probabilities=odds / odds.sum(axis=1, keepdims=True), labels=range(1, classes + 1),
-        names="ABCDEF"[:classes], cases={},
-    )  # fmt: skip
+        truth=truth,
+        probabilities=odds / odds.sum(axis=1, keepdims=True),
+        labels=range(1, classes + 1),
+        names="ABCDEF"[:classes],
+        cases={},
+    )
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 5))

@@ -20,14 +20,23 @@ from hpo.results.plain import csv_text, json_line, json_text
 
 ROWS: list[dict[str, object]] = [
     {
-        "rank": 1, "trial": 14, "params": {"lr": 3e-4, "width": 8}, "mean": np.float64(0.7), "sigma": None,
+        "rank": 1,
+        "trial": 14,
+        "params": {"lr": 3e-4, "width": 8},
+        "mean": np.float64(0.7),
+        "sigma": None,
         "complete": True,
     },
     {
-        "rank": None, "trial": 3, "params": {"lr": 1e-3}, "mean": math.nan, "sigma": 0.1, "complete": False,
+        "rank": None,
+        "trial": 3,
+        "params": {"lr": 1e-3},
+        "mean": math.nan,
+        "sigma": 0.1,
+        "complete": False,
         "why": 'a, "b"',
     },
-]  # fmt: skip
+]
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
@@ -84,14 +93,29 @@ def test_json_comes_back_but_for_numbers_that_are_not_finite(value: object) -> N
 
 def test_odd_objects_become_plain() -> None:
     odd = {
-        1: np.float32(0.5), "i": np.int64(3), "nan": np.float64("nan"), "set": {2}, "tuple": (1, None),
+        1: np.float32(0.5),
+        "i": np.int64(3),
+        "nan": np.float64("nan"),
+        "set": {2},
+        "tuple": (1, None),
         "path": Path("a/b"),
-        "at": datetime(2026, 1, 1, tzinfo=UTC), "bytes": b"x", "bool": np.bool_(True), "array": np.array([1.5, np.inf]),
-    }  # fmt: skip
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+        "bytes": b"x",
+        "bool": np.bool_(True),
+        "array": np.array([1.5, np.inf]),
+    }
     assert json.loads(json_text(odd)) == {
-        "1": 0.5, "i": 3, "nan": None, "set": [2], "tuple": [1, None], "path": "a/b", "at": "2026-01-01 00:00:00+00:00",
-        "bytes": "b'x'", "bool": True, "array": [1.5, None],
-    }  # fmt: skip
+        "1": 0.5,
+        "i": 3,
+        "nan": None,
+        "set": [2],
+        "tuple": [1, None],
+        "path": "a/b",
+        "at": "2026-01-01 00:00:00+00:00",
+        "bytes": "b'x'",
+        "bool": True,
+        "array": [1.5, None],
+    }
 
 
 @given(

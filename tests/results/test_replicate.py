@@ -25,10 +25,20 @@ from hpo.results.history import history_csv, log_text
 Make = Callable[..., Winner]
 
 FILES = {
-    "best_model.pt", "metrics/best_metrics.json", "metrics/best_metrics.png", "metrics/val_metrics.json",
-    "metrics/val_metrics.png", "optuna_trial.json", "ray_hpo_14.jsonl", "run.log", "summary.json", "train_history.csv",
-    "train_history.json", "train_history.png", "val_predictions.csv",
-}  # fmt: skip
+    "best_model.pt",
+    "metrics/best_metrics.json",
+    "metrics/best_metrics.png",
+    "metrics/val_metrics.json",
+    "metrics/val_metrics.png",
+    "optuna_trial.json",
+    "ray_hpo_14.jsonl",
+    "run.log",
+    "summary.json",
+    "train_history.csv",
+    "train_history.json",
+    "train_history.png",
+    "val_predictions.csv",
+}
 
 
 def files(place: Path) -> set[str]:
@@ -71,8 +81,9 @@ def test_the_summary_has_the_keys_of_the_report_step(make: Make, tmp_path: Path)
     assert (found["best_metric_name"], found["best_metric"]) == ("val_kappa", evaluation.value)
     assert (found["best_epoch"], found["val_acc"]) == (5, evaluation.metrics["val_acc"])
     assert (found["created_at"], found["finished_at"]) == (
-        "2023-11-14T22:13:12.500+00:00", "2023-11-14T22:14:10.000+00:00",
-    )  # fmt: skip
+        "2023-11-14T22:13:12.500+00:00",
+        "2023-11-14T22:14:10.000+00:00",
+    )
     reproducibility = found["reproducibility"]
     assert isinstance(reproducibility, dict)
     assert {"git_commit": "abc", "git_dirty": False, "python_version": "3.11.7", "torch_version": "2.13.0"}.items() <= (
@@ -85,8 +96,13 @@ def test_params_stand_at_the_top_where_they_do_not_clash(make: Make, tmp_path: P
     assert (found["lr"], found["optimizer"], found["data"], found["seed_word"]) == (3e-4, "adamw", "phantoms", "é")
     assert found["epochs"] == 2  # a fixed param has the name too
     assert found["params"] == {
-        "data": "phantoms", "epochs": 99, "lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é",
-    }  # fmt: skip
+        "data": "phantoms",
+        "epochs": 99,
+        "lr": 3e-4,
+        "width": 8,
+        "optimizer": "adamw",
+        "seed_word": "é",
+    }
 
 
 def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_path: Path) -> None:
@@ -94,10 +110,23 @@ def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_pat
     section = strict(write_results(tmp_path / "out", winner)[1] / "summary.json")["hpo"]
     assert isinstance(section, dict)
     expected = {
-        "study": "unet-density", "uid": "u" * 32, "trial": 14, "rank": 1, "rule": "mean-std", "lambda": 1.0, "ddof": 0,
-        "search_value": 0.7123, "search_seed": 41, "seed": 43, "fold": 0, "budget": 2, "threads": 1, "data": "d4" * 32,
-        "versions": {"torch": "2.13.0", "numpy": "2.4.0"}, "digests": dict(winner.evaluations[1].digests),
-    }  # fmt: skip
+        "study": "unet-density",
+        "uid": "u" * 32,
+        "trial": 14,
+        "rank": 1,
+        "rule": "mean-std",
+        "lambda": 1.0,
+        "ddof": 0,
+        "search_value": 0.7123,
+        "search_seed": 41,
+        "seed": 43,
+        "fold": 0,
+        "budget": 2,
+        "threads": 1,
+        "data": "d4" * 32,
+        "versions": {"torch": "2.13.0", "numpy": "2.4.0"},
+        "digests": dict(winner.evaluations[1].digests),
+    }
     assert expected.items() <= section.items()
 
 
@@ -148,15 +177,32 @@ def test_labels_are_the_readers_in_every_file(make: Make, tmp_path: Path) -> Non
     place = write_results(tmp_path / "out", make(epochs=2))[0]
     found = strict(place / "metrics" / "val_metrics.json")
     assert set(found) == {
-        "epoch", "acc", "kappa_quadratic", "auc_ovr", "macro_f1", "bal_acc", "bal_acc_adj", "confusion_matrix",
-        "classification_report", "loss", "val_rows",
-    }  # fmt: skip
+        "epoch",
+        "acc",
+        "kappa_quadratic",
+        "auc_ovr",
+        "macro_f1",
+        "bal_acc",
+        "bal_acc_adj",
+        "confusion_matrix",
+        "classification_report",
+        "loss",
+        "val_rows",
+    }
     assert list(found["classification_report"]) == ["1", "2", "3", "4", "accuracy", "macro avg", "weighted avg"]  # type: ignore[call-overload]
     counts, rows = np.array(found["confusion_matrix"]), found["val_rows"]
     assert isinstance(rows, list)
     assert list(rows[0]) == [
-        "path", "accession", "raw_label", "y_true", "y_pred", "p_class_0", "p_class_1", "p_class_2", "p_class_3",
-    ]  # fmt: skip
+        "path",
+        "accession",
+        "raw_label",
+        "y_true",
+        "y_pred",
+        "p_class_0",
+        "p_class_1",
+        "p_class_2",
+        "p_class_3",
+    ]
     lines = table(place / "val_predictions.csv")
     assert list(lines[0]) == ["path", "accession", "raw_label", "y_true", "y_pred", "p_A", "p_B", "p_C", "p_D"]
     assert len(lines) == len(rows) == counts.sum() == 60
@@ -176,9 +222,18 @@ def test_the_history_begins_with_the_columns_of_the_report_step(make: Make, tmp_
     place = write_results(tmp_path / "out", winner)[0]
     lines = table(place / "train_history.csv")
     assert list(lines[0]) == [
-        "epoch", "train_loss", "train_acc", "val_loss", "val_acc", "val_auc", "val_kappa", "val_macro_f1",
-        "val_bal_acc", "val_bal_acc_adj", "lr",
-    ]  # fmt: skip
+        "epoch",
+        "train_loss",
+        "train_acc",
+        "val_loss",
+        "val_acc",
+        "val_auc",
+        "val_kappa",
+        "val_macro_f1",
+        "val_bal_acc",
+        "val_bal_acc_adj",
+        "lr",
+    ]
     assert lines[0]["val_auc"] == ""
     assert json.loads((place / "train_history.json").read_text())[0]["val_auc"] is None
     assert [int(line["epoch"]) for line in lines] == [1, 2, 3, 4, 5, 6]
@@ -192,8 +247,15 @@ def test_each_epoch_is_a_json_line(make: Make, tmp_path: Path) -> None:
     found = [json.loads(line) for line in lines]
     assert [line["epoch"] for line in found] == [1, 2, 3]
     assert list(found[0])[:8] == [
-        "trial_name", "timestamp", "epoch", "val_acc", "kappa_quadratic", "macro_f1", "macro_recall", "auc_ovr",
-    ]  # fmt: skip
+        "trial_name",
+        "timestamp",
+        "epoch",
+        "val_acc",
+        "kappa_quadratic",
+        "macro_f1",
+        "macro_recall",
+        "auc_ovr",
+    ]
     assert (found[1]["trial_name"], found[1]["timestamp"]) == ("hpo_14", "2023-11-14T22:13:30.000+00:00")
     for line, report in zip(found, winner.evaluations[0].reports, strict=True):
         assert line["kappa_quadratic"] == line["val_kappa"]

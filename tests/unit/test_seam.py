@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def packets(values, cuts, repeated=0, status=Status.COMPLETE):
     reports = [Report(step=step, metrics={"val": value}, at=float(step)) for step, value in enumerate(values, start=1)]
     said = [*reports[:repeated], *reports]
     bounds = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
-    cut = [Packet(reports=tuple(said[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)]
+    cut = [Packet(reports=tuple(said[a:b])) for a, b in pairwise(bounds)]
     return [*cut[:-1], Packet(reports=cut[-1].reports, status=status, outcome={"seconds": 1.0})]
 
 

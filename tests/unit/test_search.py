@@ -10,9 +10,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpo.records import Evaluation, Job, Report, Status
+from hpo.seam import DONE, WAIT
 from hpo.search import Durable, SearchSource
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.seam import DONE, WAIT
 from hpo.store import prepare
 
 TRIALS = 24

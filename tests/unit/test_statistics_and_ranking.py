@@ -61,7 +61,9 @@ def test_the_order_is_by_mean_minus_lambda_sigma(table, lambda_, ddof):
 @given(st.lists(VALUES, min_size=1, max_size=8), st.floats(0, 3))
 def test_minimizing_is_the_mirror_of_maximizing(table, lambda_):
     up = rank(candidates(table), SEEDS, Rule(lambda_=lambda_), "maximize")
-    down = rank(candidates([[-value for value in values] for values in table]), SEEDS, Rule(lambda_=lambda_), "minimize")
+    down = rank(
+        candidates([[-value for value in values] for values in table]), SEEDS, Rule(lambda_=lambda_), "minimize"
+    )
     assert order(up) == order(down)
     assert [row.score for row in up.rows] == pytest.approx([-row.score for row in down.rows])
 
@@ -76,7 +78,10 @@ def test_the_order_does_not_depend_on_the_order_of_the_candidates(table, shuffle
 def test_a_steady_candidate_beats_a_lucky_one():
     ranking = rank(candidates([[0.90, 0.60, 0.75], [0.74, 0.75, 0.73]]), SEEDS, Rule(), "maximize")
     assert order(ranking) == [1, 0]
-    assert order(rank(candidates([[0.90, 0.60, 0.75], [0.74, 0.75, 0.73]]), SEEDS, Rule(lambda_=0), "maximize")) == [0, 1]
+    assert order(rank(candidates([[0.90, 0.60, 0.75], [0.74, 0.75, 0.73]]), SEEDS, Rule(lambda_=0), "maximize")) == [
+        0,
+        1,
+    ]
 
 
 def test_of_equal_scores_the_better_mean_wins_then_the_lower_number():

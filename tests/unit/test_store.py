@@ -32,7 +32,9 @@ def store(storage_url):
 def evaluation(trial=0, seed=42, value=0.5, status=Status.COMPLETE, **fields):
     job = Job(trial=trial, params={"x": 0.1, "shape": "late"}, seed=seed, budget=5, stage=Stage.PROMOTION)
     reports = (Report(step=1, metrics={"val": 0.1 + 0.2, "auc": None}, at=12.5),)
-    return Evaluation(job=job, status=status, value=value, step=1 if value is not None else None, reports=reports, **fields)
+    return Evaluation(
+        job=job, status=status, value=value, step=1 if value is not None else None, reports=reports, **fields
+    )
 
 
 def test_an_evaluation_comes_back_as_it_went_in(store, curve):
@@ -63,10 +65,23 @@ def test_a_failed_evaluation_is_replaced_by_the_next_attempt(store, curve):
 def test_the_database_itself_refuses_what_is_not_finite(store, curve, value):
     study = store.enrol(curve())
     row = {
-        "study_id": study.id, "trial": 0, "stage": "search", "seed": 1, "fold": 0, "budget": 1, "params": "{}",
-        "streams": "{}", "status": "complete", "value": value, "reports": "[]", "seconds": 0.0, "digests": "{}",
-        "fingerprint": "{}", "attempts": 1, "recorded_at": "2026-01-01 00:00:00",
-    }  # fmt: skip
+        "study_id": study.id,
+        "trial": 0,
+        "stage": "search",
+        "seed": 1,
+        "fold": 0,
+        "budget": 1,
+        "params": "{}",
+        "streams": "{}",
+        "status": "complete",
+        "value": value,
+        "reports": "[]",
+        "seconds": 0.0,
+        "digests": "{}",
+        "fingerprint": "{}",
+        "attempts": 1,
+        "recorded_at": "2026-01-01 00:00:00",
+    }
     columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
     with pytest.raises(sa.exc.IntegrityError), store._engine.begin() as connection:
         connection.execute(sa.text(f"INSERT INTO hpo_evaluations ({columns}) VALUES ({marks})"), row)
@@ -115,10 +130,15 @@ def test_a_study_that_means_something_else_is_refused_with_the_difference(store,
 @pytest.mark.parametrize(
     "tables",
     [
-        {"search": {"seed": 7}}, {"search": {"budget": 9}}, {"search": {"lag": False}}, {"fixed": {"nap": 0.0}},
-        {"objective": {"direction": "minimize"}}, {"trainable": "toys.curve:train_nan"}, {"streams": {"split": 1}},
+        {"search": {"seed": 7}},
+        {"search": {"budget": 9}},
+        {"search": {"lag": False}},
+        {"fixed": {"nap": 0.0}},
+        {"objective": {"direction": "minimize"}},
+        {"trainable": "toys.curve:train_nan"},
+        {"streams": {"split": 1}},
     ],
-)  # fmt: skip
+)
 def test_what_a_trial_means_cannot_change(store, curve, tables):
     store.enrol(curve())
     with pytest.raises(StudyChanged):
@@ -190,20 +210,19 @@ def test_a_recorded_job_is_answered_from_the_records(store, curve):
     store.put(study, evaluation(trial=1, seed=42, value=None, status=Status.FAILED, error="once"))
     fresh = evaluation(trial=2, seed=42).job
 
-    class Two:
-        told = []
-        jobs = [recorded.job, evaluation(trial=1, seed=42).job, fresh]
+    told, waiting = [], [recorded.job, evaluation(trial=1, seed=42).job, fresh]
 
+    class Three:
         def ask(self):
-            return self.jobs.pop(0)
+            return waiting.pop(0)
 
         def tell(self, one):
-            self.told.append(one)
+            told.append(one)
 
     lease = store.lease(study, "promote")
-    source = Recorded(Two(), store, study, lease)
+    source = Recorded(Three(), store, study, lease)
     assert source.ask().trial == 1, "a replicate that failed is trained again, one that is complete is not"
-    assert Two.told == [recorded]
+    assert told == [recorded]
     assert source.ask() == fresh
     lease.release()
 

@@ -53,8 +53,11 @@ def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
     )
     there = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "there"), str(Path(__file__).parent)],
-        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
     assert json.loads(there.stdout) == here.outcome["digests"]
     assert set(here.outcome["digests"]) == {"weights", "predictions"}
 
@@ -84,7 +87,9 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
         "t.whole(t.net_job(stage=Stage.PROMOTION), t.ref(), Path(sys.argv[1]), stop_after=3); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "cut"), str(Path(__file__).parent)], capture_output=True, check=False
+        [sys.executable, "-c", code, str(tmp_path / "cut"), str(Path(__file__).parent)],
+        capture_output=True,
+        check=False,
     )
     assert killed.returncode == -9
     resumed, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "cut")

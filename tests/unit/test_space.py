@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.space import Choice, Float, Int, holds, in_order, same
+
+LETTERS = "abcdef"
+
+
+@st.composite
+def conditional_spaces(draw):
+    """Spaces in which each name may depend on earlier letters, in any order of the file."""
+    space = {}
+    for index, name in enumerate(LETTERS):
+        parents = draw(st.sets(st.sampled_from(LETTERS[:index]), max_size=3)) if index else ()
+        space[name] = Choice(values=(1, 2), when=dict.fromkeys(sorted(parents), (1,)))
+    return {name: space[name] for name in draw(st.permutations(LETTERS))}
+
+
+@given(conditional_spaces())
+def test_parents_come_before_their_children_and_nothing_gets_lost(space):
+    ordered = list(in_order(space))
+    assert sorted(ordered) == sorted(space)
+    for name in space:
+        assert all(ordered.index(parent) < ordered.index(name) for parent in space[name].when)
+
+
+@given(st.permutations(LETTERS))
+def test_without_conditions_the_order_of_the_file_stays(names):
+    assert list(in_order({name: Int(low=1, high=2) for name in names})) == list(names)
+
+
+@given(st.integers(1, 4), st.permutations(LETTERS))
+def test_a_circle_names_its_members_and_no_one_else(length, names):
+    circle, others = names[:length], names[length:]
+    space = {name: Int(low=1, high=2, when={parent: (1,)}) for name, parent in itertools.pairwise([*circle, circle[0]])}
+    space |= {name: Int(low=1, high=2, when={circle[0]: (1,)}) for name in others}
+    with pytest.raises(ValueError, match="in a circle") as caught:
+        list(in_order(space))
+    named = str(caught.value).removeprefix("the conditions of ").partition(" depend")[0].split(", ")
+    assert sorted(named) == sorted(circle)
+
+
+def test_a_condition_holds_if_every_parent_has_one_of_its_values():
+    when = {"a": (1, 2), "b": ("x",)}
+    assert holds(when, {"a": 2, "b": "x"})
+    assert not holds(when, {"a": 2, "b": "y"})
+    assert not holds(when, {"b": "x"})  # a parent that does not exist itself
+    assert holds({}, {})
+
+
+def test_true_is_not_one():
+    assert not same(True, (1, 0))
+    assert not same(1, (True, False))
+    assert same(1, (1.0,))
+    assert same(False, (True, False))
+
+
+@pytest.mark.parametrize(
+    ("dimension", "text"),
+    [
+        (Float(low=1e-4, high=0.1, log=True), "float 0.0001 .. 0.1 log"),
+        (Float(low=0.0, high=1.0, step=0.25), "float 0.0 .. 1.0 step 0.25"),
+        (Int(low=1, high=5, when={"b": (True,), "a": ("x", 1)}), 'int 1 .. 5 when a is "x" or 1 and b is true'),
+        (Choice(values=("1", 1, 1.0, True)), 'choice "1", 1, 1.0, true'),
+    ],
+)
+def test_a_dimension_reads_as_people_say_it(dimension, text):
+    assert str(dimension) == text
+
+
+@given(
+    st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)),
+    st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)),
+)
+def test_ranges_that_differ_in_the_last_bit_read_differently(first, second):
+    texts = [str(Float(low=low, high=high)) for low, high in (first, second)]
+    assert (texts[0] == texts[1]) == (repr(first) == repr(second))
+
+
+def test_the_text_of_a_condition_does_not_depend_on_the_order_of_its_keys_and_values():
+    there = Int(low=1, high=2, when={"a": (1, 2), "b": (3,)})
+    back = Int(low=1, high=2, when={"b": (3,), "a": (2, 1)})
+    assert str(there) == str(back)
