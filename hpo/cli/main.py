@@ -208,7 +208,9 @@ def show(
 @app.command()
 def studies(
     studies: Folders = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the study files that can be found."""

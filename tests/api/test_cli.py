@@ -129,6 +129,7 @@ def test_a_signal_ends_the_search_in_order_and_the_next_one_goes_on(project, num
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Go on with: hpo run --study slow" in errors
+    assert "[6/6]" not in errors, "it went on to the end"
     assert "Traceback" not in errors
     rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
     assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}

@@ -176,16 +176,23 @@ def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
 
 @pytest.mark.ray
 @RAY
-def test_k_slots_are_k_workers_also_for_jobs_shorter_than_their_start(ray_slots, tmp_path):
+def test_jobs_shorter_than_a_worker_s_start_do_not_end_up_on_one_worker(ray_slots, tmp_path):
     """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""
     from hpo.backends.ray import RayBackend
 
-    backend = RayBackend(tmp_path, 4, gather=True)
-    source = Jobs(jobs(80, budget=1, nap=0.05))
-    backend.run(source, ref(), Resources(), threading.Event())
-    pids = {evaluation.reports[0].metrics["pid"] for evaluation in source.evaluations.values()}
-    assert len(backend.workers) == 4
-    assert len(pids) == 4
+    class UntilAllWork(Jobs):
+        """Hands out jobs until four processes have worked, or so many jobs that one process had all the time."""
+
+        def ask(self):
+            return DONE if len(self.pids()) == 4 else super().ask()
+
+        def pids(self):
+            return {evaluation.reports[0].metrics["pid"] for evaluation in self.evaluations.values()}
+
+    source = UntilAllWork(jobs(1500, budget=1, nap=0.02))
+    RayBackend(tmp_path, 4).run(source, ref(), Resources(), threading.Event())
+    assert len(source.pids()) == 4
+    assert len(source.evaluations) < 1500
 
 
 @pytest.mark.ray

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo import Place, load_study, run
 from hpo.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -24,29 +25,52 @@ PROMOTE = ("promote", "--study", "curve", *LOCAL)
 SECRET = "s3cret"
 
 
+def fill(folder):
+    """Makes a folder a user's own project, whose package has another name than ours."""
+    shutil.copytree(PROJECT / "toys", folder / "toys_of_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "studies").mkdir()
+    text = (PROJECT / "studies" / "curve.toml").read_text(encoding="utf-8")
+    text = text.replace("toys.", "toys_of_cli.").replace("trials = 20", "trials = 3")
+    (folder / "studies" / "curve.toml").write_text(text, encoding="utf-8")
+
+
+def forget_modules(path):
+    """Undoes what importing a trainable does to the process, which would refuse the next project's of that name."""
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.startswith(("toys_of_cli", "module_of_cli"))]:
+        del sys.modules[name]
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A user's own project, which is the current folder; its packages have names that no other test imports."""
-    package = f"toys_of_cli_{next(NUMBERS)}"
-    shutil.copytree(PROJECT / "toys", tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "studies").mkdir()
-    text = (PROJECT / "studies" / "curve.toml").read_text(encoding="utf-8")
-    text = text.replace("toys.", f"{package}.").replace("trials = 20", "trials = 3")
-    (tmp_path / "studies" / "curve.toml").write_text(text, encoding="utf-8")
+    """A user's own project, which is the current folder."""
+    fill(tmp_path)
     monkeypatch.chdir(tmp_path)
     for name in ("HPO_STUDIES", "HPO_STORAGE", "HPO_OUTPUTS", "HPO_WORKDIR", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     before = list(sys.path)
     yield tmp_path
-    sys.path[:] = before
+    forget_modules(before)
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """A folder with what a search of three trials leaves."""
+    folder = tmp_path_factory.mktemp("search")
+    fill(folder)
+    before = list(sys.path)
+    place = Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    assert run(load_study(str(folder / "studies" / "curve.toml")), place).count("complete") == 3
+    forget_modules(before)
+    return folder
 
 
 @pytest.fixture
 def cli(capsys, monkeypatch):
     """Runs the command line in this process; returns its status, stdout and stderr."""
 
-    def run(*args):
+    def command(*args):
         monkeypatch.setattr(sys, "argv", ["hpo", *args])
         capsys.readouterr()
         with pytest.raises(SystemExit) as caught:
@@ -54,14 +78,14 @@ def cli(capsys, monkeypatch):
         out, err = capsys.readouterr()
         return caught.value.code, out, err
 
-    return run
+    return command
 
 
 @pytest.fixture
 def refused(project, cli):
     """Runs a command that must be refused: status 2, nothing on stdout, nothing written; returns what it says."""
 
-    def run(*args):
+    def command(*args):
         before = tree(project)
         status, out, err = cli(*args)
         assert "Traceback" not in err
@@ -70,14 +94,15 @@ def refused(project, cli):
         assert tree(project) == before
         return err
 
-    return run
+    return command
 
 
 @pytest.fixture
-def searched(project, cli):
+def searched(project, search):
     """A project whose study has been searched."""
-    status, _, err = cli(*RUN)
-    assert status == 0, err
+    for file in search.glob("hpo.db*"):
+        shutil.copy(file, project)
+    shutil.copytree(search / "outputs", project / "outputs")
     return project
 
 
@@ -91,19 +116,13 @@ def tree(folder):
 
 
 def rows(path):
-    """Returns how many studies and trials a database has."""
+    """Returns how many rows a database has in each of its tables."""
     if path.suffix != ".db" or not path.is_file():
         return None
     connection = sqlite3.connect(path)
     try:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        counted = [name for name in tables if name in {"studies", "trials"} or name.startswith("hpo_")]
-        # A driver that found nothing to do has been here all the same.
-        return {
-            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-            for name in sorted(counted)
-            if name != "hpo_driver"
-        }
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in sorted(tables)}
     finally:
         connection.close()
 
@@ -163,7 +182,7 @@ def test_check_says_problems_as_json_too(project, cli):
     status, out, err = cli("check", "-s", "curve", "--json")
     assert status == 2
     assert json.loads(out)["problems"] == [{"key": "search.budget", "message": "expected at least 1, got 0"}]
-    assert "search.budget" in err
+    assert err == ""
 
 
 def test_errors_leave_stdout_empty_for_those_who_read_json(refused):
@@ -284,8 +303,8 @@ def test_a_command_that_needs_a_storage_makes_none(refused, command):
     [
         (("[0.0, 1.0]", "[0.0, 1.0000000001]"), "  space.x  float 0.0 .. 1.0   ->   float 0.0 .. 1.0000000001"),
         (
-            ('"flat", "late"', '"flat", "late", "x"'),
-            '  space.shape  choice "flat", "late"   ->   choice "flat", "late", "x"',
+            ('"flat", "late"', '"late", "flat"'),
+            '  space.shape  choice "flat", "late"   ->   choice "late", "flat"',
         ),
         (("budget = 5", "budget = 6"), "  search.budget  5   ->   6"),
         (("[search]", "[fixed]\nnap = 0.0\n[search]"), "  fixed.nap  (absent)   ->   0.0"),
@@ -296,11 +315,7 @@ def test_a_command_that_needs_a_storage_makes_none(refused, command):
     ],
 )
 def test_a_study_that_means_something_else_now_shows_the_difference(searched, refused, change, line):
-    if "x" in change[1] and "flat" in change[1]:
-        shutil.copy("studies/curve.toml", "kept.toml")
-    edit(searched, *([change] if '"x"' not in change[1] else [("[1, 5]", "[1, 5]")]))
-    if '"x"' in change[1]:
-        pytest.skip("the toy takes no other shape")
+    edit(searched, change)
     err = refused(*RUN)
     assert "error: study 'curve' in sqlite:///hpo.db was made with another " in err
     assert line in err.splitlines()
@@ -354,8 +369,6 @@ def test_run_refuses_the_promotion_s_options_before_it_searches(refused, options
         (("--lambda", "inf"), "lambda must be 0 or more"),
         (("--ddof", "2"), "ddof 0 or 1"),
         (("--ddof", "-1"), "ddof 0 or 1"),
-        (("--cpus-per-trial", "0"), "a training needs at least 1 CPU"),
-        (("--concurrency", "0"), "concurrency must be at least 1, not 0"),
         (("--trials", "3"), "No such option: --trials"),
     ],
 )
@@ -363,6 +376,14 @@ def test_promote_and_rank_refuse_a_number_that_makes_no_sense(searched, refused,
     assert message in refused(*PROMOTE, *options)
     if options[0] in ("--lambda", "--ddof"):
         assert message in refused("rank", "-s", "curve", *options)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="hpo/api/promoting.py looks at resources and concurrency after it took the lease"
+)
+@pytest.mark.parametrize("options", [("--cpus-per-trial", "0"), ("--concurrency", "0"), ("--gpus-per-trial", "-1")])
+def test_promote_refuses_resources_that_make_no_sense_before_it_writes(searched, refused, options):
+    refused(*PROMOTE, *options)
 
 
 def test_show_names_the_trials_there_are(searched, refused):
@@ -394,6 +415,7 @@ def test_a_promotion_without_a_completed_trial_says_what_there_is(project, cli, 
     assert "study 'curve' has no completed trial to promote (3 failed); search first: hpo run --study curve" in err
 
 
+@pytest.mark.xfail(strict=True, reason="hpo/api/promoting.py enrols the study before it looks for its trials")
 def test_a_promotion_of_a_study_that_was_never_searched_leaves_no_trace(searched, refused):
     text = Path("studies/curve.toml").read_text(encoding="utf-8")
     Path("studies/other.toml").write_text(text.replace('"curve"', '"other"'), encoding="utf-8")
@@ -413,7 +435,7 @@ def test_results_that_cannot_be_written_are_refused_before_training(searched, re
     Path(blocked).parent.mkdir(exist_ok=True)
     Path(blocked).write_text("a file in its place")
     err = refused(*PROMOTE)
-    assert "error: cannot write results in outputs/curve" in err
+    assert err.startswith("error: cannot write results in outputs/curve")
     assert "choose another folder" in err
 
 
@@ -468,10 +490,11 @@ def test_a_process_of_its_own_ends_with_status_2_and_one_line(project):
     assert done.stderr == "error: no study named 'curv' in studies. Found: curve. Did you mean curve?\n"
 
 
+@pytest.mark.xfail(strict=True, reason="hpo/cli/main.py: stdout is strict; reconfigure it to backslashreplace")
 def test_a_file_name_that_is_no_text_does_not_stop_the_listing(project):
     Path(os.fsdecode(b"studies/\xff.toml")).write_text("x", encoding="utf-8")
     for extra in ((), ("--json",)):
-        done = hpo("studies", *extra, cwd=project, PYTHONUTF8="1")
+        done = hpo("studies", *extra, cwd=project, PYTHONIOENCODING="utf-8")
         assert (done.returncode, "Traceback" in done.stderr) == (0, False)
         assert "curve" in done.stdout
 
