@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo import provenance
 from hpo.api.searching import best_first
-from hpo.api.session import Opened, Workforce, driving, make_backend, never, opened, ready, resolved, resources, storage
+from hpo.api.session import Opened, Workforce, driving, make_backend, never, opened, ready, resolved, resources
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.ranking import Candidate, Ranking, Row, Rule, rank
 from hpo.records import Evaluation, Job
+from hpo.report import promotion_figure, write_page
 from hpo.results import Winner, refuse_unwritable, unwritten, write_promotion, write_results
 from hpo.seam import Observed, Observer, Source, Stop
 from hpo.search import Trial
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIRST = 7
 """The number of the first results folder; 4, 5 and 6 are the reference run's."""
@@ -46,6 +50,12 @@ class PromotionOutcome:
     asked_top: int
     results: tuple[Path, ...] = ()
     stopped: bool = False
+
+    def frame(self) -> pd.DataFrame:
+        """Returns the ranking as a table: rank, trial, a column for each seed, mean, sigma, score, interval, search."""
+        import pandas as pd
+
+        return pd.DataFrame(ranking_values(self.ranking, self.study)["candidates"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +127,7 @@ def promote(
         raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
     folder = place.outputs / study.name
     refuse_unwritable(folder)
-    with storage(place.storage, create=False):
-        pass  # a missing database is no reason to make one
-    with opened(study, place) as found:
+    with opened(study, place, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
         with driving(found, "promote") as lease:
             grid = PromotionSource.grid(
@@ -148,10 +156,18 @@ def promote(
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
-            table = ranking_values(ranking, study)
-            rows = table.pop("candidates")
-            write_promotion(folder, {**table, "results": [path.name for path in written]}, rows)
+            _write_beside(outcome)
     return outcome
+
+
+def _write_beside(outcome: PromotionOutcome) -> None:
+    """Writes the whole ranking beside the winner's folders: as JSON, as a table and as a picture."""
+    table = ranking_values(outcome.ranking, outcome.study)
+    rows = table.pop("candidates")
+    write_promotion(outcome.folder, {**table, "results": [path.name for path in outcome.results]}, rows)
+    study = outcome.study
+    figure = promotion_figure(outcome.ranking, study.name, study.objective.metric, study.search.seed)
+    write_page(outcome.folder / "promotion.html", figure)
 
 
 def rule_of(study: Study, lambda_: float | None, ddof: int | None) -> Rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hpo.api.session import Workforce, driving, make_backend, never, opened, ready, resolved, resources
 from hpo.errors import UsageError
@@ -13,6 +14,9 @@ from hpo.seam import Observed, Observer, Stop
 from hpo.search import SearchSource, Trial
 from hpo.store import Recorded
 from hpo.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,14 @@ class SearchOutcome:
     incumbent: Trial | None
     seconds: float
     stopped: bool
+
+    def frame(self) -> pd.DataFrame:
+        """Returns the trials as a table: number, state, value, a column for each param."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [{"number": one.number, "state": one.state, "value": one.value, **one.params} for one in self.trials]
+        )
 
     def count(self, state: str) -> int:
         """Returns how many trials are in a state."""
@@ -65,7 +77,7 @@ def run(
     if trials is not None and trials < 1:
         raise UsageError(f"trials must be at least 1, not {trials}")
     wanted = resources(study, place)
-    with opened(study, place) as found, driving(found, "run") as lease:
+    with opened(study, place, create=True) as found, driving(found, "run") as lease:
         source = SearchSource(study, found.durable, trials)
         recorded = Recorded(source, found.store, found.stored, lease)
         for observer in observers:

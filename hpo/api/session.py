@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpo.backends.local import LocalBackend
 from hpo.catalog import load_study
-from hpo.errors import StorageUnavailable, StudyChanged, UsageError
+from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
 from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
@@ -72,15 +72,26 @@ def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
 
 
 @contextmanager
-def opened(study: Study, place: Place) -> Iterator[Opened]:
-    """Opens a study in its database; both are made if they are missing.
+def opened(study: Study, place: Place, *, create: bool) -> Iterator[Opened]:
+    """Opens a study in its database.
+
+    Args:
+        study: which.
+        place: where.
+        create: whether study and database are made if they are missing; otherwise nothing is written.
 
     Raises:
+        NothingToPromote: if the study is missing and not to be made.
         StudyChanged: if the stored study of that name means something else.
         StorageUnavailable: if the database cannot be opened.
     """
-    with storage(place.storage, create=True) as (store, durable):
+    with storage(place.storage, create=create) as (store, durable):
         known, trials = store.find(study.name), durable.find(study.name)
+        if known is None and not create:
+            raise NothingToPromote(
+                f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
+                f"search first: hpo run --study {study.name}"
+            )
         if known is None and trials is not None:
             raise StudyChanged(
                 f"an Optuna study named {study.name!r} is in {masked(store.url)} that hpo did not make; "

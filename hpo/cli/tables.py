@@ -116,7 +116,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         else f"Trained now: {outcome.trained}."
     )
     names = "  ".join(path.name for path in outcome.results)
-    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json")
+    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json  promotion.html")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hpo.errors import StorageUnavailable, StudyChanged
@@ -15,7 +15,7 @@ from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.store import schema
 from hpo.store.engine import make_engine, masked, normalised
 from hpo.store.lease import Holder, Lease, holder_of
-from hpo.store.tables import DriverRow, EvaluationRow, PromotionRow, RankRow, StudyRow, now
+from hpo.store.tables import EvaluationRow, PromotionRow, RankRow, StudyRow, now
 from hpo.study import Study
 
 
@@ -124,11 +124,6 @@ class Store:
         stored = self.find(study.name)
         assert stored is not None  # written above
         return stored
-
-    def forget(self, study: StoredStudy) -> None:
-        """Removes a study that was enrolled for nothing, with all that belongs to it."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(StudyRow).where(StudyRow.id == study.id))
 
     def lease(self, study: StoredStudy, verb: str) -> Lease:
         """Takes the right to write for a study.
@@ -270,11 +265,6 @@ class Store:
         with self._engine.connect() as connection:
             moment = connection.execute(query).scalar()
         return None if moment is None else moment.isoformat(timespec="seconds")
-
-    def drivers(self, study: StoredStudy) -> int:
-        """Returns how many drivers have worked on the study."""
-        with self._engine.connect() as connection:
-            return len(connection.execute(select(DriverRow.id).where(DriverRow.study_id == study.id)).all())
 
     def _changed(self, name: str, stored: Mapping[str, str], now_: Mapping[str, str]) -> str:
         keys = sorted(key for key in {*stored, *now_} if stored.get(key) != now_.get(key))

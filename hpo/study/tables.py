@@ -150,7 +150,7 @@ class ObjectiveTable(_Table):
 class ResourcesTable(_Table):
     """What one training gets; see `hpo.Resources`."""
 
-    cpu: Annotated[int, Field(ge=1)] = 1
+    cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
     gpu: Annotated[Finite, Field(ge=0)] = 0.0
 
 

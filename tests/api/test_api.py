@@ -92,6 +92,9 @@ def test_search_and_promotion_give_three_results(curve, place):
     assert [int(row["trial"]) for row in printed] == [row.candidate.trial for row in outcome.ranking.rows]
     assert float(printed[0]["seed_43"]) == winner.candidate.values[43]
     assert table["winner"] == winner.candidate.trial
+    assert "rank" in (outcome.folder / "promotion.html").read_text()
+    assert list(outcome.frame()["trial"]) == [row.candidate.trial for row in outcome.ranking.rows]
+    assert list(searched.frame()["lr"]) == [trial.params["lr"] for trial in searched.trials]
     assert table["ddof"] == 0
 
 
@@ -265,6 +268,15 @@ def test_promoting_where_there_is_no_storage_makes_none(curve, place, tmp_path):
     with pytest.raises(StorageUnavailable, match="no storage"):
         hpo.promote(curve(), place)
     assert not (tmp_path / "hpo.db").exists()
+
+
+def test_promoting_a_study_that_was_never_searched_stores_nothing(curve, place):
+    hpo.run(curve(name="other"), place, trials=1)
+    with pytest.raises(NothingToPromote, match="has not been searched"):
+        hpo.promote(curve(), place)
+    store = Store(place.storage)
+    assert store.names() == ["other"]
+    store.close()
 
 
 def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_trained(curve, place):

@@ -48,6 +48,7 @@ def test_a_user_s_own_project_runs_by_the_same_rules(project):
     assert "\x1b[" not in done.stdout + done.stderr, "no colours where there is no terminal"
     assert sorted(path.name for path in (project / "outputs" / "curve").iterdir()) == [
         "promotion.csv",
+        "promotion.html",
         "promotion.json",
         "results_7",
         "results_8",

@@ -249,6 +249,41 @@ def assert_told_well(study, problems):
         assert "\n" not in problem.message
 
 
+WHOLE = {
+    **VALID,
+    "objective": {"metric": "val", "direction": "maximize", "epoch": "best"},
+    "fixed": {"nap": 0.0},
+    "streams": {"split": 1},
+    "search": {"sampler": "tpe", "pruner": "none", "trials": 9, "budget": 5, "seed": 1, "sampler_seed": 2, "lag": 4},
+    "promotion": {"top": 3, "seeds": [42, 43], "rule": "mean-std", "lambda": 1.0, "ddof": 0},
+    "resources": {"cpu": 1, "gpu": 0.0},
+}
+ODD = [16**5000, [16**5000], {"x": 16**5000}, math.nan, math.inf, -1, 0, True, False, "", "\x1b\n", 2**63, 1e308]
+ODD += [[], [[]], {}, {"": {}}, [{}], datetime.date(1, 1, 1), datetime.datetime(1, 1, 1), datetime.time(), [None], 0.5]
+
+
+def keys_in(table, *above):
+    for key, value in table.items():
+        yield *above, key
+        if isinstance(value, dict):
+            yield from keys_in(value, *above, key)
+
+
+@pytest.mark.parametrize("key", [".".join(key) for key in keys_in(WHOLE)])
+def test_no_odd_value_at_any_key_makes_reading_fail(key):
+    *tables, last = key.split(".")
+    for value in ODD:
+        content = copy.deepcopy(WHOLE)
+        at = content
+        for table in tables:
+            at = at[table]
+        at[last] = value
+        study, problems = parse(content)
+        assert_told_well(study, problems)
+        if study is not None:
+            assert canonical_json(study.content()[key.partition(".")[0]])
+
+
 @given(st.dictionaries(KEYS, VALUES, max_size=8))
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_no_content_makes_reading_fail(content):
