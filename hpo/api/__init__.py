@@ -1,7 +1,7 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
-from hpo.api.promoting import PromotionOutcome, promote, ranking_values
+from hpo.api.promoting import PromotionOutcome, promote, ranking_values, refuse_promotion
 from hpo.api.searching import SearchOutcome, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
@@ -18,6 +18,7 @@ __all__ = [
     "promote",
     "rank_stored",
     "ranking_values",
+    "refuse_promotion",
     "run",
     "show",
     "status",

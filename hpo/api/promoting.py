@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from hpo import provenance
 from hpo.api.searching import best_first
-from hpo.api.session import Opened, Workforce, driving, make_backend, never, opened, ready, resolved, resources
+from hpo.api.session import (
+    Opened,
+    Workforce,
+    driving,
+    make_backend,
+    never,
+    opened,
+    ready,
+    refuse_unusable,
+    resolved,
+    resources,
+)
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
@@ -123,10 +134,8 @@ def promote(
     rules = study.promotion
     rule = rule_of(study, lambda_, ddof)
     top = rules.top if top is None else top
-    if top < 1 or first < 0:
-        raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
+    refuse_promotion(study, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     folder = place.outputs / study.name
-    refuse_unwritable(folder)
     with opened(study, place, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
         with driving(found, "promote") as lease:
@@ -158,6 +167,22 @@ def promote(
             found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
             _write_beside(outcome)
     return outcome
+
+
+def refuse_promotion(
+    study: Study, place: Place, *, top: int | None, lambda_: float | None, ddof: int | None, first: int
+) -> None:
+    """Raises, before anything is trained or written, where a promotion could not be made so.
+
+    Raises:
+        UsageError: if the numbers make no sense.
+        OutputRefused: if a folder cannot be written.
+    """
+    rule_of(study, lambda_, ddof)
+    if (top is not None and top < 1) or first < 0:
+        raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
+    refuse_unusable(study, place)
+    refuse_unwritable(place.outputs / study.name)
 
 
 def _write_beside(outcome: PromotionOutcome) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpo.api.session import Workforce, driving, make_backend, never, opened, ready, resolved, resources
+from hpo.api.session import Workforce, driving, make_backend, never, opened, ready, refuse_unusable, resolved, resources
 from hpo.errors import UsageError
 from hpo.place import Place
 from hpo.seam import Observed, Observer, Stop
@@ -76,7 +76,7 @@ def run(
     began = time.monotonic()
     if trials is not None and trials < 1:
         raise UsageError(f"trials must be at least 1, not {trials}")
-    wanted = resources(study, place)
+    refuse_unusable(study, place)
     with opened(study, place, create=True) as found, driving(found, "run") as lease:
         source = SearchSource(study, found.durable, trials)
         recorded = Recorded(source, found.store, found.stored, lease)
@@ -88,7 +88,9 @@ def run(
                 if used < slots:  # a worker more would only ever wait
                     for observer in observers:
                         observer.phase(f"lag = {used} lets {used} of {slots} trainings run at a time")
-                make_backend(found, place, used).run(Observed(recorded, observers), study.ref, wanted, stop)
+                make_backend(found, place, used).run(
+                    Observed(recorded, observers), study.ref, resources(study, place), stop
+                )
         table = tuple(found.durable.trials())
     return SearchOutcome(
         study=study,

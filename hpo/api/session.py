@@ -12,10 +12,11 @@ from hpo.backends.local import LocalBackend
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
+from hpo.results import refuse_unwritable
 from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
-from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare
+from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare, sqlite_file
 from hpo.study import Study
 
 UID = "hpo:uid"
@@ -59,7 +60,7 @@ def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
         StorageUnavailable: if it cannot be opened, or is missing and not to be made.
     """
     url = normalised(url)
-    path = _sqlite_path(url)
+    path = sqlite_file(url)
     if path is not None and not create and not path.exists():
         raise StorageUnavailable(f"there is no storage {masked(url)} yet; make it with: hpo run --study NAME")
     store = Store(url)
@@ -136,8 +137,6 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
     Raises:
         UsageError: if there is no Ray at the address, or a training does not fit.
     """
-    if place.concurrency is not None and place.concurrency < 1:
-        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "local":
         yield 1
         return
@@ -170,27 +169,29 @@ def work_folder(opened: Opened, place: Place) -> Path:
 
 
 def resources(study: Study, place: Place) -> Resources:
-    """Returns what one training gets: the place's word, else the study's.
-
-    Raises:
-        UsageError: if it is less than nothing.
-    """
+    """Returns what one training gets: the place's word, else the study's."""
     cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
     gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    if cpu < 1 or gpu < 0:
-        raise UsageError(f"a training needs at least 1 CPU and no negative number of GPUs, not {cpu} and {gpu:g}")
     return Resources(cpu=cpu, gpu=gpu)
+
+
+def refuse_unusable(study: Study, place: Place) -> None:
+    """Raises, before anything is written, where a study could not be run at this place.
+
+    Raises:
+        UsageError: if the numbers make no sense.
+        OutputRefused: if the work folder cannot be written.
+    """
+    wanted = resources(study, place)
+    if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
+        raise UsageError(
+            f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
+        )
+    if place.concurrency is not None and place.concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
+    refuse_unwritable(place.work_folder)
 
 
 def never() -> Stop:
     """Returns a stop that is never set."""
     return threading.Event()
-
-
-def _sqlite_path(url: str) -> Path | None:
-    scheme, _, path = url.partition(":///")
-    if not url.startswith("sqlite"):
-        return None
-    if scheme != "sqlite" or not path or path == ":memory:":
-        raise StorageUnavailable("a SQLite storage needs a file, e.g. sqlite:///hpo.db; one in memory would be lost")
-    return Path(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -115,6 +117,8 @@ def run(
 
     place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
     loaded = api.load_study(study, studies)
+    if promote:
+        api.refuse_promotion(loaded, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
         searched = _search(loaded, place, trials, stop, workforce)
         if not as_json:
@@ -269,6 +273,8 @@ def status(
 
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         app()
     except UsageError as error:
@@ -317,7 +323,7 @@ def _search(
     errors = _stderr()
     wanted = study.search.trials if trials is None else trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
-    with Progress(study, errors, promoting=False).shown() as progress:
+    with Progress(study, errors, promoting=False).shown() as progress, _stdout_for_data():
         return api.run(study, place, trials=trials, observers=[progress], stop=stop, workforce=workforce)
 
 
@@ -335,7 +341,7 @@ def _promote(
     from hpo.cli.progress import Progress
 
     errors = _stderr()
-    with Progress(study, errors, promoting=True).shown() as progress:
+    with Progress(study, errors, promoting=True).shown() as progress, _stdout_for_data():
         return api.promote(
             study,
             place,
@@ -347,6 +353,11 @@ def _promote(
             stop=stop,
             workforce=workforce,
         )
+
+
+def _stdout_for_data() -> AbstractContextManager[object]:
+    """Sends what user code prints to stderr: a trainable runs in this process under the local backend."""
+    return redirect_stdout(sys.stderr)
 
 
 def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:

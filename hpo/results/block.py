@@ -91,7 +91,7 @@ def _nearest(folder: Path) -> Path:
 def _refused(folder: Path, error: OSError) -> OutputRefused:
     where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return OutputRefused(
-        f"cannot write results in {folder}: {error.strerror or error}{where}; choose another folder or make room for it"
+        f"cannot write in {folder}: {error.strerror or error}{where}; choose another folder or make room for it"
     )
 
 

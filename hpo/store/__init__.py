@@ -1,6 +1,6 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
-from hpo.store.engine import masked, normalised, prepare
+from hpo.store.engine import masked, normalised, prepare, sqlite_file
 from hpo.store.lease import Holder, Lease
 from hpo.store.recorded import Recorded
 from hpo.store.store import Store, StoredPromotion, StoredRank, StoredStudy
@@ -16,4 +16,5 @@ __all__ = [
     "masked",
     "normalised",
     "prepare",
+    "sqlite_file",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -33,9 +34,25 @@ def normalised(url: str) -> str:
 def masked(url: str) -> str:
     """Returns the URL as it may be shown: without its password."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
         return "(not a URL)"  # whatever it is, it may hold a password
+    hidden = {name: "***" for name in parsed.query if "password" in name.lower()}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Returns the file of a SQLite URL, None for another database.
+
+    Raises:
+        StorageUnavailable: if the database would be in memory.
+    """
+    parsed = _parsed(url)
+    if parsed.drivername != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:":
+        raise StorageUnavailable("a SQLite storage needs a file, e.g. sqlite:///hpo.db; one in memory would be lost")
+    return Path(parsed.database)
 
 
 def make_engine(url: str) -> Engine:
@@ -88,7 +105,7 @@ def prepare(engine: Engine) -> None:
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise StorageUnavailable(
             "the storage is not a URL; expected sqlite:///hpo.db or postgresql://user@host/name"
         ) from error

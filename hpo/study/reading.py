@@ -207,8 +207,8 @@ def _message(item: Any) -> str:
         case "value_error":
             return str(context["error"])
         case "literal_error":
-            known = re.findall("'([^']+)'", context["expected"])
-            hint = did_you_mean(came, known) if isinstance(came, str) else ""
+            words = re.findall("'([^']+)'", context["expected"])
+            hint = did_you_mean(came, words) if isinstance(came, str) else ""
             wanted = context["expected"].replace("False", "false")
             return f"expected {wanted}, got {_came(came)}" + (f".{hint}" if hint else "")
         case "string_pattern_mismatch":

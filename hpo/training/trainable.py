@@ -7,6 +7,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
@@ -58,14 +59,15 @@ def _module(name: str, ref: TrainableRef) -> object:
         sys.path.insert(0, ref.root)
         importlib.invalidate_caches()
     try:
-        module = importlib.import_module(name)
+        with redirect_stdout(sys.stderr):  # stdout is for data: what a module prints must not spoil --json
+            module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
         raise UsageError(
             f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever a user's module raises, it cannot be imported
         raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error
     _refuse_other_project(module, name, ref)
     return module

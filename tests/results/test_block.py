@@ -213,9 +213,9 @@ def test_a_failure_while_writing_leaves_nothing(make: Make, tmp_path: Path) -> N
 def test_a_file_in_the_way_is_refused_with_a_sentence(make: Make, tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("not a folder")
     for folder in (tmp_path / "outputs", tmp_path / "outputs" / "unet"):
-        with pytest.raises(OutputRefused, match=rf"cannot write results in {folder}: .*; choose another folder"):
+        with pytest.raises(OutputRefused, match=rf"cannot write in {folder}: .*; choose another folder"):
             write_results(folder, make(**FAST))
-        with pytest.raises(OutputRefused, match=rf"cannot write results in {folder}: "):
+        with pytest.raises(OutputRefused, match=rf"cannot write in {folder}: "):
             refuse_unwritable(folder)
     assert (tmp_path / "outputs").read_text() == "not a folder"
 
