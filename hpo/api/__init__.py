@@ -5,7 +5,7 @@ from hpo.api.promoting import PromotionOutcome, promote, ranking_values, refuse_
 from hpo.api.searching import SearchOutcome, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
-from hpo.study import json_schema
+from hpo.study import json_schema, notes
 
 __all__ = [
     "Progress",
@@ -15,6 +15,7 @@ __all__ = [
     "check",
     "json_schema",
     "load_study",
+    "notes",
     "promote",
     "rank_stored",
     "ranking_values",

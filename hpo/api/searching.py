@@ -13,7 +13,7 @@ from hpo.place import Place
 from hpo.seam import Observed, Observer, Stop
 from hpo.search import SearchSource, Trial
 from hpo.store import Recorded
-from hpo.study import Study
+from hpo.study import MOST_TRIALS, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +74,8 @@ def run(
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
     began = time.monotonic()
-    if trials is not None and trials < 1:
-        raise UsageError(f"trials must be at least 1, not {trials}")
+    if trials is not None and not 1 <= trials <= MOST_TRIALS:
+        raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
     refuse_unusable(study, place)
     with opened(study, place, create=True) as found, driving(found, "run") as lease:
         source = SearchSource(study, found.durable, trials)

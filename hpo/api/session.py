@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from hpo.search import Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare, sqlite_file
 from hpo.study import Study
+from hpo.training import device_for
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -61,7 +63,8 @@ def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
     """
     url = normalised(url)
     path = sqlite_file(url)
-    if path is not None and not create and not path.exists():
+    # os.path.exists is False for a name that is too long, where Path.exists raises.
+    if path is not None and not create and not os.path.exists(path):
         raise StorageUnavailable(f"there is no storage {masked(url)} yet; make it with: hpo run --study NAME")
     store = Store(url)
     durable = Durable(store.url, prepare)
@@ -138,6 +141,9 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
         UsageError: if there is no Ray at the address, or a training does not fit.
     """
     if place.backend == "local":
+        wanted = resources(study, place).gpu
+        if wanted and device_for(wanted) == "cpu":
+            raise UsageError(f"one training wants {wanted:g} GPU, but torch sees none here; use --gpus-per-trial 0")
         yield 1
         return
     with ExitStack() as ours:

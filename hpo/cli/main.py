@@ -88,6 +88,23 @@ First = Annotated[int, typer.Option(help="Number of the first results folder; ta
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"hpo {version('hpo')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hyperparameter optimisation whose winners hold on another seed."""
+
+
 @app.command()
 def run(
     study: StudyName,
@@ -243,6 +260,8 @@ def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> N
     if as_json:
         _print_json(tables.study_values(found))
     elif found.study is not None:
+        for note in api.notes(found.study):
+            _print(f"note: {note.key}  {note.message}")
         _print(f"{found.study.name}: no problems. Search it with: hpo run --study {found.study.name}")
     if found.problems:
         if as_json:

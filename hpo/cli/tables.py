@@ -16,7 +16,7 @@ from hpo.cli.shown import counted, duration, number, params
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation
 from hpo.search import Trial
-from hpo.study import Study
+from hpo.study import Study, notes
 
 
 def table(*columns: str, left: Sequence[str] = ()) -> Table:
@@ -115,6 +115,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         if not outcome.trained
         else f"Trained now: {outcome.trained}."
     )
+    lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
     names = "  ".join(path.name for path in outcome.results)
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json  promotion.html")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def sqlite_file(url: str) -> Path | None:
     parsed = _parsed(url)
     if parsed.drivername != "sqlite":
         return None
-    if not parsed.database or parsed.database == ":memory:":
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
         raise StorageUnavailable("a SQLite storage needs a file, e.g. sqlite:///hpo.db; one in memory would be lost")
     return Path(parsed.database)
 
@@ -106,6 +106,7 @@ def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        meant = f" Did you mean sqlite:///{url}?" if url.endswith((".db", ".sqlite")) and ":" not in url else ""
         raise StorageUnavailable(
-            "the storage is not a URL; expected sqlite:///hpo.db or postgresql://user@host/name"
+            f"the storage is not a URL; expected sqlite:///hpo.db or postgresql://user@host/name.{meant}"
         ) from error

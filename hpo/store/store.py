@@ -353,4 +353,6 @@ def _unavailable(url: str, error: DBAPIError) -> str:
     cure = "Is the server up, and are user, host and name right?" if isinstance(error, OperationalError) else ""
     if url.startswith("sqlite"):
         cure = "Does the folder exist, and may it be written? Choose another with --storage."
+        if "not a database" in reason:
+            cure = "It is another kind of file; choose another with --storage."
     return f"cannot open storage {masked(url)}: {reason}. {cure}".strip()

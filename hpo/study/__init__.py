@@ -1,6 +1,18 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
-from hpo.study.reading import dimensions_of, dotted, fixed_of, parse
-from hpo.study.tables import NAME, PromotionRules, Search, Study, json_schema
+from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
+from hpo.study.tables import MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
 
-__all__ = ["NAME", "PromotionRules", "Search", "Study", "dimensions_of", "dotted", "fixed_of", "json_schema", "parse"]
+__all__ = [
+    "MOST_TRIALS",
+    "NAME",
+    "PromotionRules",
+    "Search",
+    "Study",
+    "dimensions_of",
+    "dotted",
+    "fixed_of",
+    "json_schema",
+    "notes",
+    "parse",
+]

@@ -48,6 +48,18 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
     return (None if problems else study), problems
 
 
+def notes(study: Study) -> list[Problem]:
+    """Returns what is allowed and worth knowing."""
+    shared = [seed for seed in study.promotion.seeds if seed == study.search.seed]
+    return [
+        Problem(
+            "promotion.seeds",
+            f"{seed} is the search's seed too: allowed, but the winner will look better than it is; use fresh seeds",
+        )
+        for seed in shared
+    ]
+
+
 def dimensions_of(content: Mapping[str, object]) -> dict[str, space.Dimension]:
     """Returns the dimensions that are sound, whatever else is wrong with the file."""
     return {name: table.dimension() for name, table in _sound(content, "space", DimensionTable).items()}

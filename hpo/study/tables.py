@@ -47,6 +47,9 @@ def _of_64_bits(value: Value) -> Value:
     return value
 
 
+MOST_TRIALS = 1_000_000
+"""More would be a mistyped number."""
+
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart"), AfterValidator(_of_64_bits)]
@@ -170,7 +173,7 @@ class Search(_Table):
 
     sampler: SamplerName = "tpe"
     pruner: PrunerName = "median"
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
     sampler_seed: Seed | None = None

@@ -43,7 +43,7 @@ def load(ref: TrainableRef) -> Loaded:
             dataclass `Params`, or it is no generator function.
     """
     module_name, _, name = ref.path.partition(":")
-    if not module_name or not name:
+    if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
     train = _function(_module(module_name, ref), name, ref)
     if not inspect.isgeneratorfunction(train):
@@ -99,7 +99,8 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
 
 
 def _params(train: Trainable, ref: TrainableRef) -> type[object]:
-    arguments = list(inspect.signature(train).parameters)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    arguments = [name for name, one in inspect.signature(train).parameters.items() if one.kind in positional]
     try:
         hints = typing.get_type_hints(train)
     except Exception as error:

@@ -106,6 +106,16 @@ def test_the_schema_of_study_files_can_be_had(project):
     assert "float" in json.dumps(schema)
 
 
+def test_a_search_seed_among_the_promotion_s_is_allowed_and_said(project):
+    text = (project / "tuning" / "curve.toml").read_text()
+    (project / "tuning" / "curve.toml").write_text(text.replace("[search]", "[search]\nseed = 42"))
+    checked = hpo(project, "check", "--study", "curve")
+    assert checked.returncode == 0
+    assert "note: promotion.seeds  42 is the search's seed too" in checked.stdout
+    done = hpo(project, "run", "--study", "curve", "--backend", "local", "--trials", "4", "--promote")
+    assert "Note: promotion.seeds: 42 is the search's seed too" in done.stdout
+
+
 def test_a_folder_can_be_named_in_place_of_the_environment(project):
     done = hpo(project, "check", "--study", "curve", "--studies", "tuning", env={"HPO_STUDIES": ""})
     assert done.returncode == 0

@@ -348,7 +348,7 @@ def test_a_trainable_that_cannot_be_one_says_why(project, module, message):
         ("toys.curve:", "'module:function'"),
         (":train", "'module:function'"),
         ("", "'module:function'"),
-        ("toys\\u0000.curve:train", "no module 'toys"),
+        ("toys\\u0000.curve:train", "must be 'module:function'"),
         ("toys.curve:State", "is no generator function"),
         (f"{'a' * 300}:train", "no module 'aaa"),
     ],
