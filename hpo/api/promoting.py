@@ -146,9 +146,10 @@ def promote(
             lacking = sum(source.lacks(job) for job in grid.jobs)
             for observer in observers:
                 observer.begins(len(grid.jobs), len(grid.jobs) - lacking)
-            if not lacking:
-                floor = replace(floor, place=replace(place, backend="local"))  # nothing to train, so nothing to start
-            _train(source, found, study, floor)
+            if lacking:
+                _train(source, found, study, floor)
+            else:
+                source.ask()  # all is answered from the records, so no backend has to be started
             ranking = _ranking(candidates, grid.evaluations, study, rule)
             outcome = PromotionOutcome(
                 study=study,
@@ -161,7 +162,9 @@ def promote(
             if outcome.stopped or ranking.winner is None:
                 return outcome
             winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
-            _restore_files(unwritten(folder, winner, first=first), found, study, replace(floor, place=place))
+            _restore_files(unwritten(folder, winner, first=first), found, study, floor)
+            if stop.is_set():
+                return replace(outcome, stopped=True)
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
@@ -332,7 +335,7 @@ def _restore_files(evaluations: Sequence[Evaluation], found: Opened, study: Stud
         return
     source = PromotionSource([evaluation.job for evaluation in gone])
     _train(source, found, study, floor)
-    for recorded in gone:
+    for recorded in [] if floor.stop.is_set() else gone:
         again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
         if again is None or again.digests != recorded.digests:
             raise HpoError(
