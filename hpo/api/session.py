@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.backends.address import refuse_unreachable
 from hpo.backends.local import LocalBackend
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
@@ -185,7 +186,7 @@ def refuse_unusable(study: Study, place: Place) -> None:
     """Raises, before anything is written, where a study could not be run at this place.
 
     Raises:
-        UsageError: if the numbers make no sense.
+        UsageError: if the numbers make no sense, or nothing listens at the Ray address.
         OutputRefused: if the work folder cannot be written.
     """
     wanted = resources(study, place)
@@ -195,6 +196,8 @@ def refuse_unusable(study: Study, place: Place) -> None:
         )
     if place.concurrency is not None and place.concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
+    if place.backend == "ray" and place.ray_address:
+        refuse_unreachable(place.ray_address)
     refuse_unwritable(place.work_folder)
 
 

@@ -290,6 +290,13 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_t
     assert counter.told_jobs == []
 
 
+def test_a_ray_that_is_not_there_is_refused_at_once_and_nothing_is_stored(curve, place, tmp_path):
+    nowhere = replace(place, backend="ray", ray_address="127.0.0.1:1")
+    with pytest.raises(UsageError, match=r"no Ray at 127\.0\.0\.1:1"):
+        hpo.run(curve(), nowhere)
+    assert not (tmp_path / "hpo.db").exists()
+
+
 def test_two_drivers_on_one_study_are_one_too_many(curve, place):
     study = curve()
     hpo.run(study, place, trials=1)
