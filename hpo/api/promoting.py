@@ -162,9 +162,10 @@ def promote(
             if outcome.stopped or ranking.winner is None:
                 return outcome
             winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
-            _restore_files(unwritten(folder, winner, first=first), found, study, floor)
+            again = _restore_files(unwritten(folder, winner, first=first), found, study, floor)
             if stop.is_set():
                 return replace(outcome, stopped=True)
+            winner = replace(winner, evaluations=tuple(again.get(one.job.key, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
@@ -324,18 +325,22 @@ def _winner(
     )
 
 
-def _restore_files(evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: _Floor) -> None:
+def _restore_files(
+    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: _Floor
+) -> dict[tuple[object, ...], Evaluation]:
     """Trains those replicates again whose files are gone, and insists on the recorded bits.
 
     Raises:
         HpoError: if a replicate now gives other weights or predictions than the record says.
     """
-    gone = [evaluation for evaluation in evaluations if not (evaluation.files and Path(evaluation.files).is_dir())]
+    gone = [evaluation for evaluation in evaluations if not _is_whole(evaluation)]
     if not gone:
-        return
+        return {}
     source = PromotionSource([evaluation.job for evaluation in gone])
     _train(source, found, study, floor)
-    for recorded in [] if floor.stop.is_set() else gone:
+    if floor.stop.is_set():
+        return {}
+    for recorded in gone:
         again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
         if again is None or again.digests != recorded.digests:
             raise HpoError(
@@ -343,6 +348,16 @@ def _restore_files(evaluations: Sequence[Evaluation], found: Opened, study: Stud
                 f"{_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
                 f"{recorded.fingerprint.get('packages')}"
             )
+    # The record stays as it was but for the place: another --workdir may have been named since.
+    return {one.job.key: replace(one, files=source.evaluations[one.job.trial, one.job.seed].files) for one in gone}
+
+
+def _is_whole(evaluation: Evaluation) -> bool:
+    """Whether all artefacts of a replicate are where it left them; a restore that was stopped leaves some."""
+    named = {"weights": "best_model.pt", "predictions": "predictions.npz"}
+    folder = Path(evaluation.files or "")
+    files = [named[name] for name in evaluation.digests if name in named]
+    return bool(evaluation.files) and folder.is_dir() and all((folder / file).is_file() for file in files)
 
 
 def _what_came(again: Evaluation | None) -> str:

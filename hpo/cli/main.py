@@ -149,7 +149,7 @@ def run(
             _print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
             _show_promotion(promoted)
-        raise typer.Exit(stop.exit_status)
+        raise typer.Exit(stop.exit_status or _without_winner(promoted))
 
 
 @app.command()
@@ -182,7 +182,7 @@ def promote(
             _print_json(_promotion_values(outcome))
         else:
             _show_promotion(outcome)
-        raise typer.Exit(stop.exit_status)
+        raise typer.Exit(stop.exit_status or _without_winner(outcome))
 
 
 @app.command()
@@ -372,6 +372,11 @@ def _promote(
             stop=stop,
             workforce=workforce,
         )
+
+
+def _without_winner(outcome: api.PromotionOutcome) -> int:
+    """Returns the exit status of a promotion: 1 where no candidate is complete."""
+    return 0 if outcome.ranking.winner else 1
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

@@ -15,6 +15,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.durable import DurableStudy
@@ -99,7 +100,8 @@ class SearchSource:
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
         template = self._propose(number)
-        self._durable.create(template)
+        if self._durable.create(template) != number:
+            raise StudyBusy("somebody else has added trials to this study; run it again to go on with them")
         self._enter(number, template)
         self._next = number + 1
         return self._job(number)

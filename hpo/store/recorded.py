@@ -29,6 +29,7 @@ class Recorded:
         self._known = store.keys(study)
 
     def ask(self) -> Job | Wait | Done:
+        self._store.refuse_if_lost(self._lease)
         while isinstance(answer := self._source.ask(), Job):
             evaluation = self._recorded(answer)
             if evaluation is None:

@@ -138,6 +138,15 @@ class Store:
         with self._engine.connect() as connection:
             return holder_of(connection, study.id)
 
+    def refuse_if_lost(self, held: Lease) -> None:
+        """Raises if another driver has taken the study over.
+
+        Raises:
+            StudyBusy: if so.
+        """
+        with self._engine.connect() as connection:
+            held.refuse_if_lost(connection)
+
     def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
         """Stores an evaluation; only a failed one is ever replaced.
 

@@ -69,6 +69,7 @@ class Context:
         self._objective = objective
         self._began = time.monotonic()
         self._selected: dict[str, Any] | None = None
+        self._in_loop = False
 
     @property
     def checkpoint(self) -> Path:
@@ -99,6 +100,7 @@ class Context:
             CheckpointInvalid: if the checkpoint is damaged or another job's.
         """
         done = self._restore(stateful)
+        self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):
             self.streams.dropout.seed_global(epoch)
             yield epoch
@@ -110,6 +112,7 @@ class Context:
             self._select(stateful, epoch)
             if epoch < self.budget:
                 self._save(stateful, epoch)
+        self._in_loop = False
         if MODEL in stateful:
             if self._selected is not None:
                 stateful[MODEL].load_state_dict(self._selected)
@@ -136,12 +139,27 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
+        self.refuse_broken_loop()
         predictions = Predictions.of(
             truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
         )
         self.digests["predictions"] = predictions.digest
         if self.keeps:
             predictions.save(self.folder)
+
+    def refuse_broken_loop(self) -> None:
+        """Raises where the trainable left the loop over `epochs` before its end.
+
+        The model would have the weights of the last epoch, and the value be the selected one's.
+
+        Raises:
+            TrainableError: if it did.
+        """
+        if self._in_loop:
+            raise TrainableError(
+                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; go through all "
+                "of them, or let the study's budget be smaller"
+            )
 
     def note(self, **facts: str | int | float | bool) -> None:
         """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint."""

@@ -15,6 +15,8 @@ from hpo.training.context import CHECKPOINT, Context
 from hpo.training.process import device_for, fingerprint, prepared
 from hpo.training.trainable import load
 
+_END = object()  # not None, which a trainable may yield by mistake
+
 
 class Training:
     """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
@@ -60,8 +62,9 @@ class Training:
         done = False
         try:
             while self._fault is None and self._generator is not None:
-                metrics = next(self._generator, None)
-                if metrics is None:
+                metrics = next(self._generator, _END)
+                if metrics is _END:
+                    self._context.refuse_broken_loop()
                     done = True
                     break
                 self._context.add(metrics)

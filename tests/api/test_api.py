@@ -156,6 +156,20 @@ def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
+def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(curve, place, tmp_path):
+    study = net(curve)
+    hpo.run(study, place)
+    first = hpo.promote(study, place)
+    model = (first.results[0] / "best_model.pt").read_bytes()
+    shutil.rmtree(first.results[0])
+    next(place.work_folder.rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
+    second = hpo.promote(study, place)
+    assert (second.trained, (second.results[0] / "best_model.pt").read_bytes()) == (1, model)
+    place.work_folder.rename(tmp_path / "moved")
+    third = hpo.promote(study, replace(place, outputs=tmp_path / "elsewhere"))
+    assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
+
+
 def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, place, tmp_path):
     """Here the project's code has changed since; on another machine it could be the threads."""
     project = tmp_path / "changing"

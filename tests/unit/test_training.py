@@ -156,6 +156,8 @@ BAD_YIELDS = {
     "yield 3": "must yield a mapping of metrics, not int",
     "yield {'loss': 1.0}": "the objective's metric 'val' was not yielded at step 1; yielded: loss",
     "yield {'val': 'high'}": "metric 'val' at step 1 is 'high', not a number",
+    "yield None": "must yield a mapping of metrics, not NoneType",
+    "for _ in ctx.epochs():\n        yield {'val': 1}\n        break": "was left after 1 of 2 epochs",
     "yield {'val': None}": "metric 'val' at step 1 is None, not a number",
     "yield {'val': float('inf')}": "metric 'val' at step 1 is inf, not a finite number",
     "for _ in range(9): yield {'val': 1.0}": "metrics were yielded 3 times, but the budget is 2",

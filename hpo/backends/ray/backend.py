@@ -85,6 +85,8 @@ class RayBackend:
         Raises:
             BackendError: if Tune gives up.
         """
+        if stop.is_set():  # while Ray was starting
+            return
         idle = Task(
             job=None, trainable=trainable, resources=resources, work=str(self._work), chunk_seconds=CHUNK_SECONDS
         )
