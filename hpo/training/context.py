@@ -157,8 +157,8 @@ class Context:
         """
         if self._in_loop:
             raise TrainableError(
-                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; go through all "
-                "of them, or let the study's budget be smaller"
+                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; finish it "
+                "or let the study's budget be smaller"
             )
 
     def note(self, **facts: str | int | float | bool) -> None:
