@@ -121,7 +121,7 @@ class RayBackend:
 
 
 def _slots(resources: Resources, concurrency: int | None) -> int:
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
     fits = [math.floor(have.get("CPU", 0.0) / resources.cpu)]
     if resources.gpu:
         cards, share = have.get("GPU", 0.0), resources.gpu

@@ -154,7 +154,7 @@ class DeskScheduler(FIFOScheduler):
     """Stops a trial when the desk says so: complete, failed and pruned end on one path."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._desk = desk
 
     def choose_trial_to_run(self, tune_controller: object) -> None:
