@@ -11,6 +11,9 @@ HpoError                      anything this package raises on purpose
 │   └── OutputRefused         a folder that cannot be written
 ├── TrainableError            a trainable broke the rules of its Context
 ├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
+├── StorageAway               the database does not answer now; what was asked of it was not done, and may be again
+├── StorageLost               the database has been away for too long (exit status 1)
+├── TooManyFailures           one training after the other fails (exit status 1)
 └── BackendError              a backend cannot go on (exit status 1)
 """
 
@@ -84,6 +87,22 @@ class TrainableError(HpoError):
 
 class CheckpointInvalid(HpoError):
     """A checkpoint that is damaged or belongs to another job."""
+
+
+class StorageAway(HpoError):
+    """The database does not answer now. Nothing was done: say the same again after `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class StorageLost(HpoError):
+    """The database has been away for too long."""
+
+
+class TooManyFailures(HpoError):
+    """One training after the other fails, so the next would too."""
 
 
 class BackendError(HpoError):

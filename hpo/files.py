@@ -5,25 +5,35 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
     """Lends a temporary name beside `path`; on success the file takes its place, on failure it is removed.
 
     Args:
         path: what is to be written; its folder is made if it is missing.
+        previous: gets what was at `path` before; None: that is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     spare = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield spare
         sync(spare)
+        if previous is not None:
+            with suppress(FileNotFoundError):
+                os.replace(path, previous)
         os.replace(spare, path)
     finally:
         spare.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Removes a file and what a killed process left of writing it."""
+    for file in (path, *path.parent.glob(f".{path.name}.*")):
+        file.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -28,6 +28,7 @@ class Place:
         concurrency: trainings at a time under Ray; None: as many as fit.
         ray_address: of a running Ray; None: one of our own on this machine.
         cpus_per_trial: cores and threads of one training; None: what the study says.
+        storage_wait: seconds to wait for a database that has gone away, while trainings go on.
         gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
     """
 
@@ -39,6 +40,7 @@ class Place:
     ray_address: str | None = None
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
+    storage_wait: float = 600.0
 
     @property
     def work_folder(self) -> Path:

@@ -145,6 +145,7 @@ class Evaluation:
         digests: sha256 by name of what the training produced: `weights`, `predictions`.
         fingerprint: what else could change the result: versions, threads, device, data.
         files: the job's folder, if artefacts were kept there.
+        remarks: what went wrong on the way and was made good, e.g. a damaged checkpoint.
     """
 
     job: Job
@@ -157,6 +158,7 @@ class Evaluation:
     digests: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Mapping[str, object] = field(default_factory=dict)
     files: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):

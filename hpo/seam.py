@@ -6,13 +6,16 @@ of Optuna, SQLAlchemy or the studies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
-from hpo.errors import BackendError
+from hpo.errors import BackendError, StorageAway, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status, Value
+
+Answer = TypeVar("Answer")
 
 
 class Idle(Enum):
@@ -29,7 +32,11 @@ DONE: Done = Idle.DONE
 
 
 class Source(Protocol):
-    """Hands out jobs and hears what became of them."""
+    """Hands out jobs and hears what became of them.
+
+    Any call may raise `StorageAway`: then nothing happened, and the backend says the same again later while its workers
+    go on training.
+    """
 
     def ask(self) -> Job | Wait | Done:
         """Returns the next job. `WAIT` is a fair answer only while a job is running."""
@@ -84,10 +91,12 @@ class Resources:
     Attributes:
         cpu: cores; also the number of threads, which is part of a result on a CPU.
         gpu: graphics cards; a fraction shares one.
+        max_attempts: how often it is begun or resumed when what trains it dies, before it counts as failed.
     """
 
     cpu: int = 1
     gpu: float = 0.0
+    max_attempts: int = 3
 
 
 class Stop(Protocol):
@@ -112,12 +121,14 @@ class Packet:
         reports: in step order; after a resume they begin again with the first.
         status: None while the job is running. A worker never says pruned: that is for the source to decide.
         error: why it failed.
-        outcome: with a final status, what else is known: seconds, digests, fingerprint, files.
+        paused: whether the worker has stopped between two epochs, with a checkpoint; it goes on in another run.
+        outcome: with a final status, what else is known: seconds, digests, fingerprint, files, remarks.
     """
 
     reports: tuple[Report, ...] = ()
     status: Status | None = None
     error: str | None = None
+    paused: bool = False
     outcome: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -135,12 +146,17 @@ class Hearing:
     reports: list[Report] = field(default_factory=list)
 
     def hear(self, packet: Packet) -> Evaluation | None:
-        """Returns the evaluation if the job is over. The source has not been told of it yet."""
+        """Returns the evaluation if the job is over. The source has not been told of it yet.
+
+        Raises:
+            StorageAway: if the source cannot listen now; hear the same packet again later.
+        """
         for report in packet.reports:
             if self.reports and report.step <= self.reports[-1].step:
                 continue  # said again after a resume
-            self.reports.append(report)
-            if not self.source.report(self.job, report.step, self.objective.value(report)):
+            goes_on = self.source.report(self.job, report.step, self.objective.value(report))
+            self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
+            if not goes_on:
                 return self._evaluation(Status.PRUNED, packet)
         if packet.status is None:
             return None
@@ -203,6 +219,55 @@ class Observed:
         self._source.tell(evaluation)
         for observer in self._observers:
             observer.told(evaluation)
+
+
+class Fused:
+    """A source that gives up when one job after the other fails: what is wrong with them all is wrong with the next.
+
+    Args:
+        source: whose jobs.
+        most: failures in a row that end the work.
+    """
+
+    def __init__(self, source: Source, most: int) -> None:
+        self._source = source
+        self._most = most
+        self._failed: list[Evaluation] = []
+
+    def ask(self) -> Job | Wait | Done:
+        return self._source.ask()
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        return self._source.report(job, step, value)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self._source.tell(evaluation)
+        if evaluation.status is not Status.FAILED:
+            self._failed.clear()
+            return
+        self._failed.append(evaluation)
+        if len(self._failed) >= self._most:
+            first = self._failed[0]
+            raise TooManyFailures(
+                f"{self._most} trainings in a row failed, so the search was ended. The first, of trial "
+                f"{first.job.trial}, said:\n{first.error}\n"
+                "What was running goes on next time. If such failures are to be expected, raise search.max_failures."
+            )
+
+
+def patiently(call: Callable[[], Answer], stop: Stop) -> Answer:
+    """Returns what `call` returns, said again for as long as the database is away.
+
+    Raises:
+        StorageAway: if it is still away when `stop` is set.
+    """
+    while True:
+        try:
+            return call()
+        except StorageAway as away:
+            if stop.is_set():
+                raise
+            time.sleep(away.seconds)
 
 
 def refuse_endless_wait(running: int) -> None:

@@ -28,7 +28,7 @@ from hpo.ranking import Candidate, Ranking, Row, Rule, rank
 from hpo.records import Evaluation, Job
 from hpo.report import promotion_figure, write_page
 from hpo.results import Winner, refuse_unwritable, unwritten, write_promotion, write_results
-from hpo.seam import Observed, Observer, Source, Stop
+from hpo.seam import Observed, Observer, Source, Stop, patiently
 from hpo.search import Trial
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
@@ -136,7 +136,7 @@ def promote(
     top = rules.top if top is None else top
     refuse_promotion(study, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     folder = place.outputs / study.name
-    with opened(study, place, create=False) as found:
+    with opened(study, place, observers, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
         with driving(found, "promote") as lease:
             grid = PromotionSource.grid(
@@ -149,7 +149,7 @@ def promote(
             if lacking:
                 _train(source, found, study, floor)
             else:
-                source.ask()  # all is answered from the records, so no backend has to be started
+                patiently(source.ask, stop)  # all is answered from the records, so no backend has to be started
             ranking = _ranking(candidates, grid.evaluations, study, rule)
             outcome = PromotionOutcome(
                 study=study,
@@ -168,7 +168,8 @@ def promote(
             winner = replace(winner, evaluations=tuple(again.get(one.job.key, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
-            found.store.put_promotion(found.stored, stored_promotion(ranking, written, top))
+            promotion = stored_promotion(ranking, written, top)
+            patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
             _write_beside(outcome)
     return outcome
 

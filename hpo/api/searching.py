@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpo.api.session import Workforce, driving, make_backend, never, opened, ready, refuse_unusable, resolved, resources
+from hpo.api.session import (
+    Workforce,
+    driving,
+    make_backend,
+    never,
+    opened,
+    ready,
+    refuse_unusable,
+    resolved,
+    resources,
+    tell_phase,
+)
 from hpo.errors import UsageError
 from hpo.place import Place
-from hpo.seam import Observed, Observer, Stop
+from hpo.seam import Fused, Observed, Observer, Stop, patiently
 from hpo.search import SearchSource, Trial
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Study
@@ -71,27 +82,28 @@ def run(
 
     Raises:
         UsageError: if something given cannot be used; nothing was written.
+        TooManyFailures: if one training after the other failed.
+        StorageLost: if the database went away and did not come back.
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
     began = time.monotonic()
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
     refuse_unusable(study, place)
-    with opened(study, place, create=True) as found, driving(found, "run") as lease:
+    with opened(study, place, observers, create=True) as found, driving(found, "run") as lease:
         source = SearchSource(study, found.durable, trials)
-        recorded = Recorded(source, found.store, found.stored, lease)
+        recorded = Fused(Recorded(source, found.store, found.stored, lease), study.search.max_failures)
         for observer in observers:
             observer.begins(source.total, source.over)
         if source.has_work:
             with ready(study, place, workforce, observers) as slots:
                 used = min(slots, study.search.lag or slots)
                 if used < slots:  # a worker more would only ever wait
-                    for observer in observers:
-                        observer.phase(f"lag = {used} lets {used} of {slots} trainings run at a time")
+                    tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 make_backend(found, place, used).run(
                     Observed(recorded, observers), study.ref, resources(study, place), stop
                 )
-        table = tuple(found.durable.trials())
+        table = tuple(patiently(found.durable.trials, stop))
     return SearchOutcome(
         study=study,
         trials=table,

@@ -6,8 +6,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hpo.backends.address import refuse_unreachable
 from hpo.backends.local import LocalBackend
@@ -18,7 +20,17 @@ from hpo.results import refuse_unwritable
 from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
-from hpo.store import Lease, Store, StoredStudy, masked, normalised, prepare, sqlite_file
+from hpo.store import (
+    Lease,
+    Outage,
+    Store,
+    StoredStudy,
+    engine_options,
+    masked,
+    normalised,
+    prepare,
+    sqlite_file,
+)
 from hpo.study import Study
 from hpo.training import device_for
 
@@ -34,11 +46,13 @@ class Opened:
         store: our tables.
         stored: the study there.
         durable: its trials in Optuna's tables.
+        engine: of Optuna's tables.
     """
 
     store: Store
     stored: StoredStudy
     durable: DurableStudy
+    engine: Any
 
 
 def resolved(study: Study | str) -> Study:
@@ -52,12 +66,13 @@ def resolved(study: Study | str) -> Study:
 
 
 @contextmanager
-def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
+def storage(url: str, *, create: bool, outage: Outage | None = None) -> Iterator[tuple[Store, Durable]]:
     """Opens a database.
 
     Args:
         url: SQLAlchemy's.
         create: whether a missing SQLite file is made; otherwise nothing is written.
+        outage: how long it may be away once it is open; None: not at all.
 
     Raises:
         StorageUnavailable: if it cannot be opened, or is missing and not to be made.
@@ -67,8 +82,9 @@ def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
     # os.path.exists is False for a name that is too long, where Path.exists raises.
     if path is not None and not create and not os.path.exists(path):
         raise StorageUnavailable(f"there is no storage {masked(url)} yet; make it with: hpo run --study NAME")
-    store = Store(url)
-    durable = Durable(store.url, prepare)
+    outage = outage or Outage(masked(url))
+    store = Store(url, outage)
+    durable = Durable(store.url, prepare, engine_options(store.url), outage.watched)
     try:
         yield store, durable
     finally:
@@ -77,12 +93,13 @@ def storage(url: str, *, create: bool) -> Iterator[tuple[Store, Durable]]:
 
 
 @contextmanager
-def opened(study: Study, place: Place, *, create: bool) -> Iterator[Opened]:
+def opened(study: Study, place: Place, observers: Sequence[Observer], *, create: bool) -> Iterator[Opened]:
     """Opens a study in its database.
 
     Args:
         study: which.
         place: where.
+        observers: told when the database goes away later, and when it is back.
         create: whether study and database are made if they are missing; otherwise nothing is written.
 
     Raises:
@@ -90,7 +107,8 @@ def opened(study: Study, place: Place, *, create: bool) -> Iterator[Opened]:
         StudyChanged: if the stored study of that name means something else.
         StorageUnavailable: if the database cannot be opened.
     """
-    with storage(place.storage, create=create) as (store, durable):
+    outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
+    with storage(place.storage, create=create, outage=outage) as (store, durable):
         known, trials = store.find(study.name), durable.find(study.name)
         if known is None and not create:
             raise NothingToPromote(
@@ -110,8 +128,17 @@ def opened(study: Study, place: Place, *, create: bool) -> Iterator[Opened]:
         stored = store.enrol(study)
         attributes = {UID: stored.uid, "hpo:digest": study.digest}
         yield Opened(
-            store=store, stored=stored, durable=durable.open(study.name, study.objective.direction, attributes)
+            store=store,
+            stored=stored,
+            durable=durable.open(study.name, study.objective.direction, attributes),
+            engine=durable.engine,
         )
+
+
+def tell_phase(observers: Sequence[Observer], message: str) -> None:
+    """Tells all observers what begins."""
+    for observer in observers:
+        observer.phase(message)
 
 
 @contextmanager
@@ -123,7 +150,8 @@ def driving(opened: Opened, verb: str) -> Iterator[Lease]:
     """
     lease = opened.store.lease(opened.stored, verb)
     try:
-        yield lease
+        with lease.fencing(opened.engine):
+            yield lease
     finally:
         lease.release()
 
@@ -150,13 +178,11 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
     with ExitStack() as ours:
         force = workforce or ours.enter_context(Workforce())
         if force.slots is None:
-            for observer in observers:
-                observer.phase(f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
+            tell_phase(observers, f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
             from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
 
             force.slots = force.enter_context(connected(place.ray_address, resources(study, place), place.concurrency))
-        for observer in observers:
-            observer.phase(f"starting {force.slots} worker{'s' if force.slots != 1 else ''}")
+        tell_phase(observers, f"starting {force.slots} worker{'s' if force.slots != 1 else ''}")
         yield force.slots
 
 
@@ -179,7 +205,7 @@ def resources(study: Study, place: Place) -> Resources:
     """Returns what one training gets: the place's word, else the study's."""
     cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
     gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    return Resources(cpu=cpu, gpu=gpu)
+    return replace(study.resources, cpu=cpu, gpu=gpu)
 
 
 def refuse_unusable(study: Study, place: Place) -> None:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from hpo.errors import StorageAway
 from hpo.records import Evaluation, Job
-from hpo.seam import DONE, WAIT, Hearing, Resources, Source, Stop, TrainableRef, refuse_endless_wait
+from hpo.seam import (
+    DONE,
+    WAIT,
+    Hearing,
+    Resources,
+    Source,
+    Stop,
+    TrainableRef,
+    patiently,
+    refuse_endless_wait,
+)
 from hpo.training import Training, discard_checkpoint
+
+ATTEMPTS = "attempts"
+"""In a job's folder while it is trained: how many processes have begun to and made no progress."""
 
 
 class LocalBackend:
@@ -22,27 +37,65 @@ class LocalBackend:
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs one job after the other until the source is done or `stop` is set.
 
-        A job that is stopped stays open: it is not told, and goes on from its checkpoint next time.
+        A job that is stopped ends its epoch and stays open: it is not told, and goes on from its checkpoint next time.
         """
-        while not stop.is_set() and (answer := source.ask()) is not DONE:
-            if answer is WAIT:
-                refuse_endless_wait(running=0)
-                continue
-            evaluation = self._train(answer, source, trainable, resources, stop)
-            if evaluation is None:
-                return
-            source.tell(evaluation)
-            discard_checkpoint(self._work, answer)
+        try:
+            while not stop.is_set() and (answer := patiently(source.ask, stop)) is not DONE:
+                if answer is WAIT:
+                    refuse_endless_wait(running=0)
+                    continue
+                evaluation = self._train(answer, source, trainable, resources, stop)
+                if evaluation is None:
+                    return
+                patiently(partial(source.tell, evaluation), stop)
+                discard_checkpoint(self._work, answer)
+        except StorageAway:
+            return  # stopped while the database was away: what could not be told is trained again from its checkpoint
 
     def _train(
         self, job: Job, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
         hearing = Hearing(source, job, trainable.objective)
+        attempts = _Attempts(self._work / job.place)
+        if attempts.deaths >= resources.max_attempts:
+            attempts.end()
+            return hearing.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
+        attempts.begin()
         training = Training(job, trainable, resources, self._work)
         try:
-            while (evaluation := hearing.hear(training.advance())) is None:
-                if stop.is_set():
-                    return None
-            return evaluation
+            while True:
+                packet = training.pause() if stop.is_set() else training.advance()
+                attempts.progress()
+                evaluation = patiently(partial(hearing.hear, packet), stop)
+                if evaluation is not None or packet.paused:
+                    return evaluation
         finally:
             training.close()
+            attempts.end()
+
+
+class _Attempts:
+    """Counts the processes that died while they trained a job, since it last got on by an epoch.
+
+    The training runs in the driver here, so one that crashes its process would crash every driver that goes on with it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / ATTEMPTS
+        text = self._file.read_text() if self._file.exists() else ""
+        self.deaths = int(text) if text.isdecimal() else 0
+
+    def begin(self) -> None:
+        """Counts this process: if it dies, nobody can take that back."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(str(self.deaths + 1))
+
+    def progress(self) -> None:
+        """Forgets the others that died: the training got beyond the epoch that they died in."""
+        if self.deaths:
+            self.deaths = 0
+            self.begin()
+
+    def end(self) -> None:
+        """Takes the count back: the training ended in order, or goes on in another process."""
+        self._file.unlink(missing_ok=True)

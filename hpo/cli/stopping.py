@@ -45,7 +45,7 @@ class StopSignal:
         self.exit_status = 128 + number
         self._event.set()
         message = (
-            "\nStopping: what runs goes on from its last epoch next time (once more stops at once). "
+            "\nStopping: what runs ends its epoch and is checkpointed (once more stops at once). "
             f"Go on with: {self._command}\n"
         )
         os.write(sys.stderr.fileno(), message.encode())  # print is not safe in a handler

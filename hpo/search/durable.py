@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -23,20 +25,33 @@ class Durable:
     Args:
         url: SQLAlchemy's, with its driver named.
         prepare: called with the storage's engine before it is used.
+        options: for that engine.
+        watched: surrounds everything that is asked of the database; see `hpo.store.Outage`.
 
     Raises:
         StorageUnavailable: if Optuna cannot use the database, e.g. because another version of it wrote the tables.
     """
 
-    def __init__(self, url: str, prepare: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        prepare: Callable[[Any], None],
+        options: Mapping[str, Any] | None = None,
+        watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        options: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
+        self._watched = watched
         try:
             # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
-            self._storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=options)
+            self._storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=dict(options or {}))
         except RuntimeError as error:
             raise StorageUnavailable(f"Optuna cannot use this storage: {error}".splitlines()[0]) from error
         prepare(self._storage.engine)
+
+    @property
+    def engine(self) -> Any:
+        """The storage's engine, for whoever fences what is written through it."""
+        return self._storage.engine
 
     def close(self) -> None:
         """Closes all connections."""
@@ -51,12 +66,12 @@ class Durable:
         for key, value in attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
-        return DurableStudy(self._storage, name)
+        return DurableStudy(self._storage, name, self._watched)
 
     def find(self, name: str) -> DurableStudy | None:
         """Returns the study of that name, None if there is none."""
         known = name in optuna.get_all_study_names(self._storage)
-        return DurableStudy(self._storage, name) if known else None
+        return DurableStudy(self._storage, name, self._watched) if known else None
 
 
 class DurableStudy:
@@ -65,13 +80,17 @@ class DurableStudy:
     Trials are created, reported and finished by the storage's own methods rather than by Study's: one transaction
     instead of many, and nothing is read back in between. They are public, but a contract test holds them to what
     `study.ask` and `study.tell` would have done.
+
+    Each may be said again after the database did not answer: it may have done what was asked, with the answer lost.
     """
 
-    def __init__(self, storage: RDBStorage, name: str) -> None:
+    def __init__(self, storage: RDBStorage, name: str, watched: Callable[[], AbstractContextManager[None]]) -> None:
         self._storage = storage
         self._name = name
+        self._watched = watched
         self._id = storage.get_study_id_from_name(name)
         self._rows: dict[int, int] = {}  # trial number -> Optuna's trial id
+        self._in_doubt: int | None = None  # number of a trial that may have been created
 
     @property
     def directions(self) -> list[StudyDirection]:
@@ -81,36 +100,61 @@ class DurableStudy:
     def frozen(self) -> list[FrozenTrial]:
         """Returns all trials as they are in the database now."""
         # Not through self._storage's cache: create_new_trial on the storage itself does not refresh a Study's.
-        return sorted(self._storage.get_all_trials(self._id, deepcopy=True), key=lambda trial: trial.number)
+        with self._watched():
+            return sorted(self._storage.get_all_trials(self._id, deepcopy=True), key=lambda trial: trial.number)
 
     def trials(self) -> list[Trial]:
         """Returns all trials as plain values."""
-        return [trial_of(frozen) for frozen in self._storage.get_all_trials(self._id, deepcopy=False)]
+        with self._watched():
+            return [trial_of(frozen) for frozen in self._storage.get_all_trials(self._id, deepcopy=False)]
 
     def create(self, template: FrozenTrial) -> int:
-        """Adds a running trial with its params in one transaction and returns its number."""
-        trial_id = self._storage.create_new_trial(self._id, template)
-        number = self._storage.get_trial_number_from_id(trial_id)
+        """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is
+        well. A trial of that number with those params is taken for one whose creation was not answered.
+        """
+        with self._watched():
+            made = self._made(template) if self._in_doubt == template.number else None
+            if made is not None:
+                return made
+            self._in_doubt = template.number
+            trial_id = self._storage.create_new_trial(self._id, template)
+            number = self._storage.get_trial_number_from_id(trial_id)
+        self._in_doubt = None
         self._rows[number] = trial_id
         return number
 
     def report(self, number: int, step: int, value: float) -> None:
         """Stores the objective's value at a step."""
-        self._storage.set_trial_intermediate_value(self._row(number), step, value)
-
-    def note(self, number: int, key: str, value: object) -> None:
-        """Stores a user attribute of a running trial."""
-        self._storage.set_trial_user_attr(self._row(number), key, value)
+        with self._watched():
+            self._storage.set_trial_intermediate_value(self._row(number), step, value)
 
     def finish(
         self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, Any], error: str | None
     ) -> None:
         """Ends a trial; what is said of it is stored before its state, after which Optuna refuses changes."""
-        for key, mark in marks.items():
-            self._storage.set_trial_system_attr(self._row(number), key, mark)
-        if error is not None:
-            self.note(number, "error", error[-ERROR_LENGTH:])
-        self._storage.set_trial_state_values(self._row(number), state, values)
+        with self._watched():
+            row = self._row(number)
+            try:
+                for key, mark in marks.items():
+                    self._storage.set_trial_system_attr(row, key, mark)
+                if error is not None:
+                    self._storage.set_trial_user_attr(row, "error", error[-ERROR_LENGTH:])
+                self._storage.set_trial_state_values(row, state, values)
+            except UpdateFinishedTrialError:
+                if self._storage.get_trial(row).state is not state:
+                    raise
+
+    def _made(self, template: FrozenTrial) -> int | None:
+        """Returns the number of the trial that was to be created, if it was."""
+        try:
+            row = self._storage.get_trial_id_from_study_id_trial_number(self._id, template.number)
+        except KeyError:
+            return None
+        made = self._storage.get_trial(row)
+        if made.state is not TrialState.RUNNING or made.params != template.params:
+            return None
+        self._rows[template.number] = row
+        return template.number
 
     def _row(self, number: int) -> int:
         if number not in self._rows:

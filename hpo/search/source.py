@@ -27,6 +27,9 @@ _RUNG = "completed_rung"
 """How successive halving names its marks."""
 
 
+STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
+
+
 @dataclass(slots=True)
 class _Live:
     """A trial that is not over.
@@ -72,6 +75,7 @@ class SearchSource:
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
+        self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
         self._rebuild()
 
@@ -99,10 +103,12 @@ class SearchSource:
             return DONE
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
-        template = self._propose(number)
-        if self._durable.create(template) != number:
+        if self._proposed is None:  # else the database was away when it was to be stored
+            self._proposed = self._propose(number)
+        if self._durable.create(self._proposed) != number:
             raise StudyBusy("somebody else has added trials to this study; run it again to go on with them")
-        self._enter(number, template)
+        self._enter(number, self._proposed)
+        self._proposed = None
         self._next = number + 1
         return self._job(number)
 
@@ -115,12 +121,13 @@ class SearchSource:
 
     def tell(self, evaluation: Evaluation) -> None:
         number = evaluation.job.trial
-        frozen = self._live.pop(number).frozen
-        state = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
-        frozen.state = state[evaluation.status]
-        frozen.values = None if evaluation.value is None else [evaluation.value]
+        frozen = self._live[number].frozen
+        state = STATES[evaluation.status]
+        values = None if evaluation.value is None else [evaluation.value]
         marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_RUNG)}
-        self._durable.finish(number, frozen.state, frozen.values, marks, evaluation.error)
+        self._durable.finish(number, state, values, marks, evaluation.error)
+        del self._live[number]  # only now: if the database is away, this is said again
+        frozen.state, frozen.values = state, values
         frozen.datetime_complete = frozen.datetime_start  # samplers only want to see that it has ended
         self._finished[number] = frozen
         if self._lag is None:

@@ -1,18 +1,21 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
-from hpo.store.engine import masked, normalised, prepare, sqlite_file
+from hpo.store.engine import engine_options, masked, normalised, prepare, sqlite_file
 from hpo.store.lease import Holder, Lease
+from hpo.store.outage import Outage
 from hpo.store.recorded import Recorded
 from hpo.store.store import Store, StoredPromotion, StoredRank, StoredStudy
 
 __all__ = [
     "Holder",
     "Lease",
+    "Outage",
     "Recorded",
     "Store",
     "StoredPromotion",
     "StoredRank",
     "StoredStudy",
+    "engine_options",
     "masked",
     "normalised",
     "prepare",

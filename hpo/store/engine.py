@@ -11,8 +11,19 @@ from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import StorageUnavailable
 
-BUSY_SECONDS = 60
-"""How long a writer waits for SQLite's lock."""
+BUSY_SECONDS = 10
+"""How long a writer waits for SQLite's lock at a time; a driver tries again, see `hpo.store.outage`."""
+
+READS = "hpo_reads"
+"""The execution option of connections that only read: they need not wait for a writer."""
+
+_POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds; a server that is cut off would else be waited for a quarter of an hour
+}
 
 
 def normalised(url: str) -> str:
@@ -61,17 +72,27 @@ def make_engine(url: str) -> Engine:
     Raises:
         StorageUnavailable: if the driver for it is not installed.
     """
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
-    if not url.startswith("sqlite"):
-        options = {"pool_pre_ping": True}
     try:
-        engine = create_engine(url, **options)
+        engine = create_engine(url, **engine_options(url))
     except ModuleNotFoundError as error:
         raise StorageUnavailable(
             f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'"
         ) from error
     prepare(engine)
     return engine
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Returns how to make an engine that notices within seconds when the database is gone, and when it is back.
+
+    Args:
+        url: normalised; what it says itself is left as it is.
+    """
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": BUSY_SECONDS}}
+    said = _parsed(url).query
+    connect = {name: value for name, value in _POSTGRES.items() if name not in said}
+    return {"pool_pre_ping": True, "connect_args": connect}
 
 
 def prepare(engine: Engine) -> None:
@@ -97,7 +118,8 @@ def prepare(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get(READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     engine.dispose()  # connections that were opened before have neither
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import StudyBusy
+from hpo.store.engine import READS
+from hpo.store.process import host, is_dead, mark
 from hpo.store.tables import DriverRow, LeaseRow, now
 
 LEASE_SECONDS = 30.0
 """How long a driver that gives no sign keeps the study."""
+
+TAKEN_OVER = "another driver has taken this study over, because this one gave no sign for too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,7 @@ class Holder:
         pid: its process.
         since: when it began, as HH:MM in UTC.
         silent_seconds: since its last sign.
+        left_seconds: until its lease ends if it gives none.
         alive: whether its lease holds.
     """
 
@@ -33,6 +39,7 @@ class Holder:
     pid: int
     since: str
     silent_seconds: float
+    left_seconds: float
     alive: bool
 
 
@@ -47,8 +54,9 @@ def clock(connection: Connection) -> float:
 
 def holder_of(connection: Connection, study_id: int) -> Holder | None:
     """Returns who holds the study, or held it last and did not let go."""
+    driver = DriverRow
     query = (
-        select(DriverRow.host, DriverRow.pid, DriverRow.started_at, LeaseRow.renewed, LeaseRow.expires)
+        select(driver.host, driver.pid, driver.process, driver.started_at, LeaseRow.renewed, LeaseRow.expires)
         .join(LeaseRow, LeaseRow.driver_id == DriverRow.id)
         .where(LeaseRow.study_id == study_id)
     )
@@ -56,9 +64,14 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
     if row is None:
         return None
     moment = clock(connection)
-    alive = row.expires > moment and not _is_dead_here(row.host, row.pid)
-    since = row.started_at.strftime("%H:%M UTC")
-    return Holder(host=row.host, pid=row.pid, since=since, silent_seconds=max(0.0, moment - row.renewed), alive=alive)
+    return Holder(
+        host=row.host,
+        pid=row.pid,
+        since=row.started_at.strftime("%H:%M UTC"),
+        silent_seconds=max(0.0, moment - row.renewed),
+        left_seconds=max(0.0, row.expires - moment),
+        alive=row.expires > moment and not is_dead(row.host, row.pid, row.process),
+    )
 
 
 class Lease:
@@ -80,6 +93,7 @@ class Lease:
         self._study_id = study_id
         self._seconds = seconds
         self._over = threading.Event()
+        self._lost = False
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
@@ -89,10 +103,10 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Lets the study go."""
+        """Lets the study go. If the database is away, the lease ends by itself."""
         self._over.set()
         self._thread.join()
-        with self._engine.begin() as connection:
+        with suppress(SQLAlchemyError), self._engine.begin() as connection:
             row = connection.execute(select(LeaseRow.driver_id).where(*self._mine)).first()
             if row is not None:
                 connection.execute(update(LeaseRow).where(*self._mine).values(expires=0.0))
@@ -104,9 +118,33 @@ class Lease:
         Raises:
             StudyBusy: if the token is no longer the newest.
         """
-        token = connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar()
+        query = select(LeaseRow.token).where(LeaseRow.study_id == self._study_id).with_for_update(read=True)
+        token = connection.execute(query).scalar()  # held until the commit, so that nobody takes over in between
         if token != self.token:
-            raise StudyBusy("another driver has taken this study over, because this one gave no sign for too long")
+            raise StudyBusy(TAKEN_OVER)
+
+    def refuse_if_known_lost(self) -> None:
+        """Raises, without asking the database, if the last renewal found that another driver has taken over.
+
+        Raises:
+            StudyBusy: if it did.
+        """
+        if self._lost:
+            raise StudyBusy(TAKEN_OVER)
+
+    @contextmanager
+    def fencing(self, engine: Engine) -> Iterator[None]:
+        """Lets `engine` commit only while this lease is the newest: for Optuna's tables, which know of no token."""
+
+        def check(connection: Connection) -> None:
+            if not connection.get_execution_options().get(READS):
+                self.refuse_if_lost(connection)
+
+        event.listen(engine, "commit", check)
+        try:
+            yield
+        finally:
+            event.remove(engine, "commit", check)
 
     @property
     def _mine(self) -> tuple[ColumnElement[bool], ...]:
@@ -117,12 +155,19 @@ class Lease:
         if other is not None and other.alive:
             raise StudyBusy(
                 f"study {name!r} is driven by host {other.host}, pid {other.pid}, since {other.since} "
-                f"(last sign {other.silent_seconds:.0f} s ago).\nWatch it with: hpo status --study {name}"
+                f"(last sign {other.silent_seconds:.0f} s ago; "
+                f"if it is dead, the study is free in {other.left_seconds:.0f} s).\n"
+                f"Watch it with: hpo status --study {name}"
             )
 
     def _take(self, connection: Connection, verb: str) -> int:
         driver = insert(DriverRow).values(
-            study_id=self._study_id, verb=verb, host=host(), pid=os.getpid(), started_at=now()
+            study_id=self._study_id,
+            verb=verb,
+            host=host(),
+            pid=os.getpid(),
+            process=mark(os.getpid()),
+            started_at=now(),
         )
         driver_id = connection.execute(driver.returning(DriverRow.id)).scalar_one()
         moment = clock(connection)
@@ -138,24 +183,7 @@ class Lease:
                 with self._engine.begin() as connection:
                     moment = clock(connection)
                     values = {"renewed": moment, "expires": moment + self._seconds}
-                    connection.execute(update(LeaseRow).where(*self._mine).values(**values))
+                    renewed = connection.execute(update(LeaseRow).where(*self._mine).values(**values))
+                    self._lost = renewed.rowcount == 0
             except SQLAlchemyError:
-                continue  # the database is away; the next write will say so, and the token still guards it
-
-
-def host() -> str:
-    """Returns this machine's name."""
-    return socket.gethostname()
-
-
-def _is_dead_here(name: str, pid: int) -> bool:
-    """Whether the holder was a process of this machine that is gone: then nobody need wait for the lease to expire."""
-    if name != host():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+                continue  # the database is away; the next write says so, and the token guards it all the same

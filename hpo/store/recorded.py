@@ -27,21 +27,32 @@ class Recorded:
         self._study = study
         self._lease = lease
         self._known = store.keys(study)
+        # What is half done when the database goes away; it is gone on with when the same is said again.
+        self._asked: Job | None = None
+        self._put: Evaluation | None = None
 
     def ask(self) -> Job | Wait | Done:
-        self._store.refuse_if_lost(self._lease)
-        while isinstance(answer := self._source.ask(), Job):
-            evaluation = self._recorded(answer)
+        self._lease.refuse_if_known_lost()
+        while True:
+            if self._asked is None:
+                answer = self._source.ask()
+                if not isinstance(answer, Job):
+                    return answer
+                self._asked = answer
+            job, evaluation = self._asked, self._recorded(self._asked)
+            if evaluation is not None:
+                self._source.tell(evaluation)
+            self._asked = None
             if evaluation is None:
-                return answer
-            self._source.tell(evaluation)
-        return answer
+                return job
 
     def report(self, job: Job, step: int, value: float) -> bool:
         return self._source.report(job, step, value)
 
     def tell(self, evaluation: Evaluation) -> None:
-        self._store.put(self._study, evaluation, self._lease)
+        if self._put is not evaluation:
+            self._store.put(self._study, evaluation, self._lease)
+            self._put = evaluation
         self._known.add(evaluation.job.key)
         self._source.tell(evaluation)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.store import schema
-from hpo.store.engine import make_engine, masked, normalised
+from hpo.store.engine import READS, make_engine, masked, normalised
 from hpo.store.lease import Holder, Lease, holder_of
+from hpo.store.outage import Outage
 from hpo.store.tables import EvaluationRow, PromotionRow, RankRow, StudyRow, now
 from hpo.study import Study
 
@@ -65,15 +67,19 @@ class StoredPromotion:
 class Store:
     """Our tables in one database.
 
+    Any method raises `StorageAway` while the database does not answer and `StorageLost` when it has not for too long.
+
     Args:
         url: SQLAlchemy's; the tables are made if they are missing.
+        outage: how long that is borne; None: not at all.
 
     Raises:
         StorageUnavailable: if the database cannot be opened.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, outage: Outage | None = None) -> None:
         self.url = normalised(url)
+        self._outage = outage or Outage(masked(self.url))
         self._engine = make_engine(self.url)
         try:
             schema.upgrade(self._engine)
@@ -86,13 +92,13 @@ class Store:
 
     def find(self, name: str) -> StoredStudy | None:
         """Returns a stored study, None if there is none of that name."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).first()
         return None if row is None else StoredStudy(id=row.id, uid=row.uid, name=row.name, content=row.content)
 
     def names(self) -> list[str]:
         """Returns the names of all stored studies, the oldest first."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return list(connection.execute(select(StudyRow.name).order_by(StudyRow.id)).scalars())
 
     def enrol(self, study: Study) -> StoredStudy:
@@ -103,7 +109,7 @@ class Store:
                 difference.
         """
         identity = study.identity()
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study.name)).first()
             if row is None:
                 connection.execute(
@@ -135,17 +141,19 @@ class Store:
 
     def holder(self, study: StoredStudy) -> Holder | None:
         """Returns who drives the study, or did last."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return holder_of(connection, study.id)
 
-    def refuse_if_lost(self, held: Lease) -> None:
-        """Raises if another driver has taken the study over.
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        options = {READS: True}
+        with self._outage.watched(), self._engine.connect().execution_options(**options) as connection:
+            yield connection
 
-        Raises:
-            StudyBusy: if so.
-        """
-        with self._engine.connect() as connection:
-            held.refuse_if_lost(connection)
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._outage.watched(), self._engine.begin() as connection:
+            yield connection
 
     def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
         """Stores an evaluation; only a failed one is ever replaced.
@@ -167,9 +175,18 @@ class Store:
             "digests": dict(evaluation.digests),
             "fingerprint": dict(evaluation.fingerprint),
             "files": evaluation.files,
+            "remarks": list(evaluation.remarks),
             "recorded_at": now(),
         }
-        with self._engine.begin() as connection:
+        try:
+            self._put(study, job, values, held)
+        except IntegrityError:
+            stored = self.get(study, job)  # said again, because the answer to the first commit was lost
+            if stored is None or _result(stored) != _result(evaluation):
+                raise
+
+    def _put(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> None:
+        with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
             again = (
@@ -193,14 +210,14 @@ class Store:
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
         """Returns the evaluation of a job, None if it has none."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(EvaluationRow.__table__).where(*_key(study, job))).first()
         return None if row is None else _evaluation(row)
 
     def keys(self, study: StoredStudy) -> set[tuple[object, ...]]:
         """Returns the keys of all jobs that have an evaluation."""
         row = EvaluationRow
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id)
             )
@@ -218,14 +235,20 @@ class Store:
             query = query.where(row.stage == str(stage))
         if trial is not None:
             query = query.where(row.trial == trial)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_evaluation(found) for found in connection.execute(query)]
 
-    def put_promotion(self, study: StoredStudy, promotion: StoredPromotion) -> None:
-        """Stores a ranking; an equal one that was stored last is not stored again."""
+    def put_promotion(self, study: StoredStudy, promotion: StoredPromotion, held: Lease | None = None) -> None:
+        """Stores a ranking; an equal one that was stored last is not stored again.
+
+        Raises:
+            StudyBusy: if `held` has been taken over.
+        """
         if self.promotion(study) == promotion:
             return
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
+            if held is not None:
+                held.refuse_if_lost(connection)
             query = insert(PromotionRow).values(
                 study_id=study.id,
                 rule=promotion.rule,
@@ -259,7 +282,7 @@ class Store:
             .order_by(PromotionRow.id.desc())
             .limit(1)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(query).first()
             return None if row is None else _promotion(connection, row)
 
@@ -271,7 +294,7 @@ class Store:
             .order_by(EvaluationRow.id.desc())
             .limit(1)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             moment = connection.execute(query).scalar()
         return None if moment is None else moment.isoformat(timespec="seconds")
 
@@ -325,7 +348,12 @@ def _evaluation(row: Any) -> Evaluation:
         digests=row.digests,
         fingerprint=row.fingerprint,
         files=row.files,
+        remarks=tuple(row.remarks),
     )
+
+
+def _result(evaluation: Evaluation) -> tuple[object, ...]:
+    return evaluation.status, evaluation.value, evaluation.step, dict(evaluation.digests)
 
 
 def _promotion(connection: Connection, row: Any) -> StoredPromotion:

@@ -83,6 +83,7 @@ class DriverRow(Base):
     verb: Mapped[str] = mapped_column(String(16))
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
+    process: Mapped[str | None] = mapped_column(String(128))
     started_at: Mapped[dt.datetime] = mapped_column(default=now)
     ended_at: Mapped[dt.datetime | None]
 
@@ -123,6 +124,7 @@ class EvaluationRow(Base):
     fingerprint: Mapped[dict[str, Any]]
     files: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=1)
+    remarks: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     recorded_at: Mapped[dt.datetime] = mapped_column(default=now)
 
     __table_args__ = (

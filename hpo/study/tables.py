@@ -151,10 +151,11 @@ class ObjectiveTable(_Table):
 
 
 class ResourcesTable(_Table):
-    """What one training gets; see `hpo.Resources`."""
+    """What one training gets, and how many deaths of its worker it may cost; see `hpo.Resources`."""
 
     cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
     gpu: Annotated[Finite, Field(ge=0)] = 0.0
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
 class Search(_Table):
@@ -169,6 +170,7 @@ class Search(_Table):
         sampler_seed: of the sampler; None: the same number as `seed`.
         lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
             depends on timing and cannot be reproduced.
+        max_failures: so many failed trials in a row end the search.
     """
 
     sampler: SamplerName = "tpe"
@@ -178,6 +180,7 @@ class Search(_Table):
     seed: Seed = 41
     sampler_seed: Seed | None = None
     lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] = 4
+    max_failures: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 5
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,16 +1,30 @@
-"""Checkpoints: what a training needs to go on after an epoch, in one file that is whole or absent."""
+"""Checkpoints: what a training needs to go on after an epoch, in one file that is whole or absent.
+
+The last two are kept. A file ends with the sha256 of what comes before it, so that a disk's or a copy's damage is
+noticed, and the training goes on from the one before.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 from hpo.errors import CheckpointInvalid
-from hpo.files import replacing
+from hpo.files import remove, replacing
 from hpo.records import Report
 
 # torch is imported where it is used: a trainable without epochs needs none.
+
+NEWEST = "checkpoint.pt"
+"""The file's name in the job's folder."""
+
+PREVIOUS = "checkpoint-previous.pt"
+"""The one before."""
+
+_SUM = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +48,23 @@ class Checkpoint:
     reports: tuple[Report, ...]
     seconds: float
 
-    def save(self, path: Path) -> None:
-        """Writes the file atomically."""
+    def save(self, folder: Path) -> None:
+        """Writes the file atomically; the newest so far becomes the previous one.
+
+        Raises:
+            OSError: if it cannot be written; the older ones are as they were.
+        """
         import torch
 
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["reports"] = [asdict(report) for report in self.reports]
-        with replacing(path) as spare:
-            torch.save(fields, spare)
+        with replacing(folder / NEWEST, folder / PREVIOUS) as spare, spare.open("wb") as file:
+            summed = _Summed(file)
+            try:
+                torch.save(fields, cast(IO[bytes], summed))  # it writes and flushes, no more
+            except RuntimeError as error:  # how torch's writer passes on that a write failed
+                raise summed.fault or error from error
+            file.write(summed.sum.digest())
 
     @classmethod
     def load(cls, path: Path, job: str, device: str) -> Checkpoint:
@@ -52,12 +75,61 @@ class Checkpoint:
         """
         import torch
 
+        content = path.read_bytes()
+        if hashlib.sha256(content[:-_SUM]).digest() != content[-_SUM:]:
+            raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not fit)")
         try:
-            fields = torch.load(path, map_location=device, weights_only=True)
+            fields = torch.load(io.BytesIO(content[:-_SUM]), map_location=device, weights_only=True)
             fields["reports"] = tuple(Report(**report) for report in fields["reports"])
             checkpoint = cls(**fields)
-        except Exception as error:  # torch raises a dozen kinds for damaged files; all mean the same here
-            raise CheckpointInvalid(f"checkpoint {path} cannot be read ({error}); delete it to train anew") from error
+        except Exception as error:  # torch raises a dozen kinds for what it cannot read; all mean the same here
+            raise CheckpointInvalid(f"{path.name} cannot be read ({error})") from error
         if checkpoint.job != job:
-            raise CheckpointInvalid(f"checkpoint {path} belongs to another job; delete it to train anew")
+            raise CheckpointInvalid(f"{path.name} belongs to another job")
         return checkpoint
+
+
+class _Summed:
+    """A file that is written once from end to end, and summed on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.sum = hashlib.sha256()
+        self.fault: OSError | None = None
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.sum.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.fault = error
+            raise
+
+    def flush(self) -> None:
+        """Nothing: the file is synced when it is whole."""
+
+
+def newest(folder: Path, job: str, device: str) -> tuple[Checkpoint | None, list[str]]:
+    """Returns the newest checkpoint that is sound, and a remark where another one had to be passed over.
+
+    One that is not sound is removed: it must not become the previous one of the next.
+    """
+    faults: list[str] = []
+    for name in (NEWEST, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            checkpoint = Checkpoint.load(path, job, device)
+        except CheckpointInvalid as fault:
+            faults.append(str(fault))
+            path.unlink()
+            continue
+        return checkpoint, [f"{fault}: went on from epoch {checkpoint.epoch}" for fault in faults]
+    return None, [f"{fault}: trained anew" for fault in faults[-1:]]
+
+
+def discard(folder: Path) -> None:
+    """Removes the checkpoints of a folder."""
+    for name in (NEWEST, PREVIOUS):
+        remove(folder / name)

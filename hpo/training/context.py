@@ -16,15 +16,11 @@ from hpo.errors import TrainableError
 from hpo.files import replacing
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
-from hpo.training.checkpoint import Checkpoint
+from hpo.training.checkpoint import Checkpoint, newest
 from hpo.training.predictions import Predictions
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
-
-
-CHECKPOINT = "checkpoint.pt"
-"""The file's name in the job's folder."""
 
 
 class Stateful(Protocol):
@@ -33,6 +29,10 @@ class Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> object: ...
+
+
+class Paused(BaseException):
+    """Ends a training between two epochs, with its checkpoint written. No Exception: user code must not catch it."""
 
 
 class Context:
@@ -65,6 +65,8 @@ class Context:
         self.reports: list[Report] = []
         self.digests: dict[str, str] = {}
         self.facts: dict[str, object] = {}
+        self.remarks: list[str] = []
+        self.pausing = False
         self._job = job
         self._objective = objective
         self._began = time.monotonic()
@@ -72,14 +74,14 @@ class Context:
         self._in_loop = False
 
     @property
-    def checkpoint(self) -> Path:
-        """Where the training's checkpoint lies between two epochs."""
-        return self.folder / CHECKPOINT
-
-    @property
     def seconds(self) -> float:
         """Spent in training so far, interruptions left out."""
         return time.monotonic() - self._began
+
+    @property
+    def in_loop(self) -> bool:
+        """Whether the trainable is between two epochs of `epochs`, or in one."""
+        return self._in_loop
 
     def begin(self) -> None:
         """Starts the clock: what came before, e.g. importing torch, is not training."""
@@ -97,11 +99,12 @@ class Context:
 
         Raises:
             TrainableError: if the trainable did not yield its metrics exactly once in an epoch.
-            CheckpointInvalid: if the checkpoint is damaged or another job's.
         """
         done = self._restore(stateful)
         self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):
+            if self.pausing:
+                raise Paused
             self.streams.dropout.seed_global(epoch)
             yield epoch
             if len(self.reports) != epoch:
@@ -190,13 +193,15 @@ class Context:
         return report
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
-        if not self.checkpoint.exists():
+        saved, remarks = newest(self.folder, self._job.digest, self.device)
+        for remark in remarks:
+            self._remark(remark)
+        if saved is None:
             return 0
-        saved = Checkpoint.load(self.checkpoint, self._job.digest, self.device)
         if set(saved.states) != set(stateful):
             raise TrainableError(
                 f"the checkpoint holds {', '.join(sorted(saved.states))}, ctx.epochs() was given "
-                f"{', '.join(sorted(stateful))}; delete {self.checkpoint} to train anew"
+                f"{', '.join(sorted(stateful))}; delete {self.folder} to train anew"
             )
         for name, thing in stateful.items():
             thing.load_state_dict(saved.states[name])
@@ -213,14 +218,22 @@ class Context:
                 self._selected = copy.deepcopy(stateful[MODEL].state_dict())
 
     def _save(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
-        Checkpoint(
+        checkpoint = Checkpoint(
             job=self._job.digest,
             epoch=epoch,
             selected=self._selected,
             reports=tuple(self.reports),
             states={name: thing.state_dict() for name, thing in stateful.items()},
             seconds=self.seconds,
-        ).save(self.checkpoint)
+        )
+        try:
+            checkpoint.save(self.folder)
+        except OSError as error:  # a full disk costs the epochs since the last checkpoint at worst, not the training
+            self._remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
+
+    def _remark(self, remark: str) -> None:
+        self.remarks.append(remark)
+        self.log(remark)
 
     def _finish(self, weights: dict[str, Any]) -> None:
         self.digests["weights"] = _weights_digest(weights)

@@ -9,9 +9,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from hpo.errors import HpoError
-from hpo.records import Job, Metrics, Status
+from hpo.records import Job, Metrics, Report, Status
 from hpo.seam import Packet, Resources, TrainableRef
-from hpo.training.context import CHECKPOINT, Context
+from hpo.training.checkpoint import discard
+from hpo.training.context import Context, Paused
 from hpo.training.process import device_for, fingerprint, prepared
 from hpo.training.trainable import load
 
@@ -44,6 +45,7 @@ class Training:
         self._stack = ExitStack()
         self._generator: Iterator[Metrics] | None = None
         self._sent = 0
+        self._begun = False
         self._fault: str | None = None
         try:
             loaded = load(trainable)
@@ -59,7 +61,7 @@ class Training:
     def advance(self, seconds: float = 0.0) -> Packet:
         """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
         end = time.monotonic() + seconds
-        done = False
+        done, self._begun = False, True
         try:
             while self._fault is None and self._generator is not None:
                 metrics = next(self._generator, _END)
@@ -73,6 +75,20 @@ class Training:
         except (Exception, SystemExit) as error:  # see above
             self._fail(error)
         return self._packet(done)
+
+    def pause(self) -> Packet:
+        """Returns what is new once the training stands between two epochs with its checkpoint written.
+
+        The packet says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
+        loop over `ctx.epochs` has nothing that could be saved, and is begun anew next time.
+        """
+        if not (self._begun and self._context.in_loop):
+            return Packet(paused=True)
+        self._context.pausing = True
+        try:
+            return self.advance()
+        except Paused:
+            return Packet(reports=self._fresh(), paused=True)
 
     def close(self) -> None:
         """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
@@ -89,8 +105,7 @@ class Training:
             self._stack.close()
 
     def _packet(self, done: bool) -> Packet:
-        fresh = tuple(self._context.reports[self._sent :])
-        self._sent = len(self._context.reports)
+        fresh = self._fresh()
         if not done and self._fault is None:
             return Packet(reports=fresh)
         self._context.log("failed" if self._fault else f"complete in {self._context.seconds:.1f} s")
@@ -99,9 +114,15 @@ class Training:
             "digests": dict(self._context.digests),
             "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
             "files": str(self._context.folder) if self._context.keeps else None,
+            "remarks": tuple(self._context.remarks),
         }
         status = Status.FAILED if self._fault else Status.COMPLETE
         return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+
+    def _fresh(self) -> tuple[Report, ...]:
+        fresh = tuple(self._context.reports[self._sent :])
+        self._sent = len(self._context.reports)
+        return fresh
 
     def _fail(self, error: BaseException) -> None:
         # Our own sentences say what is wrong; a traceback through this package would only hide it.
@@ -109,8 +130,8 @@ class Training:
 
 
 def discard_checkpoint(work: Path, job: Job) -> None:
-    """Deletes the checkpoint of a job that is over and recorded, and the job's folder if nothing else is in it."""
+    """Deletes the checkpoints of a job that is over and recorded, and the job's folder if nothing else is in it."""
     folder = work / job.place
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    discard(folder)
     with suppress(OSError):  # artefacts in it, or gone already
         folder.rmdir()

@@ -256,7 +256,7 @@ def test_trials_with_equal_params_are_one_candidate(curve, place):
 def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, place):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}},
-        search={"trials": 8, "budget": 1, "pruner": "none"},
+        search={"trials": 8, "budget": 1, "pruner": "none", "max_failures": 9},
         trainable="toys.curve:train_nan",
     )
     hpo.run(study, place)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
 import pytest
 
 from hpo.backends.local import LocalBackend
-from hpo.errors import BackendError, UsageError
+from hpo.errors import BackendError, StorageAway, UsageError
 from hpo.records import Job, Objective, Status
 from hpo.seam import DONE, WAIT, Resources, TrainableRef
 
@@ -141,8 +144,14 @@ def test_an_error_of_the_source_is_raised_and_not_taken_for_the_job_s(run):
         run(Broken(jobs(3)))
 
 
-def test_a_stop_leaves_running_jobs_untold_and_resumable(run, tmp_path):
-    stop = threading.Event()
+def trained(folder, job):
+    """The epochs that were trained of a job, by whatever process, in order."""
+    file = folder / f"epochs-of-{job.params['x']}"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
+    stop, made = threading.Event(), jobs(2, budget=6, nap=0.5, flags=str(tmp_path))
 
     class Stops(Jobs):
         def report(self, job, step, value):
@@ -150,12 +159,89 @@ def test_a_stop_leaves_running_jobs_untold_and_resumable(run, tmp_path):
                 stop.set()
             return super().report(job, step, value)
 
-    source = run(Stops(jobs(2, budget=6, nap=0.5)), stop=stop)
+    source = run(Stops(made), stop=stop)
     assert len(source.evaluations) < 2
     assert list(tmp_path.rglob("checkpoint.pt"))
-    again = run(Jobs(jobs(2, budget=6, nap=0.5)))
+    again = run(Jobs(made))
     assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {6}
-    assert not list(tmp_path.rglob("checkpoint.pt"))
+    for job in made:
+        assert trained(tmp_path, job) == [1, 2, 3, 4, 5, 6]
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+class Absent(Jobs):
+    """A source whose database is away for some calls in a row, at every kind of call."""
+
+    def __init__(self, made, calls):
+        super().__init__(made)
+        self.calls = calls
+        self.left = {"ask": calls, "report": calls, "tell": calls}
+
+    def refuse(self, what):
+        self.left[what] -= 1
+        if self.left[what] >= 0:
+            raise StorageAway("not now", 0.05)
+
+    def ask(self):
+        if self.handed_out == 1:
+            self.refuse("ask")
+        return super().ask()
+
+    def report(self, job, step, value):
+        if step == 2:
+            self.refuse("report")
+        return super().report(job, step, value)
+
+    def tell(self, evaluation):
+        self.refuse("tell")
+        super().tell(evaluation)
+
+
+def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice(run, tmp_path):
+    made = jobs(4, budget=4, flags=str(tmp_path))
+    source = run(Absent(made, calls=10))
+    assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
+    assert sorted(source.reports) == [(n, step, value) for n, step, value in sorted(set(source.reports))]
+    assert len(source.reports) == 4 * 4
+    for job in made:
+        assert trained(tmp_path, job) == [1, 2, 3, 4]
+    assert max(source.left.values()) < 0, "the database was away at every kind of call"
+
+
+def test_a_stop_while_the_database_is_away_leaves_the_jobs_for_the_next_run(run, tmp_path):
+    stop, made = threading.Event(), jobs(2, budget=4, flags=str(tmp_path))
+
+    class Gone(Jobs):
+        def tell(self, evaluation):
+            stop.set()
+            raise StorageAway("not now", 0.05)
+
+    source = run(Gone(made), stop=stop)
+    assert source.evaluations == {}
+    again = run(Jobs(made))
+    assert {evaluation.status for evaluation in again.evaluations.values()} == {Status.COMPLETE}
+    assert trained(tmp_path, made[0])[:4] == [1, 2, 3, 4]
+    assert set(trained(tmp_path, made[0])[4:]) <= {4}, "at most the epoch that no checkpoint follows is repeated"
+
+
+def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path):
+    """In this process a training that crashes takes the driver with it, and would do so for ever."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_backends as t;"
+        "from hpo.records import Job; from hpo.seam import Resources; import threading;"
+        "s = t.Jobs([Job(trial=0, params={'x': 0.1, 'fault': 'kill'}, seed=41, budget=3), *t.jobs(3)[1:]]);"
+        "t.LocalBackend(Path(sys.argv[1])).run(s, t.ref(), Resources(max_attempts=2), threading.Event());"
+        "print(*(f'{n} {e.status} {e.error}' for n, e in sorted(s.evaluations.items())), sep=chr(10))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    statuses = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
+    assert [one.returncode for one in statuses] == [-9, -9, 0], statuses[-1].stderr
+    assert statuses[-1].stdout.splitlines() == [
+        "0 failed 2 processes died while they trained it, all in the same epoch",
+        "1 complete None",
+        "2 complete None",
+    ]
+    assert not list(tmp_path.rglob("attempts"))
 
 
 @pytest.mark.ray
@@ -208,6 +294,8 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
     undisturbed = Jobs([Job(trial=1, params={"x": 0.1}, seed=41, budget=5)])
     LocalBackend(tmp_path / "local").run(undisturbed, ref(), Resources(), threading.Event())
     assert source.evaluations[1].value == undisturbed.evaluations[1].value
+    [remark] = source.evaluations[1].remarks
+    assert remark.startswith("went on in another worker after one had died: ActorDiedError")
     pids = [report.metrics["pid"] for report in source.evaluations[1].reports]
     assert len(set(pids)) == 2
 
@@ -220,10 +308,35 @@ def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(4)]
     made[0] = Job(trial=0, params={"x": 0.1, "fault": "kill"}, seed=41, budget=3)
     source = Jobs(made)
-    RayBackend(tmp_path, 2).run(source, ref(), Resources(), threading.Event())
+    RayBackend(tmp_path, 2).run(source, ref(), Resources(max_attempts=2), threading.Event())
     assert source.evaluations[0].status is Status.FAILED
-    assert "its worker died" in source.evaluations[0].error
+    assert "2 workers died while they trained it; the last: ActorDiedError" in source.evaluations[0].error
     assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
+
+
+@pytest.mark.ray
+@RAY
+def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    away = threading.Event()
+    heard = {}
+
+    class Slow(Jobs):
+        def report(self, job, step, value):
+            if step == 2 and not away.is_set():
+                heard.setdefault("since", time.time())
+                if time.time() < heard["since"] + 4:
+                    raise StorageAway("not now", 0.05)
+                away.set()
+            return super().report(job, step, value)
+
+    source = Slow(jobs(1, budget=8, nap=0.6))
+    RayBackend(tmp_path, 1).run(source, ref(), Resources(), threading.Event())
+    reports = source.evaluations[0].reports
+    meanwhile = [report.step for report in reports if heard["since"] < report.at < heard["since"] + 4]
+    assert len(meanwhile) >= 4, "epochs of 0.3 s on average went on for the 4 s that nobody listened"
+    assert [step for _, step, _ in source.reports] == list(range(1, 9))
 
 
 @pytest.mark.ray

@@ -24,9 +24,6 @@ from hpo.training import discard_checkpoint
 CHUNK_SECONDS = 0.2
 """How long a worker trains before its next packet; short epochs are sent together."""
 
-LIVES = 2
-"""How often a job is tried again, from its checkpoint, when its worker dies."""
-
 
 @contextmanager
 def connected(address: str | None, resources: Resources, concurrency: int | None) -> Iterator[int]:
@@ -46,6 +43,9 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
     if ours:
         wanted = max(os.cpu_count() or 1, (concurrency or 1) * resources.cpu)
         logging.getLogger("ray").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune.tune").setLevel(
+            logging.CRITICAL
+        )  # it takes a job that failed for an error of its own
         try:
             ray.init(
                 address=address or "local",
@@ -87,11 +87,17 @@ class RayBackend:
         """
         if stop.is_set():  # while Ray was starting
             return
+        scratch = self._work / f"tune-{uuid.uuid4().hex[:8]}"
+        scratch.mkdir(parents=True)
         idle = Task(
-            job=None, trainable=trainable, resources=resources, work=str(self._work), chunk_seconds=CHUNK_SECONDS
+            job=None,
+            trainable=trainable,
+            resources=resources,
+            work=str(self._work),
+            chunk_seconds=CHUNK_SECONDS,
+            halt=str(scratch / "halt"),
         )
         desk = Desk(source, idle, stop, self._finished, gather=self._gather)
-        scratch = self._work / f"tune-{uuid.uuid4().hex[:8]}"
         try:
             tune.run(
                 tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
@@ -102,7 +108,6 @@ class RayBackend:
                 num_samples=-1,
                 max_concurrent_trials=self._slots,
                 reuse_actors=True,
-                max_failures=LIVES,
                 raise_on_failed_trial=False,
                 stop=DeskStopper(desk),
                 verbose=0,
@@ -112,6 +117,7 @@ class RayBackend:
             raise BackendError(f"Ray Tune gave up: {error}") from error
         finally:
             self.workers = desk.workers
+            desk.close()
             shutil.rmtree(scratch, ignore_errors=True)
         if desk.fault is not None:
             raise desk.fault

@@ -11,24 +11,60 @@ Two rules keep K workers alive by Tune's public interface alone:
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hpo.backends.ray.worker import Task, Word
+from hpo.errors import StorageAway
 from hpo.records import Evaluation, Job
-from hpo.seam import DONE, WAIT, Done, Hearing, Source, Stop, Wait, refuse_endless_wait
+from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, Wait, patiently, refuse_endless_wait
 
 Answer = TypeVar("Answer")
+
+REASON_LENGTH = 400
+"""Characters of Ray's own account of a death; what matters comes last in it."""
+
+
+@dataclass(slots=True)
+class _Out:
+    """A job that is out: what is known of it, and what its worker has said that nobody could listen to yet.
+
+    Attributes:
+        hearing: of the job.
+        packets: not heard yet, because the database is away.
+        evaluation: not told yet, likewise.
+        deaths: workers that died over it, those left out whose node was taken away.
+        reason: why the last worker died.
+    """
+
+    hearing: Hearing
+    packets: deque[Packet] = field(default_factory=deque)
+    evaluation: Evaluation | None = None
+    deaths: int = 0
+    reason: str = ""
+
+    def remarked(self, evaluation: Evaluation | None) -> Evaluation | None:
+        """Returns the evaluation with a word on the worker that died, if one did."""
+        if evaluation is None or not self.reason:
+            return evaluation
+        remark = f"went on in another worker after one had died: {self.reason}"
+        return replace(evaluation, remarks=(*evaluation.remarks, remark))
 
 
 @dataclass
 class Desk:
     """Hands the source's jobs to Tune's trials and what their workers say to the source.
+
+    While the database is away the workers go on: what they say is kept, and a job that is over gives its slot back.
 
     Attributes:
         source: hands out jobs.
@@ -47,72 +83,122 @@ class Desk:
     gather: int = 0
     workers: dict[tuple[str, int], int] = field(default_factory=dict)
     fault: Exception | None = None
-    _jobs: dict[str, Hearing | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
+    _out: dict[str, _Out | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
+    _late: deque[_Out] = field(default_factory=deque)  # over, and not told yet
+    _again: deque[_Out] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
 
-    @property
     def closing(self) -> bool:
-        """Whether no more work is wanted."""
-        return self.fault is not None or self.stop.is_set()
+        """Whether nobody can go on; a stop, in contrast, lets everybody end an epoch, and is passed on here."""
+        if self.stop.is_set() and not os.path.exists(self.idle.halt):
+            Path(self.idle.halt).touch()
+        return self.fault is not None
 
     def task(self, trial_id: str) -> Task | None:
         """Returns what the new trial is to do; None: nothing ever again."""
-        answer = self._guarded_peek()
+        answer = self._peek()
         if answer is DONE:
             return None
-        if isinstance(answer, Job):
-            self._jobs[trial_id] = Hearing(self.source, answer, self.idle.trainable.objective)
+        if not isinstance(answer, Job):
+            self._out[trial_id] = None
+            return self.idle
+        if self._again:
+            self._out[trial_id] = self._again.popleft()
+        else:
+            self._out[trial_id] = _Out(Hearing(self.source, answer, self.idle.trainable.objective))
             self._ready = None
-            return replace(self.idle, job=answer)
-        self._jobs[trial_id] = None
-        return self.idle
+        return replace(self.idle, job=answer)
 
     def heard(self, trial_id: str, word: Word) -> bool:
         """Returns whether this trial is over."""
         self.workers[word.worker] = self.workers.get(word.worker, 0) + 1
-        hearing = self._jobs.get(trial_id)
-        if hearing is None or word.packet is None:
-            return self._guarded_peek() is not WAIT
-        packet = word.packet
-        evaluation = self._guarded(lambda: hearing.hear(packet), None)
-        if evaluation is None:
+        out = self._out.get(trial_id)
+        if out is None or word.packet is None:
+            return self._peek() is not WAIT
+        out.packets.append(word.packet)
+        over = self._guarded(lambda: self._settled(out), False)
+        if not over and (word.packet.paused or word.packet.status is not None):
+            self._late.append(out)
+            over = True
+        if over:
+            del self._out[trial_id]
+        return over
+
+    def died(self, trial_id: str, reason: str, *, counts: bool) -> None:
+        """Takes back the job of a worker that died: another one goes on with it, unless too many have died over it.
+
+        Args:
+            trial_id: Tune's.
+            reason: in Ray's words.
+            counts: whether it may be the job's doing; a node that was taken away is not.
+        """
+        out = self._out.pop(trial_id, None)
+        if out is None:
+            return
+        out.deaths, out.reason = out.deaths + counts, reason
+        if out.deaths < self.idle.resources.max_attempts:
+            self._again.append(out)
+            return
+        out.evaluation = out.hearing.lost(f"{out.deaths} workers died while they trained it; the last: {reason}")
+        self._late.append(out)
+        self._peek()  # tells it
+
+    def left(self, trial_id: str) -> None:
+        """Takes a trial off the list that is over, or was idle, or was stopped."""
+        self._out.pop(trial_id, None)
+
+    def close(self) -> None:
+        """Tells what could not be told before, for as long as that is worth while."""
+        if self.fault is None:
+            self._guarded(lambda: patiently(self._settle_late, self.stop), None)
+
+    def _settled(self, out: _Out) -> bool:
+        """Passes on what a worker has said; returns whether its job is over."""
+        while out.packets and out.evaluation is None:
+            paused = out.packets[0].paused
+            out.evaluation = out.remarked(out.hearing.hear(out.packets[0]))
+            out.packets.popleft()
+            if paused and out.evaluation is None:
+                return True
+        if out.evaluation is None:
             return False
-        del self._jobs[trial_id]
-        self._guarded(lambda: self._tell(evaluation), None)
+        self.source.tell(out.evaluation)
+        self.finished(out.evaluation)
         return True
 
-    def left(self, trial_id: str, *, lost: bool) -> None:
-        """Takes a trial off the list: its worker is lost for good, or it was idle, or the work was stopped."""
-        hearing = self._jobs.pop(trial_id, None)
-        if lost and hearing is not None:
-            evaluation = hearing.lost("its worker died, and so did every worker that tried again")
-            self._guarded(lambda: self._tell(evaluation), None)
-
-    def _tell(self, evaluation: Evaluation) -> None:
-        self.source.tell(evaluation)
-        self.finished(evaluation)
+    def _settle_late(self) -> None:
+        while self._late:
+            self._settled(self._late[0])
+            self._late.popleft()
 
     def _peek(self) -> Job | Wait | Done:
-        if self.closing:
+        """Returns what there is to do; while the database is away that is to wait."""
+        otherwise: Job | Wait | Done = WAIT
+        answer = self._guarded(self._asked, otherwise)
+        return DONE if self.fault is not None else answer
+
+    def _asked(self) -> Job | Wait | Done:
+        if self.stop.is_set():
             return DONE
+        self._settle_late()
         if len(self.workers) < self.gather:
             return WAIT
+        if self._again:
+            return self._again[0].hearing.job
         if self._ready is None:
             answer = self.source.ask()
             if answer is WAIT:
-                refuse_endless_wait(running=sum(hearing is not None for hearing in self._jobs.values()))
+                refuse_endless_wait(running=sum(out is not None for out in self._out.values()))
             if not isinstance(answer, Job):
                 return answer
             self._ready = answer
         return self._ready
 
-    def _guarded_peek(self) -> Job | Wait | Done:
-        otherwise: Job | Wait | Done = DONE
-        return self._guarded(self._peek, otherwise)
-
     def _guarded(self, call: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
             return call()
+        except StorageAway:
+            return otherwise
         except Exception as error:  # kept and raised by the backend, see `fault`
             self.fault = self.fault or error
             return otherwise
@@ -133,7 +219,7 @@ class DeskSearcher(Searcher):
         """Nothing: the scheduler has heard it, and this is not called for a step at which it stops a trial."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._desk.left(trial_id, lost=error)
+        self._desk.left(trial_id)
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -164,6 +250,10 @@ class DeskScheduler(FIFOScheduler):
         over = self._desk.heard(trial.trial_id, result["word"])
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
+    def on_trial_error(self, tune_controller: object, trial: Any) -> None:
+        error = _error_of(trial)
+        self._desk.died(trial.trial_id, _in_short(error), counts=not getattr(error, "preempted", False))
+
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
@@ -178,7 +268,19 @@ class DeskStopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._desk is not None and self._desk.closing
+        return self._desk is not None and self._desk.closing()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_desk": None}  # Tune pickles its stopper with each snapshot of the experiment
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """Returns why a trial's worker died. Tune's own getter looks where the file is only after the run."""
+    file = Path(trial.pickled_error_file or "")
+    return ray.cloudpickle.loads(file.read_bytes()) if file.is_file() else None
+
+
+def _in_short(error: BaseException | None) -> str:
+    """Returns why a worker died in a line or two; Ray adds ids and advice on its own command line."""
+    text = " ".join(str(error or "no reason given").split())
+    return f"{type(error).__name__}: {text[-REASON_LENGTH:]}"

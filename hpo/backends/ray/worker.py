@@ -32,6 +32,7 @@ class Task:
         resources: what the training gets.
         work: the study's folder.
         chunk_seconds: how long to train before the next packet; at least one step is trained.
+        halt: a file; once it exists the training is to pause between two epochs. Tune has no word for that.
     """
 
     job: Job | None
@@ -39,6 +40,7 @@ class Task:
     resources: Resources
     work: str
     chunk_seconds: float
+    halt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class Worker(tune.Trainable):
         if self._training is None:
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
+        elif os.path.exists(self._task.halt):
+            packet = self._training.pause()
         else:
             packet = self._training.advance(self._task.chunk_seconds)
         return {"word": Word(worker=self._me, packet=packet)}

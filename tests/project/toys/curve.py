@@ -47,6 +47,9 @@ def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     for epoch in ctx.epochs(state=state):
         if params.nap:  # durations from the operating system, so that no seed decides who ends first
             time.sleep(params.nap * random.SystemRandom().random())
+        if params.flags:
+            with (Path(params.flags) / f"epochs-of-{params.x}").open("a") as file:
+                file.write(f"{epoch}\n")
         _go_wrong(params, epoch)
         noise = float(ctx.streams.order.numpy(epoch).normal()) * 0.02
         late = params.gain * (epoch / ctx.budget) ** 3 if params.shape == "late" else 0.0

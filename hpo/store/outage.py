@@ -1,0 +1,86 @@
+"""A database that is away for a while: a server that restarts, a lock that somebody else holds, a disk that is full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from hpo.errors import StorageAway, StorageLost
+
+SHORTEST, LONGEST = 0.2, 5.0
+"""Seconds between two tries; each pause is twice the one before."""
+
+
+class Outage:
+    """Turns errors of a database that may come back into `StorageAway`, until it has been away for too long.
+
+    Args:
+        name: of the database, without its password.
+        limit: how many seconds to bear it; 0: not at all.
+        say: told when the database goes away and when it is back.
+    """
+
+    def __init__(self, name: str, limit: float = 0.0, say: Callable[[str], None] | None = None) -> None:
+        self._name = name
+        self._limit = limit
+        self._say = say or (lambda _message: None)
+        self._since: float | None = None
+        self._next = 0.0
+        self._pause = SHORTEST
+        self._reason = ""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Runs something that asks the database; between two tries it is not asked at all.
+
+        Raises:
+            StorageAway: if it does not answer now; what was asked of it has to be asked again.
+            StorageLost: if it has not answered for the limit.
+        """
+        moment = time.monotonic()
+        if self._since is not None and moment < self._next:
+            raise StorageAway(self._reason, self._next - moment)
+        try:
+            yield
+        except Exception as error:
+            reason = away(error)
+            if reason is None:
+                raise
+            raise self._again(reason) from error
+        if self._since is not None:
+            self._say(f"storage is back after {time.monotonic() - self._since:.0f} s")
+            self._since, self._pause = None, SHORTEST
+
+    def _again(self, reason: str) -> StorageAway | StorageLost:
+        moment = time.monotonic()
+        if self._since is None:
+            self._since = moment
+            if self._limit:
+                self._say(f"storage is away ({reason}); trying again for {self._limit:.0f} s, trainings go on")
+        gone = moment - self._since
+        if gone >= self._limit:
+            for_how_long = f" has been away for {gone:.0f} s" if self._limit else " does not answer"
+            return StorageLost(
+                f"storage {self._name}{for_how_long}: {reason}. What was running goes on from its last checkpoint: "
+                "when the storage is back, give the same command again"
+            )
+        self._reason = f"storage {self._name} is away: {reason}"
+        self._next, self._pause = moment + self._pause, min(2 * self._pause, LONGEST)
+        return StorageAway(self._reason, self._next - moment)
+
+
+def away(error: BaseException | None) -> str | None:
+    """Returns, in a line, why the database did not answer; None if the error means something else.
+
+    Optuna wraps errors of the database, so what caused an error is looked at too.
+    """
+    while error is not None:
+        if isinstance(error, OperationalError | InterfaceError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            return str(error.orig or error).strip().splitlines()[0]
+        error = error.__cause__
+    return None

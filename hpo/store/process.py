@@ -1,0 +1,44 @@
+"""Telling whether a process of this machine is still alive: a pid alone is not enough, for pids are used again."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def host() -> str:
+    """Returns this machine's name."""
+    return socket.gethostname()
+
+
+def mark(pid: int) -> str | None:
+    """Returns what tells a process from all others: the machine's boot, the pid namespace, the moment of its start.
+
+    None if there is no such process here, or where the kernel does not say.
+    """
+    try:
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.readlink(PROC / "self/ns/pid")  # containers that share a host name do not share their pids
+        began = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+    return f"{boot} {namespace} {began}"
+
+
+def is_dead(name: str, pid: int, marked: str | None) -> bool:
+    """Whether a process is surely gone. Of a process of another machine or container nobody here can be sure.
+
+    Args:
+        name: of its machine.
+        pid: its number.
+        marked: its `mark`, None where that was not known.
+    """
+    mine = mark(os.getpid())
+    if name != host() or marked is None or mine is None:
+        return False
+    if marked.split()[:2] != mine.split()[:2]:  # another boot may as well be another machine of that name
+        return False
+    return mark(pid) != marked

@@ -1,0 +1,188 @@
+"""What a training goes on from: damaged, foreign, half-written, on a full disk, and between two epochs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.errors import CheckpointInvalid
+from hpo.records import Job, Objective, Stage, Status
+from hpo.seam import Resources, TrainableRef
+from hpo.training import Training, discard_checkpoint
+from hpo.training.checkpoint import NEWEST, PREVIOUS, Checkpoint
+
+PROJECT = Path(__file__).parents[1] / "project"
+NET = TrainableRef(path="toys.net:train", root=str(PROJECT), objective=Objective(metric="val_acc"))
+
+
+def job(seed=42, budget=5, stage=Stage.PROMOTION):
+    return Job(trial=0, params={"lr": 0.05}, seed=seed, budget=budget, stage=stage)
+
+
+def whole(one, work, stop_after=None):
+    """Trains to the end, or leaves the training after so many steps as a killed process does."""
+    training = Training(one, NET, Resources(), work)
+    said = 0
+    while True:
+        packet = training.advance()
+        said += len(packet.reports)
+        if packet.status is not None or said == stop_after:
+            training.close()
+            return packet
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """The folder of a training that was killed in its fourth epoch, and how it would have ended."""
+    whole(job(), tmp_path / "cut", stop_after=4)
+    folder = tmp_path / "cut" / job().place
+    assert (folder / NEWEST).exists()
+    assert (folder / PREVIOUS).exists()
+    return folder, whole(job(), tmp_path / "whole").outcome["digests"]
+
+
+def truncated(content):
+    return content[: len(content) // 2]
+
+
+def one_bit_flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def emptied(content):
+    return b""
+
+
+@pytest.mark.parametrize("damage", [truncated, one_bit_flipped, emptied])
+def test_from_a_damaged_checkpoint_a_training_falls_back_to_the_one_before_and_says_so(cut, damage):
+    folder, digests = cut
+    (folder / NEWEST).write_bytes(damage((folder / NEWEST).read_bytes()))
+    packet = whole(job(), folder.parents[1])
+    assert packet.outcome["digests"] == digests
+    assert packet.outcome["remarks"] == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
+    assert "went on from epoch 2" in (folder / "run.log").read_text()
+
+
+def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
+    folder, digests = cut
+    for name in (NEWEST, PREVIOUS):
+        (folder / name).write_bytes(b"not a checkpoint at all, but long enough to hold a sum")
+    packet = whole(job(), folder.parents[1])
+    assert packet.outcome["digests"] == digests
+    assert packet.outcome["remarks"] == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
+
+
+def test_a_sound_checkpoint_leaves_no_remark(cut):
+    folder, digests = cut
+    packet = whole(job(), folder.parents[1])
+    assert (packet.outcome["digests"], packet.outcome["remarks"]) == (digests, ())
+
+
+def test_a_crash_between_the_two_renames_costs_one_epoch(cut):
+    folder, digests = cut
+    (folder / NEWEST).unlink()
+    assert whole(job(), folder.parents[1]).outcome["digests"] == digests
+
+
+def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
+    folder, _ = cut
+    other = job(seed=43)
+    target = folder.parents[1] / other.place
+    target.mkdir(parents=True)
+    (target / NEWEST).write_bytes((folder / NEWEST).read_bytes())
+    packet = whole(other, folder.parents[1])
+    assert packet.outcome["remarks"] == ("checkpoint.pt belongs to another job: trained anew",)
+    assert packet.outcome["digests"] == whole(other, folder.parents[1] / "undisturbed").outcome["digests"]
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(cut):
+    folder, _ = cut
+    half = folder / ".checkpoint.pt.4711"
+    half.write_bytes(b"half")
+    (folder / "run.log").unlink()
+    discard_checkpoint(folder.parents[1], job())
+    assert not folder.exists()
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def test_a_checkpoint_never_executes_anything(tmp_path, monkeypatch):
+    import hashlib
+    import io
+
+    monkeypatch.chdir(tmp_path)
+    evil = io.BytesIO()
+    torch.save({"job": Payload()}, evil)
+    for content in (evil.getvalue(), pickle.dumps(Payload())):
+        (tmp_path / "evil.pt").write_bytes(content + hashlib.sha256(content).digest())
+        with pytest.raises(CheckpointInvalid, match="cannot be read"):
+            Checkpoint.load(tmp_path / "evil.pt", "job", "cpu")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
+    """No file may grow beyond a few kilobytes, as on a disk that is full; the checkpoints are larger."""
+    expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome["digests"]
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails with EFBIG
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_checkpoint as t;"
+        "p = t.whole(t.job(stage=t.Stage.SEARCH), Path(sys.argv[1]));"
+        "print(p.status, p.outcome['digests']['weights'], *p.outcome['remarks'], sep=chr(10))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "full"), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=limit,
+    )
+    status, weights, *remarks = done.stdout.splitlines()
+    assert (status, weights) == ("complete", expected["weights"])
+    assert remarks == [f"no checkpoint after epoch {epoch}: {os.strerror(errno.EFBIG)}" for epoch in (1, 2, 3, 4)]
+    assert not [path for path in (tmp_path / "full").rglob("*") if path.is_file()], "nothing half-written is left"
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path, epochs):
+    training = Training(job(), NET, Resources(), tmp_path / "paused")
+    for _ in range(epochs):
+        training.advance()
+    packet = training.pause()
+    training.close()
+    assert (packet.paused, packet.status, packet.reports) == (True, None, ())
+    saved = Checkpoint.load(tmp_path / "paused" / job().place / NEWEST, job().digest, "cpu")
+    assert (saved.epoch, len(saved.reports)) == (epochs, epochs)
+    assert whole(job(), tmp_path / "paused").outcome["digests"] == whole(job(), tmp_path / "whole").outcome["digests"]
+
+
+def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):
+    training = Training(job(budget=2), NET, Resources(), tmp_path)
+    training.advance()
+    training.advance()
+    packet = training.pause()
+    training.close()
+    assert (packet.paused, packet.status) == (False, Status.COMPLETE)
+
+
+def test_a_training_that_has_not_begun_pauses_at_once(tmp_path):
+    training = Training(job(), NET, Resources(), tmp_path)
+    assert training.pause().paused
+    training.close()
+    assert not list(tmp_path.rglob("*.pt"))
