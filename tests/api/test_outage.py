@@ -1,0 +1,157 @@
+"""Studies whose database goes away while they run, and whose right to write is taken over."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+
+import hpo
+from hpo import api
+from hpo.api.session import driving, opened
+from hpo.errors import StorageLost, StudyBusy, TooManyFailures
+from hpo.place import Place
+from hpo.records import Evaluation, Status
+from hpo.store.tables import LeaseRow
+
+
+class Onlooker:
+    """Hears what is said, and does something when so many reports were heard."""
+
+    def __init__(self, after=0, then=lambda: None):
+        self.after, self.then, self.count = after, then, 0
+        self.phases = []
+
+    def begins(self, total, done): ...
+
+    def phase(self, message):
+        self.phases.append(message)
+
+    def asked(self, job): ...
+
+    def reported(self, job, step, value):
+        self.count += 1
+        if self.count == self.after:
+            self.then()
+
+    def told(self, evaluation): ...
+
+
+def place_of(url, tmp_path, name, **fields):
+    return Place(storage=url, outputs=tmp_path / name, backend="local", **fields)
+
+
+def table(study, place):
+    with opened(study, place, (), create=False) as found:
+        return [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
+
+
+@pytest.fixture
+def undisturbed(curve, tmp_path):
+    """What a study comes to if nothing happens."""
+    place = place_of(f"sqlite:///{tmp_path / 'undisturbed.db'}", tmp_path, "undisturbed")
+    hpo.run(curve(), place)
+    return table(curve(), place)
+
+
+@pytest.mark.postgres
+def test_a_postgres_server_that_is_killed_and_restarted_costs_nothing(mortal_postgres, curve, tmp_path, undisturbed):
+    def dies():
+        mortal_postgres.kill()
+        threading.Timer(2.0, mortal_postgres.start).start()
+
+    onlooker = Onlooker(12, dies)
+    place = place_of(mortal_postgres.url, tmp_path, "disturbed")
+    outcome = hpo.run(curve(), place, observers=[onlooker])
+    assert table(curve(), place) == undisturbed
+    assert outcome.count("running") == 0
+    assert any(phrase.startswith("storage is away") for phrase in onlooker.phases)
+    assert any(phrase.startswith("storage is back") for phrase in onlooker.phases)
+    with opened(curve(), place, (), create=False) as found:
+        assert len(found.store.evaluations(found.stored)) == len(undisturbed)
+
+
+@pytest.mark.postgres
+def test_a_postgres_server_that_stays_away_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
+    mortal_postgres, curve, tmp_path, undisturbed
+):
+    place = place_of(mortal_postgres.url, tmp_path, "disturbed", storage_wait=1.0)
+    with pytest.raises(StorageLost, match="has been away for 1 s") as caught:
+        hpo.run(curve(), place, observers=[Onlooker(12, mortal_postgres.kill)])
+    assert "give the same command again" in str(caught.value)
+    mortal_postgres.start()
+    with opened(curve(), place, (), create=False) as found, found.store._engine.begin() as connection:
+        connection.execute(sa.update(LeaseRow).values(expires=0.0))  # as after half a minute, or in another process
+    hpo.run(curve(), place)
+    assert table(curve(), place) == undisturbed
+
+
+def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr("hpo.store.engine.BUSY_SECONDS", 0.5)  # so that the lock outlasts several tries
+    path = tmp_path / "disturbed.db"
+
+    def hold():
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(3.0, lambda: (other.rollback(), other.close())).start()
+
+    onlooker = Onlooker(12, hold)
+    place = place_of(f"sqlite:///{path}", tmp_path, "disturbed")
+    hpo.run(curve(), place, observers=[onlooker])
+    assert table(curve(), place) == undisturbed
+    assert "storage is away (database is locked); trying again for 600 s, trainings go on" in onlooker.phases
+
+
+def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
+    place = place_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
+    hpo.run(curve(), place, trials=2)
+    with opened(curve(), place, (), create=False) as found:
+        other = sqlite3.connect(tmp_path / "hpo.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert found.store.names() == ["curve"]
+        assert len(found.store.evaluations(found.stored)) == 2
+        assert time.monotonic() - began < 5
+        other.rollback()
+        other.close()
+
+
+def overtaken(found):
+    """Lets another driver take the study over, as when this one gave no sign for half a minute."""
+    with found.store._engine.begin() as connection:
+        connection.execute(sa.update(LeaseRow).values(token=LeaseRow.token + 1))
+
+
+def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s_tables(curve, tmp_path, storage_url):
+    study, place = curve(), place_of(storage_url, tmp_path, "out")
+    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+        source = api.searching.SearchSource(study, found.durable)
+        recorded = api.searching.Recorded(source, found.store, found.stored, lease)
+        job, other = recorded.ask(), recorded.ask()
+        assert recorded.report(job, 1, 0.25)
+        overtaken(found)
+        for attempt in (
+            lambda: recorded.report(job, 2, 0.5),
+            lambda: source.report(other, 1, 0.5),
+            lambda: source.tell(Evaluation(job=job, status=Status.FAILED, error="late")),
+            lambda: recorded.tell(Evaluation(job=job, status=Status.FAILED, error="late")),
+            recorded.ask,
+        ):
+            with pytest.raises(StudyBusy, match="has taken this study over"):
+                attempt()
+    with opened(study, place, (), create=False) as found:
+        trials = found.durable.trials()
+    assert [(trial.state, trial.values) for trial in trials] == [("running", {1: 0.25}), ("running", {})]
+
+
+def test_a_search_in_which_all_trials_fail_ends_early_and_shows_the_first_traceback(curve, tmp_path):
+    place = place_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
+    study = curve(fixed={"fault": "raise"}, search={"max_failures": 3})
+    with pytest.raises(TooManyFailures, match="3 trainings in a row failed") as caught:
+        hpo.run(study, place)
+    assert "of trial 0" in str(caught.value)
+    assert "ValueError: the user's own mistake" in str(caught.value)
+    assert [row[1] for row in table(study, place)] == ["failed"] * 3
