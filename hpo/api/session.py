@@ -21,11 +21,13 @@ from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
+    MAKE_ONE,
     Lease,
     Outage,
     Store,
     StoredStudy,
     engine_options,
+    explained,
     masked,
     normalised,
     prepare,
@@ -81,15 +83,14 @@ def storage(url: str, *, create: bool, outage: Outage | None = None) -> Iterator
     path = sqlite_file(url)
     # os.path.exists is False for a name that is too long, where Path.exists raises.
     if path is not None and not create and not os.path.exists(path):
-        raise StorageUnavailable(f"there is no storage {masked(url)} yet; make it with: hpo run --study NAME")
+        raise StorageUnavailable(f"there is no storage {masked(url)} yet; {MAKE_ONE}")
     outage = outage or Outage(masked(url))
-    store = Store(url, outage)
-    durable = Durable(store.url, prepare, engine_options(store.url), outage.watched)
-    try:
+    with explained(masked(url)), ExitStack() as stack:
+        store = Store(url, outage, create=create)
+        stack.callback(store.close)
+        durable = Durable(store.url, prepare, engine_options(store.url), outage.watched)
+        stack.callback(durable.close)
         yield store, durable
-    finally:
-        durable.close()
-        store.close()
 
 
 @contextmanager

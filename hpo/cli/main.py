@@ -143,7 +143,7 @@ def run(
         if stop.is_set() or not promote:
             if as_json:
                 _print_json(tables.search_values(searched))
-            raise typer.Exit(stop.exit_status)
+            raise typer.Exit(stop.exit_status or _without_incumbent(searched))
         promoted = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
         if as_json:
             _print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
@@ -372,6 +372,11 @@ def _promote(
             stop=stop,
             workforce=workforce,
         )
+
+
+def _without_incumbent(outcome: api.SearchOutcome) -> int:
+    """Returns the exit status of a search: 1 where trials ended and none is complete."""
+    return 1 if outcome.trials and outcome.incumbent is None else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:

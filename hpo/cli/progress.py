@@ -90,6 +90,8 @@ class Progress:
             if best is None or self._study.objective.is_better(evaluation.value, best):
                 self._incumbent = evaluation
         self._line(self._said(evaluation))
+        for remark in evaluation.remarks:
+            self._line(f"  trial {evaluation.job.trial}: {remark}")
 
     def __rich__(self) -> RenderableType:
         """The table as it is now."""

@@ -194,6 +194,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         )
     if evaluations:
         parts.append(made)
+    parts += [Text(f"seed {one.job.seed}: {remark}") for one in evaluations for remark in one.remarks]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)
@@ -224,6 +225,7 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "step": one.step,
         "seconds": one.seconds,
         "error": one.error,
+        "remarks": list(one.remarks),
         "digests": dict(one.digests),
         "fingerprint": dict(one.fingerprint),
         "metrics": dict(one.metrics),

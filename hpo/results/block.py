@@ -62,6 +62,10 @@ def unwritten(folder: Path, winner: Winner, *, first: int = 7) -> tuple[Evaluati
     return tuple(evaluation for index, evaluation in enumerate(winner.evaluations) if start + index not in taken)
 
 
+LEAST_ROOM = 20_000_000
+"""Bytes; with less than that on the disk nothing is begun."""
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Raises where `write_results` could not write, before anything is trained; leaves nothing behind.
 
@@ -69,12 +73,18 @@ def refuse_unwritable(folder: Path) -> None:
         folder: the place of the results; it need not exist.
 
     Raises:
-        OutputRefused: if the folder, or the nearest one above that exists, cannot be written.
+        OutputRefused: if the folder, or the nearest one above that exists, cannot be written, or its disk is full.
     """
     try:  # to write is the only honest question: permission bits say nothing to root, nor of a disk mounted read-only
         tempfile.TemporaryDirectory(prefix=".results_probe_", dir=_nearest(folder)).cleanup()
+        free = shutil.disk_usage(_nearest(folder)).free
     except OSError as error:
         raise _refused(folder, error) from error
+    if free < LEAST_ROOM:
+        raise OutputRefused(
+            f"the disk of {folder} has {free / 1e6:.1f} MB left, and a training wants {LEAST_ROOM / 1e6:.0f} MB "
+            "at least for its checkpoints and results; choose another folder or make room"
+        )
 
 
 def _nearest(folder: Path) -> Path:

@@ -2,11 +2,12 @@
 
 from hpo.store.engine import engine_options, masked, normalised, prepare, sqlite_file
 from hpo.store.lease import Holder, Lease
-from hpo.store.outage import Outage
+from hpo.store.outage import Outage, explained
 from hpo.store.recorded import Recorded
-from hpo.store.store import Store, StoredPromotion, StoredRank, StoredStudy
+from hpo.store.store import MAKE_ONE, Store, StoredPromotion, StoredRank, StoredStudy
 
 __all__ = [
+    "MAKE_ONE",
     "Holder",
     "Lease",
     "Outage",
@@ -16,6 +17,7 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "engine_options",
+    "explained",
     "masked",
     "normalised",
     "prepare",

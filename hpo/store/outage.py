@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hpo.errors import StorageAway, StorageLost
+from hpo.errors import HpoError, StorageAway, StorageLost
 
 SHORTEST, LONGEST = 0.2, 5.0
 """Seconds between two tries; each pause is twice the one before."""
@@ -70,6 +70,22 @@ class Outage:
         self._reason = f"storage {self._name} is away: {reason}"
         self._next, self._pause = moment + self._pause, min(2 * self._pause, LONGEST)
         return StorageAway(self._reason, self._next - moment)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns an error of a database that nobody watched into a sentence.
+
+    Raises:
+        StorageLost: if the database did not answer.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = None if isinstance(error, HpoError) else away(error)
+        if reason is None:
+            raise
+        raise StorageLost(f"storage {name} does not answer: {reason}") from error
 
 
 def away(error: BaseException | None) -> str | None:

@@ -24,6 +24,11 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(alembic_config(connection), "head")
 
 
+def is_there(engine: Engine) -> bool:
+    """Whether the database has our tables, of whatever version."""
+    return _version(engine) is not None
+
+
 def alembic_config(connection: Any) -> Any:
     """Returns alembic's configuration for one connection."""
     from alembic.config import Config

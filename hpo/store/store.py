@@ -20,6 +20,8 @@ from hpo.store.outage import Outage
 from hpo.store.tables import EvaluationRow, PromotionRow, RankRow, StudyRow, now
 from hpo.study import Study
 
+MAKE_ONE = "make one with: hpo run --study NAME"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStudy:
@@ -70,18 +72,21 @@ class Store:
     Any method raises `StorageAway` while the database does not answer and `StorageLost` when it has not for too long.
 
     Args:
-        url: SQLAlchemy's; the tables are made if they are missing.
+        url: SQLAlchemy's.
         outage: how long that is borne; None: not at all.
+        create: whether the tables are made if they are missing.
 
     Raises:
-        StorageUnavailable: if the database cannot be opened.
+        StorageUnavailable: if the database cannot be opened, or has no such tables and they are not to be made.
     """
 
-    def __init__(self, url: str, outage: Outage | None = None) -> None:
+    def __init__(self, url: str, outage: Outage | None = None, *, create: bool = True) -> None:
         self.url = normalised(url)
         self._outage = outage or Outage(masked(self.url))
         self._engine = make_engine(self.url)
         try:
+            if not create and not schema.is_there(self._engine):
+                raise StorageUnavailable(f"storage {masked(self.url)} holds no studies of hpo; {MAKE_ONE}")
             schema.upgrade(self._engine)
         except DBAPIError as error:
             raise StorageUnavailable(_unavailable(self.url, error)) from error

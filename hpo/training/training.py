@@ -125,8 +125,10 @@ class Training:
         return fresh
 
     def _fail(self, error: BaseException) -> None:
-        # Our own sentences say what is wrong; a traceback through this package would only hide it.
-        self._fault = str(error) if isinstance(error, HpoError) else traceback.format_exc(limit=-5).strip()
+        # Our own sentences say what is wrong; a traceback, and its part in this package, would only hide it.
+        inner = error.__traceback__.tb_next if error.__traceback__ else None
+        told = "".join(traceback.format_exception(type(error), error, inner, limit=-5)).strip()
+        self._fault = str(error) if isinstance(error, HpoError) else told
 
 
 def discard_checkpoint(work: Path, job: Job) -> None:

@@ -18,15 +18,19 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A copy of the toy project under other names: a user's own."""
-    folder = tmp_path / "own"
+def own_project(parent):
+    """Makes a copy of the toy project under other names: a user's own."""
+    folder = parent / "own"
     shutil.copytree(PROJECT / "toys", folder / "mine", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tuning").mkdir()
     text = (PROJECT / "studies" / "curve.toml").read_text()
     (folder / "tuning" / "curve.toml").write_text(text.replace("toys.curve", "mine.curve"))
     return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    return own_project(tmp_path)
 
 
 def hpo(folder, *arguments, **options):
@@ -122,19 +126,59 @@ def test_a_folder_can_be_named_in_place_of_the_environment(project):
     assert hpo(project.parent, "check", "--study", "own/tuning/curve.toml").returncode == 0
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_search_in_order_and_the_next_one_goes_on(project, number, status):
-    slow = project / "tuning" / "slow.toml"
-    text = (project / "tuning" / "curve.toml").read_text()
-    slow.write_text(text.replace('"curve"', '"slow"').replace("[search]", "[fixed]\nnap = 0.3\n[search]"))
+def slow_study(folder):
+    """Adds a study whose trainings take some time and say which epochs they trained; returns the command for it."""
+    (folder / "trained").mkdir()
+    text = (folder / "tuning" / "curve.toml").read_text()
+    fixed = f'[fixed]\nnap = 0.2\nflags = "{folder}/trained"\n[search]'
+    (folder / "tuning" / "slow.toml").write_text(text.replace('"curve"', '"slow"').replace("[search]", fixed))
+    return ["run", "--study", "slow", "--trials", "6"]
+
+
+@pytest.fixture
+def slow(project):
+    return slow_study(project)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the slow study comes to if nothing happens."""
+    folder = own_project(tmp_path_factory.mktemp("undisturbed"))
+    return facts(hpo(folder, *slow_study(folder), "--backend", "local", "--json").stdout)
+
+
+def started(project, *arguments):
+    """Starts a command and waits until two trials are over."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}
-    arguments = [*COMMAND, "run", "--study", "slow", "--backend", "local", "--trials", "6"]
     process = subprocess.Popen(
-        arguments, cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, *arguments], cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     for line in process.stderr:
         if line.startswith("[2/6]"):
-            break
+            return process
+    raise AssertionError("it ended early")
+
+
+def facts(text):
+    return [(t["state"], t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]]
+
+
+def trained_twice(project):
+    """How many epochs were trained more than once, over all trainings."""
+    epochs = [file.read_text().split() for file in (project / "trained").iterdir()]
+    return sum(len(one) - len(set(one)) for one in epochs)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "backend"),
+    [
+        (signal.SIGINT, 130, "local"),
+        (signal.SIGTERM, 143, "local"),
+        pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")]),
+    ],
+)
+def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(project, slow, undisturbed, number, status, backend):
+    process = started(project, *slow, "--backend", backend)
     time.sleep(0.1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -142,46 +186,45 @@ def test_a_signal_ends_the_search_in_order_and_the_next_one_goes_on(project, num
     assert "Go on with: hpo run --study slow" in errors
     assert "[6/6]" not in errors, "it went on to the end"
     assert "Traceback" not in errors
-    rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
-    assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}
-    whole = hpo(
-        project,
-        "run",
-        "--study",
-        "slow",
-        "--backend",
-        "local",
-        "--trials",
-        "6",
-        "--json",
-        "--storage",
-        "sqlite:///b.db",
-    )
-    facts = [
-        [(t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]]
-        for text in (whole.stdout, json.dumps(rest))
-    ]
-    assert facts[0] == facts[1]
+    assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed
+    assert trained_twice(project) == 0
 
 
-def test_a_driver_that_was_killed_is_taken_over_at_once(project):
-    slow = project / "tuning" / "slow.toml"
-    text = (project / "tuning" / "curve.toml").read_text()
-    slow.write_text(text.replace('"curve"', '"slow"').replace("[search]", "[fixed]\nnap = 0.3\n[search]"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}
-    arguments = [*COMMAND, "run", "--study", "slow", "--backend", "local", "--trials", "6"]
-    process = subprocess.Popen(arguments, cwd=project, env=environment, text=True, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        if line.startswith("[2/6]"):
-            break
-    busy = hpo(project, "run", "--study", "slow", "--backend", "local")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_driver_that_was_killed_or_whose_terminal_was_closed_is_taken_over_at_once(
+    project, slow, undisturbed, number
+):
+    process = started(project, *slow, "--backend", "local")
+    busy = hpo(project, *slow, "--backend", "local")
     assert busy.returncode == 2
     assert f"pid {process.pid}" in busy.stderr
-    process.kill()
+    process.send_signal(number)
     process.communicate()
-    rest = json.loads(hpo(project, "run", "--study", "slow", "--backend", "local", "--trials", "6", "--json").stdout)
-    assert [trial["number"] for trial in rest["trials"]] == list(range(6))
-    assert {trial["state"] for trial in rest["trials"]} <= {"complete", "pruned"}
+    assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed
+    assert trained_twice(project) <= 1, "the epoch in flight, and no other"
+
+
+def test_a_second_signal_ends_it_at_once(project, slow, undisturbed):
+    process = started(project, *slow, "--backend", "local")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed
+
+
+def test_a_search_in_which_every_trial_failed_is_no_success(project):
+    text = (project / "tuning" / "curve.toml").read_text()
+    bad = text.replace('"curve"', '"bad"').replace("[search]", '[fixed]\nfault = "raise"\n[search]')
+    (project / "tuning" / "bad.toml").write_text(bad)
+    done = hpo(project, "run", "--study", "bad", "--backend", "local", "--trials", "2")
+    assert done.returncode == 1
+    assert "No trial has completed" in done.stdout
+    ended = hpo(project, "run", "--study", "bad", "--backend", "local")
+    assert ended.returncode == 1
+    assert "5 trainings in a row failed" in ended.stderr
+    assert "ValueError: the user's own mistake" in ended.stderr
+    assert "hpo/training" not in ended.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(project):

@@ -283,9 +283,19 @@ def test_a_sqlite_url_with_a_query_means_the_same_file_to_every_command(searched
 
 
 @pytest.mark.parametrize("command", [PROMOTE, ("status",), ("rank", "-s", "curve"), ("show", "-s", "curve", "0")])
+def test_a_database_of_others_is_looked_at_and_left_alone(project, refused, command):
+    other = sqlite3.connect("others.db")
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    other.commit()
+    assert "holds no studies of hpo" in refused(*command, "--storage", "sqlite:///others.db")
+    assert [row[0] for row in other.execute("SELECT name FROM sqlite_master")] == ["theirs"]
+    other.close()
+
+
+@pytest.mark.parametrize("command", [PROMOTE, ("status",), ("rank", "-s", "curve"), ("show", "-s", "curve", "0")])
 def test_a_command_that_needs_a_storage_makes_none(refused, command):
     assert refused(*command) == (
-        "error: there is no storage sqlite:///hpo.db yet; make it with: hpo run --study NAME\n"
+        "error: there is no storage sqlite:///hpo.db yet; make one with: hpo run --study NAME\n"
     )
 
 
@@ -395,7 +405,7 @@ def test_a_promotion_takes_what_there_is_and_says_so(searched, cli):
 
 def test_a_promotion_without_a_completed_trial_says_what_there_is(project, cli, refused):
     edit(project, ("[search]", '[fixed]\nfault = "raise"\n[search]'))
-    assert cli(*RUN)[0] == 0
+    assert cli(*RUN)[0] == 1
     err = refused(*PROMOTE)
     assert "study 'curve' has no completed trial to promote (3 failed); search first: hpo run --study curve" in err
 
