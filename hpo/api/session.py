@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpo.backends.address import refuse_unreachable
 from hpo.backends.local import LocalBackend
+from hpo.backends.machine import refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
@@ -32,7 +32,6 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import device_for
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -170,9 +169,7 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
         UsageError: if there is no Ray at the address, or a training does not fit.
     """
     if place.backend == "local":
-        wanted = resources(study, place).gpu
-        if wanted and device_for(wanted) == "cpu":
-            raise UsageError(f"one training wants {wanted:g} GPU, but torch sees none here; use --gpus-per-trial 0")
+        refuse_missing_gpu(resources(study, place))
         yield 1
         return
     with ExitStack() as ours:
