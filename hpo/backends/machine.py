@@ -14,6 +14,9 @@ from hpo.training import device_for
 SECONDS = 5.0
 """How long a connection may take."""
 
+EMPTY_SETTINGS = bytes(3) + b"\x04" + bytes(5)
+"""A frame of HTTP/2: three bytes of length, one of type, flags and stream."""
+
 EXPECTED = (
     "expected host:port of a running Ray, as `ray start --head` printed it, or auto for the one of this machine; "
     "without --ray-address one is started here"
@@ -73,9 +76,24 @@ def refuse_unreachable(address: str) -> None:
     if found is None or not 0 < int(found["port"]) < 2**16:
         raise UsageError(f"{address!r} is no address of a Ray; {EXPECTED}")
     try:
-        socket.create_connection((found["ipv6"] or found["name"], int(found["port"])), timeout=SECONDS).close()
+        speaks = _speaks_http2(found["ipv6"] or found["name"], int(found["port"]))
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
         raise UsageError(
             f"no Ray at {address} ({error}); is it running, and is the port the one that `ray start --head` printed? "
             "Without --ray-address one is started here."
         ) from error
+    if not speaks:
+        raise UsageError(f"what listens at {address} is no Ray; {EXPECTED}")
+
+
+def _speaks_http2(host: str, port: int) -> bool:
+    """Whether a server answers an HTTP/2 preface with its settings (RFC 9113, section 3.4), as Ray's gRPC does."""
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") == "1":  # then the preface would have to be encrypted
+            return True
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS)
+        try:
+            header = connection.recv(len(EMPTY_SETTINGS), socket.MSG_WAITALL)
+        except OSError:  # closed, or silent
+            return False
+    return header[3:4] == EMPTY_SETTINGS[3:4]

@@ -100,7 +100,7 @@ def _slots(resources: Resources, concurrency: int | None) -> int:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's
     fit = sum(_fitting(node, resources) for node in nodes)
     if not fit:
-        most = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
+        most: dict[str, float] = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
         raise UsageError(
             f"one training wants {resources.cpu} CPU and {resources.gpu:g} GPU, Ray's largest machine has "
             f"{most.get('CPU', 0):g} CPU and {most.get('GPU', 0):g} GPU; "
