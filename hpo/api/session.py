@@ -244,6 +244,8 @@ def refuse_unusable(study: Study, place: Place) -> None:
         raise UsageError(
             f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
         )
+    if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
+        raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
     if place.concurrency is not None and place.concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "ray" and place.ray_address:

@@ -327,6 +327,7 @@ def test_a_study_that_means_something_else_now_shows_the_difference(searched, re
         (("--trials", "-1"), "trials must be 1 to 1000000, not -1"),
         (("--cpus-per-trial", "0"), "a training needs at least 1 CPU and no negative number of GPUs, not 0 and 0"),
         (("--gpus-per-trial", "-1"), "not 1 and -1"),
+        (("--gpus-per-trial", "1.5"), "a training gets a part of one GPU or whole ones, not 1.5"),
         (("--trials", "9" * 30), "trials must be 1 to 1000000"),
         (("--trials", "x"), "Invalid value for '--trials'"),
         (("--backend", "dask"), "'dask' is not one of 'ray', 'local'"),
