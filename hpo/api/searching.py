@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpo.api.session import (
     Workforce,
     driving,
+    enlisted,
     make_backend,
     never,
     opened,
@@ -90,13 +91,17 @@ def run(
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
     refuse_unusable(study, place)
-    with opened(study, place, observers, create=True) as found, driving(found, "run") as lease:
+    with (
+        enlisted(study, place, workforce, observers) as force,
+        opened(study, place, observers, create=True) as found,
+        driving(found, "run") as lease,
+    ):
         source = SearchSource(study, found.durable, trials)
         recorded = Fused(Recorded(source, found.store, found.stored, lease), study.search.max_failures)
         for observer in observers:
             observer.begins(source.total, source.over)
         if source.has_work:
-            with ready(study, place, workforce, observers) as slots:
+            with ready(study, place, force, observers) as slots:
                 used = min(slots, study.search.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpo.backends.address import refuse_unreachable
 from hpo.backends.local import LocalBackend
+from hpo.backends.machine import refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
@@ -34,7 +34,6 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import device_for
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -162,6 +161,39 @@ class Workforce(ExitStack):
 
     slots: int | None = None
 
+    def join(self, study: Study, place: Place, observers: Sequence[Observer]) -> int:
+        """Starts Ray or joins it, unless that was done before, and returns the number of trainings at a time.
+
+        Raises:
+            UsageError: if there is no Ray at the address, or a training does not fit.
+        """
+        if self.slots is None:
+            tell_phase(observers, f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
+            from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
+
+            self.slots = self.enter_context(connected(place.ray_address, resources(study, place), place.concurrency))
+        return self.slots
+
+
+@contextmanager
+def enlisted(
+    study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer]
+) -> Iterator[Workforce]:
+    """Gives a workforce that will do: what is wrong with it is said before a new study is written anywhere.
+
+    Raises:
+        UsageError: if this machine is too small for a training, or the Ray at the address.
+    """
+    with ExitStack() as ours:
+        force = workforce or ours.enter_context(Workforce())
+        if place.backend == "local":
+            refuse_missing_gpu(resources(study, place))
+        elif place.ray_address:
+            force.join(study, place, observers)
+        else:
+            refuse_too_large(resources(study, place))
+        yield force
+
 
 @contextmanager
 def ready(study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer]) -> Iterator[int]:
@@ -170,21 +202,13 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
     Raises:
         UsageError: if there is no Ray at the address, or a training does not fit.
     """
-    if place.backend == "local":
-        wanted = resources(study, place).gpu
-        if wanted and device_for(wanted) == "cpu":
-            raise UsageError(f"one training wants {wanted:g} GPU, but torch sees none here; use --gpus-per-trial 0")
-        yield 1
-        return
-    with ExitStack() as ours:
-        force = workforce or ours.enter_context(Workforce())
-        if force.slots is None:
-            tell_phase(observers, f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
-            from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
-
-            force.slots = force.enter_context(connected(place.ray_address, resources(study, place), place.concurrency))
-        tell_phase(observers, f"starting {force.slots} worker{'s' if force.slots != 1 else ''}")
-        yield force.slots
+    with enlisted(study, place, workforce, observers) as force:
+        if place.backend == "local":
+            yield 1
+            return
+        slots = force.join(study, place, observers)
+        tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
+        yield slots
 
 
 def make_backend(opened: Opened, place: Place, slots: int) -> Backend:
@@ -213,7 +237,7 @@ def refuse_unusable(study: Study, place: Place) -> None:
     """Raises, before anything is written, where a study could not be run at this place.
 
     Raises:
-        UsageError: if the numbers make no sense, or nothing listens at the Ray address.
+        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there.
         OutputRefused: if the work folder cannot be written.
     """
     wanted = resources(study, place)
@@ -221,6 +245,8 @@ def refuse_unusable(study: Study, place: Place) -> None:
         raise UsageError(
             f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
         )
+    if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
+        raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
     if place.concurrency is not None and place.concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "ray" and place.ray_address:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 from rich.console import Console, RenderableType
 
+from hpo.cli.hiding import hide_storage
 from hpo.errors import HpoError, StudyInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ Cpus = Annotated[
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option(
-        "--gpus-per-trial", help="GPUs of one training; a fraction shares one. [the study's]", show_default=False
-    ),
+    typer.Option("--gpus-per-trial", help="GPUs of one training; 0.5 shares one. [the study's]", show_default=False),
 ]
 RayAddress = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
@@ -292,6 +291,7 @@ def status(
 
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
+    hide_storage()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import itertools
 import json
 import os
@@ -9,9 +10,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from hpo import Place, load_study, run
 from hpo.cli.main import main
@@ -334,6 +337,7 @@ def test_a_study_that_means_something_else_now_shows_the_difference(searched, re
         (("--trials", "-1"), "trials must be 1 to 1000000, not -1"),
         (("--cpus-per-trial", "0"), "a training needs at least 1 CPU and no negative number of GPUs, not 0 and 0"),
         (("--gpus-per-trial", "-1"), "not 1 and -1"),
+        (("--gpus-per-trial", "1.5"), "a training gets a part of one GPU or whole ones, not 1.5"),
         (("--trials", "9" * 30), "trials must be 1 to 1000000"),
         (("--trials", "x"), "Invalid value for '--trials'"),
         (("--backend", "dask"), "'dask' is not one of 'ray', 'local'"),
@@ -349,6 +353,44 @@ def test_run_refuses_a_number_that_makes_no_sense(refused, options, message):
 )
 def test_run_refuses_these_numbers_before_it_writes(refused, options):
     refused(*RUN, *options)
+
+
+@pytest.mark.parametrize(
+    "address", ["foo", "a:b", "1.2.3.4:70000", "1.2.3.4:0", ":80", "http://x:80", "local", "a b:80", "[::1]"]
+)
+def test_an_address_that_is_none_of_ray_s_says_what_is_expected(refused, address):
+    message = refused("run", "--study", "curve", "--ray-address", address)
+    assert f"{address!r} is no address of a Ray; expected host:port" in message
+    assert "or auto" in message
+
+
+def test_an_address_of_ray_s_client_is_refused_because_the_driver_would_run_elsewhere(refused):
+    assert "away from its database" in refused("run", "--study", "curve", "--ray-address", "ray://1.2.3.4:10001")
+
+
+def test_a_server_that_is_no_ray_is_refused_at_once(refused):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"127.0.0.1:{server.server_address[1]}"
+        assert f"what listens at {address} is no Ray" in refused("run", "--study", "curve", "--ray-address", address)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+@pytest.mark.parametrize("backend", ["local", "ray"])
+def test_a_graphics_card_that_is_not_there_is_refused_before_the_study_is_stored(refused, backend):
+    message = refused("run", "--study", "curve", "--backend", backend, "--gpus-per-trial", "0.5")
+    assert "one training wants 0.5 GPU, but torch sees none here" in message
+
+
+def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(refused):
+    message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
+    assert f"one training wants 4096 CPU, this machine has {os.cpu_count()}; ask for less" in message
 
 
 @pytest.mark.parametrize("options", [("--top", "0"), ("--lambda", "-1"), ("--ddof", "2"), ("--first", "-1")])

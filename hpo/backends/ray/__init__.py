@@ -17,6 +17,7 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from hpo.backends.ray.backend import RayBackend, connected  # noqa: E402  after the environment that Ray reads
+from hpo.backends.ray.backend import RayBackend  # noqa: E402  after the environment that Ray reads
+from hpo.backends.ray.joining import connected  # noqa: E402  likewise
 
 __all__ = ["RayBackend", "connected"]

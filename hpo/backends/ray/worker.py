@@ -93,8 +93,8 @@ class Worker(tune.Trainable):
         self._drop()
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
-            _share_gpu(task.resources.gpu)
             self._training = Training(task.job, task.trainable, task.resources, Path(task.work))
+            share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 
     def _drop(self) -> None:
         """Tune tells a stopped actor nothing, so the old training is closed when the next one comes."""
@@ -103,9 +103,8 @@ class Worker(tune.Trainable):
             training.close()
 
 
-def _share_gpu(gpu: float) -> None:
-    """Ray divides graphics cards among workers but does not hold them to their part of the memory."""
-    if 0 < gpu < 1:
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.set_per_process_memory_fraction(gpu)
+def share_gpu(gpu: float) -> None:
+    """Holds this process to its part of a graphics card's memory: Ray divides cards but does not."""
+    torch = sys.modules.get("torch")
+    if 0 < gpu < 1 and torch is not None and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpu)

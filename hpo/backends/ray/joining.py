@@ -1,0 +1,118 @@
+"""Starting a Ray of our own or joining one that runs; neither gets what is only the driver's."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from hpo.backends.machine import cores, refuse_too_large
+from hpo.errors import UsageError
+from hpo.seam import Resources
+
+SECRETS = ("HPO_STORAGE", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLKEY")
+"""Variables by which the driver reaches its database. Workers never do, so they are not given them."""
+
+
+@contextmanager
+def connected(address: str | None, resources: Resources, concurrency: int | None) -> Iterator[int]:
+    """Starts Ray on this machine, or joins it at `address`, and gives the number of trainings that run at a time.
+
+    A Ray that this process has joined before is used and left running.
+
+    Args:
+        address: of a running cluster, `auto` for the one of this machine, None for one of our own.
+        resources: of one training.
+        concurrency: trainings at a time; None: as many as fit.
+
+    Raises:
+        UsageError: if there is no Ray at the address, or not a single training fits.
+    """
+    ours = not ray.is_initialized()
+    if ours:
+        _join(address, resources, concurrency)
+    try:
+        yield _slots(resources, concurrency)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _join(address: str | None, resources: Resources, concurrency: int | None) -> None:
+    if not address:
+        refuse_too_large(resources)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it takes a job that failed for an error of its own
+    try:
+        with _secrets_hidden(), _signals_kept():
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else max(cores(), (concurrency or 1) * resources.cpu),
+                include_dashboard=False if not address else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
+    except SystemExit:  # by Ray's handler of SIGTERM: what it was sent for is for ours to say
+        ray.shutdown()
+        signal.raise_signal(signal.SIGTERM)
+        _join(address, resources, concurrency)  # ours has only taken note
+    except Exception as error:  # Ray raises a dozen kinds here, plain Exception among them; all mean the same
+        ray.shutdown()
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        if address:
+            raise UsageError(f"cannot join Ray at {address}: {reason}") from error
+        raise UsageError(
+            f"cannot start Ray here: {reason} Without Ray, one training after the other: --backend local"
+        ) from error
+
+
+@contextmanager
+def _secrets_hidden() -> Iterator[None]:
+    """Takes the secrets out of the environment: all processes of Ray, workers included, inherit it as it is now."""
+    hidden = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Puts the handler of SIGTERM back: Ray sets its own when it is joined, which ends the process on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _slots(resources: Resources, concurrency: int | None) -> int:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's
+    fit = sum(_fitting(node, resources) for node in nodes)
+    if not fit:
+        most: dict[str, float] = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
+        raise UsageError(
+            f"one training wants {resources.cpu} CPU and {resources.gpu:g} GPU, Ray's largest machine has "
+            f"{most.get('CPU', 0):g} CPU and {most.get('GPU', 0):g} GPU; "
+            "ask for less with --cpus-per-trial, --gpus-per-trial"
+        )
+    return min(fit, concurrency or fit)
+
+
+def _fitting(node: dict[str, float], resources: Resources) -> int:
+    """Returns how many trainings fit on a machine; one is never spread over two."""
+    fit = math.floor(node.get("CPU", 0.0) / resources.cpu)
+    if resources.gpu:
+        cards, share = node.get("GPU", 0.0), resources.gpu
+        fit = min(fit, math.floor(cards / share) if share >= 1 else int(cards) * math.floor(1 / share))
+    return fit

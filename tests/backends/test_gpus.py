@@ -1,0 +1,74 @@
+"""Graphics cards among Ray's workers: simulated ones for who gets which, a real one for its memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+RAY = pytest.mark.xdist_group("ray")
+
+SCRIPT = """
+import json, sys, threading
+from pathlib import Path
+
+import ray
+from hpo.backends.ray import RayBackend, connected
+from hpo.seam import Resources
+from test_backends import Jobs, jobs, ref
+
+cards, share, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
+ray.init(address="local", num_cpus=8, num_gpus=cards, include_dashboard=False, log_to_driver=False)
+resources = Resources(cpu=1, gpu=share)
+with connected(None, resources, None) as slots:
+    source = Jobs(jobs(2 * slots, budget=2, nap=0.3))
+    RayBackend(folder, slots, gather=True).run(source, ref("toys.cards:train"), resources, threading.Event())
+print(json.dumps([slots, [dict(one.reports[0].metrics) for one in source.evaluations.values()]]))
+"""
+
+
+def trained(folder, cards, share):
+    """Runs jobs on a Ray of a process of its own; returns the slots and each job's first metrics."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(cards), str(share), str(folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    slots, found = json.loads(done.stdout.splitlines()[-1])
+    workers = defaultdict(set)
+    for one in found:
+        assert one["cards"] == 1, "a worker sees more cards than it was given"
+        workers[one["card"]].add(one["pid"])
+    return slots, workers, found
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@RAY
+@pytest.mark.parametrize(("share", "slots"), [(0.5, 4), (1.0, 2), (0.4, 4)])
+def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share, slots):
+    given, workers, found = trained(tmp_path, 2, share)
+    assert given == slots
+    assert len(found) == 2 * slots
+    assert {card: len(pids) for card, pids in workers.items()} == {0: slots // 2, 1: slots // 2}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.gpu
+@RAY
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+def test_workers_that_share_a_card_are_held_to_their_part_of_its_memory_from_the_first_job_on(tmp_path):
+    _, _, found = trained(tmp_path, 1, 0.25)
+    assert {one["share"] for one in found} == {0.25}

@@ -1,0 +1,160 @@
+"""Starting Ray and joining one: what its processes are not told, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
+SECRET = "s3cret"
+RAY = pytest.mark.xdist_group("ray")
+
+NOSY = """
+import json, os, time
+from dataclasses import dataclass
+from pathlib import Path
+from ray._private.state import state
+
+HERE = Path(__file__).parent
+
+@dataclass
+class Params:
+    x: float
+
+def train(params: Params, ctx):
+    facts = {"environment": dict(os.environ), "jobs": repr(state.job_table())}
+    spare = HERE / f"{os.getpid()}.tmp"
+    spare.write_text(json.dumps(facts))
+    spare.rename(HERE / "facts.json")
+    while not (HERE / "go-on").exists():
+        time.sleep(0.05)
+    yield {"val": params.x}
+"""
+
+STUDY = """
+name = "nosy"
+trainable = "nosy:train"
+[objective]
+metric = "val"
+[space]
+x = { float = [0.0, 1.0] }
+[search]
+trials = 2
+budget = 1
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A user's project whose trainable writes down what its process knows, and waits until it may go on."""
+    (tmp_path / "nosy.py").write_text(NOSY)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "nosy.toml").write_text(STUDY)
+    return tmp_path
+
+
+def started(project, *arguments, **env):
+    return subprocess.Popen(
+        [*COMMAND, "run", "--study", "nosy", *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def descendants(pid):
+    """Returns the processes that a process has started, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:  # gone meanwhile
+                continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.postgres
+@RAY
+def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url):
+    url = postgres_url.replace("postgres:@", f"postgres:{SECRET}@")
+    assert SECRET in url
+    driver = started(
+        project, "--storage", url, "--trials", "2", PGPASSWORD=f"{SECRET}-too", PGPASSFILE=f"/{SECRET}", MINE="kept"
+    )
+    try:
+        wait_for((project / "facts.json").exists, driver)
+        processes = [driver.pid, *descendants(driver.pid)]
+        titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes[1:]]
+        (project / "go-on").touch()
+        out, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    assert any(b"raylet" in title for title in titles), "Ray's processes were not found"
+    assert any(b"Worker" in title for title in titles), "no worker was found"
+    assert not [title for title in titles if SECRET.encode() in title]
+    assert not [one for one in environments if SECRET.encode() in one]
+    facts = json.loads((project / "facts.json").read_text())
+    assert facts["environment"]["MINE"] == "kept"
+    assert SECRET not in json.dumps(facts)
+    assert "hpo" in facts["jobs"], "the job's entry was not found"
+    [session] = {Path(found) for title in titles for found in re.findall(r"[^\s=\0]+/session_[-\w]+", title.decode())}
+    files = [path for path in session.rglob("*") if path.is_file()]
+    assert any("raylet" in path.name for path in files)
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in out + errors
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@RAY
+@pytest.mark.parametrize("moment", ["while Ray starts", "while it trains"])
+def test_a_sigterm_ends_a_search_on_ray_in_order(project, moment):
+    """Ray sets a handler of its own for it when it starts."""
+    driver = started(project, "--trials", "2")
+    try:
+        if moment == "while Ray starts":
+            for line in driver.stderr:
+                if line.startswith("starting Ray"):
+                    break
+            time.sleep(2)
+        else:
+            wait_for((project / "facts.json").exists, driver)
+        driver.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        (project / "go-on").touch()
+        _, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 143, errors
+    assert "Go on with: hpo run --study nosy" in errors
+    assert "Traceback" not in errors
+    rest = started(project, "--trials", "2", "--json")
+    out, errors = rest.communicate(timeout=60)
+    assert [trial["state"] for trial in json.loads(out)["trials"]] == ["complete"] * 2, errors
