@@ -30,7 +30,7 @@ from hpo.store import (
     explained,
     masked,
     normalised,
-    prepare,
+    prepare_optuna,
     sqlite_file,
 )
 from hpo.study import Study
@@ -87,7 +87,7 @@ def storage(url: str, *, create: bool, outage: Outage | None = None) -> Iterator
     with explained(masked(url)), ExitStack() as stack:
         store = Store(url, outage, create=create)
         stack.callback(store.close)
-        durable = Durable(store.url, prepare, engine_options(store.url), outage.watched)
+        durable = Durable(store.url, prepare_optuna, engine_options(store.url), outage.watched)
         stack.callback(durable.close)
         yield store, durable
 

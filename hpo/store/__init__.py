@@ -1,6 +1,6 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
-from hpo.store.engine import engine_options, masked, normalised, prepare, sqlite_file
+from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
 from hpo.store.lease import Holder, Lease
 from hpo.store.outage import Outage, explained
 from hpo.store.recorded import Recorded
@@ -20,6 +20,6 @@ __all__ = [
     "explained",
     "masked",
     "normalised",
-    "prepare",
+    "prepare_optuna",
     "sqlite_file",
 ]

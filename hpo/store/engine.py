@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import StorageUnavailable
+from hpo.store.outage import unretried
 
 BUSY_SECONDS = 10
 """How long a writer waits for SQLite's lock at a time; a driver tries again, see `hpo.store.outage`."""
@@ -93,6 +94,12 @@ def engine_options(url: str) -> dict[str, Any]:
     said = _parsed(url).query
     connect = {name: value for name, value in _POSTGRES.items() if name not in said}
     return {"pool_pre_ping": True, "connect_args": connect}
+
+
+def prepare_optuna(engine: Engine) -> None:
+    """Makes an engine of Optuna's as safe as ours, and leaves it to us to ask again."""
+    prepare(engine)
+    unretried(engine)
 
 
 def prepare(engine: Engine) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hpo.errors import HpoError, StorageAway, StorageLost
@@ -88,12 +90,31 @@ def explained(name: str) -> Iterator[None]:
         raise StorageLost(f"storage {name} does not answer: {reason}") from error
 
 
+class Unanswered(Exception):
+    """Stands for an error of the database that nobody but us is to make good."""
+
+
+def unretried(engine: Engine) -> None:
+    """Keeps others from asking again by themselves when the database behind `engine` does not answer.
+
+    Optuna creates a trial up to five times, with a pause between: if a commit landed and only its answer was lost,
+    there would be two. It does so for errors of SQLAlchemy, so these become another one.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def _replace(context: ExceptionContext) -> Exception | None:
+        reason = away(context.sqlalchemy_exception)
+        return None if reason is None else Unanswered(reason)
+
+
 def away(error: BaseException | None) -> str | None:
     """Returns, in a line, why the database did not answer; None if the error means something else.
 
     Optuna wraps errors of the database, so what caused an error is looked at too.
     """
     while error is not None:
+        if isinstance(error, Unanswered):
+            return str(error)
         if isinstance(error, OperationalError | InterfaceError) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):

@@ -13,7 +13,7 @@ from hpo.records import Evaluation, Job, Report, Status
 from hpo.seam import DONE, WAIT
 from hpo.search import Durable, SearchSource
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.store import prepare
+from hpo.store import prepare_optuna
 
 TRIALS = 24
 
@@ -44,7 +44,7 @@ def evaluation(job, status, reports):
 
 @pytest.fixture
 def durable(tmp_path):
-    made = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare)
+    made = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     yield made
     made.close()
 
@@ -117,7 +117,7 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     study = curve(search={"lag": 4})
     tables = []
     for run in range(6):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare)
+        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study), 1 + run % 4, random.Random(run))
         tables.append(table(durable, study))
         durable.close()
@@ -130,7 +130,7 @@ def test_without_a_lag_it_does(tmp_path, curve):
     study = curve(search={"lag": False})
     tables = []
     for run in range(3):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare)
+        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study), 4, random.Random(run))
         tables.append(table(durable, study))
         durable.close()
@@ -140,9 +140,9 @@ def test_without_a_lag_it_does(tmp_path, curve):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_search_that_was_interrupted_ends_with_the_same_table(tmp_path, curve, seed):
     study = curve(search={"lag": 4})
-    undisturbed = Durable(f"sqlite:///{tmp_path / 'whole.db'}", prepare)
+    undisturbed = Durable(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
     one_by_one(open_source(undisturbed, study))
-    durable = Durable(f"sqlite:///{tmp_path / 'cut.db'}", prepare)
+    durable = Durable(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
     draw = random.Random(seed)
     for _ in range(4):  # drivers that each leave up to three trials open, at steps that chance decides
         source = open_source(durable, study)

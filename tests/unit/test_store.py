@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from hpo.errors import StorageUnavailable, StudyBusy, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.search import Durable
-from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, masked, normalised, prepare
+from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, masked, normalised, prepare_optuna
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
 from hpo.store.tables import Base
 
@@ -100,7 +100,7 @@ def test_the_tables_are_what_the_migrations_make(store):
 
 def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
     store = Store(storage_url)
-    durable = Durable(store.url, prepare)
+    durable = Durable(store.url, prepare_optuna)
     durable.open("curve", "maximize", {})
     with store._engine.begin() as connection:
         before = {name for name in sa.inspect(connection).get_table_names() if not name.startswith("hpo_")}
@@ -253,7 +253,7 @@ def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
     """RDBStorage formats its URL with the schema's version."""
     folder = tmp_path / "{odd}"
     folder.mkdir()
-    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare)
+    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
     durable.open("curve", "maximize", {})
     durable.close()
     assert (folder / "hpo.db").exists()
@@ -262,7 +262,7 @@ def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
 def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
     """SQLite's driver begins a transaction at its first write; two that had read the same row would both take it."""
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
-    durable = Durable(url, prepare)
+    durable = Durable(url, prepare_optuna)
     durable.open("curve", "maximize", {})
     study = optuna.load_study(study_name="curve", storage=durable._storage)
     for number in range(30):
@@ -270,7 +270,7 @@ def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
     taken = []
 
     def take():
-        mine = Durable(url, prepare)
+        mine = Durable(url, prepare_optuna)
         other = optuna.load_study(study_name="curve", storage=mine._storage)
         for _ in range(10):
             taken.append(other.ask().number)

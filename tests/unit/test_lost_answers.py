@@ -1,0 +1,75 @@
+"""A commit that landed although its answer was lost: what was asked for is said again, and must not be done twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.api.session import driving, opened
+from hpo.errors import StorageAway
+from hpo.place import Place
+from hpo.records import Evaluation, Report, Status
+from hpo.search import SearchSource
+from hpo.store import Recorded
+
+
+@pytest.fixture
+def source(curve, tmp_path, storage_url):
+    """A recorded search, and a switch that loses the answers to the next commits of either engine."""
+    place = Place(storage=storage_url, outputs=tmp_path, backend="local")
+    with opened(curve(), place, (), create=True) as found, driving(found, "run") as lease:
+        made = Recorded(SearchSource(curve(), found.durable), found.store, found.stored, lease)
+        made.opened = found
+        yield made
+
+
+def losing(engine, calls):
+    """Lets the next commits of `engine` land and their answers get lost, so many of them."""
+    left, commit = [calls], type(engine.dialect).do_commit.__get__(engine.dialect)
+
+    def do_commit(connection):
+        commit(connection)
+        if left[0]:
+            left[0] -= 1
+            raise engine.dialect.dbapi.OperationalError("server closed the connection unexpectedly")
+
+    engine.dialect.do_commit = do_commit
+
+
+def said_until_answered(call, *arguments):
+    times = 0
+    while True:
+        try:
+            return call(*arguments), times
+        except StorageAway:
+            times += 1
+            source_outage_forgets_its_pause(call)
+
+
+def source_outage_forgets_its_pause(call):
+    call.__self__._store._outage._next = 0.0
+
+
+@pytest.mark.parametrize("which", ["optuna", "ours"])
+def test_nothing_is_done_twice_when_answers_get_lost(source, which):
+    found = source.opened
+    engine = found.engine if which == "optuna" else found.store._engine
+    lost = 0
+    for number in range(3):
+        losing(engine, 1)
+        job, times = said_until_answered(source.ask)
+        lost += times
+        assert job.trial == number
+        losing(engine, 1)
+        goes_on, times = said_until_answered(source.report, job, 1, 0.5)
+        lost += times
+        assert goes_on
+        losing(engine, 1)
+        report = Report(step=1, metrics={"val": 0.5}, at=0.0)
+        evaluation = Evaluation(job=job, status=Status.COMPLETE, value=0.5, step=1, reports=(report,))
+        _, times = said_until_answered(source.tell, evaluation)
+        lost += times
+    assert lost >= 3
+    trials = found.durable.trials()
+    assert [(trial.number, trial.state, trial.value) for trial in trials] == [(n, "complete", 0.5) for n in range(3)]
+    stored = found.store.evaluations(found.stored)
+    assert [one.job.trial for one in stored] == [0, 1, 2]
