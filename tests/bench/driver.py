@@ -33,9 +33,10 @@ class Stamps:
 
 def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> None:
     """This package, as `hpo run` drives it: its progress lines included."""
+    from rich.console import Console
+
     import hpo
     from hpo.cli.progress import Progress
-    from rich.console import Console
 
     class Watch:
         """Stamps what the run says; an observer."""

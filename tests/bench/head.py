@@ -18,9 +18,7 @@ def ray_head(cpus: int) -> Iterator[str]:
     import ray
 
     with tempfile.TemporaryDirectory(prefix="hpo-bench-ray-") as folder:
-        ray.init(
-            address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, _temp_dir=folder
-        )
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
         try:
             yield ray.get_runtime_context().gcs_address
         finally:

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.arithmetic import Spread, paired, slope, steady_from
+from tests.bench.arithmetic import slope, steady_from
 from tests.bench.channel import Channel
 from tests.bench.driver import MODES
 from tests.bench.head import ray_head
-from tests.bench.say import Target, say, table
+from tests.bench.say import say
 
 NAMES = {
     "ours": "hpo on Ray, lag 4, SQLite",
@@ -49,9 +49,7 @@ def measure(repetitions: int) -> dict[int, dict[str, list[Price]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpo-bench-")))
         address = stack.enter_context(ray_head(2))
-        channels = {
-            mode: Channel("driver", mode, address, str(folder), log=folder / f"{mode}.log") for mode in MODES
-        }
+        channels = {mode: Channel("driver", mode, address, str(folder), log=folder / f"{mode}.log") for mode in MODES}
         for channel in channels.values():
             stack.callback(channel.close)
         for repetition in range(repetitions):

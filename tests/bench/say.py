@@ -49,6 +49,9 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> No
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     print(f"\n{title}")
     for line in lines:
-        cells = [cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
         print("  " + "  ".join(cells).rstrip())
     sys.stdout.flush()
