@@ -22,7 +22,7 @@ from hpo.api.session import (
 )
 from hpo.errors import UsageError
 from hpo.place import Place
-from hpo.seam import Fused, Observed, Observer, Stop, patiently
+from hpo.seam import Fused, Observed, Observer, Stop
 from hpo.search import SearchSource, Trial
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Study
@@ -108,7 +108,7 @@ def run(
                 make_backend(found, place, used).run(
                     Observed(recorded, observers), study.ref, resources(study, place), stop
                 )
-        table = tuple(patiently(found.durable.trials, stop))
+        table = tuple(source.trials())
     return SearchOutcome(
         study=study,
         trials=table,

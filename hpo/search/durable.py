@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal
 
 import optuna
@@ -101,7 +101,7 @@ class DurableStudy:
         """Returns all trials as they are in the database now."""
         # Not through self._storage's cache: create_new_trial on the storage itself does not refresh a Study's.
         with self._watched():
-            return sorted(self._storage.get_all_trials(self._id, deepcopy=True), key=lambda trial: trial.number)
+            return sorted(self._storage.get_all_trials(self._id, deepcopy=False), key=lambda trial: trial.number)
 
     def trials(self) -> list[Trial]:
         """Returns all trials as plain values."""
@@ -118,7 +118,7 @@ class DurableStudy:
                 return made
             self._in_doubt = template.number
             trial_id = self._storage.create_new_trial(self._id, template)
-            number = self._storage.get_trial_number_from_id(trial_id)
+            number = self._number(trial_id, template.number)
         self._in_doubt = None
         self._rows[number] = trial_id
         return number
@@ -138,7 +138,7 @@ class DurableStudy:
                 for key, mark in marks.items():
                     self._storage.set_trial_system_attr(row, key, mark)
                 if error is not None:
-                    self._storage.set_trial_user_attr(row, "error", error[-ERROR_LENGTH:])
+                    self._storage.set_trial_user_attr(row, "error", shortened(error))
                 self._storage.set_trial_state_values(row, state, values)
             except UpdateFinishedTrialError:
                 if self._storage.get_trial(row).state is not state:
@@ -156,7 +156,19 @@ class DurableStudy:
         self._rows[template.number] = row
         return template.number
 
+    def _number(self, trial_id: int, expected: int) -> int:
+        """Returns a trial's number; asking for the number reads the whole trial, so the likely one is tried first."""
+        with suppress(KeyError):
+            if self._storage.get_trial_id_from_study_id_trial_number(self._id, expected) == trial_id:
+                return expected
+        return self._storage.get_trial_number_from_id(trial_id)
+
     def _row(self, number: int) -> int:
         if number not in self._rows:
             self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return self._rows[number]
+
+
+def shortened(error: str) -> str:
+    """Returns as much of an error as is shown in the dashboard."""
+    return error[-ERROR_LENGTH:]

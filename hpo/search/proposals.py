@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from optuna import Trial
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from hpo.records import Value
+from hpo.search.median import ColumnMedianPruner
 from hpo.seeding import sampler_seed
 from hpo.space import Choice, Float, Int, Space, holds
 from hpo.study import Study
@@ -22,7 +23,7 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
 
 def make_pruner(study: Study) -> BasePruner:
     """Returns the study's pruner."""
-    return NopPruner() if study.search.pruner == "none" else MedianPruner()
+    return NopPruner() if study.search.pruner == "none" else ColumnMedianPruner()
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Value]:

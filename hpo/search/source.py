@@ -9,6 +9,7 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -18,8 +19,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
-from hpo.search.durable import DurableStudy
+from hpo.search.durable import DurableStudy, shortened
 from hpo.search.proposals import make_pruner, make_sampler, suggest
+from hpo.search.trials import Trial, trial_of
 from hpo.search.view import Judge
 from hpo.study import Study
 
@@ -36,12 +38,12 @@ class _Live:
 
     Attributes:
         frozen: ours to change: values and rung marks as they arrive.
-        known: the finished trials that its pruner may see, fixed when it is proposed; None: all that is known.
+        known: how many finished trials, in the order of their numbers, its pruner may see; None: all that is known.
         refused: the pruner's verdict so far.
     """
 
     frozen: FrozenTrial
-    known: list[FrozenTrial] | None
+    known: int | None
     refused: bool = False
 
 
@@ -128,12 +130,19 @@ class SearchSource:
         self._durable.finish(number, state, values, marks, evaluation.error)
         del self._live[number]  # only now: if the database is away, this is said again
         frozen.state, frozen.values = state, values
-        frozen.datetime_complete = frozen.datetime_start  # samplers only want to see that it has ended
+        frozen.datetime_complete = datetime.now()
+        if evaluation.error is not None:
+            frozen.user_attrs["error"] = shortened(evaluation.error)
         self._finished[number] = frozen
         if self._lag is None:
             self._release(frozen)
         else:
             self._held[number] = frozen
+
+    def trials(self) -> list[Trial]:
+        """Returns all trials as they stand, by number, without reading them again."""
+        known = {**self._finished, **{number: live.frozen for number, live in self._live.items()}}
+        return [trial_of(known[number]) for number in sorted(known)]
 
     def _job(self, number: int) -> Job:
         study, frozen = self._study, self._live[number].frozen
@@ -170,17 +179,13 @@ class SearchSource:
         return template
 
     def _enter(self, number: int, frozen: FrozenTrial) -> None:
-        known = None
-        if self._lag is not None:
-            known = [trial for other, trial in sorted(self._finished.items()) if other <= number - self._lag]
-        self._live[number] = _Live(frozen, known)
+        # With a lag it was proposed when the trials 0 .. number - lag were over, and no other one counts.
+        self._live[number] = _Live(frozen, None if self._lag is None else max(0, number - self._lag + 1))
 
     def _verdict(self, live: _Live, step: int, value: float) -> bool:
         live.frozen.intermediate_values[step] = value
-        known = live.known
-        if known is None:
-            known = [*self._finished.values(), *(other.frozen for other in self._live.values() if other is not live)]
-        live.refused = self._judge.refuses(live.frozen, known)
+        others = (other.frozen for other in self._live.values() if other is not live)
+        live.refused = self._judge.refuses(live.frozen, live.known, () if self._lag else others)
         return not live.refused
 
     def _release(self, frozen: FrozenTrial) -> None:
@@ -193,6 +198,7 @@ class SearchSource:
         # Optuna's own tell takes a pruned trial's value from its last step.
         values = frozen.values if frozen.state is TrialState.COMPLETE else None
         self._memory.tell(frozen.number, values, state=frozen.state)
+        self._judge.learn(frozen)
 
     def _row(self, number: int) -> int:
         study_id = self._storage.get_study_id_from_name(self._study.name)
@@ -208,6 +214,7 @@ class SearchSource:
                 self._finished[trial.number] = trial
             if over and (self._lag is None or trial.number <= self._next - self._lag):
                 self._memory.add_trial(trial)
+                self._judge.learn(trial)
                 continue
             self._memory.add_trial(
                 create_trial(

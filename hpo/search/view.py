@@ -5,7 +5,7 @@ Hyperband and others go past the Study to its storage, so a Study with a `get_tr
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NoReturn
 
 import optuna
@@ -14,6 +14,8 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from hpo.search.median import ColumnMedianPruner
 
 
 class FrozenView(BaseStorage):
@@ -78,10 +80,25 @@ class Judge:
         self._view = FrozenView(name, directions)
         self._pruner = pruner
         self._study = optuna.load_study(study_name=name, storage=self._view, sampler=sampler, pruner=pruner)
+        self._over: list[FrozenTrial] = []
 
-    def refuses(self, trial: FrozenTrial, known: Sequence[FrozenTrial]) -> bool:
-        """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes."""
-        self._view.trials, self._view.marks = list(known), {}
+    def learn(self, trial: FrozenTrial) -> None:
+        """Takes note of a trial that is over."""
+        self._over.append(trial)
+        if isinstance(self._pruner, ColumnMedianPruner):
+            self._pruner.learn(trial)
+
+    def refuses(self, trial: FrozenTrial, known: int | None, others: Iterable[FrozenTrial] = ()) -> bool:
+        """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes.
+
+        Args:
+            trial: with its values so far.
+            known: it may know the first so many trials that were learnt of; None: all of them.
+            others: that are running and may be known too.
+        """
+        if isinstance(self._pruner, ColumnMedianPruner):
+            return self._pruner.refuses(trial, len(self._over) if known is None else known, self._study.direction)
+        self._view.trials, self._view.marks = [*self._over[:known], *others], {}
         refused = bool(self._pruner.prune(self._study, trial))
         trial.system_attrs.update(self._view.marks)
         return refused

@@ -94,6 +94,8 @@ class Lease:
         self._seconds = seconds
         self._over = threading.Event()
         self._lost = False
+        # Asked at each commit, so it is built once; read to be held, so that nobody takes over before the commit.
+        self._newest = select(LeaseRow.token).where(LeaseRow.study_id == study_id).with_for_update(read=True)
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
@@ -118,8 +120,7 @@ class Lease:
         Raises:
             StudyBusy: if the token is no longer the newest.
         """
-        query = select(LeaseRow.token).where(LeaseRow.study_id == self._study_id).with_for_update(read=True)
-        token = connection.execute(query).scalar()  # held until the commit, so that nobody takes over in between
+        token = connection.execute(self._newest).scalar()
         if token != self.token:
             raise StudyBusy(TAKEN_OVER)
 

@@ -184,13 +184,25 @@ class Store:
             "recorded_at": now(),
         }
         try:
-            self._put(study, job, values, held)
+            self._insert(study, job, values, held)
         except IntegrityError:
+            if self._replace_failed(study, job, values, held):
+                return
             stored = self.get(study, job)  # said again, because the answer to the first commit was lost
             if stored is None or _result(stored) != _result(evaluation):
                 raise
 
-    def _put(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> None:
+    def _insert(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> None:
+        with self._writing() as connection:
+            if held is not None:
+                held.refuse_if_lost(connection)
+            key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
+            # The values beside the statement, so that it is the same one each time and is compiled once.
+            connection.execute(
+                insert(EvaluationRow), {"study_id": study.id, **key, "budget": job.budget, "attempts": 1, **values}
+            )
+
+    def _replace_failed(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> bool:
         with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
@@ -199,19 +211,7 @@ class Store:
                 .where(*_key(study, job), EvaluationRow.status == Status.FAILED)
                 .values(attempts=EvaluationRow.attempts + 1, **values)
             )
-            if connection.execute(again).rowcount == 0:
-                connection.execute(
-                    insert(EvaluationRow).values(
-                        study_id=study.id,
-                        trial=job.trial,
-                        stage=str(job.stage),
-                        seed=job.seed,
-                        fold=job.fold,
-                        budget=job.budget,
-                        attempts=1,
-                        **values,
-                    )
-                )
+            return connection.execute(again).rowcount > 0
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
         """Returns the evaluation of a job, None if it has none."""

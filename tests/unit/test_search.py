@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -111,6 +112,20 @@ def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(durable, curve, lag, p
     found = table(durable, study)
     assert found == plain_optuna(study)
     assert ("pruned" in {row[1] for row in found}) == (pruner == "median")
+
+
+def test_the_source_s_own_table_is_the_database_s(durable, curve):
+    study = curve(search={"lag": 4})
+    source = open_source(durable, study, trials=12)
+    for _ in range(9):
+        train(source, source.ask())
+    source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="x" * 3000))
+    train(source, source.ask(), upto=2)
+    stored = durable.find(study.name).trials()
+    assert [replace(t, ended=None) for t in source.trials()] == [replace(t, ended=None) for t in stored]
+    assert [t.ended is None for t in source.trials()] == [t.ended is None for t in stored]
+    again = open_source(durable, study, trials=12)
+    assert again.trials() == stored
 
 
 def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slots(tmp_path, curve):

@@ -1,0 +1,53 @@
+"""Optuna's median pruner, asked of columns of numbers rather than of a list of trials.
+
+Optuna's reads every complete trial anew for each report: at ten thousand trials that costs more than all else a trial
+costs together. A test holds the two to the same answers.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from optuna.pruners import MedianPruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+STARTUP_TRIALS = 5
+"""Complete trials below which nothing is refused; Optuna's default."""
+
+
+class ColumnMedianPruner(MedianPruner):
+    """Optuna's median pruner with its defaults; what it learns of one by one it need not read again."""
+
+    def __init__(self) -> None:
+        super().__init__(n_startup_trials=STARTUP_TRIALS)
+        self._complete = [0]  # of the first n trials, by n
+        self._columns: dict[int, array[float]] = {}  # by step, a value per complete trial, NaN where it has none
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """Takes note of a trial that is over."""
+        count = self._complete[-1]
+        is_complete = trial.state is TrialState.COMPLETE
+        self._complete.append(count + is_complete)
+        if is_complete:
+            for step, value in trial.intermediate_values.items():
+                column = self._columns.setdefault(step, array("d"))
+                column.extend([np.nan] * (count - len(column)))
+                column.append(value)
+
+    def refuses(self, trial: FrozenTrial, known: int, direction: StudyDirection) -> bool:
+        """Returns what Optuna's would answer if the first `known` trials that were learnt of were all there are.
+
+        A trial is refused if its best value so far is worse than the median of the others' values at its last step.
+        """
+        count, step = self._complete[known], trial.last_step
+        if count < STARTUP_TRIALS or step is None or step not in self._columns:
+            return False
+        there = np.array(self._columns[step][:count])
+        there = there[~np.isnan(there)]
+        if not len(there):
+            return False
+        median = float(np.percentile(there, 50))
+        values = trial.intermediate_values.values()
+        return max(values) < median if direction is StudyDirection.MAXIMIZE else min(values) > median

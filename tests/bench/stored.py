@@ -1,0 +1,106 @@
+"""Databases with as many trials as one likes, made in a second: rows of a real search, copied under new numbers."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hpo
+from hpo.api.session import Opened, driving, opened
+from hpo.records import Evaluation, Job, Report, Status
+from hpo.seam import DONE
+from hpo.search import SearchSource
+from hpo.store import Recorded
+
+FINGERPRINT = {
+    "python": "3.11.0",
+    "platform": "Linux",
+    "machine": "x86_64",
+    "device": "cpu",
+    "threads": 1,
+    "packages": {},
+}
+
+
+@dataclass
+class Driver:
+    """A study that is open and driven in this process, as `hpo run` does it, without a backend."""
+
+    opened: Opened
+    source: Recorded
+
+    def train(self) -> bool:
+        """Takes a job through all its steps, with no training in between; False if there is none."""
+        job = self.source.ask()
+        if not isinstance(job, Job):
+            assert job is DONE
+            return False
+        reports = []
+        for step in range(1, job.budget + 1):
+            reports.append(Report(step=step, metrics={"val": float(step)}, at=0.0))
+            assert self.source.report(job, step, float(step))
+        last = reports[-1]
+        self.source.tell(
+            Evaluation(
+                job=job,
+                status=Status.COMPLETE,
+                value=last.metrics["val"],
+                step=last.step,
+                reports=tuple(reports),
+                fingerprint=FINGERPRINT,
+            )
+        )
+        return True
+
+
+@contextmanager
+def driven(study: hpo.Study, folder: Path) -> Iterator[Driver]:
+    """Opens a study in the folder's database and drives it."""
+    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder, backend="local")
+    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+        yield Driver(found, Recorded(SearchSource(study, found.durable), found.store, found.stored, lease))
+
+
+def fill(study: hpo.Study, folder: Path, count: int) -> None:
+    """Makes a database with `count` complete trials of the study.
+
+    The first is made by this package; the others are copies of its rows with other params, which takes a second where
+    Optuna's `add_trial` takes a minute. What came out is read back by Optuna.
+    """
+    one = study.model_copy(update={"search": study.search.model_copy(update={"trials": 1})})
+    with driven(one, folder) as driver:
+        while driver.train():
+            pass
+    draw = random.Random(0)
+    with closing(sqlite3.connect(folder / "hpo.db")) as connection, connection:
+        for table in [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]:
+            columns = [row[1:3] for row in connection.execute(f"PRAGMA table_info({table})")]
+            names = [name for name, _kind in columns]
+            trial = next((name for name in ("trial_id", "trial") if name in names), None)
+            if trial is None or table == "studies":
+                continue
+            key = f"{table[:-1]}_id" if table != "trials" else "trial_id"
+            own = "id" if table.startswith("hpo_") else key if table == "trials" else _primary(connection, table)
+            rows = [dict(zip(names, row, strict=True)) for row in connection.execute(f"SELECT * FROM {table}")]
+            fresh: list[dict[str, Any]] = []
+            for number in range(1, count):
+                for place, row in enumerate(rows):
+                    new = {**row, trial: row[trial] + number, own: number * len(rows) + place + 1}
+                    if table == "trials":
+                        new["number"] = number
+                    if "param_value" in new:
+                        new["param_value"] = draw.random()
+                    if table == "trial_values":
+                        new["value"] = draw.random()
+                    fresh.append(new)
+            marks = ", ".join(f":{name}" for name in names)
+            connection.executemany(f"INSERT INTO {table} VALUES ({marks})", fresh)
+
+
+def _primary(connection: sqlite3.Connection, table: str) -> str:
+    return next(str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})") if row[5])
