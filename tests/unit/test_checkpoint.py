@@ -73,6 +73,15 @@ def test_from_a_damaged_checkpoint_a_training_falls_back_to_the_one_before_and_s
     assert "went on from epoch 2" in (folder / "run.log").read_text()
 
 
+def test_a_damaged_checkpoint_never_becomes_the_previous_one(cut):
+    folder, digests = cut
+    for epoch in (2, 2):
+        (folder / NEWEST).write_bytes(truncated((folder / NEWEST).read_bytes()))
+        whole(job(), folder.parents[1], stop_after=4)
+        assert Checkpoint.load(folder / PREVIOUS, job().digest, "cpu").epoch == epoch
+    assert whole(job(), folder.parents[1]).outcome["digests"] == digests
+
+
 def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
     folder, digests = cut
     for name in (NEWEST, PREVIOUS):
