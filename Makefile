@@ -4,13 +4,17 @@ PYTHON ?= python3
 STUDY ?= unet-density
 BIN := .venv/bin
 
-.PHONY: run test lint clean
+.PHONY: run test soak lint clean
 
 run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
 
 test: .venv/.installed-dev lint
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# Drivers, workers and Postgres are killed at random moments, for half an hour or so.
+soak: .venv/.installed-dev
+	$(BIN)/pytest -m soak -rA tests/soak
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

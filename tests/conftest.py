@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import uuid
 from pathlib import Path
 
 import psutil
@@ -74,6 +75,12 @@ class MortalPostgres:
 
     def start(self):
         self._server.ensure_postgres_running()
+
+    def fresh_url(self):
+        """A database of its own."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self._server.psql(f'CREATE DATABASE "{name}"')
+        return self._server.get_uri(database=name)
 
 
 @pytest.fixture

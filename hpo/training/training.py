@@ -45,7 +45,6 @@ class Training:
         self._stack = ExitStack()
         self._generator: Iterator[Metrics] | None = None
         self._sent = 0
-        self._begun = False
         self._fault: str | None = None
         try:
             loaded = load(trainable)
@@ -61,7 +60,7 @@ class Training:
     def advance(self, seconds: float = 0.0) -> Packet:
         """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
         end = time.monotonic() + seconds
-        done, self._begun = False, True
+        done = False
         try:
             while self._fault is None and self._generator is not None:
                 metrics = next(self._generator, _END)
@@ -82,7 +81,7 @@ class Training:
         The packet says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
         loop over `ctx.epochs` has nothing that could be saved, and is begun anew next time.
         """
-        if not (self._begun and self._context.in_loop):
+        if not self._context.in_loop:
             return Packet(paused=True)
         self._context.pausing = True
         try:

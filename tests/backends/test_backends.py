@@ -146,7 +146,7 @@ def test_an_error_of_the_source_is_raised_and_not_taken_for_the_job_s(run):
 
 def trained(folder, job):
     """The epochs that were trained of a job, by whatever process, in order."""
-    file = folder / f"epochs-of-{job.params['x']}"
+    file = folder / f"epochs-of-{job.params['x']}-seed-{job.seed}"
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
@@ -224,17 +224,29 @@ def test_a_stop_while_the_database_is_away_leaves_the_jobs_for_the_next_run(run,
     assert set(trained(tmp_path, made[0])[4:]) <= {4}, "at most the epoch that no checkpoint follows is repeated"
 
 
-def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path):
-    """In this process a training that crashes takes the driver with it, and would do so for ever."""
+def in_processes_of_their_own(tmp_path, count, fault):
+    """Lets so many processes, one after the other, train three jobs of which the first goes wrong."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_backends as t;"
         "from hpo.records import Job; from hpo.seam import Resources; import threading;"
-        "s = t.Jobs([Job(trial=0, params={'x': 0.1, 'fault': 'kill'}, seed=41, budget=3), *t.jobs(3)[1:]]);"
+        "params = {'x': 0.1, 'fault': sys.argv[3], 'flags': sys.argv[1]};"
+        "s = t.Jobs([Job(trial=0, params=params, seed=41, budget=4), *t.jobs(3)[1:]]);"
         "t.LocalBackend(Path(sys.argv[1])).run(s, t.ref(), Resources(max_attempts=2), threading.Event());"
         "print(*(f'{n} {e.status} {e.error}' for n, e in sorted(s.evaluations.items())), sep=chr(10))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
-    statuses = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
+    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent), fault]
+    return [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(count)]
+
+
+def test_a_job_that_dies_once_in_each_epoch_gets_on_and_is_not_given_up(tmp_path):
+    statuses = in_processes_of_their_own(tmp_path, 4, "kill-each-once")
+    assert [one.returncode for one in statuses] == [-9, -9, -9, 0], statuses[-1].stderr
+    assert statuses[-1].stdout.splitlines() == ["0 complete None", "1 complete None", "2 complete None"]
+
+
+def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path):
+    """In this process a training that crashes takes the driver with it, and would do so for ever."""
+    statuses = in_processes_of_their_own(tmp_path, 3, "kill")
     assert [one.returncode for one in statuses] == [-9, -9, 0], statuses[-1].stderr
     assert statuses[-1].stdout.splitlines() == [
         "0 failed 2 processes died while they trained it, all in the same epoch",

@@ -45,11 +45,11 @@ def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     state = State()
     offset = float(ctx.streams.init.numpy().normal()) * 0.05
     for epoch in ctx.epochs(state=state):
+        if params.flags:
+            with (Path(params.flags) / f"epochs-of-{params.x}-seed-{ctx.seed}").open("a") as file:
+                file.write(f"{epoch}\n")
         if params.nap:  # durations from the operating system, so that no seed decides who ends first
             time.sleep(params.nap * random.SystemRandom().random())
-        if params.flags:
-            with (Path(params.flags) / f"epochs-of-{params.x}").open("a") as file:
-                file.write(f"{epoch}\n")
         _go_wrong(params, epoch)
         noise = float(ctx.streams.order.numpy(epoch).normal()) * 0.02
         late = params.gain * (epoch / ctx.budget) ** 3 if params.shape == "late" else 0.0
@@ -59,9 +59,14 @@ def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
 
 
 def _go_wrong(params: CurveParams, epoch: int) -> None:
-    if not params.fault or epoch != 2:
+    if not params.fault or epoch < 2 or (epoch > 2 and params.fault != "kill-each-once"):
         return
     match params.fault:
+        case "kill-each-once":
+            flag = Path(params.flags) / f"killed-{epoch}"
+            if not flag.exists():
+                flag.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
         case "raise":
             raise ValueError("the user's own mistake")
         case "exit":
