@@ -82,8 +82,7 @@ class Reaper:
         while True:
             driver = self._start()
             while most and self._bides_its_time(driver):
-                most -= 1
-                self._strike(driver)
+                most -= self._strike(driver)
             _, errors = driver.communicate(timeout=300)
             if driver.returncode == 0:
                 return most
@@ -113,11 +112,14 @@ class Reaper:
             return True
         return False
 
-    def _strike(self, driver: subprocess.Popen[str]) -> None:
+    def _strike(self, driver: subprocess.Popen[str]) -> bool:
+        """Kills something; False if there was nothing to kill."""
+        before = self.kills.total()
         ways = [self._driver_killed, self._driver_killed, self._driver_stopped]
         ways += [self._worker_killed] * 3 if self.backend == "ray" else []
         ways += [self._server_killed] * 2 if self.server is not None else []
         self.draw.choice(ways)(driver)
+        return self.kills.total() > before
 
     def _driver_killed(self, driver: subprocess.Popen[str]) -> None:
         self.kills["driver, kill -9"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from hpo.api.session import driving, opened
 from hpo.errors import StorageAway
@@ -66,10 +67,15 @@ def test_nothing_is_done_twice_when_answers_get_lost(source, which):
         losing(engine, 1)
         report = Report(step=1, metrics={"val": 0.5}, at=0.0)
         evaluation = Evaluation(job=job, status=Status.COMPLETE, value=0.5, step=1, reports=(report,))
+        if number == 2:
+            evaluation = Evaluation(job=job, status=Status.FAILED, error="it broke", reports=(report,))
         _, times = said_until_answered(source.tell, evaluation)
         lost += times
     assert lost >= 3
     trials = found.durable.trials()
-    assert [(trial.number, trial.state, trial.value) for trial in trials] == [(n, "complete", 0.5) for n in range(3)]
+    assert [trial.state for trial in trials] == ["complete", "complete", "failed"]
     stored = found.store.evaluations(found.stored)
     assert [one.job.trial for one in stored] == [0, 1, 2]
+    with found.store._reading() as connection:
+        attempts = connection.execute(sa.text("SELECT attempts FROM hpo_evaluations ORDER BY trial")).scalars().all()
+    assert attempts == [1, 1, 1]

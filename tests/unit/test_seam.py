@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import BackendError
-from hpo.records import Job, Objective, Report, Status
-from hpo.seam import Hearing, Packet, refuse_endless_wait
+from hpo.errors import BackendError, TooManyFailures
+from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")
@@ -76,3 +76,23 @@ def test_a_source_that_waits_for_nothing_is_refused():
     with pytest.raises(BackendError, match="for ever"):
         refuse_endless_wait(running=0)
     refuse_endless_wait(running=1)
+
+
+def test_only_failures_in_a_row_end_the_work():
+    class Deaf:
+        def tell(self, evaluation):
+            pass
+
+    def ended(status):
+        error = "the first" if not fused._failed else "a later one"
+        return Evaluation(job=JOB, status=status, value=1.0 if status is Status.COMPLETE else None, error=error)
+
+    fused = Fused(Deaf(), most=3)
+    for _ in range(4):
+        fused.tell(ended(Status.FAILED))
+        fused.tell(ended(Status.FAILED))
+        fused.tell(ended(Status.COMPLETE))
+    fused.tell(ended(Status.FAILED))
+    fused.tell(ended(Status.FAILED))
+    with pytest.raises(TooManyFailures, match="the first"):
+        fused.tell(ended(Status.FAILED))
