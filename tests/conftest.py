@@ -109,3 +109,23 @@ def ray_slots():
 
     with connected(None, hpo.Resources(), 4) as slots:
         yield slots
+
+
+@pytest.fixture
+def descendants():
+    """Returns a function that returns the processes that a process has started, and theirs."""
+
+    def found(pid):
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:  # gone meanwhile
+                    continue
+        known = [pid]
+        for one in known:
+            known += [child for child, parent in parents.items() if parent == one]
+        return known[1:]
+
+    return found

@@ -81,26 +81,11 @@ def wait_for(condition, process, seconds=60):
         time.sleep(0.05)
 
 
-def descendants(pid):
-    """Returns the processes that a process has started, and theirs."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # gone meanwhile
-                continue
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found[1:]
-
-
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.postgres
 @RAY
-def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url):
+def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url, descendants):
     url = postgres_url.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in url
     driver = started(

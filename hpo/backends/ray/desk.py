@@ -1,17 +1,20 @@
 """Between Tune and a source: what Tune calls a searcher, a scheduler and a stopper.
 
-Two rules keep K workers alive by Tune's public interface alone:
+Three rules keep K workers alive by Tune's public interface alone:
 
 1. The scheduler chooses no trial itself (`choose_trial_to_run` returns None). The answer of FIFOScheduler makes Tune
    hand a finished trial's actor to a trial whose own actor is still starting, and cancel that actor; with short trials
    the work collapses to one worker without a word.
 2. `suggest` never answers None while a slot is free. When the source waits, the slot gets an idle trial, which keeps
    the worker with its imports and its data alive and ends as soon as there is a job.
+3. An idle trial gives its worker to a job that has been without one for long: after a machine was lost fewer trials
+   than slots can run, and idle ones would keep the rest while the source waits for that very job.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -33,6 +36,9 @@ Answer = TypeVar("Answer")
 REASON_LENGTH = 400
 """Characters of Ray's own account of a death; what matters comes last in it."""
 
+STARVED_SECONDS = 20.0
+"""How long a job may be without a worker before an idle one is given up for it; longer than a worker takes to start."""
+
 
 @dataclass(slots=True)
 class _Out:
@@ -44,6 +50,7 @@ class _Out:
         evaluation: not told yet, likewise.
         deaths: workers that died over it, those left out whose node was taken away.
         reason: why the last worker died.
+        waits_since: for a worker, by this process's clock; None: it has one.
     """
 
     hearing: Hearing
@@ -51,6 +58,12 @@ class _Out:
     evaluation: Evaluation | None = None
     deaths: int = 0
     reason: str = ""
+    waits_since: float | None = field(default_factory=time.monotonic)
+
+    @property
+    def starves(self) -> bool:
+        """Whether it has been without a worker for long."""
+        return self.waits_since is not None and time.monotonic() - self.waits_since > STARVED_SECONDS
 
     def remarked(self, evaluation: Evaluation | None) -> Evaluation | None:
         """Returns the evaluation with a word on the worker that died, if one did."""
@@ -103,7 +116,8 @@ class Desk:
             self._out[trial_id] = None
             return self.idle
         if self._again:
-            self._out[trial_id] = self._again.popleft()
+            self._out[trial_id] = again = self._again.popleft()
+            again.waits_since = time.monotonic()
         else:
             self._out[trial_id] = _Out(Hearing(self.source, answer, self.idle.trainable.objective))
             self._ready = None
@@ -115,6 +129,7 @@ class Desk:
         out = self._out.get(trial_id)
         if out is None or word.packet is None:
             return self._peek() is not WAIT
+        out.waits_since = None
         out.packets.append(word.packet)
         over = self._guarded(lambda: self._settled(out), False)
         if not over and (word.packet.paused or word.packet.status is not None):
@@ -123,6 +138,15 @@ class Desk:
         if over:
             del self._out[trial_id]
         return over
+
+    def recall(self) -> str | None:
+        """Takes a job back from a trial that has been without a worker for long, and returns the trial."""
+        for trial_id, out in self._out.items():
+            if out is not None and out.starves:
+                del self._out[trial_id]
+                self._again.append(out)
+                return trial_id
+        return None
 
     def died(self, trial_id: str, reason: str, *, counts: bool) -> None:
         """Takes back the job of a worker that died: another one goes on with it, unless too many have died over it.
@@ -246,8 +270,11 @@ class DeskScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: object) -> None:
         return None
 
-    def on_trial_result(self, tune_controller: object, trial: Any, result: dict[str, Any]) -> str:
-        over = self._desk.heard(trial.trial_id, result["word"])
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        word: Word = result["word"]
+        if word.packet is None and (starved := self._desk.recall()) is not None:
+            tune_controller.stop_trial(tune_controller.get_trial(starved))
+        over = self._desk.heard(trial.trial_id, word)
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:

@@ -1,0 +1,167 @@
+"""A Ray of two machines, as `ray start` makes it: the second one knows nothing of the driver's environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo import api
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "tests" / "project"
+HPO = [sys.executable, "-c", "from hpo.cli import main; main()"]
+START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
+START += ["--disable-usage-stats", "--num-cpus=2"]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+SPREAD = """
+import os
+from pathlib import Path
+from toys.curve import CurveParams, train as curve
+
+def train(params: CurveParams, ctx):
+    for epoch, metrics in enumerate(curve(params, ctx), 1):
+        machine = int(os.environ["MACHINE"])
+        if epoch == 3 and machine == 2:
+            (Path(__file__).parent / "third-epoch-on-2").touch()
+        yield {**metrics, "machine": machine, "driver": float("ONLY_THE_DRIVER_S" in os.environ)}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A user's project on a path that both machines share; its trainable says on which one it runs."""
+    folder = tmp_path / "own"
+    shutil.copytree(PROJECT / "toys", folder / "toys", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "spread.py").write_text(SPREAD)
+    (folder / "studies").mkdir()
+    text = (PROJECT / "studies" / "curve.toml").read_text()
+    text = text.replace("toys.curve:train", "spread:train").replace("budget = 5", 'budget = 6\npruner = "none"')
+    (folder / "studies" / "curve.toml").write_text(text + "[fixed]\nnap = 0.8\n")
+    return folder
+
+
+class Machine:
+    """One node: `ray start` in a folder and an environment of its own, in which hpo is installed."""
+
+    def __init__(self, number, folder, *arguments):
+        installed = folder / f"site-{number}"
+        installed.mkdir(parents=True)
+        (installed / "hpo").symlink_to(ROOT / "hpo")
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment |= {"PYTHONPATH": str(installed), "MACHINE": str(number), "RAY_AUTH_MODE": "disabled"}
+        self.log = folder / f"machine-{number}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*START, *arguments], cwd=installed, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.monotonic() + 60
+        while "will now block" not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
+
+    def kill(self, descendants):
+        """Takes the power away."""
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+
+@pytest.fixture
+def cluster(descendants):
+    """Two machines of two cores; the address of the first."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
+    port = free_port()
+    machines = []
+    try:
+        head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
+        machines.append(Machine(1, folder, *head))
+        machines.append(Machine(2, folder, f"--address=127.0.0.1:{port}"))
+        yield f"127.0.0.1:{port}", machines
+    finally:
+        for machine in reversed(machines):
+            machine.kill(descendants)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port():
+    """Returns a port below those that Ray gives its workers."""
+    for port in range(6400, 9900):
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
+def started(project, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "ONLY_THE_DRIVER_S": "yes"}
+    return subprocess.Popen(
+        [*HPO, "run", "--study", "curve", "--trials", "10", *arguments],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def evaluations(project, name):
+    """Returns the trials, and the one evaluation that each has."""
+    study = hpo.load_study(str(project / "studies" / "curve.toml"))
+    place = hpo.Place(storage=f"sqlite:///{project / name}")
+    found = [api.show(study, number, place) for number in range(10)]
+    assert [len(evaluations) for _, evaluations in found] == [1] * 10
+    return [trial for trial, _ in found], [evaluations[0] for _, evaluations in found]
+
+
+def table(trials):
+    return [(trial.number, trial.state, trial.params, trial.value, trial.values) for trial in trials]
+
+
+def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(project, cluster, descendants):
+    address, (_, second) = cluster
+    driver = started(project, "--ray-address", address)
+    try:
+        end = time.monotonic() + 60
+        while not (project / "third-epoch-on-2").exists():
+            assert driver.poll() is None, driver.communicate()
+            assert time.monotonic() < end, "the second machine trains nothing"
+            time.sleep(0.02)
+        second.kill(descendants)
+        _, errors = driver.communicate(timeout=120)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    trials, found = evaluations(project, "hpo.db")
+    machines = [[int(report.metrics["machine"]) for report in one.reports] for one in found]
+    moved = [row for row in machines if row == sorted(row, reverse=True) and set(row) == {1, 2}]
+    assert moved, f"no training moved from the second machine to the first: {machines}"
+    assert {report.metrics["driver"] for one in found for report in one.reports} == {0.0}
+    undisturbed = subprocess.run(
+        [*HPO, "run", "--study", "curve", "--trials", "10", "--backend", "local", "--storage", "sqlite:///calm.db"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MACHINE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert table(trials) == table(evaluations(project, "calm.db")[0])
