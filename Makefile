@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= unet-density
 BIN := .venv/bin
 
-.PHONY: run test soak lint clean
+.PHONY: run test soak bench lint clean
 
 run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
@@ -21,6 +21,10 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What a trial costs, against Optuna alone and Ray Tune's own search; about ten minutes. BENCH="slots --json FILE" for less.
+bench: .venv/.installed-dev
+	$(BIN)/python -m tests.bench $(BENCH)
 
 # Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
 .venv/.installed: pyproject.toml constraints.txt

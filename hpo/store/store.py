@@ -82,6 +82,7 @@ class Store:
 
     def __init__(self, url: str, outage: Outage | None = None, *, create: bool = True) -> None:
         self.url = normalised(url)
+        self._in_doubt: Evaluation | None = None
         self._outage = outage or Outage(masked(self.url))
         self._engine = make_engine(self.url)
         try:
@@ -183,14 +184,17 @@ class Store:
             "remarks": list(evaluation.remarks),
             "recorded_at": now(),
         }
+        if self._in_doubt is evaluation:  # said again, because the database did not answer: it may have landed
+            stored = self.get(study, job)
+            if stored is not None and _result(stored) == _result(evaluation):
+                return
+        self._in_doubt = evaluation
         try:
             self._insert(study, job, values, held)
         except IntegrityError:
-            if self._replace_failed(study, job, values, held):
-                return
-            stored = self.get(study, job)  # said again, because the answer to the first commit was lost
-            if stored is None or _result(stored) != _result(evaluation):
+            if not self._replace_failed(study, job, values, held):
                 raise
+        self._in_doubt = None
 
     def _insert(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> None:
         with self._writing() as connection:

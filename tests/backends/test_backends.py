@@ -17,6 +17,7 @@ from hpo.records import Job, Objective, Status
 from hpo.seam import DONE, WAIT, Resources, TrainableRef
 
 PROJECT = Path(__file__).parents[1] / "project"
+ROOT = PROJECT.parents[1]
 RAY = pytest.mark.xdist_group("ray")
 
 
@@ -254,6 +255,19 @@ def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path)
         "2 complete None",
     ]
     assert not list(tmp_path.rglob("attempts"))
+
+
+@pytest.mark.ray
+@RAY
+def test_a_worker_has_loaded_neither_optuna_nor_a_database_nor_what_its_trainable_does_not_need(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    source = Jobs([Job(trial=0, params={"x": 0.0, "y": 0.0, "z": 0.0}, seed=41, budget=1)])
+    nothing = TrainableRef(path="tests.bench.toys:loaded", root=str(ROOT), objective=Objective(metric="val"))
+    RayBackend(tmp_path, 1).run(source, nothing, Resources(), threading.Event())
+    found = dict(source.evaluations[0].metrics)
+    assert found.pop("ray") == 1.0  # the control
+    assert found == {"val": 0.0, "optuna": 0.0, "sqlalchemy": 0.0, "alembic": 0.0, "torch": 0.0}
 
 
 @pytest.mark.ray

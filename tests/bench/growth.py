@@ -44,7 +44,7 @@ def measure(repetitions: int, sizes: tuple[int, ...] = SIZES) -> dict[str, dict[
     found: dict[str, dict[int, list[Cost]]] = {kind: {size: [] for size in sizes} for kind in KINDS}
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
         studies = {kind: study_of(steps, 1_000_000, sampler=sampler) for kind, (sampler, steps) in KINDS.items()}
-        for kind, study in studies.items():
+        for study in studies.values():
             for size in sizes:
                 place = Path(folder) / f"{study.search.sampler}-{study.search.budget}-{size}"
                 place.mkdir()

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.arithmetic import slope, steady_from
+from tests.bench.arithmetic import Spread, paired, slope, steady_from
 from tests.bench.channel import Channel
 from tests.bench.driver import MODES
 from tests.bench.head import ray_head
-from tests.bench.say import say
+from tests.bench.say import Target, say, table
 
 NAMES = {
     "ours": "hpo on Ray, lag 4, SQLite",
@@ -24,12 +24,12 @@ NAMES = {
 }
 
 COUNTS = {
-    1: {"ours": 300, "plain": 60, "plain-wal": 60, "tune": 12, "tune-reuse": 60, "tune-reuse-wal": 60},
-    10: {"ours": 150, "plain": 30, "plain-wal": 30, "tune": 12, "tune-reuse": 40, "tune-reuse-wal": 40},
+    1: {"ours": 150, "plain": 50, "plain-wal": 60, "tune": 8, "tune-reuse": 50, "tune-reuse-wal": 60},
+    10: {"ours": 120, "plain": 30, "tune-reuse": 40, "tune-reuse-wal": 50},
 }
 """Trials of a run, by steps of a trial; enough for both workers to be at work in most of them."""
 
-SKIP = {"tune": 4}
+SKIP = {"tune": 3}
 """Trials that count as start-up; ten where nothing is said. Ray Tune as installed starts a worker for each."""
 
 
@@ -45,7 +45,7 @@ class Price:
 
 def measure(repetitions: int) -> dict[int, dict[str, list[Price]]]:
     """Runs all modes in turn, so often, for trials of one step and of ten."""
-    found: dict[int, dict[str, list[Price]]] = {steps: {mode: [] for mode in MODES} for steps in COUNTS}
+    found: dict[int, dict[str, list[Price]]] = {steps: {mode: [] for mode in modes} for steps, modes in COUNTS.items()}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpo-bench-")))
         address = stack.enter_context(ray_head(2))
@@ -76,3 +76,40 @@ def price(stamps: Mapping[str, list[float]], mode: str) -> Price:
         workers=len(set(stamps["workers"][skip:])),
         steady=len(stamps["wall"]) - skip,
     )
+
+
+def report(found: Mapping[int, Mapping[str, list[Price]]]) -> list[Target]:
+    """Prints what was measured and returns how it compares with what was wanted."""
+    for steps, modes in found.items():
+        table(
+            f"A trial of {steps} step{'s' if steps > 1 else ''} that trains nothing, two at a time, once under way",
+            ["driver", "ms wall a trial", "ms cpu of the driver", "workers", "trials"],
+            [
+                [
+                    NAMES[mode],
+                    Spread.of([price.wall for price in prices]).shown(1000, 1),
+                    Spread.of([price.cpu for price in prices]).shown(1000, 1),
+                    ", ".join(str(price.workers) for price in prices),
+                    str(min(price.steady for price in prices)),
+                ]
+                for mode, prices in modes.items()
+            ],
+        )
+    return [
+        Target(
+            f"{steps} step{'s' if steps > 1 else ''}, {clock}: ours / {NAMES[mode]}",
+            paired(
+                [getattr(price, clock) for price in found[steps]["ours"]],
+                [getattr(p, clock) for p in found[steps][mode]],
+            ),
+            limit,
+        )
+        for steps, mode, clock, limit in (
+            (1, "plain", "wall", 1.0),
+            (1, "tune", "wall", 1 / 30),
+            (1, "tune-reuse", "wall", 1 / 2),
+            (1, "tune-reuse-wal", "wall", 1 / 2),
+            (10, "plain", "cpu", 0.35),
+            (10, "tune-reuse", "wall", 0.2),
+        )
+    ]

@@ -35,5 +35,5 @@ def nap(params: Params, ctx: Context) -> Iterator[Metrics]:
 
 def loaded(params: Params, ctx: Context) -> Iterator[Metrics]:
     """Says which packages its process has loaded."""
-    names = ("optuna", "sqlalchemy", "alembic", "torch")
+    names = ("ray", "optuna", "sqlalchemy", "alembic", "torch")
     yield {"val": 0.0, **{name: float(name in sys.modules) for name in names}}
