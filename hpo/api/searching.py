@@ -23,7 +23,7 @@ from hpo.api.session import (
 from hpo.errors import UsageError
 from hpo.place import Place
 from hpo.seam import Fused, Observed, Observer, Stop
-from hpo.search import SearchSource, Trial
+from hpo.search import SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Study
 
@@ -91,6 +91,7 @@ def run(
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
     refuse_unusable(study, place)
+    refuse_missing_package(study)
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,
@@ -102,7 +103,7 @@ def run(
             observer.begins(source.total, source.over)
         if source.has_work:
             with ready(study, place, force, observers) as slots:
-                used = min(slots, study.search.lag or slots)
+                used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 make_backend(found, place, used).run(

@@ -152,7 +152,7 @@ def header(study: Study, storage: str, trials: int) -> str:
     """Returns the lines that say what is about to be done."""
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
-    lag = search.lag
+    lag = study.lag
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
     return (
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "

@@ -8,6 +8,7 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,10 +24,16 @@ from hpo.search.durable import DurableStudy, shortened
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import Trial, trial_of
 from hpo.search.view import Judge
+from hpo.space import count
 from hpo.study import Study
+from hpo.training import prepared
 
 _RUNG = "completed_rung"
 """How successive halving names its marks."""
+
+_SHARED = "hpo:shared"
+"""What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one
+transaction, and put back when the study in memory is rebuilt."""
 
 
 STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
@@ -63,7 +70,9 @@ class SearchSource:
         self._space = study.space
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
-        self._lag: int | None = study.search.lag or None
+        if study.search.sampler == "grid":  # beyond its last point it could only repeat itself
+            self._trials = min(self._trials, math.prod(count(dimension) or 1 for dimension in study.space.values()))
+        self._lag: int | None = study.lag or None
         self._storage = InMemoryStorage()
         self._memory = optuna.create_study(
             study_name=study.name,
@@ -72,6 +81,7 @@ class SearchSource:
             sampler=make_sampler(study, 0),
             pruner=make_pruner(study),
         )
+        self._memory_id = self._storage.get_study_id_from_name(study.name)
         self._judge = Judge(study.name, durable.directions, self._memory.sampler, self._memory.pruner)
         self._finished: dict[int, FrozenTrial] = {}  # told to the durable study
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
@@ -163,20 +173,28 @@ class SearchSource:
         return True
 
     def _propose(self, number: int) -> FrozenTrial:
+        before = self._shared()
         self._memory.sampler = make_sampler(self._study, number)
-        trial = self._memory.ask()
-        suggest(trial, self._space)
+        # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
+        with prepared(1, load=self._study.search.sampler == "gp"):
+            trial = self._memory.ask()
+            suggest(trial, self._space)
         assert trial.number == number  # both studies count alike
+        shared = {key: value for key, value in self._shared().items() if before.get(key) != value}
         seen = self._storage.get_trial(self._row(number))
         template = create_trial(
             state=TrialState.RUNNING,
             params=seen.params,
             distributions=seen.distributions,
             user_attrs={"seed": self._study.search.seed},
-            system_attrs=seen.system_attrs,
+            system_attrs={**seen.system_attrs, **({_SHARED: shared} if shared else {})},
         )
         template.number = number
         return template
+
+    def _shared(self) -> dict[str, Any]:
+        """Returns what the sampler keeps with the study in memory, rather than with a trial."""
+        return dict(self._storage.get_study_system_attrs(self._memory_id))
 
     def _enter(self, number: int, frozen: FrozenTrial) -> None:
         # With a lag it was proposed when the trials 0 .. number - lag were over, and no other one counts.
@@ -201,14 +219,15 @@ class SearchSource:
         self._judge.learn(frozen)
 
     def _row(self, number: int) -> int:
-        study_id = self._storage.get_study_id_from_name(self._study.name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self._storage.get_trial_id_from_study_id_trial_number(self._memory_id, number)
 
     def _rebuild(self) -> None:
         """Brings the study in memory to where it was when the last driver ended."""
         stored = self._durable.frozen()
         self._next = len(stored)
         for trial in stored:
+            for key, value in trial.system_attrs.get(_SHARED, {}).items():
+                self._storage.set_study_system_attr(self._memory_id, key, value)
             over = trial.state.is_finished()
             if over:
                 self._finished[trial.number] = trial
