@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from hpo.api.session import (
 from hpo.errors import UsageError
 from hpo.place import Place
 from hpo.seam import Fused, Observed, Observer, Stop
-from hpo.search import SearchSource, Trial, refuse_missing_package
+from hpo.search import Limits, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Study
 
@@ -41,6 +42,8 @@ class SearchOutcome:
         incumbent: the best complete one, on the search's one seed; None if none has completed.
         seconds: this driver's wall time.
         stopped: whether it was ended early.
+        ended: why no more trials are proposed, as a sentence; None: there are more to come.
+        timed_out: whether its time was up.
     """
 
     study: Study
@@ -48,6 +51,8 @@ class SearchOutcome:
     incumbent: Trial | None
     seconds: float
     stopped: bool
+    ended: str | None = None
+    timed_out: bool = False
 
     def frame(self) -> pd.DataFrame:
         """Returns the trials as a table: number, state, value, a column for each param."""
@@ -62,11 +67,31 @@ class SearchOutcome:
         return sum(trial.state == state for trial in self.trials)
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A stop that is set by another one, or by the clock.
+
+    Attributes:
+        stop: the other.
+        at: when, as `time.monotonic` has it.
+    """
+
+    stop: Stop
+    at: float
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self.stop.is_set() or time.monotonic() >= self.at
+
+
 def run(
     study: Study | str,
     place: Place | None = None,
     *,
     trials: int | None = None,
+    seconds: float | None = None,
+    until: float | None = None,
+    patience: int | None = None,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
@@ -77,6 +102,9 @@ def run(
         study: or its name.
         place: where it is kept and run.
         trials: how many to have in the end; None: as many as the study says.
+        seconds: wall time after which the search ends in order; trials that are running go on next time.
+        until: a value that ends the search once it is reached; None: as the study says.
+        patience: so many trials in a row without a better value end the search; None: as the study says.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
@@ -88,8 +116,10 @@ def run(
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
     began = time.monotonic()
+    deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
+    _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
     refuse_missing_package(study)
     with (
@@ -97,7 +127,12 @@ def run(
         opened(study, place, observers, create=True) as found,
         driving(found, "run") as lease,
     ):
-        source = SearchSource(study, found.durable, trials)
+        limits = Limits(
+            study.objective,
+            study.search.until if until is None else until,
+            study.search.patience if patience is None else patience,
+        )
+        source = SearchSource(study, found.durable, trials, limits)
         recorded = Fused(Recorded(source, found.store, found.stored, lease), study.search.max_failures)
         for observer in observers:
             observer.begins(source.total, source.over)
@@ -107,7 +142,7 @@ def run(
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 make_backend(found, place, used).run(
-                    Observed(recorded, observers), study.ref, resources(study, place), stop
+                    Observed(recorded, observers), study.ref, resources(study, place), deadline
                 )
         table = tuple(source.trials())
     return SearchOutcome(
@@ -116,7 +151,18 @@ def run(
         incumbent=incumbent(table, study),
         seconds=time.monotonic() - began,
         stopped=stop.is_set(),
+        ended=source.ended,
+        timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
     )
+
+
+def _refuse_limits(seconds: float | None, until: float | None, patience: int | None) -> None:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
+    if until is not None and not math.isfinite(until):
+        raise UsageError(f"the value to search until must be a finite number, not {until:g}")
+    if patience is not None and not 1 <= patience <= MOST_TRIALS:
+        raise UsageError(f"patience must be 1 to {MOST_TRIALS} trials, not {patience}")
 
 
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:

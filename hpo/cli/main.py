@@ -6,9 +6,10 @@ import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
@@ -25,12 +26,15 @@ from hpo.cli.options import (
     Json,
     Lambda,
     Outputs,
+    Patience,
     Promote,
     RayAddress,
     Storage,
     StudyName,
+    Time,
     Top,
     Trials,
+    Until,
     Work,
 )
 from hpo.errors import HpoError, StudyInvalid, UsageError
@@ -75,6 +79,9 @@ def _root(
 def run(
     study: StudyName,
     trials: Trials = None,
+    time: Time = None,
+    until: Until = None,
+    patience: Patience = None,
     promote: Promote = False,
     top: Top = None,
     lambda_: Lambda = None,
@@ -101,7 +108,8 @@ def run(
     if promote:
         api.refuse_promotion(loaded, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
-        searched = _search(loaded, place, trials, stop, workforce)
+        limits = {"trials": trials, "seconds": time, "until": until, "patience": patience}
+        searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             _print(tables.search_text(searched, promotes=promote))
         if stop.is_set() or not promote:
@@ -298,17 +306,17 @@ def _place(
 
 
 def _search(
-    study: Study, place: Place, trials: int | None, stop: StopSignal, workforce: api.Workforce
+    study: Study, place: Place, limits: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
     from hpo.store import masked
 
     errors = _stderr()
-    wanted = study.search.trials if trials is None else trials
+    wanted = limits["trials"] or study.search.trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, promoting=False).shown() as progress, _stdout_for_data():
-        return api.run(study, place, trials=trials, observers=[progress], stop=stop, workforce=workforce)
+        return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
 
 
 def _promote(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +52,21 @@ RayAddress = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
 ]
 Trials = Annotated[int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)]
+Time = Annotated[
+    float | None,
+    typer.Option(
+        parser=lambda text: seconds_of(text),
+        metavar="<time>",
+        help="Wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    float | None, typer.Option(help="End the search when this value is reached. [the study's]", show_default=False)
+]
+Patience = Annotated[
+    int | None, typer.Option(help="End it after so many trials without a better one. [the study's]", show_default=False)
+]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
 Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
 Lambda = Annotated[
@@ -61,3 +77,20 @@ Ddof = Annotated[
 ]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds_of(text: str) -> float:
+    """Returns a length of time in seconds: `90s`, `30m`, `2h`, `1h30m`, `1d`.
+
+    Raises:
+        typer.BadParameter: if it is none.
+    """
+    parts = re.fullmatch("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS), text.strip())
+    numbers = parts.groups(default="0") if parts else ()
+    seconds = sum(float(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False))
+    if seconds <= 0:
+        raise typer.BadParameter(f"expected a length of time such as 90s, 30m, 1h30m or 1d, got {text!r}")
+    return seconds

@@ -36,6 +36,10 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         if outcome.count(state)
     ]
     lines = [f"{counted(len(outcome.trials), 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    if outcome.timed_out:
+        lines.append("Its time was up. What was running goes on next time, with the same command.")
+    elif outcome.ended:
+        lines.append(f"Ended: {outcome.ended}.")
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
         lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
@@ -242,6 +246,8 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "seed": outcome.study.search.seed,
         "seconds": round(outcome.seconds, 3),
         "stopped": outcome.stopped,
+        "ended": outcome.ended,
+        "timed_out": outcome.timed_out,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
     }

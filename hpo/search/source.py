@@ -21,6 +21,7 @@ from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.durable import DurableStudy, shortened
+from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import Trial, trial_of
 from hpo.search.view import Judge
@@ -63,15 +64,21 @@ class SearchSource:
         study: what is searched, and how.
         durable: its trials in the database.
         trials: how many to have in the end; None: as many as the study says.
+        limits: what else ends the search; None: what the study says.
     """
 
-    def __init__(self, study: Study, durable: DurableStudy, trials: int | None = None) -> None:
+    def __init__(
+        self, study: Study, durable: DurableStudy, trials: int | None = None, limits: Limits | None = None
+    ) -> None:
         self._study = study
         self._space = study.space
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
-        if study.search.sampler == "grid":  # beyond its last point it could only repeat itself
-            self._trials = min(self._trials, math.prod(count(dimension) or 1 for dimension in study.space.values()))
+        self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
+        self._grid: float = math.inf  # points of a grid: beyond the last it could only repeat itself
+        if study.search.sampler == "grid":
+            self._grid = math.prod(count(dimension) or 1 for dimension in study.space.values())
+            self._trials = min(self._trials, int(self._grid))
         self._lag: int | None = study.lag or None
         self._storage = InMemoryStorage()
         self._memory = optuna.create_study(
@@ -94,7 +101,16 @@ class SearchSource:
     @property
     def has_work(self) -> bool:
         """Whether there is anything left to hand out."""
-        return bool(self._live) or self._next < self._trials
+        return bool(self._live) or self.ended is None
+
+    @property
+    def ended(self) -> str | None:
+        """Why no more trials are proposed, as a sentence; None: there are more to come."""
+        if self._next >= self._trials:
+            if self._next >= self._grid:
+                return "every point of the grid has been tried"
+            return f"the study has its {self._trials} trials"
+        return self._limits.reached
 
     @property
     def total(self) -> int:
@@ -115,6 +131,8 @@ class SearchSource:
             return DONE
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
+        if self._limits.reached:
+            return DONE
         if self._proposed is None:  # else the database was away when it was to be stored
             self._proposed = self._propose(number)
         if self._durable.create(self._proposed) != number:
@@ -207,6 +225,7 @@ class SearchSource:
         return not live.refused
 
     def _release(self, frozen: FrozenTrial) -> None:
+        self._limits.hear(frozen)
         row = self._row(frozen.number)
         for step, value in sorted(frozen.intermediate_values.items()):
             self._storage.set_trial_intermediate_value(row, step, value)
@@ -232,6 +251,7 @@ class SearchSource:
             if over:
                 self._finished[trial.number] = trial
             if over and (self._lag is None or trial.number <= self._next - self._lag):
+                self._limits.hear(trial)
                 self._memory.add_trial(trial)
                 self._judge.learn(trial)
                 continue

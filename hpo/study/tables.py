@@ -164,6 +164,8 @@ class Search(Table):
         pruner: Optuna's word for what stops trials early.
         pruner_options: likewise.
         trials: how many.
+        until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
+        patience: so many trials in a row without a better value end the search, likewise.
         budget: epochs of each.
         seed: every trial trains under this one seed.
         sampler_seed: of the sampler; None: the same number as `seed`.
@@ -177,6 +179,8 @@ class Search(Table):
     pruner: PrunerName = "median"
     pruner_options: dict[str, object] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
+    until: Finite | None = None
+    patience: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
     sampler_seed: Seed | None = None
