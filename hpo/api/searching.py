@@ -55,11 +55,14 @@ class SearchOutcome:
     timed_out: bool = False
 
     def frame(self) -> pd.DataFrame:
-        """Returns the trials as a table: number, state, value, a column for each param."""
+        """Returns the trials as a table: number, state, value, a column for each constraint and param."""
         import pandas as pd
 
         return pd.DataFrame(
-            [{"number": one.number, "state": one.state, "value": one.value, **one.params} for one in self.trials]
+            [
+                {"number": one.number, "state": one.state, "value": one.value, **one.constraints, **one.params}
+                for one in self.trials
+            ]
         )
 
     def count(self, state: str) -> int:
@@ -166,9 +169,9 @@ def _refuse_limits(seconds: float | None, until: float | None, patience: int | N
 
 
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
-    """Returns the complete trials, the best value first; of equal ones the lower number."""
+    """Returns the complete trials that keep all constraints, the best value first; of equal ones the lower number."""
     sign = -1.0 if study.objective.direction == "maximize" else 1.0
-    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
     return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
 

@@ -43,8 +43,11 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
         lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
+    infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
+    if infeasible:
+        lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
     if best is None:
-        lines.append("No trial has completed, so there is no incumbent.")
+        lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
         value = f"{study.objective.metric} {number(best.value)} on seed {study.search.seed}"
         lines.append(
@@ -185,6 +188,10 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
         Text(params(trial.params)),
     ]
+    if trial.constraints:
+        broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
+        said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
+        parts.append(Text(f"constraints {said}   {broken}"))
     made = table("stage", "seed", "status", metric, "epoch", "seconds", "weights", left=("stage", "status", "weights"))
     for one in evaluations:
         made.add_row(

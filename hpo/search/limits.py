@@ -26,7 +26,8 @@ class Limits:
 
     def hear(self, trial: FrozenTrial) -> None:
         """Takes note of a trial that is over."""
-        value = trial.values[0] if trial.state is TrialState.COMPLETE and trial.values else None
+        feasible = all(value <= 0 for value in trial.constraints.values())
+        value = trial.values[0] if trial.state is TrialState.COMPLETE and trial.values and feasible else None
         if value is None or (self._best is not None and not self._objective.is_better(value, self._best)):
             self._barren += 1
             return

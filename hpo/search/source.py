@@ -29,8 +29,8 @@ from hpo.space import count
 from hpo.study import Study
 from hpo.training import prepared
 
-_RUNG = "completed_rung"
-"""How successive halving names its marks."""
+_MARKS = ("completed_rung", "constraints:")
+"""How the attributes begin that a trial gets while it runs and as it ends: successive halving's rungs, constraints."""
 
 _SHARED = "hpo:shared"
 """What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one
@@ -154,7 +154,10 @@ class SearchSource:
         frozen = self._live[number].frozen
         state = STATES[evaluation.status]
         values = None if evaluation.value is None else [evaluation.value]
-        marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_RUNG)}
+        if evaluation.value is not None:  # under the keys that Optuna's own set_constraint uses
+            kept = ((name, evaluation.metrics[name]) for name in self._study.objective.constraints)
+            frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})
+        marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_MARKS)}
         self._durable.finish(number, state, values, marks, evaluation.error)
         del self._live[number]  # only now: if the database is away, this is said again
         frozen.state, frozen.values = state, values
@@ -230,7 +233,7 @@ class SearchSource:
         for step, value in sorted(frozen.intermediate_values.items()):
             self._storage.set_trial_intermediate_value(row, step, value)
         for key, mark in frozen.system_attrs.items():
-            if key.startswith(_RUNG):
+            if key.startswith(_MARKS):
                 self._storage.set_trial_system_attr(row, key, mark)
         # Optuna's own tell takes a pruned trial's value from its last step.
         values = frozen.values if frozen.state is TrialState.COMPLETE else None
@@ -286,4 +289,4 @@ class SearchSource:
 
 
 def _without_marks(trial: FrozenTrial) -> dict[str, Any]:
-    return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_RUNG)}
+    return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_MARKS)}

@@ -14,7 +14,7 @@ from hpo import space
 from hpo.errors import Problem, did_you_mean
 from hpo.records import Value
 from hpo.seeding import STREAMS
-from hpo.study.options import PRUNERS, SAMPLERS
+from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
 from hpo.study.table import Table
 from hpo.study.tables import (
     NAME,
@@ -136,6 +136,9 @@ def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.D
         wrapped, inner = options.get("wrapped", "median"), options.get("wrapped_options", {})
         if wrapped != "patient":
             yield from _option_problems(PRUNERS, wrapped, inner, "search", "pruner_options", "wrapped_options")
+    if search.get("constraints") and sampler in SAMPLERS and sampler not in CONSTRAINED:
+        takes = ", ".join(CONSTRAINED)
+        yield Problem("search.constraints", f"sampler {sampler!r} takes no constraints; those that do: {takes}")
     if sampler == "grid":
         yield from _grid_problems(dimensions)
 

@@ -50,6 +50,7 @@ def _of_64_bits(value: Value) -> Value:
 MOST_TRIALS = 1_000_000
 """More would be a mistyped number."""
 
+MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart"), AfterValidator(_of_64_bits)]
 Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
@@ -138,7 +139,7 @@ def _refuse_steps(low: float, high: float, step: float) -> None:
 class ObjectiveTable(Table):
     """Which number counts; see `hpo.Objective`."""
 
-    metric: Annotated[str, StringConstraints(min_length=1)]
+    metric: MetricName
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
 
@@ -155,6 +156,13 @@ class ResourcesTable(Table):
     slots: Annotated[int, Field(ge=1, le=5000)] = 2
 
 
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{name!r} is named twice")
+    return names
+
+
 class Search(Table):
     """How trials are proposed and judged.
 
@@ -164,6 +172,8 @@ class Search(Table):
         pruner: Optuna's word for what stops trials early.
         pruner_options: likewise.
         trials: how many.
+        constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
+            neither incumbent nor candidate.
         until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
         patience: so many trials in a row without a better value end the search, likewise.
         budget: epochs of each.
@@ -179,6 +189,7 @@ class Search(Table):
     pruner: PrunerName = "median"
     pruner_options: dict[str, object] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
+    constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(_each_once)] = ()
     until: Finite | None = None
     patience: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -240,7 +251,7 @@ class Study(Table):
     @property
     def objective(self) -> Objective:
         """Which number counts."""
-        return Objective(**self.objective_.model_dump())
+        return Objective(**self.objective_.model_dump(), constraints=self.search.constraints)
 
     @property
     def resources(self) -> Resources:
@@ -313,6 +324,8 @@ class Study(Table):
         texts |= {"search.lag": str(self.lag).lower()}
         for table, options in (("sampler", self.sampler_options), ("pruner", self.pruner_options)):
             texts |= {f"search.{table}_options.{name}": repr(value) for name, value in sorted(options.items())}
+        if self.search.constraints:
+            texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}
 
 
