@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.api.session import (
@@ -23,10 +25,11 @@ from hpo.api.session import (
 )
 from hpo.errors import UsageError
 from hpo.place import Place
+from hpo.records import Value
 from hpo.seam import Fused, Observed, Observer, Stop
 from hpo.search import Limits, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
-from hpo.study import MOST_TRIALS, Study
+from hpo.study import MOST_TRIALS, Configuration, Study, refuse_unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +98,7 @@ def run(
     seconds: float | None = None,
     until: float | None = None,
     patience: int | None = None,
+    enqueue: Sequence[Configuration] = (),
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
@@ -108,6 +112,7 @@ def run(
         seconds: wall time after which the search ends in order; trials that are running go on next time.
         until: a value that ends the search once it is reached; None: as the study says.
         patience: so many trials in a row without a better value end the search; None: as the study says.
+        enqueue: configurations to try before the sampler's own; what is enqueued already is not enqueued again.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
@@ -125,11 +130,13 @@ def run(
     _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
     refuse_missing_package(study)
+    configurations = refuse_unfit(study, list(enqueue), "enqueue")
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,
         driving(found, "run") as lease,
     ):
+        found.durable.enqueue(configurations)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
             study.search.until if until is None else until,
@@ -166,6 +173,22 @@ def _refuse_limits(seconds: float | None, until: float | None, patience: int | N
         raise UsageError(f"the value to search until must be a finite number, not {until:g}")
     if patience is not None and not 1 <= patience <= MOST_TRIALS:
         raise UsageError(f"patience must be 1 to {MOST_TRIALS} trials, not {patience}")
+
+
+def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
+    """Returns the configurations that a JSON file holds, a table of params or a list of them.
+
+    Raises:
+        UsageError: if it cannot be read.
+        ParamsInvalid: if they do not fit the study's space; the message lists every problem.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    return refuse_unfit(study, found, str(path))
 
 
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:

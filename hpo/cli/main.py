@@ -20,6 +20,7 @@ from hpo.cli.options import (
     Concurrency,
     Cpus,
     Ddof,
+    Enqueue,
     First,
     Folders,
     Gpus,
@@ -82,6 +83,7 @@ def run(
     time: Time = None,
     until: Until = None,
     patience: Patience = None,
+    enqueue: Enqueue = None,
     promote: Promote = False,
     top: Top = None,
     lambda_: Lambda = None,
@@ -105,10 +107,11 @@ def run(
 
     place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
     loaded = api.load_study(study, studies)
+    configurations = api.read_configurations(loaded, enqueue) if enqueue else []
     if promote:
         api.refuse_promotion(loaded, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
-        limits = {"trials": trials, "seconds": time, "until": until, "patience": patience}
+        limits = {"trials": trials, "seconds": time, "until": until, "patience": patience, "enqueue": configurations}
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             _print(tables.search_text(searched, promotes=promote))

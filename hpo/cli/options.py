@@ -67,6 +67,10 @@ Until = Annotated[
 Patience = Annotated[
     int | None, typer.Option(help="End it after so many trials without a better one. [the study's]", show_default=False)
 ]
+Enqueue = Annotated[
+    Path | None,
+    typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
+]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
 Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
 Lambda = Annotated[

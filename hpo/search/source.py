@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
-from hpo.search.durable import DurableStudy, shortened
+from hpo.search.durable import ENQUEUED, DurableStudy, shortened
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import Trial, trial_of
@@ -94,6 +94,8 @@ class SearchSource:
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
+        self._queue = durable.enqueued  # tried before the sampler's own
+        self._taken = 0  # of those, how many have become trials
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
         self._rebuild()
@@ -109,7 +111,9 @@ class SearchSource:
         if self._next >= self._trials:
             if self._next >= self._grid:
                 return "every point of the grid has been tried"
-            return f"the study has its {self._trials} trials"
+            waiting = len(self._queue) - self._taken
+            more = f"; {waiting} enqueued configurations wait for more" if waiting else ""
+            return f"the study has its {self._trials} trials{more}"
         return self._limits.reached
 
     @property
@@ -194,7 +198,11 @@ class SearchSource:
         return True
 
     def _propose(self, number: int) -> FrozenTrial:
-        before = self._shared()
+        before, attributes = self._shared(), {"seed": self._study.search.seed}
+        if self._taken < len(self._queue):
+            self._memory.enqueue_trial(self._queue[self._taken])
+            attributes[ENQUEUED] = self._taken
+            self._taken += 1
         self._memory.sampler = make_sampler(self._study, number)
         # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
         with prepared(1, load=self._study.search.sampler == "gp"):
@@ -207,7 +215,7 @@ class SearchSource:
             state=TrialState.RUNNING,
             params=seen.params,
             distributions=seen.distributions,
-            user_attrs={"seed": self._study.search.seed},
+            user_attrs=attributes,
             system_attrs={**seen.system_attrs, **({_SHARED: shared} if shared else {})},
         )
         template.number = number
@@ -246,6 +254,7 @@ class SearchSource:
     def _rebuild(self) -> None:
         """Brings the study in memory to where it was when the last driver ended."""
         stored = self._durable.frozen()
+        self._taken = sum(ENQUEUED in trial.user_attrs for trial in stored)
         self._next = len(stored)
         for trial in stored:
             for key, value in trial.system_attrs.get(_SHARED, {}).items():

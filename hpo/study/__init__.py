@@ -1,5 +1,6 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
+from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.options import PRUNERS, SAMPLERS, said
 from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
 from hpo.study.tables import MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
@@ -9,6 +10,7 @@ __all__ = [
     "NAME",
     "PRUNERS",
     "SAMPLERS",
+    "Configuration",
     "PromotionRules",
     "Search",
     "Study",
@@ -18,5 +20,6 @@ __all__ = [
     "json_schema",
     "notes",
     "parse",
+    "refuse_unfit",
     "said",
 ]
