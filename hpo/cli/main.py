@@ -351,8 +351,8 @@ def _promote(
 
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where trials ended and none is complete."""
-    return 1 if outcome.trials and outcome.incumbent is None else 0
+    """Returns the exit status of a search: 1 where trials ended and none may be promoted; not where time was short."""
+    return 1 if outcome.trials and outcome.incumbent is None and not outcome.timed_out else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:

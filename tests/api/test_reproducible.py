@@ -78,7 +78,7 @@ def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, ray_slo
     from searches import table
 
     from hpo.search import Durable
-    from hpo.store import prepare
+    from hpo.store import prepare_optuna
 
     study = napping(curve, "hyperband")
     project = tmp_path / "project"
@@ -92,7 +92,7 @@ def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, ray_slo
     second = killed(project / "studies" / "curve.toml", address, after=14)
     assert 5 <= first < 14 <= second < 24
     assert killed(project / "studies" / "curve.toml", address, after=None) == 24
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare)
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     found = table(durable, study)
     durable.close()
     assert found == in_a_loop(study, tmp_path / "loop")

@@ -9,7 +9,7 @@ from searches import table
 from hpo.backends.local import LocalBackend
 from hpo.backends.ray import RayBackend
 from hpo.search import Durable, SearchSource
-from hpo.store import prepare
+from hpo.store import prepare_optuna
 
 PRUNERS = {
     "median": {"n_startup_trials": 4},
@@ -41,7 +41,7 @@ def in_a_loop(study, folder):
 
 def searched(study, folder, backend):
     folder.mkdir(parents=True)
-    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare)
+    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
     source = SearchSource(study, durable.open(study.name, study.objective.direction, {}))
     backend.run(source, study.ref, study.resources, threading.Event())
     found = table(durable, study)

@@ -14,7 +14,7 @@ from hpo.records import Evaluation, Report, Status
 from hpo.seam import DONE
 from hpo.search import Durable
 from hpo.search.proposals import make_sampler, suggest
-from hpo.store import prepare
+from hpo.store import prepare_optuna
 from hpo.study import parse
 
 CONSTRAINED = {"sampler": "tpe", "pruner": "none", "lag": 1, "constraints": ["over"], "trials": 20}
@@ -48,12 +48,12 @@ def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tm
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
     study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
     free = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options, "constraints": []})
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare)
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     for trials in (5, 11, 16):
         trained(open_source(durable, study, trials))
     found = durable.find(study.name).trials()
     assert [(t.params, t.value, t.constraints) for t in found] == plain_optuna(study, 16)
-    other = Durable(f"sqlite:///{tmp_path / 'free.db'}", prepare)
+    other = Durable(f"sqlite:///{tmp_path / 'free.db'}", prepare_optuna)
     trained(open_source(other, free, 16))
     assert [t.params for t in other.find(study.name).trials()] != [t.params for t in found]
     durable.close()
