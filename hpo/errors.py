@@ -4,6 +4,7 @@ HpoError                      anything this package raises on purpose
 ├── UsageError                what was given cannot be used; nothing was written (exit status 2)
 │   ├── StudyNotFound         no study file of that name
 │   ├── StudyInvalid          a study file with problems, all of them listed
+│   │   └── ParamsInvalid     configurations that do not fit the space
 │   ├── StudyChanged          the stored study of that name means something else
 │   ├── StudyBusy             another driver holds the study
 │   ├── StorageUnavailable    the database cannot be opened
@@ -59,6 +60,10 @@ class StudyInvalid(UsageError):
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         lines = [f"  {problem.key:<{width}}  {problem.message}" for problem in self.problems]
         super().__init__("\n".join([f"{where}: {count}", *lines]))
+
+
+class ParamsInvalid(StudyInvalid):
+    """Configurations that do not fit the space, all problems listed."""
 
 
 class StudyChanged(UsageError):

@@ -10,6 +10,12 @@ from typing import Literal
 STORAGE = "sqlite:///hpo.db"
 """The storage if nothing is said."""
 
+OUTPUTS = Path("outputs")
+"""The folder for results if nothing is said."""
+
+FIRST = 7
+"""The number of the first results folder; 4, 5 and 6 are the reference run's."""
+
 
 def default_storage() -> str:
     """Returns `HPO_STORAGE`, else a SQLite file in the current folder."""
@@ -33,7 +39,7 @@ class Place:
     """
 
     storage: str = field(default_factory=default_storage)
-    outputs: Path = Path("outputs")
+    outputs: Path = OUTPUTS
     work: Path | None = None
     backend: Literal["ray", "local"] = "ray"
     concurrency: int | None = None

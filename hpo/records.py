@@ -40,11 +40,13 @@ class Objective:
         metric: its name among the metrics that a trainable yields.
         direction: whether more or less of it is better.
         epoch: whose value counts, the best epoch's or the last's.
+        constraints: names of metrics that must not be above zero at the step whose value counts.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
+    constraints: tuple[str, ...] = ()
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether `value` beats `than`; equals do not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from hpo.records import Value
 
@@ -64,6 +65,31 @@ def holds(when: When, params: Mapping[str, Value]) -> bool:
 def same(value: Value, values: tuple[Value, ...]) -> bool:
     """Whether `value` is among `values`, telling True from 1."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
+
+
+def count(dimension: Dimension) -> int | None:
+    """Returns how many values a dimension has, None if they cannot be counted."""
+    match dimension:
+        case Choice(values=values):
+            return len(values)
+        case Int(low=low, high=high, step=step):
+            return len(range(low, high + 1, step or 1))
+        case Float(low=low, high=high, step=None):
+            return 1 if low == high else None
+        case Float(low=low, high=high, step=step):
+            return int((Decimal(str(high)) - Decimal(str(low))) / Decimal(str(step))) + 1
+
+
+def points(dimension: Dimension) -> tuple[Value, ...]:
+    """Returns all values of a dimension that can be counted; floats as they are written in decimal numbers."""
+    match dimension:
+        case Choice(values=values):
+            return values
+        case Int(low=low, high=high, step=step):
+            return tuple(range(low, high + 1, step or 1))
+        case Float(low=low, step=step):
+            every = Decimal(str(step or 0))
+            return tuple(float(Decimal(str(low)) + index * every) for index in range(count(dimension) or 0))
 
 
 def in_order(space: Space) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote, ranking_values, refuse_promotion
-from hpo.api.searching import SearchOutcome, run
+from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -19,6 +19,7 @@ __all__ = [
     "promote",
     "rank_stored",
     "ranking_values",
+    "read_configurations",
     "refuse_promotion",
     "run",
     "show",

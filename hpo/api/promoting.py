@@ -22,7 +22,7 @@ from hpo.api.session import (
     resources,
 )
 from hpo.errors import HpoError, NothingToPromote, UsageError
-from hpo.place import Place
+from hpo.place import FIRST, Place
 from hpo.promotion import PromotionSource
 from hpo.ranking import Candidate, Ranking, Row, Rule, rank
 from hpo.records import Evaluation, Job
@@ -35,9 +35,6 @@ from hpo.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FIRST = 7
-"""The number of the first results folder; 4, 5 and 6 are the reference run's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.api.session import (
@@ -22,10 +25,11 @@ from hpo.api.session import (
 )
 from hpo.errors import UsageError
 from hpo.place import Place
+from hpo.records import Value
 from hpo.seam import Fused, Observed, Observer, Stop
-from hpo.search import SearchSource, Trial
+from hpo.search import Limits, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
-from hpo.study import MOST_TRIALS, Study
+from hpo.study import MOST_TRIALS, Configuration, Study, refuse_unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +45,8 @@ class SearchOutcome:
         incumbent: the best complete one, on the search's one seed; None if none has completed.
         seconds: this driver's wall time.
         stopped: whether it was ended early.
+        ended: why no more trials are proposed, as a sentence; None: there are more to come.
+        timed_out: whether its time was up.
     """
 
     study: Study
@@ -48,13 +54,18 @@ class SearchOutcome:
     incumbent: Trial | None
     seconds: float
     stopped: bool
+    ended: str | None = None
+    timed_out: bool = False
 
     def frame(self) -> pd.DataFrame:
-        """Returns the trials as a table: number, state, value, a column for each param."""
+        """Returns the trials as a table: number, state, value, a column for each constraint and param."""
         import pandas as pd
 
         return pd.DataFrame(
-            [{"number": one.number, "state": one.state, "value": one.value, **one.params} for one in self.trials]
+            [
+                {"number": one.number, "state": one.state, "value": one.value, **one.constraints, **one.params}
+                for one in self.trials
+            ]
         )
 
     def count(self, state: str) -> int:
@@ -62,11 +73,32 @@ class SearchOutcome:
         return sum(trial.state == state for trial in self.trials)
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A stop that is set by another one, or by the clock.
+
+    Attributes:
+        stop: the other.
+        at: when, as `time.monotonic` has it.
+    """
+
+    stop: Stop
+    at: float
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self.stop.is_set() or time.monotonic() >= self.at
+
+
 def run(
     study: Study | str,
     place: Place | None = None,
     *,
     trials: int | None = None,
+    seconds: float | None = None,
+    until: float | None = None,
+    patience: int | None = None,
+    enqueue: Sequence[Configuration] = (),
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
@@ -77,6 +109,10 @@ def run(
         study: or its name.
         place: where it is kept and run.
         trials: how many to have in the end; None: as many as the study says.
+        seconds: wall time after which the search ends in order; trials that are running go on next time.
+        until: a value that ends the search once it is reached; None: as the study says.
+        patience: so many trials in a row without a better value end the search; None: as the study says.
+        enqueue: configurations to try before the sampler's own; what is enqueued already is not enqueued again.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
@@ -88,25 +124,35 @@ def run(
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
     began = time.monotonic()
+    deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
+    _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
+    refuse_missing_package(study)
+    configurations = refuse_unfit(study, list(enqueue), "enqueue")
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,
         driving(found, "run") as lease,
     ):
-        source = SearchSource(study, found.durable, trials)
+        found.durable.enqueue(configurations)  # before the first proposal: which trial is which must survive a crash
+        limits = Limits(
+            study.objective,
+            study.search.until if until is None else until,
+            study.search.patience if patience is None else patience,
+        )
+        source = SearchSource(study, found.durable, trials, limits)
         recorded = Fused(Recorded(source, found.store, found.stored, lease), study.search.max_failures)
         for observer in observers:
             observer.begins(source.total, source.over)
         if source.has_work:
             with ready(study, place, force, observers) as slots:
-                used = min(slots, study.search.lag or slots)
+                used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 make_backend(found, place, used).run(
-                    Observed(recorded, observers), study.ref, resources(study, place), stop
+                    Observed(recorded, observers), study.ref, resources(study, place), deadline
                 )
         table = tuple(source.trials())
     return SearchOutcome(
@@ -115,13 +161,40 @@ def run(
         incumbent=incumbent(table, study),
         seconds=time.monotonic() - began,
         stopped=stop.is_set(),
+        ended=source.ended,
+        timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
     )
 
 
+def _refuse_limits(seconds: float | None, until: float | None, patience: int | None) -> None:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
+    if until is not None and not math.isfinite(until):
+        raise UsageError(f"the value to search until must be a finite number, not {until:g}")
+    if patience is not None and not 1 <= patience <= MOST_TRIALS:
+        raise UsageError(f"patience must be 1 to {MOST_TRIALS} trials, not {patience}")
+
+
+def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
+    """Returns the configurations that a JSON file holds, a table of params or a list of them.
+
+    Raises:
+        UsageError: if it cannot be read.
+        ParamsInvalid: if they do not fit the study's space; the message lists every problem.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    return refuse_unfit(study, found, str(path))
+
+
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
-    """Returns the complete trials, the best value first; of equal ones the lower number."""
+    """Returns the complete trials that keep all constraints, the best value first; of equal ones the lower number."""
     sign = -1.0 if study.objective.direction == "maximize" else 1.0
-    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
     return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
 

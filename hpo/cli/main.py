@@ -6,15 +6,40 @@ import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
 
 from hpo.cli.hiding import hide_storage
+from hpo.cli.options import (
+    BackendName,
+    Concurrency,
+    Cpus,
+    Ddof,
+    Enqueue,
+    First,
+    Folders,
+    Gpus,
+    Json,
+    Lambda,
+    Outputs,
+    Patience,
+    Promote,
+    RayAddress,
+    Storage,
+    StudyName,
+    Time,
+    Top,
+    Trials,
+    Until,
+    Work,
+)
 from hpo.errors import HpoError, StudyInvalid, UsageError
+from hpo.place import FIRST, OUTPUTS
 
 if TYPE_CHECKING:
     from hpo import api
@@ -32,59 +57,6 @@ app = typer.Typer(
 
 WIDEST = 200
 """Characters that a table may take."""
-
-StudyName = Annotated[
-    str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
-]
-Folders = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--studies", help="Folder of study files (repeatable). [env: HPO_STUDIES; ./studies]", show_default=False
-    ),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        envvar="HPO_STORAGE",
-        help="Database URL, SQLite or Postgres. [sqlite:///hpo.db]",
-        show_default=False,
-        show_envvar=True,
-    ),
-]
-Outputs = Annotated[Path, typer.Option(envvar="HPO_OUTPUTS", help="Folder that gets <study>/results_N.")]
-Work = Annotated[
-    Path | None,
-    typer.Option(
-        "--workdir",
-        envvar="HPO_WORKDIR",
-        help="Folder for checkpoints; on a cluster a shared one. [<outputs>/.work]",
-        show_default=False,
-    ),
-]
-BackendName = Annotated[
-    Literal["ray", "local"], typer.Option("--backend", help="Ray Tune's workers, or one training after the other here.")
-]
-Concurrency = Annotated[int | None, typer.Option(help="Trainings at a time. [as many as fit]", show_default=False)]
-Cpus = Annotated[
-    int | None,
-    typer.Option("--cpus-per-trial", help="Cores and threads of one training. [the study's]", show_default=False),
-]
-Gpus = Annotated[
-    float | None,
-    typer.Option("--gpus-per-trial", help="GPUs of one training; 0.5 shares one. [the study's]", show_default=False),
-]
-RayAddress = Annotated[
-    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
-]
-Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
-Lambda = Annotated[
-    float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
-]
-Ddof = Annotated[
-    int | None, typer.Option(help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]", show_default=False)
-]
-First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -107,17 +79,19 @@ def _root(
 @app.command()
 def run(
     study: StudyName,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)
-    ] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")] = False,
+    trials: Trials = None,
+    time: Time = None,
+    until: Until = None,
+    patience: Patience = None,
+    enqueue: Enqueue = None,
+    promote: Promote = False,
     top: Top = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
-    first: First = 7,
+    first: First = FIRST,
     studies: Folders = None,
     storage: Storage = None,
-    outputs: Outputs = Path("outputs"),
+    outputs: Outputs = OUTPUTS,
     workdir: Work = None,
     backend: BackendName = "ray",
     concurrency: Concurrency = None,
@@ -133,10 +107,12 @@ def run(
 
     place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
     loaded = api.load_study(study, studies)
+    configurations = api.read_configurations(loaded, enqueue) if enqueue else []
     if promote:
         api.refuse_promotion(loaded, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
-        searched = _search(loaded, place, trials, stop, workforce)
+        limits = {"trials": trials, "seconds": time, "until": until, "patience": patience, "enqueue": configurations}
+        searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             _print(tables.search_text(searched, promotes=promote))
         if stop.is_set() or not promote:
@@ -157,10 +133,10 @@ def promote(
     top: Top = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
-    first: First = 7,
+    first: First = FIRST,
     studies: Folders = None,
     storage: Storage = None,
-    outputs: Outputs = Path("outputs"),
+    outputs: Outputs = OUTPUTS,
     workdir: Work = None,
     backend: BackendName = "ray",
     concurrency: Concurrency = None,
@@ -310,7 +286,7 @@ def main() -> NoReturn:
 
 def _place(
     storage: str | None,
-    outputs: Path = Path("outputs"),
+    outputs: Path = OUTPUTS,
     work: Path | None = None,
     backend: Literal["ray", "local"] = "local",
     concurrency: int | None = None,
@@ -333,17 +309,17 @@ def _place(
 
 
 def _search(
-    study: Study, place: Place, trials: int | None, stop: StopSignal, workforce: api.Workforce
+    study: Study, place: Place, limits: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
     from hpo.store import masked
 
     errors = _stderr()
-    wanted = study.search.trials if trials is None else trials
+    wanted = limits["trials"] or study.search.trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, promoting=False).shown() as progress, _stdout_for_data():
-        return api.run(study, place, trials=trials, observers=[progress], stop=stop, workforce=workforce)
+        return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
 
 
 def _promote(
@@ -375,8 +351,8 @@ def _promote(
 
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where trials ended and none is complete."""
-    return 1 if outcome.trials and outcome.incumbent is None else 0
+    """Returns the exit status of a search: 1 where trials ended and none may be promoted; not where time was short."""
+    return 1 if outcome.trials and outcome.incumbent is None and not outcome.timed_out else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:

@@ -85,13 +85,16 @@ class Progress:
         self._done += 1
         self._fresh += 1
         self._counts[evaluation.status] += 1
-        if evaluation.status is Status.COMPLETE and evaluation.value is not None:
+        if evaluation.status is Status.COMPLETE and evaluation.value is not None and self._is_feasible(evaluation):
             best = self._incumbent.value if self._incumbent else None
             if best is None or self._study.objective.is_better(evaluation.value, best):
                 self._incumbent = evaluation
         self._line(self._said(evaluation))
         for remark in evaluation.remarks:
             self._line(f"  trial {evaluation.job.trial}: {remark}")
+
+    def _is_feasible(self, evaluation: Evaluation) -> bool:
+        return all((evaluation.metrics.get(name) or 0.0) <= 0 for name in self._study.objective.constraints)
 
     def __rich__(self) -> RenderableType:
         """The table as it is now."""
@@ -152,7 +155,7 @@ def header(study: Study, storage: str, trials: int) -> str:
     """Returns the lines that say what is about to be done."""
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
-    lag = search.lag
+    lag = study.lag
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
     return (
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "

@@ -36,11 +36,18 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         if outcome.count(state)
     ]
     lines = [f"{counted(len(outcome.trials), 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    if outcome.timed_out:
+        lines.append("Its time was up. What was running goes on next time, with the same command.")
+    elif outcome.ended:
+        lines.append(f"Ended: {outcome.ended}.")
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
         lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
+    infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
+    if infeasible:
+        lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
     if best is None:
-        lines.append("No trial has completed, so there is no incumbent.")
+        lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
         value = f"{study.objective.metric} {number(best.value)} on seed {study.search.seed}"
         lines.append(
@@ -181,6 +188,10 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
         Text(params(trial.params)),
     ]
+    if trial.constraints:
+        broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
+        said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
+        parts.append(Text(f"constraints {said}   {broken}"))
     made = table("stage", "seed", "status", metric, "epoch", "seconds", "weights", left=("stage", "status", "weights"))
     for one in evaluations:
         made.add_row(
@@ -242,6 +253,8 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "seed": outcome.study.search.seed,
         "seconds": round(outcome.seconds, 3),
         "stopped": outcome.stopped,
+        "ended": outcome.ended,
+        "timed_out": outcome.timed_out,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hpo.errors import OutputRefused
 from hpo.files import sync
+from hpo.place import FIRST
 from hpo.records import Evaluation
 from hpo.results.replicate import Replicate
 from hpo.results.summary import SECTION
@@ -25,7 +26,7 @@ _NAME = re.compile(r"results_(0|[1-9][0-9]*)")
 _SPARE = re.compile(r"\.results_[0-9]+\.[0-9]+")
 
 
-def write_results(folder: Path, winner: Winner, *, first: int = 7) -> tuple[Path, ...]:
+def write_results(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Path, ...]:
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
     Where some of the directories exist already, only the missing ones are written, in their old places. Otherwise the
@@ -53,7 +54,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = 7) -> tuple[Path
     raise OutputRefused(f"cannot write results in {folder}: another program keeps taking the free places; try again")
 
 
-def unwritten(folder: Path, winner: Winner, *, first: int = 7) -> tuple[Evaluation, ...]:
+def unwritten(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Evaluation, ...]:
     """Returns the evaluations whose directory `write_results` would have to write: the ones whose files it needs."""
     if not folder.is_dir():
         return winner.evaluations

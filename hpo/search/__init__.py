@@ -1,7 +1,9 @@
 """The search as a source of jobs; Optuna's room."""
 
 from hpo.search.durable import Durable
+from hpo.search.limits import Limits
+from hpo.search.proposals import refuse_missing_package
 from hpo.search.source import SearchSource
 from hpo.search.trials import Trial
 
-__all__ = ["Durable", "SearchSource", "Trial"]
+__all__ = ["Durable", "Limits", "SearchSource", "Trial", "refuse_missing_package"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal
 
@@ -13,7 +13,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageUnavailable
+from hpo.records import Value
 from hpo.search.trials import Trial, trial_of
+
+ENQUEUED = "hpo:enqueued"
+"""The study's attribute that lists configurations to be tried; that of a trial that has its place in the list."""
 
 ERROR_LENGTH = 2000
 """Characters of an error that are shown in the dashboard; the record holds all of it."""
@@ -107,6 +111,24 @@ class DurableStudy:
         """Returns all trials as plain values."""
         with self._watched():
             return [trial_of(frozen) for frozen in self._storage.get_all_trials(self._id, deepcopy=False)]
+
+    @property
+    def enqueued(self) -> list[dict[str, Value]]:
+        """The configurations that are to be tried before the sampler's own, in order, those begun included."""
+        with self._watched():
+            return list(self._storage.get_study_user_attrs(self._id).get(ENQUEUED, []))
+
+    def enqueue(self, configurations: Iterable[Mapping[str, Value]]) -> int:
+        """Adds configurations to be tried, in one transaction, and returns how many are new; equal ones are one."""
+        queue = self.enqueued
+        before = len(queue)
+        for one in configurations:
+            if dict(one) not in queue:
+                queue.append(dict(one))
+        if len(queue) > before:
+            with self._watched():
+                self._storage.set_study_user_attr(self._id, ENQUEUED, queue)
+        return len(queue) - before
 
     def create(self, template: FrozenTrial) -> int:
         """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is

@@ -2,28 +2,129 @@
 
 from __future__ import annotations
 
-from optuna import Trial
-from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
 
+import optuna
+from optuna import Trial
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+)
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    GridSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.errors import UsageError
 from hpo.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.seeding import sampler_seed
-from hpo.space import Choice, Float, Int, Space, holds
-from hpo.study import Study
+from hpo.space import Choice, Float, Int, Space, holds, points
+from hpo.study import PRUNERS, Study, said
+
+
+class _Grid(GridSampler):
+    """A grid that leaves it to the source to end the search: Optuna's own can only do so within `optimize`."""
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Does nothing."""
 
 
 def make_sampler(study: Study, number: int) -> BaseSampler:
-    """Returns the sampler that proposes trial `number`, with a seed of its own."""
-    seed = sampler_seed(study.sampler_seed, number)
-    if study.search.sampler == "random":
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed)
+    """Returns the sampler that proposes trial `number`.
+
+    It is made anew for each trial with a seed of its own, so that nothing in the object has to survive a crash. What a
+    sampler remembers it keeps with the study and its trials: `cmaes` its optimizer and `nsgaii` a trial's generation in
+    the trials' attributes, `nsgaii` the parents of a generation and `qmc` its place in the sequence in the study's.
+    `qmc` and `grid` follow one sequence, so that their seed is the same for all trials.
+    """
+    seed, fixed = sampler_seed(study.sampler_seed, number), sampler_seed(study.sampler_seed, 0)
+    options = study.sampler_options
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # who names an option wants it; the version is pinned
+        match study.search.sampler:
+            case "tpe":
+                return TPESampler(seed=seed, **options)
+            case "random":
+                return RandomSampler(seed=seed)
+            case "gp":
+                return GPSampler(seed=seed, warn_independent_sampling=False, **options)
+            case "cmaes":
+                return CmaEsSampler(seed=seed, warn_independent_sampling=False, **options)
+            case "qmc":
+                independent = RandomSampler(seed=seed)
+                return QMCSampler(
+                    seed=fixed, independent_sampler=independent, warn_independent_sampling=False, **options
+                )
+            case "grid":
+                return _Grid({name: points(dimension) for name, dimension in study.space.items()}, seed=fixed)
+            case "nsgaii":
+                return NSGAIISampler(seed=seed, **options)
+
+
+def refuse_missing_package(study: Study) -> None:
+    """Raises where the study's sampler needs a package that is not installed.
+
+    Raises:
+        UsageError: if so.
+    """
+    if study.search.sampler == "cmaes" and find_spec("cmaes") is None:
+        raise UsageError("sampler 'cmaes' needs the package cmaes; install it with: pip install 'hpo[cmaes]'")
 
 
 def make_pruner(study: Study) -> BasePruner:
     """Returns the study's pruner."""
-    return NopPruner() if study.search.pruner == "none" else ColumnMedianPruner()
+    return _pruner(study.search.pruner, study.pruner_options, study.search.budget)
+
+
+def _pruner(name: str, options: Mapping[str, Any], budget: int) -> BasePruner:
+    """Returns a pruner.
+
+    Resources that Optuna would guess from the first trial that ends, and keep in the object, follow from the budget:
+    `max_resource` is the last step and `min_resource` a hundredth of it, as Optuna's guess would be.
+    """
+    if name == "patient":
+        inner = options.get("wrapped", "median")
+        checked = said(PRUNERS[inner], options.get("wrapped_options", {}))
+        wrapped = None if inner == "none" else _pruner(inner, checked, budget)
+        own = {key: value for key, value in options.items() if not key.startswith("wrapped")}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return PatientPruner(wrapped, **own)
+    if name == "median" and not options:
+        return ColumnMedianPruner()  # the default, and quick for many trials
+    make: Callable[..., BasePruner] = _PRUNERS[name]
+    defaults = {"hyperband": {"max_resource": budget}, "successive-halving": {"min_resource": max(1, budget // 100)}}
+    return make(**{**defaults.get(name, {}), **options})
+
+
+_PRUNERS: Mapping[str, Callable[..., BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "percentile": PercentilePruner,
+    "hyperband": HyperbandPruner,
+    "successive-halving": SuccessiveHalvingPruner,
+    "threshold": ThresholdPruner,
+}
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Value]:

@@ -8,6 +8,7 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,14 +20,21 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
-from hpo.search.durable import DurableStudy, shortened
+from hpo.search.durable import ENQUEUED, DurableStudy, shortened
+from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import Trial, trial_of
 from hpo.search.view import Judge
+from hpo.space import count
 from hpo.study import Study
+from hpo.training import prepared
 
-_RUNG = "completed_rung"
-"""How successive halving names its marks."""
+_MARKS = ("completed_rung", "constraints:")
+"""How the attributes begin that a trial gets while it runs and as it ends: successive halving's rungs, constraints."""
+
+_SHARED = "hpo:shared"
+"""What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one
+transaction, and put back when the study in memory is rebuilt."""
 
 
 STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
@@ -56,14 +64,22 @@ class SearchSource:
         study: what is searched, and how.
         durable: its trials in the database.
         trials: how many to have in the end; None: as many as the study says.
+        limits: what else ends the search; None: what the study says.
     """
 
-    def __init__(self, study: Study, durable: DurableStudy, trials: int | None = None) -> None:
+    def __init__(
+        self, study: Study, durable: DurableStudy, trials: int | None = None, limits: Limits | None = None
+    ) -> None:
         self._study = study
         self._space = study.space
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
-        self._lag: int | None = study.search.lag or None
+        self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
+        self._grid: float = math.inf  # points of a grid: beyond the last it could only repeat itself
+        if study.search.sampler == "grid":
+            self._grid = math.prod(count(dimension) or 1 for dimension in study.space.values())
+            self._trials = min(self._trials, int(self._grid))
+        self._lag: int | None = study.lag or None
         self._storage = InMemoryStorage()
         self._memory = optuna.create_study(
             study_name=study.name,
@@ -72,11 +88,14 @@ class SearchSource:
             sampler=make_sampler(study, 0),
             pruner=make_pruner(study),
         )
+        self._memory_id = self._storage.get_study_id_from_name(study.name)
         self._judge = Judge(study.name, durable.directions, self._memory.sampler, self._memory.pruner)
         self._finished: dict[int, FrozenTrial] = {}  # told to the durable study
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
+        self._queue = durable.enqueued  # tried before the sampler's own
+        self._taken = 0  # of those, how many have become trials
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
         self._rebuild()
@@ -84,7 +103,18 @@ class SearchSource:
     @property
     def has_work(self) -> bool:
         """Whether there is anything left to hand out."""
-        return bool(self._live) or self._next < self._trials
+        return bool(self._live) or self.ended is None
+
+    @property
+    def ended(self) -> str | None:
+        """Why no more trials are proposed, as a sentence; None: there are more to come."""
+        if self._next >= self._trials:
+            if self._next >= self._grid:
+                return "every point of the grid has been tried"
+            waiting = len(self._queue) - self._taken
+            more = f"; {waiting} enqueued configurations wait for more" if waiting else ""
+            return f"the study has its {self._trials} trials{more}"
+        return self._limits.reached
 
     @property
     def total(self) -> int:
@@ -105,6 +135,8 @@ class SearchSource:
             return DONE
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
+        if self._limits.reached:
+            return DONE
         if self._proposed is None:  # else the database was away when it was to be stored
             self._proposed = self._propose(number)
         if self._durable.create(self._proposed) != number:
@@ -126,7 +158,10 @@ class SearchSource:
         frozen = self._live[number].frozen
         state = STATES[evaluation.status]
         values = None if evaluation.value is None else [evaluation.value]
-        marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_RUNG)}
+        if evaluation.value is not None:  # under the keys that Optuna's own set_constraint uses
+            kept = ((name, evaluation.metrics[name]) for name in self._study.objective.constraints)
+            frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})
+        marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_MARKS)}
         self._durable.finish(number, state, values, marks, evaluation.error)
         del self._live[number]  # only now: if the database is away, this is said again
         frozen.state, frozen.values = state, values
@@ -163,20 +198,32 @@ class SearchSource:
         return True
 
     def _propose(self, number: int) -> FrozenTrial:
+        before, attributes = self._shared(), {"seed": self._study.search.seed}
+        if self._taken < len(self._queue):
+            self._memory.enqueue_trial(self._queue[self._taken])
+            attributes[ENQUEUED] = self._taken
+            self._taken += 1
         self._memory.sampler = make_sampler(self._study, number)
-        trial = self._memory.ask()
-        suggest(trial, self._space)
+        # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
+        with prepared(1, load=self._study.search.sampler == "gp"):
+            trial = self._memory.ask()
+            suggest(trial, self._space)
         assert trial.number == number  # both studies count alike
+        shared = {key: value for key, value in self._shared().items() if before.get(key) != value}
         seen = self._storage.get_trial(self._row(number))
         template = create_trial(
             state=TrialState.RUNNING,
             params=seen.params,
             distributions=seen.distributions,
-            user_attrs={"seed": self._study.search.seed},
-            system_attrs=seen.system_attrs,
+            user_attrs=attributes,
+            system_attrs={**seen.system_attrs, **({_SHARED: shared} if shared else {})},
         )
         template.number = number
         return template
+
+    def _shared(self) -> dict[str, Any]:
+        """Returns what the sampler keeps with the study in memory, rather than with a trial."""
+        return dict(self._storage.get_study_system_attrs(self._memory_id))
 
     def _enter(self, number: int, frozen: FrozenTrial) -> None:
         # With a lag it was proposed when the trials 0 .. number - lag were over, and no other one counts.
@@ -189,11 +236,12 @@ class SearchSource:
         return not live.refused
 
     def _release(self, frozen: FrozenTrial) -> None:
+        self._limits.hear(frozen)
         row = self._row(frozen.number)
         for step, value in sorted(frozen.intermediate_values.items()):
             self._storage.set_trial_intermediate_value(row, step, value)
         for key, mark in frozen.system_attrs.items():
-            if key.startswith(_RUNG):
+            if key.startswith(_MARKS):
                 self._storage.set_trial_system_attr(row, key, mark)
         # Optuna's own tell takes a pruned trial's value from its last step.
         values = frozen.values if frozen.state is TrialState.COMPLETE else None
@@ -201,18 +249,21 @@ class SearchSource:
         self._judge.learn(frozen)
 
     def _row(self, number: int) -> int:
-        study_id = self._storage.get_study_id_from_name(self._study.name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self._storage.get_trial_id_from_study_id_trial_number(self._memory_id, number)
 
     def _rebuild(self) -> None:
         """Brings the study in memory to where it was when the last driver ended."""
         stored = self._durable.frozen()
+        self._taken = sum(ENQUEUED in trial.user_attrs for trial in stored)
         self._next = len(stored)
         for trial in stored:
+            for key, value in trial.system_attrs.get(_SHARED, {}).items():
+                self._storage.set_study_system_attr(self._memory_id, key, value)
             over = trial.state.is_finished()
             if over:
                 self._finished[trial.number] = trial
             if over and (self._lag is None or trial.number <= self._next - self._lag):
+                self._limits.hear(trial)
                 self._memory.add_trial(trial)
                 self._judge.learn(trial)
                 continue
@@ -247,4 +298,4 @@ class SearchSource:
 
 
 def _without_marks(trial: FrozenTrial) -> dict[str, Any]:
-    return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_RUNG)}
+    return {key: value for key, value in trial.system_attrs.items() if not key.startswith(_MARKS)}

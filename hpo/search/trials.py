@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,6 +28,7 @@ class Trial:
         params: one assignment of the space.
         value: of the objective; of a pruned trial the one it was refused for.
         values: the objective's value by step.
+        constraints: metrics that must be 0 or less, by name.
         error: why it failed.
         started: ISO text, local time without a zone, as Optuna gives it.
         ended: likewise; None while it is running.
@@ -41,6 +42,12 @@ class Trial:
     error: str | None
     started: str | None
     ended: str | None
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether it keeps all constraints."""
+        return all(value <= 0 for value in self.constraints.values())
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:
@@ -51,6 +58,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         params=dict(frozen.params),
         value=frozen.values[0] if frozen.values else None,
         values=dict(sorted(frozen.intermediate_values.items())),
+        constraints=dict(sorted(frozen.constraints.items())),
         error=frozen.user_attrs.get("error"),
         started=frozen.datetime_start.isoformat() if frozen.datetime_start else None,
         ended=frozen.datetime_complete.isoformat() if frozen.datetime_complete else None,

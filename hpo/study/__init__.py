@@ -1,11 +1,16 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
+from hpo.study.configurations import Configuration, refuse_unfit
+from hpo.study.options import PRUNERS, SAMPLERS, said
 from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
 from hpo.study.tables import MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
 
 __all__ = [
     "MOST_TRIALS",
     "NAME",
+    "PRUNERS",
+    "SAMPLERS",
+    "Configuration",
     "PromotionRules",
     "Search",
     "Study",
@@ -15,4 +20,6 @@ __all__ = [
     "json_schema",
     "notes",
     "parse",
+    "refuse_unfit",
+    "said",
 ]

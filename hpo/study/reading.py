@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from hpo import space
 from hpo.errors import Problem, did_you_mean
 from hpo.records import Value
 from hpo.seeding import STREAMS
+from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
+from hpo.study.table import Table
 from hpo.study.tables import (
     NAME,
     DimensionTable,
@@ -24,6 +26,9 @@ from hpo.study.tables import (
     Search,
     Study,
 )
+
+MOST_POINTS = 100_000
+"""A larger grid is never searched whole."""
 
 _SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
 
@@ -112,11 +117,53 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
         list(space.in_order({name: one for name, one in dimensions.items() if name not in one.when}))
     except ValueError as error:
         yield Problem("space", str(error))
+    search = content.get("search")
+    if isinstance(search, dict):
+        yield from _search_problems(search, dimensions)
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
             known = f"(streams: {', '.join(STREAMS)})"
             yield Problem(dotted("streams", name), f"no such stream {known}.{did_you_mean(name, STREAMS)}")
+
+
+def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]:
+    sampler = search.get("sampler", "tpe")
+    yield from _option_problems(SAMPLERS, sampler, search.get("sampler_options", {}), "search", "sampler_options")
+    pruner, options = search.get("pruner", "median"), search.get("pruner_options", {})
+    yield from _option_problems(PRUNERS, pruner, options, "search", "pruner_options")
+    if pruner == "patient" and isinstance(options, dict):
+        wrapped, inner = options.get("wrapped", "median"), options.get("wrapped_options", {})
+        if wrapped != "patient":
+            yield from _option_problems(PRUNERS, wrapped, inner, "search", "pruner_options", "wrapped_options")
+    if search.get("constraints") and sampler in SAMPLERS and sampler not in CONSTRAINED:
+        takes = ", ".join(CONSTRAINED)
+        yield Problem("search.constraints", f"sampler {sampler!r} takes no constraints; those that do: {takes}")
+    if sampler == "grid":
+        yield from _grid_problems(dimensions)
+
+
+def _option_problems(known: Mapping[str, type[Table]], name: object, options: object, *at: str) -> Iterable[Problem]:
+    if not isinstance(name, str) or name not in known or not isinstance(options, dict):
+        return  # said elsewhere
+    try:
+        known[name].model_validate(options)
+    except ValidationError as error:
+        for problem in _listed(error, options, at, known[name]):
+            yield problem if problem.key != dotted(*at) else Problem(dotted(*at), problem.message)
+
+
+def _grid_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]:
+    size = 1
+    for name, dimension in dimensions.items():
+        count = space.count(dimension)
+        size *= count or 1
+        if count is None:
+            yield Problem(dotted("space", name), "a grid needs values that can be counted: give the float a step")
+        if dimension.when:
+            yield Problem(dotted("space", name, "when"), "a grid takes no conditions; use another sampler")
+    if size > MOST_POINTS:
+        yield Problem("search.sampler", f"the grid has {size} points, at most {MOST_POINTS} are taken")
 
 
 def _condition_problems(
@@ -165,12 +212,21 @@ _WANTED = {
 }
 
 
-def _listed(error: ValidationError, content: Mapping[str, object]) -> list[Problem]:
-    """Returns pydantic's findings as ours: one per key, with what was expected and what came."""
+def _listed(
+    error: ValidationError, content: Mapping[str, object], above: tuple[str, ...] = (), table: type[Table] | None = None
+) -> list[Problem]:
+    """Returns pydantic's findings as ours: one per key, with what was expected and what came.
+
+    Args:
+        error: what pydantic found.
+        content: where it looked.
+        above: the keys above the content.
+        table: what the content was to be; None: a whole study.
+    """
     found: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
-        key = dotted(*_path(item["loc"], content))
-        message = _message(item)
+        key = dotted(*above, *_path(item["loc"], content))
+        message = _message(item, table)
         if message not in found.setdefault(key, []):
             found[key].append(message)
     return [Problem(key, _merged(messages)) for key, messages in found.items()]
@@ -204,7 +260,7 @@ def _is_union_tag(part: str) -> bool:
     return part in {"bool", "int", "float", "str", "constrained-int", "constrained-float"} or "[" in part
 
 
-def _message(item: Any) -> str:
+def _message(item: Any, table: type[Table] | None = None) -> str:
     kind, came, context = item["type"], item.get("input"), item.get("ctx", {})
     match kind:
         case "missing" if isinstance(item["loc"][-1], int):
@@ -214,8 +270,9 @@ def _message(item: Any) -> str:
         case "missing" | "missing_argument":
             return "is missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
-            known = _known_keys(item["loc"])
-            return f"no such key (keys: {', '.join(known)}).{did_you_mean(str(item['loc'][-1]), known)}"
+            known = _known_keys(item["loc"]) if table is None else tuple(table.model_fields)
+            shown = f"keys: {', '.join(known)}" if known else "it takes none"
+            return f"no such key ({shown}).{did_you_mean(str(item['loc'][-1]), known)}"
         case "value_error":
             return str(context["error"])
         case "literal_error":
@@ -253,7 +310,7 @@ def _came(came: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_TABLES: dict[str, type[BaseModel]] = {
+_TABLES: dict[str, type[Table]] = {
     "": Study,
     "objective": ObjectiveTable,
     "search": Search,

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     StringConstraints,
@@ -21,6 +19,8 @@ from pydantic import (
 from hpo import space
 from hpo.records import Objective, Value, digest
 from hpo.seam import Resources, TrainableRef
+from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
+from hpo.study.table import Finite, Table
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
@@ -50,19 +50,13 @@ def _of_64_bits(value: Value) -> Value:
 MOST_TRIALS = 1_000_000
 """More would be a mistyped number."""
 
+MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart"), AfterValidator(_of_64_bits)]
 Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
-SamplerName = Literal["tpe", "random"]
-PrunerName = Literal["none", "median"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=False, serialize_by_alias=True)
-
-
-class DimensionTable(_Table):
+class DimensionTable(Table):
     """One dimension of the space: exactly one of `float = [low, high]`, `int = [low, high]`, `choice = [..]`."""
 
     float_range: tuple[Finite, Finite] | None = Field(None, alias="float", strict=False)
@@ -142,44 +136,66 @@ def _refuse_steps(low: float, high: float, step: float) -> None:
         raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {last - rest}")
 
 
-class ObjectiveTable(_Table):
+class ObjectiveTable(Table):
     """Which number counts; see `hpo.Objective`."""
 
-    metric: Annotated[str, StringConstraints(min_length=1)]
+    metric: MetricName
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
 
 
-class ResourcesTable(_Table):
-    """What one training gets, and how many deaths of its worker it may cost; see `hpo.Resources`."""
+class ResourcesTable(Table):
+    """What one training gets, and how many deaths of its worker it may cost; see `hpo.Resources`.
+
+    `slots` says how many usually run at a time: the lag follows from it, so that no machine decides on a table.
+    """
 
     cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
     gpu: Annotated[Finite, Field(ge=0)] = 0.0
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    slots: Annotated[int, Field(ge=1, le=5000)] = 2
 
 
-class Search(_Table):
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{name!r} is named twice")
+    return names
+
+
+class Search(Table):
     """How trials are proposed and judged.
 
     Attributes:
         sampler: Optuna's word for what proposes params.
+        sampler_options: Optuna's own arguments of it; see `hpo.study.options`.
         pruner: Optuna's word for what stops trials early.
+        pruner_options: likewise.
         trials: how many.
+        constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
+            neither incumbent nor candidate.
+        until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
+        patience: so many trials in a row without a better value end the search, likewise.
         budget: epochs of each.
         seed: every trial trains under this one seed.
         sampler_seed: of the sampler; None: the same number as `seed`.
         lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
-            depends on timing and cannot be reproduced.
+            depends on timing and cannot be reproduced; None: twice `resources.slots`.
         max_failures: so many failed trials in a row end the search.
     """
 
     sampler: SamplerName = "tpe"
+    sampler_options: dict[str, object] = Field(default_factory=dict)
     pruner: PrunerName = "median"
+    pruner_options: dict[str, object] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
+    constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(_each_once)] = ()
+    until: Finite | None = None
+    patience: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
     sampler_seed: Seed | None = None
-    lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] = 4
+    lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] | None = None
     max_failures: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 5
 
 
@@ -189,7 +205,7 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
-class PromotionRules(_Table):
+class PromotionRules(Table):
     """How winners are chosen.
 
     Attributes:
@@ -213,7 +229,7 @@ class PromotionRules(_Table):
         return self
 
 
-class Study(_Table):
+class Study(Table):
     """The search problem: objective, space, trainable, search and promotion rules."""
 
     name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
@@ -235,12 +251,12 @@ class Study(_Table):
     @property
     def objective(self) -> Objective:
         """Which number counts."""
-        return Objective(**self.objective_.model_dump())
+        return Objective(**self.objective_.model_dump(), constraints=self.search.constraints)
 
     @property
     def resources(self) -> Resources:
         """What one training gets."""
-        return Resources(**self.resources_.model_dump())
+        return Resources(**self.resources_.model_dump(exclude={"slots"}))
 
     @property
     def space(self) -> dict[str, space.Dimension]:
@@ -258,6 +274,21 @@ class Study(_Table):
         """The seed that the sampler's own are derived from."""
         return self.search.seed if self.search.sampler_seed is None else self.search.sampler_seed
 
+    @property
+    def lag(self) -> int | Literal[False]:
+        """How far behind trial n its knowledge ends; see `Search.lag`."""
+        return 2 * self.resources_.slots if self.search.lag is None else self.search.lag
+
+    @property
+    def sampler_options(self) -> dict[str, Any]:
+        """The sampler's options that differ from their defaults."""
+        return said(SAMPLERS[self.search.sampler], self.search.sampler_options)
+
+    @property
+    def pruner_options(self) -> dict[str, Any]:
+        """The pruner's options that differ from their defaults."""
+        return said(PRUNERS[self.search.pruner], self.search.pruner_options)
+
     def located(self, root: Path) -> Study:
         """Returns this study with its project folder."""
         copy = self.model_copy()
@@ -266,7 +297,9 @@ class Study(_Table):
 
     def content(self) -> dict[str, Any]:
         """Returns everything the file says, defaults filled in, as JSON values."""
-        return self.model_dump(mode="json", by_alias=True)
+        content = self.model_dump(mode="json", by_alias=True)
+        content["search"]["lag"] = self.lag
+        return content
 
     @property
     def digest(self) -> str:
@@ -286,8 +319,13 @@ class Study(_Table):
             "trainable": self.trainable,
             "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch",
         }
-        fields = ("sampler", "pruner", "budget", "seed", "lag")
-        texts |= {f"search.{name}": str(getattr(self.search, name)).lower() for name in fields}
+        fields = ("sampler", "pruner", "budget", "seed")
+        texts |= {f"search.{name}": str(getattr(self.search, name)) for name in fields}
+        texts |= {"search.lag": str(self.lag).lower()}
+        for table, options in (("sampler", self.sampler_options), ("pruner", self.pruner_options)):
+            texts |= {f"search.{table}_options.{name}": repr(value) for name, value in sorted(options.items())}
+        if self.search.constraints:
+            texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}
 
 

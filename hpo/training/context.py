@@ -247,9 +247,10 @@ class Context:
 def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
     if not isinstance(metrics, Mapping):
         raise TrainableError(f"a trainable must yield a mapping of metrics, not {type(metrics).__name__}")
+    needed = (objective.metric, *objective.constraints)
     checked: dict[str, float | None] = {}
     for name, value in metrics.items():
-        if value is None and name != objective.metric:
+        if value is None and name not in needed:
             checked[str(name)] = None
             continue
         try:
@@ -259,11 +260,11 @@ def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
         if not math.isfinite(number):
             raise TrainableError(f"metric {name!r} at step {step} is {number}, not a finite number")
         checked[str(name)] = number
-    if objective.metric not in checked:
-        known = ", ".join(sorted(checked)) or "nothing"
-        raise TrainableError(
-            f"the objective's metric {objective.metric!r} was not yielded at step {step}; yielded: {known}"
-        )
+    for name in needed:
+        if name not in checked:
+            known = ", ".join(sorted(checked)) or "nothing"
+            role = "the objective's metric" if name == objective.metric else "the constraint"
+            raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}")
     return checked
 
 

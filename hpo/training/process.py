@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
@@ -14,16 +15,17 @@ PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
 
 
 @contextmanager
-def prepared(threads: int) -> Iterator[None]:
+def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
     """Sets threads and determinism for one training and puts them back.
 
     The thread count changes the bits of a convolution on a CPU, and torch keeps the count of a process's first task
-    whatever is asked for later, so it is set for each training. Does nothing where torch is not loaded.
+    whatever is asked for later, so it is set for each training. Does nothing where torch is neither loaded nor to be.
 
     Args:
         threads: of torch's CPU kernels.
+        load: whether torch is imported for this.
     """
-    torch = sys.modules.get("torch")
+    torch = import_module("torch") if load else sys.modules.get("torch")
     if torch is None:
         yield
         return

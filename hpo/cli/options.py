@@ -1,0 +1,100 @@
+"""The options that commands share: one name, one help text and one default each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+StudyName = Annotated[
+    str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
+]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--studies", help="Folder of study files (repeatable). [env: HPO_STUDIES; ./studies]", show_default=False
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HPO_STORAGE",
+        help="Database URL, SQLite or Postgres. [sqlite:///hpo.db]",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+Outputs = Annotated[Path, typer.Option(envvar="HPO_OUTPUTS", help="Folder that gets <study>/results_N.")]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir",
+        envvar="HPO_WORKDIR",
+        help="Folder for checkpoints; on a cluster a shared one. [<outputs>/.work]",
+        show_default=False,
+    ),
+]
+BackendName = Annotated[
+    Literal["ray", "local"], typer.Option("--backend", help="Ray Tune's workers, or one training after the other here.")
+]
+Concurrency = Annotated[int | None, typer.Option(help="Trainings at a time. [as many as fit]", show_default=False)]
+Cpus = Annotated[
+    int | None,
+    typer.Option("--cpus-per-trial", help="Cores and threads of one training. [the study's]", show_default=False),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option("--gpus-per-trial", help="GPUs of one training; 0.5 shares one. [the study's]", show_default=False),
+]
+RayAddress = Annotated[
+    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
+]
+Trials = Annotated[int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)]
+Time = Annotated[
+    float | None,
+    typer.Option(
+        parser=lambda text: seconds_of(text),
+        metavar="<time>",
+        help="Wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    float | None, typer.Option(help="End the search when this value is reached. [the study's]", show_default=False)
+]
+Patience = Annotated[
+    int | None, typer.Option(help="End it after so many trials without a better one. [the study's]", show_default=False)
+]
+Enqueue = Annotated[
+    Path | None,
+    typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
+]
+Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
+Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
+Lambda = Annotated[
+    float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
+]
+Ddof = Annotated[
+    int | None, typer.Option(help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]", show_default=False)
+]
+First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds_of(text: str) -> float:
+    """Returns a length of time in seconds: `90s`, `30m`, `2h`, `1h30m`, `1d`.
+
+    Raises:
+        typer.BadParameter: if it is none.
+    """
+    parts = re.fullmatch("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS), text.strip())
+    numbers = parts.groups(default="0") if parts else ()
+    seconds = sum(float(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False))
+    if seconds <= 0:
+        raise typer.BadParameter(f"expected a length of time such as 90s, 30m, 1h30m or 1d, got {text!r}")
+    return seconds

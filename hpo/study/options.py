@@ -1,0 +1,186 @@
+"""The options of samplers and pruners as data: names, types, bounds and defaults of the pinned Optuna.
+
+The study layer does not know Optuna; a contract test holds these tables to its signatures and to what it refuses.
+Left out are seeds, which are ours, and what Optuna has deprecated or a text cannot say (functions, other samplers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from hpo.study.table import Finite, Table
+
+MOST = 1_000_000
+"""More would be a mistyped number."""
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Several = Annotated[int, Field(ge=2, le=MOST)]
+Share = Annotated[Finite, Field(ge=0, le=1)]
+
+
+def _not_auto(came: object) -> object:
+    if came == "auto":
+        raise ValueError("auto depends on which trial ends first; leave it out, and it follows from the budget")
+    return came
+
+
+Resource = Annotated[Positive, BeforeValidator(_not_auto)]
+
+
+class NoOptions(Table):
+    """What is named takes no options."""
+
+
+class TpeOptions(Table):
+    """Of `optuna.samplers.TPESampler`."""
+
+    n_startup_trials: Count = 10
+    n_ei_candidates: Positive = 24
+    multivariate: bool | None = None
+    group: bool = False
+    constant_liar: bool = True
+
+    @model_validator(mode="after")
+    def _groups_are_multivariate(self) -> TpeOptions:
+        if self.group and self.multivariate is False:
+            raise ValueError("group needs multivariate; leave multivariate out or set it true")
+        return self
+
+
+class GpOptions(Table):
+    """Of `optuna.samplers.GPSampler`."""
+
+    n_startup_trials: Count = 10
+    deterministic_objective: bool = False
+
+
+class CmaEsOptions(Table):
+    """Of `optuna.samplers.CmaEsSampler`."""
+
+    n_startup_trials: Count = 1
+    popsize: Annotated[int, Field(ge=4, le=MOST)] | None = None
+    consider_pruned_trials: bool = False
+    use_separable_cma: bool = False
+    with_margin: bool = False
+    lr_adapt: bool = False
+
+    @model_validator(mode="after")
+    def _go_together(self) -> CmaEsOptions:
+        chosen = [name for name in ("use_separable_cma", "with_margin", "lr_adapt") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} exclude each other; leave one")
+        return self
+
+
+class QmcOptions(Table):
+    """Of `optuna.samplers.QMCSampler`."""
+
+    qmc_type: Literal["sobol", "halton"] = "sobol"
+    scramble: bool = False
+
+
+class NsgaiiOptions(Table):
+    """Of `optuna.samplers.NSGAIISampler`."""
+
+    population_size: Several = 50
+    mutation_prob: Share | None = None
+    crossover_prob: Share = 0.9
+    swapping_prob: Share = 0.5
+
+
+class MedianOptions(Table):
+    """Of `optuna.pruners.MedianPruner`."""
+
+    n_startup_trials: Count = 5
+    n_warmup_steps: Count = 0
+    interval_steps: Positive = 1
+    n_min_trials: Positive = 1
+
+
+class PercentileOptions(MedianOptions):
+    """Of `optuna.pruners.PercentilePruner`."""
+
+    percentile: Annotated[Finite, Field(ge=0, le=100)]
+
+
+class HyperbandOptions(Table):
+    """Of `optuna.pruners.HyperbandPruner`; `max_resource` is the budget if nothing is said."""
+
+    min_resource: Resource = 1
+    max_resource: Resource | None = None
+    reduction_factor: Several = 3
+    bootstrap_count: Count = 0
+
+
+class SuccessiveHalvingOptions(Table):
+    """Of `optuna.pruners.SuccessiveHalvingPruner`; `min_resource` is a hundredth of the budget if nothing is said."""
+
+    min_resource: Resource | None = None
+    reduction_factor: Several = 4
+    min_early_stopping_rate: Count = 0
+    bootstrap_count: Count = 0
+
+
+class ThresholdOptions(Table):
+    """Of `optuna.pruners.ThresholdPruner`."""
+
+    lower: Finite | None = None
+    upper: Finite | None = None
+    n_warmup_steps: Count = 0
+    interval_steps: Positive = 1
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> ThresholdOptions:
+        if self.lower is None and self.upper is None:
+            raise ValueError("threshold needs lower, upper or both")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"lower {self.lower} is above upper {self.upper}")
+        return self
+
+
+class PatientOptions(Table):
+    """Of `optuna.pruners.PatientPruner`: what it wraps is named, `none` for nothing, with options of its own."""
+
+    patience: Count
+    min_delta: Annotated[Finite, Field(ge=0)] = 0.0
+    wrapped: Literal["none", "median", "percentile", "hyperband", "successive-halving", "threshold"] = "median"
+    wrapped_options: dict[str, object] = Field(default_factory=dict)
+
+
+SAMPLERS: Mapping[str, type[Table]] = {
+    "tpe": TpeOptions,
+    "random": NoOptions,
+    "gp": GpOptions,
+    "cmaes": CmaEsOptions,
+    "qmc": QmcOptions,
+    "grid": NoOptions,
+    "nsgaii": NsgaiiOptions,
+}
+SamplerName = Literal["tpe", "random", "gp", "cmaes", "qmc", "grid", "nsgaii"]
+
+PRUNERS: Mapping[str, type[Table]] = {
+    "none": NoOptions,
+    "median": MedianOptions,
+    "percentile": PercentileOptions,
+    "hyperband": HyperbandOptions,
+    "successive-halving": SuccessiveHalvingOptions,
+    "patient": PatientOptions,
+    "threshold": ThresholdOptions,
+}
+PrunerName = Literal["none", "median", "percentile", "hyperband", "successive-halving", "patient", "threshold"]
+
+CONSTRAINED = ("tpe", "gp", "nsgaii")
+"""Samplers that take constraints into account."""
+
+
+def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]:
+    """Returns the options that differ from their defaults, checked: an option left out is one at its default.
+
+    Raises:
+        pydantic.ValidationError: if one of them is unknown or has a wrong value.
+    """
+    return table.model_validate(options).model_dump(exclude_defaults=True)

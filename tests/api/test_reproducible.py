@@ -1,0 +1,98 @@
+"""One study, one table: whatever the number of workers, the timing, the backend, and however often drivers are killed.
+
+The full matrix is in tests/soak.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from parallel import PRUNERS, in_a_loop, napping, on_ray
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_slots, pruner):
+    study = napping(curve, pruner)
+    parallel = on_ray(study, tmp_path / "ray", 4)
+    assert parallel == in_a_loop(study, tmp_path / "loop")
+    assert "pruned" in {row[1] for row in parallel}
+
+
+def test_two_workers_make_the_table_of_four_again_and_again(tmp_path, curve, ray_slots):
+    study = napping(curve, "median")
+    tables = [on_ray(study, tmp_path / f"{slots}-{run}", slots) for slots, run in ((4, 0), (2, 0), (2, 1))]
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
+    """The control: durations differ enough that a search without the rules gives another table each time."""
+    study = napping(curve, "median", lag=False)
+    tables = [on_ray(study, tmp_path / str(run), 4) for run in range(3)]
+    assert tables[0] != tables[1] or tables[1] != tables[2]
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """Returns a function that runs a study file by the command line and kills its driver after so many results."""
+
+    def finished(database):
+        if not database.exists():
+            return 0
+        try:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+                return connection.execute("SELECT count(*) FROM hpo_evaluations").fetchone()[0]
+        except sqlite3.OperationalError:  # the tables are being made
+            return 0
+
+    def run(study, address, after):
+        database = tmp_path / "hpo.db"
+        command = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--study", str(study)]
+        command += ["--storage", f"sqlite:///{database}", "--outputs", str(tmp_path / "outputs")]
+        command += ["--concurrency", "4", "--ray-address", address]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        limit = time.monotonic() + 90
+        while process.poll() is None and (after is None or finished(database) < after):
+            assert time.monotonic() < limit, "the driver took too long"
+            time.sleep(0.02)
+        if after is not None:
+            assert process.poll() is None, process.stderr.read().decode()
+        process.kill() if after is not None else process.wait()
+        process.communicate()
+        return finished(database)
+
+    return run
+
+
+def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, ray_slots, killed):
+    import ray
+    from searches import table
+
+    from hpo.search import Durable
+    from hpo.store import prepare_optuna
+
+    study = napping(curve, "hyperband")
+    project = tmp_path / "project"
+    (project / "studies").mkdir(parents=True)
+    (project / "toys").symlink_to(study.root / "toys")
+    text = (study.root / "studies" / "curve.toml").read_text()
+    text = text.replace("budget = 5", 'budget = 5\nlag = 6\npruner = "hyperband"').replace("trials = 20", "trials = 24")
+    (project / "studies" / "curve.toml").write_text(text + "\n[fixed]\nnap = 0.12\n")
+    address = ray.get_runtime_context().gcs_address
+    first = killed(project / "studies" / "curve.toml", address, after=5)
+    second = killed(project / "studies" / "curve.toml", address, after=14)
+    assert 5 <= first < 14 <= second < 24
+    assert killed(project / "studies" / "curve.toml", address, after=None) == 24
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    found = table(durable, study)
+    durable.close()
+    assert found == in_a_loop(study, tmp_path / "loop")

@@ -1,0 +1,49 @@
+"""Whole searches on a real backend, and what has to be equal between two of them."""
+
+from __future__ import annotations
+
+import threading
+
+from searches import table
+
+from hpo.backends.local import LocalBackend
+from hpo.backends.ray import RayBackend
+from hpo.search import Durable, SearchSource
+from hpo.store import prepare_optuna
+
+PRUNERS = {
+    "median": {"n_startup_trials": 4},
+    "percentile": {"percentile": 40.0, "n_startup_trials": 4},
+    "successive-halving": {"reduction_factor": 2},
+    "hyperband": {},
+}
+TRIALS = 24
+
+
+def napping(curve, pruner, **search):
+    """Returns the toy study with curves that cross and durations from the operating system's random source."""
+    search = {"lag": 6, "trials": TRIALS, "pruner": pruner, "pruner_options": PRUNERS[pruner], **search}
+    return curve(search=search, fixed={"nap": 0.12})
+
+
+def on_ray(study, folder, slots):
+    """Returns the table of a search on `slots` Ray workers, all of which took part."""
+    backend = RayBackend(folder / "work", slots, gather=True)
+    found = searched(study, folder, backend)
+    assert len(backend.workers) == slots
+    return found
+
+
+def in_a_loop(study, folder):
+    """Returns the table of the same search in this process."""
+    return searched(study, folder, LocalBackend(folder / "work"))
+
+
+def searched(study, folder, backend):
+    folder.mkdir(parents=True)
+    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
+    source = SearchSource(study, durable.open(study.name, study.objective.direction, {}))
+    backend.run(source, study.ref, study.resources, threading.Event())
+    found = table(durable, study)
+    durable.close()
+    return found

@@ -1,0 +1,108 @@
+"""Metrics that must not be above zero."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+from searches import open_source, value
+
+from hpo import api
+from hpo.cli import tables
+from hpo.errors import NothingToPromote
+from hpo.records import Evaluation, Report, Status
+from hpo.seam import DONE
+from hpo.search import Durable
+from hpo.search.proposals import make_sampler, suggest
+from hpo.store import prepare_optuna
+from hpo.study import parse
+
+CONSTRAINED = {"sampler": "tpe", "pruner": "none", "lag": 1, "constraints": ["over"], "trials": 20}
+
+
+def over(params):
+    """Above zero where the objective is best: the constraint decides."""
+    return 0.6 - params["x"] + 0.1 * params["k"]
+
+
+def trained(source):
+    while (job := source.ask()) is not DONE:
+        number = value(job.params, 5)
+        report = Report(step=1, metrics={"val": number, "over": over(job.params)}, at=0.0)
+        source.tell(Evaluation(job=job, status=Status.COMPLETE, value=number, step=1, reports=(report,)))
+
+
+def plain_optuna(study, trials):
+    made = optuna.create_study(study_name=study.name, storage=InMemoryStorage(), direction="maximize")
+    for number in range(trials):
+        made.sampler = make_sampler(study, number)
+        trial = made.ask()
+        params = suggest(trial, study.space)
+        trial.set_constraint("over", over(params))
+        made.tell(trial, value(params, 5))
+    return [(t.params, t.value, t.constraints) for t in made.trials]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsgaii"])
+def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tmp_path, curve, sampler):
+    options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
+    study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
+    free = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options, "constraints": []})
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    for trials in (5, 11, 16):
+        trained(open_source(durable, study, trials))
+    found = durable.find(study.name).trials()
+    assert [(t.params, t.value, t.constraints) for t in found] == plain_optuna(study, 16)
+    other = Durable(f"sqlite:///{tmp_path / 'free.db'}", prepare_optuna)
+    trained(open_source(other, free, 16))
+    assert [t.params for t in other.find(study.name).trials()] != [t.params for t in found]
+    durable.close()
+    other.close()
+
+
+def test_a_trial_that_breaks_a_constraint_is_neither_incumbent_nor_candidate(curve, place):
+    """In the toy study loss is 1 - val: constrained to 0 or less, only trials from 1 on are feasible."""
+    study = curve(search={"constraints": ["loss"], "trials": 12, "pruner": "none"}, promotion={"seeds": [42], "top": 9})
+    outcome = api.run(study, place)
+    broken = [trial for trial in outcome.trials if trial.constraints["loss"] > 0]
+    assert 0 < len(broken) < 12
+    assert all(trial.is_feasible == (trial.value >= 1) for trial in outcome.trials)
+    assert outcome.incumbent.is_feasible
+    assert f"Complete but breaking a constraint: {broken[0].number}" in tables.search_text(outcome, promotes=False)
+    promoted = api.promote(study, place)
+    assert not {row.candidate.trial for row in promoted.ranking.rows} & {trial.number for trial in broken}
+    assert list(outcome.frame().columns[:4]) == ["number", "state", "value", "loss"]
+    stored, _ = api.show(study, broken[0].number, place)
+    assert (stored.is_feasible, stored.constraints) == (False, broken[0].constraints)
+
+
+def test_there_is_nothing_to_promote_where_all_break_a_constraint(curve, place):
+    study = curve(search={"constraints": ["pid"], "trials": 3, "pruner": "none"})
+    outcome = api.run(study, place)
+    assert outcome.incumbent is None
+    assert "No trial has completed and kept the constraints" in tables.search_text(outcome, promotes=False)
+    with pytest.raises(NothingToPromote, match="no completed trial"):
+        api.promote(study, place)
+
+
+def test_a_constraint_that_is_not_yielded_fails_the_trial_with_a_sentence(curve, place):
+    outcome = api.run(curve(search={"constraints": ["gap"], "trials": 1}), place)
+    [trial] = outcome.trials
+    assert trial.state == "failed"
+    assert trial.error == "the constraint 'gap' was not yielded at step 1; yielded: loss, pid, val"
+
+
+def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):
+    content = curve().content()
+    content["search"] |= {"sampler": "random", "constraints": ["gap"]}
+    _, [problem] = parse(content)
+    assert problem.key == "search.constraints"
+    assert problem.message == "sampler 'random' takes no constraints; those that do: tpe, gp, nsgaii"
+    content["search"] |= {"sampler": "tpe", "constraints": ["gap", "gap"]}
+    _, [problem] = parse(content)
+    assert (problem.key, problem.message) == ("search.constraints", "'gap' is named twice")
+
+
+def test_constraints_are_part_of_what_a_trial_means(curve):
+    assert curve(search={"constraints": ["gap"]}).identity() != curve().identity()
+    assert curve(search={"constraints": []}).identity() == curve().identity()

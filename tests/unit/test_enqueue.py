@@ -1,0 +1,143 @@
+"""Configurations that people bring: tried first, once, and never lost."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from searches import in_random_order, one_by_one, open_source, table
+
+from hpo import api
+from hpo.cli.main import app
+from hpo.errors import ParamsInvalid, UsageError
+from hpo.records import Job
+from hpo.search import Durable
+from hpo.store import prepare_optuna
+from hpo.study import refuse_unfit
+
+GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "flat"}]
+
+
+@pytest.fixture
+def database(tmp_path):
+    made = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    yield made
+    made.close()
+
+
+def enqueue(durable, study, configurations):
+    return durable.open(study.name, study.objective.direction, {}).enqueue(configurations)
+
+
+def test_they_come_first_and_the_sampler_draws_what_they_leave_out(database, curve):
+    study = curve(search={"lag": 1})
+    assert enqueue(database, study, GOOD) == 2
+    one_by_one(open_source(database, study, 8))
+    first, second, *others = [row[2] for row in table(database, study)]
+    assert first == GOOD[0]
+    assert {**second, "k": None} == {**GOOD[1], "k": None}
+    assert second["k"] in range(1, 6)
+    assert not any(other["x"] in (0.3, 0.5) for other in others)
+
+
+def test_the_same_again_is_not_enqueued_again(database, curve):
+    study = curve()
+    assert enqueue(database, study, GOOD) == 2
+    one_by_one(open_source(database, study, 3))
+    assert enqueue(database, study, [*GOOD, GOOD[0]]) == 0
+    one_by_one(open_source(database, study, 8))
+    assert [row[2]["x"] for row in table(database, study)].count(0.3) == 1
+
+
+def test_those_that_come_later_are_tried_next(database, curve):
+    study = curve()
+    one_by_one(open_source(database, study, 3))
+    assert enqueue(database, study, GOOD) == 2
+    source = open_source(database, study, 4)
+    one_by_one(source)
+    assert source.ended == "the study has its 4 trials; 1 enqueued configurations wait for more"
+    one_by_one(open_source(database, study, 6))
+    assert [row[2]["x"] for row in table(database, study)][3:5] == [0.3, 0.5]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
+def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, sampler):
+    study = curve(search={"lag": 3, "sampler": sampler})
+    tables = []
+    for run in range(3):
+        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        enqueue(durable, study, GOOD)
+        if run == 2:  # a driver that ends before its first two trials do
+            source = open_source(durable, study, 12)
+            assert isinstance(source.ask(), Job)
+            assert isinstance(source.ask(), Job)
+        in_random_order(open_source(durable, study, 12), 1 + run, random.Random(run))
+        tables.append(table(durable, study))
+        durable.close()
+    assert tables[0] == tables[1] == tables[2]
+    assert [row[2]["x"] for row in tables[0]][:2] == [0.3, 0.5]
+
+
+WRONG = [
+    ({"lr": 1}, "lr", "no such param"),
+    ({"xx": 0.1}, "xx", "Did you mean x?"),
+    ({"x": 1.5}, "x", "expected a value of float 0.0 .. 1.0, got '1.5'"),
+    ({"x": True}, "x", "expected a value of float"),
+    ({"x": float("nan")}, "x", "expected a value of float"),
+    ({"x": None}, "x", "expected a value of float"),
+    ({"k": 2.0}, "k", "expected a value of int 1 .. 5"),
+    ({"k": 6}, "k", "expected a value of int 1 .. 5"),
+    ({"shape": "round"}, "shape", 'expected a value of choice "flat", "late"'),
+    ({"gain": 0.5}, "gain", "exists only where shape is 'late'; give shape too"),
+    ({"gain": 0.5, "shape": "flat"}, "gain", "exists only where shape is 'late'; leave it out"),
+    ({"nap": 0.0}, "nap", "is fixed at 0.5 in the study; leave it out"),
+    ([GOOD[0], 3], "1", "expected a table of params by name, got '3'"),
+    ("x", "-", "expected a table of params by name, got 'x'"),
+]
+
+
+@pytest.mark.parametrize(("found", "key", "message"), WRONG)
+def test_what_does_not_fit_the_space_is_told_at_its_key(curve, found, key, message):
+    with pytest.raises(ParamsInvalid) as caught:
+        refuse_unfit(curve(fixed={"nap": 0.5}), found, "params.json")
+    [problem] = caught.value.problems
+    assert problem.key == key
+    assert message in problem.message
+
+
+def test_all_problems_are_told_at_once_and_nothing_is_written(curve, place):
+    with pytest.raises(ParamsInvalid, match="3 problems") as caught:
+        api.run(curve(), place, enqueue=[{"x": 2, "k": 0}, {"y": 1}])
+    assert [problem.key for problem in caught.value.problems] == ["0.x", "0.k", "1.y"]
+    assert not place.outputs.exists()
+
+
+def test_values_become_the_study_s_own(curve):
+    study = curve(space={"x": {"float": [0.0, 1.0], "step": 0.1}, "k": {"choice": [1.0, 2.0]}})
+    [one] = refuse_unfit(study, {"x": 1, "k": 2}, "-")
+    assert (one, type(one["x"]), type(one["k"])) == ({"x": 1.0, "k": 2.0}, float, float)
+    assert refuse_unfit(study, {"x": 0.3}, "-") == [{"x": 0.3}]
+    with pytest.raises(ParamsInvalid, match="step"):
+        refuse_unfit(study, {"x": 0.35}, "-")
+
+
+def test_a_file_on_the_command_line_is_enqueued(tmp_path, curve):
+    from typer.testing import CliRunner
+
+    file = tmp_path / "params.json"
+    file.write_text(json.dumps(GOOD))
+    arguments = ["run", "--study", str(curve().root / "studies" / "curve.toml"), "--backend", "local", "--trials", "3"]
+    arguments += ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "o"), "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--enqueue", str(file)])
+    trials = json.loads(done.stdout)["trials"]
+    assert [trial["params"]["x"] for trial in trials][:2] == [0.3, 0.5]
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "cannot read"), ("{", "is no JSON"), ("[" * 10**5, "is no JSON")])
+def test_a_file_that_cannot_be_read_is_refused_with_its_reason(tmp_path, curve, text, message):
+    file = tmp_path / "params.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        api.read_configurations(curve(), file)

@@ -1,0 +1,114 @@
+"""When a search ends, and why."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from searches import in_random_order, one_by_one, open_source, table
+
+import hpo
+from hpo import api
+from hpo.cli.options import seconds_of
+from hpo.errors import UsageError
+from hpo.search import Durable
+from hpo.store import prepare_optuna
+
+PROJECT = Path(__file__).parents[1] / "project"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("0.5m", 30)]
+)
+def test_lengths_of_time_are_read_as_people_write_them(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "-1s", "1m1h", "0s", "two hours", "1 h"])
+def test_what_is_no_length_of_time_is_refused(text):
+    with pytest.raises(typer.BadParameter, match="expected a length of time such as 90s"):
+        seconds_of(text)
+
+
+@pytest.mark.parametrize("search", [{"until": 1.6}, {"patience": 4}])
+def test_with_a_lag_the_end_depends_neither_on_timing_nor_on_interruptions(tmp_path, curve, search):
+    study = curve(search={"lag": 4, "trials": 100, **search})
+    tables = []
+    for run in range(4):
+        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        source = open_source(durable, study, 100)
+        in_random_order(source, 1 + run, random.Random(run))
+        tables.append(table(durable, study))
+        assert not source.has_work
+        assert source.ended
+        again = open_source(durable, study, 100)
+        assert (again.has_work, again.ended) == (False, source.ended)
+        durable.close()
+    assert all(other == tables[0] for other in tables)
+    assert 4 < len(tables[0]) < 100
+
+
+def test_a_target_ends_the_search_in_the_objective_s_direction(tmp_path, curve):
+    for direction, until in (("maximize", 0.6), ("minimize", 0.35)):
+        study = curve(search={"lag": 1, "pruner": "none", "until": until}, objective={"direction": direction})
+        durable = Durable(f"sqlite:///{tmp_path / direction}.db", prepare_optuna)
+        source = open_source(durable, study, 60)
+        one_by_one(source)
+        *before, last = [row[3] for row in table(durable, study)]
+        reached = (lambda one: one >= until) if direction == "maximize" else (lambda one: one <= until)  # noqa: B023
+        assert reached(last)
+        assert not any(map(reached, before))
+        assert source.ended == f"trial {len(before)} reached the target {until}"
+        durable.close()
+
+
+def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
+    study = curve(search={"lag": 1, "pruner": "none", "patience": 5})
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    source = open_source(durable, study, 100)
+    one_by_one(source)
+    values = [row[3] for row in table(durable, study)]
+    assert values.index(max(values)) == len(values) - 6
+    assert source.ended == "5 trials in a row brought nothing better"
+    durable.close()
+
+
+def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, place):
+    study = curve(space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.3}, search={"trials": 30, "pruner": "none"})
+    first = api.run(study, place, seconds=1.0)
+    assert (first.timed_out, first.stopped) == (True, False)
+    assert first.count("running") == 1
+    assert first.seconds < 10
+    second = api.run(study, place, trials=len(first.trials))
+    assert (second.timed_out, second.count("running")) == (False, 0)
+    assert second.ended == f"the study has its {len(first.trials)} trials"
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0}, {"until": float("nan")}, {"patience": 0}])
+def test_limits_that_make_no_sense_are_refused_before_anything_is_written(curve, place, wrong):
+    with pytest.raises(UsageError, match="must be"):
+        hpo.run(curve(), place, **wrong)
+    assert not place.outputs.exists()
+
+
+def test_the_command_line_says_why_a_search_ended(tmp_path):
+    def run(*more):
+        command = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--backend", "local", *more]
+        command += ["--study", str(PROJECT / "studies" / "curve.toml"), "--outputs", str(tmp_path / "o")]
+        command += ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}"]
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("--patience", "3", "--time", "1h")
+    assert (done.returncode, "3 trials in a row brought nothing better" in done.stdout) == (0, True), done.stderr
+    wrong = run("--time", "soon")
+    assert (wrong.returncode, "expected a length of time" in wrong.stderr) == (2, True)
+    assert "Traceback" not in wrong.stderr
+    in_no_time = run("--time", "0.001s", "--patience", "50")
+    assert in_no_time.returncode == 0
+    assert "Its time was up" in in_no_time.stdout
