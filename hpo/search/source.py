@@ -8,7 +8,10 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 
 from __future__ import annotations
 
+import gc
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,7 +101,8 @@ class SearchSource:
         self._taken = 0  # of those, how many have become trials
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
-        self._rebuild()
+        with _no_collection():
+            self._rebuild()
 
     @property
     def has_work(self) -> bool:
@@ -295,6 +299,20 @@ class SearchSource:
             if not self._verdict(live, step, value):
                 break
         self._orphans.append(trial.number)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Lets nobody look for garbage: a stored study is read as a million objects that all stay, and looking through them
+    again and again takes as long as reading them.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _without_marks(trial: FrozenTrial) -> dict[str, Any]:
