@@ -23,7 +23,7 @@ PARTS = {
     "context": "what ctx costs a training",
 }
 
-REPETITIONS = {"price": 5, "growth": 5, "slots": 3, "start": 3, "context": 7}
+REPETITIONS = {"price": 5, "growth": 3, "slots": 2, "start": 3, "context": 5}
 """Unless another number is given; where one takes a minute there are fewer."""
 
 
