@@ -13,6 +13,9 @@ STORAGE = "sqlite:///hpo.db"
 OUTPUTS = Path("outputs")
 """The folder for results if nothing is said."""
 
+STORAGE_WAIT = 600.0
+"""Seconds to wait for a database that has gone away if nothing is said."""
+
 FIRST = 7
 """The number of the first results folder; 4, 5 and 6 are the reference run's."""
 
@@ -46,7 +49,7 @@ class Place:
     ray_address: str | None = None
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
-    storage_wait: float = 600.0
+    storage_wait: float = STORAGE_WAIT
 
     @property
     def work_folder(self) -> Path:

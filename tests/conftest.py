@@ -9,11 +9,15 @@ import tempfile
 import uuid
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
 import hpo
 from hpo.catalog import read
+
+hypothesis.settings.register_profile("hpo", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("hpo")
 
 PROJECT = Path(__file__).parent / "project"
 

@@ -8,8 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
@@ -31,6 +30,7 @@ from hpo.cli.options import (
     Promote,
     RayAddress,
     Storage,
+    StorageWait,
     StudyName,
     Time,
     Top,
@@ -39,7 +39,7 @@ from hpo.cli.options import (
     Work,
 )
 from hpo.errors import HpoError, StudyInvalid, UsageError
-from hpo.place import FIRST, OUTPUTS
+from hpo.place import FIRST, OUTPUTS, STORAGE_WAIT
 
 if TYPE_CHECKING:
     from hpo import api
@@ -98,6 +98,7 @@ def run(
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,
     ray_address: RayAddress = None,
+    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Search: train trials until the study has enough of them. Stop it and run it again as you like."""
@@ -105,7 +106,17 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
-    place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
+    place = _place(
+        storage,
+        outputs=outputs,
+        work=workdir,
+        backend=backend,
+        concurrency=concurrency,
+        ray_address=ray_address,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        storage_wait=storage_wait,
+    )
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
     if promote:
@@ -143,13 +154,24 @@ def promote(
     cpus_per_trial: Cpus = None,
     gpus_per_trial: Gpus = None,
     ray_address: RayAddress = None,
+    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Retrain the best trials under the promotion's seeds, rank by mean - lambda * sigma, write results_7 and on."""
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
-    place = _place(storage, outputs, workdir, backend, concurrency, ray_address, cpus_per_trial, gpus_per_trial)
+    place = _place(
+        storage,
+        outputs=outputs,
+        work=workdir,
+        backend=backend,
+        concurrency=concurrency,
+        ray_address=ray_address,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        storage_wait=storage_wait,
+    )
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
@@ -284,28 +306,10 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _place(
-    storage: str | None,
-    outputs: Path = OUTPUTS,
-    work: Path | None = None,
-    backend: Literal["ray", "local"] = "local",
-    concurrency: int | None = None,
-    ray_address: str | None = None,
-    cpus: int | None = None,
-    gpus: float | None = None,
-) -> Place:
+def _place(storage: str | None, **said: Any) -> Place:
     from hpo.place import Place, default_storage
 
-    return Place(
-        storage=storage or default_storage(),
-        outputs=outputs,
-        work=work,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus,
-        gpus_per_trial=gpus,
-    )
+    return Place(storage=storage or default_storage(), **said)
 
 
 def _search(
@@ -318,7 +322,7 @@ def _search(
     errors = _stderr()
     wanted = limits["trials"] or study.search.trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
-    with Progress(study, errors, promoting=False).shown() as progress, _stdout_for_data():
+    with Progress(study, errors, stop, promoting=False).shown() as progress, _stdout_for_data():
         return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
 
 
@@ -336,7 +340,7 @@ def _promote(
     from hpo.cli.progress import Progress
 
     errors = _stderr()
-    with Progress(study, errors, promoting=True).shown() as progress, _stdout_for_data():
+    with Progress(study, errors, stop, promoting=True).shown() as progress, _stdout_for_data():
         return api.promote(
             study,
             place,
@@ -375,7 +379,9 @@ def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
     from hpo.cli import tables
 
-    if not outcome.stopped:
+    if outcome.stopped:
+        _print(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
+    else:
         _print(tables.ranking_table(outcome.ranking, outcome.study.search.seed))
         _print(tables.promotion_text(outcome))
 

@@ -51,6 +51,12 @@ Gpus = Annotated[
 RayAddress = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
 ]
+StorageWait = Annotated[
+    float,
+    typer.Option(
+        "--storage-wait", min=0.0, help="Seconds to wait for a database that has gone away; trainings go on meanwhile."
+    ),
+]
 Trials = Annotated[int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)]
 Time = Annotated[
     float | None,

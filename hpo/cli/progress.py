@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hpo.cli.shown import counted, duration, number, param, params
 from hpo.records import Evaluation, Job, Stage, Status
+from hpo.seam import Stop
 from hpo.study import Study
 
 RECENT = 6
@@ -34,11 +35,13 @@ class Progress:
     Args:
         study: whose.
         console: of stderr.
+        stop: whether the work is being ended.
         promoting: whether replicates are trained, rather than trials.
     """
 
-    def __init__(self, study: Study, console: Console, *, promoting: bool) -> None:
+    def __init__(self, study: Study, console: Console, stop: Stop, *, promoting: bool) -> None:
         self._study = study
+        self._stop = stop
         self._console = console
         self._promoting = promoting
         self._wanted = 0
@@ -131,6 +134,9 @@ class Progress:
     def _summary(self) -> str:
         parts = [f"{self._done} of {self._wanted}"]
         parts += [", ".join(f"{count} {status}" for status, count in self._counts.items() if count)]
+        if self._stop.is_set():
+            running = counted(len(self._running), "training")
+            return " · ".join([*parts, f"stopping after this epoch of {running} (Ctrl-C again stops at once)"])
         if self._fresh:
             pace = (time.monotonic() - self._began) / self._fresh
             parts.append(f"about {duration(pace * (self._wanted - self._done))} left")

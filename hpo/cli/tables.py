@@ -31,12 +31,14 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     """Returns what a search came to, and what to do next."""
     study, best = outcome.study, outcome.incumbent
     states = [
-        f"{outcome.count(state)} {state}"
+        f"{outcome.count(state)} {state if state != 'running' else 'to go on with'}"
         for state in ("complete", "pruned", "failed", "running")
         if outcome.count(state)
     ]
     lines = [f"{counted(len(outcome.trials), 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
-    if outcome.timed_out:
+    if outcome.stopped:
+        lines.append(f"Stopped. Go on with: hpo run --study {study.name}")
+    elif outcome.timed_out:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
         lines.append(f"Ended: {outcome.ended}.")
@@ -52,7 +54,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         value = f"{study.objective.metric} {number(best.value)} on seed {study.search.seed}"
         lines.append(
             f"Incumbent: trial {best.number}, {value}. One seed is one draw"
-            + ("." if promotes else f": hpo promote --study {study.name}")
+            + ("." if promotes or outcome.stopped else f": hpo promote --study {study.name}")
         )
     return "\n".join(lines)
 

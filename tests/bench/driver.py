@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> 
         concurrency=CONCURRENCY,
     )
     with Path(os.devnull).open("w") as sink:
-        progress = Progress(study, Console(file=sink), promoting=False)
+        progress = Progress(study, Console(file=sink), threading.Event(), promoting=False)
         hpo.run(study, place, observers=[progress, Watch()])
 
 
