@@ -139,6 +139,9 @@ def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.D
     if search.get("constraints") and sampler in SAMPLERS and sampler not in CONSTRAINED:
         takes = ", ".join(CONSTRAINED)
         yield Problem("search.constraints", f"sampler {sampler!r} takes no constraints; those that do: {takes}")
+    said, conditional = search.get("sampler_options"), any(dimension.when for dimension in dimensions.values())
+    if sampler == "cmaes" and isinstance(said, dict) and said.get("with_margin") is True and conditional:
+        yield Problem("search.sampler_options.with_margin", "takes no conditional params; leave one of the two out")
     if sampler == "grid":
         yield from _grid_problems(dimensions)
 

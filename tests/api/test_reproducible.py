@@ -27,17 +27,16 @@ def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_sl
     assert "pruned" in {row[1] for row in parallel}
 
 
-def test_two_workers_make_the_table_of_four_again_and_again(tmp_path, curve, ray_slots):
+def test_two_workers_make_the_table_of_the_loop_too(tmp_path, curve, ray_slots):
     study = napping(curve, "median")
-    tables = [on_ray(study, tmp_path / f"{slots}-{run}", slots) for slots, run in ((4, 0), (2, 0), (2, 1))]
-    assert tables[0] == tables[1] == tables[2]
+    assert on_ray(study, tmp_path / "ray", 2) == in_a_loop(study, tmp_path / "loop")
 
 
 def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
     """The control: durations differ enough that a search without the rules gives another table each time."""
     study = napping(curve, "median", lag=False)
-    tables = [on_ray(study, tmp_path / str(run), 4) for run in range(3)]
-    assert tables[0] != tables[1] or tables[1] != tables[2]
+    first = on_ray(study, tmp_path / "0", 4)
+    assert any(on_ray(study, tmp_path / str(run), 4) != first for run in (1, 2))
 
 
 @pytest.fixture

@@ -106,3 +106,16 @@ def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):
 def test_constraints_are_part_of_what_a_trial_means(curve):
     assert curve(search={"constraints": ["gap"]}).identity() != curve().identity()
     assert curve(search={"constraints": []}).identity() == curve().identity()
+
+
+def test_an_infeasible_trial_reaches_no_target_and_ends_no_patience(tmp_path, curve):
+    study = curve(search={**CONSTRAINED, "until": 0.0, "trials": 30})
+    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    source = open_source(durable, study, 30)
+    trained(source)
+    *before, last = durable.find(study.name).trials()
+    assert before
+    assert [trial.is_feasible for trial in before] == [False] * len(before)
+    assert last.is_feasible
+    assert source.ended == f"trial {last.number} reached the target 0"
+    durable.close()

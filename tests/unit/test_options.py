@@ -117,6 +117,13 @@ def test_a_grid_takes_no_conditions_and_no_endless_product():
     assert found["search.sampler"] == "the grid has 2000000 points, at most 100000 are taken"
 
 
+def test_a_margin_takes_no_conditions():
+    """Optuna keeps what it tells such an optimizer by trial, and fails when the params become fewer."""
+    space = {"k": {"int": [1, 5]}, "x": {"float": [0.0, 1.0], "when": {"k": 1}}}
+    found = problems({"sampler": "cmaes", "sampler_options": {"with_margin": True}}, space=space)
+    assert list(found) == ["search.sampler_options.with_margin"]
+
+
 def test_an_option_at_its_default_is_no_other_study(curve):
     plain = curve()
     said = curve(search={"sampler_options": {"n_startup_trials": 10}, "pruner_options": {"n_startup_trials": 5}})

@@ -30,7 +30,7 @@ PRUNER_CASES = {
     "percentile": {"percentile": 40.0, "n_startup_trials": 3},
     "hyperband": {},
     "successive-halving": {"reduction_factor": 2},
-    "patient": {"patience": 1, "wrapped": "percentile", "wrapped_options": {"percentile": 60.0, "n_startup_trials": 2}},
+    "patient": {"patience": 1, "wrapped": "threshold", "wrapped_options": {"upper": 0.4}},
     "threshold": {"lower": 0.35, "n_warmup_steps": 1},
 }
 COUNTABLE = {
@@ -146,9 +146,9 @@ def test_options_are_those_of_the_installed_optuna_with_its_defaults(name):
 BOUNDS = [
     ("sampler", "tpe", {"n_startup_trials": 0, "n_ei_candidates": 1, "multivariate": False, "constant_liar": False}),
     ("sampler", "gp", {"n_startup_trials": 0, "deterministic_objective": True}),
-    ("sampler", "cmaes", {"n_startup_trials": 0, "popsize": 3, "consider_pruned_trials": True, "lr_adapt": True}),
-    ("sampler", "cmaes", {"popsize": 3, "use_separable_cma": True}),
-    ("sampler", "cmaes", {"popsize": 3, "with_margin": True}),
+    ("sampler", "cmaes", {"n_startup_trials": 0, "popsize": 4, "consider_pruned_trials": True, "lr_adapt": True}),
+    ("sampler", "cmaes", {"popsize": 4, "use_separable_cma": True}),
+    ("sampler", "cmaes", {"popsize": 4, "with_margin": True}),
     ("sampler", "qmc", {"qmc_type": "halton"}),
     ("sampler", "nsgaii", {"population_size": 2, "mutation_prob": 0.0, "crossover_prob": 0.0, "swapping_prob": 0.0}),
     ("sampler", "nsgaii", {"population_size": 2, "mutation_prob": 1.0, "crossover_prob": 1.0, "swapping_prob": 1.0}),
@@ -165,7 +165,8 @@ BOUNDS = [
 
 @pytest.mark.parametrize(("kind", "name", "options"), BOUNDS)
 def test_optuna_takes_what_stands_at_the_bounds_and_searches_with_it(tmp_path, curve, kind, name, options):
-    study = curve(search={kind: name, f"{kind}_options": options, "lag": 2})
+    space = {"space": COUNTABLE} if "with_margin" in options else {}
+    study = curve(search={kind: name, f"{kind}_options": options, "lag": 2}, **space)
     durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     one_by_one(open_source(durable, study, 12))
     assert len(table(durable, study)) == 12
