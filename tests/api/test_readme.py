@@ -90,6 +90,20 @@ def test_the_first_study_of_one_s_own_runs(tmp_path):
     assert "results_7  results_8  results_9" in printed
 
 
+def test_the_options_of_a_search_run(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0].replace('yield {"', 'yield {"overfit": -0.1, "'))
+    study = TOML[0].split("[search]")[0] + TOML[1].replace("[search]", "[search]\ntrials = 5", 1)
+    (tmp_path / "studies" / "line.toml").write_text(study)
+    (tmp_path / "params.json").write_text('[{"lr": 0.5, "momentum": 0.0}, {"lr": 0.25}]')
+    told = [f"--{name}" for name in ("time", "until", "patience", "enqueue")]
+    assert all(f"`{name} " in README for name in told)
+    options = "--time 1h30m --until 0.0 --patience 30 --enqueue params.json"
+    printed = hpo(tmp_path, f"hpo run --study line --backend local {options}")
+    assert "5 trials in" in printed
+    assert "lr=0.5 momentum=0\n" in hpo(tmp_path, "hpo show --study line 0")
+
+
 def test_the_example_from_python_runs(project):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
