@@ -154,9 +154,9 @@ def _storage(folder: Path, *, wal: bool) -> Any:
 
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.db'}")
     if wal:
-        from hpo.store import prepare
+        from hpo.store import prepare_optuna
 
-        prepare(storage.engine)
+        prepare_optuna(storage.engine)
     return storage
 
 
