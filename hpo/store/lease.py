@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ class Holder:
         silent_seconds: since its last sign.
         left_seconds: until its lease ends if it gives none.
         alive: whether its lease holds.
+        here: whether it is this very process.
     """
 
     host: str
@@ -41,6 +43,7 @@ class Holder:
     silent_seconds: float
     left_seconds: float
     alive: bool
+    here: bool
 
 
 def clock(connection: Connection) -> float:
@@ -71,6 +74,7 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
         silent_seconds=max(0.0, moment - row.renewed),
         left_seconds=max(0.0, row.expires - moment),
         alive=row.expires > moment and not is_dead(row.host, row.pid, row.process),
+        here=row.process is not None and row.process == mark(os.getpid()),
     )
 
 
@@ -88,6 +92,9 @@ class Lease:
         StudyBusy: if another driver that is alive holds it.
     """
 
+    _held: ClassVar[set[tuple[str, int]]] = set()
+    """What this process holds: a lease that it could not give back, because the database was away, is not among it."""
+
     def __init__(self, engine: Engine, study_id: int, name: str, verb: str, seconds: float = LEASE_SECONDS) -> None:
         self._engine = engine
         self._study_id = study_id
@@ -101,6 +108,7 @@ class Lease:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
             self._refuse_second(connection, name)
             self.token = self._take(connection, verb)
+        self._held.add(self._key)
         self._thread = threading.Thread(target=self._keep_renewing, name="hpo-lease", daemon=True)
         self._thread.start()
 
@@ -108,6 +116,7 @@ class Lease:
         """Lets the study go. If the database is away, the lease ends by itself."""
         self._over.set()
         self._thread.join()
+        self._held.discard(self._key)
         with suppress(SQLAlchemyError), self._engine.begin() as connection:
             row = connection.execute(select(LeaseRow.driver_id).where(*self._mine)).first()
             if row is not None:
@@ -148,12 +157,16 @@ class Lease:
             event.remove(engine, "commit", check)
 
     @property
+    def _key(self) -> tuple[str, int]:
+        return str(self._engine.url), self._study_id
+
+    @property
     def _mine(self) -> tuple[ColumnElement[bool], ...]:
         return LeaseRow.study_id == self._study_id, LeaseRow.token == self.token
 
     def _refuse_second(self, connection: Connection, name: str) -> None:
         other = holder_of(connection, self._study_id)
-        if other is not None and other.alive:
+        if other is not None and other.alive and not (other.here and self._key not in self._held):
             raise StudyBusy(
                 f"study {name!r} is driven by host {other.host}, pid {other.pid}, since {other.since} "
                 f"(last sign {other.silent_seconds:.0f} s ago; "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -83,8 +86,6 @@ def test_a_postgres_server_that_stays_away_ends_the_search_in_a_sentence_and_the
         hpo.run(curve(), place, observers=[Onlooker(12, mortal_postgres.kill)])
     assert "give the same command again" in str(caught.value)
     mortal_postgres.start()
-    with opened(curve(), place, (), create=False) as found, found.store._engine.begin() as connection:
-        connection.execute(sa.update(LeaseRow).values(expires=0.0))  # as after half a minute, or in another process
     hpo.run(curve(), place)
     assert table(curve(), place) == undisturbed
 
@@ -103,6 +104,51 @@ def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undist
     hpo.run(curve(), place, observers=[onlooker])
     assert table(curve(), place) == undisturbed
     assert "storage is away (database is locked); trying again for 600 s, trainings go on" in onlooker.phases
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of four megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def filled(folder):
+    """Leaves no room on a disk."""
+    with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_database_on_a_full_disk_stays_sound_and_goes_on_when_there_is_room(small_disk, curve, tmp_path, undisturbed):
+    def fills():
+        filled(small_disk)
+        threading.Timer(3.0, (small_disk / "filler").unlink).start()
+
+    onlooker = Onlooker(12, fills)
+    place = place_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed")
+    hpo.run(curve(), place, observers=[onlooker])
+    assert table(curve(), place) == undisturbed
+    assert any("storage is away (database or disk is full)" in phrase for phrase in onlooker.phases)
+
+
+def test_a_disk_that_stays_full_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
+    small_disk, curve, tmp_path, undisturbed
+):
+    place = place_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed", storage_wait=1.0)
+    with pytest.raises(StorageLost, match="disk is full"):
+        hpo.run(curve(), place, observers=[Onlooker(12, lambda: filled(small_disk))])
+    (small_disk / "filler").unlink()
+    with sqlite3.connect(small_disk / "hpo.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    hpo.run(curve(), place)
+    assert table(curve(), place) == undisturbed
 
 
 def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
