@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.backends.local import LocalBackend
-from hpo.backends.machine import refuse_missing_gpu, refuse_too_large, refuse_unreachable
+from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
@@ -188,7 +188,7 @@ def enlisted(
         force = workforce or ours.enter_context(Workforce())
         if place.backend == "local":
             refuse_missing_gpu(resources(study, place))
-        elif place.ray_address:
+        elif place.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
             force.join(study, place, observers)
         else:
             refuse_too_large(resources(study, place))

@@ -29,13 +29,11 @@ def cores() -> int:
 
 
 def refuse_too_large(resources: Resources) -> None:
-    """Raises where one training wants more than this machine has. Of a Ray that is joined already, Ray knows better.
+    """Raises where one training wants more than this machine has.
 
     Raises:
         UsageError: if it does.
     """
-    if ray_is_joined():
-        return
     if resources.cpu > cores():
         raise UsageError(
             f"one training wants {resources.cpu} CPU, this machine has {cores()}; "

@@ -381,16 +381,29 @@ def test_a_server_that_is_no_ray_is_refused_at_once(refused):
         server.server_close()
 
 
+@pytest.fixture
+def no_ray_joined(monkeypatch):
+    """As in a process of the command line: the test process may have joined a Ray for other tests."""
+    monkeypatch.setattr("hpo.api.session.ray_is_joined", lambda: False)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
 @pytest.mark.parametrize("backend", ["local", "ray"])
-def test_a_graphics_card_that_is_not_there_is_refused_before_the_study_is_stored(refused, backend):
+def test_a_graphics_card_that_is_not_there_is_refused_before_the_study_is_stored(refused, no_ray_joined, backend):
     message = refused("run", "--study", "curve", "--backend", backend, "--gpus-per-trial", "0.5")
     assert "one training wants 0.5 GPU, but torch sees none here" in message
 
 
-def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(refused):
+def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(refused, no_ray_joined):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
     assert f"one training wants 4096 CPU, this machine has {os.cpu_count()}; ask for less" in message
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_more_cores_than_a_ray_that_is_joined_has_are_refused_before_the_study_is_stored(refused, ray_slots):
+    message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
+    assert "one training wants 4096 CPU and 0 GPU, Ray's largest machine has" in message
 
 
 @pytest.mark.parametrize("options", [("--top", "0"), ("--lambda", "-1"), ("--ddof", "2"), ("--first", "-1")])

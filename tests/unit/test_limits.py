@@ -79,8 +79,10 @@ def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
 
 
 def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, place):
-    study = curve(space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.3}, search={"trials": 30, "pruner": "none"})
-    first = api.run(study, place, seconds=1.0)
+    study = curve(
+        space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.1}, search={"trials": 30, "pruner": "none", "budget": 100}
+    )
+    first = api.run(study, place, seconds=3.0)  # of which making the database takes a part; a training takes five
     assert (first.timed_out, first.stopped) == (True, False)
     assert first.count("running") == 1
     assert first.seconds < 10
