@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 
+from hpo.cli import look
 from hpo.cli.hiding import hide_storage
 from hpo.cli.options import (
     BackendName,
@@ -37,7 +37,9 @@ from hpo.cli.options import (
     Trials,
     Until,
     Work,
+    place_of,
 )
+from hpo.cli.output import print_json, print_text
 from hpo.errors import HpoError, StudyInvalid, UsageError
 from hpo.place import FIRST, OUTPUTS, STORAGE_WAIT
 
@@ -54,9 +56,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-WIDEST = 200
-"""Characters that a table may take."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -106,7 +105,7 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
-    place = _place(
+    place = place_of(
         storage,
         outputs=outputs,
         work=workdir,
@@ -125,14 +124,14 @@ def run(
         limits = {"trials": trials, "seconds": time, "until": until, "patience": patience, "enqueue": configurations}
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
-            _print(tables.search_text(searched, promotes=promote))
+            print_text(tables.search_text(searched, promotes=promote))
         if stop.is_set() or not promote:
             if as_json:
-                _print_json(tables.search_values(searched))
+                print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _without_incumbent(searched))
         promoted = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
         if as_json:
-            _print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
+            print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
             _show_promotion(promoted)
         raise typer.Exit(stop.exit_status or _without_winner(promoted))
@@ -161,7 +160,7 @@ def promote(
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
-    place = _place(
+    place = place_of(
         storage,
         outputs=outputs,
         work=workdir,
@@ -176,115 +175,14 @@ def promote(
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
         if as_json:
-            _print_json(_promotion_values(outcome))
+            print_json(_promotion_values(outcome))
         else:
             _show_promotion(outcome)
         raise typer.Exit(stop.exit_status or _without_winner(outcome))
 
 
-@app.command()
-def rank(
-    study: StudyName,
-    lambda_: Lambda = None,
-    ddof: Ddof = None,
-    studies: Folders = None,
-    storage: Storage = None,
-    as_json: Json = False,
-) -> None:
-    """Rank the newest promotion's candidates again, under another lambda or ddof; trains and writes nothing."""
-    from hpo import api
-    from hpo.cli import tables
-
-    loaded = api.load_study(study, studies)
-    ranking = api.rank_stored(loaded, _place(storage), lambda_=lambda_, ddof=ddof)
-    if as_json:
-        _print_json(api.ranking_values(ranking, loaded))
-    else:
-        _print(tables.ranking_table(ranking, loaded.search.seed))
-
-
-@app.command()
-def show(
-    study: StudyName,
-    trial: Annotated[int, typer.Argument(help="Number of the trial.", show_default=False)],
-    studies: Folders = None,
-    storage: Storage = None,
-    as_json: Json = False,
-) -> None:
-    """Show one trial: its params, its trainings under every seed, and why one failed."""
-    from hpo import api
-    from hpo.cli import tables
-
-    loaded = api.load_study(study, studies)
-    found, evaluations = api.show(loaded, trial, _place(storage))
-    if as_json:
-        _print_json(tables.trial_values(found, evaluations))
-    else:
-        _print(tables.trial_text(found, evaluations, loaded.objective.metric))
-
-
-@app.command()
-def studies(
-    studies: Folders = None,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """List the study files that can be found."""
-    from hpo import api
-    from hpo.cli import tables
-
-    if schema:
-        _print_json(api.json_schema())
-        return
-    found = api.studies(studies)
-    if as_json:
-        _print_json([tables.study_values(one) for one in found])
-    elif found:
-        _print(tables.studies_table(found))
-    else:
-        _print("No study files found. Put them in ./studies, or name their folder with --studies or HPO_STUDIES.")
-
-
-@app.command()
-def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> None:
-    """Check a study file against its trainable and name every problem at once; trains and writes nothing."""
-    from hpo import api
-    from hpo.cli import tables
-
-    found = api.check(study, studies)
-    if as_json:
-        _print_json(tables.study_values(found))
-    elif found.study is not None:
-        for note in api.notes(found.study):
-            _print(f"note: {note.key}  {note.message}")
-        _print(f"{found.study.name}: no problems. Search it with: hpo run --study {found.study.name}")
-    if found.problems:
-        if as_json:
-            raise typer.Exit(2)
-        raise StudyInvalid(tables.near(found.path), found.problems)
-
-
-@app.command()
-def status(
-    study: Annotated[
-        str | None, typer.Option("--study", "-s", help="Name of a stored study. [all]", show_default=False)
-    ] = None,
-    storage: Storage = None,
-    as_json: Json = False,
-) -> None:
-    """Show how stored studies stand: trials by state, incumbent, winner, who drives."""
-    from hpo import api
-    from hpo.cli import tables
-
-    found = api.status(study, _place(storage))
-    if as_json:
-        _print_json([tables.progress_values(one) for one in found])
-    elif found:
-        _print(tables.progress_table(found))
-    else:
-        _print("No studies in this storage yet. Begin with: hpo run --study NAME")
+for looking in (look.rank, look.show, look.studies, look.check, look.status):
+    app.command()(looking)
 
 
 def main() -> NoReturn:
@@ -304,12 +202,6 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
-
-
-def _place(storage: str | None, **said: Any) -> Place:
-    from hpo.place import Place, default_storage
-
-    return Place(storage=storage or default_storage(), **said)
 
 
 def _search(
@@ -380,25 +272,14 @@ def _show_promotion(outcome: api.PromotionOutcome) -> None:
     from hpo.cli import tables
 
     if outcome.stopped:
-        _print(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
+        print_text(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
     else:
-        _print(tables.ranking_table(outcome.ranking, outcome.study.search.seed))
-        _print(tables.promotion_text(outcome))
+        print_text(tables.ranking_table(outcome.ranking, outcome.study.search.seed))
+        print_text(tables.promotion_text(outcome))
 
 
 def _stderr() -> Console:
     return Console(stderr=True)
-
-
-def _print(what: RenderableType) -> None:
-    # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
-    Console(width=max(Console().width, WIDEST)).print(
-        what, highlight=False, markup=False, soft_wrap=isinstance(what, str)
-    )
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def _fail(error: HpoError, exit_status: int) -> NoReturn:

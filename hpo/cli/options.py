@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from hpo.place import Place
 
 StudyName = Annotated[
     str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
@@ -87,6 +90,13 @@ Ddof = Annotated[
 ]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def place_of(storage: str | None, **said: Any) -> Place:
+    """Returns the place that the options name."""
+    from hpo.place import Place, default_storage
+
+    return Place(storage=storage or default_storage(), **said)
 
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}

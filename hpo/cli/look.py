@@ -1,0 +1,111 @@
+"""The commands that only look: rank, show, studies, check, status."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpo.cli.options import Ddof, Folders, Json, Lambda, Storage, StudyName, place_of
+from hpo.cli.output import print_json, print_text
+from hpo.errors import StudyInvalid
+
+
+def rank(
+    study: StudyName,
+    lambda_: Lambda = None,
+    ddof: Ddof = None,
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Rank the newest promotion's candidates again, under another lambda or ddof; trains and writes nothing."""
+    from hpo import api
+    from hpo.cli import tables
+
+    loaded = api.load_study(study, studies)
+    ranking = api.rank_stored(loaded, place_of(storage), lambda_=lambda_, ddof=ddof)
+    if as_json:
+        print_json(api.ranking_values(ranking, loaded))
+    else:
+        print_text(tables.ranking_table(ranking, loaded.search.seed))
+
+
+def show(
+    study: StudyName,
+    trial: Annotated[int, typer.Argument(help="Number of the trial.", show_default=False)],
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show one trial: its params, its trainings under every seed, and why one failed."""
+    from hpo import api
+    from hpo.cli import tables
+
+    loaded = api.load_study(study, studies)
+    found, evaluations = api.show(loaded, trial, place_of(storage))
+    if as_json:
+        print_json(tables.trial_values(found, evaluations))
+    else:
+        print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
+
+
+def studies(
+    studies: Folders = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the study files that can be found."""
+    from hpo import api
+    from hpo.cli import tables
+
+    if schema:
+        print_json(api.json_schema())
+        return
+    found = api.studies(studies)
+    if as_json:
+        print_json([tables.study_values(one) for one in found])
+    elif found:
+        print_text(tables.studies_table(found))
+    else:
+        print_text("No study files found. Put them in ./studies, or name their folder with --studies or HPO_STUDIES.")
+
+
+def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> None:
+    """Check a study file against its trainable and name every problem at once; trains and writes nothing."""
+    from hpo import api
+    from hpo.cli import tables
+
+    found = api.check(study, studies)
+    if as_json:
+        print_json(tables.study_values(found))
+    elif found.study is not None:
+        for note in api.notes(found.study):
+            print_text(f"note: {note.key}  {note.message}")
+        print_text(f"{found.study.name}: no problems. Search it with: hpo run --study {found.study.name}")
+    if found.problems:
+        if as_json:
+            raise typer.Exit(2)
+        raise StudyInvalid(tables.near(found.path), found.problems)
+
+
+def status(
+    study: Annotated[
+        str | None, typer.Option("--study", "-s", help="Name of a stored study. [all]", show_default=False)
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show how stored studies stand: trials by state, incumbent, winner, who drives."""
+    from hpo import api
+    from hpo.cli import tables
+
+    found = api.status(study, place_of(storage))
+    if as_json:
+        print_json([tables.progress_values(one) for one in found])
+    elif found:
+        print_text(tables.progress_table(found))
+    else:
+        print_text("No studies in this storage yet. Begin with: hpo run --study NAME")
