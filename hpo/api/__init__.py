@@ -1,5 +1,6 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
+from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote, ranking_values, refuse_promotion
 from hpo.api.searching import SearchOutcome, read_configurations, run
@@ -8,11 +9,13 @@ from hpo.catalog import load_study
 from hpo.study import json_schema, notes
 
 __all__ = [
+    "ImportOutcome",
     "Progress",
     "PromotionOutcome",
     "SearchOutcome",
     "Workforce",
     "check",
+    "import_trials",
     "json_schema",
     "load_study",
     "notes",

@@ -29,7 +29,7 @@ class Progress:
         metric: of its objective.
         direction: of its objective.
         wanted: trials it is to have.
-        counts: trials by state.
+        counts: trials by state; those imported are none of the study's own.
         incumbent: the best complete trial.
         promoted: number of the winner, None if nothing was promoted.
         results: names of the winner's folders.
@@ -140,7 +140,7 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         name=stored.name,
         metric=study.objective.metric,
         direction=study.objective.direction,
-        wanted=max(study.search.trials, len(trials)),
+        wanted=max(study.search.trials, len(trials) - states.count("imported")),
         counts={state: states.count(state) for state in dict.fromkeys(states)},
         incumbent=incumbent(trials, study),
         promoted=winner,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ class SearchOutcome:
 
     Attributes:
         study: that was searched.
-        trials: all of them, earlier drivers' included.
+        trials: all of them, earlier drivers' included, and those that were imported.
         incumbent: the best complete one, on the search's one seed; None if none has completed.
         seconds: this driver's wall time.
         stopped: whether it was ended early.
@@ -67,6 +68,11 @@ class SearchOutcome:
                 for one in self.trials
             ]
         )
+
+    @property
+    def own(self) -> int:
+        """How many trials there are that were not imported."""
+        return len(self.trials) - self.count("imported")
 
     def count(self, state: str) -> int:
         """Returns how many trials are in a state."""
@@ -136,6 +142,7 @@ def run(
         opened(study, place, observers, create=True) as found,
         driving(found, "run") as lease,
     ):
+        _refuse_half_imported(study, found.durable.half_brought)
         found.durable.enqueue(configurations)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
@@ -173,6 +180,15 @@ def _refuse_limits(seconds: float | None, until: float | None, patience: int | N
         raise UsageError(f"the value to search until must be a finite number, not {until:g}")
     if patience is not None and not 1 <= patience <= MOST_TRIALS:
         raise UsageError(f"patience must be 1 to {MOST_TRIALS} trials, not {patience}")
+
+
+def _refuse_half_imported(study: Study, source: Mapping[str, str] | None) -> None:
+    if source is not None:
+        origin = ["--from", source["from"], "--from-study", source["study"]]
+        raise UsageError(
+            f"an import into study {study.name!r} was cut off, and the search would begin with a part of what it is to "
+            f"know; finish it first: {shlex.join(['hpo', 'import', '--study', study.name, *origin])}"
+        )
 
 
 def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from hpo.cli import look
-from hpo.cli.hiding import hide_storage
+from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
     BackendName,
     Concurrency,
@@ -22,6 +23,8 @@ from hpo.cli.options import (
     Enqueue,
     First,
     Folders,
+    From,
+    FromStudy,
     Gpus,
     Json,
     Lambda,
@@ -181,13 +184,36 @@ def promote(
         raise typer.Exit(stop.exit_status or _without_winner(outcome))
 
 
+@app.command("import")
+def import_(
+    study: StudyName,
+    source: From,
+    source_study: FromStudy = None,
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Begin a study with what another Optuna study found: its finished trials inform the search."""
+    from hpo import api
+    from hpo.cli import tables
+    from hpo.cli.progress import Progress
+
+    loaded = api.load_study(study, studies)
+    lines = Progress(loaded, _stderr(), threading.Event(), promoting=False)
+    outcome = api.import_trials(loaded, source, place_of(storage), source_study=source_study, observers=[lines])
+    if as_json:
+        print_json(tables.import_values(outcome))
+    else:
+        print_text(tables.import_text(outcome))
+
+
 for looking in (look.rank, look.show, look.studies, look.check, look.status):
     app.command()(looking)
 
 
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
-    hide_storage()
+    hide_urls()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
@@ -248,7 +274,7 @@ def _promote(
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
     """Returns the exit status of a search: 1 where trials ended and none may be promoted; not where time was short."""
-    return 1 if outcome.trials and outcome.incumbent is None and not outcome.timed_out else 0
+    return 1 if outcome.own and outcome.incumbent is None and not outcome.timed_out else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:

@@ -80,6 +80,19 @@ Enqueue = Annotated[
     Path | None,
     typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
 ]
+From = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        envvar="HPO_FROM",
+        help="URL of an Optuna storage, SQLite or Postgres, or path of a journal; only read.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+FromStudy = Annotated[
+    str | None, typer.Option("--from-study", help="Name of the study there. [the only one]", show_default=False)
+]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
 Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
 Lambda = Annotated[

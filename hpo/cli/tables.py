@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +11,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import Progress, PromotionOutcome, SearchOutcome
+from hpo.api import ImportOutcome, Progress, PromotionOutcome, SearchOutcome
 from hpo.catalog import Checked
 from hpo.cli.shown import counted, duration, number, params
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation
 from hpo.search import Trial
 from hpo.study import Study, notes
+
+LEFT_OUT = 10
+"""Reasons, and trials for each, that an import lists."""
 
 
 def table(*columns: str, left: Sequence[str] = ()) -> Table:
@@ -35,7 +39,9 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         for state in ("complete", "pruned", "failed", "running")
         if outcome.count(state)
     ]
-    lines = [f"{counted(len(outcome.trials), 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    lines = [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    if imported := outcome.count("imported"):
+        lines.append(f"It began with {counted(imported, 'imported trial')}.")
     if outcome.stopped:
         lines.append(f"Stopped. Go on with: hpo run --study {study.name}")
     elif outcome.timed_out:
@@ -153,10 +159,11 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
         promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
         driver = f"{one.driver.host} pid {one.driver.pid}" if one.driver and one.driver.alive else "-"
         states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
+        own = sum(count for state, count in one.counts.items() if state != "imported")
         made.add_row(
             one.name,
             f"{one.direction} {one.metric}",
-            f"{sum(one.counts.values())} of {one.wanted}",
+            f"{own} of {one.wanted}",
             states,
             best,
             promoted,
@@ -189,6 +196,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     parts: list[RenderableType] = [
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
         Text(params(trial.params)),
+        *([Text(f"from: {trial.origin}")] if trial.origin else []),
     ]
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
@@ -211,6 +219,30 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)
+
+
+def import_text(outcome: ImportOutcome) -> str:
+    """Returns what an import came to, and what to do next."""
+    known = f"{counted(outcome.imported, 'trial')} of study {outcome.source_study} in {outcome.source}"
+    lines = [f"Imported: {known}{'' if outcome.new == outcome.imported else f' ({outcome.new} new)'}."]
+    for why, count in Counter(outcome.left_out.values()).most_common(LEFT_OUT):
+        numbers = [number for number, reason in outcome.left_out.items() if reason == why]
+        more = ", ..." if count > LEFT_OUT else ""
+        lines.append(f"Left out: trial {', '.join(map(str, numbers[:LEFT_OUT]))}{more}: {why}.")
+    lines.append(f"They inform the search and count nowhere else: hpo run --study {outcome.study.name}")
+    return "\n".join(lines)
+
+
+def import_values(outcome: ImportOutcome) -> dict[str, object]:
+    """Returns an import as plain values."""
+    return {
+        "study": outcome.study.name,
+        "from": outcome.source,
+        "from_study": outcome.source_study,
+        "imported": outcome.imported,
+        "new": outcome.new,
+        "left_out": {str(number): why for number, why in outcome.left_out.items()},
+    }
 
 
 def progress_values(one: Progress) -> dict[str, object]:

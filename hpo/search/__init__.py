@@ -1,9 +1,19 @@
 """The search as a source of jobs; Optuna's room."""
 
 from hpo.search.durable import Durable
+from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.search.limits import Limits
 from hpo.search.proposals import refuse_missing_package
 from hpo.search.source import SearchSource
 from hpo.search.trials import Trial
 
-__all__ = ["Durable", "Limits", "SearchSource", "Trial", "refuse_missing_package"]
+__all__ = [
+    "Durable",
+    "Foreign",
+    "Limits",
+    "SearchSource",
+    "Trial",
+    "chosen",
+    "read_foreign",
+    "refuse_missing_package",
+]

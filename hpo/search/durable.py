@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal
 
@@ -13,11 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageUnavailable
-from hpo.records import Value
-from hpo.search.trials import Trial, trial_of
-
-ENQUEUED = "hpo:enqueued"
-"""The study's attribute that lists configurations to be tried; that of a trial that has its place in the list."""
+from hpo.records import Value, canonical_json
+from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
 
 ERROR_LENGTH = 2000
 """Characters of an error that are shown in the dashboard; the record holds all of it."""
@@ -45,11 +42,7 @@ class Durable:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._watched = watched
-        try:
-            # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
-            self._storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=dict(options or {}))
-        except RuntimeError as error:
-            raise StorageUnavailable(f"Optuna cannot use this storage: {error}".splitlines()[0]) from error
+        self._storage = open_storage(url, options or {})
         prepare(self._storage.engine)
 
     @property
@@ -130,6 +123,42 @@ class DurableStudy:
                 self._storage.set_study_user_attr(self._id, ENQUEUED, queue)
         return len(queue) - before
 
+    def bring(self, source: Mapping[str, str], trials: Sequence[FrozenTrial]) -> int:
+        """Adds another study's finished trials in their order and returns how many are new.
+
+        What is to come is said first: where this is cut off, `half_brought` knows, and the same again goes on.
+
+        Args:
+            source: says which study it was.
+            trials: each says in its attribute `IMPORTED` which one it was.
+        """
+        with self._watched():
+            announced = self._storage.get_study_user_attrs(self._id).get(IMPORTED, [])
+            others = [one for one in announced if one["source"] != source]
+            said = [*others, {"source": dict(source), "trials": len(trials)}]
+            if said != announced:
+                self._storage.set_study_user_attr(self._id, IMPORTED, said)
+            here = {canonical_json(origin) for origin in self._brought()}
+            new = [trial for trial in trials if canonical_json(trial.user_attrs[IMPORTED]) not in here]
+            for trial in new:
+                self._storage.create_new_trial(self._id, trial)
+        return len(new)
+
+    @property
+    def half_brought(self) -> dict[str, str] | None:
+        """The source of an import that was cut off, None if there is none."""
+        with self._watched():
+            announced = self._storage.get_study_user_attrs(self._id).get(IMPORTED, [])
+            here = self._brought() if announced else []
+        for one in announced:
+            if sum(one["source"].items() <= origin.items() for origin in here) < one["trials"]:
+                return dict(one["source"])
+        return None
+
+    def _brought(self) -> list[dict[str, Any]]:
+        trials = self._storage.get_all_trials(self._id, deepcopy=False)
+        return [trial.user_attrs[IMPORTED] for trial in trials if IMPORTED in trial.user_attrs]
+
     def create(self, template: FrozenTrial) -> int:
         """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is
         well. A trial of that number with those params is taken for one whose creation was not answered.
@@ -189,6 +218,19 @@ class DurableStudy:
         if number not in self._rows:
             self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return self._rows[number]
+
+
+def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorage:
+    """Returns Optuna's storage in a database.
+
+    Raises:
+        StorageUnavailable: if Optuna cannot use it, e.g. because another version of it wrote the tables.
+    """
+    try:
+        # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
+        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=dict(options), **more)
+    except RuntimeError as error:
+        raise StorageUnavailable(f"Optuna cannot use this storage: {error}".splitlines()[0]) from error
 
 
 def shortened(error: str) -> str:

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import optuna
-from optuna import Trial
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
@@ -30,7 +29,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from hpo.errors import UsageError
 from hpo.records import Value
@@ -127,7 +126,7 @@ _PRUNERS: Mapping[str, Callable[..., BasePruner]] = {
 }
 
 
-def suggest(trial: Trial, space: Space) -> dict[str, Value]:
+def suggest(trial: BaseTrial, space: Space) -> dict[str, Value]:
     """Returns the params that the sampler proposes; those whose condition fails are left out."""
     params: dict[str, Value] = {}
     for name, dimension in space.items():

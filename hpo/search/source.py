@@ -23,10 +23,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
-from hpo.search.durable import ENQUEUED, DurableStudy, shortened
+from hpo.search.durable import DurableStudy, shortened
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.search.trials import Trial, trial_of
+from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
 from hpo.search.view import Judge
 from hpo.space import count
 from hpo.study import Study
@@ -62,6 +62,7 @@ class SearchSource:
     """Proposes trials until the study has enough of them.
 
     Trials that were running when an earlier driver ended are handed out again first, with the same number and params.
+    Imported trials have the first numbers; they are known from the start and are none of those that are wanted.
 
     Args:
         study: what is searched, and how.
@@ -98,7 +99,8 @@ class SearchSource:
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
         self._queue = durable.enqueued  # tried before the sampler's own
-        self._taken = 0  # of those, how many have become trials
+        self._imported = 0
+        self._taken = 0  # of those in the queue, how many have become trials
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
         with _no_collection():
@@ -112,30 +114,36 @@ class SearchSource:
     @property
     def ended(self) -> str | None:
         """Why no more trials are proposed, as a sentence; None: there are more to come."""
-        if self._next >= self._trials:
-            if self._next >= self._grid:
+        if self._own >= self._trials:
+            if self._own >= self._grid:
                 return "every point of the grid has been tried"
             waiting = len(self._queue) - self._taken
-            more = f"; {waiting} enqueued configurations wait for more" if waiting else ""
+            one = "configuration waits" if waiting == 1 else "configurations wait"
+            more = f"; {waiting} enqueued {one} for more" if waiting else ""
             return f"the study has its {self._trials} trials{more}"
         return self._limits.reached
 
     @property
     def total(self) -> int:
         """How many trials there are to be in the end."""
-        return max(self._trials, self._next)
+        return max(self._trials, self._own)
 
     @property
     def over(self) -> int:
         """How many trials are over."""
-        return len(self._finished)
+        return len(self._finished) - self._imported
+
+    @property
+    def _own(self) -> int:
+        """How many trials there are that were not imported."""
+        return self._next - self._imported
 
     def ask(self) -> Job | Wait | Done:
         while self._orphans:
             if (number := self._orphans.pop(0)) in self._live:
                 return self._job(number)
         number = self._next
-        if number >= self._trials:
+        if self._own >= self._trials:
             return DONE
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
@@ -231,7 +239,8 @@ class SearchSource:
 
     def _enter(self, number: int, frozen: FrozenTrial) -> None:
         # With a lag it was proposed when the trials 0 .. number - lag were over, and no other one counts.
-        self._live[number] = _Live(frozen, None if self._lag is None else max(0, number - self._lag + 1))
+        known = None if self._lag is None else max(self._imported, number - self._lag + 1)
+        self._live[number] = _Live(frozen, known)
 
     def _verdict(self, live: _Live, step: int, value: float) -> bool:
         live.frozen.intermediate_values[step] = value
@@ -259,15 +268,17 @@ class SearchSource:
         """Brings the study in memory to where it was when the last driver ended."""
         stored = self._durable.frozen()
         self._taken = sum(ENQUEUED in trial.user_attrs for trial in stored)
+        self._imported = sum(IMPORTED in trial.user_attrs for trial in stored)
         self._next = len(stored)
         for trial in stored:
             for key, value in trial.system_attrs.get(_SHARED, {}).items():
                 self._storage.set_study_system_attr(self._memory_id, key, value)
-            over = trial.state.is_finished()
+            over, imported = trial.state.is_finished(), IMPORTED in trial.user_attrs
             if over:
                 self._finished[trial.number] = trial
-            if over and (self._lag is None or trial.number <= self._next - self._lag):
-                self._limits.hear(trial)
+            if over and (imported or self._lag is None or trial.number <= self._next - self._lag):
+                if not imported:
+                    self._limits.hear(trial)
                 self._memory.add_trial(trial)
                 self._judge.learn(trial)
                 continue

@@ -17,6 +17,12 @@ STATES = {
     TrialState.WAITING: "waiting",
 }
 
+ENQUEUED = "hpo:enqueued"
+"""The study's attribute that lists configurations to be tried; that of a trial that has its place in the list."""
+
+IMPORTED = "hpo:imported"
+"""The attribute of a trial that was another study's: where it is from; that of a study: what was to be imported."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
@@ -24,11 +30,12 @@ class Trial:
 
     Attributes:
         number: as in Optuna.
-        state: complete, pruned, failed, running or waiting.
+        state: complete, pruned, failed, running or waiting; imported if it was another study's.
         params: one assignment of the space.
         value: of the objective; of a pruned trial the one it was refused for.
         values: the objective's value by step.
         constraints: metrics that must be 0 or less, by name.
+        origin: where its params are from, if not from the sampler.
         error: why it failed.
         started: ISO text, local time without a zone, as Optuna gives it.
         ended: likewise; None while it is running.
@@ -43,6 +50,7 @@ class Trial:
     started: str | None
     ended: str | None
     constraints: Mapping[str, float] = field(default_factory=dict)
+    origin: str | None = None
 
     @property
     def is_feasible(self) -> bool:
@@ -54,7 +62,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
     """Returns the plain value of an Optuna trial."""
     return Trial(
         number=frozen.number,
-        state=STATES[frozen.state],
+        state="imported" if IMPORTED in frozen.user_attrs else STATES[frozen.state],
         params=dict(frozen.params),
         value=frozen.values[0] if frozen.values else None,
         values=dict(sorted(frozen.intermediate_values.items())),
@@ -62,4 +70,11 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         error=frozen.user_attrs.get("error"),
         started=frozen.datetime_start.isoformat() if frozen.datetime_start else None,
         ended=frozen.datetime_complete.isoformat() if frozen.datetime_complete else None,
+        origin=_origin(frozen),
     )
+
+
+def _origin(frozen: FrozenTrial) -> str | None:
+    if (origin := frozen.user_attrs.get(IMPORTED)) is not None:
+        return f"{STATES[frozen.state]} trial {origin['trial']} of study {origin['study']} in {origin['from']}"
+    return "enqueued" if ENQUEUED in frozen.user_attrs else None

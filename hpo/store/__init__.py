@@ -3,6 +3,7 @@
 from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
 from hpo.store.lease import Holder, Lease
 from hpo.store.outage import Outage, explained
+from hpo.store.reading import read_only
 from hpo.store.recorded import Recorded
 from hpo.store.store import MAKE_ONE, Store, StoredPromotion, StoredRank, StoredStudy
 
@@ -21,5 +22,6 @@ __all__ = [
     "masked",
     "normalised",
     "prepare_optuna",
+    "read_only",
     "sqlite_file",
 ]

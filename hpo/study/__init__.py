@@ -1,6 +1,6 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
-from hpo.study.configurations import Configuration, refuse_unfit
+from hpo.study.configurations import Configuration, fitted, refuse_unfit
 from hpo.study.options import PRUNERS, SAMPLERS, said
 from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
 from hpo.study.tables import MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
@@ -16,6 +16,7 @@ __all__ = [
     "Study",
     "dimensions_of",
     "dotted",
+    "fitted",
     "fixed_of",
     "json_schema",
     "notes",

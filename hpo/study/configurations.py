@@ -38,7 +38,7 @@ def refuse_unfit(study: Study, found: object, where: str) -> list[dict[str, Valu
         if not isinstance(table, Mapping):
             problems.append(Problem(at or "-", f"expected a table of params by name, got {str(table)[:60]!r}"))
             continue
-        one, wrong = _checked(study, table)
+        one, wrong = fitted(study, table)
         checked.append(one)
         problems += [Problem(f"{at}.{problem.key}" if at else problem.key, problem.message) for problem in wrong]
     if problems:
@@ -46,7 +46,8 @@ def refuse_unfit(study: Study, found: object, where: str) -> list[dict[str, Valu
     return checked
 
 
-def _checked(study: Study, table: Mapping[str, object]) -> tuple[dict[str, Value], list[Problem]]:
+def fitted(study: Study, table: Mapping[str, object]) -> tuple[dict[str, Value], list[Problem]]:
+    """Returns what fits of a table of params by name, as the study's own values, and what does not."""
     dimensions, problems, values = study.space, [], {}
     for name, came in table.items():
         key = dotted(str(name))

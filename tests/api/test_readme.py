@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -56,14 +57,14 @@ def test_the_commands_work_one_after_the_other(project):
     assert "digits, unet-density" in ", ".join(
         re.findall(r"^(digits|unet-density)\b", printed["studies"], re.MULTILINE)
     )
-    assert "30 trials in" in printed["run"]
+    assert "12 trials in" in printed["run"]
     assert "Winner: trial" in printed["promote"]
     assert sorted(path.name for path in (project / "outputs" / "digits").glob("results_*")) == [
         "results_7",
         "results_8",
         "results_9",
     ]
-    assert "30 of 30" in printed["status"]
+    assert "12 of 30" in printed["status"]
 
 
 @pytest.mark.ray
@@ -84,7 +85,7 @@ def test_the_first_study_of_one_s_own_runs(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
     (tmp_path / "studies" / "line.toml").write_text(TOML[0])
-    [command] = [command for command in COMMANDS if "line" in command]
+    [command] = [command for command in COMMANDS if command.startswith("hpo run") and "line" in command]
     printed = hpo(tmp_path, command)
     assert "mean + sigma" in printed
     assert "results_7  results_8  results_9" in printed
@@ -102,6 +103,21 @@ def test_the_options_of_a_search_run(tmp_path):
     printed = hpo(tmp_path, f"hpo run --study line --backend local {options}")
     assert "5 trials in" in printed
     assert "lr=0.5 momentum=0\n" in hpo(tmp_path, "hpo show --study line 0")
+
+
+def test_what_optuna_alone_found_begins_a_study(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0])
+    (tmp_path / "studies" / "line.toml").write_text(TOML[0])
+    old = optuna.create_study(storage=f"sqlite:///{tmp_path / 'old.db'}")
+    for lr in (0.1, 0.5):
+        trial = old.ask()
+        trial.suggest_float("lr", 0.01, 1.0, log=True)
+        trial.suggest_categorical("momentum", [0.0, 0.5, 0.9])
+        old.tell(trial, lr)
+    [command] = [command for command in COMMANDS if command.startswith("hpo import")]
+    assert "Imported: 2 trials" in hpo(tmp_path, command)
+    assert "2 imported" in hpo(tmp_path, "hpo status")
 
 
 def test_the_example_from_python_runs(project):

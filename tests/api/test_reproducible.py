@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-from parallel import PRUNERS, in_a_loop, napping, on_ray
+from parallel import in_a_loop, napping, on_ray
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_slots, pruner):
     study = napping(curve, pruner)
     parallel = on_ray(study, tmp_path / "ray", 4)

@@ -119,18 +119,14 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
 @pytest.mark.ray
 @pytest.mark.slow
 @RAY
-@pytest.mark.parametrize("moment", ["while Ray starts", "while it trains"])
-def test_a_sigterm_ends_a_search_on_ray_in_order(project, moment):
+def test_a_sigterm_while_ray_starts_ends_the_search_in_order(project):
     """Ray sets a handler of its own for it when it starts."""
     driver = started(project, "--trials", "2")
     try:
-        if moment == "while Ray starts":
-            for line in driver.stderr:
-                if line.startswith("starting Ray"):
-                    break
-            time.sleep(2)
-        else:
-            wait_for((project / "facts.json").exists, driver)
+        for line in driver.stderr:
+            if line.startswith("starting Ray"):
+                break
+        time.sleep(2)
         driver.send_signal(signal.SIGTERM)
         time.sleep(1)
         (project / "go-on").touch()

@@ -69,12 +69,13 @@ def in_random_order(source, slots, draw):
             del running[trial]
 
 
-def plain_optuna(study, trials=TRIALS):
-    """What anybody would write with Optuna alone, one trial after the other."""
+def plain_optuna(study, trials=TRIALS, known=()):
+    """What anybody would write with Optuna alone, one trial after the other; other studies' trials are known."""
     made = optuna.create_study(
         study_name=study.name, storage=InMemoryStorage(), direction=study.objective.direction, pruner=make_pruner(study)
     )
-    for number in range(trials):
+    made.add_trials(known)
+    for number in range(len(known), len(known) + trials):
         made.sampler = make_sampler(study, number)
         trial = made.ask()
         params = suggest(trial, study.space)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.cli.hiding import without_storage
+from hpo.cli.hiding import without_urls
 
 URL = "postgresql://user:s3cret@host/name"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "rest", "url"),
+    ("arguments", "rest", "urls"),
     [
-        (["run", "--storage", URL, "-s", "x"], ["run", "-s", "x"], URL),
-        (["run", f"--storage={URL}"], ["run"], URL),
-        (["run", "--storage", "sqlite:///a.db", "-s", "x"], ["run", "--storage", "sqlite:///a.db", "-s", "x"], None),
-        (["run", "--storage=a.db"], ["run", "--storage=a.db"], None),
-        (["show", "--", "--storage", URL], ["show", "--", "--storage", URL], None),
-        (["status"], ["status"], None),
+        (["run", "--storage", URL, "-s", "x"], ["run", "-s", "x"], {"HPO_STORAGE": URL}),
+        (["run", f"--storage={URL}"], ["run"], {"HPO_STORAGE": URL}),
+        (
+            ["import", "--from", URL + "1", "--storage", URL],
+            ["import"],
+            {"HPO_FROM": URL + "1", "HPO_STORAGE": URL},
+        ),
+        (["import", "--from", "old.log"], ["import", "--from", "old.log"], {}),
+        (["run", "--storage", "sqlite:///a.db", "-s", "x"], ["run", "--storage", "sqlite:///a.db", "-s", "x"], {}),
+        (["run", "--storage=a.db"], ["run", "--storage=a.db"], {}),
+        (["show", "--", "--storage", URL], ["show", "--", "--storage", URL], {}),
+        (["status"], ["status"], {}),
     ],
 )
-def test_only_a_server_s_url_is_taken_off_the_command_line(arguments, rest, url):
-    assert without_storage(arguments) == (rest, url)
+def test_only_servers_urls_are_taken_off_the_command_line(arguments, rest, urls):
+    assert without_urls(arguments) == (rest, urls)

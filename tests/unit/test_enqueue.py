@@ -56,7 +56,7 @@ def test_those_that_come_later_are_tried_next(database, curve):
     assert enqueue(database, study, GOOD) == 2
     source = open_source(database, study, 4)
     one_by_one(source)
-    assert source.ended == "the study has its 4 trials; 1 enqueued configurations wait for more"
+    assert source.ended == "the study has its 4 trials; 1 enqueued configuration waits for more"
     one_by_one(open_source(database, study, 6))
     assert [row[2]["x"] for row in table(database, study)][3:5] == [0.3, 0.5]
 

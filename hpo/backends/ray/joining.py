@@ -16,7 +16,7 @@ from hpo.backends.machine import cores, refuse_too_large
 from hpo.errors import UsageError
 from hpo.seam import Resources
 
-SECRETS = ("HPO_STORAGE", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLKEY")
+SECRETS = ("HPO_STORAGE", "HPO_FROM", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLKEY")
 """Variables by which the driver reaches its database. Workers never do, so they are not given them."""
 
 

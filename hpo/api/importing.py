@@ -1,0 +1,98 @@
+"""`import`: another Optuna study's finished trials, as what a search knows from its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.api.session import driving, opened, resolved, tell_phase
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.seam import Observer
+from hpo.search import Foreign, chosen, read_foreign
+from hpo.store import explained, masked, read_only
+from hpo.study import Study
+
+OPTUNA_TABLE = "version_info"
+"""A table that every version of Optuna makes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOutcome:
+    """What an import came to.
+
+    Attributes:
+        study: that knows more now.
+        source: of the trials, without a password.
+        source_study: which study they were.
+        imported: how many of its trials the study has now.
+        new: how many of those it did not have before.
+        left_out: why each other trial could not be used, by its number there.
+    """
+
+    study: Study
+    source: str
+    source_study: str
+    imported: int
+    new: int
+    left_out: Mapping[int, str]
+
+
+def import_trials(
+    study: Study | str,
+    source: str,
+    place: Place | None = None,
+    *,
+    source_study: str | None = None,
+    observers: Sequence[Observer] = (),
+) -> ImportOutcome:
+    """Gives a study that has not begun the finished trials of another Optuna study; nothing is written there.
+
+    They inform the sampler and the pruner. They are none of the study's own: nothing says which seed they had, so they
+    count nowhere, and are neither incumbent nor candidates. The same import again adds what is missing.
+
+    Args:
+        study: or its name.
+        source: URL of an Optuna storage, SQLite or Postgres, or path of a journal.
+        place: where the study is kept.
+        source_study: the other study's name; None: the only one there.
+        observers: hear what is done.
+
+    Raises:
+        UsageError: if there is no such study, its trials cannot be used, or this one has begun.
+        StorageUnavailable: if there is no such storage.
+    """
+    study, place = resolved(study), place or Place()
+    foreign = _read(source, source_study)
+    taken, left_out = chosen(study, foreign)
+    if not taken:
+        why = f" The first: {next(iter(left_out.values()))}." if left_out else ""
+        raise UsageError(
+            f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
+            f"{study.name!r}.{why}"
+        )
+    with opened(study, place, observers, create=True) as found, driving(found, "import"):
+        if any(trial.state != "imported" for trial in found.durable.trials()):
+            raise UsageError(
+                f"study {study.name!r} has begun: what its trials were proposed from cannot change any more. "
+                "Import before the first run, or under another name"
+            )
+        tell_phase(observers, f"importing {len(taken)} trials from {foreign.source}")
+        new = found.durable.bring(foreign.origin, taken)
+    return ImportOutcome(
+        study=study,
+        source=foreign.source,
+        source_study=foreign.study,
+        imported=len(taken),
+        new=new,
+        left_out=left_out,
+    )
+
+
+def _read(source: str, name: str | None) -> Foreign:
+    if "://" not in source:
+        return read_foreign(source, source, name, {})
+    url, options = read_only(source, OPTUNA_TABLE)
+    shown = masked(source)
+    with explained(shown):
+        return read_foreign(url, shown, name, options)

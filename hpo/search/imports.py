@@ -1,0 +1,155 @@
+"""Finished trials of another Optuna study, as knowledge that a search begins with."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from hpo.errors import StorageUnavailable, UsageError, did_you_mean
+from hpo.records import Value
+from hpo.search.durable import open_storage
+from hpo.search.proposals import suggest
+from hpo.search.trials import IMPORTED
+from hpo.space import holds
+from hpo.study import Study, fitted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Another study's trials.
+
+    Attributes:
+        source: where it is, as it may be shown.
+        study: its name.
+        direction: of its objective, `minimize` or `maximize`.
+        trials: by number.
+    """
+
+    source: str
+    study: str
+    direction: str
+    trials: tuple[FrozenTrial, ...]
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What is stored with a copy of a trial, beside its number, to say where it is from."""
+        return {"from": self.source, "study": self.study}
+
+
+def read_foreign(url: str, shown: str, name: str | None, options: Mapping[str, Any]) -> Foreign:
+    """Reads a study, and writes nothing.
+
+    Args:
+        url: SQLAlchemy's with its driver named, or the path of a journal that Optuna's JournalStorage wrote.
+        shown: what to call it in messages.
+        name: of the study; None: the only one there.
+        options: for SQLAlchemy's engine.
+
+    Raises:
+        UsageError: if there is no such study, or it has several objectives.
+        StorageUnavailable: if there are no tables of this Optuna's, or the journal is none.
+    """
+    storage = _journal(url) if "://" not in url else open_storage(url, options, skip_table_creation=True)
+    try:
+        known = optuna.get_all_study_names(storage)
+        if not known:
+            raise StorageUnavailable(f"there are no studies of Optuna's in {shown}")
+        if name is None and len(known) != 1:
+            raise UsageError(f"--from-study is needed: {shown} has {_listed(known)}")
+        if name is not None and name not in known:
+            raise UsageError(f"no study {name!r} in {shown}; it has {_listed(known)}.{did_you_mean(name, known)}")
+        study = optuna.load_study(study_name=name or known[0], storage=storage)
+        if len(study.directions) != 1:
+            raise UsageError(
+                f"study {study.study_name!r} in {shown} has {len(study.directions)} objectives; expected 1"
+            )
+        trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
+        direction = study.direction.name.lower()
+        return Foreign(source=shown, study=study.study_name, direction=direction, trials=tuple(trials))
+    finally:
+        storage.remove_session()
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()
+
+
+def _journal(path: str) -> BaseStorage:
+    if not os.path.isfile(path):
+        raise StorageUnavailable(
+            f"there is no file {path}; expected an Optuna storage's URL, e.g. sqlite:///old.db, or a journal's path"
+        )
+    try:
+        return JournalStorage(JournalFileBackend(path))
+    except (ValueError, KeyError, TypeError, OSError) as error:  # ValueError: a line that is no JSON
+        raise StorageUnavailable(
+            f"{path} is no journal of Optuna's ({type(error).__name__}); of an SQLite file say sqlite:///{path}"
+        ) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{'study' if len(names) == 1 else 'studies'} {', '.join(names[:10])}{more}"
+
+
+def chosen(study: Study, foreign: Foreign) -> tuple[list[FrozenTrial], dict[int, str]]:
+    """Returns the trials that `study` can learn from, as its own, and why each of the others is left out.
+
+    Raises:
+        UsageError: if better is lower in the one study and higher in the other.
+    """
+    if foreign.direction != study.objective.direction:
+        raise UsageError(
+            f"study {foreign.study!r} is to {foreign.direction}, {study.name!r} to {study.objective.direction}; "
+            "its values would mislead the search"
+        )
+    taken: list[FrozenTrial] = []
+    left_out: dict[int, str] = {}
+    for trial in foreign.trials:
+        params = {name: value for name, value in trial.params.items() if (name, value) not in study.fixed.items()}
+        if reason := _unusable(study, trial) or _misfit(study, params):
+            left_out[trial.number] = reason
+        else:
+            taken.append(_own(study, trial, params, {**foreign.origin, "trial": trial.number}))
+    return taken, left_out
+
+
+def _unusable(study: Study, trial: FrozenTrial) -> str | None:
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return {TrialState.FAIL: "failed"}.get(trial.state, "not over")
+    if not trial.values or not math.isfinite(trial.values[0]):
+        return "no finite value"
+    missing = [name for name in study.objective.constraints if name not in trial.constraints]
+    return f"no constraint {missing[0]}" if missing else None
+
+
+def _misfit(study: Study, params: Mapping[str, Any]) -> str | None:
+    values, problems = fitted(study, params)
+    if problems:
+        return f"{problems[0].key}: {problems[0].message}"
+    missing = [name for name, one in study.space.items() if name not in values and holds(one.when, values)]
+    return f"no param {missing[0]}" if missing else None
+
+
+def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], origin: Mapping[str, str | int]) -> FrozenTrial:
+    fixed = FixedTrial(fitted(study, params)[0])
+    values: dict[str, Value] = suggest(fixed, study.space)
+    made = create_trial(
+        state=trial.state,
+        params=values,
+        distributions=fixed.distributions,
+        values=trial.values,
+        intermediate_values={
+            step: value for step, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)
+        },
+        user_attrs={IMPORTED: dict(origin)},
+        system_attrs={f"constraints:{name}": trial.constraints[name] for name in study.objective.constraints},
+    )
+    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    return made

@@ -1,0 +1,311 @@
+"""What another Optuna study found: known from the start, counted nowhere, and that study stays as it is."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+from searches import in_random_order, one_by_one, open_source, plain_optuna, table, value
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import InternalError
+from typer.testing import CliRunner
+
+from hpo import api
+from hpo.cli.main import app
+from hpo.errors import StorageLost, StorageUnavailable, UsageError
+from hpo.records import Job
+from hpo.search import Durable, chosen
+from hpo.store import prepare_optuna
+
+OLD = "what we did before"
+
+
+def fill(storage, study, *, name=OLD, trials=12, direction="maximize"):
+    """Makes a study as anybody makes one with Optuna: the third trial fails, some are pruned, the last one is open."""
+    made = optuna.create_study(
+        study_name=name, storage=storage, direction=direction, sampler=optuna.samplers.RandomSampler(seed=3)
+    )
+    for number in range(trials):
+        trial = made.ask()
+        params = {"x": trial.suggest_float("x", 0.0, 1.0), "k": trial.suggest_int("k", 1, 5)}
+        params["shape"] = trial.suggest_categorical("shape", ["flat", "late"])
+        if params["shape"] == "late":
+            params["gain"] = trial.suggest_float("gain", 0.1, 1.0)
+        for step in range(1, 3 if number % 4 == 0 else 6):
+            trial.report(value(params, step), step)
+        if number == 2:
+            made.tell(trial, state=TrialState.FAIL)
+        elif number < trials - 1:
+            state = TrialState.PRUNED if number % 4 == 0 else TrialState.COMPLETE
+            made.tell(trial, None if state is TrialState.PRUNED else value(params, 5), state=state)
+    return made
+
+
+def fill_database(url, study, **more):
+    storage = RDBStorage(url)
+    fill(storage, study, **more)
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+@pytest.fixture
+def old(tmp_path, curve):
+    """The URL of another study's database."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    fill_database(url, curve())
+    return url
+
+
+def usable(study, url, name=None):
+    return chosen(study, api.importing._read(url, name))[0]
+
+
+def bytes_of(url):
+    return Path(url.removeprefix("sqlite:///")).read_bytes()
+
+
+def opened(place):
+    return Durable(place.storage, prepare_optuna)
+
+
+def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(place, curve, old):
+    study, before = curve(), bytes_of(old)
+    outcome = api.import_trials(study, old, place)
+    assert (outcome.source, outcome.source_study, outcome.imported, outcome.new) == (old, OLD, 10, 10)
+    assert dict(outcome.left_out) == {2: "failed", 11: "not over"}
+    theirs = [trial for trial in optuna.load_study(study_name=OLD, storage=old).trials if trial.number not in (2, 11)]
+    ours = opened(place).find("curve").trials()
+    assert [one.state for one in ours] == ["imported"] * 10
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.params, one.value, one.values) == (other.params, other.value, other.intermediate_values)
+        assert one.origin == f"{other.state.name.lower()} trial {other.number} of study {OLD} in {old}"
+    assert bytes_of(old) == before
+
+
+def test_a_journal_is_read_as_a_database_is(tmp_path, place, curve, old):
+    path = tmp_path / "journal.log"
+    fill(JournalStorage(JournalFileBackend(str(path))), curve())
+    before = path.read_bytes()
+    assert api.import_trials(curve(), str(path), place).imported == 10
+    assert path.read_bytes() == before
+    one, other = usable(curve(), old), usable(curve(), str(path))
+    assert [(t.params, t.values, t.intermediate_values) for t in one] == [
+        (t.params, t.values, t.intermediate_values) for t in other
+    ]
+
+
+@pytest.mark.postgres
+def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_never_told(place, curve, postgres_url):
+    fill_database(postgres_url.replace("postgresql://", "postgresql+psycopg://"), curve())
+    url = postgres_url.replace("postgresql://postgres:", "postgresql://postgres:s3cret")
+    outcome = api.import_trials(curve(), url, place)
+    assert outcome.imported == 10
+    assert "s3cret" not in repr(outcome)
+    assert "s3cret" not in bytes_of(place.storage).decode("latin-1")
+    read, options = api.importing.read_only(url, "studies")
+    engine = create_engine(read, **options)
+    with engine.connect() as connection, pytest.raises(InternalError, match="read-only transaction"):
+        connection.execute(text("DELETE FROM studies"))
+    engine.dispose()
+
+
+def test_the_search_proposes_what_optuna_alone_would_that_knows_them(place, curve, old):
+    study = curve(search={"lag": 1})
+    api.import_trials(study, old, place)
+    database = opened(place)
+    one_by_one(open_source(database, study, 15))
+    ours = table(database, study)
+    assert ours[10:] == plain_optuna(study, 15, usable(study, old))[10:]
+    other = curve(search={"lag": 1}, name="without")
+    one_by_one(open_source(database, other, 25))
+    assert [row[2] for row in ours[10:]] != [row[2] for row in table(database, other)[10:]]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
+def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, old, sampler):
+    study = curve(search={"lag": 3, "sampler": sampler})
+    tables = []
+    for run in range(3):
+        database = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, usable(study, old))
+        if run == 2:
+            source = open_source(database, study, 12)
+            assert isinstance(source.ask(), Job)
+            assert isinstance(source.ask(), Job)
+        in_random_order(open_source(database, study, 12), 1 + run, random.Random(run))
+        tables.append(table(database, study))
+        database.close()
+    assert tables[0] == tables[1] == tables[2]
+    assert len(tables[0]) == 22
+
+
+def test_they_are_none_of_the_trials_that_are_wanted(place, curve, old):
+    space = {"x": {"float": [0.0, 1.0], "step": 0.5}, "k": {"choice": [2]}}
+    study = curve(space=space, fixed={"shape": "flat"}, search={"sampler": "grid", "lag": 1})
+    known = [
+        create_trial(
+            state=TrialState.COMPLETE,
+            params={"x": 0.5, "k": 2},
+            distributions={"x": FloatDistribution(0.0, 1.0), "k": CategoricalDistribution([2])},
+            value=100.0,
+            user_attrs={"hpo:imported": {"from": "-", "study": "-", "trial": 0}},
+        )
+    ]
+    database = opened(place)
+    durable = database.open("curve", "maximize", {})
+    durable.bring({"from": "-", "study": "-"}, known)
+    source = open_source(database, study, 9)
+    assert (source.total, source.over) == (3, 0)
+    one_by_one(source)
+    assert [row[2]["x"] for row in table(database, study)[1:]] == [0.0, 0.5, 1.0]
+    assert source.ended == "every point of the grid has been tried"
+    assert (source.total, source.over) == (3, 3)
+
+
+@pytest.mark.parametrize(("limits", "count"), [({"until": 0.05}, 1), ({"patience": 2}, None)])
+def test_neither_a_target_nor_patience_counts_them(place, curve, old, limits, count):
+    study = curve(search={"lag": 1, "pruner": "none"})
+    best = max(trial.values[0] for trial in usable(study, old))
+    api.import_trials(study, old, place)
+    outcome = api.run(study, place, trials=12, **limits)
+    own = [trial for trial in outcome.trials if trial.state != "imported"]
+    assert len(own) == outcome.own
+    assert own[0].number == 10
+    if count is not None:
+        assert best > limits["until"]  # so the search would not have begun, were it the study's own
+        assert outcome.own == count
+    else:
+        assert outcome.own >= 3
+
+
+def test_the_best_of_them_is_neither_incumbent_nor_candidate(place, curve, old):
+    study = curve(search={"trials": 2, "lag": 1, "pruner": "none"}, promotion={"top": 2})
+    storage = RDBStorage(old)
+    made = optuna.load_study(study_name=OLD, storage=storage)
+    distributions = made.trials[1].distributions
+    made.add_trial(create_trial(params=made.trials[1].params, distributions=distributions, value=1e6))
+    api.import_trials(study, old, place)
+    outcome = api.run(study, place)
+    assert outcome.incumbent.number >= 11
+    [progress] = api.status("curve", place)
+    assert (progress.wanted, progress.counts["imported"], progress.incumbent.number) == (
+        2,
+        11,
+        outcome.incumbent.number,
+    )
+    promoted = api.promote(study, place)
+    assert all(row.candidate.trial >= 11 for row in promoted.ranking.rows)
+
+
+def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(place, curve, old, monkeypatch):
+    study = curve(search={"lag": 1})
+    # The announcement is written first, then a trial at a time: end it between two.
+    create, made = RDBStorage.create_new_trial, []
+
+    def breaks(storage, study_id, template_trial=None):
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        made.append(template_trial)
+        return create(storage, study_id, template_trial)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RDBStorage, "create_new_trial", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            api.import_trials(study, old, place)
+    with pytest.raises(UsageError, match=r"was cut off.*hpo import --study curve --from sqlite.*'what we did before'"):
+        api.run(study, place, trials=1)
+    outcome = api.import_trials(study, old, place)
+    assert (outcome.imported, outcome.new) == (10, 6)
+    assert api.import_trials(study, old, place).new == 0
+    assert api.run(study, place, trials=1).own == 1
+
+
+def test_a_study_that_has_begun_takes_no_more(place, curve, old):
+    api.run(curve(), place, trials=1)
+    with pytest.raises(UsageError, match="study 'curve' has begun"):
+        api.import_trials(curve(), old, place)
+
+
+WRONG = [
+    ({"objective": {"direction": "minimize"}}, "is to maximize, 'curve' to minimize"),
+    ({"space": {"z": {"float": [0.0, 1.0]}}}, "none of the 12 trials .* x: no such param"),
+    ({"search": {"constraints": ["size"]}}, "none of the 12 trials .* no constraint size"),
+]
+
+
+@pytest.mark.parametrize(("tables", "message"), WRONG)
+def test_trials_of_another_meaning_are_refused_and_nothing_is_written(place, curve, old, tables, message):
+    with pytest.raises(UsageError, match=message):
+        api.import_trials(curve(**tables), old, place)
+    assert not Path(place.storage.removeprefix("sqlite:///")).exists()
+
+
+def test_params_that_this_study_fixes_to_the_same_value_are_left_out(curve, old):
+    whole = curve()
+    fixed = next(trial.params["k"] for trial in usable(whole, old))
+    study = curve(
+        space={name: one for name, one in whole.content()["space"].items() if name != "k"}, fixed={"k": fixed}
+    )
+    taken = usable(study, old)
+    assert 0 < len(taken) < 10
+    assert all("k" not in trial.params for trial in taken)
+
+
+def unfit(tmp_path):
+    (tmp_path / "words.log").write_text("not a journal\n")
+    (tmp_path / "words.db").write_text("not a database\n" * 100)
+    (tmp_path / "empty.db").touch()
+
+
+MISSING = [
+    ("sqlite:///{}/none.db", None, StorageUnavailable, "there is no storage sqlite"),
+    ("sqlite:///{}/empty.db", None, StorageUnavailable, "is no storage of Optuna's"),
+    ("sqlite:///{}/words.db", None, StorageUnavailable, "is no storage of Optuna's"),
+    ("{}/none.log", None, StorageUnavailable, "there is no file .*none.log"),
+    ("{}/words.log", None, StorageUnavailable, "no studies of Optuna's in .*words.log"),
+    ("{}/old.db", None, StorageUnavailable, "of an SQLite file say sqlite:///"),
+    ("sqlite:///{}/old.db", "what we did befor", UsageError, "Did you mean what we did before"),
+    ("mysql://u:s3cret@host/name", None, StorageUnavailable, r"mysql://u:\*\*\*@host/name is neither"),
+    ("postgresql://u:s3cret@127.0.0.1:1/name", None, StorageLost, r"u:\*\*\*@127.0.0.1:1/name does not answer"),
+]
+
+
+@pytest.mark.parametrize(("source", "name", "error", "message"), MISSING)
+def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
+    tmp_path, place, curve, old, source, name, error, message
+):
+    unfit(tmp_path)
+    with pytest.raises(error, match=message) as caught:
+        api.import_trials(curve(), source.format(tmp_path), place, source_study=name)
+    assert "s3cret" not in str(caught.value)
+    assert not (tmp_path / "none.db").exists()
+    assert not (tmp_path / "none.log").exists()
+    assert not (tmp_path / "hpo.db").exists()
+
+
+def test_of_several_studies_one_has_to_be_named(place, curve, old):
+    fill_database(old, curve(), name="another")
+    with pytest.raises(UsageError, match=r"--from-study is needed.*studies what we did before, another"):
+        api.import_trials(curve(), old, place)
+    assert api.import_trials(curve(), old, place, source_study="another").source_study == "another"
+
+
+def test_the_command_says_what_it_took_and_what_it_left(tmp_path, curve, old):
+    common = ["--study", str(curve().root / "studies" / "curve.toml"), "--storage", f"sqlite:///{tmp_path / 'hpo.db'}"]
+    done = CliRunner().invoke(app, ["import", *common, "--from", old])
+    assert done.exit_code == 0, done.output
+    assert f"Imported: 10 trials of study {OLD} in {old}." in done.stdout
+    assert "Left out: trial 2: failed." in done.stdout
+    values = json.loads(CliRunner().invoke(app, ["import", *common, "--json"], env={"HPO_FROM": old}).stdout)
+    assert (values["imported"], values["new"], values["left_out"]["11"]) == (10, 0, "not over")
+    run = ["run", *common, "--backend", "local", "--trials", "1", "--outputs", str(tmp_path / "o")]
+    assert "It began with 10 imported trials." in CliRunner().invoke(app, run).stdout
+    shown = CliRunner().invoke(app, ["show", *common, "0"]).stdout
+    assert f"from: pruned trial 0 of study {OLD} in {old}" in shown
