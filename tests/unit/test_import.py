@@ -146,6 +146,18 @@ def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, ol
     assert len(tables[0]) == 22
 
 
+def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(place, curve, old):
+    study = curve(search={"lag": 6, "pruner": "median", "pruner_options": {"n_startup_trials": 7}})
+    taken = usable(study, old)
+    assert [trial.state for trial in taken].count(TrialState.COMPLETE) == 7
+    for trial in taken:
+        trial.intermediate_values = dict.fromkeys(range(1, 6), 1e6)
+    database = opened(place)
+    database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, taken)
+    source = open_source(database, study, 1)
+    assert source.report(source.ask(), 1, 0.0) is False
+
+
 def test_they_are_none_of_the_trials_that_are_wanted(place, curve, old):
     space = {"x": {"float": [0.0, 1.0], "step": 0.5}, "k": {"choice": [2]}}
     study = curve(space=space, fixed={"shape": "flat"}, search={"sampler": "grid", "lag": 1})
