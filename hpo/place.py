@@ -32,7 +32,7 @@ class Place:
     Attributes:
         storage: database URL, SQLite or Postgres.
         outputs: folder that gets `<study>/results_N`.
-        work: folder for checkpoints and artefacts, shared by all machines; None: `.work` in `outputs`.
+        work: folder for checkpoints and artefacts, shared by all machines, or its URL; None: `.work` in `outputs`.
         backend: `ray`, or `local` for one job after the other in this process.
         concurrency: trainings at a time under Ray; None: as many as fit.
         ray_address: of a running Ray; None: one of our own on this machine.
@@ -43,7 +43,7 @@ class Place:
 
     storage: str = field(default_factory=default_storage)
     outputs: Path = OUTPUTS
-    work: Path | None = None
+    work: Path | str | None = None
     backend: Literal["ray", "local"] = "ray"
     concurrency: int | None = None
     ray_address: str | None = None
@@ -52,6 +52,7 @@ class Place:
     storage_wait: float = STORAGE_WAIT
 
     @property
-    def work_folder(self) -> Path:
-        """The folder for checkpoints and artefacts."""
-        return (self.work or self.outputs / ".work").absolute()
+    def work_root(self) -> str:
+        """The folder for checkpoints and artefacts as an absolute path, or its URL."""
+        work = self.work or self.outputs / ".work"
+        return str(work).rstrip("/") if "://" in str(work) else str(Path(work).absolute())

@@ -32,6 +32,7 @@ from hpo.seam import Observed, Observer, Source, Stop, patiently
 from hpo.search import Trial
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
+from hpo.training import at_hand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,10 +160,12 @@ def promote(
             if outcome.stopped or ranking.winner is None:
                 return outcome
             winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
-            again = _restore_files(unwritten(folder, winner, first=first), found, study, floor)
+            needed = {one.job.key: _fetched(one) for one in unwritten(folder, winner, first=first)}
+            again = _restore_files(list(needed.values()), found, study, floor)
             if stop.is_set():
                 return replace(outcome, stopped=True)
-            winner = replace(winner, evaluations=tuple(again.get(one.job.key, one) for one in winner.evaluations))
+            whole = needed | again
+            winner = replace(winner, evaluations=tuple(whole.get(one.job.key, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             promotion = stored_promotion(ranking, written, top)
@@ -347,7 +350,13 @@ def _restore_files(
                 f"{recorded.fingerprint.get('packages')}"
             )
     # The record stays as it was but for the place: another --workdir may have been named since.
-    return {one.job.key: replace(one, files=source.evaluations[one.job.trial, one.job.seed].files) for one in gone}
+    fresh = {one.job.key: source.evaluations[one.job.trial, one.job.seed].files for one in gone}
+    return {one.job.key: _fetched(replace(one, files=fresh[one.job.key])) for one in gone}
+
+
+def _fetched(evaluation: Evaluation) -> Evaluation:
+    """Returns a record whose files are on this machine's disk, if they are anywhere."""
+    return replace(evaluation, files=str(at_hand(evaluation.files))) if evaluation.files else evaluation
 
 
 def _is_whole(evaluation: Evaluation) -> bool:

@@ -34,6 +34,7 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
+from hpo.training import is_url, refuse_unusable_url
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -221,9 +222,9 @@ def make_backend(opened: Opened, place: Place, slots: int) -> Backend:
     return RayBackend(work, slots)
 
 
-def work_folder(opened: Opened, place: Place) -> Path:
-    """Returns the study's folder for checkpoints and artefacts; another database's study of that name has another."""
-    return place.work_folder / f"{opened.stored.name}-{opened.stored.uid[:8]}"
+def work_folder(opened: Opened, place: Place) -> str:
+    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another."""
+    return f"{place.work_root}/{opened.stored.name}-{opened.stored.uid[:8]}"
 
 
 def resources(study: Study, place: Place) -> Resources:
@@ -238,7 +239,7 @@ def refuse_unusable(study: Study, place: Place) -> None:
 
     Raises:
         UsageError: if the numbers make no sense, or the Ray address, or nothing listens there.
-        OutputRefused: if the work folder cannot be written.
+        OutputRefused: if the work folder, or its URL, cannot be written.
     """
     wanted = resources(study, place)
     if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
@@ -251,7 +252,10 @@ def refuse_unusable(study: Study, place: Place) -> None:
         raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "ray" and place.ray_address:
         refuse_unreachable(place.ray_address)
-    refuse_unwritable(place.work_folder)
+    if is_url(place.work_root):
+        refuse_unusable_url(place.work_root)
+    else:
+        refuse_unwritable(Path(place.work_root))
 
 
 def never() -> Stop:

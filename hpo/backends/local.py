@@ -18,7 +18,7 @@ from hpo.seam import (
     patiently,
     refuse_endless_wait,
 )
-from hpo.training import Training, discard_checkpoint
+from hpo.training import Training, discard_checkpoint, shelf
 
 ATTEMPTS = "attempts"
 """In a job's folder while it is trained: how many processes have begun to and made no progress."""
@@ -28,11 +28,12 @@ class LocalBackend:
     """Runs jobs in this process.
 
     Args:
-        work: the study's folder for checkpoints and artefacts.
+        work: the study's folder for checkpoints and artefacts, or its URL.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: str | Path) -> None:
         self._work = work
+        self._scratch = shelf(work).scratch
 
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs one job after the other until the source is done or `stop` is set.
@@ -56,7 +57,7 @@ class LocalBackend:
         self, job: Job, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
         hearing = Hearing(source, job, trainable.objective)
-        attempts = _Attempts(self._work / job.place)
+        attempts = _Attempts(self._scratch / job.place)
         if attempts.deaths >= resources.max_attempts:
             attempts.end()
             return hearing.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")

@@ -31,11 +31,11 @@ Storage = Annotated[
 ]
 Outputs = Annotated[Path, typer.Option(envvar="HPO_OUTPUTS", help="Folder that gets <study>/results_N.")]
 Work = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--workdir",
         envvar="HPO_WORKDIR",
-        help="Folder for checkpoints; on a cluster a shared one. [<outputs>/.work]",
+        help="Folder for checkpoints, on a cluster a shared one, or a URL such as s3://... [<outputs>/.work]",
         show_default=False,
     ),
 ]

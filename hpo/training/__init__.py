@@ -3,7 +3,22 @@
 from hpo.training.context import Context
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
+from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
 from hpo.training.trainable import Loaded, load
 from hpo.training.training import Training, discard_checkpoint
 
-__all__ = ["Context", "Loaded", "Predictions", "Training", "device_for", "discard_checkpoint", "load", "prepared"]
+__all__ = [
+    "Context",
+    "Loaded",
+    "Predictions",
+    "Shelf",
+    "Training",
+    "at_hand",
+    "device_for",
+    "discard_checkpoint",
+    "is_url",
+    "load",
+    "prepared",
+    "refuse_unusable_url",
+    "shelf",
+]

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +51,15 @@ class Context:
     """
 
     def __init__(
-        self, job: Job, objective: Objective, *, folder: Path, cache: Path, device: str = "cpu", threads: int = 1
+        self,
+        job: Job,
+        objective: Objective,
+        *,
+        folder: Path,
+        cache: Path,
+        device: str = "cpu",
+        threads: int = 1,
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.seed = job.seed
         self.budget = job.budget
@@ -69,6 +77,7 @@ class Context:
         self.pausing = False
         self._job = job
         self._objective = objective
+        self._saved = saved
         self._began = time.monotonic()
         self._selected: dict[str, Any] | None = None
         self._in_loop = False
@@ -228,6 +237,7 @@ class Context:
         )
         try:
             checkpoint.save(self.folder)
+            self._saved()
         except OSError as error:  # a full disk costs the epochs since the last checkpoint at worst, not the training
             self._remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
 

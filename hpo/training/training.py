@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from hpo.errors import HpoError
 from hpo.records import Job, Metrics, Report, Status
 from hpo.seam import Packet, Resources, TrainableRef
-from hpo.training.checkpoint import discard
 from hpo.training.context import Context, Paused
 from hpo.training.process import device_for, fingerprint, prepared
+from hpo.training.shelf import shelf
 from hpo.training.trainable import load
 
 _END = object()  # not None, which a trainable may yield by mistake
@@ -28,24 +28,29 @@ class Training:
         job: what to train.
         trainable: with what.
         resources: cores and graphics cards.
-        work: the study's folder; the job's own is `job.place` below it.
+        work: the study's folder, or its URL; the job's own is `job.place` below it.
     """
 
-    def __init__(self, job: Job, trainable: TrainableRef, resources: Resources, work: Path) -> None:
+    def __init__(self, job: Job, trainable: TrainableRef, resources: Resources, work: str | Path) -> None:
+        self._shelf, self._place = shelf(work), job.place
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
+        folder, fault = self._opened()
         self._context = Context(
             job,
             trainable.objective,
-            folder=work / job.place,
-            cache=work.parent / "cache",
+            folder=folder,
+            cache=self._shelf.cache,
             device=self._device,
             threads=self._threads,
+            saved=lambda: self._shelf.save(job.place),
         )
         self._stack = ExitStack()
         self._generator: Iterator[Metrics] | None = None
         self._sent = 0
-        self._fault: str | None = None
+        self._fault = fault
+        if fault is not None:
+            return
         try:
             loaded = load(trainable)
             self._stack.enter_context(prepared(self._threads))
@@ -102,21 +107,38 @@ class Training:
             self._context.log(f"while closing: {type(error).__name__}: {error}")
         finally:
             self._stack.close()
+            self._shelf.close(self._place)
+
+    def _opened(self) -> tuple[Path, str | None]:
+        try:
+            return self._shelf.open(self._place), None
+        except OSError as error:
+            return self._shelf.scratch / self._place, f"the work folder cannot be read: {error}"
 
     def _packet(self, done: bool) -> Packet:
         fresh = self._fresh()
         if not done and self._fault is None:
             return Packet(reports=fresh)
         self._context.log("failed" if self._fault else f"complete in {self._context.seconds:.1f} s")
+        files = self._kept()
         outcome = {
             "seconds": self._context.seconds,
             "digests": dict(self._context.digests),
             "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
-            "files": str(self._context.folder) if self._context.keeps else None,
+            "files": files,
             "remarks": tuple(self._context.remarks),
         }
         status = Status.FAILED if self._fault else Status.COMPLETE
         return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+
+    def _kept(self) -> str | None:
+        if not self._context.keeps:
+            return None
+        try:
+            return self._shelf.keep(self._place)
+        except OSError as error:
+            self._fault = self._fault or f"what it made cannot be kept: {error}"
+            return None
 
     def _fresh(self) -> tuple[Report, ...]:
         fresh = tuple(self._context.reports[self._sent :])
@@ -130,9 +152,6 @@ class Training:
         self._fault = str(error) if isinstance(error, HpoError) else told
 
 
-def discard_checkpoint(work: Path, job: Job) -> None:
+def discard_checkpoint(work: str | Path, job: Job) -> None:
     """Deletes the checkpoints of a job that is over and recorded, and the job's folder if nothing else is in it."""
-    folder = work / job.place
-    discard(folder)
-    with suppress(OSError):  # artefacts in it, or gone already
-        folder.rmdir()
+    shelf(work).discard(job.place)

@@ -8,6 +8,7 @@ import json
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits
     first = hpo.promote(study, place)
     model = (first.results[1] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[1])
-    shutil.rmtree(place.work_folder)
+    shutil.rmtree(place.work_root)
     second = hpo.promote(study, place)
     assert second.trained == 1
     assert (second.results[1] / "best_model.pt").read_bytes() == model
@@ -162,10 +163,10 @@ def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_
     first = hpo.promote(study, place)
     model = (first.results[0] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[0])
-    next(place.work_folder.rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
+    next(Path(place.work_root).rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
     second = hpo.promote(study, place)
     assert (second.trained, (second.results[0] / "best_model.pt").read_bytes()) == (1, model)
-    place.work_folder.rename(tmp_path / "moved")
+    Path(place.work_root).rename(tmp_path / "moved")
     third = hpo.promote(study, replace(place, outputs=tmp_path / "elsewhere"))
     assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
 
@@ -179,7 +180,7 @@ def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, 
     hpo.run(study, place)
     first = hpo.promote(study, place)
     shutil.rmtree(first.results[0])
-    shutil.rmtree(place.work_folder)
+    shutil.rmtree(place.work_root)
     store = Store(place.storage)
     stored = store.find("net")
     job = store.evaluations(stored, trial=first.ranking.winner.candidate.trial)[-3].job

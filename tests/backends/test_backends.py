@@ -170,6 +170,32 @@ def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
     assert not list(tmp_path.rglob("*.pt"))
 
 
+@pytest.mark.ray
+@RAY
+def test_workers_see_a_stop_and_keep_their_checkpoints_at_a_url(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    stop, made = threading.Event(), jobs(2, budget=12, nap=0.4, flags=str(tmp_path))
+
+    class Stops(Jobs):
+        def report(self, job, step, value):
+            if step == 2:
+                stop.set()
+            return super().report(job, step, value)
+
+    backend = RayBackend(f"file://{tmp_path / 'kept'}", 2)
+    source = Stops(made)
+    backend.run(source, ref(), Resources(), stop)
+    assert len(source.evaluations) == 0
+    assert len(list((tmp_path / "kept").rglob("checkpoint.pt"))) == 2
+    again = Jobs(made)
+    RayBackend(f"file://{tmp_path / 'kept'}", 2).run(again, ref(), Resources(), threading.Event())
+    assert {len(evaluation.reports) for evaluation in again.evaluations.values()} == {12}
+    for job in made:
+        assert trained(tmp_path, job) == list(range(1, 13))
+    assert [path for path in (tmp_path / "kept").rglob("*") if path.is_file()] == []
+
+
 class Absent(Jobs):
     """A source whose database is away for some calls in a row, at every kind of call."""
 

@@ -13,7 +13,7 @@ from hpo.backends.ray.worker import Task, Worker
 from hpo.errors import BackendError
 from hpo.records import Evaluation
 from hpo.seam import Resources, Source, Stop, TrainableRef
-from hpo.training import discard_checkpoint
+from hpo.training import discard_checkpoint, is_url, shelf
 
 CHUNK_SECONDS = 0.2
 """How long a worker trains before its next packet; short epochs are sent together."""
@@ -23,13 +23,14 @@ class RayBackend:
     """Runs jobs on Ray Tune's workers. Ray is running when it is made (see `connected`).
 
     Args:
-        work: the study's folder for checkpoints and artefacts; on a cluster a shared one.
+        work: the study's folder for checkpoints and artefacts, on a cluster a shared one, or its URL.
         slots: trainings at a time.
         gather: hand out no job before all slots have a worker; for tests of determinism, never needed for speed.
     """
 
-    def __init__(self, work: Path, slots: int, *, gather: bool = False) -> None:
-        self._work = work.absolute()
+    def __init__(self, work: str | Path, slots: int, *, gather: bool = False) -> None:
+        self._work = str(work) if is_url(str(work)) else str(Path(work).absolute())
+        self._shelf = shelf(work)
         self._slots = slots
         self._gather = slots if gather else 0
         self.workers: dict[tuple[str, int], int] = {}
@@ -42,15 +43,16 @@ class RayBackend:
         """
         if stop.is_set():  # while Ray was starting
             return
-        scratch = self._work / f"tune-{uuid.uuid4().hex[:8]}"
+        name = uuid.uuid4().hex[:8]
+        scratch = self._shelf.scratch / f"tune-{name}"
         scratch.mkdir(parents=True)
         idle = Task(
             job=None,
             trainable=trainable,
             resources=resources,
-            work=str(self._work),
+            work=self._work,
             chunk_seconds=CHUNK_SECONDS,
-            halt=str(scratch / "halt"),
+            halt=f"halt-{name}",
         )
         desk = Desk(source, idle, stop, self._finished, gather=self._gather)
         try:
@@ -73,6 +75,7 @@ class RayBackend:
         finally:
             self.workers = desk.workers
             desk.close()
+            self._shelf.lower_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)
         if desk.fault is not None:
             raise desk.fault

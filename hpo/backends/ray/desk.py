@@ -13,10 +13,10 @@ Three rules keep K workers alive by Tune's public interface alone:
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from hpo.backends.ray.worker import Task, Word
 from hpo.errors import StorageAway
 from hpo.records import Evaluation, Job
 from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, Wait, patiently, refuse_endless_wait
+from hpo.training import shelf
 
 Answer = TypeVar("Answer")
 
@@ -100,11 +101,14 @@ class Desk:
     _late: deque[_Out] = field(default_factory=deque)  # over, and not told yet
     _again: deque[_Out] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
+    _halting: bool = False
 
     def closing(self) -> bool:
         """Whether nobody can go on; a stop, in contrast, lets everybody end an epoch, and is passed on here."""
-        if self.stop.is_set() and not os.path.exists(self.idle.halt):
-            Path(self.idle.halt).touch()
+        if self.stop.is_set() and not self._halting:
+            with suppress(OSError):  # its server is away; tried again at the next result
+                shelf(self.idle.work).raise_flag(self.idle.halt)
+                self._halting = True
         return self.fault is not None
 
     def task(self, trial_id: str) -> Task | None:

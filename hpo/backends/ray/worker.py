@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,7 +14,7 @@ from ray import tune
 
 from hpo.records import Job
 from hpo.seam import Packet, Resources, TrainableRef
-from hpo.training import Training
+from hpo.training import Training, shelf
 
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1
 
@@ -30,9 +29,10 @@ class Task:
         job: the job, or None for an idle trial.
         trainable: with what to train.
         resources: what the training gets.
-        work: the study's folder.
+        work: the study's folder, or its URL.
         chunk_seconds: how long to train before the next packet; at least one step is trained.
-        halt: a file; once it exists the training is to pause between two epochs. Tune has no word for that.
+        halt: a flag on the study's shelf; once it is raised the training is to pause between two epochs. Tune has no
+            word for that.
     """
 
     job: Job | None
@@ -65,6 +65,7 @@ class Worker(tune.Trainable):
     def setup(self, config: Mapping[str, Any]) -> None:
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
         self._training: Training | None = None
+        self._shelf = shelf(config["task"].work)
         self._take(config["task"])
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
@@ -76,7 +77,7 @@ class Worker(tune.Trainable):
         if self._training is None:
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
-        elif os.path.exists(self._task.halt):
+        elif self._shelf.sees_flag(self._task.halt):
             packet = self._training.pause()
         else:
             packet = self._training.advance(self._task.chunk_seconds)
@@ -93,7 +94,7 @@ class Worker(tune.Trainable):
         self._drop()
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
-            self._training = Training(task.job, task.trainable, task.resources, Path(task.work))
+            self._training = Training(task.job, task.trainable, task.resources, task.work)
             share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 
     def _drop(self) -> None:

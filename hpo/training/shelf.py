@@ -1,0 +1,259 @@
+"""Where the folders of a study's jobs are kept: on a disk that all machines share, or at a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hpo.errors import OutputRefused, UsageError, did_you_mean
+from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
+
+LOOK_SECONDS = 2.0
+"""How long what was seen at a URL is taken to hold; a server is not to be asked after every epoch."""
+
+
+class Shelf:
+    """A folder on this machine's disk, or on one that all machines share. Nothing has to be copied.
+
+    Attributes:
+        scratch: for what only this machine needs.
+        cache: for prepared data that all trainings of the project share.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.scratch = root
+        self.cache = root.parent / "cache"
+
+    def open(self, place: str) -> Path:
+        """Returns the folder in which a job is trained, with what is known of it."""
+        return self._root / place
+
+    def save(self, place: str) -> None:
+        """Keeps the checkpoint that was just written.
+
+        Raises:
+            OSError: if it cannot be kept.
+        """
+
+    def keep(self, place: str) -> str:
+        """Keeps all that a training left in its folder and returns where.
+
+        Raises:
+            OSError: if it cannot be kept.
+        """
+        return str(self._root / place)
+
+    def close(self, place: str) -> None:
+        """Gives back what `open` took."""
+
+    def discard(self, place: str) -> None:
+        """Deletes a job's checkpoints, and its folder if nothing else is in it."""
+        folder = self._root / place
+        discard(folder)
+        with suppress(OSError):  # artefacts in it, or gone already
+            folder.rmdir()
+
+    def raise_flag(self, name: str) -> None:
+        """Makes a flag that all who train for the study see."""
+        (self._root / name).touch()
+
+    def sees_flag(self, name: str) -> bool:
+        """Whether there is such a flag."""
+        return (self._root / name).exists()
+
+    def lower_flag(self, name: str) -> None:
+        """Takes a flag away."""
+        (self._root / name).unlink(missing_ok=True)
+
+
+class Mirror(Shelf):
+    """A folder at a URL, by fsspec. A job is trained in a copy on this machine's disk that ends with the training.
+
+    Args:
+        url: of the study's folder.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._remote, self._path = _opened(self._url)
+        owner = os.getuid() if hasattr(os, "getuid") else 0
+        ours = Path(tempfile.gettempdir()) / f"hpo-{owner}"
+        self.scratch = ours / hashlib.sha256(self._url.encode()).hexdigest()[:16]
+        self.cache = ours / "cache"
+        self._looked = -LOOK_SECONDS
+
+    def open(self, place: str) -> Path:
+        folder = self._copy(place)
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed process left; the URL has the truth
+        with _as_os_error(self._at(place)):
+            if self._remote.exists(self._at(place)):
+                for path in self._remote.find(self._at(place)):
+                    target = folder / path.removeprefix(self._at(place)).lstrip("/")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    self._remote.get_file(path, str(target))
+        return folder
+
+    def save(self, place: str) -> None:
+        folder, remote, at = self._copy(place), self._remote, self._at(place)
+        spare = f"{at}/.{NEWEST}.{uuid.uuid4().hex[:8]}"
+        with _as_os_error(at):
+            remote.makedirs(at, exist_ok=True)
+            remote.put_file(str(folder / NEWEST), spare)
+            if remote.exists(f"{at}/{NEWEST}"):
+                self._replace(f"{at}/{NEWEST}", f"{at}/{PREVIOUS}")
+            self._replace(spare, f"{at}/{NEWEST}")
+            self._put(place, skip=(NEWEST, PREVIOUS))
+
+    def keep(self, place: str) -> str:
+        with _as_os_error(self._at(place)):
+            self._put(place, skip=(NEWEST, PREVIOUS))
+        return f"{self._url}/{place}"
+
+    def close(self, place: str) -> None:
+        shutil.rmtree(self._copy(place), ignore_errors=True)
+
+    def discard(self, place: str) -> None:
+        with _as_os_error(self._at(place)):
+            if not self._remote.exists(self._at(place)):
+                return
+            left = self._remote.find(self._at(place))
+            gone = [path for path in left if NEWEST in path or PREVIOUS in path]
+            for path in gone:
+                self._remote.rm_file(path)
+        if len(gone) == len(left):
+            with suppress(Exception):  # an object store has no folders
+                self._remote.rmdir(self._at(place))
+
+    def raise_flag(self, name: str) -> None:
+        with _as_os_error(self._at(name)):
+            self._remote.makedirs(self._path, exist_ok=True)
+            self._remote.pipe_file(self._at(name), b"")
+
+    def sees_flag(self, name: str) -> bool:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        try:
+            return bool(self._remote.exists(self._at(name)))
+        except Exception:  # a server that is away says nothing; the training goes on
+            return False
+        finally:
+            self._looked = time.monotonic()
+
+    def lower_flag(self, name: str) -> None:
+        with suppress(Exception):  # never raised, or gone already
+            self._remote.rm_file(self._at(name))
+
+    def _copy(self, place: str) -> Path:
+        return self.scratch / "trainings" / place
+
+    def _at(self, place: str) -> str:
+        return f"{self._path}/{place}"
+
+    def _put(self, place: str, skip: tuple[str, ...]) -> None:
+        folder = self._copy(place)
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and file.name not in skip:
+                target = f"{self._at(place)}/{file.relative_to(folder).as_posix()}"
+                self._remote.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._remote.put_file(str(file), target)
+
+    def _replace(self, source: str, target: str) -> None:
+        if self._remote.exists(target):  # some servers do not rename over a file
+            self._remote.rm_file(target)
+        self._remote.mv(source, target)
+
+
+def is_url(work: str) -> bool:
+    """Whether a work folder is at a URL."""
+    return "://" in work
+
+
+def shelf(work: str | Path) -> Shelf:
+    """Returns the shelf of a study.
+
+    Args:
+        work: the study's folder, or its URL.
+
+    Raises:
+        UsageError: if there is no such kind of URL, or a package for it is missing.
+    """
+    return Mirror(str(work)) if is_url(str(work)) else Shelf(Path(work).absolute())
+
+
+def at_hand(files: str) -> Path:
+    """Returns a folder that a training kept as one on this machine's disk; it is missing if it is gone.
+
+    Args:
+        files: as `Shelf.keep` returned it.
+    """
+    if not is_url(files):
+        return Path(files)
+    url, _, place = files.rpartition("/")
+    return shelf(url).open(place)
+
+
+def refuse_unusable_url(url: str) -> None:
+    """Raises where trainings could not keep anything at a URL, before anything is trained.
+
+    Raises:
+        UsageError: if there is no such kind of URL, a package for it is missing, or it holds a password.
+        OutputRefused: if nothing can be written there.
+    """
+    parts = urlsplit(url)
+    if parts.password:
+        raise UsageError(
+            f"the work folder's URL holds a password, and it is recorded with every training; leave it out and give "
+            f"{parts.scheme} its credentials where fsspec looks for them, e.g. in its configuration file"
+        )
+    remote, path = _opened(url)
+    probe = f"{path}/.probe-{uuid.uuid4().hex[:8]}"
+    try:
+        remote.makedirs(path, exist_ok=True)
+        remote.pipe_file(probe, b"0")
+        remote.rm_file(probe)
+    except Exception as error:  # every file system has its own kinds
+        raise OutputRefused(f"cannot write at {url}: {_said(error)}") from error
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    import fsspec  # takes a tenth of a second, and a plain folder needs none
+
+    protocol = url.partition("://")[0]
+    known = sorted(fsspec.available_protocols())
+    if protocol not in known:
+        raise UsageError(
+            f"there is no kind of URL {protocol}://; a work folder is a path, or one of {', '.join(known)}."
+            f"{did_you_mean(protocol, known)}"
+        )
+    try:
+        remote, path = fsspec.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        raise UsageError(f"a work folder at {protocol}:// needs a package: {_said(error)}") from error
+    except Exception as error:  # every file system has its own kinds
+        raise OutputRefused(f"cannot reach {url}: {_said(error)}") from error
+    return remote, str(path).rstrip("/")
+
+
+@contextmanager
+def _as_os_error(where: str) -> Iterator[None]:
+    """Turns a file system's own kinds of errors into the one that a full disk gives."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{where}: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")

@@ -1,0 +1,236 @@
+"""Work folders at a URL: on a real FTP server, and on a disk by the same way."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.cli.main import app
+from hpo.errors import OutputRefused, UsageError
+from hpo.place import Place
+from hpo.records import Job, Objective, Stage, Status
+from hpo.seam import Resources, TrainableRef
+from hpo.training import Training, at_hand, discard_checkpoint, refuse_unusable_url, shelf
+from hpo.training.checkpoint import NEWEST, PREVIOUS
+
+PROJECT = Path(__file__).parents[1] / "project"
+NET = TrainableRef(path="toys.net:train", root=str(PROJECT), objective=Objective(metric="val_acc"))
+JOB = Job(trial=0, params={"lr": 0.05}, seed=42, budget=5, stage=Stage.PROMOTION)
+
+
+class Remote:
+    """A URL, and the folder of this disk that its server keeps everything in."""
+
+    def __init__(self, url, folder, server=None):
+        self.url, self.folder, self.server = url, folder, server
+
+    def files(self):
+        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["file", "ftp"])
+def remote(request, tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    if request.param == "file":
+        yield Remote(f"file://{kept}", kept)
+        return
+    pytest.importorskip("pyftpdlib", reason="no FTP server from PyPI on this machine")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(port), "-w"]
+    server = subprocess.Popen([*command, "-d", str(kept)], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        yield Remote(f"ftp://127.0.0.1:{port}", kept, server)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(port):
+    end = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert time.monotonic() < end, "the server does not start"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def another_machine(tmp_path, monkeypatch):
+    """Returns a function after which this process sees another disk for its scratch files."""
+
+    def turn(name):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+        return tmp_path / name
+
+    turn("first-machine")
+    return turn
+
+
+def trained(work, stop_after=None):
+    """Trains to the end, or leaves the training after so many steps as a killed process does."""
+    training = Training(JOB, NET, Resources(), work)
+    said = 0
+    while True:
+        packet = training.advance()
+        said += len(packet.reports)
+        if packet.status is not None:
+            training.close()
+            return packet
+        if said == stop_after:
+            return packet
+
+
+def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remote, another_machine):
+    study = f"{remote.url}/study"
+    trained(study, stop_after=4)
+    assert f"study/{JOB.place}/{NEWEST}" in remote.files()
+    assert f"study/{JOB.place}/{PREVIOUS}" in remote.files()
+    another_machine("second-machine")
+    resumed = trained(study)
+    assert resumed.status is Status.COMPLETE
+    assert "resumed after epoch 3" in (at_hand(resumed.outcome["files"]) / "run.log").read_text()
+    undisturbed = trained(tmp_path / "plain")
+    assert resumed.outcome["digests"] == undisturbed.outcome["digests"]
+
+
+def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, another_machine):
+    study = f"{remote.url}/study"
+    trained(study, stop_after=4)
+    newest = remote.folder / "study" / JOB.place / NEWEST
+    newest.write_bytes(newest.read_bytes()[:-1])
+    resumed = trained(study)
+    assert resumed.outcome["remarks"] == (f"{NEWEST} is damaged (its sha256 does not fit): went on from epoch 2",)
+    assert resumed.outcome["digests"] == trained(tmp_path / "plain").outcome["digests"]
+
+
+def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(remote, another_machine):
+    study = f"{remote.url}/study"
+    packet = trained(study)
+    assert packet.outcome["files"] == f"{study}/{JOB.place}"
+    discard_checkpoint(study, JOB)
+    assert [Path(name).name for name in remote.files()] == ["best_model.pt", "predictions.npz", "run.log"]
+    assert [path for path in (shelf(study).scratch).rglob("*") if path.is_file()] == []
+
+
+def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
+    study, job = f"{remote.url}/study", replace(JOB, stage=Stage.SEARCH)
+    training = Training(job, NET, Resources(), study)
+    while training.advance().status is None:
+        pass
+    training.close()
+    discard_checkpoint(study, job)
+    assert remote.files() == []
+
+
+def test_a_flag_is_seen_on_another_machine(remote, another_machine):
+    study = f"{remote.url}/study"
+    shelf(study).raise_flag("halt-1")
+    another_machine("second-machine")
+    assert shelf(study).sees_flag("halt-1")
+    assert not shelf(study).sees_flag("halt-2")
+    shelf(study).lower_flag("halt-1")
+    assert not shelf(study).sees_flag("halt-1")
+
+
+def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_its_end(remote, another_machine):
+    if remote.server is None:
+        pytest.skip("there is no server")
+    training = Training(JOB, NET, Resources(), f"{remote.url}/study")
+    training.advance()
+    remote.server.kill()
+    remote.server.wait()
+    packet = training.advance(60)
+    training.close()
+    assert packet.status is Status.FAILED
+    assert "what it made cannot be kept" in packet.error
+    assert len(training._context.reports) == 5
+    assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._context.remarks)
+
+
+def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, place, remote, another_machine):
+    study = curve(
+        trainable="toys.net:train",
+        space={"lr": {"float": [0.01, 0.1]}},
+        objective={"metric": "val_acc"},
+        search={"trials": 2, "budget": 2},
+        promotion={"seeds": [42, 43]},
+    )
+    there = replace(place, work=remote.url, storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there")
+    hpo.run(study, place)
+    here = hpo.promote(study, place, top=1)
+    hpo.run(study, there)
+    another_machine("second-machine")
+    remote_made = hpo.promote(study, there, top=1)
+    assert [path.name for path in remote_made.results] == [path.name for path in here.results]
+    for one, other in zip(here.results, remote_made.results, strict=True):
+        assert (one / "best_model.pt").read_bytes() == (other / "best_model.pt").read_bytes()
+        assert (one / "val_predictions.csv").read_bytes() == (other / "val_predictions.csv").read_bytes()
+    another_machine("third-machine")
+    for path in remote_made.results:
+        (path / "best_model.pt").unlink()
+        path.rename(tmp_path / path.name)
+    again = hpo.promote(study, there, top=1)
+    assert again.trained == 0, "the files are at the URL"
+    assert (again.results[0] / "best_model.pt").read_bytes() == (here.results[0] / "best_model.pt").read_bytes()
+
+
+WRONG = [
+    ("s4://bucket/x", UsageError, r"no kind of URL s4://.*sftp"),
+    ("s3://bucket/x", UsageError, "s3:// needs a package: ImportError: Install s3fs"),
+    ("ftp://user:s3cret@127.0.0.1:1/x", UsageError, "holds a password"),
+    ("ftp://127.0.0.1:1/x", OutputRefused, "cannot reach ftp://127.0.0.1:1/x: ConnectionRefusedError"),
+    ("http://127.0.0.1:1/x", (UsageError, OutputRefused), "http"),
+]
+
+
+@pytest.mark.parametrize(("url", "error", "message"), WRONG)
+def test_a_url_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, place, curve, url, error, message):
+    with pytest.raises(error, match=message) as caught:
+        hpo.run(curve(), replace(place, work=url))
+    assert "s3cret" not in str(caught.value)
+    assert not (tmp_path / "hpo.db").exists()
+
+
+def test_a_plain_folder_needs_no_fsspec():
+    code = "import sys, hpo.training; hpo.training.shelf('/x'); sys.exit('fsspec' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT.parents[1])}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_the_work_folder_of_a_place_is_absolute_or_a_url(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Place(work=Path("w")).work_root == str(tmp_path / "w")
+    assert Place(work="w").work_root == str(tmp_path / "w")
+    assert Place(work="s3://bucket/w/").work_root == "s3://bucket/w"
+    assert Place().work_root == str(tmp_path / "outputs" / ".work")
+
+
+def test_a_url_can_be_given_on_the_command_line(tmp_path, curve, another_machine):
+    from typer.testing import CliRunner
+
+    arguments = ["run", "--study", str(curve().root / "studies" / "curve.toml"), "--backend", "local", "--trials", "1"]
+    arguments += ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "o")]
+    done = CliRunner().invoke(app, [*arguments, "--workdir", f"file://{tmp_path / 'kept'}"])
+    assert done.exit_code == 0, done.output
+    assert not (tmp_path / "o" / ".work").exists()
+
+
+def test_nothing_can_be_kept_at_a_url_that_only_reads():
+    with pytest.raises(OutputRefused, match="cannot write at data:"):
+        refuse_unusable_url("data://text/plain,x")
