@@ -33,10 +33,10 @@ def test_two_workers_make_the_table_of_the_loop_too(tmp_path, curve, ray_slots):
 
 
 def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
-    """The control: durations differ enough that a search without the rules gives another table each time."""
+    """The control: durations differ so much that a search without the rules soon gives another table."""
     study = napping(curve, "median", lag=False)
     first = on_ray(study, tmp_path / "0", 4)
-    assert any(on_ray(study, tmp_path / str(run), 4) != first for run in (1, 2))
+    assert any(on_ray(study, tmp_path / str(run), 4) != first for run in range(1, 8))
 
 
 @pytest.fixture

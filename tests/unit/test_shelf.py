@@ -89,10 +89,8 @@ def trained(work, stop_after=None):
     while True:
         packet = training.advance()
         said += len(packet.reports)
-        if packet.status is not None:
+        if packet.status is not None or said == stop_after:
             training.close()
-            return packet
-        if said == stop_after:
             return packet
 
 
