@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from hpo.api import check, load_study, promote, run
     from hpo.errors import HpoError, StudyInvalid, TrainableError, UsageError
     from hpo.place import Place
-    from hpo.ranking import Candidate, Ranking, Rule, rank
+    from hpo.ranking import Candidate, Ranking, rank
     from hpo.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
+    from hpo.scoring import Rule
     from hpo.seam import DONE, WAIT, Backend, Resources, Source, TrainableRef
     from hpo.seeding import Stream, Streams
     from hpo.study import Study
@@ -23,8 +24,9 @@ _HOMES = {
     "hpo.api": ("check", "load_study", "promote", "run"),
     "hpo.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
     "hpo.place": ("Place",),
-    "hpo.ranking": ("Candidate", "Ranking", "Rule", "rank"),
+    "hpo.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
+    "hpo.scoring": ("Rule",),
     "hpo.seam": ("Backend", "DONE", "Resources", "Source", "TrainableRef", "WAIT"),
     "hpo.seeding": ("Stream", "Streams"),
     "hpo.study": ("Study",),

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.scoring import Rule
 from hpo.statistics import sigma, t_interval
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How replicates become a score: mean - lambda * sigma, or plus when minimizing.
-
-    Attributes:
-        name: of the rule.
-        lambda_: weight of sigma.
-        ddof: of sigma.
-    """
-
-    name: Literal["mean-std"] = "mean-std"
-    lambda_: float = 1.0
-    ddof: int = 0
-
-    def score(self, mean: float, deviation: float, direction: str) -> float:
-        """Returns the score; more is better when maximizing, less when minimizing."""
-        sign = -1.0 if direction == "maximize" else 1.0
-        return mean + sign * self.lambda_ * deviation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +68,23 @@ class Ranking:
         """The first row; None if no candidate is complete."""
         return self.rows[0] if self.rows and self.rows[0].rank == 1 else None
 
+    @property
+    def complete(self) -> tuple[Row, ...]:
+        """The rows that have a rank."""
+        return tuple(row for row in self.rows if row.rank is not None)
+
+    def values(self, row: Row) -> list[float]:
+        """Returns the values of a complete row, (n,) in the order of the seeds."""
+        return [value for seed in self.seeds if (value := row.candidate.values[seed]) is not None]
+
+    def under(self, rule: Rule) -> Ranking:
+        """Returns the same candidates, ranked by another rule."""
+        return rank([row.candidate for row in self.rows], self.seeds, rule, self.direction)
+
+    def over(self, seeds: Sequence[int]) -> Ranking:
+        """Returns the same candidates, ranked over other seeds."""
+        return rank([row.candidate for row in self.rows], seeds, self.rule, self.direction)
+
 
 def rank(candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str) -> Ranking:
     """Returns the ranking. Of equal scores the better mean comes first, then the lower trial number.
@@ -101,7 +98,7 @@ def rank(candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, dire
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [_row(candidate, seeds, rule, direction) for candidate in candidates if _is_complete(candidate, seeds)]
     complete.sort(key=lambda row: (sign * (row.score or 0.0), sign * (row.mean or 0.0), row.candidate.trial))
-    ranked = [_ranked(row, place) for place, row in enumerate(complete, start=1)]
+    ranked = [replace(row, rank=place) for place, row in enumerate(complete, start=1)]
     incomplete = [Row(candidate=candidate) for candidate in candidates if not _is_complete(candidate, seeds)]
     return Ranking(rule=rule, direction=direction, seeds=tuple(seeds), rows=(*ranked, *incomplete))
 
@@ -112,17 +109,10 @@ def _is_complete(candidate: Candidate, seeds: Sequence[int]) -> bool:
 
 def _row(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: str) -> Row:
     values = [value for seed in seeds if (value := candidate.values[seed]) is not None]
-    mean, deviation = float(np.mean(values)), sigma(values, rule.ddof)
     return Row(
         candidate=candidate,
-        mean=mean,
-        sigma=deviation,
-        score=rule.score(mean, deviation, direction),
+        mean=float(np.mean(values)),
+        sigma=sigma(values, rule.ddof),
+        score=rule.score(values, direction),
         interval=t_interval(values),
-    )
-
-
-def _ranked(row: Row, place: int) -> Row:
-    return Row(
-        candidate=row.candidate, rank=place, mean=row.mean, sigma=row.sigma, score=row.score, interval=row.interval
     )

@@ -2,7 +2,8 @@
 
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
-from hpo.api.promoting import PromotionOutcome, promote, ranking_values, refuse_promotion
+from hpo.api.promoting import PromotionOutcome, promote, refuse_promotion
+from hpo.api.reporting import PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
@@ -12,6 +13,7 @@ __all__ = [
     "ImportOutcome",
     "Progress",
     "PromotionOutcome",
+    "PromotionReport",
     "SearchOutcome",
     "Workforce",
     "check",
@@ -21,7 +23,6 @@ __all__ = [
     "notes",
     "promote",
     "rank_stored",
-    "ranking_values",
     "read_configurations",
     "refuse_promotion",
     "run",

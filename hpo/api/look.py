@@ -8,14 +8,17 @@ from pathlib import Path
 
 from hpo import catalog
 from hpo.api.promoting import rule_of
+from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
-from hpo.ranking import Candidate, Ranking, rank
-from hpo.records import Evaluation, canonical_json
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Stage, canonical_json
+from hpo.scoring import RuleName
 from hpo.search import Durable, Trial
+from hpo.statistics import Ddof
 from hpo.store import Holder, Store, StoredStudy, masked
 from hpo.study import Study
 
@@ -91,17 +94,25 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
         return trials[number], store.evaluations(stored, trial=number)
 
 
-def rank_stored(study: Study | str, place: Place, *, lambda_: float | None = None, ddof: int | None = None) -> Ranking:
-    """Returns the candidates of the newest promotion, ranked again; nothing is trained and nothing written.
+def rank_stored(
+    study: Study | str,
+    place: Place,
+    *,
+    rule: RuleName | None = None,
+    lambda_: float | None = None,
+    ddof: Ddof | None = None,
+) -> PromotionReport:
+    """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
 
     Raises:
         NothingToPromote: if there was no promotion.
         UsageError: if the storage has no such study.
     """
     study = resolved(study)
-    rule = rule_of(study, lambda_, ddof)
+    score = rule_of(study, rule, lambda_, ddof)
     with storage(place.storage, create=False) as (store, _durable):
-        promotion = store.promotion(_stored(store, study.name))
+        stored = _stored(store, study.name)
+        promotion, replicates = store.promotion(stored), store.evaluations(stored, Stage.PROMOTION)
     if promotion is None:
         raise NothingToPromote(
             f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"
@@ -114,7 +125,8 @@ def rank_stored(study: Study | str, place: Place, *, lambda_: float | None = Non
         )
         for row in promotion.ranks
     ]
-    return rank(candidates, promotion.seeds, rule, study.objective.direction)
+    ranking = rank(candidates, promotion.seeds, score, study.objective.direction)
+    return PromotionReport.of(study, ranking, replicates)
 
 
 def _stored(store: Store, name: str) -> StoredStudy:

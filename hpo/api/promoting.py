@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, get_args
 
 from hpo import provenance
+from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.searching import best_first
 from hpo.api.session import (
     Opened,
@@ -24,12 +25,13 @@ from hpo.api.session import (
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import FIRST, Place
 from hpo.promotion import PromotionSource
-from hpo.ranking import Candidate, Ranking, Row, Rule, rank
+from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
-from hpo.report import promotion_figure, write_page
-from hpo.results import Winner, refuse_unwritable, unwritten, write_promotion, write_results
+from hpo.results import Winner, refuse_unwritable, unwritten, write_results
+from hpo.scoring import Rule, RuleName
 from hpo.seam import Observed, Observer, Source, Stop, patiently
 from hpo.search import Trial
+from hpo.statistics import DDOFS, Ddof
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
 from hpo.training import at_hand
@@ -43,8 +45,7 @@ class PromotionOutcome:
     """What a promotion came to.
 
     Attributes:
-        study: whose.
-        ranking: of the candidates.
+        report: the ranking, and how sure it is.
         folder: where the results and promotion.csv are.
         trained: how many replicates were trained now; the others were recorded.
         asked_top: how many candidates were wanted.
@@ -52,19 +53,28 @@ class PromotionOutcome:
         stopped: whether it was ended early; then nothing was ranked.
     """
 
-    study: Study
-    ranking: Ranking
+    report: PromotionReport
     folder: Path
     trained: int
     asked_top: int
     results: tuple[Path, ...] = ()
     stopped: bool = False
 
+    @property
+    def study(self) -> Study:
+        """Whose promotion it was."""
+        return self.report.study
+
+    @property
+    def ranking(self) -> Ranking:
+        """The candidates, the winner first."""
+        return self.report.ranking
+
     def frame(self) -> pd.DataFrame:
         """Returns the ranking as a table: rank, trial, a column for each seed, mean, sigma, score, interval, search."""
         import pandas as pd
 
-        return pd.DataFrame(ranking_values(self.ranking, self.study)["candidates"])
+        return pd.DataFrame(self.report.candidates())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +110,9 @@ def promote(
     place: Place | None = None,
     *,
     top: int | None = None,
+    rule: RuleName | None = None,
     lambda_: float | None = None,
-    ddof: int | None = None,
+    ddof: Ddof | None = None,
     first: int = FIRST,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
@@ -115,6 +126,7 @@ def promote(
         study: or its name.
         place: where it is kept and run.
         top: how many candidates; None: as many as the study says.
+        rule: what ranks them; None: the study's.
         lambda_: weight of sigma; None: the study's.
         ddof: of sigma; None: the study's.
         first: number of the first results folder; taken blocks are passed over.
@@ -130,9 +142,9 @@ def promote(
     counter = _Counter()
     floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     rules = study.promotion
-    rule = rule_of(study, lambda_, ddof)
     top = rules.top if top is None else top
-    refuse_promotion(study, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
+    refuse_promotion(study, place, top=top, rule=rule, lambda_=lambda_, ddof=ddof, first=first)
+    score = rule_of(study, rule, lambda_, ddof)
     folder = place.outputs / study.name
     with opened(study, place, observers, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
@@ -148,10 +160,9 @@ def promote(
                 _train(source, found, study, floor)
             else:
                 patiently(source.ask, stop)  # all is answered from the records, so no backend has to be started
-            ranking = _ranking(candidates, grid.evaluations, study, rule)
+            ranking = _ranking(candidates, grid.evaluations, study, score)
             outcome = PromotionOutcome(
-                study=study,
-                ranking=ranking,
+                report=PromotionReport.of(study, ranking, grid.evaluations.values()),
                 folder=folder,
                 trained=counter.trained,
                 asked_top=top,
@@ -159,7 +170,7 @@ def promote(
             )
             if outcome.stopped or ranking.winner is None:
                 return outcome
-            winner = _winner(ranking.winner, rule, candidates, grid.evaluations, found, study)
+            winner = _winner(ranking.winner, score, candidates, grid.evaluations, found, study)
             needed = {one.job.key: _fetched(one) for one in unwritten(folder, winner, first=first)}
             again = _restore_files(list(needed.values()), found, study, floor)
             if stop.is_set():
@@ -170,12 +181,19 @@ def promote(
             outcome = replace(outcome, results=written, trained=counter.trained)
             promotion = stored_promotion(ranking, written, top)
             patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
-            _write_beside(outcome)
+            write_beside(folder, outcome.report, written)
     return outcome
 
 
 def refuse_promotion(
-    study: Study, place: Place, *, top: int | None, lambda_: float | None, ddof: int | None, first: int
+    study: Study,
+    place: Place,
+    *,
+    top: int | None = None,
+    rule: RuleName | None = None,
+    lambda_: float | None = None,
+    ddof: Ddof | None = None,
+    first: int = FIRST,
 ) -> None:
     """Raises, before anything is trained or written, where a promotion could not be made so.
 
@@ -183,40 +201,33 @@ def refuse_promotion(
         UsageError: if the numbers make no sense.
         OutputRefused: if a folder cannot be written.
     """
-    rule_of(study, lambda_, ddof)
+    rule_of(study, rule, lambda_, ddof)
     if (top is not None and top < 1) or first < 0:
         raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
     refuse_unusable(study, place)
     refuse_unwritable(place.outputs / study.name)
 
 
-def _write_beside(outcome: PromotionOutcome) -> None:
-    """Writes the whole ranking beside the winner's folders: as JSON, as a table and as a picture."""
-    table = ranking_values(outcome.ranking, outcome.study)
-    rows = table.pop("candidates")
-    write_promotion(outcome.folder, {**table, "results": [path.name for path in outcome.results]}, rows)
-    study = outcome.study
-    figure = promotion_figure(outcome.ranking, study.name, study.objective.metric, study.search.seed)
-    write_page(outcome.folder / "promotion.html", figure)
-
-
-def rule_of(study: Study, lambda_: float | None, ddof: int | None) -> Rule:
+def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Ddof | None) -> Rule:
     """Returns the study's rule with what the user wants different.
 
     Raises:
-        UsageError: if lambda is negative, or ddof leaves nothing to divide by.
+        UsageError: if there is no such rule or ddof, lambda is negative, or there are too few seeds.
     """
-    rules = study.promotion
+    own, seeds = study.promotion.score, study.promotion.seeds
     rule = Rule(
-        name=rules.rule,
-        lambda_=rules.lambda_ if lambda_ is None else lambda_,
-        ddof=rules.ddof if ddof is None else ddof,
+        name=own.name if name is None else name,
+        lambda_=own.lambda_ if lambda_ is None else lambda_,
+        ddof=own.ddof if ddof is None else ddof,
     )
-    if not 0 <= rule.lambda_ < float("inf") or rule.ddof not in (0, 1) or len(rules.seeds) <= rule.ddof:
-        raise UsageError(
-            f"lambda must be 0 or more and ddof 0 or 1 with more seeds than that, "
-            f"not {rule.lambda_:g} and {rule.ddof} with {len(rules.seeds)} seeds"
-        )
+    if rule.name not in get_args(RuleName):
+        raise UsageError(f"there is no rule {rule.name!r}; there are {', '.join(get_args(RuleName))}")
+    if not 0 <= rule.lambda_ < float("inf"):
+        raise UsageError(f"lambda must be 0 or more, not {rule.lambda_:g}")
+    if rule.ddof not in DDOFS:
+        raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {rule.ddof}")
+    if len(seeds) < rule.fewest:
+        raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.fewest} seeds, not {len(seeds)}")
     return rule
 
 
@@ -369,35 +380,3 @@ def _is_whole(evaluation: Evaluation) -> bool:
 
 def _what_came(again: Evaluation | None) -> str:
     return "nothing" if again is None else again.error or "other weights or predictions"
-
-
-def ranking_values(ranking: Ranking, study: Study) -> dict[str, Any]:
-    """Returns a ranking as plain values: what holds for all of it, and a row for each of the `candidates`."""
-    return {
-        "study": study.name,
-        "objective": study.objective.metric,
-        "direction": ranking.direction,
-        "rule": ranking.rule.name,
-        "lambda": ranking.rule.lambda_,
-        "ddof": ranking.rule.ddof,
-        "seeds": list(ranking.seeds),
-        "search_seed": study.search.seed,
-        "budget": study.search.budget,
-        "winner": ranking.winner.candidate.trial if ranking.winner else None,
-        "candidates": [_table_row(row, ranking) for row in ranking.rows],
-    }
-
-
-def _table_row(row: Row, ranking: Ranking) -> dict[str, object]:
-    low, high = row.interval or (None, None)
-    return {
-        "rank": row.rank,
-        "trial": row.candidate.trial,
-        **{f"seed_{seed}": row.candidate.values.get(seed) for seed in ranking.seeds},
-        "mean": row.mean,
-        "sigma": row.sigma,
-        "score": row.score,
-        "interval_low": low,
-        "interval_high": high,
-        "search_value": row.candidate.search_value,
-    }

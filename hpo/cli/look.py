@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Ddof, Folders, Json, Lambda, Storage, StudyName, place_of
+from hpo.cli.options import Ddof, Folders, Json, Lambda, Rule, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
 from hpo.errors import StudyInvalid
 
 
 def rank(
     study: StudyName,
+    rule: Rule = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
     studies: Folders = None,
     storage: Storage = None,
+    format_: Annotated[
+        Literal["csv", "markdown", "latex"] | None,
+        typer.Option("--format", help="Print a table for a file, a page or a paper instead.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Rank the newest promotion's candidates again, under another lambda or ddof; trains and writes nothing."""
+    """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
     from hpo.cli import tables
 
     loaded = api.load_study(study, studies)
-    ranking = api.rank_stored(loaded, place_of(storage), lambda_=lambda_, ddof=ddof)
+    report = api.rank_stored(loaded, place_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
     if as_json:
-        print_json(api.ranking_values(ranking, loaded))
+        print_json(tables.ranking_values(report))
+    elif format_ is not None:
+        sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
     else:
-        print_text(tables.ranking_table(ranking, loaded.search.seed))
+        print_text(tables.ranking_table(report))
+        print_text(tables.certainty_text(report))
 
 
 def show(

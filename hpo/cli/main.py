@@ -32,6 +32,7 @@ from hpo.cli.options import (
     Patience,
     Promote,
     RayAddress,
+    Rule,
     Storage,
     StorageWait,
     StudyName,
@@ -88,6 +89,7 @@ def run(
     enqueue: Enqueue = None,
     promote: Promote = False,
     top: Top = None,
+    rule: Rule = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
     first: First = FIRST,
@@ -121,8 +123,9 @@ def run(
     )
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
+    wanted: dict[str, Any] = {"top": top, "rule": rule, "lambda_": lambda_, "ddof": ddof, "first": first}
     if promote:
-        api.refuse_promotion(loaded, place, top=top, lambda_=lambda_, ddof=ddof, first=first)
+        api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
         limits = {"trials": trials, "seconds": time, "until": until, "patience": patience, "enqueue": configurations}
         searched = _search(loaded, place, limits, stop, workforce)
@@ -132,7 +135,7 @@ def run(
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _without_incumbent(searched))
-        promoted = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
+        promoted = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
@@ -144,6 +147,7 @@ def run(
 def promote(
     study: StudyName,
     top: Top = None,
+    rule: Rule = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
     first: First = FIRST,
@@ -175,8 +179,9 @@ def promote(
         storage_wait=storage_wait,
     )
     loaded = api.load_study(study, studies)
+    wanted: dict[str, Any] = {"top": top, "rule": rule, "lambda_": lambda_, "ddof": ddof, "first": first}
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
-        outcome = _promote(loaded, place, top, lambda_, ddof, first, stop, workforce)
+        outcome = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -245,31 +250,14 @@ def _search(
 
 
 def _promote(
-    study: Study,
-    place: Place,
-    top: int | None,
-    lambda_: float | None,
-    ddof: int | None,
-    first: int,
-    stop: StopSignal,
-    workforce: api.Workforce,
+    study: Study, place: Place, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
 
     errors = _stderr()
     with Progress(study, errors, stop, promoting=True).shown() as progress, _stdout_for_data():
-        return api.promote(
-            study,
-            place,
-            top=top,
-            lambda_=lambda_,
-            ddof=ddof,
-            first=first,
-            observers=[progress],
-            stop=stop,
-            workforce=workforce,
-        )
+        return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
@@ -288,10 +276,10 @@ def _stdout_for_data() -> AbstractContextManager[object]:
 
 
 def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
-    from hpo import api
+    from hpo.cli import tables
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
-    return {**api.ranking_values(outcome.ranking, outcome.study), **extra}
+    return {**tables.ranking_values(outcome.report), **extra}
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
@@ -300,7 +288,7 @@ def _show_promotion(outcome: api.PromotionOutcome) -> None:
     if outcome.stopped:
         print_text(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
     else:
-        print_text(tables.ranking_table(outcome.ranking, outcome.study.search.seed))
+        print_text(tables.ranking_table(outcome.report))
         print_text(tables.promotion_text(outcome))
 
 

@@ -98,11 +98,32 @@ Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study
 Lambda = Annotated[
     float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
 ]
+Rule = Annotated[
+    Literal["mean-std", "mean", "min", "median", "lcb"] | None,
+    typer.Option(
+        help="What ranks candidates; lcb is the lower end of the 95 % interval. [the study's]", show_default=False
+    ),
+]
 Ddof = Annotated[
-    int | None, typer.Option(help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]", show_default=False)
+    Any,  # typer takes no union of numbers and words
+    typer.Option(
+        parser=lambda text: _ddof_of(text),
+        metavar="<0|1|unbiased>",
+        help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]",
+        show_default=False,
+    ),
 ]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def _ddof_of(text: str) -> object:
+    from hpo.statistics import ddof_of
+
+    try:
+        return ddof_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def place_of(storage: str | None, **said: Any) -> Place:

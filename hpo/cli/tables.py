@@ -11,8 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import ImportOutcome, Progress, PromotionOutcome, SearchOutcome
+from hpo.api import ImportOutcome, Progress, PromotionOutcome, PromotionReport, SearchOutcome
 from hpo.catalog import Checked
+from hpo.certainty import CALIBRATED, Certainty
 from hpo.cli.shown import counted, duration, number, params
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation
@@ -65,40 +66,44 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     return "\n".join(lines)
 
 
-def ranking_table(ranking: Ranking, search_seed: int) -> RenderableType:
+def ranking_table(report: PromotionReport) -> RenderableType:
     """Returns a ranking with every seed's value, and the conventions under it."""
+    ranking, sure = report.ranking, report.certainty
     rule = ranking.rule
-    sign = "-" if ranking.direction == "maximize" else "+"
-    weight = "" if rule.lambda_ == 1 else f"{rule.lambda_:g} "
-    seeds = [f"seed {seed}" for seed in ranking.seeds]
+    seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
+    score = [rule.said(ranking.direction)] if rule.name != "mean" else []
     made = table(
         "rank",
         "trial",
         *seeds,
         "mean",
         "sigma",
-        f"mean {sign} {weight}sigma",
+        "CV %",
+        *score,
         "95 % interval",
-        f"search ({search_seed})",
+        f"search ({report.study.search.seed})",
     )
     for row in ranking.rows:
         candidate = row.candidate
         values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
         interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
+        variation = sure.variations.get(candidate.trial)
         made.add_row(
             str(row.rank) if row.rank else "incomplete",
             str(candidate.trial),
             *values,
             number(row.mean),
             number(row.sigma),
-            number(row.score),
+            "-" if variation is None else f"{variation:.1f}",
+            *([number(row.score)] if score else []),
             interval,
             number(candidate.search_value),
         )
     count = len(ranking.seeds)
-    note = f"sigma: ddof {rule.ddof} · score: mean {sign} {rule.lambda_:g} sigma · n = {count}"
+    note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
     known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
-    return Group(made, Text(note + known, style="dim"))
+    seen = "".join(f" · * {seed} is the search's seed too" for seed in sure.seen)
+    return Group(made, Text(note + known + seen, style="dim"))
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:
@@ -115,16 +120,9 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append(
             f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
         )
+    lines.append(certainty_text(outcome.report))
     if ranking.winner is None:
-        return "\n".join([*lines, "No candidate is complete, so there is no winner and nothing was written."])
-    winner = ranking.winner
-    lines.append(f"Winner: trial {winner.candidate.trial}, score {number(winner.score)}.")
-    incumbent = _incumbent(ranking)
-    if incumbent is not winner:
-        lines.append(
-            f"The search alone would have named trial {incumbent.candidate.trial} "
-            f"({number(incumbent.candidate.search_value)} on seed {outcome.study.search.seed})."
-        )
+        return "\n".join([*lines, "Nothing was written."])
     lines.append(
         "Trained now: none, all replicates were recorded."
         if not outcome.trained
@@ -132,14 +130,60 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     )
     lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
     names = "  ".join(path.name for path in outcome.results)
-    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  promotion.json  promotion.html")
+    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
+
+
+def certainty_text(report: PromotionReport) -> str:
+    """Returns who won, and how sure that is."""
+    ranking, sure, search_seed = report.ranking, report.certainty, report.study.search.seed
+    winner = ranking.winner
+    if winner is None:
+        return "No candidate is complete, so there is no winner."
+    trial = winner.candidate.trial
+    changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
+    stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
+    lines = [f"Winner: trial {trial}, score {number(winner.score)}. It changes under: {changes or 'none'}.{stays}"]
+    if sure.seen:
+        without = "is not known" if sure.unseen_winner is None else f"is trial {sure.unseen_winner}"
+        lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
+    incumbent = _incumbent(ranking)
+    if incumbent is not winner:
+        lines.append(
+            f"The search alone would have named trial {incumbent.candidate.trial} "
+            f"({number(incumbent.candidate.search_value)} on seed {search_seed})."
+        )
+    if sure.optimism is not None:
+        side = "above" if ranking.direction == "maximize" else "below"
+        interval = sure.optimism_interval
+        known = f" (95 %: {number(interval[0])} .. {number(interval[1])})" if interval else ""
+        rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
+        lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} the candidates' means{known}{rho}.")
+    if chance := sure.chances.get(trial):
+        lines.append(_chance(sure, trial, chance, len(ranking.seeds)))
+    return "\n".join(lines)
+
+
+def _chance(sure: Certainty, trial: int, chance: float, count: int) -> str:
+    rough = " (rough below 6 seeds)" if count < CALIBRATED else ""
+    text = f"P(trial {trial} is best) about {100 * chance:.0f} %{rough}"
+    against = next((pair for pair in sure.pairs if pair.first == trial), None)
+    if against is None:
+        return f"{text}."
+    better = f"better on {against.outperformance * count:g} of {count} seeds"
+    decided = "" if against.decidable else f", not decidable at n = {count}"
+    return f"{text} · trial {trial} against {against.second}: {better}{decided}."
 
 
 def _incumbent(ranking: Ranking) -> Row:
     """Returns the candidate that the search had put first: of equal ones the lower number, as it did."""
     sign = -1.0 if ranking.direction == "maximize" else 1.0
     return min(ranking.rows, key=lambda row: (sign * (row.candidate.search_value or 0.0), row.candidate.trial))
+
+
+def ranking_values(report: PromotionReport) -> dict[str, object]:
+    """Returns a promotion's report as plain values."""
+    return {**report.values(), "candidates": report.candidates()}
 
 
 def progress_table(found: Sequence[Progress]) -> RenderableType:

@@ -1,7 +1,16 @@
 """Replicates as directories `results_7`, `results_8`, ... that the report step reads; matplotlib's room."""
 
 from hpo.results.block import refuse_unwritable, unwritten, write_results
-from hpo.results.promotion import write_promotion
+from hpo.results.promotion import latex_text, markdown_text, table_text, write_promotion
 from hpo.results.winner import Winner
 
-__all__ = ["Winner", "refuse_unwritable", "unwritten", "write_promotion", "write_results"]
+__all__ = [
+    "Winner",
+    "latex_text",
+    "markdown_text",
+    "refuse_unwritable",
+    "table_text",
+    "unwritten",
+    "write_promotion",
+    "write_results",
+]

@@ -1,29 +1,103 @@
-"""The promotion's own files: `promotion.json` and `promotion.csv`, beside the results of its winner."""
+"""The promotion's own files, beside the results of its winner: JSON, CSV, and tables for a paper or a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+from tabulate import tabulate
 
 from hpo.errors import OutputRefused
 from hpo.files import write_text
 from hpo.results.plain import csv_text, json_text
 
 
-def write_promotion(folder: Path, table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes both files, each whole; those of an earlier promotion are replaced.
+def write_promotion(
+    folder: Path,
+    table: Mapping[str, object],
+    rows: Sequence[Mapping[str, object]],
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Writes promotion.json, promotion.csv and other texts, each whole; those of an earlier promotion are replaced.
 
     Args:
         folder: where they go; made if it is missing.
         table: what holds for the whole promotion; the JSON file has it, with the rows under `rows`.
         rows: one per candidate, in the order of the ranking; the CSV file has the columns in the rows' own order.
+        texts: by the file's name.
 
     Raises:
         OutputRefused: if the folder cannot be written.
     """
-    columns = list(dict.fromkeys(column for row in rows for column in row))
     try:
         write_text(folder / "promotion.json", json_text({**table, "rows": list(rows)}))
-        write_text(folder / "promotion.csv", csv_text(columns, rows))
+        write_text(folder / "promotion.csv", table_text(rows))
+        for name, text in texts.items():
+            write_text(folder / name, text)
     except OSError as error:
         raise OutputRefused(f"cannot write the promotion in {folder}: {error.strerror or error}") from error
+
+
+def table_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Returns rows as CSV, the columns in the rows' own order."""
+    return csv_text(list(dict.fromkeys(column for row in rows for column in row)), rows)
+
+
+def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> str:
+    """Returns the ranking and the winner's metrics as Markdown tables."""
+    heading = f"## {table['study']}: promotion by {table['score']} of {table['objective']}"
+    note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on seed {table['search_seed']}."
+    parts = [heading, _drawn(_ranking(table, rows), "github"), note]
+    if metrics := _metrics(table):
+        parts += [f"### The winner's metrics: trial {table['winner']}", _drawn(metrics, "github")]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> str:
+    """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
+    parts = [_drawn(_ranking(table, rows), "latex_booktabs")]
+    if metrics := _metrics(table):
+        parts.append(_drawn(metrics, "latex_booktabs"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _drawn(rows: Sequence[Mapping[str, object]], style: str) -> str:
+    aligned = ["right" if name != "metric" else "left" for name in rows[0]]
+    return str(tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True, colalign=aligned))
+
+
+def _ranking(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+    return [
+        {
+            "rank": str(row["rank"] or "incomplete"),
+            "trial": str(row["trial"]),
+            **{name.replace("_", " "): _text(value) for name, value in row.items() if name.startswith("seed_")},
+            "mean": _text(row["mean"]),
+            "sigma": _text(row["sigma"]),
+            str(table["score"]): _text(row["score"]),
+            "95 % interval": f"{_text(row['interval_low'])} .. {_text(row['interval_high'])}",
+            "CV %": _text(row["variation_percent"], 1),
+            "search": _text(row["search_value"]),
+        }
+        for row in rows
+    ]
+
+
+def _metrics(table: Mapping[str, object]) -> list[dict[str, str]]:
+    found = table["metrics"]
+    assert isinstance(found, Sequence)
+    return [
+        {
+            "metric": str(row["metric"]),
+            **{name.replace("_", " "): _text(value) for name, value in row.items() if name.startswith("seed_")},
+            "mean": _text(row["mean"]),
+            "sigma": _text(row["sigma"]),
+        }
+        for row in found
+        if row["trial"] == table["winner"]
+    ]
+
+
+def _text(value: object, digits: int = 4) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, float) else "-" if value is None else str(value)

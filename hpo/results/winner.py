@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo.records import Evaluation, Objective, Status, Value, digest
+from hpo.statistics import Ddof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Winner:
         score: what the ranking is by.
         rule: how the score comes from mean and sigma, e.g. `mean-std`.
         lambda_: weight of sigma in the score.
-        ddof: 0 for the population's sigma, 1 for the sample's.
+        ddof: how sigma is estimated; see `hpo.statistics.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
         search_seed: the one seed of all search trainings.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
@@ -41,7 +42,7 @@ class Winner:
     score: float
     rule: str
     lambda_: float
-    ddof: int
+    ddof: Ddof
     search_value: float | None
     search_seed: int
     trial: Mapping[str, object]

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.statistics import Ddof, ddof_of
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, masked, normalised
 from hpo.store.lease import Holder, Lease, holder_of
@@ -59,7 +60,7 @@ class StoredPromotion:
 
     rule: str
     lambda_: float
-    ddof: int
+    ddof: Ddof
     seeds: tuple[int, ...]
     top: int
     results: tuple[str, ...]
@@ -262,7 +263,7 @@ class Store:
                 study_id=study.id,
                 rule=promotion.rule,
                 lambda_=promotion.lambda_,
-                ddof=promotion.ddof,
+                ddof=str(promotion.ddof),
                 seeds=list(promotion.seeds),
                 top=promotion.top,
                 results=list(promotion.results),
@@ -386,7 +387,7 @@ def _promotion(connection: Connection, row: Any) -> StoredPromotion:
     return StoredPromotion(
         rule=row.rule,
         lambda_=row._mapping["lambda"],
-        ddof=row.ddof,
+        ddof=ddof_of(row.ddof),
         seeds=tuple(row.seeds),
         top=row.top,
         results=tuple(row.results),

@@ -146,7 +146,7 @@ class PromotionRow(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("hpo_studies.id", ondelete="CASCADE"), index=True)
     rule: Mapped[str] = mapped_column(String(32))
     lambda_: Mapped[float] = mapped_column("lambda", Float(53))
-    ddof: Mapped[int]
+    ddof: Mapped[str] = mapped_column(String(16))
     seeds: Mapped[list[Any]]
     top: Mapped[int]
     results: Mapped[list[Any]]

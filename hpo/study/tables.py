@@ -18,7 +18,9 @@ from pydantic import (
 
 from hpo import space
 from hpo.records import Objective, Value, digest
+from hpo.scoring import Rule, RuleName
 from hpo.seam import Resources, TrainableRef
+from hpo.statistics import Ddof
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
 
@@ -29,12 +31,13 @@ LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot te
 MOST_STEPS = 10**9
 
 
-def _exactly(*wanted: bool | int) -> BeforeValidator:
+def _exactly(*wanted: bool | int | str) -> BeforeValidator:
     """Returns a check that tells 0 from false and from 0.0, which pydantic's Literal does not."""
 
     def check(came: object) -> object:
         if not any(type(came) is type(one) and came == one for one in wanted):
-            shown = " or ".join(str(one).lower() for one in wanted)
+            *others, last = (str(one).lower() for one in wanted)
+            shown = f"{', '.join(others)} or {last}" if others else last
             raise ValueError(f"expected {shown}, got {str(came).lower() if isinstance(came, bool) else repr(came)}")
         return came
 
@@ -211,21 +214,28 @@ class PromotionRules(Table):
     Attributes:
         top: how many trials are retrained.
         seeds: under which seeds.
-        rule: the score that ranks them.
+        rule: the score that ranks them; see `hpo.ranking.RuleName`.
         lambda_: weight of sigma in the score.
-        ddof: of sigma; 0 divides by n, 1 by n - 1.
+        ddof: of sigma; 0 divides by n, 1 by n - 1, `unbiased` also takes out the bias of the square root.
     """
 
     top: Annotated[int, Field(ge=1, le=10_000)] = 3
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)] = (42, 43, 44)
-    rule: Literal["mean-std"] = "mean-std"
+    rule: RuleName = "mean-std"
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
-    ddof: Annotated[Literal[0, 1], _exactly(0, 1)] = 0
+    ddof: Annotated[Ddof, _exactly(0, 1, "unbiased")] = 0
+
+    @property
+    def score(self) -> Rule:
+        """How replicates become a score."""
+        return Rule(name=self.rule, lambda_=self.lambda_, ddof=self.ddof)
 
     @model_validator(mode="after")
     def _enough_seeds(self) -> PromotionRules:
-        if len(self.seeds) <= self.ddof:
-            raise ValueError(f"ddof {self.ddof} needs at least {self.ddof + 1} seeds, {len(self.seeds)} is given")
+        if len(self.seeds) < self.score.fewest:
+            raise ValueError(
+                f"rule {self.rule} with ddof {self.ddof} needs {self.score.fewest} seeds, {len(self.seeds)} is given"
+            )
         return self
 
 

@@ -236,7 +236,7 @@ def test_the_score_s_convention_can_be_chosen(curve, place):
     row = next(row for row in other.rows if row.candidate.trial == plain.candidate.trial)
     assert row.sigma == pytest.approx(plain.sigma * (3 / 2) ** 0.5)
     assert row.score == pytest.approx(row.mean - 2 * row.sigma)
-    assert api.rank_stored(study, place, lambda_=0.0).rows[0].score == pytest.approx(
+    assert api.rank_stored(study, place, lambda_=0.0).ranking.rows[0].score == pytest.approx(
         max(row.mean for row in other.rows)
     )
 

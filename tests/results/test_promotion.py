@@ -58,6 +58,11 @@ def test_the_promotion_is_a_json_and_a_csv(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["promotion.csv", "promotion.json"]
 
 
+def test_other_texts_are_written_beside(tmp_path: Path) -> None:
+    write_promotion(tmp_path, {}, ROWS, {"promotion.md": "| a |\n"})
+    assert (tmp_path / "promotion.md").read_text(encoding="utf-8") == "| a |\n"
+
+
 def test_a_later_promotion_replaces_the_files(tmp_path: Path) -> None:
     write_promotion(tmp_path, {}, ROWS)
     write_promotion(tmp_path, {}, [])

@@ -420,14 +420,15 @@ def test_run_refuses_the_promotion_s_options_before_it_searches(refused, options
         (("--lambda", "-1"), "lambda must be 0 or more"),
         (("--lambda", "nan"), "lambda must be 0 or more"),
         (("--lambda", "inf"), "lambda must be 0 or more"),
-        (("--ddof", "2"), "ddof 0 or 1"),
-        (("--ddof", "-1"), "ddof 0 or 1"),
+        (("--ddof", "2"), "expected 0, 1 or unbiased, got '2'"),
+        (("--ddof", "-1"), "expected 0, 1 or unbiased, got '-1'"),
+        (("--rule", "best"), "'best' is not one of"),
         (("--trials", "3"), "No such option: --trials"),
     ],
 )
 def test_promote_and_rank_refuse_a_number_that_makes_no_sense(searched, refused, options, message):
     assert message in refused(*PROMOTE, *options)
-    if options[0] in ("--lambda", "--ddof"):
+    if options[0] in ("--lambda", "--ddof", "--rule"):
         assert message in refused("rank", "-s", "curve", *options)
 
 

@@ -8,7 +8,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.ranking import Candidate, Rule, rank
+from hpo.ranking import Candidate, rank
+from hpo.scoring import Rule
 from hpo.statistics import sigma, t_interval
 
 SEEDS = (42, 43, 44)
