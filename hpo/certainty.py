@@ -50,7 +50,8 @@ class Certainty:
             chosen for being good on these seeds.
         optimism_interval: Student's, 95 %; None with a single candidate.
         correlation: Spearman's, between the search's values and those means; None below three candidates.
-        winners: the winning trial under other rules and conventions, by their names; None where they name none.
+        winners: the winning trial under other rules and conventions, by their names; None where they name none, or
+            where a candidate with replicates left out could have won.
         chances: of each complete candidate, by trial, that its mean -+ lambda * sigma is the best; empty where there is
             a single seed or a single candidate. Rounded to 0.1 below six seeds, else to 0.01.
         pairs: of complete candidates, the better ranked one first.
@@ -77,6 +78,11 @@ class Certainty:
     @property
     def _winner(self) -> int | None:
         return self.winners.get(AS_IT_IS)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The conventions under which the winner is not known, because replicates were left out."""
+        return [name for name, trial in self.winners.items() if trial is None]
 
     @property
     def stays(self) -> list[str]:
@@ -143,11 +149,12 @@ def _winners(ranking: Ranking) -> dict[str, int | None]:
         others["mean-std"] = Rule()
     others |= {name: replace(own, name=name, ddof=0) for name in ("mean", "min", "median", "lcb") if name != own.name}
     fitting = {name: rule for name, rule in others.items() if rule.fewest <= count}
-    return {AS_IT_IS: _winner(ranking), **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
+    first = ranking.winner.candidate.trial if ranking.winner else None
+    return {AS_IT_IS: first, **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
 
 
 def _winner(ranking: Ranking) -> int | None:
-    return ranking.winner.candidate.trial if ranking.winner else None
+    return ranking.winner.candidate.trial if ranking.winner and not ranking.undecided else None
 
 
 def _chances(ranking: Ranking) -> dict[int, float]:

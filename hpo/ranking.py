@@ -17,7 +17,7 @@ class Candidate:
 
     Attributes:
         trial: its number.
-        values: of its replicates by seed; None where a replicate failed.
+        values: of its replicates by seed; None where one failed, no entry where it was left out.
         search_value: what it reached in the search, on the search's seed.
     """
 
@@ -37,6 +37,7 @@ class Row:
         sigma: of the values, by the rule's ddof.
         score: by the rule.
         interval: Student's, 95 %, for the mean; None with a single seed.
+        bound: the best score that it could still have; None unless replicates were left out and none failed.
     """
 
     candidate: Candidate
@@ -45,6 +46,7 @@ class Row:
     sigma: float | None = None
     score: float | None = None
     interval: tuple[float, float] | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,14 @@ class Ranking:
         direction: the objective's.
         seeds: in the order in which they are shown.
         rows: the winner first.
+        limit: no value can be better; None: unknown.
     """
 
     rule: Rule
     direction: str
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    limit: float | None = None
 
     @property
     def winner(self) -> Row | None:
@@ -73,20 +77,33 @@ class Ranking:
         """The rows that have a rank."""
         return tuple(row for row in self.rows if row.rank is not None)
 
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """Trials whose replicates that were left out could still have made them the winner."""
+        best = self.winner.score if self.winner else None
+        sign = 1.0 if self.direction == "maximize" else -1.0
+        return tuple(
+            row.candidate.trial
+            for row in self.rows
+            if row.bound is not None and (best is None or sign * row.bound >= sign * best)
+        )
+
     def values(self, row: Row) -> list[float]:
         """Returns the values of a complete row, (n,) in the order of the seeds."""
         return [value for seed in self.seeds if (value := row.candidate.values[seed]) is not None]
 
     def under(self, rule: Rule) -> Ranking:
         """Returns the same candidates, ranked by another rule."""
-        return rank([row.candidate for row in self.rows], self.seeds, rule, self.direction)
+        return rank([row.candidate for row in self.rows], self.seeds, rule, self.direction, self.limit)
 
     def over(self, seeds: Sequence[int]) -> Ranking:
         """Returns the same candidates, ranked over other seeds."""
-        return rank([row.candidate for row in self.rows], seeds, self.rule, self.direction)
+        return rank([row.candidate for row in self.rows], seeds, self.rule, self.direction, self.limit)
 
 
-def rank(candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str) -> Ranking:
+def rank(
+    candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str, limit: float | None = None
+) -> Ranking:
     """Returns the ranking. Of equal scores the better mean comes first, then the lower trial number.
 
     Args:
@@ -94,17 +111,29 @@ def rank(candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, dire
         seeds: of the promotion.
         rule: the score's.
         direction: `maximize` or `minimize`.
+        limit: no value can be better; None: unknown.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [_row(candidate, seeds, rule, direction) for candidate in candidates if _is_complete(candidate, seeds)]
     complete.sort(key=lambda row: (sign * (row.score or 0.0), sign * (row.mean or 0.0), row.candidate.trial))
     ranked = [replace(row, rank=place) for place, row in enumerate(complete, start=1)]
-    incomplete = [Row(candidate=candidate) for candidate in candidates if not _is_complete(candidate, seeds)]
-    return Ranking(rule=rule, direction=direction, seeds=tuple(seeds), rows=(*ranked, *incomplete))
+    others = [
+        Row(candidate=candidate, bound=_bound(candidate, seeds, rule, direction, limit))
+        for candidate in candidates
+        if not _is_complete(candidate, seeds)
+    ]
+    others.sort(key=lambda row: (row.bound is None, sign * (row.bound or 0.0), row.candidate.trial))
+    return Ranking(rule=rule, direction=direction, seeds=tuple(seeds), rows=(*ranked, *others), limit=limit)
 
 
 def _is_complete(candidate: Candidate, seeds: Sequence[int]) -> bool:
     return all(candidate.values.get(seed) is not None for seed in seeds)
+
+
+def _bound(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: str, limit: float | None) -> float | None:
+    values = [candidate.values[seed] for seed in seeds if seed in candidate.values]
+    known = [value for value in values if value is not None]
+    return rule.bound(known, len(seeds), direction, limit) if len(known) == len(values) else None
 
 
 def _row(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: str) -> Row:

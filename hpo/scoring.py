@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from hpo.statistics import Ddof, sigma, t_half_width
+from hpo.statistics import Ddof, sigma, sigma_factor, t_half_width, t_quantile
 
 RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]
 """What a score is: mean - lambda * sigma; the mean; the worst value; the median; the lower end of the 95 % interval."""
@@ -45,6 +46,37 @@ class Rule:
             return mean + sign * t_half_width(values)
         return mean if self.name == "mean" else mean + sign * self.lambda_ * sigma(values, self.ddof)
 
+    def bound(self, values: Sequence[float], count: int, direction: str, limit: float | None = None) -> float:
+        """Returns the best score that `count` values can have of which these are known.
+
+        A score m - w * s0 (s0: sigma under ddof 0) is concave in the unknown values and symmetric in them, so it is
+        highest where all f of them equal one v. With q known values, their mean m_q and SS = sum (y - m_q)^2 its
+        derivative is zero at v = m_q + sqrt(n * SS / (q * (w^2 * q - f))) if w^2 * q > f; else it never falls. Tested
+        against brute force.
+
+        Args:
+            values: (q,) known, q from 0 to
+            count: all of them, n.
+            direction: `maximize` or `minimize`; all is mirrored when minimizing.
+            limit: no value can be better; None: unknown, and the bound may be infinite.
+        """
+        if len(values) == count:
+            return self.score(values, direction)
+        sign = 1.0 if direction == "maximize" else -1.0
+        highest = math.inf if limit is None else sign * limit
+        known = [sign * value for value in values]
+        if self.name in ("min", "median"):  # neither falls when a value rises
+            return sign * Rule(name=self.name).score([*known, *[highest] * (count - len(known))], "maximize")
+        return sign * _highest(known, count, self._weight(count), highest)
+
+    def _weight(self, count: int) -> float:
+        """Returns w of a score of `count` values that is the mean minus w times sigma under ddof 0."""
+        if self.name == "mean":
+            return 0.0
+        if self.name == "lcb":
+            return t_quantile(count - 1) / math.sqrt(count) * sigma_factor(count, 1)
+        return self.lambda_ * sigma_factor(count, self.ddof)
+
     def said(self, direction: str) -> str:
         """Returns what the score is, e.g. `mean - sigma`."""
         high = direction == "maximize"
@@ -56,3 +88,21 @@ class Rule:
             "median": "median",
             "lcb": f"95 % {'lower' if high else 'upper'} bound",
         }[self.name]
+
+
+def _highest(known: Sequence[float], count: int, weight: float, highest: float) -> float:
+    """Returns the supremum of mean - weight * sigma over the unknown values; see `Rule.bound`."""
+    seen, left = len(known), count - len(known)
+    if not known:
+        return highest
+    mean, slack = float(np.mean(known)), weight**2 * seen - left
+    spread = float(np.sum((np.asarray(known) - mean) ** 2))
+    if slack > 0:
+        value = min(highest, mean + math.sqrt(count * spread / (seen * slack)))
+    elif math.isinf(highest):
+        return mean if slack == 0 else math.inf
+    else:
+        value = highest
+    rise = value - mean
+    sigma_then = math.sqrt(spread / count + seen * left * rise**2 / count**2)
+    return mean + left / count * rise - weight * sigma_then

@@ -58,6 +58,13 @@ def sigma(values: Sequence[float], ddof: Ddof) -> float:
     return float(np.std(values, ddof=ddof))
 
 
+def t_quantile(freedom: int, level: float = 0.95) -> float:
+    """Returns Student's two-sided t of so many degrees of freedom."""
+    from scipy.special import stdtrit  # scipy.stats would take a second to load for one quantile
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
 def t_half_width(values: Sequence[float], level: float = 0.95) -> float:
     """Returns t * s / sqrt(n), with s under ddof 1 and Student's two-sided t of n - 1 degrees of freedom.
 
@@ -65,10 +72,7 @@ def t_half_width(values: Sequence[float], level: float = 0.95) -> float:
         values: (n,), at least two.
         level: of the interval.
     """
-    from scipy.special import stdtrit  # scipy.stats would take a second to load for one quantile
-
-    count = len(values)
-    return float(stdtrit(count - 1, (1 + level) / 2)) * sigma(values, 1) / math.sqrt(count)
+    return t_quantile(len(values) - 1, level) * sigma(values, 1) / math.sqrt(len(values))
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:

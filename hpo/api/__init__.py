@@ -3,13 +3,14 @@
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote, refuse_promotion
-from hpo.api.reporting import PromotionReport
+from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
 
 __all__ = [
+    "Confirmation",
     "ImportOutcome",
     "Progress",
     "PromotionOutcome",

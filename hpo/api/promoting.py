@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,19 +22,20 @@ from hpo.api.session import (
     refuse_unusable,
     resolved,
     resources,
+    tell_phase,
 )
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import FIRST, Place
-from hpo.promotion import PromotionSource
+from hpo.promotion import CurtailedSource, PromotionSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
 from hpo.results import Winner, refuse_unwritable, unwritten, write_results
 from hpo.scoring import Rule, RuleName
-from hpo.seam import Observed, Observer, Source, Stop, patiently
+from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
 from hpo.search import Trial
 from hpo.statistics import DDOFS, Ddof
 from hpo.store import Recorded, StoredPromotion, StoredRank
-from hpo.study import Study
+from hpo.study import LARGEST_SEED, Study
 from hpo.training import at_hand
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ def promote(
     rule: RuleName | None = None,
     lambda_: float | None = None,
     ddof: Ddof | None = None,
+    curtail: bool = False,
+    confirm_seeds: Sequence[int] = (),
     first: int = FIRST,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
@@ -129,6 +133,8 @@ def promote(
         rule: what ranks them; None: the study's.
         lambda_: weight of sigma; None: the study's.
         ddof: of sigma; None: the study's.
+        curtail: leave out replicates that cannot change the winner.
+        confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
         first: number of the first results folder; taken blocks are passed over.
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
@@ -141,28 +147,33 @@ def promote(
     study, place, stop = resolved(study), place or Place(), stop or never()
     counter = _Counter()
     floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    rules = study.promotion
-    top = rules.top if top is None else top
-    refuse_promotion(study, place, top=top, rule=rule, lambda_=lambda_, ddof=ddof, first=first)
+    top = study.promotion.top if top is None else top
+    refuse_promotion(
+        study,
+        place,
+        top=top,
+        rule=rule,
+        lambda_=lambda_,
+        ddof=ddof,
+        curtail=curtail,
+        confirm_seeds=confirm_seeds,
+        first=first,
+    )
     score = rule_of(study, rule, lambda_, ddof)
     folder = place.outputs / study.name
     with opened(study, place, observers, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
         with driving(found, "promote") as lease:
-            grid = PromotionSource.grid(
-                {trial.number: trial.params for trial in candidates}, rules.seeds, study.search.budget, study.streams
-            )
-            source = Recorded(grid, found.store, found.stored, lease)
-            lacking = sum(source.lacks(job) for job in grid.jobs)
+            source = _source(candidates, study, score, curtail=curtail)
+            recorded = Recorded(source, found.store, found.stored, lease)
+            lacking = sum(recorded.lacks(job) for job in source.jobs)
+            total = len(source.jobs) + len(confirm_seeds)
             for observer in observers:
-                observer.begins(len(grid.jobs), len(grid.jobs) - lacking)
-            if lacking:
-                _train(source, found, study, floor)
-            else:
-                patiently(source.ask, stop)  # all is answered from the records, so no backend has to be started
-            ranking = _ranking(candidates, grid.evaluations, study, score)
+                observer.begins(total, len(source.jobs) - lacking)
+            _train(recorded, found, study, floor)
+            ranking = _ranking(candidates, source, study, score)
             outcome = PromotionOutcome(
-                report=PromotionReport.of(study, ranking, grid.evaluations.values()),
+                report=PromotionReport.of(study, ranking, source.evaluations.values()),
                 folder=folder,
                 trained=counter.trained,
                 asked_top=top,
@@ -170,12 +181,21 @@ def promote(
             )
             if outcome.stopped or ranking.winner is None:
                 return outcome
-            winner = _winner(ranking.winner, score, candidates, grid.evaluations, found, study)
+            if confirm_seeds:
+                again = _jobs(_trial(ranking.winner, candidates), confirm_seeds, study)
+                confirming = PromotionSource(again)
+                tell_phase(observers, f"confirming trial {again[0].trial} on {len(again)} more seeds")
+                _train(Recorded(confirming, found.store, found.stored, lease), found, study, floor)
+                if stop.is_set():
+                    return replace(outcome, stopped=True)
+                values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
+                outcome = replace(outcome, report=outcome.report.confirmed(values))
+            winner = _winner(ranking.winner, score, candidates, source.evaluations, found, study)
             needed = {one.job.key: _fetched(one) for one in unwritten(folder, winner, first=first)}
-            again = _restore_files(list(needed.values()), found, study, floor)
+            restored = _restore_files(list(needed.values()), found, study, floor)
             if stop.is_set():
                 return replace(outcome, stopped=True)
-            whole = needed | again
+            whole = needed | restored
             winner = replace(winner, evaluations=tuple(whole.get(one.job.key, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
@@ -193,6 +213,8 @@ def refuse_promotion(
     rule: RuleName | None = None,
     lambda_: float | None = None,
     ddof: Ddof | None = None,
+    curtail: bool = False,
+    confirm_seeds: Sequence[int] = (),
     first: int = FIRST,
 ) -> None:
     """Raises, before anything is trained or written, where a promotion could not be made so.
@@ -201,7 +223,14 @@ def refuse_promotion(
         UsageError: if the numbers make no sense.
         OutputRefused: if a folder cannot be written.
     """
-    rule_of(study, rule, lambda_, ddof)
+    score = rule_of(study, rule, lambda_, ddof)
+    count = len(study.promotion.seeds)
+    if curtail and math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
+        raise UsageError(
+            f"nothing can be left out under {score.said(study.objective.direction)}: a last replicate could be as good "
+            "as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
+        )
+    _refuse_seeds(study, confirm_seeds)
     if (top is not None and top < 1) or first < 0:
         raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
     refuse_unusable(study, place)
@@ -229,6 +258,19 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
     if len(seeds) < rule.fewest:
         raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.fewest} seeds, not {len(seeds)}")
     return rule
+
+
+def _refuse_seeds(study: Study, confirm_seeds: Sequence[int]) -> None:
+    used = dict.fromkeys(study.promotion.seeds, "the promotion") | {study.search.seed: "the search"}
+    for index, seed in enumerate(confirm_seeds):
+        if not 0 <= seed <= LARGEST_SEED:
+            raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
+        if seed in used:
+            raise UsageError(
+                f"seed {seed} is {used[seed]}'s: the winner was chosen on it, so it cannot confirm; take another"
+            )
+        if seed in confirm_seeds[:index]:
+            raise UsageError(f"seed {seed} is named twice; replicates must differ")
 
 
 def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
@@ -278,26 +320,58 @@ def _stored_rank(row: Row) -> StoredRank:
     )
 
 
+def _source(candidates: Sequence[Trial], study: Study, score: Rule, *, curtail: bool) -> PromotionSource:
+    seeds = study.promotion.seeds
+    if not curtail:
+        params = {trial.number: trial.params for trial in candidates}
+        return PromotionSource.grid(params, seeds, study.search.budget, study.streams)
+    jobs = {trial.number: _jobs(trial, seeds, study) for trial in candidates}
+    return CurtailedSource(jobs, score, study.objective.direction, study.limit)
+
+
+def _jobs(trial: Trial, seeds: Sequence[int], study: Study) -> list[Job]:
+    return [replicate(trial.number, trial.params, seed, study.search.budget, study.streams) for seed in seeds]
+
+
+class _GivenBack:
+    """A source whose first job was asked for already."""
+
+    def __init__(self, first: Job, source: Source) -> None:
+        self._first: Job | None = first
+        self._source = source
+        self.report, self.tell = source.report, source.tell
+
+    def ask(self) -> Job | Wait | Done:
+        first, self._first = self._first, None
+        return self._source.ask() if first is None else first
+
+
 def _train(source: Source, found: Opened, study: Study, floor: _Floor) -> None:
+    first = patiently(source.ask, floor.stop)
+    if not isinstance(first, Job):  # all was answered from the records, so no backend has to be started
+        return
+    source = _GivenBack(first, source)
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
         backend = make_backend(found, floor.place, slots)
         backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
 
 
-def _ranking(
-    candidates: Sequence[Trial], evaluations: Mapping[tuple[int, int], Evaluation], study: Study, rule: Rule
-) -> Ranking:
+def _ranking(candidates: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule) -> Ranking:
     seeds = study.promotion.seeds
-    values = {key: evaluation.value for key, evaluation in evaluations.items()}
+    known = source.evaluations
     rows = [
         Candidate(
             trial=trial.number,
             search_value=trial.value,
-            values={seed: values.get((trial.number, seed)) for seed in seeds},
+            values={seed: known[trial.number, seed].value for seed in seeds if (trial.number, seed) in known},
         )
         for trial in candidates
     ]
-    return rank(rows, seeds, rule, study.objective.direction)
+    return rank(rows, seeds, rule, study.objective.direction, study.limit)
+
+
+def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:
+    return next(trial for trial in candidates if trial.number == row.candidate.trial)
 
 
 def _winner(
@@ -308,7 +382,7 @@ def _winner(
     found: Opened,
     study: Study,
 ) -> Winner:
-    trial = next(trial for trial in candidates if trial.number == row.candidate.trial)
+    trial = _trial(row, candidates)
     assert row.mean is not None  # a winner is complete
     assert row.sigma is not None
     assert row.score is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
-from hpo.statistics import sigma
+from hpo.statistics import sigma, t_interval
 from hpo.study import Study
 
 
@@ -37,6 +37,23 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """The winner under seeds that nothing was chosen on: what it reaches there is unbiased.
+
+    Attributes:
+        values: by seed; None where a replicate failed.
+        mean: of the values.
+        sigma: of the values, by the rule's ddof; None below as many as that takes.
+        interval: Student's, 95 %, for the mean; None with a single value.
+    """
+
+    values: Mapping[int, float | None]
+    mean: float | None
+    sigma: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionReport:
     """A ranking, and what else is known of it.
 
@@ -45,12 +62,14 @@ class PromotionReport:
         ranking: of the candidates.
         certainty: how sure it is.
         metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
+        confirmation: of the winner; None if none was asked for.
     """
 
     study: Study
     ranking: Ranking
     certainty: Certainty
     metrics: tuple[MetricRow, ...]
+    confirmation: Confirmation | None = None
 
     @classmethod
     def of(cls, study: Study, ranking: Ranking, evaluations: Iterable[Evaluation]) -> PromotionReport:
@@ -64,6 +83,18 @@ class PromotionReport:
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
         return cls(study=study, ranking=ranking, certainty=certainty(ranking, study.search.seed), metrics=tuple(rows))
+
+    def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
+        """Returns this report with what the winner reached under other seeds."""
+        found = [value for value in values.values() if value is not None]
+        rule = self.ranking.rule
+        confirmation = Confirmation(
+            values=dict(values),
+            mean=float(np.mean(found)) if found else None,
+            sigma=sigma(found, rule.ddof) if len(found) > (rule.ddof != 0) else None,
+            interval=t_interval(found),
+        )
+        return replace(self, confirmation=confirmation)
 
     def values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
@@ -86,6 +117,7 @@ class PromotionReport:
             "rank_correlation": sure.correlation,
             "seeds_seen_by_search": list(sure.seen),
             "winner_on_unseen_seeds": sure.unseen_winner,
+            "confirmation": asdict(self.confirmation) if self.confirmation else None,
             "pairs": [asdict(pair) for pair in sure.pairs],
             "metrics": self.metric_rows(),
         }
@@ -129,6 +161,7 @@ class PromotionReport:
             "mean": row.mean,
             "sigma": row.sigma,
             "score": row.score,
+            "bound": row.bound if row.bound is not None and np.isfinite(row.bound) else None,
             "interval_low": low,
             "interval_high": high,
             "variation_percent": self.certainty.variations.get(candidate.trial),

@@ -18,7 +18,9 @@ from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
     BackendName,
     Concurrency,
+    ConfirmSeeds,
     Cpus,
+    Curtail,
     Ddof,
     Enqueue,
     First,
@@ -92,6 +94,8 @@ def run(
     rule: Rule = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
+    curtail: Curtail = False,
+    confirm_seeds: ConfirmSeeds = None,
     first: First = FIRST,
     studies: Folders = None,
     storage: Storage = None,
@@ -123,7 +127,8 @@ def run(
     )
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
-    wanted: dict[str, Any] = {"top": top, "rule": rule, "lambda_": lambda_, "ddof": ddof, "first": first}
+    score = {"rule": rule, "lambda_": lambda_, "ddof": ddof}
+    wanted = {"top": top, **score, "curtail": curtail, "confirm_seeds": confirm_seeds or (), "first": first}
     if promote:
         api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
@@ -150,6 +155,8 @@ def promote(
     rule: Rule = None,
     lambda_: Lambda = None,
     ddof: Ddof = None,
+    curtail: Curtail = False,
+    confirm_seeds: ConfirmSeeds = None,
     first: First = FIRST,
     studies: Folders = None,
     storage: Storage = None,
@@ -179,7 +186,8 @@ def promote(
         storage_wait=storage_wait,
     )
     loaded = api.load_study(study, studies)
-    wanted: dict[str, Any] = {"top": top, "rule": rule, "lambda_": lambda_, "ddof": ddof, "first": first}
+    score = {"rule": rule, "lambda_": lambda_, "ddof": ddof}
+    wanted = {"top": top, **score, "curtail": curtail, "confirm_seeds": confirm_seeds or (), "first": first}
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, wanted, stop, workforce)
         if as_json:

@@ -113,8 +113,28 @@ Ddof = Annotated[
         show_default=False,
     ),
 ]
+Curtail = Annotated[
+    bool, typer.Option("--curtail", help="Leave out replicates that cannot change the winner; it is the same one.")
+]
+ConfirmSeeds = Annotated[
+    Any,
+    typer.Option(
+        "--confirm-seeds",
+        parser=lambda text: _seeds_of(text),
+        metavar="<seed,seed,...>",
+        help="Train the winner under these too, for an unbiased estimate.",
+        show_default=False,
+    ),
+]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def _seeds_of(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"expected seeds such as 45,46,47, got {text!r}") from error
 
 
 def _ddof_of(text: str) -> object:

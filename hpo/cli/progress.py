@@ -174,7 +174,7 @@ def _promotion_header(study: Study, total: int, done: int) -> str:
     seeds = study.promotion.seeds
     recorded = f", {done} recorded already" if done else ""
     return (
-        f"Promoting {counted(total // len(seeds), 'candidate')} x seeds {' '.join(map(str, seeds))} = "
+        f"Promoting under seeds {' '.join(map(str, seeds))}: "
         f"{counted(total, 'training')} ({counted(study.search.budget, 'epoch')} each{recorded})"
     )
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import ImportOutcome, Progress, PromotionOutcome, PromotionReport, SearchOutcome
+from hpo.api import Confirmation, ImportOutcome, Progress, PromotionOutcome, PromotionReport, SearchOutcome
 from hpo.catalog import Checked
 from hpo.certainty import CALIBRATED, Certainty
 from hpo.cli.shown import counted, duration, number, params
@@ -83,19 +83,20 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         "95 % interval",
         f"search ({report.study.search.seed})",
     )
+    at_best = "<=" if ranking.direction == "maximize" else ">="
     for row in ranking.rows:
         candidate = row.candidate
         values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
         interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
         variation = sure.variations.get(candidate.trial)
         made.add_row(
-            str(row.rank) if row.rank else "incomplete",
+            str(row.rank) if row.rank else "incomplete" if row.bound is None else "not finished",
             str(candidate.trial),
             *values,
             number(row.mean),
             number(row.sigma),
             "-" if variation is None else f"{variation:.1f}",
-            *([number(row.score)] if score else []),
+            *([number(row.score) if row.bound is None else f"{at_best} {number(row.bound)}"] if score else []),
             interval,
             number(candidate.search_value),
         )
@@ -114,7 +115,13 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append(
             f"Promoted {len(ranking.rows)}, not {outcome.asked_top}: no more trials with params of their own completed."
         )
-    incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None]
+    incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None and row.bound is None]
+    left_out = [row.candidate.trial for row in ranking.rows if row.bound is not None]
+    if left_out:
+        lines.append(
+            f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
+            "The whole grid has the same winner."
+        )
     if incomplete:
         shown = ", ".join(map(str, incomplete))
         lines.append(
@@ -143,7 +150,14 @@ def certainty_text(report: PromotionReport) -> str:
     trial = winner.candidate.trial
     changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
     stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
-    lines = [f"Winner: trial {trial}, score {number(winner.score)}. It changes under: {changes or 'none'}.{stays}"]
+    unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
+    says = f"It changes under: {changes or 'none'}.{stays}{unknown}"
+    lines = [f"Winner: trial {trial}, score {number(winner.score)}. {says}"]
+    if ranking.undecided:
+        lines.append(
+            f"Not decided: with the replicates that were left out trial {', '.join(map(str, ranking.undecided))} could "
+            "have won by this rule. Train them: hpo promote without --curtail"
+        )
     if sure.seen:
         without = "is not known" if sure.unseen_winner is None else f"is trial {sure.unseen_winner}"
         lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
@@ -159,9 +173,23 @@ def certainty_text(report: PromotionReport) -> str:
         known = f" (95 %: {number(interval[0])} .. {number(interval[1])})" if interval else ""
         rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
         lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} the candidates' means{known}{rho}.")
+    if report.confirmation is not None:
+        lines.append(_confirmed(report.confirmation, winner))
     if chance := sure.chances.get(trial):
         lines.append(_chance(sure, trial, chance, len(ranking.seeds)))
     return "\n".join(lines)
+
+
+def _confirmed(found: Confirmation, winner: Row) -> str:
+    seeds = ", ".join(f"{seed}: {number(value)}" for seed, value in found.values.items())
+    if found.mean is None or winner.mean is None:
+        return f"Confirmed: nothing, no replicate completed ({seeds})."
+    interval = f" (95 %: {number(found.interval[0])} .. {number(found.interval[1])})" if found.interval else ""
+    spread = "" if found.sigma is None else f" ± {number(found.sigma)}"
+    return (
+        f"Unbiased estimate of the winner, on seeds of no choice ({seeds}): "
+        f"mean {number(found.mean)}{spread}{interval}; the promotion's seeds said {number(winner.mean)}."
+    )
 
 
 def _chance(sure: Certainty, trial: int, chance: float, count: int) -> str:

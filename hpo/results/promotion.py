@@ -70,13 +70,13 @@ def _drawn(rows: Sequence[Mapping[str, object]], style: str) -> str:
 def _ranking(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
     return [
         {
-            "rank": str(row["rank"] or "incomplete"),
+            "rank": str(row["rank"] or ("incomplete" if row["bound"] is None else "not finished")),
             "trial": str(row["trial"]),
             **{name.replace("_", " "): _text(value) for name, value in row.items() if name.startswith("seed_")},
             "mean": _text(row["mean"]),
             "sigma": _text(row["sigma"]),
-            str(table["score"]): _text(row["score"]),
-            "95 % interval": f"{_text(row['interval_low'])} .. {_text(row['interval_high'])}",
+            str(table["score"]): _text(row["score"]) if row["bound"] is None else f"<= {_text(row['bound'])}",
+            "95 % interval": "-" if row["interval_low"] is None else _interval(row),
             "CV %": _text(row["variation_percent"], 1),
             "search": _text(row["search_value"]),
         }
@@ -97,6 +97,10 @@ def _metrics(table: Mapping[str, object]) -> list[dict[str, str]]:
         for row in found
         if row["trial"] == table["winner"]
     ]
+
+
+def _interval(row: Mapping[str, object]) -> str:
+    return f"{_text(row['interval_low'])} .. {_text(row['interval_high'])}"
 
 
 def _text(value: object, digits: int = 4) -> str:

@@ -3,9 +3,10 @@
 from hpo.study.configurations import Configuration, fitted, refuse_unfit
 from hpo.study.options import PRUNERS, SAMPLERS, said
 from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
-from hpo.study.tables import MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
+from hpo.study.tables import LARGEST_SEED, MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
 
 __all__ = [
+    "LARGEST_SEED",
     "MOST_TRIALS",
     "NAME",
     "PRUNERS",

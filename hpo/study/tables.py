@@ -140,11 +140,12 @@ def _refuse_steps(low: float, high: float, step: float) -> None:
 
 
 class ObjectiveTable(Table):
-    """Which number counts; see `hpo.Objective`."""
+    """Which number counts; see `hpo.Objective`. No value can be better than `limit`: 1.0 for an accuracy."""
 
     metric: MetricName
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
+    limit: Finite | None = None
 
 
 class ResourcesTable(Table):
@@ -261,7 +262,12 @@ class Study(Table):
     @property
     def objective(self) -> Objective:
         """Which number counts."""
-        return Objective(**self.objective_.model_dump(), constraints=self.search.constraints)
+        return Objective(**self.objective_.model_dump(exclude={"limit"}), constraints=self.search.constraints)
+
+    @property
+    def limit(self) -> float | None:
+        """The objective's value that none can be better than, if it is known."""
+        return self.objective_.limit
 
     @property
     def resources(self) -> Resources:

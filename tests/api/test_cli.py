@@ -54,6 +54,8 @@ def test_a_user_s_own_project_runs_by_the_same_rules(project):
         "promotion.csv",
         "promotion.html",
         "promotion.json",
+        "promotion.md",
+        "promotion.tex",
         "results_7",
         "results_8",
         "results_9",

@@ -52,8 +52,9 @@ def project(tmp_path):
 @pytest.mark.xdist_group("ray")
 def test_the_commands_work_one_after_the_other(project):
     shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
-    assert len(shown) == 7
+    assert len(shown) == 8
     printed = {command.split()[1]: hpo(project, command) for command in shown}
+    assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
         re.findall(r"^(digits|unet-density)\b", printed["studies"], re.MULTILINE)
     )
@@ -103,6 +104,20 @@ def test_the_options_of_a_search_run(tmp_path):
     printed = hpo(tmp_path, f"hpo run --study line --backend local {options}")
     assert "5 trials in" in printed
     assert "lr=0.5 momentum=0\n" in hpo(tmp_path, "hpo show --study line 0")
+
+
+def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0])
+    (tmp_path / "studies" / "line.toml").write_text(TOML[0])
+    hpo(tmp_path, "hpo run --study line --backend local")
+    curtailed = hpo(tmp_path, "hpo promote --study line --backend local --curtail")
+    printed = hpo(tmp_path, "hpo promote --study line --backend local --confirm-seeds 45,46,47")
+    winners = [re.search(r"Winner: trial \d+", one)[0] for one in (curtailed, printed)]
+    assert winners[0] == winners[1]
+    assert all(f"hpo promote {option}" in README for option in ("--curtail", "--confirm-seeds 45,46,47"))
+    for said in ("It changes under:", "Optimism:", "P(trial", "not decidable at n = 3", "Unbiased estimate"):
+        assert said in printed
 
 
 def test_what_optuna_alone_found_begins_a_study(tmp_path):

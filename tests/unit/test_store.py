@@ -153,12 +153,13 @@ def test_what_leaves_trials_as_they_are_can_change(store, curve):
     assert again.content["search"]["trials"] == 99
 
 
-def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curve):
+@pytest.mark.parametrize("ddof", [0, 1, "unbiased"])
+def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curve, ddof):
     study = store.enrol(curve())
     rank = StoredRank(trial=3, rank=1, values={"42": 0.5, "43": None}, mean=0.5, sigma=0.0, score=0.5, search_value=0.6)
     lost = StoredRank(trial=1, rank=None, values={}, mean=None, sigma=None, score=None, search_value=None)
     promotion = StoredPromotion(
-        rule="mean-std", lambda_=1.0, ddof=0, seeds=(42, 43), top=2, results=("results_7",), ranks=(rank, lost)
+        rule="mean-std", lambda_=1.0, ddof=ddof, seeds=(42, 43), top=2, results=("results_7",), ranks=(rank, lost)
     )
     store.put_promotion(study, promotion)
     store.put_promotion(study, promotion)

@@ -1,4 +1,4 @@
-"""The promotion as a source: the best trials of a search, retrained under the promotion's seeds."""
+"""Every candidate under every seed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from hpo.seam import DONE, WAIT, Done, Wait
 
 TRIES = 2
 """How often a replicate is trained before its candidate counts as incomplete."""
+
+
+def replicate(trial: int, params: Mapping[str, Value], seed: int, budget: int, streams: Mapping[str, int]) -> Job:
+    """Returns the job of one replicate."""
+    return Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
 
 
 class PromotionSource:
@@ -43,18 +48,19 @@ class PromotionSource:
             streams: seeds of single streams that the study fixes.
         """
         return cls(
-            [
-                Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
-                for seed in seeds
-                for trial, params in candidates.items()
-            ]
+            [replicate(trial, params, seed, budget, streams) for seed in seeds for trial, params in candidates.items()]
         )
 
     def ask(self) -> Job | Wait | Done:
+        if not self._waiting:
+            self._refill()
         if self._waiting:
             self._running += 1
             return self._waiting.popleft()
         return WAIT if self._running else DONE  # one that is running may fail, and is then to be tried again
+
+    def _refill(self) -> None:
+        """Adds what is to be trained next to those that wait; nothing here: all waited from the start."""
 
     def report(self, job: Job, step: int, value: float) -> bool:
         return True

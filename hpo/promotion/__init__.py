@@ -1,0 +1,6 @@
+"""The promotion as a source: the best trials of a search, retrained under the promotion's seeds."""
+
+from hpo.promotion.curtail import CurtailedSource
+from hpo.promotion.grid import TRIES, PromotionSource, replicate
+
+__all__ = ["TRIES", "CurtailedSource", "PromotionSource", "replicate"]

@@ -1,0 +1,156 @@
+"""What a promotion tells beyond its order, in every form: terminal, JSON, CSV, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.api import PromotionReport
+from hpo.cli.main import app
+from hpo.cli.tables import certainty_text
+from hpo.errors import UsageError
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.scoring import Rule
+
+REFERENCE = {"accuracy": (0.676, 0.733, 0.679), "kappa": (0.697, 0.756, 0.710)}
+
+
+@pytest.fixture
+def promoted(curve, place):
+    """A study with its promotion, and the arguments that name it on the command line."""
+    study = curve(search={"trials": 8, "pruner": "none"})
+    hpo.run(study, place)
+    outcome = hpo.promote(study, place)
+    file = study.root / "studies" / "curve.toml"
+    return study, outcome, ["--study", str(file), "--storage", place.storage]
+
+
+def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
+    """Accuracy 0.696 +- 0.026, kappa 0.721 +- 0.025: sigma divides by n."""
+    study = curve(objective={"metric": "kappa"})
+    job = {"trial": 7, "params": {}, "budget": 1, "stage": Stage.PROMOTION}
+    evaluations = [
+        Evaluation(
+            job=Job(seed=seed, **job),
+            status=Status.COMPLETE,
+            value=REFERENCE["kappa"][index],
+            step=1,
+            reports=(Report(step=1, metrics={name: values[index] for name, values in REFERENCE.items()}, at=0.0),),
+        )
+        for index, seed in enumerate((42, 43, 44))
+    ]
+    values = {one.job.seed: one.value for one in evaluations}
+    ranking = rank([Candidate(trial=7, values=values)], (42, 43, 44), Rule(), "maximize")
+    report = PromotionReport.of(study, ranking, evaluations)
+    said = {row.metric: f"{row.mean:.3f} +- {row.sigma:.3f}" for row in report.metrics}
+    assert said == {"accuracy": "0.696 +- 0.026", "kappa": "0.721 +- 0.025"}
+    assert "| accuracy |    0.6760 |    0.7330 |    0.6790 | 0.6960 |  0.0262 |" in report.markdown()
+    assert r"accuracy &    0.6760" in report.latex()
+
+
+def test_the_json_the_csv_and_the_tables_say_the_same(promoted):
+    _, outcome, _ = promoted
+    folder, winner = outcome.folder, outcome.ranking.winner
+    table = json.loads((folder / "promotion.json").read_text())
+    assert table["rows"][0]["chance_of_being_best"] == outcome.report.certainty.chances[winner.candidate.trial]
+    assert table["optimism"] == outcome.report.certainty.optimism
+    assert len(table["pairs"]) == 3
+    assert {row["metric"] for row in table["metrics"]} >= {"val"}
+    values = list(winner.candidate.values.values())
+    assert table["rows"][0]["variation_percent"] == pytest.approx(100 * np.std(values) / abs(np.mean(values)))
+    for name in ("promotion.md", "promotion.tex"):
+        text = (folder / name).read_text()
+        assert f"{winner.mean:.4f}" in text
+        assert f"{winner.score:.4f}" in text
+    with (folder / "promotion.csv").open() as file:
+        assert float(next(csv.DictReader(file))["score"]) == winner.score
+
+
+@pytest.mark.parametrize("rule", ["mean-std", "mean", "min", "median", "lcb"])
+def test_every_rule_ranks_and_says_so(promoted, rule):
+    _, _, arguments = promoted
+    done = CliRunner().invoke(app, ["rank", *arguments, "--rule", rule])
+    assert done.exit_code == 0, done.output
+    assert f"score: {Rule(name=rule).said('maximize')} · n = 3" in done.stdout
+    assert "It changes under:" in done.stdout
+    assert "not decidable at n = 3" in done.stdout
+    values = json.loads(CliRunner().invoke(app, ["rank", *arguments, "--rule", rule, "--json"]).stdout)
+    scores = [row["score"] for row in values["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+    assert rule not in values["winner_under"]
+
+
+@pytest.mark.parametrize(("format_", "start"), [("csv", "rank,trial"), ("markdown", "## curve"), ("latex", "\\begin")])
+def test_a_ranking_is_printed_for_a_file_a_page_or_a_paper(promoted, format_, start):
+    _, outcome, arguments = promoted
+    done = CliRunner().invoke(app, ["rank", *arguments, "--format", format_])
+    assert done.stdout.startswith(start)
+    file = {"csv": "promotion.csv", "markdown": "promotion.md", "latex": "promotion.tex"}[format_]
+    assert done.stdout == (outcome.folder / file).read_text()
+
+
+def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, place):
+    study, _, _ = promoted
+    made = hpo.promote(study, place, rule="lcb", ddof="unbiased")
+    assert (made.trained, made.ranking.rule.name) == (0, "lcb")
+    with api.session.storage(place.storage, create=False) as (store, _):
+        stored = store.promotion(store.find("curve"))
+    assert (stored.rule, stored.ddof) == ("lcb", "unbiased")
+
+
+def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, place):
+    study, plain, _ = promoted
+    made = hpo.promote(study, place, confirm_seeds=[45, 46, 47])
+    assert made.trained == 3
+    assert [row.candidate for row in made.ranking.rows] == [row.candidate for row in plain.ranking.rows]
+    assert made.results == plain.results
+    confirmation = made.report.confirmation
+    values = list(confirmation.values.values())
+    assert list(confirmation.values) == [45, 46, 47]
+    assert confirmation.mean == pytest.approx(np.mean(values))
+    assert confirmation.sigma == pytest.approx(np.std(values))
+    assert "Unbiased estimate of the winner, on seeds of no choice (45: " in certainty_text(made.report)
+    winner = made.ranking.winner.candidate.trial
+    _, evaluations = api.show("curve", winner, place)
+    assert {one.job.seed: one.value for one in evaluations if one.job.seed > 44} == confirmation.values
+    assert hpo.promote(study, place, confirm_seeds=[45, 46, 47]).trained == 0
+    table = json.loads((made.folder / "promotion.json").read_text())
+    assert table["confirmation"]["mean"] == pytest.approx(confirmation.mean)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([42], "seed 42 is the promotion's: the winner was chosen on it"),
+        ([41], "seed 41 is the search's"),
+        ([45, 45], "seed 45 is named twice"),
+        ([-1], "a seed must be 0 to"),
+    ],
+)
+def test_seeds_that_cannot_confirm_are_refused(curve, place, seeds, message):
+    with pytest.raises(UsageError, match=message):
+        hpo.promote(curve(), place, confirm_seeds=seeds)
+
+
+def test_seeds_on_the_command_line_are_numbers(promoted):
+    _, _, arguments = promoted
+    done = CliRunner().invoke(app, ["promote", *arguments, "--confirm-seeds", "45,x"])
+    assert done.exit_code == 2
+    assert "expected seeds such as 45,46,47" in done.output
+
+
+def test_a_search_seed_among_the_promotion_s_is_marked_and_the_winner_shown_without_it(curve, place):
+    study = curve(search={"trials": 6, "pruner": "none", "seed": 42})
+    hpo.run(study, place)
+    outcome = hpo.promote(study, place)
+    unseen = outcome.ranking.over([43, 44]).winner.candidate.trial
+    assert f"Seed 42 was the search's too; the winner without it is trial {unseen}." in certainty_text(outcome.report)
+    table = json.loads((outcome.folder / "promotion.json").read_text())
+    assert (table["seeds_seen_by_search"], table["winner_on_unseen_seeds"]) == ([42], unseen)
