@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,15 +94,15 @@ AS_IT_IS = "as it is"
 """The name, among `Certainty.winners`, of the rule by which was ranked."""
 
 
-def certainty(ranking: Ranking, search_seed: int | None) -> Certainty:
+def certainty(ranking: Ranking, search_seeds: Collection[int]) -> Certainty:
     """Returns what is known beyond the order.
 
     Args:
         ranking: of a promotion.
-        search_seed: the one of all trials; None if each had its own.
+        search_seeds: that all trials of the search were trained under; none if each had its own.
     """
     rows = ranking.complete
-    seen = tuple(seed for seed in ranking.seeds if seed == search_seed)
+    seen = tuple(seed for seed in ranking.seeds if seed in search_seeds)
     fresh = [seed for seed in ranking.seeds if seed not in seen]
     gaps = _gaps(ranking, fresh)
     sign = 1.0 if ranking.direction == "maximize" else -1.0

@@ -17,14 +17,14 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
 
 
-def promotion_figure(ranking: Ranking, study: str, metric: str, search_seed: int) -> Figure:
+def promotion_figure(ranking: Ranking, study: str, metric: str, searched_on: str) -> Figure:
     """Returns every candidate's value on every seed, its mean with a bar of one sigma, and what the search had said.
 
     Args:
         ranking: the winner's line is on top.
         study: its name, for the title.
         metric: name of the values' axis.
-        search_seed: for the legend.
+        searched_on: for the legend, e.g. `seed 41`.
     """
     from plotly import graph_objects
 
@@ -49,7 +49,7 @@ def promotion_figure(ranking: Ranking, study: str, metric: str, search_seed: int
         x=[row.candidate.search_value for row in rows],
         y=lines,
         mode="markers",
-        name=f"search (seed {search_seed})",
+        name=f"search ({searched_on})",
         marker={"symbol": "circle-open", "size": 12, "color": "gray"},
     )
     figure.update_layout(title=title, template="simple_white", xaxis_title=metric, height=220 + 60 * len(rows))

@@ -28,6 +28,7 @@ STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "
 """The streams and their ids. The ids are frozen: a changed one changes every result."""
 
 _SAMPLER = 100
+_SEARCH = 101
 """The spawn key of sampler seeds, apart from all streams."""
 
 
@@ -121,4 +122,10 @@ def sampler_seed(seed: int, number: int) -> int:
     One seed per trial and none carried over, so that a resumed study draws what an uninterrupted one would.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(_SAMPLER, number))
+    return int(sequence.generate_state(1, np.uint32)[0])
+
+
+def search_seed(seed: int, number: int) -> int:
+    """Returns the 32-bit seed of trial, or replicate, `number` of a search that has more than one."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(_SEARCH, number))
     return int(sequence.generate_state(1, np.uint32)[0])

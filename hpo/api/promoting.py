@@ -261,7 +261,7 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
 
 
 def _refuse_seeds(study: Study, confirm_seeds: Sequence[int]) -> None:
-    used = dict.fromkeys(study.promotion.seeds, "the promotion") | {study.search.seed: "the search"}
+    used = dict.fromkeys(study.promotion.seeds, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
     for index, seed in enumerate(confirm_seeds):
         if not 0 <= seed <= LARGEST_SEED:
             raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
@@ -399,7 +399,7 @@ def _winner(
         lambda_=rule.lambda_,
         ddof=rule.ddof,
         search_value=trial.value,
-        search_seed=study.search.seed,
+        search_seed=study.search_seeds(trial.number)[0],
         trial={
             "number": trial.number,
             "state": trial.state,

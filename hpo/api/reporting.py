@@ -82,7 +82,7 @@ class PromotionReport:
         """
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
-        return cls(study=study, ranking=ranking, certainty=certainty(ranking, study.search.seed), metrics=tuple(rows))
+        return cls(study=study, ranking=ranking, certainty=certainty(ranking, study.common_seeds), metrics=tuple(rows))
 
     def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
         """Returns this report with what the winner reached under other seeds."""
@@ -109,6 +109,8 @@ class PromotionReport:
             "score": ranking.rule.said(ranking.direction),
             "seeds": list(ranking.seeds),
             "search_seed": self.study.search.seed,
+            "search_seeding": self.study.search.seeding,
+            "searched_on": self.study.seeds_said,
             "budget": self.study.search.budget,
             "winner": ranking.winner.candidate.trial if ranking.winner else None,
             "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
@@ -182,7 +184,7 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path])
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.candidates(), texts)
     study = report.study
-    figure = promotion_figure(report.ranking, study.name, study.objective.metric, study.search.seed)
+    figure = promotion_figure(report.ranking, study.name, study.objective.metric, study.seeds_said)
     write_page(folder / "promotion.html", figure)
 
 

@@ -27,8 +27,9 @@ from hpo.api.session import (
 from hpo.errors import UsageError
 from hpo.place import Place
 from hpo.records import Value
-from hpo.seam import Fused, Observed, Observer, Stop
-from hpo.search import Limits, SearchSource, Trial, refuse_missing_package
+from hpo.scoring import Rule
+from hpo.seam import Fused, Observed, Observer, Source, Stop
+from hpo.search import Limits, ReplicatedSource, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Configuration, Study, refuse_unfit
 
@@ -43,7 +44,7 @@ class SearchOutcome:
     Attributes:
         study: that was searched.
         trials: all of them, earlier drivers' included, and those that were imported.
-        incumbent: the best complete one, on the search's one seed; None if none has completed.
+        incumbent: the best complete one, on the search's seeds; None if none has completed.
         seconds: this driver's wall time.
         stopped: whether it was ended early.
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
@@ -150,9 +151,12 @@ def run(
             study.search.patience if patience is None else patience,
         )
         source = SearchSource(study, found.durable, trials, limits)
-        recorded = Fused(Recorded(source, found.store, found.stored, lease), study.search.max_failures)
+        recorded = Fused(
+            Recorded(_replicated(source, study), found.store, found.stored, lease), study.search.max_failures
+        )
+        each = len(study.search_seeds(0))
         for observer in observers:
-            observer.begins(source.total, source.over)
+            observer.begins(each * source.total, each * source.over)
         if source.has_work:
             with ready(study, place, force, observers) as slots:
                 used = min(slots, study.lag or slots)
@@ -171,6 +175,12 @@ def run(
         ended=source.ended,
         timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
     )
+
+
+def _replicated(source: SearchSource, study: Study) -> Source:
+    if study.search.seeding != "replicated":
+        return source
+    return ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
 
 
 def _refuse_limits(seconds: float | None, until: float | None, patience: int | None) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.shown import counted, duration, number, param, params
-from hpo.records import Evaluation, Job, Stage, Status
+from hpo.records import Evaluation, Job, Status
 from hpo.seam import Stop
 from hpo.study import Study
 
@@ -44,6 +44,7 @@ class Progress:
         self._stop = stop
         self._console = console
         self._promoting = promoting
+        self._seeds = promoting or study.search.seeding == "replicated"  # a trial is trained under several
         self._wanted = 0
         self._done = 0
         self._began = time.monotonic()
@@ -88,9 +89,10 @@ class Progress:
         self._done += 1
         self._fresh += 1
         self._counts[evaluation.status] += 1
-        if evaluation.status is Status.COMPLETE and evaluation.value is not None and self._is_feasible(evaluation):
+        value = None if self._seeds or evaluation.status is not Status.COMPLETE else evaluation.value
+        if value is not None and self._is_feasible(evaluation):
             best = self._incumbent.value if self._incumbent else None
-            if best is None or self._study.objective.is_better(evaluation.value, best):
+            if best is None or self._study.objective.is_better(value, best):
                 self._incumbent = evaluation
         self._line(self._said(evaluation))
         for remark in evaluation.remarks:
@@ -110,7 +112,7 @@ class Progress:
             ("value", "right"),
             ("epoch", "left"),
         ):
-            if name != "seed" or self._promoting:
+            if name != "seed" or self._seeds:
                 table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal, widened by the tuple
         for name in names:
             table.add_column(name, justify="right", no_wrap=True, overflow="ellipsis")
@@ -118,16 +120,16 @@ class Progress:
             bar = _bar(row.step, row.job.budget)
             self._add(table, row.job, "running", row.value, bar, names)
         shown = list(self._over)
-        if self._incumbent is not None and self._incumbent not in shown and not self._promoting:
+        if self._incumbent is not None and self._incumbent not in shown:
             shown.append(self._incumbent)
         for over in shown:
             steps = f"{over.reports[-1].step if over.reports else 0}/{over.job.budget}"
-            mark = "   <- incumbent" if over is self._incumbent and not self._promoting else ""
+            mark = "   <- incumbent" if over is self._incumbent else ""
             self._add(table, over.job, str(over.status), over.value, steps + mark, names)
         return Group(table, Text(self._summary()))
 
     def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
-        seed = [str(job.seed)] if self._promoting else []
+        seed = [str(job.seed)] if self._seeds else []
         cells = [str(job.trial), *seed, state, number(value), steps]
         table.add_row(*cells, *(param(job.params.get(name)) for name in names))
 
@@ -144,7 +146,7 @@ class Progress:
 
     def _said(self, evaluation: Evaluation) -> str:
         job = evaluation.job
-        seed = f" seed {job.seed}" if job.stage is Stage.PROMOTION else ""
+        seed = f" seed {job.seed}" if self._seeds else ""
         step = evaluation.reports[-1].step if evaluation.reports else 0
         why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
         return (
@@ -165,7 +167,7 @@ def header(study: Study, storage: str, trials: int) -> str:
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
     return (
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
-        f"{counted(search.budget, 'epoch')} · seed {search.seed} · {search.sampler} + {pruner}\n"
+        f"{counted(search.budget, 'epoch')} · {study.seeds_said} · {search.sampler} + {pruner}\n"
         f"storage {storage}   reproducible: {sure}"
     )
 

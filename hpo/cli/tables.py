@@ -58,9 +58,10 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if best is None:
         lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
-        value = f"{study.objective.metric} {number(best.value)} on seed {study.search.seed}"
+        value = f"{study.objective.metric} {number(best.value)} on {study.seeds_said}"
+        draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
         lines.append(
-            f"Incumbent: trial {best.number}, {value}. One seed is one draw"
+            f"Incumbent: trial {best.number}, {value}. {draw}"
             + ("." if promotes or outcome.stopped else f": hpo promote --study {study.name}")
         )
     return "\n".join(lines)
@@ -81,7 +82,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         "CV %",
         *score,
         "95 % interval",
-        f"search ({report.study.search.seed})",
+        f"search ({report.study.seeds_said.removeprefix('seed ')})",
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
     for row in ranking.rows:
@@ -103,7 +104,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
     known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
-    seen = "".join(f" · * {seed} is the search's seed too" for seed in sure.seen)
+    seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
     return Group(made, Text(note + known + seen, style="dim"))
 
 
@@ -143,7 +144,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
 
 def certainty_text(report: PromotionReport) -> str:
     """Returns who won, and how sure that is."""
-    ranking, sure, search_seed = report.ranking, report.certainty, report.study.search.seed
+    ranking, sure = report.ranking, report.certainty
     winner = ranking.winner
     if winner is None:
         return "No candidate is complete, so there is no winner."
@@ -165,7 +166,7 @@ def certainty_text(report: PromotionReport) -> str:
     if incumbent is not winner:
         lines.append(
             f"The search alone would have named trial {incumbent.candidate.trial} "
-            f"({number(incumbent.candidate.search_value)} on seed {search_seed})."
+            f"({number(incumbent.candidate.search_value)} on {report.study.seeds_said})."
         )
     if sure.optimism is not None:
         side = "above" if ranking.direction == "maximize" else "below"
@@ -357,6 +358,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "objective": outcome.study.objective.metric,
         "direction": outcome.study.objective.direction,
         "seed": outcome.study.search.seed,
+        "seeding": outcome.study.search.seeding,
         "seconds": round(outcome.seconds, 3),
         "stopped": outcome.stopped,
         "ended": outcome.ended,

@@ -47,7 +47,7 @@ def table_text(rows: Sequence[Mapping[str, object]]) -> str:
 def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> str:
     """Returns the ranking and the winner's metrics as Markdown tables."""
     heading = f"## {table['study']}: promotion by {table['score']} of {table['objective']}"
-    note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on seed {table['search_seed']}."
+    note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on {table['searched_on']}."
     parts = [heading, _drawn(_ranking(table, rows), "github"), note]
     if metrics := _metrics(table):
         parts += [f"### The winner's metrics: trial {table['winner']}", _drawn(metrics, "github")]

@@ -4,6 +4,7 @@ from hpo.search.durable import Durable
 from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.search.limits import Limits
 from hpo.search.proposals import refuse_missing_package
+from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.search.trials import Trial
 
@@ -11,6 +12,7 @@ __all__ = [
     "Durable",
     "Foreign",
     "Limits",
+    "ReplicatedSource",
     "SearchSource",
     "Trial",
     "chosen",

@@ -196,7 +196,7 @@ class SearchSource:
         return Job(
             trial=number,
             params=dict(frozen.params),
-            seed=study.search.seed,
+            seed=study.search_seeds(number)[0],
             budget=study.search.budget,
             streams=study.streams,
         )
@@ -210,7 +210,8 @@ class SearchSource:
         return True
 
     def _propose(self, number: int) -> FrozenTrial:
-        before, attributes = self._shared(), {"seed": self._study.search.seed}
+        seeds = self._study.search_seeds(number)
+        before, attributes = self._shared(), {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
         if self._taken < len(self._queue):
             self._memory.enqueue_trial(self._queue[self._taken])
             attributes[ENQUEUED] = self._taken

@@ -55,7 +55,7 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
 
 def notes(study: Study) -> list[Problem]:
     """Returns what is allowed and worth knowing."""
-    shared = [seed for seed in study.promotion.seeds if seed == study.search.seed]
+    shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
     return [
         Problem(
             "promotion.seeds",

@@ -20,6 +20,7 @@ from hpo import space
 from hpo.records import Objective, Value, digest
 from hpo.scoring import Rule, RuleName
 from hpo.seam import Resources, TrainableRef
+from hpo.seeding import search_seed
 from hpo.statistics import Ddof
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
@@ -181,7 +182,10 @@ class Search(Table):
         until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
         patience: so many trials in a row without a better value end the search, likewise.
         budget: epochs of each.
-        seed: every trial trains under this one seed.
+        seed: every trial trains under this one seed, or seeds are derived from it:
+        seeding: `fixed`; `per-trial`: one for each trial's number; `replicated`: several, the same for every trial.
+        replicates: how many those are.
+        lambda_: the value of a replicated trial is the mean over its seeds - lambda * sigma (ddof 0).
         sampler_seed: of the sampler; None: the same number as `seed`.
         lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
             depends on timing and cannot be reproduced; None: twice `resources.slots`.
@@ -198,9 +202,20 @@ class Search(Table):
     patience: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
+    seeding: Literal["fixed", "per-trial", "replicated"] = "fixed"
+    replicates: Annotated[int, Field(ge=2, le=1000)] = 3
+    lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 0.0
     sampler_seed: Seed | None = None
     lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] | None = None
     max_failures: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 5
+
+    @model_validator(mode="after")
+    def _whole_replicates(self) -> Search:
+        if self.seeding == "replicated" and self.pruner != "none":
+            raise ValueError(
+                'replicated trials cannot be pruned, for a value is known when all seeds are; say pruner = "none"'
+            )
+        return self
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -290,6 +305,29 @@ class Study(Table):
         """The seed that the sampler's own are derived from."""
         return self.search.seed if self.search.sampler_seed is None else self.search.sampler_seed
 
+    def search_seeds(self, number: int) -> tuple[int, ...]:
+        """Returns the seeds that trial `number` trains under in the search."""
+        first = self.search.seed
+        if self.search.seeding == "per-trial":
+            return (search_seed(first, number),)
+        if self.search.seeding == "replicated":
+            return (first, *(search_seed(first, replicate) for replicate in range(1, self.search.replicates)))
+        return (first,)
+
+    @property
+    def common_seeds(self) -> tuple[int, ...]:
+        """The seeds that all trials of the search train under; none if each has its own."""
+        return () if self.search.seeding == "per-trial" else self.search_seeds(0)
+
+    @property
+    def seeds_said(self) -> str:
+        """What a trial's value in the search was reached on, e.g. `seed 41`."""
+        return {
+            "fixed": f"seed {self.search.seed}",
+            "per-trial": "a seed of its own",
+            "replicated": f"{self.search.replicates} seeds",
+        }[self.search.seeding]
+
     @property
     def lag(self) -> int | Literal[False]:
         """How far behind trial n its knowledge ends; see `Search.lag`."""
@@ -340,6 +378,10 @@ class Study(Table):
         texts |= {"search.lag": str(self.lag).lower()}
         for table, options in (("sampler", self.sampler_options), ("pruner", self.pruner_options)):
             texts |= {f"search.{table}_options.{name}": repr(value) for name, value in sorted(options.items())}
+        if self.search.seeding != "fixed":
+            texts["search.seeding"] = self.search.seeding
+        if self.search.seeding == "replicated":
+            texts["search.replicates"] = f"{self.search.replicates}, lambda {self.search.lambda_:g}"
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

@@ -86,28 +86,28 @@ def test_the_reference_table_comes_out_for_every_metric():
 
 def test_optimism_is_over_all_candidates_and_not_the_winner_s():
     table, search = [[0.7, 0.8, 0.9], [0.5, 0.5, 0.5]], [0.9, 0.8]
-    sure = certainty(ranked(table, search), 41)
+    sure = certainty(ranked(table, search), [41])
     assert sure.optimism == pytest.approx((0.1 + 0.3) / 2)
     assert sure.optimism_interval == pytest.approx(
         scipy.stats.t.interval(0.95, 1, loc=0.2, scale=scipy.stats.sem([0.1, 0.3]))
     )
-    mirrored = certainty(ranked(-np.array(table), [-0.9, -0.8], direction="minimize"), 41)
+    mirrored = certainty(ranked(-np.array(table), [-0.9, -0.8], direction="minimize"), [41])
     assert mirrored.optimism == pytest.approx(sure.optimism)
 
 
 def test_a_seed_that_the_search_used_says_nothing_of_its_optimism():
     table = [[0.9, 0.7, 0.7], [0.8, 0.72, 0.74]]
-    sure = certainty(ranked(table, [0.9, 0.8]), 42)
+    sure = certainty(ranked(table, [0.9, 0.8]), [42])
     assert sure.seen == (42,)
     assert sure.optimism == pytest.approx((0.2 + 0.07) / 2)
-    assert certainty(ranked(table, [0.9, 0.8]), 41).seen == ()
+    assert certainty(ranked(table, [0.9, 0.8]), [41]).seen == ()
 
 
 def test_the_winner_without_a_seed_that_the_search_used_is_named():
     ranking = ranked([[0.99, 0.80, 0.80], [0.7, 0.85, 0.85]], [0.99, 0.7], Rule(name="mean"))
-    sure = certainty(ranking, 42)
+    sure = certainty(ranking, [42])
     assert (ranking.winner.candidate.trial, sure.unseen_winner) == (0, 1)
-    assert certainty(ranking, 41).unseen_winner is None
+    assert certainty(ranking, [41]).unseen_winner is None
 
 
 def test_on_average_optimism_is_what_the_search_overstates():
@@ -119,7 +119,7 @@ def test_on_average_optimism_is_what_the_search_overstates():
         search = means + draw.normal(0, 1, 100)
         best = np.argsort(-search)[:10]
         ranking = ranked([means[one] + draw.normal(0, 1, 3) for one in best], [search[one] for one in best])
-        said.append(certainty(ranking, 41).optimism)
+        said.append(certainty(ranking, [41]).optimism)
         true.append(np.mean(search[best] - means[best]))
         winner = ranking.winner
         own.append(winner.candidate.search_value - winner.mean)
@@ -152,9 +152,9 @@ def test_outperformance_counts_pairs_and_halves_ties(values, draw):
 def test_three_seeds_decide_no_pair_and_five_can():
     """Even if one is better on every seed: the smallest one-sided p of a sign test is 2^-n."""
     assert scipy.stats.binomtest(3, 3, alternative="greater").pvalue == pytest.approx(1 / 8)
-    three = certainty(ranked([[3, 3, 3], [1, 1, 1]]), 41).pairs[0]
+    three = certainty(ranked([[3, 3, 3], [1, 1, 1]]), [41]).pairs[0]
     assert (three.first, three.second, three.outperformance, three.decidable) == (0, 1, 1.0, False)
-    five = certainty(ranked([[3] * 5, [1] * 5], seeds=range(42, 47)), 41).pairs[0]
+    five = certainty(ranked([[3] * 5, [1] * 5], seeds=range(42, 47)), [41]).pairs[0]
     assert scipy.stats.binomtest(5, 5, alternative="greater").pvalue < 0.05
     assert five.decidable
 
@@ -195,8 +195,8 @@ def test_chances_do_not_depend_on_the_call():
 
 def test_chances_are_rounded_to_what_the_seeds_allow():
     draw = np.random.default_rng(8)
-    rough = certainty(ranked(draw.normal(0, 1, (4, 3))), 41).chances
-    fine = certainty(ranked(draw.normal(0, 1, (4, 8)), seeds=range(42, 50)), 41).chances
+    rough = certainty(ranked(draw.normal(0, 1, (4, 3))), [41]).chances
+    fine = certainty(ranked(draw.normal(0, 1, (4, 8)), seeds=range(42, 50)), [41]).chances
     assert all(round(one, 1) == one for one in rough.values())
     assert any(round(one, 1) != one for one in fine.values())
 
@@ -204,7 +204,7 @@ def test_chances_are_rounded_to_what_the_seeds_allow():
 @given(st.integers(0, 10_000))
 def test_the_winners_under_other_conventions_are_those_of_rankings_by_them(seed):
     table = np.random.default_rng(seed).normal(0, 1, (4, 3)).round(2)
-    sure = certainty(ranked(table), 41)
+    sure = certainty(ranked(table), [41])
     expected = {
         "ddof 1": Rule(ddof=1),
         "ddof unbiased": Rule(ddof="unbiased"),
@@ -220,15 +220,15 @@ def test_the_winners_under_other_conventions_are_those_of_rankings_by_them(seed)
 
 
 def test_of_one_seed_or_one_candidate_nothing_is_claimed():
-    alone = certainty(ranked([[1.0, 2.0, 3.0]], [2.5]), 41)
+    alone = certainty(ranked([[1.0, 2.0, 3.0]], [2.5]), [41])
     assert (alone.chances, alone.pairs, alone.correlation, alone.optimism_interval) == ({}, (), None, None)
-    once = certainty(ranked([[1.0], [2.0]], [1.5, 2.5], seeds=(42,)), 41)
+    once = certainty(ranked([[1.0], [2.0]], [1.5, 2.5], seeds=(42,)), [41])
     assert once.chances == {}
     assert set(once.winners) == {"as it is", "mean", "min", "median"}
-    nothing = certainty(ranked([[None, 1.0, 1.0]], [1.0]), 41)
+    nothing = certainty(ranked([[None, 1.0, 1.0]], [1.0]), [41])
     assert (nothing.optimism, nothing.pairs, nothing.changes) == (None, (), {})
 
 
 def test_pairs_are_of_every_two_candidates_the_better_ranked_first():
     ranking = ranked([[1.0, 1.1, 1.2], [3.0, 3.1, 3.2], [2.0, 2.1, 2.2]])
-    assert [(pair.first, pair.second) for pair in certainty(ranking, 41).pairs] == [(1, 2), (1, 0), (2, 0)]
+    assert [(pair.first, pair.second) for pair in certainty(ranking, [41]).pairs] == [(1, 2), (1, 0), (2, 0)]

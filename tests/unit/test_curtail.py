@@ -165,10 +165,10 @@ def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_
 def test_under_another_rule_what_was_left_out_is_said_to_be_undecided():
     candidates = [Candidate(trial=0, values={42: 0.8, 43: 0.8, 44: 0.8}), Candidate(trial=1, values={42: 0.9, 43: 0.5})]
     own = rank(candidates, (42, 43, 44), Rule(), "maximize")
-    assert (own.undecided, certainty(own, 41).unknown) == ((), ["mean", "median"])
+    assert (own.undecided, certainty(own, [41]).unknown) == ((), ["mean", "median"])
     other = own.under(Rule(name="mean"))
     assert (other.winner.candidate.trial, other.undecided) == (0, (1,))
-    assert certainty(other, 41).changes == {}
+    assert certainty(other, [41]).changes == {}
 
 
 def test_where_nothing_could_be_left_out_curtailing_is_refused(curve, place):

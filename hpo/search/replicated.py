@@ -1,0 +1,86 @@
+"""A search in which every trial is trained under several seeds, and judged by all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.scoring import Rule
+from hpo.seam import Done, Source, Wait
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One trial: its job as the search asked for it, and what its replicates came to."""
+
+    job: Job
+    left: deque[Job]
+    running: int = 0
+    told: list[Evaluation] = field(default_factory=list)
+
+
+class ReplicatedSource:
+    """Stands between a search and a backend: a job of the search becomes one for each seed, and their evaluations one.
+
+    The value is the mean over the seeds, or the mean - lambda * sigma. A replicate that fails fails its trial, and
+    those that have not begun are left out. Nothing is pruned: what all seeds give is known when all are over.
+
+    Args:
+        source: the search.
+        seeds: of every trial.
+        rule: what its value is.
+        objective: the study's.
+    """
+
+    def __init__(self, source: Source, seeds: Sequence[int], rule: Rule, objective: Objective) -> None:
+        self._source = source
+        self._seeds = tuple(seeds)
+        self._rule = rule
+        self._objective = objective
+        self._open: dict[int, _Trial] = {}
+
+    def ask(self) -> Job | Wait | Done:
+        for trial in self._open.values():
+            if trial.left:
+                trial.running += 1
+                return trial.left.popleft()
+        answer = self._source.ask()
+        if not isinstance(answer, Job):
+            return answer
+        first, *others = (replace(answer, seed=seed) for seed in self._seeds)
+        self._open[answer.trial] = _Trial(job=answer, left=deque(others), running=1)
+        return first
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        return True
+
+    def tell(self, evaluation: Evaluation) -> None:
+        trial = self._open[evaluation.job.trial]
+        if evaluation not in trial.told:  # said again if the database was away
+            trial.told.append(evaluation)
+            trial.running -= 1
+            if evaluation.status is Status.FAILED:
+                trial.left.clear()
+        if not trial.left and not trial.running:
+            self._source.tell(self._combined(trial))
+            del self._open[evaluation.job.trial]
+
+    def _combined(self, trial: _Trial) -> Evaluation:
+        """Returns what the search hears of a trial."""
+        told = sorted(trial.told, key=lambda one: self._seeds.index(one.job.seed))
+        seconds = sum(one.seconds for one in told)
+        for one in told:
+            if one.status is Status.FAILED:
+                error = f"under seed {one.job.seed}: {one.error}"
+                return Evaluation(job=trial.job, status=Status.FAILED, error=error, seconds=seconds)
+        values = [one.value for one in told if one.value is not None]
+        value = self._rule.score(values, self._objective.direction)
+        broken = {name: max(one.metrics[name] or 0.0 for one in told) for name in self._objective.constraints}
+        report = Report(step=1, metrics={self._objective.metric: float(np.mean(values)), **broken}, at=0.0)
+        return Evaluation(
+            job=trial.job, status=Status.COMPLETE, value=value, step=1, reports=(report,), seconds=seconds
+        )

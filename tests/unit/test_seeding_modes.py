@@ -1,0 +1,180 @@
+"""Searches under one seed, under a seed for each trial, and under several seeds for each trial."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+from searches import one_by_one, open_source, table
+
+import hpo
+from hpo import api
+from hpo.errors import StudyChanged
+from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.scoring import Rule
+from hpo.seam import DONE, WAIT
+from hpo.search import Durable, ReplicatedSource
+from hpo.store import prepare_optuna
+
+NOISY = {"trainable": "toys.net:train", "space": {"lr": {"float": [0.01, 0.2]}}, "objective": {"metric": "val_acc"}}
+
+
+def net(curve, **search):
+    return curve(**NOISY, search={"trials": 3, "budget": 2, "pruner": "none", "lag": 1, **search}, promotion={"top": 2})
+
+
+class Trials:
+    """A search of so many trials that remembers what it hears."""
+
+    def __init__(self, count):
+        self.jobs = [Job(trial=number, params={"x": number}, seed=41, budget=2) for number in range(count)]
+        self.told = []
+
+    def ask(self):
+        return self.jobs.pop(0) if self.jobs else DONE
+
+    def report(self, job, step, value):
+        raise AssertionError("a replicate's steps are not the trial's")
+
+    def tell(self, evaluation):
+        self.told.append(evaluation)
+
+
+def evaluation(job, value, over=-1.0):
+    report = Report(step=2, metrics={"val": value, "over": over}, at=0.0)
+    return Evaluation(job=job, status=Status.COMPLETE, value=value, step=2, reports=(report,), seconds=1.5)
+
+
+def test_every_trial_has_one_seed_of_its_own(tmp_path, curve):
+    study = curve(search={"seeding": "per-trial", "trials": 30})
+    seeds = [study.search_seeds(number) for number in range(30)]
+    assert len(set(seeds)) == 30
+    assert seeds == [curve(search={"seeding": "per-trial"}).search_seeds(number) for number in range(30)]
+    assert seeds != [curve(search={"seeding": "per-trial", "seed": 40}).search_seeds(number) for number in range(30)]
+    database = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    source = open_source(database, study, 2)
+    assert [(source.ask().seed,), (source.ask().seed,)] == seeds[:2]
+    again = open_source(database, study, 3)  # a driver that goes on with both
+    assert [(again.ask().seed,) for _ in range(3)] == seeds[:3]
+    database.close()
+
+
+def test_replicates_have_the_same_seeds_in_every_trial(curve):
+    study = curve(search={"seeding": "replicated", "replicates": 4, "pruner": "none"})
+    assert study.search_seeds(0) == study.search_seeds(9)
+    assert len(set(study.search_seeds(0))) == 4
+    assert study.search_seeds(0)[0] == 41
+
+
+@pytest.mark.parametrize(("lambda_", "direction"), [(0.0, "maximize"), (1.0, "maximize"), (1.5, "minimize")])
+def test_a_trial_s_value_is_the_mean_less_lambda_sigma_over_its_seeds(lambda_, direction):
+    search, values = Trials(1), {1: 0.2, 2: 0.5, 3: 0.4}
+    objective = Objective(metric="val", direction=direction)
+    source = ReplicatedSource(search, (1, 2, 3), Rule(lambda_=lambda_), objective)
+    jobs = [source.ask() for _ in range(3)]
+    assert [(job.trial, job.seed) for job in jobs] == [(0, 1), (0, 2), (0, 3)]
+    for job in reversed(jobs):
+        assert search.told == []
+        assert source.report(job, 1, 0.0)
+        source.tell(evaluation(job, values[job.seed]))
+    [told] = search.told
+    sign = -1 if direction == "maximize" else 1
+    assert told.value == pytest.approx(
+        statistics.mean(values.values()) + sign * lambda_ * np.std(list(values.values()))
+    )
+    assert (told.job.seed, told.seconds, told.metrics["val"]) == (
+        41,
+        4.5,
+        pytest.approx(statistics.mean(values.values())),
+    )
+    assert source.ask() is DONE
+
+
+def test_a_replicate_that_fails_fails_its_trial_and_the_others_of_it_are_left_out():
+    search = Trials(2)
+    source = ReplicatedSource(search, (1, 2, 3), Rule(), Objective(metric="val"))
+    first, second = source.ask(), source.ask()
+    source.tell(Evaluation(job=first, status=Status.FAILED, error="broke"))
+    assert search.told == []
+    assert source.ask().trial == 1
+    source.tell(evaluation(second, 0.5))
+    [told] = search.told
+    assert (told.status, told.error) == (Status.FAILED, "under seed 1: broke")
+
+
+def test_a_trial_breaks_a_constraint_if_one_of_its_replicates_does():
+    search = Trials(1)
+    source = ReplicatedSource(search, (1, 2), Rule(), Objective(metric="val", constraints=("over",)))
+    for over in (-1.0, 0.3):
+        source.tell(evaluation(source.ask(), 0.5, over))
+    assert search.told[0].metrics["over"] == 0.3
+
+
+def test_while_replicates_run_a_search_that_waits_is_waited_for():
+    search = Trials(1)
+    answers = [search.jobs.pop(), WAIT]
+    search.ask = lambda: answers.pop(0)
+    source = ReplicatedSource(search, (1, 2), Rule(), Objective(metric="val"))
+    assert [source.ask().seed, source.ask().seed] == [1, 2]
+    assert source.ask() is WAIT
+
+
+def test_a_replicated_search_trains_every_trial_under_every_seed_and_goes_on_where_it_was_stopped(
+    curve, place, tmp_path
+):
+    study = net(curve, seeding="replicated", replicates=2, **{"lambda": 1.0})
+
+    class StopsAfter:
+        def __init__(self, count):
+            self.left = count
+
+        def is_set(self):
+            self.left -= 1
+            return self.left < 0
+
+    hpo.run(study, place, stop=StopsAfter(9))
+    outcome = hpo.run(study, place)
+    for trial in outcome.trials:
+        _, evaluations = api.show("curve", trial.number, place)
+        values = {one.job.seed: one.value for one in evaluations}
+        assert set(values) == set(study.search_seeds(0))
+        assert trial.value == pytest.approx(np.mean(list(values.values())) - np.std(list(values.values())))
+    elsewhere = hpo.Place(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
+    assert [(t.params, t.value) for t in hpo.run(study, elsewhere).trials] == [
+        (t.params, t.value) for t in outcome.trials
+    ]
+    promoted = hpo.promote(study, place)
+    assert "searched on 2 seeds" in promoted.report.markdown().replace("search on", "searched on")
+
+
+def test_trials_under_seeds_of_their_own_are_promoted_like_others(curve, place):
+    study = net(curve, seeding="per-trial")
+    outcome = hpo.run(study, place)
+    for trial in outcome.trials:
+        _, [one] = api.show("curve", trial.number, place)
+        assert (one.job.seed,) == study.search_seeds(trial.number)
+    promoted = hpo.promote(study, place)
+    assert promoted.report.certainty.seen == ()
+    assert promoted.trained == 6
+
+
+def test_replicated_trials_are_not_pruned(curve):
+    with pytest.raises(ValueError, match="replicated trials cannot be pruned"):
+        curve(search={"seeding": "replicated"})
+
+
+def test_another_seeding_is_another_study(curve, place):
+    hpo.run(curve(), place, trials=1)
+    with pytest.raises(StudyChanged, match=r"search\.seeding"):
+        hpo.run(curve(search={"seeding": "per-trial"}), place)
+
+
+def test_one_seed_for_all_is_what_it_was(tmp_path, curve):
+    """A study that says nothing of it has the identity that it had before there was a choice."""
+    assert curve().identity() == curve(search={"seeding": "fixed"}).identity()
+    assert not any("seeding" in key for key in curve().identity())
+    database = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    one_by_one(open_source(database, curve(), 2))
+    assert len(table(database, curve())) == 2
+    database.close()
