@@ -6,6 +6,7 @@ from hpo.api.promoting import PromotionOutcome, promote, refuse_promotion
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
+from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
 
@@ -16,6 +17,7 @@ __all__ = [
     "PromotionOutcome",
     "PromotionReport",
     "SearchOutcome",
+    "Verified",
     "Workforce",
     "check",
     "import_trials",
@@ -30,4 +32,5 @@ __all__ = [
     "show",
     "status",
     "studies",
+    "verify",
 ]

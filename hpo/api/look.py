@@ -10,7 +10,7 @@ from hpo import catalog
 from hpo.api.promoting import rule_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
-from hpo.api.session import resolved, storage
+from hpo.api.session import resolved, storage, stored_study
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
@@ -19,7 +19,7 @@ from hpo.records import Evaluation, Stage, canonical_json
 from hpo.scoring import RuleName
 from hpo.search import Durable, Trial
 from hpo.statistics import Ddof
-from hpo.store import Holder, Store, StoredStudy, masked
+from hpo.store import Holder, Store, StoredStudy
 from hpo.study import Study
 
 
@@ -74,8 +74,8 @@ def status(name: str | None, place: Place) -> list[Progress]:
     """
     with storage(place.storage, create=False) as (store, durable):
         if name is None:
-            return [_progress(_stored(store, known), store, durable) for known in store.names()]
-        return [_progress(_stored(store, name), store, durable)]
+            return [_progress(stored_study(store, known), store, durable) for known in store.names()]
+        return [_progress(stored_study(store, name), store, durable)]
 
 
 def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Evaluation]]:
@@ -86,7 +86,7 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
     """
     name = study if isinstance(study, str) else study.name
     with storage(place.storage, create=False) as (store, durable):
-        stored = _stored(store, name)
+        stored = stored_study(store, name)
         trials = _trials(durable, name)
         if not 0 <= number < len(trials):
             count = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
@@ -111,7 +111,7 @@ def rank_stored(
     study = resolved(study)
     score = rule_of(study, rule, lambda_, ddof)
     with storage(place.storage, create=False) as (store, _durable):
-        stored = _stored(store, study.name)
+        stored = stored_study(store, study.name)
         promotion, replicates = store.promotion(stored), store.evaluations(stored, Stage.PROMOTION)
     if promotion is None:
         raise NothingToPromote(
@@ -127,14 +127,6 @@ def rank_stored(
     ]
     ranking = rank(candidates, promotion.seeds, score, study.objective.direction)
     return PromotionReport.of(study, ranking, replicates)
-
-
-def _stored(store: Store, name: str) -> StoredStudy:
-    stored = store.find(name)
-    if stored is None:
-        known = ", ".join(store.names()) or "none"
-        raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
-    return stored
 
 
 def _trials(durable: Durable, name: str) -> list[Trial]:

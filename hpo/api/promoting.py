@@ -23,6 +23,7 @@ from hpo.api.session import (
     resolved,
     resources,
     tell_phase,
+    work_folder,
 )
 from hpo.errors import HpoError, NothingToPromote, UsageError
 from hpo.place import FIRST, Place
@@ -352,7 +353,7 @@ def _train(source: Source, found: Opened, study: Study, floor: _Floor) -> None:
         return
     source = _GivenBack(first, source)
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
-        backend = make_backend(found, floor.place, slots)
+        backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
         backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
 
 

@@ -23,6 +23,7 @@ from hpo.api.session import (
     resolved,
     resources,
     tell_phase,
+    work_folder,
 )
 from hpo.errors import UsageError
 from hpo.place import Place
@@ -162,7 +163,7 @@ def run(
                 used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
-                make_backend(found, place, used).run(
+                make_backend(work_folder(found.stored, place), place, used).run(
                     Observed(recorded, observers), study.ref, resources(study, place), deadline
                 )
         table = tuple(source.trials())

@@ -212,9 +212,8 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
         yield slots
 
 
-def make_backend(opened: Opened, place: Place, slots: int) -> Backend:
-    """Returns the backend; for Ray, within `ready`."""
-    work = work_folder(opened, place)
+def make_backend(work: str, place: Place, slots: int) -> Backend:
+    """Returns the backend that keeps jobs' folders in `work`; for Ray, within `ready`."""
     if place.backend == "local":
         return LocalBackend(work)
     from hpo.backends.ray import RayBackend  # see above
@@ -222,9 +221,22 @@ def make_backend(opened: Opened, place: Place, slots: int) -> Backend:
     return RayBackend(work, slots)
 
 
-def work_folder(opened: Opened, place: Place) -> str:
+def work_folder(stored: StoredStudy, place: Place) -> str:
     """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another."""
-    return f"{place.work_root}/{opened.stored.name}-{opened.stored.uid[:8]}"
+    return f"{place.work_root}/{stored.name}-{stored.uid[:8]}"
+
+
+def stored_study(store: Store, name: str) -> StoredStudy:
+    """Returns a study as it is stored.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    stored = store.find(name)
+    if stored is None:
+        known = ", ".join(store.names()) or "none"
+        raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
+    return stored
 
 
 def resources(study: Study, place: Place) -> Resources:

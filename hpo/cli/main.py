@@ -197,6 +197,53 @@ def promote(
         raise typer.Exit(stop.exit_status or _without_winner(outcome))
 
 
+@app.command()
+def verify(
+    study: StudyName,
+    trial: Annotated[int | None, typer.Option(help="Trial to train again. [the winner]", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Only under this seed. [all]", show_default=False)] = None,
+    promotion: Annotated[bool, typer.Option("--promotion", help="Only trainings of the promotion.")] = False,
+    resumed: Annotated[bool, typer.Option("--resumed", help="Interrupt each halfway and let it go on.")] = False,
+    studies: Folders = None,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    workdir: Work = None,
+    backend: BackendName = "ray",
+    concurrency: Concurrency = None,
+    cpus_per_trial: Cpus = None,
+    gpus_per_trial: Gpus = None,
+    ray_address: RayAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Train again what is recorded and compare bit by bit; records nothing."""
+    from hpo import api
+    from hpo.cli import tables
+    from hpo.cli.progress import Progress
+    from hpo.cli.stopping import StopSignal
+
+    place = place_of(
+        storage,
+        outputs=outputs,
+        work=workdir,
+        backend=backend,
+        concurrency=concurrency,
+        ray_address=ray_address,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+    )
+    loaded = api.load_study(study, studies)
+    wanted: dict[str, Any] = {"trial": trial, "seed": seed, "promotion": promotion, "resumed": resumed}
+    with StopSignal(f"hpo verify --study {study}").armed() as stop:
+        progress = Progress(loaded, _stderr(), stop, verb="Verifying")
+        with progress.shown(), _stdout_for_data():
+            found = api.verify(loaded, place, **wanted, observers=[progress], stop=stop)
+    if as_json:
+        print_json([tables.verified_values(one) for one in found])
+    else:
+        print_text(tables.verified_text(found))
+    raise typer.Exit(stop.exit_status or (0 if all(one.is_identical for one in found) else 1))
+
+
 @app.command("import")
 def import_(
     study: StudyName,
@@ -212,7 +259,7 @@ def import_(
     from hpo.cli.progress import Progress
 
     loaded = api.load_study(study, studies)
-    lines = Progress(loaded, _stderr(), threading.Event(), promoting=False)
+    lines = Progress(loaded, _stderr(), threading.Event(), verb=None)
     outcome = api.import_trials(loaded, source, place_of(storage), source_study=source_study, observers=[lines])
     if as_json:
         print_json(tables.import_values(outcome))
@@ -253,7 +300,7 @@ def _search(
     errors = _stderr()
     wanted = limits["trials"] or study.search.trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
-    with Progress(study, errors, stop, promoting=False).shown() as progress, _stdout_for_data():
+    with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
         return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
 
 
@@ -264,7 +311,7 @@ def _promote(
     from hpo.cli.progress import Progress
 
     errors = _stderr()
-    with Progress(study, errors, stop, promoting=True).shown() as progress, _stdout_for_data():
+    with Progress(study, errors, stop, verb="Promoting").shown() as progress, _stdout_for_data():
         return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 

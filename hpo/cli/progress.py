@@ -36,15 +36,15 @@ class Progress:
         study: whose.
         console: of stderr.
         stop: whether the work is being ended.
-        promoting: whether replicates are trained, rather than trials.
+        verb: what is done with trials that are known, e.g. `Promoting`; None: they are searched.
     """
 
-    def __init__(self, study: Study, console: Console, stop: Stop, *, promoting: bool) -> None:
+    def __init__(self, study: Study, console: Console, stop: Stop, *, verb: str | None = None) -> None:
         self._study = study
         self._stop = stop
         self._console = console
-        self._promoting = promoting
-        self._seeds = promoting or study.search.seeding == "replicated"  # a trial is trained under several
+        self._verb = verb
+        self._seeds = verb is not None or study.search.seeding == "replicated"  # a trial is trained under several
         self._wanted = 0
         self._done = 0
         self._began = time.monotonic()
@@ -67,8 +67,8 @@ class Progress:
 
     def begins(self, total: int, done: int) -> None:
         self._wanted, self._done = total, done
-        if self._promoting:
-            self._console.print(_promotion_header(self._study, total, done), highlight=False, soft_wrap=True)
+        if self._verb is not None:
+            self._console.print(self._head(self._verb), highlight=False, soft_wrap=True)
 
     def phase(self, message: str) -> None:
         self._phase = f"{message} ..."
@@ -154,6 +154,12 @@ class Progress:
             f"epoch {step}/{job.budget}  {params(job.params)}{why}"
         )
 
+    def _head(self, verb: str) -> str:
+        seeds = f" under seeds {' '.join(map(str, self._study.promotion.seeds))}" if verb == "Promoting" else ""
+        each = counted(self._study.search.budget, "epoch")
+        recorded = f", {self._done} recorded already" if self._done else ""
+        return f"{verb}{seeds}: {counted(self._wanted, 'training')} ({each} each{recorded})"
+
     def _line(self, text: str) -> None:
         if self._live is None:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -169,15 +175,6 @@ def header(study: Study, storage: str, trials: int) -> str:
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
         f"{counted(search.budget, 'epoch')} · {study.seeds_said} · {search.sampler} + {pruner}\n"
         f"storage {storage}   reproducible: {sure}"
-    )
-
-
-def _promotion_header(study: Study, total: int, done: int) -> str:
-    seeds = study.promotion.seeds
-    recorded = f", {done} recorded already" if done else ""
-    return (
-        f"Promoting under seeds {' '.join(map(str, seeds))}: "
-        f"{counted(total, 'training')} ({counted(study.search.budget, 'epoch')} each{recorded})"
     )
 
 

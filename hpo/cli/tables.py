@@ -11,12 +11,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import Confirmation, ImportOutcome, Progress, PromotionOutcome, PromotionReport, SearchOutcome
+from hpo.api import (
+    Confirmation,
+    ImportOutcome,
+    Progress,
+    PromotionOutcome,
+    PromotionReport,
+    SearchOutcome,
+    Verified,
+)
 from hpo.catalog import Checked
 from hpo.certainty import CALIBRATED, Certainty
 from hpo.cli.shown import counted, duration, number, params
 from hpo.ranking import Ranking, Row
-from hpo.records import Evaluation
+from hpo.records import Evaluation, Status
 from hpo.search import Trial
 from hpo.study import Study, notes
 
@@ -213,6 +221,53 @@ def _incumbent(ranking: Ranking) -> Row:
 def ranking_values(report: PromotionReport) -> dict[str, object]:
     """Returns a promotion's report as plain values."""
     return {**report.values(), "candidates": report.candidates()}
+
+
+def verified_text(found: Sequence[Verified]) -> str:
+    """Returns for each training whether its bits are the same, and if not, where and why they may differ."""
+    lines = [line for one in found for line in _verified(one)]
+    same = sum(one.is_identical for one in found)
+    return "\n".join([*lines, f"{same} of {counted(len(found), 'training')} identical."])
+
+
+def _verified(one: Verified) -> list[str]:
+    job = one.recorded.job
+    who = f"{job.stage} trial {job.trial} seed {job.seed}"
+    if one.again.status is not Status.COMPLETE:
+        return [f"{who}   FAILED   {(one.again.error or '').splitlines()[-1]}"]
+    if one.is_identical:
+        digests = one.recorded.digests
+        compared = "   ".join(f"{name} {digests.get(name, '')[:8]}".strip() for name in one.same)
+        return [f"{who}   {compared}   identical"]
+    differ = ", ".join(name for name, same in one.same.items() if not same)
+    where = f" from epoch {one.epoch}" if one.epoch is not None else ""
+    tensor = ""
+    if one.tensor is not None:
+        size = "of another shape" if one.tensor.size is None else f"max |d| {one.tensor.size:.1e}"
+        tensor = f": {one.tensor.tensor}, {size}"
+    lines = [f"{who}   DIFFERS{where} in {differ}{tensor}"]
+    lines += [f"    recorded with {name} {was}, now {now}" for name, (was, now) in one.circumstances.items()]
+    if "threads" in one.circumstances:
+        lines.append(f"    use --cpus-per-trial {one.circumstances['threads'][0]}")
+    if not one.circumstances:
+        lines.append("    nothing that is recorded of how it was trained has changed: is the trainable deterministic?")
+    return lines
+
+
+def verified_values(one: Verified) -> dict[str, object]:
+    """Returns one comparison as plain values."""
+    job = one.recorded.job
+    return {
+        "stage": str(job.stage),
+        "trial": job.trial,
+        "seed": job.seed,
+        "identical": one.is_identical,
+        "same": dict(one.same),
+        "first_other_epoch": one.epoch,
+        "tensor": asdict(one.tensor) if one.tensor else None,
+        "circumstances": {name: {"recorded": was, "now": now} for name, (was, now) in one.circumstances.items()},
+        "error": one.again.error,
+    }
 
 
 def progress_table(found: Sequence[Progress]) -> RenderableType:

@@ -6,9 +6,11 @@ from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
 from hpo.training.trainable import Loaded, load
 from hpo.training.training import Training, discard_checkpoint
+from hpo.training.weights import Difference, first_difference
 
 __all__ = [
     "Context",
+    "Difference",
     "Loaded",
     "Predictions",
     "Shelf",
@@ -16,6 +18,7 @@ __all__ = [
     "at_hand",
     "device_for",
     "discard_checkpoint",
+    "first_difference",
     "is_url",
     "load",
     "prepared",

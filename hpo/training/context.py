@@ -18,6 +18,7 @@ from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.checkpoint import Checkpoint, newest
 from hpo.training.predictions import Predictions
+from hpo.training.weights import MODEL_FILE
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
@@ -250,7 +251,7 @@ class Context:
         if self.keeps:
             import torch
 
-            with replacing(self.folder / "best_model.pt") as spare:
+            with replacing(self.folder / MODEL_FILE) as spare:
                 torch.save({name: tensor.cpu() for name, tensor in weights.items()}, spare)
 
 

@@ -63,6 +63,10 @@ class Shelf:
         with suppress(OSError):  # artefacts in it, or gone already
             folder.rmdir()
 
+    def remove(self) -> None:
+        """Deletes everything."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
     def raise_flag(self, name: str) -> None:
         """Makes a flag that all who train for the study see."""
         (self._root / name).touch()
@@ -133,6 +137,11 @@ class Mirror(Shelf):
         if len(gone) == len(left):
             with suppress(Exception):  # an object store has no folders
                 self._remote.rmdir(self._at(place))
+
+    def remove(self) -> None:
+        with suppress(Exception):  # nothing was kept, or the server is away: it is only in the way
+            self._remote.rm(self._path, recursive=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def raise_flag(self, name: str) -> None:
         with _as_os_error(self._at(name)):

@@ -1,0 +1,195 @@
+"""`verify`: trains again what is recorded, and says whether the bits are the same."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.api.session import (
+    Workforce,
+    make_backend,
+    never,
+    ready,
+    refuse_unusable,
+    resolved,
+    resources,
+    storage,
+    stored_study,
+    tell_phase,
+    work_folder,
+)
+from hpo.errors import NothingToPromote, UsageError
+from hpo.place import Place
+from hpo.promotion import PromotionSource
+from hpo.records import Evaluation, Job, Stage, Status
+from hpo.seam import Observed, Observer, Stop
+from hpo.store import Store, StoredStudy
+from hpo.study import Study
+from hpo.training import Difference, at_hand, first_difference, shelf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """One training, as it is recorded and as it came out again.
+
+    Attributes:
+        recorded: what was stored.
+        again: what came now; its status says whether it completed.
+        same: by what was compared (weights, predictions, history): whether it is the same to the last bit.
+        epoch: the first one whose metrics differ; None if none does.
+        tensor: where the weights differ most; None if they do not, or one of them was not kept.
+        circumstances: what is recorded of how it was trained and is not so now, as (recorded, now) by name.
+    """
+
+    recorded: Evaluation
+    again: Evaluation
+    same: Mapping[str, bool]
+    epoch: int | None
+    tensor: Difference | None
+    circumstances: Mapping[str, tuple[object, object]]
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether everything is the same."""
+        return self.again.status is Status.COMPLETE and all(self.same.values())
+
+
+class _Halfway:
+    """A stop that is set by the first report beyond half of a job's budget."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def begins(self, total: int, done: int) -> None: ...
+
+    def phase(self, message: str) -> None: ...
+
+    def asked(self, job: Job) -> None: ...
+
+    def reported(self, job: Job, step: int, value: float) -> None:
+        self._set = self._set or 2 * step >= job.budget
+
+    def told(self, evaluation: Evaluation) -> None: ...
+
+    def is_set(self) -> bool:
+        return self._set
+
+
+def verify(
+    study: Study | str,
+    place: Place | None = None,
+    *,
+    trial: int | None = None,
+    seed: int | None = None,
+    promotion: bool = False,
+    resumed: bool = False,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+    workforce: Workforce | None = None,
+) -> list[Verified]:
+    """Trains again, in a folder of its own, and compares bit by bit; nothing is recorded.
+
+    Args:
+        study: or its name.
+        place: where it is kept and run.
+        trial: whose trainings; None: the newest promotion's winner's.
+        seed: only the one under this seed; None: all of the trial's.
+        promotion: only those of the promotion.
+        resumed: interrupt each training halfway and let it go on from its checkpoint.
+        observers: hear of every job, report and evaluation.
+        stop: ends the work in order when it is set.
+        workforce: keeps the backend running after this verb.
+
+    Returns:
+        What was compared, in the order of the records; those that a stop left out are not among them.
+
+    Raises:
+        NothingToPromote: if there is no promotion, and no trial was named.
+        UsageError: if nothing of the kind is recorded, or something given cannot be used.
+    """
+    study, place, stop = resolved(study), place or Place(), stop or never()
+    refuse_unusable(study, place)
+    with storage(place.storage, create=False) as (store, _durable):
+        stored = stored_study(store, study.name)
+        recorded = _recorded(store, stored, trial, seed, promotion=promotion)
+    work = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
+    for observer in observers:
+        observer.begins(len(recorded), 0)
+    try:
+        with ready(study, place, workforce, observers) as slots:
+            wanted, jobs = resources(study, place), [one.job for one in recorded]
+            for job in jobs if resumed else ():  # one at a time: the stop is for all that run
+                tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed} halfway")
+                halfway = _Halfway()
+                first = Observed(PromotionSource([job]), [halfway])
+                make_backend(work, place, 1).run(first, study.ref, wanted, halfway)
+            source = PromotionSource(jobs)
+            make_backend(work, place, slots).run(Observed(source, observers), study.ref, wanted, stop)
+            return list(_compared(recorded, source.evaluations))
+    finally:
+        shelf(work).remove()
+
+
+def _recorded(
+    store: Store, stored: StoredStudy, trial: int | None, seed: int | None, *, promotion: bool
+) -> list[Evaluation]:
+    if trial is None:
+        newest = store.promotion(stored)
+        winner = next((row.trial for row in newest.ranks if row.rank == 1), None) if newest else None
+        if winner is None:
+            raise NothingToPromote(
+                f"study {stored.name!r} has no promotion whose winner could be verified; name a trial with --trial"
+            )
+        trial, promotion = winner, True
+    found = [
+        one
+        for one in store.evaluations(stored, Stage.PROMOTION if promotion else None, trial)
+        if one.status is Status.COMPLETE and seed in (None, one.job.seed)
+    ]
+    if not found:
+        under = "" if seed is None else f" under seed {seed}"
+        raise UsageError(
+            f"no complete training of trial {trial}{under} is recorded; see what is: "
+            f"hpo show --study {stored.name} {trial}"
+        )
+    return found
+
+
+def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[int, int], Evaluation]) -> Iterable[Verified]:
+    for one in recorded:
+        new = again.get((one.job.trial, one.job.seed))
+        if new is None:
+            continue
+        same = {name: new.digests.get(name) == digest for name, digest in one.digests.items()}
+        epoch = _first_other_epoch(one, new)
+        kept = one.files is not None and new.files is not None and not same.get("weights", True)
+        yield Verified(
+            recorded=one,
+            again=new,
+            same={**same, "history": epoch is None},
+            epoch=epoch,
+            tensor=first_difference(at_hand(one.files), at_hand(new.files)) if kept else None,  # type: ignore[arg-type]
+            circumstances=_changed(one.fingerprint, new.fingerprint),
+        )
+
+
+def _first_other_epoch(one: Evaluation, other: Evaluation) -> int | None:
+    for first, second in zip(one.reports, other.reports, strict=False):
+        if dict(first.metrics) != dict(second.metrics):
+            return first.step
+    if len(one.reports) != len(other.reports):
+        return min(len(one.reports), len(other.reports)) + 1
+    return None
+
+
+def _changed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    found: dict[str, tuple[object, object]] = {}
+    for name in dict.fromkeys([*recorded, *now]):
+        one, other = recorded.get(name), now.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found |= {f"{name}.{key}": pair for key, pair in _changed(one, other).items()}
+        elif one != other:
+            found[name] = (one, other)
+    return found

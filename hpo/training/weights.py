@@ -1,0 +1,44 @@
+"""Where two trainings' weights differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL_FILE = "best_model.pt"
+"""The state dict of the selected epoch, in the job's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One tensor of two models.
+
+    Attributes:
+        tensor: its name in the state dict.
+        size: the largest |a - b| in it; None if the two cannot be subtracted.
+    """
+
+    tensor: str
+    size: float | None
+
+
+def first_difference(one: Path, other: Path) -> Difference | None:
+    """Returns the first tensor, in the order of the model, that differs; None if none does or a file is gone.
+
+    Args:
+        one: folder of a training.
+        other: of the other.
+    """
+    import torch
+
+    files = [folder / MODEL_FILE for folder in (one, other)]
+    if not all(file.is_file() for file in files):
+        return None
+    first, second = (torch.load(file, map_location="cpu", weights_only=True) for file in files)
+    for name, tensor in first.items():
+        against = second.get(name)
+        if against is None or against.shape != tensor.shape or against.dtype != tensor.dtype:
+            return Difference(tensor=name, size=None)
+        if not torch.equal(tensor, against):
+            return Difference(tensor=name, size=float((tensor.double() - against.double()).abs().max()))
+    return None

@@ -1,0 +1,133 @@
+"""What is recorded is trained again, and compared bit by bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.cli.main import app
+from hpo.cli.tables import verified_text
+from hpo.errors import NothingToPromote, UsageError
+
+
+@pytest.fixture
+def study(curve):
+    return curve(
+        name="net",
+        trainable="toys.net:train",
+        objective={"metric": "val_acc"},
+        space={"lr": {"float": [0.01, 0.2], "log": True}},
+        search={"trials": 2, "budget": 4, "pruner": "none"},
+        promotion={"top": 1, "seeds": [42, 43]},
+    )
+
+
+@pytest.fixture
+def promoted(study, place):
+    hpo.run(study, place)
+    return hpo.promote(study, place)
+
+
+def kept(place):
+    return {path: path.read_bytes() for path in Path(place.work_root).rglob("*") if path.is_file()}
+
+
+def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, place, promoted):
+    before, evaluations = kept(place), api.show("net", promoted.ranking.winner.candidate.trial, place)[1]
+    found = api.verify(study, place)
+    assert [one.recorded.job.seed for one in found] == [42, 43]
+    assert all(one.is_identical for one in found)
+    assert all(set(one.same) == {"weights", "predictions", "history"} for one in found)
+    assert kept(place) == before
+    assert api.show("net", promoted.ranking.winner.candidate.trial, place)[1] == evaluations
+    assert "2 of 2 trainings identical." in verified_text(found)
+
+
+def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, place, promoted):
+    said = []
+
+    class Ear:
+        def begins(self, total, done): ...
+        def phase(self, message):
+            said.append(message)
+
+        def asked(self, job): ...
+        def reported(self, job, step, value):
+            said.append((job.seed, step))
+
+        def told(self, evaluation): ...
+
+    assert all(one.is_identical for one in api.verify(study, place, resumed=True, observers=[Ear()]))
+    assert [one for one in said if isinstance(one, str)][:1] == [
+        f"interrupting trial {promoted.ranking.winner.candidate.trial} seed 42 halfway"
+    ]
+
+
+def test_a_trial_of_the_search_is_verified_under_its_seed(study, place, promoted):
+    [one] = api.verify(study, place, trial=0, seed=41)
+    assert (one.is_identical, one.recorded.job.seed) == (True, 41)
+    assert set(one.same) == {"weights", "predictions", "history"}
+
+
+def test_other_weights_are_told_with_their_tensor_and_epoch(study, place, promoted, monkeypatch):
+    """The trainable's data change after it was recorded; what is recorded of it says so."""
+    import toys.net
+
+    torch_rand = torch.rand
+
+    def other(*arguments, generator=None, **options):
+        return torch_rand(*arguments, generator=generator, **options).pow(2)
+
+    monkeypatch.setattr(toys.net.torch, "rand", other)
+    first, _ = api.verify(study, place)
+    monkeypatch.undo()
+    assert not first.is_identical
+    assert first.epoch == 1
+    assert first.tensor.tensor == "0.weight"
+    assert first.tensor.size > 0
+    text = verified_text([first])
+    assert "DIFFERS from epoch 1 in weights, predictions, history: 0.weight, max |d| " in text
+    assert "0 of 1 training identical." in text
+
+
+def test_what_is_recorded_of_how_it_was_trained_and_is_not_so_now_is_told(study, place, promoted):
+    first, _ = api.verify(study, replace(place, cpus_per_trial=2))
+    assert first.circumstances["threads"] == (1, 2)
+    if not first.is_identical:  # two threads round differently where a sum is split
+        assert "recorded with threads 1, now 2" in verified_text([first])
+        assert "use --cpus-per-trial 1" in verified_text([first])
+
+
+def test_where_the_files_are_gone_the_digests_are_compared(study, place, promoted):
+    shutil.rmtree(place.work_root)
+    assert all(one.is_identical for one in api.verify(study, place))
+
+
+def test_what_is_not_recorded_cannot_be_verified(study, place, curve):
+    hpo.run(study, place)
+    with pytest.raises(NothingToPromote, match="no promotion whose winner could be verified; name a trial"):
+        api.verify(study, place)
+    with pytest.raises(UsageError, match="no complete training of trial 9 under seed 5 is recorded"):
+        api.verify(study, place, trial=9, seed=5)
+    with pytest.raises(UsageError, match=r"no study named 'curve'.*Stored there: net"):
+        api.verify(curve(), place)
+
+
+def test_the_command_says_identical_and_its_json_too(place, curve, tmp_path):
+    file = str(curve().root / "studies" / "curve.toml")
+    common = ["--study", file, "--storage", place.storage, "--outputs", str(place.outputs), "--backend", "local"]
+    runner = CliRunner()
+    assert runner.invoke(app, ["run", *common, "--trials", "2"]).exit_code == 0
+    done = runner.invoke(app, ["verify", *common, "--trial", "0"])
+    assert done.exit_code == 0, done.output
+    assert "search trial 0 seed 41   history   identical" in done.stdout
+    [one] = json.loads(runner.invoke(app, ["verify", *common, "--trial", "0", "--json"]).stdout)
+    assert (one["identical"], one["same"]) == (True, {"history": True})
