@@ -114,6 +114,36 @@ def outperformance(first: Sequence[float], second: Sequence[float]) -> float:
     return float(np.mean((one > other) + 0.5 * (one == other)))
 
 
+def outperformance_interval(
+    first: Sequence[float], second: Sequence[float], level: float = 0.95, draws: int = 10_000
+) -> tuple[float, float]:
+    """Returns a percentile bootstrap interval of `outperformance`, over the pairs.
+
+    Source: Bouthillier et al., 2021, appendix C.5.
+    """
+    one, other = np.asarray(first, float), np.asarray(second, float)
+    wins_N = (one > other) + 0.5 * (one == other)
+    drawn_DN = np.random.default_rng(0).integers(0, len(wins_N), (draws, len(wins_N)))
+    low, high = np.quantile(wins_N[drawn_DN].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def pairs_needed(outperformance: float, alpha: float = 0.05, beta: float = 0.05) -> int:
+    """Returns how many pairs it takes to tell an outperformance from a half.
+
+    N = ((z_(1 - alpha) - z_beta) / (sqrt(6) (1 / 2 - P)))^2. Source: Noether, "Sample size determination for some
+    common nonparametric tests", 1987; as in Bouthillier et al., 2021: 29 for P = 0.75.
+
+    Args:
+        outperformance: P, not a half.
+        alpha: chance of a difference that is none.
+        beta: chance of missing this one.
+    """
+    from scipy.special import ndtri
+
+    return math.ceil(float(((ndtri(1 - alpha) - ndtri(beta)) / (math.sqrt(6) * (0.5 - outperformance))) ** 2))
+
+
 def chances_of_being_best(samples_KN: Sequence[Sequence[float]], lambda_: float, draws: int = 20_000) -> list[float]:
     """Returns for each of K samples how likely its mu - lambda * sigma is the highest, given its n values.
 

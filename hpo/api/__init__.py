@@ -1,8 +1,10 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
+from hpo.api.choosing import refuse_promotion
+from hpo.api.comparing import Comparison, compare
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
-from hpo.api.promoting import PromotionOutcome, promote, refuse_promotion
+from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
@@ -11,6 +13,7 @@ from hpo.catalog import load_study
 from hpo.study import json_schema, notes
 
 __all__ = [
+    "Comparison",
     "Confirmation",
     "ImportOutcome",
     "Progress",
@@ -20,6 +23,7 @@ __all__ = [
     "Verified",
     "Workforce",
     "check",
+    "compare",
     "import_trials",
     "json_schema",
     "load_study",

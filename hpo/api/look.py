@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import catalog
-from hpo.api.promoting import rule_of
+from hpo.api.choosing import rule_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from hpo import provenance
+from hpo.api.choosing import choose, refuse_promotion, rule_of
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.searching import best_first
 from hpo.api.session import (
     Opened,
     Workforce,
@@ -19,24 +18,23 @@ from hpo.api.session import (
     never,
     opened,
     ready,
-    refuse_unusable,
     resolved,
     resources,
     tell_phase,
     work_folder,
 )
-from hpo.errors import HpoError, NothingToPromote, UsageError
+from hpo.errors import HpoError
 from hpo.place import FIRST, Place
 from hpo.promotion import CurtailedSource, PromotionSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
-from hpo.results import Winner, refuse_unwritable, unwritten, write_results
+from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule, RuleName
 from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
 from hpo.search import Trial
-from hpo.statistics import DDOFS, Ddof
+from hpo.statistics import Ddof
 from hpo.store import Recorded, StoredPromotion, StoredRank
-from hpo.study import LARGEST_SEED, Study
+from hpo.study import Study
 from hpo.training import at_hand
 
 if TYPE_CHECKING:
@@ -204,94 +202,6 @@ def promote(
             patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
             write_beside(folder, outcome.report, written)
     return outcome
-
-
-def refuse_promotion(
-    study: Study,
-    place: Place,
-    *,
-    top: int | None = None,
-    rule: RuleName | None = None,
-    lambda_: float | None = None,
-    ddof: Ddof | None = None,
-    curtail: bool = False,
-    confirm_seeds: Sequence[int] = (),
-    first: int = FIRST,
-) -> None:
-    """Raises, before anything is trained or written, where a promotion could not be made so.
-
-    Raises:
-        UsageError: if the numbers make no sense.
-        OutputRefused: if a folder cannot be written.
-    """
-    score = rule_of(study, rule, lambda_, ddof)
-    count = len(study.promotion.seeds)
-    if curtail and math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
-        raise UsageError(
-            f"nothing can be left out under {score.said(study.objective.direction)}: a last replicate could be as good "
-            "as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
-        )
-    _refuse_seeds(study, confirm_seeds)
-    if (top is not None and top < 1) or first < 0:
-        raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
-    refuse_unusable(study, place)
-    refuse_unwritable(place.outputs / study.name)
-
-
-def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Ddof | None) -> Rule:
-    """Returns the study's rule with what the user wants different.
-
-    Raises:
-        UsageError: if there is no such rule or ddof, lambda is negative, or there are too few seeds.
-    """
-    own, seeds = study.promotion.score, study.promotion.seeds
-    rule = Rule(
-        name=own.name if name is None else name,
-        lambda_=own.lambda_ if lambda_ is None else lambda_,
-        ddof=own.ddof if ddof is None else ddof,
-    )
-    if rule.name not in get_args(RuleName):
-        raise UsageError(f"there is no rule {rule.name!r}; there are {', '.join(get_args(RuleName))}")
-    if not 0 <= rule.lambda_ < float("inf"):
-        raise UsageError(f"lambda must be 0 or more, not {rule.lambda_:g}")
-    if rule.ddof not in DDOFS:
-        raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {rule.ddof}")
-    if len(seeds) < rule.fewest:
-        raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.fewest} seeds, not {len(seeds)}")
-    return rule
-
-
-def _refuse_seeds(study: Study, confirm_seeds: Sequence[int]) -> None:
-    used = dict.fromkeys(study.promotion.seeds, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
-    for index, seed in enumerate(confirm_seeds):
-        if not 0 <= seed <= LARGEST_SEED:
-            raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
-        if seed in used:
-            raise UsageError(
-                f"seed {seed} is {used[seed]}'s: the winner was chosen on it, so it cannot confirm; take another"
-            )
-        if seed in confirm_seeds[:index]:
-            raise UsageError(f"seed {seed} is named twice; replicates must differ")
-
-
-def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
-    """Returns the best complete trials; of trials with the same params only the first, for they are one training.
-
-    Raises:
-        NothingToPromote: if none has completed.
-    """
-    chosen: list[Trial] = []
-    for trial in best_first(trials, study):
-        if all(trial.params != other.params for other in chosen):
-            chosen.append(trial)
-    if not chosen:
-        states = [trial.state for trial in trials]
-        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials at all"
-        raise NothingToPromote(
-            f"study {study.name!r} has no completed trial to promote ({counts}); "
-            f"search first: hpo run --study {study.name}"
-        )
-    return chosen[:top]
 
 
 def stored_promotion(ranking: Ranking, results: Sequence[Path], top: int) -> StoredPromotion:

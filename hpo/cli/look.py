@@ -1,8 +1,9 @@
-"""The commands that only look: rank, show, studies, check, status."""
+"""The commands that only look: rank, compare, show, studies, check, status."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -27,17 +28,40 @@ def rank(
 ) -> None:
     """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
-    from hpo.cli import tables
+    from hpo.cli import promoted
 
     loaded = api.load_study(study, studies)
     report = api.rank_stored(loaded, place_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
     if as_json:
-        print_json(tables.ranking_values(report))
+        print_json(promoted.ranking_values(report))
     elif format_ is not None:
         sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
     else:
-        print_text(tables.ranking_table(report))
-        print_text(tables.certainty_text(report))
+        print_text(promoted.ranking_table(report))
+        print_text(promoted.certainty_text(report))
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A trial, a folder of results, or a CSV of seed and value.")],
+    second: Annotated[str, typer.Argument(help="Likewise.")],
+    study: Annotated[
+        str | None, typer.Option("--study", "-s", help="Of the trials, and of the direction.", show_default=False)
+    ] = None,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Less is better, where no study says so.")] = False,
+    studies: Folders = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two configurations over the seeds that both have: P(A > B), and whether so many can decide it."""
+    from hpo import api
+    from hpo.cli import tables
+
+    loaded = api.load_study(study, studies) if study else None
+    found = api.compare(first, second, loaded, place_of(storage), minimize=minimize)
+    if as_json:
+        print_json({**asdict(found), "verdict": found.verdict})
+    else:
+        print_text(tables.comparison_text(found))
 
 
 def show(

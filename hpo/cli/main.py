@@ -267,7 +267,7 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for looking in (look.rank, look.show, look.studies, look.check, look.status):
+for looking in (look.rank, look.compare, look.show, look.studies, look.check, look.status):
     app.command()(looking)
 
 
@@ -331,20 +331,20 @@ def _stdout_for_data() -> AbstractContextManager[object]:
 
 
 def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
-    from hpo.cli import tables
+    from hpo.cli import promoted
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
-    return {**tables.ranking_values(outcome.report), **extra}
+    return {**promoted.ranking_values(outcome.report), **extra}
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
-    from hpo.cli import tables
+    from hpo.cli import promoted
 
     if outcome.stopped:
         print_text(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
     else:
-        print_text(tables.ranking_table(outcome.report))
-        print_text(tables.promotion_text(outcome))
+        print_text(promoted.ranking_table(outcome.report))
+        print_text(promoted.promotion_text(outcome))
 
 
 def _stderr() -> Console:

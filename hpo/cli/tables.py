@@ -11,22 +11,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import (
-    Confirmation,
-    ImportOutcome,
-    Progress,
-    PromotionOutcome,
-    PromotionReport,
-    SearchOutcome,
-    Verified,
-)
+from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
-from hpo.certainty import CALIBRATED, Certainty
 from hpo.cli.shown import counted, duration, number, params
-from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation, Status
 from hpo.search import Trial
-from hpo.study import Study, notes
+from hpo.study import Study
 
 LEFT_OUT = 10
 """Reasons, and trials for each, that an import lists."""
@@ -75,152 +65,19 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     return "\n".join(lines)
 
 
-def ranking_table(report: PromotionReport) -> RenderableType:
-    """Returns a ranking with every seed's value, and the conventions under it."""
-    ranking, sure = report.ranking, report.certainty
-    rule = ranking.rule
-    seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
-    score = [rule.said(ranking.direction)] if rule.name != "mean" else []
-    made = table(
-        "rank",
-        "trial",
-        *seeds,
-        "mean",
-        "sigma",
-        "CV %",
-        *score,
-        "95 % interval",
-        f"search ({report.study.seeds_said.removeprefix('seed ')})",
-    )
-    at_best = "<=" if ranking.direction == "maximize" else ">="
-    for row in ranking.rows:
-        candidate = row.candidate
-        values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
-        interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
-        variation = sure.variations.get(candidate.trial)
-        made.add_row(
-            str(row.rank) if row.rank else "incomplete" if row.bound is None else "not finished",
-            str(candidate.trial),
-            *values,
-            number(row.mean),
-            number(row.sigma),
-            "-" if variation is None else f"{variation:.1f}",
-            *([number(row.score) if row.bound is None else f"{at_best} {number(row.bound)}"] if score else []),
-            interval,
-            number(candidate.search_value),
-        )
-    count = len(ranking.seeds)
-    note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
-    known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
-    seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
-    return Group(made, Text(note + known + seen, style="dim"))
-
-
-def promotion_text(outcome: PromotionOutcome) -> str:
-    """Returns what stands under a promotion's table."""
-    lines = []
-    ranking = outcome.ranking
-    if len(ranking.rows) < outcome.asked_top:
-        lines.append(
-            f"Promoted {len(ranking.rows)}, not {outcome.asked_top}: no more trials with params of their own completed."
-        )
-    incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None and row.bound is None]
-    left_out = [row.candidate.trial for row in ranking.rows if row.bound is not None]
-    if left_out:
-        lines.append(
-            f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
-            "The whole grid has the same winner."
-        )
-    if incomplete:
-        shown = ", ".join(map(str, incomplete))
-        lines.append(
-            f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
-        )
-    lines.append(certainty_text(outcome.report))
-    if ranking.winner is None:
-        return "\n".join([*lines, "Nothing was written."])
-    lines.append(
-        "Trained now: none, all replicates were recorded."
-        if not outcome.trained
-        else f"Trained now: {outcome.trained}."
-    )
-    lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
-    names = "  ".join(path.name for path in outcome.results)
-    lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
+def comparison_text(found: Comparison) -> str:
+    """Returns two configurations seed by seed, and what can be said of them."""
+    first, second = found.names
+    lines = [
+        f"seed {seed}   {first} {number(one)}   {second} {number(other)}"
+        for seed, one, other in zip(found.seeds, *found.values, strict=True)
+    ]
+    interval = f" (95 %: {found.interval[0]:.2f} .. {found.interval[1]:.2f})" if found.interval else ""
+    lines.append(f"P({first} > {second}) = {found.outperformance:.2f}{interval}, n = {len(found.seeds)}")
+    lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}.")
+    seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
+    lines.append(f"To tell a difference that matters (.75) from none takes {found.needed} seeds{seen}.")
     return "\n".join(lines)
-
-
-def certainty_text(report: PromotionReport) -> str:
-    """Returns who won, and how sure that is."""
-    ranking, sure = report.ranking, report.certainty
-    winner = ranking.winner
-    if winner is None:
-        return "No candidate is complete, so there is no winner."
-    trial = winner.candidate.trial
-    changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
-    stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
-    unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
-    says = f"It changes under: {changes or 'none'}.{stays}{unknown}"
-    lines = [f"Winner: trial {trial}, score {number(winner.score)}. {says}"]
-    if ranking.undecided:
-        lines.append(
-            f"Not decided: with the replicates that were left out trial {', '.join(map(str, ranking.undecided))} could "
-            "have won by this rule. Train them: hpo promote without --curtail"
-        )
-    if sure.seen:
-        without = "is not known" if sure.unseen_winner is None else f"is trial {sure.unseen_winner}"
-        lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
-    incumbent = _incumbent(ranking)
-    if incumbent is not winner:
-        lines.append(
-            f"The search alone would have named trial {incumbent.candidate.trial} "
-            f"({number(incumbent.candidate.search_value)} on {report.study.seeds_said})."
-        )
-    if sure.optimism is not None:
-        side = "above" if ranking.direction == "maximize" else "below"
-        interval = sure.optimism_interval
-        known = f" (95 %: {number(interval[0])} .. {number(interval[1])})" if interval else ""
-        rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
-        lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} the candidates' means{known}{rho}.")
-    if report.confirmation is not None:
-        lines.append(_confirmed(report.confirmation, winner))
-    if chance := sure.chances.get(trial):
-        lines.append(_chance(sure, trial, chance, len(ranking.seeds)))
-    return "\n".join(lines)
-
-
-def _confirmed(found: Confirmation, winner: Row) -> str:
-    seeds = ", ".join(f"{seed}: {number(value)}" for seed, value in found.values.items())
-    if found.mean is None or winner.mean is None:
-        return f"Confirmed: nothing, no replicate completed ({seeds})."
-    interval = f" (95 %: {number(found.interval[0])} .. {number(found.interval[1])})" if found.interval else ""
-    spread = "" if found.sigma is None else f" ± {number(found.sigma)}"
-    return (
-        f"Unbiased estimate of the winner, on seeds of no choice ({seeds}): "
-        f"mean {number(found.mean)}{spread}{interval}; the promotion's seeds said {number(winner.mean)}."
-    )
-
-
-def _chance(sure: Certainty, trial: int, chance: float, count: int) -> str:
-    rough = " (rough below 6 seeds)" if count < CALIBRATED else ""
-    text = f"P(trial {trial} is best) about {100 * chance:.0f} %{rough}"
-    against = next((pair for pair in sure.pairs if pair.first == trial), None)
-    if against is None:
-        return f"{text}."
-    better = f"better on {against.outperformance * count:g} of {count} seeds"
-    decided = "" if against.decidable else f", not decidable at n = {count}"
-    return f"{text} · trial {trial} against {against.second}: {better}{decided}."
-
-
-def _incumbent(ranking: Ranking) -> Row:
-    """Returns the candidate that the search had put first: of equal ones the lower number, as it did."""
-    sign = -1.0 if ranking.direction == "maximize" else 1.0
-    return min(ranking.rows, key=lambda row: (sign * (row.candidate.search_value or 0.0), row.candidate.trial))
-
-
-def ranking_values(report: PromotionReport) -> dict[str, object]:
-    """Returns a promotion's report as plain values."""
-    return {**report.values(), "candidates": report.candidates()}
 
 
 def verified_text(found: Sequence[Verified]) -> str:

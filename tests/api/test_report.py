@@ -13,7 +13,7 @@ import hpo
 from hpo import api
 from hpo.api import PromotionReport
 from hpo.cli.main import app
-from hpo.cli.tables import certainty_text
+from hpo.cli.promoted import certainty_text
 from hpo.errors import UsageError
 from hpo.ranking import Candidate, rank
 from hpo.records import Evaluation, Job, Report, Stage, Status

@@ -154,7 +154,7 @@ def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_
     assert whole.trained == 18 - short.trained
     assert whole.results == short.results
     from hpo.cli.output import print_text
-    from hpo.cli.tables import promotion_text, ranking_table
+    from hpo.cli.promoted import promotion_text, ranking_table
 
     print_text(ranking_table(short.report))
     assert "not finished" in (text := capsys.readouterr().out)

@@ -1,0 +1,154 @@
+"""`compare`: two configurations under the same seeds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.api.session import resolved, storage, stored_study
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.records import Stage, Status
+from hpo.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
+from hpo.study import Study
+
+MEANINGFUL = 0.75
+"""The outperformance from which a difference matters. Source: Bouthillier et al., 2021, section 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two configurations, paired over the seeds that both have.
+
+    Attributes:
+        names: of both, as they were given.
+        seeds: that both have.
+        values: of both, (n,) in the order of the seeds.
+        outperformance: P(A > B): the share of the seeds on which the first is better; a tie counts half.
+        interval: 95 %, a percentile bootstrap over the pairs; None below as many as could decide anything.
+        needed: pairs that it takes to find an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
+        needed_for_seen: likewise for the outperformance that was seen; None where that is a half.
+    """
+
+    names: tuple[str, str]
+    seeds: tuple[int, ...]
+    values: tuple[tuple[float, ...], tuple[float, ...]]
+    outperformance: float
+    interval: tuple[float, float] | None
+    needed: int
+    needed_for_seen: int | None
+
+    @property
+    def verdict(self) -> str:
+        """What can be said, as a sentence."""
+        count = len(self.seeds)
+        if self.interval is None:
+            return (
+                f"not decidable at n = {count}: even if one were better on every seed, that happens by chance with "
+                f"probability {0.5**count:.2g}"
+            )
+        low, high = self.interval
+        if low <= 0.5 <= high:
+            return "not significant: the interval holds a half"
+        better = self.names[0] if low > 0.5 else self.names[1]
+        reach = high if low > 0.5 else 1 - low
+        meaning = "and meaningful" if reach > MEANINGFUL else f"but not meaningful: below {MEANINGFUL:g}"
+        return f"significant {meaning}: {better} is better"
+
+
+def compare(
+    first: str, second: str, study: Study | str | None = None, place: Place | None = None, *, minimize: bool = False
+) -> Comparison:
+    """Compares two configurations over the seeds that both have.
+
+    Args:
+        first: a trial's number, a folder with results_N in it or one of these, or CSV with the columns seed and value.
+        second: likewise.
+        study: of the trials, and of the direction; None: both are files.
+        place: where the study is kept.
+        minimize: whether less is better, where no study says so.
+
+    Raises:
+        UsageError: if one cannot be read, or they have no seed in common.
+    """
+    study = resolved(study) if study is not None else None
+    if study is not None:
+        minimize = study.objective.direction == "minimize"
+    one, other = (_values(given, study, place or Place()) for given in (first, second))
+    seeds = tuple(sorted(set(one) & set(other)))
+    if not seeds:
+        raise UsageError(
+            f"{first} and {second} have no seed in common ({_listed(one)}; {_listed(other)}): pairs cancel what a seed "
+            "does to both, so train both under the same ones"
+        )
+    sign = -1.0 if minimize else 1.0
+    pairs = tuple(tuple(values[seed] for seed in seeds) for values in (one, other))
+    ours, theirs = ([sign * value for value in values] for values in pairs)
+    share = outperformance(ours, theirs)
+    return Comparison(
+        names=(first, second),
+        seeds=seeds,
+        values=(pairs[0], pairs[1]),
+        outperformance=share,
+        interval=outperformance_interval(ours, theirs) if len(seeds) >= DECIDABLE else None,
+        needed=pairs_needed(MEANINGFUL),
+        needed_for_seen=None if share == 0.5 else pairs_needed(max(share, 1 - share)),
+    )
+
+
+def _listed(values: Mapping[int, float]) -> str:
+    return f"seeds {', '.join(map(str, sorted(values)))}"
+
+
+def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
+    path = Path(given)
+    if path.is_dir():
+        return _of_results(path)
+    if path.is_file():
+        return _of_csv(path)
+    if not given.isdecimal():
+        raise UsageError(f"{given} is neither a trial's number nor a folder of results nor a CSV file that is there")
+    if study is None:
+        raise UsageError(f"of which study is trial {given}? Name it with --study")
+    with storage(place.storage, create=False) as (store, _durable):
+        stored = stored_study(store, study.name)
+        found = store.evaluations(stored, Stage.PROMOTION, int(given))
+    values = {one.job.seed: one.value for one in found if one.status is Status.COMPLETE and one.value is not None}
+    if not values:
+        raise UsageError(
+            f"trial {given} has no replicates; promote it, or compare others: hpo show --study {study.name} {given}"
+        )
+    return values
+
+
+def _of_results(folder: Path) -> dict[int, float]:
+    files = [folder / "summary.json"] if (folder / "summary.json").is_file() else sorted(folder.glob("*/summary.json"))
+    found: dict[int, float] = {}
+    for file in files:
+        try:
+            summary = json.loads(file.read_text(encoding="utf-8"))
+            seed, value = int(summary["seed"]), float(summary["best_metric"])
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UsageError(
+                f"{file} does not say which seed reached what ({type(error).__name__}: {error})"
+            ) from error
+        if found.setdefault(seed, value) != value:
+            raise UsageError(f"{folder} has several results under seed {seed}; name the folders of one configuration")
+    if not found:
+        raise UsageError(f"there are no results in {folder}; expected summary.json in it, or in folders below it")
+    return found
+
+
+def _of_csv(path: Path) -> dict[int, float]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {int(row["seed"]): float(row["value"]) for row in rows}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UsageError(
+            f"{path} is no table of values ({type(error).__name__}: {error}); "
+            "expected CSV with the columns seed and value"
+        ) from error
