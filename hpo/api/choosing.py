@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import get_args
+from typing import TypedDict, Unpack, get_args
 
 from hpo.api.searching import best_first
 from hpo.api.session import refuse_unusable
@@ -17,36 +17,59 @@ from hpo.statistics import DDOFS, Ddof
 from hpo.study import LARGEST_SEED, Study
 
 
-def refuse_promotion(
-    study: Study,
-    place: Place,
-    *,
-    top: int | None = None,
-    rule: RuleName | None = None,
-    lambda_: float | None = None,
-    ddof: Ddof | None = None,
-    curtail: bool = False,
-    confirm_seeds: Sequence[int] = (),
-    first: int = FIRST,
-) -> None:
-    """Raises, before anything is trained or written, where a promotion could not be made so.
+class PromotionOptions(TypedDict, total=False):
+    """How a promotion is made; what is left out is as the study says.
+
+    Attributes:
+        top: how many candidates.
+        rule: what ranks them.
+        lambda_: weight of sigma.
+        ddof: of sigma.
+        curtail: leave out replicates that cannot change the winner.
+        confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
+        first: number of the first results folder; taken blocks are passed over.
+    """
+
+    top: int | None
+    rule: RuleName | None
+    lambda_: float | None
+    ddof: Ddof | None
+    curtail: bool
+    confirm_seeds: Sequence[int]
+    first: int
+
+
+def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOptions]) -> Rule:
+    """Returns the rule that ranks; raises, before anything is trained or written, where no promotion could be made so.
+
+    Args:
+        study: whose.
+        place: where it is kept and run.
+        options: how.
 
     Raises:
         UsageError: if the numbers make no sense.
         OutputRefused: if a folder cannot be written.
     """
-    score = rule_of(study, rule, lambda_, ddof)
-    count = len(study.promotion.seeds)
-    if curtail and math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
-        raise UsageError(
-            f"nothing can be left out under {score.said(study.objective.direction)}: a last replicate could be as good "
-            "as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
-        )
-    _refuse_seeds(study, confirm_seeds)
+    top, first = options.get("top"), options.get("first", FIRST)
+    score = rule_of(study, options.get("rule"), options.get("lambda_"), options.get("ddof"))
+    if options.get("curtail"):
+        _refuse_endless(study, score)
+    _refuse_seeds(study, options.get("confirm_seeds", ()))
     if (top is not None and top < 1) or first < 0:
         raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
     refuse_unusable(study, place)
     refuse_unwritable(place.outputs / study.name)
+    return score
+
+
+def _refuse_endless(study: Study, score: Rule) -> None:
+    count = len(study.promotion.seeds)
+    if math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
+        raise UsageError(
+            f"nothing can be left out under {score.said(study.objective.direction)}: a last replicate could be as good "
+            "as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
+        )
 
 
 def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Ddof | None) -> Rule:

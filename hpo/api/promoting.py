@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from hpo import provenance
-from hpo.api.choosing import choose, refuse_promotion, rule_of
+from hpo.api.choosing import PromotionOptions, choose, refuse_promotion
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import (
     Opened,
@@ -29,10 +29,9 @@ from hpo.promotion import CurtailedSource, PromotionSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
-from hpo.scoring import Rule, RuleName
+from hpo.scoring import Rule
 from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
 from hpo.search import Trial
-from hpo.statistics import Ddof
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
 from hpo.training import at_hand
@@ -110,16 +109,10 @@ def promote(
     study: Study | str,
     place: Place | None = None,
     *,
-    top: int | None = None,
-    rule: RuleName | None = None,
-    lambda_: float | None = None,
-    ddof: Ddof | None = None,
-    curtail: bool = False,
-    confirm_seeds: Sequence[int] = (),
-    first: int = FIRST,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
+    **options: Unpack[PromotionOptions],
 ) -> PromotionOutcome:
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
 
@@ -128,16 +121,10 @@ def promote(
     Args:
         study: or its name.
         place: where it is kept and run.
-        top: how many candidates; None: as many as the study says.
-        rule: what ranks them; None: the study's.
-        lambda_: weight of sigma; None: the study's.
-        ddof: of sigma; None: the study's.
-        curtail: leave out replicates that cannot change the winner.
-        confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
-        first: number of the first results folder; taken blocks are passed over.
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
         workforce: keeps the backend running after this verb.
+        options: see `PromotionOptions`.
 
     Raises:
         NothingToPromote: if no trial has completed.
@@ -146,24 +133,14 @@ def promote(
     study, place, stop = resolved(study), place or Place(), stop or never()
     counter = _Counter()
     floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    top = study.promotion.top if top is None else top
-    refuse_promotion(
-        study,
-        place,
-        top=top,
-        rule=rule,
-        lambda_=lambda_,
-        ddof=ddof,
-        curtail=curtail,
-        confirm_seeds=confirm_seeds,
-        first=first,
-    )
-    score = rule_of(study, rule, lambda_, ddof)
+    score = refuse_promotion(study, place, **options)
+    top = options.get("top") or study.promotion.top
+    confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = place.outputs / study.name
     with opened(study, place, observers, create=False) as found:
         candidates = choose(found.durable.trials(), study, top)
         with driving(found, "promote") as lease:
-            source = _source(candidates, study, score, curtail=curtail)
+            source = _source(candidates, study, score, curtail=options.get("curtail", False))
             recorded = Recorded(source, found.store, found.stored, lease)
             lacking = sum(recorded.lacks(job) for job in source.jobs)
             total = len(source.jobs) + len(confirm_seeds)

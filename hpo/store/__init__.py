@@ -3,9 +3,10 @@
 from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
 from hpo.store.lease import Holder, Lease
 from hpo.store.outage import Outage, explained
+from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
 from hpo.store.recorded import Recorded
-from hpo.store.store import MAKE_ONE, Store, StoredPromotion, StoredRank, StoredStudy
+from hpo.store.store import MAKE_ONE, Store, StoredStudy
 
 __all__ = [
     "MAKE_ONE",

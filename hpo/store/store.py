@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
-from hpo.statistics import Ddof, ddof_of
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, masked, normalised
 from hpo.store.lease import Holder, Lease, holder_of
 from hpo.store.outage import Outage
-from hpo.store.tables import EvaluationRow, PromotionRow, RankRow, StudyRow, now
+from hpo.store.promotions import StoredPromotion, newest, put
+from hpo.store.tables import EvaluationRow, StudyRow, now
 from hpo.study import Study
 
 MAKE_ONE = "make one with: hpo run --study NAME"
@@ -39,32 +39,6 @@ class StoredStudy:
     uid: str
     name: str
     content: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRank:
-    """One candidate of a stored promotion; see `hpo.ranking`."""
-
-    trial: int
-    rank: int | None
-    values: Mapping[str, float | None]
-    mean: float | None
-    sigma: float | None
-    score: float | None
-    search_value: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPromotion:
-    """A ranking that was made, and the folders that were written for its winner."""
-
-    rule: str
-    lambda_: float
-    ddof: Ddof
-    seeds: tuple[int, ...]
-    top: int
-    results: tuple[str, ...]
-    ranks: tuple[StoredRank, ...]
 
 
 class Store:
@@ -259,42 +233,12 @@ class Store:
         with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
-            query = insert(PromotionRow).values(
-                study_id=study.id,
-                rule=promotion.rule,
-                lambda_=promotion.lambda_,
-                ddof=str(promotion.ddof),
-                seeds=list(promotion.seeds),
-                top=promotion.top,
-                results=list(promotion.results),
-                created_at=now(),
-            )
-            promotion_id = connection.execute(query.returning(PromotionRow.id)).scalar_one()
-            for rank in promotion.ranks:
-                connection.execute(
-                    insert(RankRow).values(
-                        promotion_id=promotion_id,
-                        trial=rank.trial,
-                        rank=rank.rank,
-                        values=dict(rank.values),
-                        mean=rank.mean,
-                        sigma=rank.sigma,
-                        score=rank.score,
-                        search_value=rank.search_value,
-                    )
-                )
+            put(connection, study.id, promotion)
 
     def promotion(self, study: StoredStudy) -> StoredPromotion | None:
         """Returns the newest promotion, None if there is none."""
-        query = (
-            select(PromotionRow.__table__)
-            .where(PromotionRow.study_id == study.id)
-            .order_by(PromotionRow.id.desc())
-            .limit(1)
-        )
         with self._reading() as connection:
-            row = connection.execute(query).first()
-            return None if row is None else _promotion(connection, row)
+            return newest(connection, study.id)
 
     def last_activity(self, study: StoredStudy) -> str | None:
         """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
@@ -364,35 +308,6 @@ def _evaluation(row: Any) -> Evaluation:
 
 def _result(evaluation: Evaluation) -> tuple[object, ...]:
     return evaluation.status, evaluation.value, evaluation.step, dict(evaluation.digests)
-
-
-def _promotion(connection: Connection, row: Any) -> StoredPromotion:
-    ranked: Sequence[Any] = connection.execute(
-        select(RankRow.__table__)
-        .where(RankRow.promotion_id == row.id)
-        .order_by(RankRow.rank.is_(None), RankRow.rank, RankRow.trial)
-    ).all()
-    ranks = tuple(
-        StoredRank(
-            trial=r.trial,
-            rank=r.rank,
-            values=r._mapping["values"],
-            mean=r.mean,
-            sigma=r.sigma,
-            score=r.score,
-            search_value=r.search_value,
-        )
-        for r in ranked
-    )
-    return StoredPromotion(
-        rule=row.rule,
-        lambda_=row._mapping["lambda"],
-        ddof=ddof_of(row.ddof),
-        seeds=tuple(row.seeds),
-        top=row.top,
-        results=tuple(row.results),
-        ranks=ranks,
-    )
 
 
 def _unavailable(url: str, error: DBAPIError) -> str:

@@ -1,0 +1,107 @@
+"""Promotions in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from hpo.statistics import Ddof, ddof_of
+from hpo.store.tables import PromotionRow, RankRow, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRank:
+    """One candidate of a stored promotion; see `hpo.ranking`."""
+
+    trial: int
+    rank: int | None
+    values: Mapping[str, float | None]
+    mean: float | None
+    sigma: float | None
+    score: float | None
+    search_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPromotion:
+    """A ranking that was made, and the folders that were written for its winner."""
+
+    rule: str
+    lambda_: float
+    ddof: Ddof
+    seeds: tuple[int, ...]
+    top: int
+    results: tuple[str, ...]
+    ranks: tuple[StoredRank, ...]
+
+
+def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> None:
+    """Stores a promotion."""
+    query = insert(PromotionRow).values(
+        study_id=study_id,
+        rule=promotion.rule,
+        lambda_=promotion.lambda_,
+        ddof=str(promotion.ddof),
+        seeds=list(promotion.seeds),
+        top=promotion.top,
+        results=list(promotion.results),
+        created_at=now(),
+    )
+    promotion_id = connection.execute(query.returning(PromotionRow.id)).scalar_one()
+    for rank in promotion.ranks:
+        connection.execute(
+            insert(RankRow).values(
+                promotion_id=promotion_id,
+                trial=rank.trial,
+                rank=rank.rank,
+                values=dict(rank.values),
+                mean=rank.mean,
+                sigma=rank.sigma,
+                score=rank.score,
+                search_value=rank.search_value,
+            )
+        )
+
+
+def newest(connection: Connection, study_id: int) -> StoredPromotion | None:
+    """Returns the newest promotion of a study, None if there is none."""
+    query = (
+        select(PromotionRow.__table__)
+        .where(PromotionRow.study_id == study_id)
+        .order_by(PromotionRow.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _promotion(connection, row)
+
+
+def _promotion(connection: Connection, row: Any) -> StoredPromotion:
+    ranked: Sequence[Any] = connection.execute(
+        select(RankRow.__table__)
+        .where(RankRow.promotion_id == row.id)
+        .order_by(RankRow.rank.is_(None), RankRow.rank, RankRow.trial)
+    ).all()
+    ranks = tuple(
+        StoredRank(
+            trial=r.trial,
+            rank=r.rank,
+            values=r._mapping["values"],
+            mean=r.mean,
+            sigma=r.sigma,
+            score=r.score,
+            search_value=r.search_value,
+        )
+        for r in ranked
+    )
+    return StoredPromotion(
+        rule=row.rule,
+        lambda_=row._mapping["lambda"],
+        ddof=ddof_of(row.ddof),
+        seeds=tuple(row.seeds),
+        top=row.top,
+        results=tuple(row.results),
+        ranks=ranks,
+    )
