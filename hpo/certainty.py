@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,17 +94,19 @@ AS_IT_IS = "as it is"
 """The name, among `Certainty.winners`, of the rule by which was ranked."""
 
 
-def certainty(ranking: Ranking, search_seeds: Collection[int]) -> Certainty:
+def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: Ranking | None = None) -> Certainty:
     """Returns what is known beyond the order.
 
     Args:
         ranking: of a promotion.
         search_seeds: that all trials of the search were trained under; none if each had its own.
+        all_candidates: that tells the optimism, where the ranking holds those that were chosen on its seeds; None: it
+            does.
     """
     rows = ranking.complete
     seen = tuple(seed for seed in ranking.seeds if seed in search_seeds)
     fresh = [seed for seed in ranking.seeds if seed not in seen]
-    gaps = _gaps(ranking, fresh)
+    gaps = _gaps(ranking, fresh) if all_candidates is None else _gaps(all_candidates, all_candidates.seeds)
     sign = 1.0 if ranking.direction == "maximize" else -1.0
     return Certainty(
         optimism=float(np.mean([sign * (value - mean) for value, mean in gaps])) if gaps else None,
@@ -130,7 +132,7 @@ def certainty(ranking: Ranking, search_seeds: Collection[int]) -> Certainty:
     )
 
 
-def _gaps(ranking: Ranking, fresh: list[int]) -> list[tuple[float, float]]:
+def _gaps(ranking: Ranking, fresh: Sequence[int]) -> list[tuple[float, float]]:
     """Returns each complete candidate's value in the search, and its mean over seeds that the search did not use."""
     found = []
     for row in ranking.complete:

@@ -78,6 +78,11 @@ class Ranking:
         return tuple(row for row in self.rows if row.rank is not None)
 
     @property
+    def only_complete(self) -> Ranking:
+        """The same ranking without the rows that have no rank."""
+        return replace(self, rows=self.complete)
+
+    @property
     def undecided(self) -> tuple[int, ...]:
         """Trials whose replicates that were left out could still have made them the winner."""
         best = self.winner.score if self.winner else None

@@ -1,6 +1,6 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
-from hpo.api.choosing import refuse_promotion
+from hpo.api.choosing import PromotionOptions, refuse_promotion
 from hpo.api.comparing import Comparison, compare
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
@@ -17,6 +17,7 @@ __all__ = [
     "Confirmation",
     "ImportOutcome",
     "Progress",
+    "PromotionOptions",
     "PromotionOutcome",
     "PromotionReport",
     "SearchOutcome",

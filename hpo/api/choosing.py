@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import TypedDict, Unpack, get_args
 
 from hpo.api.searching import best_first
 from hpo.api.session import refuse_unusable
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import FIRST, Place
+from hpo.promotion import Plan
 from hpo.results import refuse_unwritable
 from hpo.scoring import Rule, RuleName
 from hpo.search import Trial
@@ -26,6 +28,10 @@ class PromotionOptions(TypedDict, total=False):
         lambda_: weight of sigma.
         ddof: of sigma.
         curtail: leave out replicates that cannot change the winner.
+        race: many candidates under one seed, then ever fewer under more, rather than all under all.
+        rungs: of the race, how many seeds its survivors have after each; None: by the plan.
+        widths: of the race, how many candidates each rung has; None: by the plan.
+        trainings: of search and promotion together, that the plan is made for; None: as many as fit the search.
         confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
         first: number of the first results folder; taken blocks are passed over.
     """
@@ -35,6 +41,10 @@ class PromotionOptions(TypedDict, total=False):
     lambda_: float | None
     ddof: Ddof | None
     curtail: bool
+    race: bool
+    rungs: Sequence[int] | None
+    widths: Sequence[int] | None
+    trainings: int | None
     confirm_seeds: Sequence[int]
     first: int
 
@@ -55,7 +65,8 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
     score = rule_of(study, options.get("rule"), options.get("lambda_"), options.get("ddof"))
     if options.get("curtail"):
         _refuse_endless(study, score)
-    _refuse_seeds(study, options.get("confirm_seeds", ()))
+    plan = race_plan(study, study.search.trials, **options)
+    refuse_confirming(study, options.get("confirm_seeds", ()), plan)
     if (top is not None and top < 1) or first < 0:
         raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
     refuse_unusable(study, place)
@@ -95,8 +106,65 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
     return rule
 
 
-def _refuse_seeds(study: Study, confirm_seeds: Sequence[int]) -> None:
-    used = dict.fromkeys(study.promotion.seeds, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
+def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) -> Plan | None:
+    """Returns how a race spends its trainings; None: there is to be none.
+
+    Args:
+        study: whose.
+        trials: of its search.
+        options: how it is promoted.
+
+    Raises:
+        UsageError: if there can be no such race.
+    """
+    top, rungs, widths = options.get("top"), options.get("rungs"), options.get("widths")
+    if not options.get("race"):
+        if rungs or widths:
+            raise UsageError("rungs and widths are a race's; add --race, or leave them out")
+        return None
+    if options.get("curtail"):
+        raise UsageError("a race leaves replicates out in its own way; name --race or --curtail, not both")
+    if top and widths:
+        raise UsageError(
+            f"top is how many candidates a race begins with, and so is the first of the widths {widths[0]}"
+        )
+    shared = [str(seed) for seed in study.promotion.seeds if seed in study.common_seeds]
+    if shared:
+        raise UsageError(
+            f"a race never scores a seed of the search, and seed {', '.join(shared)} is the promotion's too: search "
+            "under another one ([search] seed = 41), or promote without --race"
+        )
+    trainings, own = options.get("trainings"), study.promotion.seeds
+    usual = Plan.for_trainings(trainings) if trainings else Plan.after_search(trials)
+    rungs = tuple(rungs or usual.rungs)
+    try:
+        plan = Plan(rungs, tuple(widths)) if widths else Plan.from_first(top or usual.widths[0], rungs)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if plan.rungs[-1] < len(own):
+        raise UsageError(
+            f"the last rung must have the promotion's {len(own)} seeds at least, not {plan.rungs[-1]}: results are "
+            "written for all of them"
+        )
+    return plan
+
+
+def race_seeds(study: Study, plan: Plan) -> tuple[int, ...]:
+    """Returns the seeds of a race: the promotion's, then those that follow them and are not the search's."""
+    own = study.promotion.seeds
+    following = chain(range(max(own) + 1, LARGEST_SEED + 1), range(max(own)))
+    fresh = (seed for seed in following if seed not in own and seed not in study.common_seeds)
+    return tuple(islice(chain(own, fresh), plan.rungs[-1]))
+
+
+def refuse_confirming(study: Study, confirm_seeds: Sequence[int], plan: Plan | None) -> None:
+    """Raises where a seed cannot confirm.
+
+    Raises:
+        UsageError: if so.
+    """
+    chosen_on = study.promotion.seeds if plan is None else race_seeds(study, plan)
+    used = dict.fromkeys(chosen_on, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
     for index, seed in enumerate(confirm_seeds):
         if not 0 <= seed <= LARGEST_SEED:
             raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")

@@ -14,9 +14,10 @@ from hpo.api.session import resolved, storage, stored_study
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
+from hpo.promotion import Plan, Race
 from hpo.ranking import Candidate, rank
 from hpo.records import Evaluation, Stage, canonical_json
-from hpo.scoring import RuleName
+from hpo.scoring import Rule, RuleName
 from hpo.search import Durable, Trial
 from hpo.statistics import Ddof
 from hpo.store import Holder, Store, StoredStudy
@@ -126,7 +127,14 @@ def rank_stored(
         for row in promotion.ranks
     ]
     ranking = rank(candidates, promotion.seeds, score, study.objective.direction)
-    return PromotionReport.of(study, ranking, replicates)
+    race = None
+    if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
+        own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
+        plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
+        sign = -1.0 if ranking.direction == "maximize" else 1.0
+        by_search = sorted(candidates, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
+        race = Race.of(plan, by_search, promotion.race["seeds"], own, ranking.direction).under(score)
+    return PromotionReport.of(study, ranking, replicates, race)
 
 
 def _trials(durable: Durable, name: str) -> list[Trial]:
@@ -139,7 +147,6 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
     trials = _trials(durable, stored.name)
     states = [trial.state for trial in trials]
     promotion = store.promotion(stored)
-    winner = next((row.trial for row in promotion.ranks if row.rank == 1), None) if promotion else None
     return Progress(
         name=stored.name,
         metric=study.objective.metric,
@@ -147,7 +154,7 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         wanted=max(study.search.trials, len(trials) - states.count("imported")),
         counts={state: states.count(state) for state in dict.fromkeys(states)},
         incumbent=incumbent(trials, study),
-        promoted=winner,
+        promoted=promotion.winner if promotion else None,
         results=promotion.results if promotion else (),
         driver=store.holder(stored),
         last_activity=store.last_activity(stored),

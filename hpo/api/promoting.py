@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from hpo import provenance
-from hpo.api.choosing import PromotionOptions, choose, refuse_promotion
+from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import (
     Opened,
@@ -25,7 +25,7 @@ from hpo.api.session import (
 )
 from hpo.errors import HpoError
 from hpo.place import FIRST, Place
-from hpo.promotion import CurtailedSource, PromotionSource, replicate
+from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
@@ -134,31 +134,33 @@ def promote(
     counter = _Counter()
     floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     score = refuse_promotion(study, place, **options)
-    top = options.get("top") or study.promotion.top
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = place.outputs / study.name
     with opened(study, place, observers, create=False) as found:
-        candidates = choose(found.durable.trials(), study, top)
+        trials = found.durable.trials()
+        plan = race_plan(study, sum(trial.state != "imported" for trial in trials), **options)
+        refuse_confirming(study, confirm_seeds, plan)
+        top = plan.widths[0] if plan else options.get("top") or study.promotion.top
+        candidates = choose(trials, study, top)
         with driving(found, "promote") as lease:
-            source = _source(candidates, study, score, curtail=options.get("curtail", False))
+            source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
             recorded = Recorded(source, found.store, found.stored, lease)
             lacking = sum(recorded.lacks(job) for job in source.jobs)
-            total = len(source.jobs) + len(confirm_seeds)
             for observer in observers:
-                observer.begins(total, len(source.jobs) - lacking)
+                observer.begins(source.total + len(confirm_seeds), min(source.total, len(source.jobs) - lacking))
             _train(recorded, found, study, floor)
-            ranking = _ranking(candidates, source, study, score)
             outcome = PromotionOutcome(
-                report=PromotionReport.of(study, ranking, source.evaluations.values()),
+                report=_report(candidates, source, study, score, plan),
                 folder=folder,
                 trained=counter.trained,
                 asked_top=top,
                 stopped=stop.is_set(),
             )
-            if outcome.stopped or ranking.winner is None:
+            first_row = outcome.report.winner
+            if outcome.stopped or first_row is None:
                 return outcome
             if confirm_seeds:
-                again = _jobs(_trial(ranking.winner, candidates), confirm_seeds, study)
+                again = _jobs(_trial(first_row, candidates), confirm_seeds, study)
                 confirming = PromotionSource(again)
                 tell_phase(observers, f"confirming trial {again[0].trial} on {len(again)} more seeds")
                 _train(Recorded(confirming, found.store, found.stored, lease), found, study, floor)
@@ -166,7 +168,7 @@ def promote(
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
-            winner = _winner(ranking.winner, score, candidates, source.evaluations, found, study)
+            winner = _winner(first_row, score, candidates, source.evaluations, found, study)
             needed = {one.job.key: _fetched(one) for one in unwritten(folder, winner, first=first)}
             restored = _restore_files(list(needed.values()), found, study, floor)
             if stop.is_set():
@@ -175,15 +177,15 @@ def promote(
             winner = replace(winner, evaluations=tuple(whole.get(one.job.key, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
-            promotion = stored_promotion(ranking, written, top)
+            promotion = stored_promotion(outcome.report, written, top)
             patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
             write_beside(folder, outcome.report, written)
     return outcome
 
 
-def stored_promotion(ranking: Ranking, results: Sequence[Path], top: int) -> StoredPromotion:
+def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int) -> StoredPromotion:
     """Returns the ranking as the store keeps it."""
-    rows = ranking.rows
+    ranking, race, winner = report.ranking, report.race, report.winner
     return StoredPromotion(
         rule=ranking.rule.name,
         lambda_=ranking.rule.lambda_,
@@ -191,7 +193,9 @@ def stored_promotion(ranking: Ranking, results: Sequence[Path], top: int) -> Sto
         seeds=ranking.seeds,
         top=top,
         results=tuple(path.name for path in results),
-        ranks=tuple(_stored_rank(row) for row in rows),
+        ranks=tuple(_stored_rank(row) for row in ranking.rows),
+        winner=winner.candidate.trial if winner else None,
+        race=race.values() if race else None,
     )
 
 
@@ -208,13 +212,16 @@ def _stored_rank(row: Row) -> StoredRank:
     )
 
 
-def _source(candidates: Sequence[Trial], study: Study, score: Rule, *, curtail: bool) -> PromotionSource:
-    seeds = study.promotion.seeds
-    if not curtail:
-        params = {trial.number: trial.params for trial in candidates}
-        return PromotionSource.grid(params, seeds, study.search.budget, study.streams)
+def _source(
+    candidates: Sequence[Trial], study: Study, score: Rule, plan: Plan | None, *, curtail: bool
+) -> PromotionSource:
+    seeds = study.promotion.seeds if plan is None else race_seeds(study, plan)
     jobs = {trial.number: _jobs(trial, seeds, study) for trial in candidates}
-    return CurtailedSource(jobs, score, study.objective.direction, study.limit)
+    if plan is not None:
+        return RaceSource(jobs, plan, score, study.objective.direction)
+    if curtail:
+        return CurtailedSource(jobs, score, study.objective.direction, study.limit)
+    return PromotionSource.grid(jobs)
 
 
 def _jobs(trial: Trial, seeds: Sequence[int], study: Study) -> list[Job]:
@@ -244,18 +251,23 @@ def _train(source: Source, found: Opened, study: Study, floor: _Floor) -> None:
         backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
 
 
-def _ranking(candidates: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule) -> Ranking:
-    seeds = study.promotion.seeds
+def _report(
+    trials: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule, plan: Plan | None
+) -> PromotionReport:
+    seeds = race_seeds(study, plan) if plan else study.promotion.seeds
     known = source.evaluations
-    rows = [
+    candidates = [
         Candidate(
             trial=trial.number,
             search_value=trial.value,
             values={seed: known[trial.number, seed].value for seed in seeds if (trial.number, seed) in known},
         )
-        for trial in candidates
+        for trial in trials
     ]
-    return rank(rows, seeds, rule, study.objective.direction, study.limit)
+    direction = study.objective.direction
+    ranking = rank(candidates, study.promotion.seeds, rule, direction, study.limit)
+    race = Race.of(plan.of(len(candidates)), candidates, seeds, rule, direction) if plan else None
+    return PromotionReport.of(study, ranking, source.evaluations.values(), race)
 
 
 def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from hpo.certainty import AS_IT_IS, Certainty, certainty
+from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
+from hpo.scoring import Rule
 from hpo.statistics import sigma, t_interval
 from hpo.study import Study
 
@@ -61,6 +63,9 @@ class PromotionReport:
         study: whose.
         ranking: of the candidates.
         certainty: how sure it is.
+        race: that made the choice; None if it was made among all candidates under all seeds of the promotion. Then the
+            ranking, and how sure it is, are over those who came so far that they have all of these seeds.
+        refined: how sure the race's last rung is; None without a race.
         metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
         confirmation: of the winner; None if none was asked for.
     """
@@ -69,20 +74,39 @@ class PromotionReport:
     ranking: Ranking
     certainty: Certainty
     metrics: tuple[MetricRow, ...]
+    race: Race | None = None
+    refined: Certainty | None = None
     confirmation: Confirmation | None = None
 
     @classmethod
-    def of(cls, study: Study, ranking: Ranking, evaluations: Iterable[Evaluation]) -> PromotionReport:
+    def of(
+        cls, study: Study, ranking: Ranking, evaluations: Iterable[Evaluation], race: Race | None = None
+    ) -> PromotionReport:
         """Returns the report of a ranking.
 
         Args:
             study: whose.
             ranking: of the candidates.
             evaluations: the replicates; others may be among them.
+            race: that it comes from, if it comes from one.
         """
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
-        return cls(study=study, ranking=ranking, certainty=certainty(ranking, study.common_seeds), metrics=tuple(rows))
+        seen = study.common_seeds
+        if race is None:
+            sure, refined = certainty(ranking, seen), None
+        else:  # who left early left for low values, so only the first rung tells of all what they are worth
+            first = ranking.under(Rule(name="mean")).over(race.rungs[0].seeds)
+            sure, refined = certainty(ranking.only_complete, seen, first), certainty(race.final, seen)
+        return cls(study=study, ranking=ranking, certainty=sure, metrics=tuple(rows), race=race, refined=refined)
+
+    @property
+    def winner(self) -> Row | None:
+        """The winner's row of the ranking; None if no candidate is complete."""
+        if self.race is None or self.race.final.winner is None:
+            return None if self.race else self.ranking.winner
+        trial = self.race.final.winner.candidate.trial
+        return next(row for row in self.ranking.rows if row.candidate.trial == trial)
 
     def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
         """Returns this report with what the winner reached under other seeds."""
@@ -112,8 +136,9 @@ class PromotionReport:
             "search_seeding": self.study.search.seeding,
             "searched_on": self.study.seeds_said,
             "budget": self.study.search.budget,
-            "winner": ranking.winner.candidate.trial if ranking.winner else None,
+            "winner": self.winner.candidate.trial if self.winner else None,
             "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
+            "race": self._race(),
             "optimism": sure.optimism,
             "optimism_interval": sure.optimism_interval,
             "rank_correlation": sure.correlation,
@@ -153,23 +178,45 @@ class PromotionReport:
             for one in self.metrics
         ]
 
+    def _race(self) -> dict[str, object] | None:
+        if self.race is None or self.refined is None:
+            return None
+        winner = self.race.final.winner
+        return {
+            **self.race.values(),
+            "over": [asdict(rung) for rung in self.race.rungs],
+            "final": [
+                {"trial": row.candidate.trial, "rank": row.rank, **_moments(row)} for row in self.race.final.rows
+            ],
+            "winner": winner.candidate.trial if winner else None,
+            "winner_under": {name: trial for name, trial in self.refined.winners.items() if name != AS_IT_IS},
+            "chances_of_being_best": {str(trial): chance for trial, chance in self.refined.chances.items()},
+        }
+
     def _candidate(self, row: Row) -> dict[str, object]:
-        low, high = row.interval or (None, None)
         candidate = row.candidate
+        seeds = self.race.seeds if self.race else self.ranking.seeds
         return {
             "rank": row.rank,
             "trial": candidate.trial,
-            **{f"seed_{seed}": candidate.values.get(seed) for seed in self.ranking.seeds},
-            "mean": row.mean,
-            "sigma": row.sigma,
-            "score": row.score,
+            **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
+            **_moments(row),
             "bound": row.bound if row.bound is not None and np.isfinite(row.bound) else None,
-            "interval_low": low,
-            "interval_high": high,
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
         }
+
+
+def _moments(row: Row) -> dict[str, float | None]:
+    low, high = row.interval or (None, None)
+    return {
+        "mean": row.mean,
+        "sigma": row.sigma,
+        "score": row.score,
+        "interval_low": low,
+        "interval_high": high,
+    }
 
 
 def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path]) -> None:

@@ -33,8 +33,10 @@ from hpo.cli.options import (
     Outputs,
     Patience,
     Promote,
+    Race,
     RayAddress,
     Rule,
+    Rungs,
     Storage,
     StorageWait,
     StudyName,
@@ -42,6 +44,7 @@ from hpo.cli.options import (
     Top,
     Trials,
     Until,
+    Widths,
     Work,
     place_of,
 )
@@ -95,6 +98,9 @@ def run(
     lambda_: Lambda = None,
     ddof: Ddof = None,
     curtail: Curtail = False,
+    race: Race = False,
+    rungs: Rungs = None,
+    widths: Widths = None,
     confirm_seeds: ConfirmSeeds = None,
     first: First = FIRST,
     studies: Folders = None,
@@ -127,8 +133,18 @@ def run(
     )
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
-    score = {"rule": rule, "lambda_": lambda_, "ddof": ddof}
-    wanted = {"top": top, **score, "curtail": curtail, "confirm_seeds": confirm_seeds or (), "first": first}
+    wanted: api.PromotionOptions = {
+        "top": top,
+        "rule": rule,
+        "lambda_": lambda_,
+        "ddof": ddof,
+        "curtail": curtail,
+        "race": race,
+        "rungs": rungs,
+        "widths": widths,
+        "confirm_seeds": confirm_seeds or (),
+        "first": first,
+    }
     if promote:
         api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
@@ -156,6 +172,9 @@ def promote(
     lambda_: Lambda = None,
     ddof: Ddof = None,
     curtail: Curtail = False,
+    race: Race = False,
+    rungs: Rungs = None,
+    widths: Widths = None,
     confirm_seeds: ConfirmSeeds = None,
     first: First = FIRST,
     studies: Folders = None,
@@ -186,8 +205,18 @@ def promote(
         storage_wait=storage_wait,
     )
     loaded = api.load_study(study, studies)
-    score = {"rule": rule, "lambda_": lambda_, "ddof": ddof}
-    wanted = {"top": top, **score, "curtail": curtail, "confirm_seeds": confirm_seeds or (), "first": first}
+    wanted: api.PromotionOptions = {
+        "top": top,
+        "rule": rule,
+        "lambda_": lambda_,
+        "ddof": ddof,
+        "curtail": curtail,
+        "race": race,
+        "rungs": rungs,
+        "widths": widths,
+        "confirm_seeds": confirm_seeds or (),
+        "first": first,
+    }
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
@@ -305,7 +334,7 @@ def _search(
 
 
 def _promote(
-    study: Study, place: Place, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
+    study: Study, place: Place, wanted: api.PromotionOptions, stop: StopSignal, workforce: api.Workforce
 ) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
@@ -322,7 +351,7 @@ def _without_incumbent(outcome: api.SearchOutcome) -> int:
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:
     """Returns the exit status of a promotion: 1 where no candidate is complete."""
-    return 0 if outcome.ranking.winner else 1
+    return 0 if outcome.report.winner else 1
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

@@ -116,11 +116,32 @@ Ddof = Annotated[
 Curtail = Annotated[
     bool, typer.Option("--curtail", help="Leave out replicates that cannot change the winner; it is the same one.")
 ]
+Race = Annotated[
+    bool, typer.Option("--race", help="Many candidates under one seed, then ever fewer under 2, 4, 8, 12 of them.")
+]
+Rungs = Annotated[
+    Any,
+    typer.Option(
+        parser=lambda text: _numbers_of(text),
+        metavar="<n,n,...>",
+        help="Seeds that the race's survivors have after each rung. [1,2,4 or 1,2,4,8,12]",
+        show_default=False,
+    ),
+]
+Widths = Annotated[
+    Any,
+    typer.Option(
+        parser=lambda text: _numbers_of(text),
+        metavar="<n,n,...>",
+        help="Candidates of each rung. [by the trainings]",
+        show_default=False,
+    ),
+]
 ConfirmSeeds = Annotated[
     Any,
     typer.Option(
         "--confirm-seeds",
-        parser=lambda text: _seeds_of(text),
+        parser=lambda text: _numbers_of(text),
         metavar="<seed,seed,...>",
         help="Train the winner under these too, for an unbiased estimate.",
         show_default=False,
@@ -130,11 +151,11 @@ First = Annotated[int, typer.Option(help="Number of the first results folder; ta
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-def _seeds_of(text: str) -> tuple[int, ...]:
+def _numbers_of(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"expected seeds such as 45,46,47, got {text!r}") from error
+        raise typer.BadParameter(f"expected whole numbers such as 45,46,47, got {text!r}") from error
 
 
 def _ddof_of(text: str) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -9,6 +11,7 @@ from hpo.api import Confirmation, PromotionOutcome, PromotionReport
 from hpo.certainty import CALIBRATED, Certainty
 from hpo.cli.shown import number
 from hpo.cli.tables import table
+from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
 from hpo.study import notes
 
@@ -31,19 +34,24 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         f"search ({report.study.seeds_said.removeprefix('seed ')})",
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
+    by_race = report.race is not None
     for row in ranking.rows:
         candidate = row.candidate
         values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
         interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
         variation = sure.variations.get(candidate.trial)
         made.add_row(
-            str(row.rank) if row.rank else "incomplete" if row.bound is None else "not finished",
+            str(row.rank) if row.rank else "incomplete" if row.bound is None else "left" if by_race else "not finished",
             str(candidate.trial),
             *values,
             number(row.mean),
             number(row.sigma),
             "-" if variation is None else f"{variation:.1f}",
-            *([number(row.score) if row.bound is None else f"{at_best} {number(row.bound)}"] if score else []),
+            *(
+                [number(row.score) if row.bound is None or by_race else f"{at_best} {number(row.bound)}"]
+                if score
+                else []
+            ),
             interval,
             number(candidate.search_value),
         )
@@ -51,7 +59,38 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
     known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
     seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
-    return Group(made, Text(note + known + seen, style="dim"))
+    notes_ = Text(note + known + seen, style="dim")
+    return Group(made, notes_) if report.race is None else Group(made, notes_, _race(report.race, report.refined))
+
+
+def _race(race: Race, sure: Certainty | None) -> RenderableType:
+    """Returns how a race went, and its last rung."""
+    rule, direction = race.final.rule, race.final.direction
+    rungs = ", ".join(f"{len(rung.entered)} under {_seeds(rung.seeds)}" for rung in race.rungs)
+    score = [rule.said(direction)] if rule.name != "mean" else []
+    count = len(race.rungs[-1].seeds)
+    made = table("rank", "trial", f"mean of {count} seeds", "sigma", "CV %", *score, "95 % interval", "P(best)")
+    for row in race.final.rows:
+        trial = row.candidate.trial
+        variation = sure.variations.get(trial) if sure else None
+        chance = sure.chances.get(trial) if sure else None
+        made.add_row(
+            str(row.rank) if row.rank else "incomplete",
+            str(trial),
+            number(row.mean),
+            number(row.sigma),
+            "-" if variation is None else f"{variation:.1f}",
+            *([number(row.score)] if score else []),
+            f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-",
+            "-" if chance is None else f"{100 * chance:.0f} %",
+        )
+    return Group(Text(f"Race: {rungs}. Its last rung:"), made)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} .. {seeds[-1]}"
+    return " ".join(map(str, seeds))
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:
@@ -64,7 +103,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         )
     incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None and row.bound is None]
     left_out = [row.candidate.trial for row in ranking.rows if row.bound is not None]
-    if left_out:
+    if left_out and outcome.report.race is None:
         lines.append(
             f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
             "The whole grid has the same winner."
@@ -75,7 +114,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
             f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
         )
     lines.append(certainty_text(outcome.report))
-    if ranking.winner is None:
+    if outcome.report.winner is None:
         return "\n".join([*lines, "Nothing was written."])
     lines.append(
         "Trained now: none, all replicates were recorded."
@@ -91,16 +130,21 @@ def promotion_text(outcome: PromotionOutcome) -> str:
 def certainty_text(report: PromotionReport) -> str:
     """Returns who won, and how sure that is."""
     ranking, sure = report.ranking, report.certainty
-    winner = ranking.winner
+    winner = report.winner
     if winner is None:
         return "No candidate is complete, so there is no winner."
     trial = winner.candidate.trial
-    changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
-    stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
-    unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
-    says = f"It changes under: {changes or 'none'}.{stays}{unknown}"
-    lines = [f"Winner: trial {trial}, score {number(winner.score)}. {says}"]
-    if ranking.undecided:
+    if report.race is None or report.refined is None:
+        lines = [f"Winner: trial {trial}, score {number(winner.score)}. {_changes(sure)}"]
+    else:
+        final, first = report.race.final, ranking.winner
+        score, names = (final.winner.score if final.winner else None), _seeds(ranking.seeds)
+        same = "it" if first is winner or first is None else f"trial {first.candidate.trial}"
+        lines = [
+            f"Winner: trial {trial}, score {number(score)} over {len(final.seeds)} seeds. {_changes(report.refined)}",
+            f"The table of seeds {names} alone names {same}. {_changes(sure)}",
+        ]
+    if ranking.undecided and report.race is None:
         lines.append(
             f"Not decided: with the replicates that were left out trial {', '.join(map(str, ranking.undecided))} could "
             "have won by this rule. Train them: hpo promote without --curtail"
@@ -122,9 +166,16 @@ def certainty_text(report: PromotionReport) -> str:
         lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} the candidates' means{known}{rho}.")
     if report.confirmation is not None:
         lines.append(_confirmed(report.confirmation, winner))
-    if chance := sure.chances.get(trial):
+    if report.race is None and (chance := sure.chances.get(trial)):
         lines.append(_chance(sure, trial, chance, len(ranking.seeds)))
     return "\n".join(lines)
+
+
+def _changes(sure: Certainty) -> str:
+    changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
+    stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
+    unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
+    return f"It changes under: {changes or 'none'}.{stays}{unknown}"
 
 
 def _confirmed(found: Confirmation, winner: Row) -> str:

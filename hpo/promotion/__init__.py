@@ -2,5 +2,6 @@
 
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.grid import TRIES, PromotionSource, replicate
+from hpo.promotion.race import Plan, Race, RaceSource, Rung
 
-__all__ = ["TRIES", "CurtailedSource", "PromotionSource", "replicate"]
+__all__ = ["TRIES", "CurtailedSource", "Plan", "PromotionSource", "Race", "RaceSource", "Rung", "replicate"]

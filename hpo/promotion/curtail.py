@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from hpo.promotion.grid import PromotionSource
+from hpo.promotion.grid import PromotionSource, by_seed
 from hpo.records import Evaluation, Job
 from hpo.scoring import Rule
 
@@ -31,7 +31,7 @@ class CurtailedSource(PromotionSource):
         self, candidates: Mapping[int, Sequence[Job]], rule: Rule, direction: str, limit: float | None = None
     ) -> None:
         super().__init__([])
-        self.jobs = tuple(job for row in zip(*candidates.values(), strict=True) for job in row)
+        self.jobs = by_seed(candidates)
         self._candidates = candidates
         self._rule = rule
         self._direction = direction

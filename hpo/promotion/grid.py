@@ -17,6 +17,11 @@ def replicate(trial: int, params: Mapping[str, Value], seed: int, budget: int, s
     return Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
 
 
+def by_seed(candidates: Mapping[int, Sequence[Job]]) -> tuple[Job, ...]:
+    """Returns all candidates' jobs, those of the first seed first."""
+    return tuple(job for row in zip(*candidates.values(), strict=True) for job in row)
+
+
 class PromotionSource:
     """Replicates, at full budget, nothing pruned.
 
@@ -32,24 +37,18 @@ class PromotionSource:
         self._tries: dict[tuple[object, ...], int] = {}
 
     @classmethod
-    def grid(
-        cls,
-        candidates: Mapping[int, Mapping[str, Value]],
-        seeds: Sequence[int],
-        budget: int,
-        streams: Mapping[str, int],
-    ) -> PromotionSource:
+    def grid(cls, candidates: Mapping[int, Sequence[Job]]) -> PromotionSource:
         """Returns every candidate under every seed, seed by seed, so that all candidates have the first one early.
 
         Args:
-            candidates: params by trial number, the best of the search first.
-            seeds: of the promotion.
-            budget: epochs of each replicate.
-            streams: seeds of single streams that the study fixes.
+            candidates: jobs by trial, a job for each seed in their order; the best of the search first.
         """
-        return cls(
-            [replicate(trial, params, seed, budget, streams) for seed in seeds for trial, params in candidates.items()]
-        )
+        return cls(by_seed(candidates))
+
+    @property
+    def total(self) -> int:
+        """How many replicates there are to be, at most, if none fails."""
+        return len(self.jobs)
 
     def ask(self) -> Job | Wait | Done:
         if not self._waiting:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from hpo.scoring import RuleName
 from hpo.statistics import Ddof, ddof_of
 from hpo.store.tables import PromotionRow, RankRow, now
 
@@ -27,15 +28,27 @@ class StoredRank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPromotion:
-    """A ranking that was made, and the folders that were written for its winner."""
+    """A ranking that was made, and the folders that were written for its winner.
 
-    rule: str
+    Attributes:
+        rule: and the two others: of the score.
+        seeds: of the ranking.
+        top: how many candidates were wanted.
+        results: names of the winner's folders.
+        ranks: of all candidates.
+        winner: its trial; None if no candidate was complete.
+        race: rungs, widths and seeds of the race that chose it; None if the ranking did.
+    """
+
+    rule: RuleName
     lambda_: float
     ddof: Ddof
     seeds: tuple[int, ...]
     top: int
     results: tuple[str, ...]
     ranks: tuple[StoredRank, ...]
+    winner: int | None = None
+    race: Mapping[str, Sequence[int]] | None = None
 
 
 def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> None:
@@ -48,6 +61,8 @@ def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> No
         seeds=list(promotion.seeds),
         top=promotion.top,
         results=list(promotion.results),
+        winner=promotion.winner,
+        race=dict(promotion.race) if promotion.race else None,
         created_at=now(),
     )
     promotion_id = connection.execute(query.returning(PromotionRow.id)).scalar_one()
@@ -104,4 +119,6 @@ def _promotion(connection: Connection, row: Any) -> StoredPromotion:
         top=row.top,
         results=tuple(row.results),
         ranks=ranks,
+        winner=row.winner,
+        race=row.race,
     )

@@ -150,6 +150,8 @@ class PromotionRow(Base):
     seeds: Mapped[list[Any]]
     top: Mapped[int]
     results: Mapped[list[Any]]
+    winner: Mapped[int | None]
+    race: Mapped[dict[str, Any] | None]
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
 
 

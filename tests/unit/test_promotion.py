@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from hpo.promotion import TRIES, PromotionSource
+from hpo.promotion import TRIES, PromotionSource, replicate
 from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import DONE, WAIT
 
 
 def grid(trials=(3, 1), seeds=(42, 43)):
-    return PromotionSource.grid({trial: {"x": trial} for trial in trials}, seeds, budget=6, streams={"split": 0})
+    return PromotionSource.grid(
+        {trial: [replicate(trial, {"x": trial}, seed, 6, {"split": 0}) for seed in seeds] for trial in trials}
+    )
 
 
 def drained(source):

@@ -1,0 +1,232 @@
+"""The race against an independent one, over random values, slots and orders."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.api.choosing import race_seeds
+from hpo.cli.main import app
+from hpo.errors import UsageError
+from hpo.promotion import TRIES, Plan, Race, RaceSource, replicate
+from hpo.ranking import Candidate
+from hpo.records import Evaluation, Job, Status
+from hpo.scoring import Rule
+from hpo.seam import DONE, WAIT
+
+
+@pytest.mark.parametrize(
+    ("trainings", "rungs", "widths", "cost"),
+    [
+        (60, (1, 2, 4), (8, 4, 2), 16),
+        (120, (1, 2, 4, 8, 12), (16, 8, 5, 3, 2), 54),
+        (240, (1, 2, 4, 8, 12), (20, 10, 6, 3, 2), 62),
+        (10, (1, 2, 4), (4, 2, 2), 10),
+    ],
+)
+def test_the_plan_is_the_recipe_s(trainings, rungs, widths, cost):
+    plan = Plan.for_trainings(trainings)
+    assert (plan.rungs, plan.widths, plan.cost) == (rungs, widths, cost)
+
+
+@given(some.integers(1, 3000))
+def test_a_plan_after_a_search_leaves_it_its_trials_and_is_the_smallest_that_does(trials):
+    plan = Plan.after_search(trials)
+    fits = [b for b in range(trials, trials + 70) if b - Plan.for_trainings(b).cost >= trials]
+    assert plan == Plan.for_trainings(fits[0])
+
+
+@pytest.mark.parametrize(
+    ("rungs", "widths", "said"),
+    [
+        ((1, 2), (4,), "a width for each rung"),
+        ((2, 2), (4, 2), "rise, such as 1,2,4, not 2,2"),
+        ((0, 2), (4, 2), "rise"),
+        ((1, 2), (2, 4), "never rise, such as 8,4,2, not 2,4"),
+        ((1, 2), (2, 0), "never rise"),
+        ((), (), "rungs are none"),
+    ],
+)
+def test_a_plan_that_is_none_is_refused(rungs, widths, said):
+    with pytest.raises(ValueError, match=said):
+        Plan(rungs, widths)
+
+
+def raced(table, plan, rule, direction, slots=1, draw=None, fails=()):
+    """Runs the source with so many slots, chance deciding which replicate ends next; also returns what was trained."""
+    draw, seeds = draw or random.Random(0), list(range(42, 42 + plan.rungs[-1]))
+    jobs = {trial: [replicate(trial, {}, seed, 1, {}) for seed in seeds] for trial in range(len(table))}
+    source = RaceSource(jobs, plan, rule, direction)
+    running, trained = [], []
+    while True:
+        while len(running) < slots and isinstance(job := source.ask(), Job):
+            running.append(job)
+            trained.append((job.trial, job.seed))
+        if not running:
+            assert source.ask() is DONE
+            return source, trained
+        job = running.pop(draw.randrange(len(running)))
+        if (job.trial, job.seed) in fails:
+            source.tell(Evaluation(job=job, status=Status.FAILED, error="no"))
+        else:
+            source.tell(Evaluation(job=job, status=Status.COMPLETE, value=table[job.trial][job.seed - 42]))
+
+
+def by_hand(table, plan, direction, lambda_=1.0):
+    """The same race in plain numpy: who trains under which seed, and who wins."""
+    sign = 1 if direction == "maximize" else -1
+    values, field, trained = sign * np.asarray(table), list(range(len(table)))[: plan.widths[0]], set()
+    for rung, following in zip(plan.rungs, (*plan.widths[1:], 1), strict=True):
+        trained |= {(trial, 42 + seed) for trial in field for seed in range(rung)}
+        seen = values[:, :rung]
+        field.sort(key=lambda trial: (-(seen[trial].mean() - lambda_ * seen[trial].std()), -seen[trial].mean(), trial))
+        field = field[:following]
+    return field[0], trained
+
+
+PLANS = [Plan((1, 2, 4), (8, 4, 2)), Plan((1, 3, 5), (6, 6, 1)), Plan((3,), (5,)), Plan((1, 2, 4, 8, 12), (7, 5, 4, 3, 2))]
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_race_is_the_recipe_whatever_the_timing(plan, direction):
+    draw = random.Random(7)
+    for repeat in range(40):
+        table = np.random.default_rng(repeat).normal(0, 1, (plan.widths[0], 12)).tolist()
+        winner, wanted = by_hand(table, plan, direction)
+        source, trained = raced(table, plan, Rule(), direction, slots=draw.choice([1, 2, 3, 9]), draw=draw)
+        assert sorted(trained) == sorted(wanted)  # each once
+        assert len(trained) == source.total == plan.cost
+        assert race_of(source, table, plan, direction).final.winner.candidate.trial == winner
+
+
+def race_of(source, table, plan, direction, rule=Rule()):  # noqa: B008  a value
+    seeds = range(42, 42 + plan.rungs[-1])
+    found = [
+        Candidate(
+            trial=trial,
+            values={s: source.evaluations[trial, s].value for s in seeds if (trial, s) in source.evaluations},
+        )
+        for trial in range(len(table))
+    ]
+    return Race.of(plan, found, list(seeds), rule, direction)
+
+
+def test_a_rung_waits_for_the_last_of_the_rung_before():
+    plan = Plan((1, 2), (3, 2))
+    jobs = {trial: [replicate(trial, {}, seed, 1, {}) for seed in (42, 43)] for trial in range(3)}
+    source = RaceSource(jobs, plan, Rule(), "maximize")
+    first = [source.ask() for _ in range(3)]
+    assert {job.seed for job in first} == {42}
+    for job in first[:2]:
+        source.tell(Evaluation(job=job, status=Status.COMPLETE, value=1.0))
+        assert source.ask() is WAIT
+    source.tell(Evaluation(job=first[2], status=Status.COMPLETE, value=2.0))
+    assert [(job.trial, job.seed) for job in (source.ask(), source.ask())] == [(2, 43), (0, 43)]
+    assert source.ask() is WAIT
+
+
+def test_a_candidate_that_fails_leaves_the_race_and_another_takes_its_place():
+    plan, table = Plan((1, 2, 4), (4, 2, 1)), [[9.0] * 4, [8.0] * 4, [7.0] * 4, [6.0] * 4]
+    source, trained = raced(table, plan, Rule(), "maximize", fails={(0, 42), (1, 43)})
+    assert trained.count((0, 42)) == TRIES
+    assert {seed for trial, seed in trained if trial == 1} == {42, 43}
+    race = race_of(source, table, plan, "maximize")
+    assert race.final.winner.candidate.trial == 2
+    assert [rung.left for rung in race.rungs] == [(3, 0), (1,), (2,)]
+
+
+def test_where_all_fail_there_is_no_winner():
+    plan = Plan((1, 2), (2, 1))
+    source, _ = raced([[1.0, 1.0]] * 2, plan, Rule(), "maximize", fails={(0, 42), (1, 42)})
+    race = race_of(source, [0, 0], plan, "maximize")
+    assert race.final.winner is None
+    assert len(race.rungs) == 1
+
+
+def test_a_rule_that_needs_more_seeds_than_a_rung_has_goes_by_the_mean_there():
+    plan, table = Plan((1, 3), (3, 2)), [[1.0, 5.0, 9.0], [2.0, 2.1, 2.2], [3.0, 3.1, 0.0]]
+    source, trained = raced(table, plan, Rule(ddof=1), "maximize")
+    assert {trial for trial, seed in trained if seed == 43} == {1, 2}
+    assert race_of(source, table, plan, "maximize", Rule(ddof=1)).final.winner.candidate.trial == 1
+
+
+@pytest.fixture
+def searched(curve, place):
+    study = curve()
+    hpo.run(study, place, trials=20)
+    return study
+
+
+def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, place):
+    outcome = hpo.promote(searched, place, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+    report, race = outcome.report, outcome.report.race
+    assert [len(rung.entered) for rung in race.rungs] == [6, 3, 2]
+    assert race.seeds == (42, 43, 44, 45, 46)
+    assert outcome.trained == 6 + 3 * 2 + 2 * 2
+    assert len(report.ranking.complete) == 3
+    assert report.ranking.seeds == (42, 43, 44)
+    winner = race.final.winner.candidate.trial
+    assert report.winner.candidate.trial == winner
+    assert {path.name for path in outcome.results} == {"results_7", "results_8", "results_9"}
+    again = hpo.promote(searched, place, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+    assert again.trained == 0
+    assert again.report.values() == report.values()
+    stored = api.rank_stored(searched, place)
+    assert stored.values() == report.values()
+    assert stored.candidates() == report.candidates()
+    assert api.status(searched.name, place)[0].promoted == winner
+
+
+def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(searched, place):
+    report = hpo.promote(searched, place, race=True, rungs=(1, 3), widths=(6, 2)).report
+    gaps = [row.candidate.search_value - row.candidate.values[42] for row in report.ranking.rows]
+    assert len(gaps) == 6
+    assert report.certainty.optimism == pytest.approx(np.mean(gaps))
+
+
+def test_the_command_shows_the_rungs_and_both_answers(searched, place):
+    said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", place.storage]
+    there = ["--outputs", str(place.outputs), "--backend", "local"]
+    race = ["--race", "--rungs", "1,3,5", "--widths", "6,3,2"]
+    done = CliRunner().invoke(app, ["promote", *said, *there, *race])
+    assert done.exit_code == 0, done.output
+    assert "Race: 6 under 42, 3 under 42 43 44, 2 under 42 .. 46. Its last rung:" in done.output
+    assert "over 5 seeds" in done.output
+    assert "The table of seeds 42 43 44 alone names" in done.output
+    assert done.output.count(" left ") == 3
+    shown = CliRunner().invoke(app, ["rank", *said])
+    assert shown.exit_code == 0, shown.output
+    assert "Race: 6 under 42" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rungs": (1, 2, 4)}, "rungs and widths are a race's; add --race"),
+        ({"race": True, "curtail": True}, "not both"),
+        ({"race": True, "top": 3, "widths": (4, 2, 1)}, "first of the widths"),
+        ({"race": True, "rungs": (1, 2)}, "must have the promotion's 3 seeds at least, not 2"),
+        ({"race": True, "rungs": (4, 2, 1)}, "rise"),
+        ({"race": True, "confirm_seeds": (45,)}, "seed 45 is the promotion's"),
+    ],
+)
+def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(searched, place, options, said):
+    with pytest.raises(UsageError, match=said):
+        hpo.promote(searched, place, **options)
+    assert not (place.outputs / searched.name).exists()
+
+
+def test_a_seed_of_the_search_is_never_raced_on(curve):
+    study = curve(search={"seed": 45})
+    assert race_seeds(study, Plan((1, 6), (2, 1))) == (42, 43, 44, 46, 47, 48)
+    shared = curve(search={"seed": 42})
+    with pytest.raises(UsageError, match="seed 42 is the promotion's too: search under another"):
+        api.refuse_promotion(shared, hpo.Place(), race=True)
