@@ -1,6 +1,6 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
-from hpo.api.choosing import PromotionOptions, refuse_promotion
+from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
@@ -34,6 +34,7 @@ __all__ = [
     "read_configurations",
     "refuse_promotion",
     "run",
+    "share_of_search",
     "show",
     "status",
     "studies",

@@ -149,6 +149,24 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
     return plan
 
 
+def share_of_search(study: Study, **options: Unpack[PromotionOptions]) -> int:
+    """Returns how many configurations the search may try, where so many trainings are for it and a race together.
+
+    Raises:
+        UsageError: if there can be no such race, or it leaves the search nothing.
+    """
+    trainings = options.get("trainings") or 0
+    plan = race_plan(study, 0, **options)
+    promotion = (plan.cost if plan else 0) + len(options.get("confirm_seeds", ()))
+    share = (trainings - promotion) // len(study.search_seeds(0))
+    if plan is None or share < plan.widths[0]:
+        raise UsageError(
+            f"of {trainings} trainings the promotion takes {promotion}, which leaves the search too few to choose "
+            f"{plan.widths[0] if plan else 1} candidates from; name more, or a smaller race with --rungs and --widths"
+        )
+    return share
+
+
 def race_seeds(study: Study, plan: Plan) -> tuple[int, ...]:
     """Returns the seeds of a race: the promotion's, then those that follow them and are not the search's."""
     own = study.promotion.seeds

@@ -50,6 +50,7 @@ class SearchOutcome:
         stopped: whether it was ended early.
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
         timed_out: whether its time was up.
+        repeats: how many trials are the same training as an earlier one, and cost nothing.
     """
 
     study: Study
@@ -59,6 +60,7 @@ class SearchOutcome:
     stopped: bool
     ended: str | None = None
     timed_out: bool = False
+    repeats: int = 0
 
     def frame(self) -> pd.DataFrame:
         """Returns the trials as a table: number, state, value, a column for each constraint and param."""
@@ -103,6 +105,7 @@ def run(
     place: Place | None = None,
     *,
     trials: int | None = None,
+    configurations: int | None = None,
     seconds: float | None = None,
     until: float | None = None,
     patience: int | None = None,
@@ -117,6 +120,8 @@ def run(
         study: or its name.
         place: where it is kept and run.
         trials: how many to have in the end; None: as many as the study says.
+        configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
+            proposed again costs no training.
         seconds: wall time after which the search ends in order; trials that are running go on next time.
         until: a value that ends the search once it is reached; None: as the study says.
         patience: so many trials in a row without a better value end the search; None: as the study says.
@@ -133,28 +138,28 @@ def run(
     study, place, stop = resolved(study), place or Place(), stop or never()
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
-    if trials is not None and not 1 <= trials <= MOST_TRIALS:
-        raise UsageError(f"trials must be 1 to {MOST_TRIALS}, not {trials}")
+    for name, wanted in (("trials", trials), ("configurations", configurations)):
+        if wanted is not None and not 1 <= wanted <= MOST_TRIALS:
+            raise UsageError(f"{name} must be 1 to {MOST_TRIALS}, not {wanted}")
     _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
     refuse_missing_package(study)
-    configurations = refuse_unfit(study, list(enqueue), "enqueue")
+    queue = refuse_unfit(study, list(enqueue), "enqueue")
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,
         driving(found, "run") as lease,
     ):
         _refuse_half_imported(study, found.durable.half_brought)
-        found.durable.enqueue(configurations)  # before the first proposal: which trial is which must survive a crash
+        found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
             study.search.until if until is None else until,
             study.search.patience if patience is None else patience,
         )
-        source = SearchSource(study, found.durable, trials, limits)
-        recorded = Fused(
-            Recorded(_replicated(source, study), found.store, found.stored, lease), study.search.max_failures
-        )
+        source = SearchSource(study, found.durable, trials, limits, configurations)
+        heard = Observed(_replicated(source, study), observers)
+        recorded = Recorded(heard, found.store, found.stored, lease, source.same, study.objective.metric)
         each = len(study.search_seeds(0))
         for observer in observers:
             observer.begins(each * source.total, each * source.over)
@@ -164,7 +169,7 @@ def run(
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 make_backend(work_folder(found.stored, place), place, used).run(
-                    Observed(recorded, observers), study.ref, resources(study, place), deadline
+                    Fused(recorded, study.search.max_failures), study.ref, resources(study, place), deadline
                 )
         table = tuple(source.trials())
     return SearchOutcome(
@@ -175,6 +180,7 @@ def run(
         stopped=stop.is_set(),
         ended=source.ended,
         timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
+        repeats=source.repeats,
     )
 
 

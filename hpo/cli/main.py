@@ -42,6 +42,7 @@ from hpo.cli.options import (
     StudyName,
     Time,
     Top,
+    Trainings,
     Trials,
     Until,
     Widths,
@@ -88,6 +89,7 @@ def _root(
 def run(
     study: StudyName,
     trials: Trials = None,
+    trainings: Trainings = None,
     time: Time = None,
     until: Until = None,
     patience: Patience = None,
@@ -145,10 +147,17 @@ def run(
         "confirm_seeds": confirm_seeds or (),
         "first": first,
     }
+    share = None
+    if trainings is not None:
+        if trials is not None:
+            raise UsageError("name --trainings, of search and promotion together, or --trials of the search; not both")
+        promote, wanted = True, {**wanted, "race": True, "trainings": trainings}
+        share = api.share_of_search(loaded, **wanted)
     if promote:
         api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
-        limits = {"trials": trials, "seconds": time, "until": until, "patience": patience, "enqueue": configurations}
+        limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
+        limits |= {"seconds": time, "until": until, "patience": patience}
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
@@ -327,7 +336,7 @@ def _search(
     from hpo.store import masked
 
     errors = _stderr()
-    wanted = limits["trials"] or study.search.trials
+    wanted = limits["configurations"] or limits["trials"] or study.search.trials
     errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
         return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
@@ -340,7 +349,9 @@ def _promote(
     from hpo.cli.progress import Progress
 
     errors = _stderr()
-    with Progress(study, errors, stop, verb="Promoting").shown() as progress, _stdout_for_data():
+    seeds = " ".join(map(str, study.promotion.seeds))
+    verb = f"Racing, seed {seeds.split()[0]} first" if wanted.get("race") else f"Promoting under seeds {seeds}"
+    with Progress(study, errors, stop, verb=verb).shown() as progress, _stdout_for_data():
         return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 

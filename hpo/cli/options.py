@@ -61,6 +61,12 @@ StorageWait = Annotated[
     ),
 ]
 Trials = Annotated[int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)]
+Trainings = Annotated[
+    int | None,
+    typer.Option(
+        help="Trainings in all, of the search and of a race that promotes; they are split.", show_default=False
+    ),
+]
 Time = Annotated[
     float | None,
     typer.Option(

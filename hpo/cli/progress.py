@@ -155,10 +155,9 @@ class Progress:
         )
 
     def _head(self, verb: str) -> str:
-        seeds = f" under seeds {' '.join(map(str, self._study.promotion.seeds))}" if verb == "Promoting" else ""
         each = counted(self._study.search.budget, "epoch")
         recorded = f", {self._done} recorded already" if self._done else ""
-        return f"{verb}{seeds}: {counted(self._wanted, 'training')} ({each} each{recorded})"
+        return f"{verb}: {counted(self._wanted, 'training')} ({each} each{recorded})"
 
     def _line(self, text: str) -> None:
         if self._live is None:

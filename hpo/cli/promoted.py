@@ -82,9 +82,19 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
             "-" if variation is None else f"{variation:.1f}",
             *([number(row.score)] if score else []),
             f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-",
-            "-" if chance is None else f"{100 * chance:.0f} %",
+            "-" if chance is None else _percent(chance, count),
         )
-    return Group(Text(f"Race: {rungs}. Its last rung:"), made)
+    rough = f"P(best) is rough below {CALIBRATED} seeds"
+    notes_ = [Text(rough, style="dim")] if count < CALIBRATED else []
+    return Group(Text(f"Race: {rungs}. Its last rung:"), made, *notes_)
+
+
+def _percent(chance: float, count: int) -> str:
+    """Returns a chance as it is known under so many seeds: to ten per cent below six of them."""
+    step = 0.1 if count < CALIBRATED else 0.01
+    if chance < step / 2:
+        return f"< {50 * step:g} %"
+    return f"> {100 - 50 * step:g} %" if chance > 1 - step / 2 else f"{100 * chance:.0f} %"
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -139,7 +149,7 @@ def certainty_text(report: PromotionReport) -> str:
     else:
         final, first = report.race.final, ranking.winner
         score, names = (final.winner.score if final.winner else None), _seeds(ranking.seeds)
-        same = "it" if first is winner or first is None else f"trial {first.candidate.trial}"
+        same = "it too" if first is winner or first is None else f"trial {first.candidate.trial}"
         lines = [
             f"Winner: trial {trial}, score {number(score)} over {len(final.seeds)} seeds. {_changes(report.refined)}",
             f"The table of seeds {names} alone names {same}. {_changes(sure)}",
@@ -163,7 +173,10 @@ def certainty_text(report: PromotionReport) -> str:
         interval = sure.optimism_interval
         known = f" (95 %: {number(interval[0])} .. {number(interval[1])})" if interval else ""
         rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
-        lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} the candidates' means{known}{rho}.")
+        reach = "the candidates' means"
+        if report.race is not None:
+            reach = f"what the {len(ranking.rows)} candidates reach under {_seeds(report.race.rungs[0].seeds)}"
+        lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} {reach}{known}{rho}.")
     if report.confirmation is not None:
         lines.append(_confirmed(report.confirmation, winner))
     if report.race is None and (chance := sure.chances.get(trial)):
@@ -192,7 +205,7 @@ def _confirmed(found: Confirmation, winner: Row) -> str:
 
 def _chance(sure: Certainty, trial: int, chance: float, count: int) -> str:
     rough = " (rough below 6 seeds)" if count < CALIBRATED else ""
-    text = f"P(trial {trial} is best) about {100 * chance:.0f} %{rough}"
+    text = f"P(trial {trial} is best) about {_percent(chance, count)}{rough}"
     against = next((pair for pair in sure.pairs if pair.first == trial), None)
     if against is None:
         return f"{text}."

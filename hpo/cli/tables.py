@@ -39,6 +39,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         if outcome.count(state)
     ]
     lines = [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    if outcome.repeats:
+        lines.append(f"Of these {outcome.repeats} had been tried before and were answered from the records.")
     if imported := outcome.count("imported"):
         lines.append(f"It began with {counted(imported, 'imported trial')}.")
     if outcome.stopped:

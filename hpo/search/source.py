@@ -23,13 +23,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyBusy
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
+from hpo.search.alike import Alike
 from hpo.search.durable import DurableStudy, shortened
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
 from hpo.search.view import Judge
 from hpo.space import count
-from hpo.study import Study
+from hpo.study import MOST_TRIALS, Study
 from hpo.training import prepared
 
 _MARKS = ("completed_rung", "constraints:")
@@ -39,6 +40,12 @@ _SHARED = "hpo:shared"
 """What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one
 transaction, and put back when the study in memory is rebuilt."""
 
+
+MOST_REPEATS = 200
+"""Proposals in a row that had been tried before, after which a search is over: its sampler finds nothing new."""
+
+MOST_HELD_BACK = 8
+"""Trials that wait for their like to be trained."""
 
 STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
@@ -69,15 +76,24 @@ class SearchSource:
         durable: its trials in the database.
         trials: how many to have in the end; None: as many as the study says.
         limits: what else ends the search; None: what the study says.
+        configurations: how many different ones to try, instead of a number of trials; None: trials count.
     """
 
     def __init__(
-        self, study: Study, durable: DurableStudy, trials: int | None = None, limits: Limits | None = None
+        self,
+        study: Study,
+        durable: DurableStudy,
+        trials: int | None = None,
+        limits: Limits | None = None,
+        configurations: int | None = None,
     ) -> None:
         self._study = study
         self._space = study.space
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
+        self._configurations = configurations
+        if configurations is not None:
+            self._trials = MOST_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
         self._grid: float = math.inf  # points of a grid: beyond the last it could only repeat itself
         if study.search.sampler == "grid":
@@ -98,6 +114,8 @@ class SearchSource:
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
+        self._alike = Alike(study)
+        self._held_back: list[int] = []  # their like is being trained
         self._queue = durable.enqueued  # tried before the sampler's own
         self._imported = 0
         self._taken = 0  # of those in the queue, how many have become trials
@@ -114,6 +132,10 @@ class SearchSource:
     @property
     def ended(self) -> str | None:
         """Why no more trials are proposed, as a sentence; None: there are more to come."""
+        if self._configurations is not None and len(self._alike) >= self._configurations:
+            return f"{len(self._alike)} configurations have been tried"
+        if self._alike.repeats >= MOST_REPEATS:
+            return f"the last {self._alike.repeats} proposals had all been tried before"
         if self._own >= self._trials:
             if self._own >= self._grid:
                 return "every point of the grid has been tried"
@@ -125,8 +147,15 @@ class SearchSource:
 
     @property
     def total(self) -> int:
-        """How many trials there are to be in the end."""
+        """How many trials there are to be in the end, at least."""
+        if self._configurations is not None:
+            return self._own + max(0, self._configurations - len(self._alike))
         return max(self._trials, self._own)
+
+    @property
+    def repeats(self) -> int:
+        """How many trials are the same training as an earlier one."""
+        return self._own - len(self._alike)
 
     @property
     def over(self) -> int:
@@ -139,12 +168,49 @@ class SearchSource:
         return self._next - self._imported
 
     def ask(self) -> Job | Wait | Done:
-        while self._orphans:
-            if (number := self._orphans.pop(0)) in self._live:
-                return self._job(number)
+        while True:
+            while self._orphans:
+                number = self._orphans.pop(0)
+                if number in self._live and not self._holds_back(number):
+                    return self._job(number)
+            for number in self._held_back:
+                if not self._is_running(self.same(number)):
+                    self._held_back.remove(number)
+                    return self._job(number)
+            answer = self._new()
+            if answer is DONE and self._held_back:
+                return WAIT
+            if not isinstance(answer, Job) or not self._holds_back(answer.trial):
+                return answer
+
+    def same(self, trial: int) -> int | None:
+        """Returns the earlier trial with the same params, seeds and budget whose evaluation holds for this one too.
+
+        None: there is none, or it failed. It is the same one whatever the timing, and so are the results.
+        """
+        for number in self._alike.before(trial):
+            over = self._finished.get(number)
+            if over is None or over.state is not TrialState.FAIL:
+                return number
+        return None
+
+    def _holds_back(self, number: int) -> bool:
+        """Keeps a trial back while its like is being trained."""
+        if not self._is_running(self.same(number)):
+            return False
+        self._held_back.append(number)
+        return True
+
+    def _is_running(self, number: int | None) -> bool:
+        return number is not None and number in self._live
+
+    def _new(self) -> Job | Wait | Done:
+        """Returns a new trial's job."""
         number = self._next
-        if self._own >= self._trials:
+        if self._own >= self._trials or self._is_enough:
             return DONE
+        if len(self._held_back) >= MOST_HELD_BACK:  # one more would be proposed knowing no more
+            return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
         if self._limits.reached:
@@ -154,9 +220,15 @@ class SearchSource:
         if self._durable.create(self._proposed) != number:
             raise StudyBusy("somebody else has added trials to this study; run it again to go on with them")
         self._enter(number, self._proposed)
+        self._alike.add(self._proposed)
         self._proposed = None
         self._next = number + 1
         return self._job(number)
+
+    @property
+    def _is_enough(self) -> bool:
+        wanted = self._configurations
+        return (wanted is not None and len(self._alike) >= wanted) or self._alike.repeats >= MOST_REPEATS
 
     def report(self, job: Job, step: int, value: float) -> bool:
         live = self._live[job.trial]
@@ -275,6 +347,8 @@ class SearchSource:
             for key, value in trial.system_attrs.get(_SHARED, {}).items():
                 self._storage.set_study_system_attr(self._memory_id, key, value)
             over, imported = trial.state.is_finished(), IMPORTED in trial.user_attrs
+            if not imported:
+                self._alike.add(trial)
             if over:
                 self._finished[trial.number] = trial
             if over and (imported or self._lag is None or trial.number <= self._next - self._lag):

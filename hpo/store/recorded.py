@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import Done, Source, Wait
 from hpo.store.lease import Lease
@@ -19,13 +22,25 @@ class Recorded:
         store: where evaluations go.
         study: whose.
         lease: the driver's right to write.
+        same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
+        metric: of the objective, for an evaluation that comes from another trial is heard step by step.
     """
 
-    def __init__(self, source: Source, store: Store, study: StoredStudy, lease: Lease) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        study: StoredStudy,
+        lease: Lease,
+        same: Callable[[int], int | None] | None = None,
+        metric: str = "",
+    ) -> None:
         self._source = source
         self._store = store
         self._study = study
         self._lease = lease
+        self._same = same
+        self._metric = metric
         self._known = store.keys(study)
         # What is half done when the database goes away; it is gone on with when the same is said again.
         self._asked: Job | None = None
@@ -42,6 +57,11 @@ class Recorded:
             job, evaluation = self._asked, self._recorded(self._asked)
             if evaluation is not None:
                 self._source.tell(evaluation)
+            elif (evaluation := self._of_its_like(job)) is not None:
+                for report in evaluation.reports:
+                    if (value := report.metrics.get(self._metric)) is not None:
+                        self._source.report(job, report.step, value)
+                self.tell(evaluation)
             self._asked = None
             if evaluation is None:
                 return job
@@ -59,6 +79,14 @@ class Recorded:
     def lacks(self, job: Job) -> bool:
         """Whether the job is still to be trained."""
         return self._recorded(job) is None
+
+    def _of_its_like(self, job: Job) -> Evaluation | None:
+        """Returns the evaluation of another trial that is the same training, as one of this trial."""
+        trial = None if self._same is None else self._same(job.trial)
+        like = None if trial is None else self._recorded(replace(job, trial=trial))
+        if like is None or like.status is Status.FAILED:
+            return None
+        return replace(like, job=job, seconds=0.0, remarks=(f"recorded: trial {trial} is the same training",))
 
     def _recorded(self, job: Job) -> Evaluation | None:
         if job.key not in self._known:

@@ -61,7 +61,7 @@ def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> 
         concurrency=CONCURRENCY,
     )
     with Path(os.devnull).open("w") as sink:
-        progress = Progress(study, Console(file=sink), threading.Event(), promoting=False)
+        progress = Progress(study, Console(file=sink), threading.Event(), verb=None)
         hpo.run(study, place, observers=[progress, Watch()])
 
 

@@ -91,7 +91,12 @@ def by_hand(table, plan, direction, lambda_=1.0):
     return field[0], trained
 
 
-PLANS = [Plan((1, 2, 4), (8, 4, 2)), Plan((1, 3, 5), (6, 6, 1)), Plan((3,), (5,)), Plan((1, 2, 4, 8, 12), (7, 5, 4, 3, 2))]
+PLANS = [
+    Plan((1, 2, 4), (8, 4, 2)),
+    Plan((1, 3, 5), (6, 6, 1)),
+    Plan((3,), (5,)),
+    Plan((1, 2, 4, 8, 12), (7, 5, 4, 3, 2)),
+]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=str)
@@ -201,7 +206,7 @@ def test_the_command_shows_the_rungs_and_both_answers(searched, place):
     assert "Race: 6 under 42, 3 under 42 43 44, 2 under 42 .. 46. Its last rung:" in done.output
     assert "over 5 seeds" in done.output
     assert "The table of seeds 42 43 44 alone names" in done.output
-    assert done.output.count(" left ") == 3
+    assert done.output.count("\nleft ") == 3
     shown = CliRunner().invoke(app, ["rank", *said])
     assert shown.exit_code == 0, shown.output
     assert "Race: 6 under 42" in shown.output

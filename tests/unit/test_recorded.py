@@ -1,0 +1,188 @@
+"""No training twice: what is proposed again is answered from the records."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from searches import in_random_order
+from typer.testing import CliRunner
+
+import hpo
+from hpo.api.session import driving, opened
+from hpo.cli.main import app
+from hpo.errors import UsageError
+from hpo.records import Evaluation, Job, Status
+from hpo.seam import WAIT
+from hpo.search import SearchSource
+from hpo.store import Recorded
+from hpo.study import refuse_unfit
+
+COARSE = {"x": {"float": [0.0, 1.0], "step": 0.25}, "k": {"int": [1, 2]}}
+
+
+@pytest.fixture
+def coarse(curve, tmp_path):
+    """A space of ten points; every epoch that is trained leaves a line in a file."""
+    flags = tmp_path / "flags"
+    flags.mkdir()
+
+    def made(**search):
+        return curve(space=COARSE, fixed={"flags": str(flags)}, search={"pruner": "none", "trials": 30, **search})
+
+    return made, flags
+
+
+def trained(flags):
+    return sum(len(file.read_text().splitlines()) for file in flags.iterdir()) / 5
+
+
+def evaluations(study, place):
+    with opened(study, place, (), create=False) as found:
+        return found.store.evaluations(found.stored)
+
+
+def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_value(coarse, place):
+    made, flags = coarse
+    outcome = hpo.run(made(), place)
+    params = Counter(tuple(trial.params.items()) for trial in outcome.trials)
+    assert len(params) < 30 == outcome.own
+    assert trained(flags) == len(params)
+    assert outcome.repeats == 30 - len(params)
+    assert len(
+        {(tuple(trial.params.items()), trial.value, tuple(trial.values.items())) for trial in outcome.trials}
+    ) == (len(params))
+    found = evaluations(made(), place)
+    assert [one.job.trial for one in found] == list(range(30))  # each has one of its own
+    marked = [one for one in found if any(remark.startswith("recorded: trial") for remark in one.remarks)]
+    assert len(marked) == outcome.repeats
+    assert {one.seconds for one in marked} == {0.0}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_the_search_is_the_one_that_trains_all_of_them(coarse, place, sampler, monkeypatch):
+    made, flags = coarse
+    hpo.run(made(sampler=sampler, trials=16), place)
+    with opened(made(sampler=sampler), place, (), create=False) as found:
+        answered = [(one.number, one.params, one.value, one.values) for one in found.durable.trials()]
+    monkeypatch.setattr(SearchSource, "same", lambda _self, _trial: None)
+    other = hpo.Place(storage=place.storage.replace("hpo.db", "other.db"), outputs=place.outputs, backend="local")
+    hpo.run(made(sampler=sampler, trials=16), other)
+    with opened(made(sampler=sampler), other, (), create=False) as found:
+        assert [(one.number, one.params, one.value, one.values) for one in found.durable.trials()] == answered
+    assert trained(flags) > 16
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slots(coarse, tmp_path, pruner):
+    made, _ = coarse
+    study, tables = made(lag=4, pruner=pruner), []
+    for run in range(6):
+        place = hpo.Place(storage=f"sqlite:///{tmp_path / f'{run}.db'}", backend="local")
+        with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+            source = SearchSource(study, found.durable, 24)
+            in_random_order(
+                Recorded(source, found.store, found.stored, lease, source.same, "val"), 1 + run % 4, random.Random(run)
+            )
+            tables.append([(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()])
+    assert all(other == tables[0] for other in tables)
+    assert ("pruned" in {row[1] for row in tables[0]}) == (pruner != "none")
+
+
+def test_one_that_is_being_trained_is_waited_for(coarse, place):
+    made, _ = coarse
+    study = made(lag=False)
+    queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
+    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+        found.durable.enqueue(queue)
+        search = SearchSource(study, found.durable, 24)
+        source = Recorded(search, found.store, found.stored, lease, search.same, "val")
+        first = source.ask()
+        running = [first]
+        while isinstance(job := source.ask(), Job):
+            assert job.params not in [one.params for one in running]
+            running.append(job)
+        assert job is WAIT
+        waiting = [t.number for t in search.trials() if t.number not in [one.trial for one in running]]
+        assert waiting
+        for one in running:
+            source.tell(Evaluation(job=one, status=Status.FAILED, error="no"))
+        retried = source.ask()  # its like failed, so there is no answer: it is trained itself
+        assert retried.trial == waiting[0]
+
+
+def test_what_failed_is_no_answer(coarse, place):
+    made, flags = coarse
+    study = made(trials=12, max_failures=50)
+    outcome = hpo.run(study.model_copy(update={"fixed": {**study.fixed, "fault": "raise"}}), place)
+    assert outcome.count("failed") == 12
+    assert outcome.repeats > 0
+    assert trained(flags) * 5 == 12 * 2  # two epochs of each
+
+
+def test_a_search_of_so_many_configurations_trains_as_many_and_more_when_asked_again(coarse, place):
+    made, flags = coarse
+    outcome = hpo.run(made(), place, configurations=5)
+    assert trained(flags) == 5
+    assert outcome.ended == "5 configurations have been tried"
+    hpo.run(made(), place, configurations=8)
+    assert trained(flags) == 8
+    assert hpo.run(made(), place, configurations=8).own == len(evaluations(made(), place))
+
+
+def test_a_search_that_finds_nothing_new_ends(coarse, place):
+    made, flags = coarse
+    outcome = hpo.run(made(sampler="random"), place, configurations=50)
+    assert trained(flags) == 10
+    assert outcome.ended == "the last 200 proposals had all been tried before"
+
+
+def test_trials_under_a_seed_of_their_own_are_all_trained(coarse, place):
+    made, flags = coarse
+    outcome = hpo.run(made(seeding="per-trial", trials=15), place)
+    assert trained(flags) == 15
+    assert outcome.repeats == 0
+
+
+def test_replicated_trials_are_answered_seed_by_seed(coarse, place):
+    made, flags = coarse
+    outcome = hpo.run(made(seeding="replicated", replicates=2, trials=15), place)
+    assert outcome.repeats > 0
+    assert trained(flags) == 2 * (15 - outcome.repeats)
+
+
+def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, place, tmp_path):
+    made, _ = coarse
+    hpo.run(made(), place)
+    other = hpo.Place(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
+    for wanted in (3, 11, 12, 30):
+        hpo.run(made(), other, trials=wanted)
+    with opened(made(), place, (), create=False) as one, opened(made(), other, (), create=False) as two:
+        tables = [[(t.number, t.params, t.value) for t in found.durable.trials()] for found in (one, two)]
+    assert tables[0] == tables[1]
+
+
+def test_so_many_trainings_are_for_search_and_promotion_together(curve, place):
+    study = curve()
+    said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", place.storage]
+    there = ["--outputs", str(place.outputs), "--backend", "local"]
+    done = CliRunner().invoke(app, ["run", *said, *there, "--trainings", "36"])
+    assert done.exit_code == 0, done.output
+    assert len(evaluations(study, place)) == 36
+    assert "Racing, seed 42 first: 11 trainings" in done.output
+    assert (place.outputs / "curve" / "results_9" / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [(["--trainings", "12"], "leaves the search too few"), (["--trainings", "60", "--trials", "5"], "not both")],
+)
+def test_trainings_that_cannot_be_split_are_refused(curve, place, said, why):
+    study = curve()
+    done = CliRunner().invoke(
+        app, ["run", "--study", str(study.root / "studies" / "curve.toml"), "--storage", place.storage, *said]
+    )
+    assert isinstance(done.exception, UsageError)
+    assert why in str(done.exception)
+    assert not (place.outputs / "curve").exists()
