@@ -148,6 +148,15 @@ def test_a_candidate_that_fails_leaves_the_race_and_another_takes_its_place():
     assert [rung.left for rung in race.rungs] == [(3, 0), (1,), (2,)]
 
 
+def test_a_rung_that_is_not_over_has_sent_nobody_home():
+    plan = Plan((1, 2), (3, 1))
+    values = [{42: 1.0}, {42: 3.0}, {}]
+    found = [Candidate(trial=trial, values=known) for trial, known in enumerate(values)]
+    race = Race.of(plan, found, (42, 43), Rule(), "maximize")
+    assert [(rung.entered, rung.left) for rung in race.rungs] == [((0, 1, 2), ())]
+    assert race.final.winner is None
+
+
 def test_where_all_fail_there_is_no_winner():
     plan = Plan((1, 2), (2, 1))
     source, _ = raced([[1.0, 1.0]] * 2, plan, Rule(), "maximize", fails={(0, 42), (1, 42)})

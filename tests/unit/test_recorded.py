@@ -96,7 +96,7 @@ def test_one_that_is_being_trained_is_waited_for(coarse, place):
     queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
     with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
         found.durable.enqueue(queue)
-        search = SearchSource(study, found.durable, 24)
+        search = SearchSource(study, found.durable, 12)
         source = Recorded(search, found.store, found.stored, lease, search.same, "val")
         first = source.ask()
         running = [first]
@@ -110,6 +110,24 @@ def test_one_that_is_being_trained_is_waited_for(coarse, place):
             source.tell(Evaluation(job=one, status=Status.FAILED, error="no"))
         retried = source.ask()  # its like failed, so there is no answer: it is trained itself
         assert retried.trial == waiting[0]
+
+
+def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, place):
+    made, _ = coarse
+    study, trainings = made(sampler="random", lag=1), Counter()
+    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+        search = SearchSource(study, found.durable, 40)
+        source = Recorded(search, found.store, found.stored, lease, search.same, "val")
+        while isinstance(job := source.ask(), Job):
+            what = tuple(job.params.items())
+            trainings[what] += 1
+            if trainings[what] == 1:
+                source.tell(Evaluation(job=job, status=Status.FAILED, error="once"))
+            else:
+                source.tell(Evaluation(job=job, status=Status.COMPLETE, value=1.0))
+        proposals = Counter(tuple(trial.params.items()) for trial in search.trials())
+    assert max(proposals.values()) > 2
+    assert trainings == {what: min(2, count) for what, count in proposals.items()}
 
 
 def test_what_failed_is_no_answer(coarse, place):
