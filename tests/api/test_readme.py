@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+
+from hpo.api import load_study, share_of_search
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -52,7 +55,7 @@ def project(tmp_path):
 @pytest.mark.xdist_group("ray")
 def test_the_commands_work_one_after_the_other(project):
     shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
-    assert len(shown) == 8
+    assert len(shown) == 10
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
@@ -60,11 +63,10 @@ def test_the_commands_work_one_after_the_other(project):
     )
     assert "12 trials in" in printed["run"]
     assert "Winner: trial" in printed["promote"]
-    assert sorted(path.name for path in (project / "outputs" / "digits").glob("results_*")) == [
-        "results_7",
-        "results_8",
-        "results_9",
-    ]
+    assert "Its last rung:" in printed["promote"]
+    assert "identical." in printed["verify"]
+    written = {path.name for path in (project / "outputs" / "digits").glob("results_*")}
+    assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
 
 
@@ -118,6 +120,23 @@ def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
     assert all(f"hpo promote {option}" in README for option in ("--curtail", "--confirm-seeds 45,46,47"))
     for said in ("It changes under:", "Optimism:", "P(trial", "not decidable at n = 3", "Unbiased estimate"):
         assert said in printed
+
+
+def test_two_configurations_are_compared_and_trainings_split_as_it_says(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0])
+    (tmp_path / "studies" / "line.toml").write_text(TOML[0])
+    assert "`hpo run --study digits --trainings 120` splits a total into a search (66) and a race (54)" in README
+    assert share_of_search(load_study("digits", [ROOT / "studies"]), race=True, trainings=120) == 66
+    printed = hpo(tmp_path, "hpo run --study line --backend local --trainings 20")
+    assert "10 configurations have been tried" in printed
+    assert "Its last rung:" in printed
+    with (tmp_path / "outputs" / "line" / "promotion.csv").open() as file:
+        first, second = [row["trial"] for row in csv.DictReader(file)][:2]
+    assert "`hpo compare 17 4 --study digits`" in README
+    compared = hpo(tmp_path, f"hpo compare {first} {second} --study line")
+    assert "Not decidable at n = 4" in compared
+    assert "takes 29 seeds" in compared
 
 
 def test_what_optuna_alone_found_begins_a_study(tmp_path):
