@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hpo.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.scoring import Rule
     from hpo.seam import DONE, WAIT, Backend, Resources, Source, TrainableRef
+    from hpo.search import MixedSampler
     from hpo.seeding import Stream, Streams
     from hpo.study import Study
     from hpo.training import Context
@@ -27,6 +28,7 @@ _HOMES = {
     "hpo.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.scoring": ("Rule",),
+    "hpo.search": ("MixedSampler",),
     "hpo.seam": ("Backend", "DONE", "Resources", "Source", "TrainableRef", "WAIT"),
     "hpo.seeding": ("Stream", "Streams"),
     "hpo.study": ("Study",),
@@ -44,6 +46,7 @@ __all__ = [
     "HpoError",
     "Job",
     "Metrics",
+    "MixedSampler",
     "Objective",
     "Place",
     "Ranking",

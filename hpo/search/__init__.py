@@ -3,6 +3,7 @@
 from hpo.search.durable import Durable
 from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.search.limits import Limits
+from hpo.search.mixed import MixedSampler
 from hpo.search.proposals import refuse_missing_package
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
@@ -12,6 +13,7 @@ __all__ = [
     "Durable",
     "Foreign",
     "Limits",
+    "MixedSampler",
     "ReplicatedSource",
     "SearchSource",
     "Trial",

@@ -34,6 +34,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from hpo.errors import UsageError
 from hpo.records import Value
 from hpo.search.median import ColumnMedianPruner
+from hpo.search.mixed import MixedSampler
 from hpo.seeding import sampler_seed
 from hpo.space import Choice, Float, Int, Space, holds, points
 from hpo.study import PRUNERS, Study, said
@@ -63,6 +64,8 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
         match study.search.sampler:
             case "tpe":
                 return TPESampler(seed=seed, **options)
+            case "tpe+gp":
+                return MixedSampler(seed=seed, **options)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":

@@ -58,6 +58,12 @@ class GpOptions(Table):
     deterministic_objective: bool = False
 
 
+class MixedOptions(Table):
+    """Of `hpo.MixedSampler`."""
+
+    n_startup_trials: Count = 20
+
+
 class CmaEsOptions(Table):
     """Of `optuna.samplers.CmaEsSampler`."""
 
@@ -153,6 +159,7 @@ class PatientOptions(Table):
 
 SAMPLERS: Mapping[str, type[Table]] = {
     "tpe": TpeOptions,
+    "tpe+gp": MixedOptions,
     "random": NoOptions,
     "gp": GpOptions,
     "cmaes": CmaEsOptions,
@@ -160,7 +167,7 @@ SAMPLERS: Mapping[str, type[Table]] = {
     "grid": NoOptions,
     "nsgaii": NsgaiiOptions,
 }
-SamplerName = Literal["tpe", "random", "gp", "cmaes", "qmc", "grid", "nsgaii"]
+SamplerName = Literal["tpe", "tpe+gp", "random", "gp", "cmaes", "qmc", "grid", "nsgaii"]
 
 PRUNERS: Mapping[str, type[Table]] = {
     "none": NoOptions,
@@ -173,7 +180,7 @@ PRUNERS: Mapping[str, type[Table]] = {
 }
 PrunerName = Literal["none", "median", "percentile", "hyperband", "successive-halving", "patient", "threshold"]
 
-CONSTRAINED = ("tpe", "gp", "nsgaii")
+CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
 """Samplers that take constraints into account."""
 
 

@@ -43,7 +43,7 @@ def plain_optuna(study, trials):
     return [(t.params, t.value, t.constraints) for t in made.trials]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsgaii"])
+@pytest.mark.parametrize("sampler", ["tpe", "tpe+gp", "gp", "nsgaii"])
 def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tmp_path, curve, sampler):
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
     study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
@@ -97,7 +97,7 @@ def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):
     content["search"] |= {"sampler": "random", "constraints": ["gap"]}
     _, [problem] = parse(content)
     assert problem.key == "search.constraints"
-    assert problem.message == "sampler 'random' takes no constraints; those that do: tpe, gp, nsgaii"
+    assert problem.message == "sampler 'random' takes no constraints; those that do: tpe, tpe+gp, gp, nsgaii"
     content["search"] |= {"sampler": "tpe", "constraints": ["gap", "gap"]}
     _, [problem] = parse(content)
     assert (problem.key, problem.message) == ("search.constraints", "'gap' is named twice")

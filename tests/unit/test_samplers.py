@@ -9,6 +9,7 @@ import optuna
 import pytest
 from searches import in_random_order, one_by_one, open_source, plain_optuna, table, train
 
+import hpo
 from hpo.records import Job
 from hpo.search import Durable
 from hpo.search.proposals import make_pruner, make_sampler
@@ -17,6 +18,7 @@ from hpo.study import PRUNERS, SAMPLERS
 
 SAMPLER_CASES = {
     "tpe": {"n_startup_trials": 5, "group": True},
+    "tpe+gp": {"n_startup_trials": 6},
     "random": {},
     "gp": {"n_startup_trials": 6},
     "cmaes": {"popsize": 4},
@@ -103,6 +105,7 @@ def test_with_a_lag_neither_timing_nor_interruptions_change_the_table(tmp_path, 
 
 OPTUNAS = {
     "tpe": optuna.samplers.TPESampler,
+    "tpe+gp": hpo.MixedSampler,
     "random": optuna.samplers.RandomSampler,
     "gp": optuna.samplers.GPSampler,
     "cmaes": optuna.samplers.CmaEsSampler,
@@ -145,6 +148,7 @@ def test_options_are_those_of_the_installed_optuna_with_its_defaults(name):
 
 BOUNDS = [
     ("sampler", "tpe", {"n_startup_trials": 0, "n_ei_candidates": 1, "multivariate": False, "constant_liar": False}),
+    ("sampler", "tpe+gp", {"n_startup_trials": 0}),
     ("sampler", "gp", {"n_startup_trials": 0, "deterministic_objective": True}),
     ("sampler", "cmaes", {"n_startup_trials": 0, "popsize": 4, "consider_pruned_trials": True, "lr_adapt": True}),
     ("sampler", "cmaes", {"popsize": 4, "use_separable_cma": True}),

@@ -1,0 +1,243 @@
+"""TPE and a Gaussian process in turns: against independent computations, and in any Optuna study."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from scipy.optimize import check_grad
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+import hpo
+from hpo.search.gaussian import JITTER, Process, _minus_log_likelihood, expected_improvement, squares
+from hpo.search.mixed import MOST_POINTS, _Form, _unit, _value
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+DRAW = np.random.default_rng(5)
+X_N2, Z_N = DRAW.random((25, 2)), DRAW.normal(size=25)
+
+
+def points(x_NP):
+    return np.ascontiguousarray(np.asarray(x_NP).T[:, :, None])
+
+
+def test_the_posterior_is_scikit_learn_s():
+    lengths, amplitude, noise = np.array([0.3, 1.2]), 1.7, 0.2
+    kernel = ConstantKernel(amplitude) * Matern(lengths, nu=2.5) + WhiteKernel(noise + JITTER)
+    theirs = GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X_N2, Z_N)
+    ours = Process.of(points(X_N2), Z_N, lengths, amplitude, noise)
+    new_M2 = DRAW.random((40, 2))
+    mean, deviation = ours.at(points(new_M2))
+    wanted, theirs_sd = theirs.predict(new_M2, return_std=True)
+    assert mean == pytest.approx(wanted, abs=1e-8)
+    assert deviation**2 == pytest.approx(theirs_sd**2 - noise, abs=1e-6)  # theirs is of a value, ours of the function
+
+
+def test_the_likelihood_is_scikit_learn_s_and_its_slope_the_numerical_one():
+    apart, logs = squares(points(X_N2), points(X_N2)), np.log([0.3, 1.2, 1.7, 0.2])
+    kernel = ConstantKernel(1.7) * Matern([0.3, 1.2], nu=2.5) + WhiteKernel(0.2 + JITTER)
+    theirs = GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X_N2, Z_N)
+    value, _ = _minus_log_likelihood(logs, apart, Z_N)
+    constant = 0.5 * len(Z_N) * np.log(2 * np.pi)
+    assert -value - constant == pytest.approx(theirs.log_marginal_likelihood_value_, abs=1e-6)
+    off = check_grad(
+        lambda at: _minus_log_likelihood(at, apart, Z_N)[0], lambda at: _minus_log_likelihood(at, apart, Z_N)[1], logs
+    )
+    assert off < 1e-4
+
+
+def test_noise_is_told_from_shape():
+    x_N1 = np.linspace(0, 1, 60)[:, None]
+    smooth = np.sin(6 * x_N1[:, 0])
+    quiet = Process.fitted(points(x_N1), smooth)
+    loud = Process.fitted(points(x_N1), smooth + np.random.default_rng(2).normal(0, 0.7, 60))
+    assert quiet.noise < 0.02
+    assert 0.3 < loud.noise < 0.8  # 0.49
+
+
+@given(some.floats(-3, 3), some.floats(0.01, 2), some.floats(-3, 3))
+@settings(max_examples=20, deadline=None)
+def test_the_expected_improvement_is_the_integral(mean, deviation, best):
+    f = np.linspace(mean - 9 * deviation, mean + 9 * deviation, 40_001)
+    wanted = np.trapezoid(np.maximum(f - best, 0) * norm.pdf(f, mean, deviation), f)
+    assert expected_improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_what_is_being_tried_is_known_with_its_expected_value():
+    process = Process.of(points(X_N2), Z_N, np.array([0.3, 0.5]), 1.0, 0.1)
+    place = points([[0.5, 0.5]])
+    believing = process.believing(place)
+    assert believing.at(place)[0] == pytest.approx(process.at(place)[0], abs=1e-6)
+    assert believing.at(place)[1] < process.at(place)[1]
+
+
+@given(some.data())
+@settings(max_examples=60, deadline=None)
+def test_a_number_s_place_between_its_bounds_gives_the_number_back(data):
+    low = data.draw(some.integers(1, 50))
+    high = low + data.draw(some.integers(1, 50))
+    distribution = data.draw(
+        some.sampled_from(
+            [
+                FloatDistribution(low, high),
+                FloatDistribution(low, high, log=True),
+                FloatDistribution(low, high, step=0.25),
+                IntDistribution(low, high),
+                IntDistribution(low, high, log=True),
+            ]
+        )
+    )
+    value = _value(distribution, data.draw(some.floats(0, 1)))
+    assert distribution._contains(value)
+    assert _value(distribution, _unit(distribution, value)) == pytest.approx(value, rel=1e-12)
+    assert isinstance(value, int) == isinstance(distribution, IntDistribution)
+
+
+def conditional(trial):
+    x = trial.suggest_float("x", -1, 1)
+    k = trial.suggest_int("k", 1, 64, log=True)
+    if trial.suggest_categorical("kind", ["plain", "late", None]) == "late":
+        return x**2 + 0.1 * abs(np.log2(k) - 3) + (trial.suggest_float("gain", 1e-3, 1, log=True) - 0.1) ** 2
+    return x**2 + 0.1 * abs(np.log2(k) - 3) + 0.5
+
+
+def table(study):
+    return [(trial.params, trial.values, trial.state) for trial in study.trials]
+
+
+def searched(seed=1, trials=34, **more):
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=seed, n_startup_trials=10, **more))
+    study.optimize(conditional, n_trials=trials)
+    return study
+
+
+def test_in_any_optuna_study_conditional_params_are_proposed_where_they_belong(monkeypatch):
+    proposed = []
+    sample = hpo.MixedSampler.sample_relative
+
+    def noted(self, study, trial, space):
+        proposed.append((trial.number, sample(self, study, trial, space)))
+        return proposed[-1][1]
+
+    monkeypatch.setattr(hpo.MixedSampler, "sample_relative", noted)
+    study = searched(trials=60)
+    ours = {number: params for number, params in proposed if number >= 10 and number % 2 == 0}
+    assert len(ours) == 25
+    for number, params in ours.items():
+        assert params == study.trials[number].params  # nothing had to be drawn besides, nothing was too much
+        assert ("gain" in params) == (params["kind"] == "late")
+    assert {params["kind"] for params in ours.values()} >= {"late"}
+
+
+def test_the_same_seed_proposes_the_same_and_another_another():
+    assert table(searched(3)) == table(searched(3))
+    assert table(searched(3)) != table(searched(4))
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_the_number_of_threads_changes_no_bit(threads):
+    code = (
+        "import optuna, hpo, hashlib; optuna.logging.set_verbosity(optuna.logging.ERROR); "
+        "study = optuna.create_study(sampler=hpo.MixedSampler(seed=3)); "
+        "study.optimize(lambda t: sum((t.suggest_float(f'x{i}', 0, 1) - .3) ** 2 for i in range(6)), n_trials=90); "
+        "print(hashlib.sha256(repr([t.params for t in study.trials]).encode()).hexdigest())"
+    )
+    environment = {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    DIGESTS.add(done.stdout)
+    assert len(DIGESTS) == 1
+
+
+DIGESTS: set[str] = set()
+
+
+def test_trials_that_failed_or_were_pruned_are_places_to_avoid():
+    study = optuna.create_study(direction="maximize", sampler=hpo.MixedSampler(seed=2, n_startup_trials=12))
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        if x > 0.6:
+            raise optuna.TrialPruned if x > 0.8 else ValueError
+        return x
+
+    study.optimize(objective, n_trials=60, catch=ValueError)
+    late = [trial for trial in study.trials[30:] if trial.number % 2 == 0]
+    assert sum(trial.state is TrialState.COMPLETE for trial in late) > 0.6 * len(late)
+    assert study.best_value > 0.55
+
+
+def test_what_was_tried_or_is_being_tried_is_not_proposed_while_there_is_anything_else():
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=6))
+    space = {"a": IntDistribution(0, 5), "b": CategoricalDistribution((0, 1, 2, 3))}
+    seen, repeated = [], []
+    for number in range(30):  # two are always being tried
+        trial = study.ask(space)
+        if number >= 6 and number % 2 == 0:
+            repeated.append(trial.params in seen)
+        seen.append(trial.params)
+        if number >= 2:
+            study.tell(number - 2, float(seen[number - 2]["a"]))
+    assert len({tuple(params.values()) for params in seen}) < 24  # there was something else all along
+    assert not any(repeated)
+
+
+def test_with_few_values_it_leaves_the_turn_to_tpe():
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=0))
+    for _ in range(5):
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        study.tell(trial, state=TrialState.FAIL)
+    assert len({trial.params["x"] for trial in study.trials}) == 5
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=hpo.MixedSampler(n_startup_trials=0))
+    with pytest.raises(ValueError, match="for one objective"):
+        study.ask({"x": FloatDistribution(0, 1)})
+
+
+def test_many_trials_are_learnt_from_in_part():
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=0))
+    space = {"x": FloatDistribution(0, 1)}
+    for value in np.random.default_rng(0).random(MOST_POINTS + 50):
+        study.add_trial(optuna.create_trial(params={"x": value}, distributions=space, value=(value - 0.4) ** 2))
+    trial = study.ask(space)
+    assert trial.number % 2 == 0
+    assert abs(trial.params["x"] - 0.4) < 0.1
+
+
+def test_a_choice_is_as_far_from_one_other_as_from_the_next():
+    space = {"kind": CategoricalDistribution(("a", "b", "c")), "x": FloatDistribution(0, 1)}
+    form = _Form(space, [])
+    at = form.points([{"kind": "a", "x": 0.5}, {"kind": "b", "x": 0.5}, {"kind": "c", "x": 0.5}, {"kind": "c"}])
+    apart = squares(at, at)
+    assert apart[0] == pytest.approx(1 - np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]))
+    assert apart[1, 0, 3] > 1
+
+
+def test_under_noise_its_best_trial_is_better_than_tpe_s():
+    """Eight searches of 60 trials; without the noise the values of random trials spread as much as the noise does."""
+
+    def found(sampler, seed):
+        noise, truth = np.random.default_rng(seed), []
+
+        def objective(trial):
+            truth.append(sum((trial.suggest_float(f"x{place}", 0, 1) - 0.3) ** 2 for place in range(4)))
+            return truth[-1] + noise.normal(0, 0.1)
+
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(objective, n_trials=60)
+        return truth[study.best_trial.number]
+
+    ours = [found(hpo.MixedSampler(seed=seed), seed) for seed in range(8)]
+    theirs = [found(optuna.samplers.TPESampler(seed=seed), seed) for seed in range(8)]
+    assert np.mean(ours) < 0.8 * np.mean(theirs)
