@@ -147,8 +147,9 @@ def test_the_same_seed_proposes_the_same_and_another_another():
 def test_the_number_of_threads_changes_no_bit(threads):
     code = (
         "import optuna, hpo, hashlib; optuna.logging.set_verbosity(optuna.logging.ERROR); "
-        "study = optuna.create_study(sampler=hpo.MixedSampler(seed=3)); "
-        "study.optimize(lambda t: sum((t.suggest_float(f'x{i}', 0, 1) - .3) ** 2 for i in range(6)), n_trials=90); "
+        "study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)); "
+        "f = lambda t: sum((t.suggest_float(f'x{i}', 0, 1) - .3) ** 2 for i in range(6)); "
+        "study.optimize(f, n_trials=250); study.sampler = hpo.MixedSampler(seed=3); study.optimize(f, n_trials=12); "
         "print(hashlib.sha256(repr([t.params for t in study.trials]).encode()).hexdigest())"
     )
     environment = {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONPATH": ":".join(sys.path)}
