@@ -1,0 +1,107 @@
+"""`python -m tests.bench.selection`: searches tables of trainings with all methods and says what each one lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+
+import optuna
+
+from tests.bench.say import say, table
+from tests.bench.selection.compare import (
+    EXPLORED,
+    HEADS,
+    HELD_OUT,
+    OURS,
+    SMAC,
+    STRESS,
+    Row,
+    by_table,
+    repetition,
+    smac,
+    summary,
+)
+from tests.bench.selection.promotion_only import promotion_only
+from tests.bench.selection.tables import named
+
+SETS = {"held-out": HELD_OUT, "explored": EXPLORED, "stress": STRESS}
+
+
+def main() -> None:
+    """Runs the repetitions that are not in the file yet, and prints what all of them come to."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.selection", description=__doc__)
+    parser.add_argument(
+        "sets", nargs="*", metavar="SET", help=f"[held-out stress] of {', '.join(SETS)}, promotion-only"
+    )
+    parser.add_argument("--repetitions", type=int, default=30, help="on every table [30]")
+    parser.add_argument("--budget", type=int, default=120, help="trainings of search and promotion [120]")
+    parser.add_argument("--file", type=Path, default=Path(".bench-tables/selection.jsonl"), help="where they are kept")
+    parser.add_argument("--smac", metavar="PYTHON", help="python of an environment with smac==2.4.1; it takes minutes")
+    parser.add_argument("--smac-repetitions", type=int, default=3, help="on every table [3]")
+    given = parser.parse_args()
+    sets = given.sets or ["held-out", "stress", "promotion-only"]
+    if unknown := set(sets) - {*SETS, "promotion-only"}:
+        parser.error(f"no set {', '.join(sorted(unknown))}; known: {', '.join(SETS)}, promotion-only")
+    for name in (name for chosen in sets if chosen in SETS for name in SETS[chosen]):
+        named(name)  # generated now if it has to be, and once
+    known = _known(given.file)
+    for chosen in sets:
+        if chosen == "promotion-only":
+            heads, rows = promotion_only(named("own digits"))
+            table("Promotion alone: the ten best of a search on digits, 1000 orders of the seeds", heads, rows)
+            continue
+        wanted = [(name, number, given.budget) for number in range(given.repetitions) for name in SETS[chosen]]
+        _run(repetition, [one for one in wanted if not _has(known, one, OURS)], known, given.file)
+        if given.smac:
+            few = [one for one in wanted if one[1] < given.smac_repetitions and not _has(known, one, SMAC)]
+            _run(partial(smac, python=given.smac), few, known, given.file)
+        rows = [row for one in wanted for row in known[one]]
+        table(f"{chosen}, {given.budget} trainings: loss in seed standard deviations", HEADS, summary(rows))
+        heads, *cells = by_table(rows)
+        table(f"{chosen}, {given.budget} trainings: mean loss by table", heads, cells)
+
+
+Known = dict[tuple[str, int, int], list[Row]]
+
+
+def _known(file: Path) -> Known:
+    found: Known = {}
+    if file.exists():
+        for line in file.read_text().splitlines():
+            row = json.loads(line)
+            found.setdefault((row["table"], row["repetition"], row["budget"]), []).append(row)
+    return found
+
+
+def _has(known: Known, one: tuple[str, int, int], method: str) -> bool:
+    return any(row["method"] == method for row in known.get(one, []))
+
+
+def _run(work: Callable[..., list[Row]], wanted: list[tuple[str, int, int]], known: Known, file: Path) -> None:
+    """Does the work that is wanted, in as many processes as there are cores, and adds it to what is known."""
+    began = time.monotonic()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_quiet) as pool, file.open("a") as out:
+        tasks = {pool.submit(work, *one): one for one in wanted}
+        for done, task in enumerate(as_completed(tasks), start=1):
+            known.setdefault(tasks[task], []).extend(task.result())
+            out.write("".join(json.dumps(row) + "\n" for row in task.result()))
+            out.flush()
+            if sys.stderr.isatty() or done % 20 == 0:
+                left = (time.monotonic() - began) / done * (len(wanted) - done)
+                say(f"{done} of {len(wanted)} repetitions, about {left / 60:.0f} min left")
+
+
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+if __name__ == "__main__":
+    main()

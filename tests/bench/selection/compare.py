@@ -1,0 +1,191 @@
+"""Repetitions of all methods at equal budgets, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from tests.bench.selection.methods import (
+    SEEDS,
+    Choice,
+    Roles,
+    curtailed,
+    grid,
+    optuna_trace,
+    plan_of,
+    race,
+    trace_of,
+)
+from tests.bench.selection.tables import Table, named
+
+OURS = "tpe+gp, records, race"
+"""The recipe; the others are compared with it."""
+
+SMAC = "SMAC3, racing on 3 seeds"
+
+CLIPPED = 10.0
+"""A loss counts as this much in a mean at most: one collapse can be two hundred."""
+
+HELD_OUT = (
+    "HPOBench kc1",
+    "HPOBench phoneme",
+    "HPOBench segment",
+    "HPOBench vehicle",
+    "FCNet protein_structure",
+    "FCNet slice_localization",
+    "own wine",
+    "own diabetes",
+)
+EXPLORED = (
+    "HPOBench australian",
+    "HPOBench blood_transfusion",
+    "HPOBench car",
+    "HPOBench credit_g",
+    "FCNet naval_propulsion",
+    "FCNet parkinsons_telemonitoring",
+    "own digits",
+    "own bc",
+)
+STRESS = ("drawn unstable",)
+
+Row = dict[str, object]
+
+
+def allowed(table: Table) -> int:
+    """Returns how many seeds a promotion may see: three where there are few, as many as the others see."""
+    return len(SEEDS) if table.unseen else 3
+
+
+@cache
+def _table(name: str) -> Table:
+    return named(name)
+
+
+def repetition(name: str, number: int, budget: int) -> list[Row]:
+    """Runs every method once on one table, all with the same seeds, and returns what each came to.
+
+    Args:
+        name: of the table.
+        number: of the repetition; it says the samplers' seeds and which seed of the table plays which part.
+        budget: trainings of search and promotion together.
+    """
+    table = _table(name)
+    order = _order(table, number)
+    roles, seeds = Roles(order), allowed(table)
+    width = 10 if budget >= 90 else 5
+    plan = plan_of(budget, seeds)
+    ours = {sampler: trace_of(table, sampler, budget, roles, number) for sampler in ("tpe", "tpe+gp")}
+    column, more = order[0], order[:3]
+    single = optuna_trace(table, budget, lambda row: float(table.scores[row, column]), number)
+    thrice = optuna_trace(table, budget // 3, lambda row: float(table.scores[row, more].mean()), number)
+    chosen: dict[str, Choice] = {
+        "Optuna TPE, best_trial": Choice(single.best(1)[0], budget),
+        "TPE, every configuration on 3 seeds": Choice(thrice.best(1)[0], 3 * (budget // 3)),
+        "tpe+gp, records, best value": Choice(ours["tpe+gp"].first(budget, recorded=True).best(1)[0], budget),
+    }
+    left, share = budget - 3 * width, budget - plan.cost
+    for sampler, recorded in (("tpe", False), ("tpe", True), ("tpe+gp", True)):
+        said = f"{sampler}{', records' if recorded else ''}"
+        fields = ours[sampler].first(left, recorded=recorded).best(width)
+        chosen[f"{said}, grid"] = _spent(grid(table, roles, fields), left)
+        if sampler == "tpe+gp":
+            chosen[f"{said}, curtailed"] = _spent(curtailed(table, roles, fields), left)
+        raced = race(table, roles, ours[sampler].first(share, recorded=recorded).best(plan.widths[0]), plan)
+        chosen[f"{said}, race"] = _spent(raced, share)
+    return [_row(table, name, number, budget, method, choice) for method, choice in chosen.items()]
+
+
+def smac(name: str, number: int, budget: int, python: str) -> list[Row]:
+    """Runs SMAC3 once on one table, as `repetition` does; python is that of the environment where it is installed."""
+    table = _table(name)
+    order = _order(table, number)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "table.npz"
+        space = json.dumps({param: list(values) for param, values in table.space.items()})
+        np.savez(file, scores=table.scores, order=np.array(order[: 1 + allowed(table)]), space=space)
+        script = Path(__file__).with_name("smac_once.py")
+        command = [python, str(script), str(file), str(budget), str(number)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return [_row(table, name, number, budget, SMAC, Choice(found["row"], budget))]
+
+
+def _order(table: Table, number: int) -> list[int]:
+    """Returns which seed of the table plays which part in a repetition."""
+    return [int(seed) for seed in np.random.default_rng([number, 7]).permutation(table.scores.shape[1])]
+
+
+def _row(table: Table, name: str, number: int, budget: int, method: str, choice: Choice) -> Row:
+    order, seen = _order(table, number), 1 + allowed(table)
+    rest = order[seen:]
+    return {
+        "table": name,
+        "repetition": number,
+        "budget": budget,
+        "method": method,
+        "loss": float(table.losses(seen, order)[choice.row]),
+        "trainings": choice.trainings,
+        "sigma": float(table.scores[choice.row].std(ddof=1) / table.unit),
+        "unseen": float(table.scores[choice.row, rest].mean() / table.unit) if rest else None,
+    }
+
+
+def _spent(choice: Choice, search: int) -> Choice:
+    return Choice(choice.row, choice.trainings + search)
+
+
+def summary(rows: Iterable[Mapping[str, object]], against: str = OURS) -> list[list[str]]:
+    """Returns a row for each method: n, loss, wins, ties and losses of `against`, Wilcoxon's p, trainings."""
+    by: dict[str, dict[tuple[object, object], float]] = {}
+    trainings: dict[str, list[float]] = {}
+    for row in rows:
+        method = str(row["method"])
+        by.setdefault(method, {})[row["table"], row["repetition"]] = float(row["loss"])  # type: ignore[arg-type]
+        trainings.setdefault(method, []).append(float(row["trainings"]))  # type: ignore[arg-type]
+    made = []
+    for method, found in by.items():
+        values = np.array(list(found.values()))
+        common = [key for key in found if key in by[against]]
+        gains = np.array([found[key] - by[against][key] for key in common])
+        error = np.minimum(values, CLIPPED).std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+        compared = ["", ""]
+        if method != against:
+            wins, losses = int((gains > 1e-9).sum()), int((gains < -1e-9).sum())
+            p = wilcoxon(gains, zero_method="zsplit").pvalue if np.any(gains) else 1.0
+            compared = [f"{wins}/{len(gains) - wins - losses}/{losses}", f"{p:.1g}"]
+        made.append(
+            [
+                method,
+                str(len(values)),
+                f"{np.minimum(values, CLIPPED).mean():.2f} ({error:.2f})",
+                f"{np.median(values):.2f}",
+                f"{values.max():.1f}",
+                f"{np.mean(trainings[method]):.0f}",
+                *compared,
+            ]
+        )
+    return made
+
+
+HEADS = ["method", "n", "mean (se)", "median", "worst", "trainings", f"{OURS}: better/equal/worse", "p"]
+
+
+def by_table(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
+    """Returns a row for each method, with its mean loss on every table."""
+    tables = list(dict.fromkeys(str(row["table"]) for row in rows))
+    methods = list(dict.fromkeys(str(row["method"]) for row in rows))
+    made = []
+    for method in methods:
+        cells = [
+            [float(row["loss"]) for row in rows if row["method"] == method and row["table"] == table]  # type: ignore[arg-type]
+            for table in tables
+        ]
+        made.append([method, *(f"{np.minimum(cell, CLIPPED).mean():.2f}" if cell else "-" for cell in cells)])
+    return [["method", *(table.split()[1] for table in tables)], *made]

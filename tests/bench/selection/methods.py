@@ -1,0 +1,182 @@
+"""The methods: ours through the project's own sources, the others through their own packages, all on tables."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+import hpo
+from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Job, Report, Status
+from hpo.scoring import Rule
+from hpo.seam import DONE, Source
+from hpo.search import Durable, SearchSource
+from hpo.store import prepare_optuna
+from tests.bench.selection.tables import Table
+
+RULE = Rule()
+SEARCH_SEED, SEEDS = 41, tuple(range(42, 54))
+"""Of the study; which column of the table each one is differs between repetitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a method chose.
+
+    Attributes:
+        row: of the configuration.
+        trainings: that it took.
+    """
+
+    row: int
+    trainings: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A search, training by training.
+
+    Attributes:
+        rows: of the configurations in the order in which they were tried, repeats included.
+        values: under the search's seed.
+    """
+
+    rows: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def first(self, trainings: int, *, recorded: bool) -> Trace:
+        """Returns as much of it as so many trainings allow; where repeats are recorded they cost none."""
+        count, new = 0, set()
+        for row in self.rows:
+            if (len(new | {row}) if recorded else count + 1) > trainings:
+                break
+            new.add(row)
+            count += 1
+        return Trace(self.rows[:count], self.values[:count])
+
+    def best(self, count: int) -> list[int]:
+        """Returns the best configurations; of equal ones the earlier, each once."""
+        order = sorted(range(len(self.rows)), key=lambda place: (-self.values[place], place))
+        return list(dict.fromkeys(self.rows[place] for place in order))[:count]
+
+
+class Roles:
+    """Which seed of the study is which of the table, in one repetition."""
+
+    def __init__(self, order: Sequence[int]) -> None:
+        self._column = dict(zip((SEARCH_SEED, *SEEDS), order, strict=False))
+
+    def column(self, seed: int) -> int:
+        """Returns the table's column of a seed of the study."""
+        return self._column[seed]
+
+
+def study_of(table: Table, sampler: str, seed: int) -> hpo.Study:
+    """Returns the study that searches a table: numbers by their place, words as choices."""
+    space = {
+        name: {"choice": list(values)} if isinstance(values[0], str) else {"int": [0, len(values) - 1]}
+        for name, values in table.space.items()
+    }
+    search = {"sampler": sampler, "sampler_seed": seed, "pruner": "none", "lag": 1, "budget": 1, "trials": 1}
+    objective = {"metric": "score", "direction": "maximize"}
+    content = {"name": "table", "trainable": "none:none", "objective": objective, "space": space, "search": search}
+    return hpo.Study.model_validate(content).located(Path.cwd())
+
+
+def trace_of(table: Table, sampler: str, trainings: int, roles: Roles, seed: int) -> Trace:
+    """Returns a search by our own source, until so many different configurations were tried."""
+    study, column, rows = study_of(table, sampler, seed), roles.column(SEARCH_SEED), []
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        durable = Durable(f"sqlite:///{folder}/search.db", prepare_optuna)
+        source = SearchSource(study, durable.open(study.name, "maximize", {}), configurations=trainings)
+        for job in _drained(source, lambda job: float(table.scores[table.index(job.params), column])):
+            rows.append(table.index(job.params))
+        durable.close()
+    return Trace(tuple(rows), tuple(float(table.scores[row, column]) for row in rows))
+
+
+def optuna_trace(table: Table, trials: int, score: Callable[[int], float], seed: int) -> Trace:
+    """Returns a search by Optuna alone with its defaults."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    rows, values = [], []
+    for _ in range(trials):
+        trial = study.ask()
+        params = {
+            name: trial.suggest_categorical(name, list(choices))
+            if isinstance(choices[0], str)
+            else trial.suggest_int(name, 0, len(choices) - 1)
+            for name, choices in table.space.items()
+        }
+        rows.append(table.index(params))
+        values.append(score(rows[-1]))
+        study.tell(trial, values[-1])
+    return Trace(tuple(rows), tuple(values))
+
+
+def grid(table: Table, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
+    """The promotion of all candidates on all seeds."""
+    return _ranked(table, roles, rows, PromotionSource.grid(_jobs(rows, SEEDS[:seeds])), SEEDS[:seeds])
+
+
+def curtailed(table: Table, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
+    """The same without the replicates that cannot change the winner."""
+    source = CurtailedSource(_jobs(rows, SEEDS[:seeds]), RULE, "maximize")
+    return _ranked(table, roles, rows, source, SEEDS[:seeds])
+
+
+def race(table: Table, roles: Roles, rows: Sequence[int], plan: Plan) -> Choice:
+    """The race."""
+    seeds = SEEDS[: plan.rungs[-1]]
+    source = RaceSource(_jobs(rows, seeds), plan, RULE, "maximize")
+    trained = _trained(source, table, roles, rows)
+    raced = Race.of(plan.of(len(rows)), _candidates(source, rows, seeds), seeds, RULE, "maximize")
+    assert raced.final.winner is not None
+    return Choice(rows[raced.final.winner.candidate.trial], trained)
+
+
+def _ranked(table: Table, roles: Roles, rows: Sequence[int], source: PromotionSource, seeds: Sequence[int]) -> Choice:
+    trained = _trained(source, table, roles, rows)
+    winner = rank(_candidates(source, rows, seeds), seeds, RULE, "maximize").winner
+    assert winner is not None
+    return Choice(rows[winner.candidate.trial], trained)
+
+
+def _trained(source: PromotionSource, table: Table, roles: Roles, rows: Sequence[int]) -> int:
+    """Runs a promotion whose trials are these rows, and returns how many trainings it took."""
+    return sum(1 for _ in _drained(source, lambda job: float(table.scores[rows[job.trial], roles.column(job.seed)])))
+
+
+def _candidates(source: PromotionSource, rows: Sequence[int], seeds: Sequence[int]) -> list[Candidate]:
+    known = source.evaluations
+    return [
+        Candidate(trial=trial, values={seed: known[trial, seed].value for seed in seeds if (trial, seed) in known})
+        for trial in range(len(rows))
+    ]
+
+
+def plan_of(trainings: int, seeds: int) -> Plan:
+    """Returns the recipe's plan; where fewer seeds may be seen, its rungs end there."""
+    plan = Plan.for_trainings(trainings)
+    rungs = [rung for rung in plan.rungs if rung < seeds]
+    rungs = [*rungs, min(seeds, plan.rungs[-1])]
+    return Plan(tuple(rungs), plan.widths[: len(rungs)])
+
+
+def _jobs(rows: Sequence[int], seeds: Sequence[int]) -> dict[int, list[Job]]:
+    return {trial: [replicate(trial, {}, seed, 1, {}) for seed in seeds] for trial in range(len(rows))}
+
+
+def _drained(source: Source, score: Callable[[Job], float]) -> Iterator[Job]:
+    """Runs a source, one job after the other."""
+    while isinstance(job := source.ask(), Job):
+        yield job
+        value = score(job)
+        report = Report(step=1, metrics={"score": value}, at=0.0)
+        source.report(job, 1, value)
+        source.tell(Evaluation(job=job, status=Status.COMPLETE, value=value, step=1, reports=(report,)))
+    assert job is DONE
