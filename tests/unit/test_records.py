@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,13 @@ def test_an_evaluation_refuses_a_value_that_is_not_finite(value):
 def test_a_complete_evaluation_must_have_a_value():
     with pytest.raises(ValueError, match="must have a value"):
         Evaluation(job=JOB, status=Status.COMPLETE)
+
+
+def test_the_same_training_another_time_is_another_record_in_a_folder_of_its_own():
+    again = replace(JOB, repeat=1)
+    assert again.key != JOB.key
+    assert again.place != JOB.place
+    assert again.digest == JOB.digest
 
 
 def test_the_digest_of_a_job_tells_every_part_of_it():
