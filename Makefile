@@ -4,7 +4,7 @@ PYTHON ?= python3
 STUDY ?= unet-density
 BIN := .venv/bin
 
-.PHONY: run test soak bench lint clean
+.PHONY: run test soak bench bench-selection lint clean
 
 run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
@@ -25,6 +25,12 @@ lint: .venv/.installed-dev
 # What a trial costs, against Optuna alone and Ray Tune's own search; about ten minutes. BENCH="slots --json FILE" for less.
 bench: .venv/.installed-dev
 	$(BIN)/python -m tests.bench $(BENCH)
+
+# Which method finds the best configuration for so many trainings, on tables of real ones; an hour or so the first time.
+# SETS="explored --smac PYTHON" for others; PYTHON is that of an environment with smac==2.4.1.
+bench-selection: .venv/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m tests.bench.selection $(SETS)
 
 # Every version is pinned in constraints.txt; pyproject.toml says which packages there are.
 .venv/.installed: pyproject.toml constraints.txt

@@ -19,11 +19,13 @@ from tests.bench.selection.compare import (
     EXPLORED,
     HEADS,
     HELD_OUT,
+    IN_TURN,
     OURS,
     SMAC,
     STRESS,
     Row,
     by_table,
+    in_turn,
     repetition,
     smac,
     summary,
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=30, help="on every table [30]")
     parser.add_argument("--budget", type=int, default=120, help="trainings of search and promotion [120]")
     parser.add_argument("--file", type=Path, default=Path(".bench-tables/selection.jsonl"), help="where they are kept")
+    parser.add_argument("--in-turn", type=int, default=0, metavar="N", help="also N repetitions with Optuna's own gp")
     parser.add_argument("--smac", metavar="PYTHON", help="python of an environment with smac==2.4.1; it takes minutes")
     parser.add_argument("--smac-repetitions", type=int, default=3, help="on every table [3]")
     given = parser.parse_args()
@@ -59,6 +62,8 @@ def main() -> None:
             continue
         wanted = [(name, number, given.budget) for number in range(given.repetitions) for name in SETS[chosen]]
         _run(repetition, [one for one in wanted if not _has(known, one, OURS)], known, given.file)
+        few = [one for one in wanted if one[1] < given.in_turn and not _has(known, one, IN_TURN)]
+        _run(in_turn, few, known, given.file)
         if given.smac:
             few = [one for one in wanted if one[1] < given.smac_repetitions and not _has(known, one, SMAC)]
             _run(partial(smac, python=given.smac), few, known, given.file)

@@ -15,18 +15,22 @@ from scipy.stats import wilcoxon
 from tests.bench.selection.methods import (
     SEEDS,
     Choice,
+    InTurn,
     Roles,
     curtailed,
     grid,
     optuna_trace,
     plan_of,
     race,
+    recorded_trace,
     trace_of,
 )
 from tests.bench.selection.tables import Table, named
 
 OURS = "tpe+gp, records, race"
 """The recipe; the others are compared with it."""
+
+IN_TURN = "tpe + Optuna's own gp, records, race"
 
 SMAC = "SMAC3, racing on 3 seeds"
 
@@ -100,6 +104,17 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
         raced = race(table, roles, ours[sampler].first(share, recorded=recorded).best(plan.widths[0]), plan)
         chosen[f"{said}, race"] = _spent(raced, share)
     return [_row(table, name, number, budget, method, choice) for method, choice in chosen.items()]
+
+
+def in_turn(name: str, number: int, budget: int) -> list[Row]:
+    """Runs the recipe with Optuna's own process in place of ours, as `repetition` does."""
+    table = _table(name)
+    roles, seeds = Roles(_order(table, number)), allowed(table)
+    plan, column = plan_of(budget, seeds), _order(table, number)[0]
+    share = budget - plan.cost
+    trace = recorded_trace(table, share, lambda row: float(table.scores[row, column]), InTurn(number))
+    choice = _spent(race(table, roles, trace.best(plan.widths[0]), plan), share)
+    return [_row(table, name, number, budget, IN_TURN, choice)]
 
 
 def smac(name: str, number: int, budget: int, python: str) -> list[Row]:

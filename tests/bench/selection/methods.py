@@ -6,8 +6,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 import hpo
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
@@ -106,16 +109,19 @@ def optuna_trace(table: Table, trials: int, score: Callable[[int], float], seed:
     rows, values = [], []
     for _ in range(trials):
         trial = study.ask()
-        params = {
-            name: trial.suggest_categorical(name, list(choices))
-            if isinstance(choices[0], str)
-            else trial.suggest_int(name, 0, len(choices) - 1)
-            for name, choices in table.space.items()
-        }
-        rows.append(table.index(params))
+        rows.append(table.index(_suggested(table, trial)))
         values.append(score(rows[-1]))
         study.tell(trial, values[-1])
     return Trace(tuple(rows), tuple(values))
+
+
+def _suggested(table: Table, trial: optuna.Trial) -> dict[str, Any]:
+    return {
+        name: trial.suggest_categorical(name, list(choices))
+        if isinstance(choices[0], str)
+        else trial.suggest_int(name, 0, len(choices) - 1)
+        for name, choices in table.space.items()
+    }
 
 
 def grid(table: Table, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
@@ -163,7 +169,8 @@ def plan_of(trainings: int, seeds: int) -> Plan:
     """Returns the recipe's plan; where fewer seeds may be seen, its rungs end there."""
     plan = Plan.for_trainings(trainings)
     rungs = [rung for rung in plan.rungs if rung < seeds]
-    rungs = [*rungs, min(seeds, plan.rungs[-1])]
+    if seeds <= plan.rungs[-1]:
+        rungs.append(seeds)
     return Plan(tuple(rungs), plan.widths[: len(rungs)])
 
 
@@ -180,3 +187,36 @@ def _drained(source: Source, score: Callable[[Job], float]) -> Iterator[Job]:
         source.report(job, 1, value)
         source.tell(Evaluation(job=job, status=Status.COMPLETE, value=value, step=1, reports=(report,)))
     assert job is DONE
+
+
+class InTurn(BaseSampler):
+    """What `hpo.MixedSampler` would be with Optuna's own Gaussian process in place of ours."""
+
+    def __init__(self, seed: int, startup: int = 20) -> None:
+        self._startup = startup
+        self._tpe = optuna.samplers.TPESampler(seed=seed)
+        self._gp = optuna.samplers.GPSampler(seed=seed, deterministic_objective=False, warn_independent_sampling=False)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, *said: Any) -> Any:
+        return self._of(trial).sample_independent(study, trial, *said)
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        ours = trial.number >= self._startup and (trial.number - self._startup) % 2 == 0
+        return self._gp if ours else self._tpe
+
+
+def recorded_trace(table: Table, trainings: int, score: Callable[[int], float], sampler: BaseSampler) -> Trace:
+    """Returns a search by Optuna alone under any sampler, where what was tried before costs nothing."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    rows: list[int] = []
+    while len(set(rows)) < trainings and len(rows) < 10 * trainings:
+        trial = study.ask()
+        rows.append(table.index(_suggested(table, trial)))
+        study.tell(trial, score(rows[-1]))
+    return Trace(tuple(rows), tuple(score(row) for row in rows))

@@ -1,0 +1,104 @@
+"""The comparison's own arithmetic, and one repetition of it whole."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from hpo.promotion import Plan
+from tests.bench.selection import methods
+from tests.bench.selection.compare import OURS, allowed, by_table, repetition, summary
+from tests.bench.selection.methods import Roles, Trace, curtailed, grid, plan_of, race, trace_of
+from tests.bench.selection.promotion_only import promotion_only
+from tests.bench.selection.tables import Table, unstable
+
+
+@pytest.fixture(scope="module")
+def table():
+    return unstable()
+
+
+def test_a_configuration_s_row_is_its_place_in_the_product(table):
+    rows = list(product(*table.space.values()))
+    for row in (0, 7, 400, len(rows) - 1):
+        assert table.index(dict(zip(table.space, rows[row], strict=True))) == row
+
+
+def test_the_loss_is_of_seeds_that_no_method_saw_where_there_are_many():
+    scores = np.array([[1.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5], [0.4, 0.4, 0.6, 0.4]])
+    many = Table("many", {"a": [0, 1, 2]}, scores, unseen=True)
+    assert many.losses(2, [0, 1, 2, 3]) * many.unit == pytest.approx([0.5, 0.0, 0.1])
+    few = Table("few", {"a": [0, 1, 2]}, scores, unseen=False)
+    assert few.losses(2, [0, 1, 2, 3]).argmin() == 1
+
+
+def test_a_trace_is_cut_where_its_trainings_are_spent():
+    trace = Trace((5, 6, 5, 7, 6, 8), (1.0, 2.0, 1.0, 3.0, 2.0, 0.0))
+    assert trace.first(3, recorded=False).rows == (5, 6, 5)
+    assert trace.first(3, recorded=True).rows == (5, 6, 5, 7, 6)
+    assert trace.best(2) == [7, 6]
+
+
+def test_promotions_choose_as_plain_numpy_does(table):
+    for number in range(20):
+        order = [int(seed) for seed in np.random.default_rng(number).permutation(40)]
+        rows = [int(row) for row in np.random.default_rng(number).permutation(len(table.scores))[:8]]
+        seen = table.scores[np.ix_(rows, order[1:4])]
+        best = rows[int(np.argmax(seen.mean(axis=1) - seen.std(axis=1)))]
+        assert grid(table, Roles(order), rows).row == best
+        short = curtailed(table, Roles(order), rows)
+        assert short.row == best
+        assert short.trainings < 24
+        raced = race(table, Roles(order), rows, Plan((3,), (8,)))
+        assert (raced.row, raced.trainings) == (best, 24)
+
+
+def test_a_search_is_our_own_source_and_stops_when_its_trainings_are_spent(table):
+    roles = Roles(range(40))
+    trace = trace_of(table, "tpe", 15, roles, 3)
+    assert len(set(trace.rows)) == 15
+    assert trace == trace_of(table, "tpe", 15, roles, 3)
+    assert trace.values[4] == table.scores[trace.rows[4], 0]
+
+
+def test_where_few_seeds_may_be_seen_the_race_ends_there():
+    assert plan_of(120, 3) == Plan((1, 2, 3), (16, 8, 5))
+    assert plan_of(120, 12) == Plan.for_trainings(120)
+    assert plan_of(60, 3) == Plan((1, 2, 3), (8, 4, 2))
+
+
+@pytest.mark.slow
+def test_one_repetition_runs_every_method_within_the_budget(monkeypatch, table):
+    monkeypatch.setattr("tests.bench.selection.compare._table", lambda _: table)
+    rows = repetition("drawn unstable", 0, 60)
+    assert {row["method"] for row in rows} >= {OURS, "Optuna TPE, best_trial", "tpe, grid"}
+    assert all(0 < row["trainings"] <= 60 for row in rows)
+    assert all(row["loss"] >= 0 for row in rows)
+    assert allowed(table) == len(methods.SEEDS)
+    heads, *cells = by_table(rows)
+    assert heads == ["method", "unstable"]
+    assert len(cells) == len(rows) == len(summary(rows))
+
+
+def test_wins_are_counted_against_the_recipe():
+    rows = [
+        {"method": method, "table": "t", "repetition": number, "loss": loss, "trainings": 9}
+        for method, losses in ((OURS, (0.0, 1.0, 1.0)), ("other", (20.0, 1.0, 0.5)))
+        for number, loss in enumerate(losses)
+    ]
+    [_, other] = summary(rows)
+    assert other[2].startswith("3.83")  # (10 + 1 + .5) / 3: a loss counts as ten at most
+    assert other[4] == "20.0"
+    assert other[6] == "1/1/1"
+
+
+@pytest.mark.slow
+def test_promotions_alone_are_compared_on_the_same_candidates(monkeypatch, table):
+    monkeypatch.setattr("tests.bench.selection.promotion_only.ORDERS", 20)
+    heads, rows = promotion_only(table)
+    assert heads[0] == "promotion"
+    named = {row[0]: row for row in rows}
+    assert named["grid, 3 seeds"][1:3] == named["curtailed, 3 seeds"][1:3]
+    assert float(named["curtailed, 3 seeds"][3]) < 30 == float(named["grid, 3 seeds"][3])
