@@ -14,49 +14,31 @@ import typer
 from rich.console import Console
 
 from hpo.cli import look, seeds
+from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
-    BackendName,
-    Concurrency,
-    ConfirmSeeds,
-    Cpus,
-    Curtail,
-    Ddof,
     Enqueue,
-    First,
     Folders,
     From,
     FromStudy,
-    Gpus,
     Json,
-    Lambda,
-    Outputs,
     Patience,
     Promote,
-    Race,
-    RayAddress,
-    Rule,
-    Rungs,
     Storage,
-    StorageWait,
     StudyName,
     Time,
-    Top,
     Trainings,
     Trials,
     Until,
-    Widths,
-    Work,
     place_of,
 )
 from hpo.cli.output import print_json, print_text
 from hpo.errors import HpoError, StudyInvalid, UsageError
-from hpo.place import FIRST, OUTPUTS, STORAGE_WAIT
+from hpo.place import Place
 
 if TYPE_CHECKING:
     from hpo import api
     from hpo.cli.stopping import StopSignal
-    from hpo.place import Place
     from hpo.study import Study
 
 app = typer.Typer(
@@ -86,7 +68,11 @@ def _root(
 
 
 @app.command()
+@with_place
+@with_promotion
 def run(
+    place: Place,
+    wanted: dict[str, Any],
     study: StudyName,
     trials: Trials = None,
     trainings: Trainings = None,
@@ -95,26 +81,7 @@ def run(
     patience: Patience = None,
     enqueue: Enqueue = None,
     promote: Promote = False,
-    top: Top = None,
-    rule: Rule = None,
-    lambda_: Lambda = None,
-    ddof: Ddof = None,
-    curtail: Curtail = False,
-    race: Race = False,
-    rungs: Rungs = None,
-    widths: Widths = None,
-    confirm_seeds: ConfirmSeeds = None,
-    first: First = FIRST,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
-    backend: BackendName = "ray",
-    concurrency: Concurrency = None,
-    cpus_per_trial: Cpus = None,
-    gpus_per_trial: Gpus = None,
-    ray_address: RayAddress = None,
-    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Search: train trials until the study has enough of them. Stop it and run it again as you like."""
@@ -122,31 +89,8 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
-    place = place_of(
-        storage,
-        outputs=outputs,
-        work=workdir,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        storage_wait=storage_wait,
-    )
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
-    wanted: api.PromotionOptions = {
-        "top": top,
-        "rule": rule,
-        "lambda_": lambda_,
-        "ddof": ddof,
-        "curtail": curtail,
-        "race": race,
-        "rungs": rungs,
-        "widths": widths,
-        "confirm_seeds": confirm_seeds or (),
-        "first": first,
-    }
     share = None
     if trainings is not None:
         if trials is not None:
@@ -174,58 +118,20 @@ def run(
 
 
 @app.command()
+@with_place
+@with_promotion
 def promote(
+    place: Place,
+    wanted: dict[str, Any],
     study: StudyName,
-    top: Top = None,
-    rule: Rule = None,
-    lambda_: Lambda = None,
-    ddof: Ddof = None,
-    curtail: Curtail = False,
-    race: Race = False,
-    rungs: Rungs = None,
-    widths: Widths = None,
-    confirm_seeds: ConfirmSeeds = None,
-    first: First = FIRST,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
-    backend: BackendName = "ray",
-    concurrency: Concurrency = None,
-    cpus_per_trial: Cpus = None,
-    gpus_per_trial: Gpus = None,
-    ray_address: RayAddress = None,
-    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Retrain the best trials under the promotion's seeds, rank by mean - lambda * sigma, write results_7 and on."""
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
-    place = place_of(
-        storage,
-        outputs=outputs,
-        work=workdir,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        storage_wait=storage_wait,
-    )
     loaded = api.load_study(study, studies)
-    wanted: api.PromotionOptions = {
-        "top": top,
-        "rule": rule,
-        "lambda_": lambda_,
-        "ddof": ddof,
-        "curtail": curtail,
-        "race": race,
-        "rungs": rungs,
-        "widths": widths,
-        "confirm_seeds": confirm_seeds or (),
-        "first": first,
-    }
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
@@ -236,21 +142,15 @@ def promote(
 
 
 @app.command()
+@with_place
 def verify(
+    place: Place,
     study: StudyName,
     trial: Annotated[int | None, typer.Option(help="Trial to train again. [the winner]", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(help="Only under this seed. [all]", show_default=False)] = None,
     promotion: Annotated[bool, typer.Option("--promotion", help="Only trainings of the promotion.")] = False,
     resumed: Annotated[bool, typer.Option("--resumed", help="Interrupt each halfway and let it go on.")] = False,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
-    backend: BackendName = "ray",
-    concurrency: Concurrency = None,
-    cpus_per_trial: Cpus = None,
-    gpus_per_trial: Gpus = None,
-    ray_address: RayAddress = None,
     as_json: Json = False,
 ) -> None:
     """Train again what is recorded and compare bit by bit; records nothing."""
@@ -259,22 +159,12 @@ def verify(
     from hpo.cli.progress import Progress
     from hpo.cli.stopping import StopSignal
 
-    place = place_of(
-        storage,
-        outputs=outputs,
-        work=workdir,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-    )
     loaded = api.load_study(study, studies)
-    wanted: dict[str, Any] = {"trial": trial, "seed": seed, "promotion": promotion, "resumed": resumed}
+    said: dict[str, Any] = {"trial": trial, "seed": seed, "promotion": promotion, "resumed": resumed}
     with StopSignal(f"hpo verify --study {study}").armed() as stop:
         progress = Progress(loaded, _stderr(), stop, verb="Verifying")
         with progress.shown(), _stdout_for_data():
-            found = api.verify(loaded, place, **wanted, observers=[progress], stop=stop)
+            found = api.verify(loaded, place, **said, observers=[progress], stop=stop)
     if as_json:
         print_json([tables.verified_values(one) for one in found])
     else:
@@ -344,7 +234,7 @@ def _search(
 
 
 def _promote(
-    study: Study, place: Place, wanted: api.PromotionOptions, stop: StopSignal, workforce: api.Workforce
+    study: Study, place: Place, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress

@@ -9,23 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from hpo.cli.bundles import with_place
 from hpo.cli.options import (
-    BackendName,
-    Concurrency,
-    Cpus,
     Folders,
-    Gpus,
     Json,
-    Outputs,
-    RayAddress,
-    Storage,
-    StorageWait,
     StudyName,
-    Work,
-    place_of,
 )
 from hpo.cli.output import print_json, print_text
-from hpo.place import OUTPUTS, STORAGE_WAIT
+from hpo.place import Place
 
 app = typer.Typer(
     help="What randomness does to a result: source by source, and where no seed accounts for it.",
@@ -37,7 +28,9 @@ Replays = Annotated[int, typer.Option(help="Trainings of one job with nothing dr
 
 
 @app.command()
+@with_place
 def decompose(
+    place: Place,
     study: StudyName,
     trial: Trial,
     n: Annotated[int, typer.Option("--n", help="Draws; each takes a training, and one more for each source.")] = 10,
@@ -48,15 +41,6 @@ def decompose(
     ] = None,
     seed: Annotated[int, typer.Option(help="That all draws are derived from.")] = 0,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
-    backend: BackendName = "ray",
-    concurrency: Concurrency = None,
-    cpus_per_trial: Cpus = None,
-    gpus_per_trial: Gpus = None,
-    ray_address: RayAddress = None,
-    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Tell split, initial weights, order, augmentation and dropout apart: n * (sources + 1) + replays trainings."""
@@ -65,17 +49,6 @@ def decompose(
     from hpo.cli.progress import Progress
     from hpo.cli.stopping import StopSignal
 
-    place = place_of(
-        storage,
-        outputs=outputs,
-        work=workdir,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        storage_wait=storage_wait,
-    )
     loaded = api.load_study(study, studies)
     named = [name.strip() for name in sources.split(",")] if sources else []
     said: dict[str, Any] = {"draws": n, "replays": replays, "sources": named, "seed": seed}
@@ -94,21 +67,14 @@ def decompose(
 
 
 @app.command()
+@with_place
 def replay(
+    place: Place,
     study: StudyName,
     trial: Trial,
     seed: Annotated[int | None, typer.Option(help="Of the training. [the search's]", show_default=False)] = None,
     replays: Replays = 3,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
-    backend: BackendName = "ray",
-    concurrency: Concurrency = None,
-    cpus_per_trial: Cpus = None,
-    gpus_per_trial: Gpus = None,
-    ray_address: RayAddress = None,
-    storage_wait: StorageWait = STORAGE_WAIT,
     as_json: Json = False,
 ) -> None:
     """Train one job several times: are the bits the same, and if not, how much of the noise over seeds is that?"""
@@ -117,17 +83,6 @@ def replay(
     from hpo.cli.progress import Progress
     from hpo.cli.stopping import StopSignal
 
-    place = place_of(
-        storage,
-        outputs=outputs,
-        work=workdir,
-        backend=backend,
-        concurrency=concurrency,
-        ray_address=ray_address,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        storage_wait=storage_wait,
-    )
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo seeds replay --study {study} --trial {trial}").armed() as stop:
         progress = Progress(loaded, Console(stderr=True), stop, verb="Replaying")
