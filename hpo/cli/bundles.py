@@ -53,7 +53,7 @@ _PROMOTION: Mapping[str, tuple[Any, object]] = {
     "race": (Race, False),
     "rungs": (Rungs, None),
     "widths": (Widths, None),
-    "confirm_seeds": (ConfirmSeeds, ()),
+    "confirm_seeds": (ConfirmSeeds, None),
     "first": (First, FIRST),
 }
 
@@ -65,7 +65,11 @@ def with_place(command: Command) -> Command:
 
 def with_promotion(command: Command) -> Command:
     """Gives a command the options that say how a promotion is made; it takes them as `wanted`."""
-    return _bundled(command, "wanted", _PROMOTION, dict)
+
+    def made(confirm_seeds: tuple[int, ...] | None, **said: Any) -> dict[str, Any]:
+        return {**said, "confirm_seeds": confirm_seeds or ()}
+
+    return _bundled(command, "wanted", _PROMOTION, made)
 
 
 def _bundled(
