@@ -48,6 +48,11 @@ class Row:
     interval: tuple[float, float] | None = None
     bound: float | None = None
 
+    @property
+    def standing(self) -> str:
+        """Its rank, or why it has none: `incomplete` or `not finished`."""
+        return str(self.rank) if self.rank else "incomplete" if self.bound is None else "not finished"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:

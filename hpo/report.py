@@ -19,11 +19,12 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
 
 
-def promotion_figure(ranking: Ranking, study: str, metric: str, searched_on: str) -> Figure:
+def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, metric: str, searched_on: str) -> Figure:
     """Returns every candidate's value on every seed, its mean with a bar of one sigma, and what the search had said.
 
     Args:
-        ranking: the winner's line is on top.
+        ranking: the first one's line is on top.
+        standings: of the rows: the rank, or why there is none.
         study: its name, for the title.
         metric: name of the values' axis.
         searched_on: for the legend, e.g. `seed 41`.
@@ -31,9 +32,9 @@ def promotion_figure(ranking: Ranking, study: str, metric: str, searched_on: str
     from plotly import graph_objects
 
     rows = ranking.rows
-    rule, sign = ranking.rule, "-" if ranking.direction == "maximize" else "+"
-    title = f"{study}: ranked by mean {sign} {rule.lambda_:g} sigma over {len(ranking.seeds)} seeds"
-    lines = [f"{row.rank or 'incomplete'}: trial {row.candidate.trial}" for row in rows]
+    rule = ranking.rule
+    title = f"{study}: ranked by {rule.said(ranking.direction)} over {len(ranking.seeds)} seeds"
+    lines = [f"{standing}: trial {row.candidate.trial}" for standing, row in zip(standings, rows, strict=True)]
     figure = graph_objects.Figure()
     for index, seed in enumerate(ranking.seeds):
         values = [row.candidate.values.get(seed) for row in rows]

@@ -120,6 +120,10 @@ class PromotionReport:
         )
         return replace(self, confirmation=confirmation)
 
+    def standing(self, row: Row) -> str:
+        """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` the race."""
+        return "left" if self.race and row.standing == "not finished" else row.standing
+
     def values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
         ranking, sure = self.ranking, self.certainty
@@ -199,9 +203,10 @@ class PromotionReport:
         return {
             "rank": row.rank,
             "trial": candidate.trial,
+            "standing": self.standing(row),
             **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
             **_moments(row),
-            "bound": row.bound if row.bound is not None and np.isfinite(row.bound) else None,
+            "bound": row.bound if row.bound is not None and np.isfinite(row.bound) and not self.race else None,
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
@@ -231,7 +236,8 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path])
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.candidates(), texts)
     study = report.study
-    figure = promotion_figure(report.ranking, study.name, study.objective.metric, study.seeds_said)
+    standings = [report.standing(row) for row in report.ranking.rows]
+    figure = promotion_figure(report.ranking, standings, study.name, study.objective.metric, study.seeds_said)
     write_page(folder / "promotion.html", figure)
 
 

@@ -41,7 +41,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         interval = f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-"
         variation = sure.variations.get(candidate.trial)
         made.add_row(
-            str(row.rank) if row.rank else "incomplete" if row.bound is None else "left" if by_race else "not finished",
+            report.standing(row),
             str(candidate.trial),
             *values,
             number(row.mean),
@@ -75,7 +75,7 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
         variation = sure.variations.get(trial) if sure else None
         chance = sure.chances.get(trial) if sure else None
         made.add_row(
-            str(row.rank) if row.rank else "incomplete",
+            row.standing,
             str(trial),
             number(row.mean),
             number(row.sigma),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tabulate import tabulate
 
@@ -49,6 +50,8 @@ def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, objec
     heading = f"## {table['study']}: promotion by {table['score']} of {table['objective']}"
     note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on {table['searched_on']}."
     parts = [heading, _drawn(_ranking(table, rows), "github"), note]
+    if final := _final(table):
+        parts += [f"### The race's last rung: winner trial {table['winner']}", _drawn(final, "github")]
     if metrics := _metrics(table):
         parts += [f"### The winner's metrics: trial {table['winner']}", _drawn(metrics, "github")]
     return "\n\n".join(parts) + "\n"
@@ -57,6 +60,8 @@ def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, objec
 def latex_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> str:
     """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
     parts = [_drawn(_ranking(table, rows), "latex_booktabs")]
+    if final := _final(table):
+        parts.append(_drawn(final, "latex_booktabs"))
     if metrics := _metrics(table):
         parts.append(_drawn(metrics, "latex_booktabs"))
     return "\n\n".join(parts) + "\n"
@@ -67,15 +72,33 @@ def _drawn(rows: Sequence[Mapping[str, object]], style: str) -> str:
     return str(tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True, colalign=aligned))
 
 
-def _ranking(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+def _final(table: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Returns the last rung of the race; empty if there was none."""
+    race = table["race"]
     return [
         {
-            "rank": str(row["rank"] or ("incomplete" if row["bound"] is None else "not finished")),
+            "rank": _text(row["rank"]),
             "trial": str(row["trial"]),
-            **{name.replace("_", " "): _text(value) for name, value in row.items() if name.startswith("seed_")},
+            f"mean of {len(race['seeds'])} seeds": _text(row["mean"]),
+            "sigma": _text(row["sigma"]),
+            str(table["score"]): _text(row["score"]),
+            "95 % interval": "-" if row["interval_low"] is None else _interval(row),
+        }
+        for row in (race["final"] if race else ())
+    ]
+
+
+def _ranking(table: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+    seeds = table["seeds"]
+    at_best = "<=" if table["direction"] == "maximize" else ">="
+    return [
+        {
+            "rank": str(row["standing"]),
+            "trial": str(row["trial"]),
+            **{f"seed {seed}": _text(row[f"seed_{seed}"]) for seed in seeds},
             "mean": _text(row["mean"]),
             "sigma": _text(row["sigma"]),
-            str(table["score"]): _text(row["score"]) if row["bound"] is None else f"<= {_text(row['bound'])}",
+            str(table["score"]): _text(row["score"]) if row["bound"] is None else f"{at_best} {_text(row['bound'])}",
             "95 % interval": "-" if row["interval_low"] is None else _interval(row),
             "CV %": _text(row["variation_percent"], 1),
             "search": _text(row["search_value"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 
 import numpy as np
@@ -193,6 +194,16 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, pla
     again = hpo.promote(searched, place, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
     assert again.trained == 0
     assert again.report.values() == report.values()
+    text = (outcome.folder / "promotion.md").read_text()
+    assert "| seed 44 |" in text.replace("  ", " ").replace("  ", " ")
+    assert "seed 45" not in text
+    assert f"### The race's last rung: winner trial {winner}" in text
+    assert text.count("left") == 3
+    assert "mean of 5 seeds" in report.latex()
+    assert (outcome.folder / "promotion.html").read_text().count("left: trial") == 3 * 5  # a line for each mark
+    with (outcome.folder / "promotion.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed_46"] == "" for row in rows].count(False) == 2
     stored = api.rank_stored(searched, place)
     assert stored.values() == report.values()
     assert stored.candidates() == report.candidates()
