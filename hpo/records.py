@@ -22,8 +22,6 @@ class Stage(StrEnum):
 
     SEARCH = "search"
     PROMOTION = "promotion"
-    DECOMPOSITION = "decomposition"
-    REPLAY = "replay"
 
 
 class Status(StrEnum):
@@ -83,7 +81,6 @@ class Job:
         fold: which fold of the data, 0 where there are none.
         stage: what the training is for.
         streams: seeds of single streams that differ from `seed`.
-        repeat: which time it is, where one and the same training is wanted several times; it changes nothing else.
     """
 
     trial: int
@@ -93,18 +90,16 @@ class Job:
     fold: int = 0
     stage: Stage = Stage.SEARCH
     streams: Mapping[str, int] = field(default_factory=dict)
-    repeat: int = 0
 
     @property
-    def key(self) -> tuple[int, Stage, int, int, int, int]:
-        """What makes the job unique within its study: trial, stage, seed, fold, budget, repeat."""
-        return self.trial, self.stage, self.seed, self.fold, self.budget, self.repeat
+    def key(self) -> tuple[int, Stage, int, int, int]:
+        """What makes the job unique within its study: trial, stage, seed, fold, budget."""
+        return self.trial, self.stage, self.seed, self.fold, self.budget
 
     @property
     def place(self) -> str:
         """The job's own folder, relative to its study's: `promotion/trial-00014-seed-42-fold-0-budget-6`."""
-        again = f"-repeat-{self.repeat}" if self.repeat else ""
-        return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}{again}"
+        return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}"
 
     @property
     def digest(self) -> str:

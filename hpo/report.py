@@ -1,19 +1,17 @@
-"""Promotions and decompositions as interactive pictures in one file that needs no network; plotly's room."""
+"""A promotion as an interactive picture in one file that needs no network; plotly's room."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.effects import Effect
 from hpo.files import write_text
 from hpo.ranking import Ranking
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# plotly is imported where it is used: it takes half a second, and few commands draw.
+# plotly is imported where it is used: it takes half a second, and only a promotion draws.
 
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
@@ -61,40 +59,6 @@ def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, met
     return figure
 
 
-def effects_figure(effects: Sequence[Effect], together: float, title: str) -> Figure:
-    """Returns a dot with its interval for each source of randomness, and a line for all of them together.
-
-    Deviations, not shares: sources act together, and shares would not add up.
-
-    Args:
-        effects: of the sources that are used.
-        together: the standard deviation with all of them drawn.
-        title: of the figure.
-    """
-    from plotly import graph_objects
-
-    shown = [effect for effect in effects if effect.deviation > 0]
-    figure = graph_objects.Figure()
-    figure.add_scatter(
-        x=[effect.deviation for effect in shown],
-        y=[effect.source for effect in shown],
-        mode="markers",
-        name="only this source drawn anew, 95 %",
-        marker={"symbol": "circle", "size": 12, "color": "black"},
-        error_x={
-            "array": [effect.interval[1] - effect.deviation for effect in shown],
-            "arrayminus": [effect.deviation - effect.interval[0] for effect in shown],
-            "color": "black",
-        },
-    )
-    if together > 0:
-        figure.add_vline(x=together, line_dash="dash", annotation_text="all sources")
-    figure.update_layout(title=title, template="simple_white", height=240 + 50 * len(shown), showlegend=True)
-    figure.update_xaxes(type="log", title="standard deviation", showgrid=True)
-    figure.update_yaxes(autorange="reversed", title="source")
-    return figure
-
-
 def write_page(path: Path, figure: Figure) -> None:
     """Writes a picture as one HTML file, plotly's script included."""
-    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id="figure"))
+    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id="promotion"))

@@ -29,8 +29,7 @@ STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "
 
 _SAMPLER = 100
 _SEARCH = 101
-_REDRAW = 102
-"""The spawn keys of what is no stream: sampler seeds, seeds of a search, draws of a decomposition."""
+"""The spawn key of sampler seeds, apart from all streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +129,3 @@ def search_seed(seed: int, number: int) -> int:
     """Returns the 32-bit seed of trial, or replicate, `number` of a search that has more than one."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_SEARCH, number))
     return int(sequence.generate_state(1, np.uint32)[0])
-
-
-def redraw_seed(seed: int, draw: int, source: int) -> int:
-    """Returns the 63-bit seed of one draw of one source of randomness, where a result's sources are told apart.
-
-    Args:
-        seed: of all draws.
-        draw: which one.
-        source: which source, its id among `STREAMS`; a thousand more for the training that it is drawn for.
-    """
-    sequence = np.random.SeedSequence(seed, spawn_key=(_REDRAW, draw, source))
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -7,7 +7,6 @@ from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
-from hpo.api.seeds import Decomposition, Replayed, decompose, replay
 from hpo.api.session import Workforce
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
@@ -16,19 +15,16 @@ from hpo.study import json_schema, notes
 __all__ = [
     "Comparison",
     "Confirmation",
-    "Decomposition",
     "ImportOutcome",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
     "PromotionReport",
-    "Replayed",
     "SearchOutcome",
     "Verified",
     "Workforce",
     "check",
     "compare",
-    "decompose",
     "import_trials",
     "json_schema",
     "load_study",
@@ -37,7 +33,6 @@ __all__ = [
     "rank_stored",
     "read_configurations",
     "refuse_promotion",
-    "replay",
     "run",
     "share_of_search",
     "show",

@@ -137,7 +137,7 @@ def _recorded(
 ) -> list[Evaluation]:
     if trial is None:
         newest = store.promotion(stored)
-        winner = newest.winner if newest else None
+        winner = next((row.trial for row in newest.ranks if row.rank == 1), None) if newest else None
         if winner is None:
             raise NothingToPromote(
                 f"study {stored.name!r} has no promotion whose winner could be verified; name a trial with --trial"

@@ -3,17 +3,5 @@
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.grid import TRIES, PromotionSource, replicate
 from hpo.promotion.race import Plan, Race, RaceSource, Rung
-from hpo.promotion.redraw import RedrawSource, Replays
 
-__all__ = [
-    "TRIES",
-    "CurtailedSource",
-    "Plan",
-    "PromotionSource",
-    "Race",
-    "RaceSource",
-    "RedrawSource",
-    "Replays",
-    "Rung",
-    "replicate",
-]
+__all__ = ["TRIES", "CurtailedSource", "Plan", "PromotionSource", "Race", "RaceSource", "Rung", "replicate"]

@@ -176,7 +176,6 @@ class Store:
             if held is not None:
                 held.refuse_if_lost(connection)
             key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
-            key["repeat"] = job.repeat
             # The values beside the statement, so that it is the same one each time and is compiled once.
             connection.execute(
                 insert(EvaluationRow), {"study_id": study.id, **key, "budget": job.budget, "attempts": 1, **values}
@@ -204,9 +203,9 @@ class Store:
         row = EvaluationRow
         with self._reading() as connection:
             rows = connection.execute(
-                select(row.trial, row.stage, row.seed, row.fold, row.budget, row.repeat).where(row.study_id == study.id)
+                select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id)
             )
-            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.repeat) for r in rows}
+            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget) for r in rows}
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial and seed."""
@@ -214,7 +213,7 @@ class Store:
         query = (
             select(row.__table__)
             .where(row.study_id == study.id)
-            .order_by(row.trial, row.stage.desc(), row.seed, row.fold, row.repeat)
+            .order_by(row.trial, row.stage.desc(), row.seed, row.fold)
         )
         if stage is not None:
             query = query.where(row.stage == str(stage))
@@ -279,7 +278,6 @@ def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:
         row.seed == job.seed,
         row.fold == job.fold,
         row.budget == job.budget,
-        row.repeat == job.repeat,
     )
 
 
@@ -292,7 +290,6 @@ def _evaluation(row: Any) -> Evaluation:
         fold=row.fold,
         stage=Stage(row.stage),
         streams=row.streams,
-        repeat=row.repeat,
     )
     return Evaluation(
         job=job,

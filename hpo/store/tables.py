@@ -112,7 +112,6 @@ class EvaluationRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     fold: Mapped[int]
     budget: Mapped[int]
-    repeat: Mapped[int] = mapped_column(default=0, server_default="0")
     params: Mapped[dict[str, Any]]
     streams: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(String(16))
@@ -129,7 +128,7 @@ class EvaluationRow(Base):
     recorded_at: Mapped[dt.datetime] = mapped_column(default=now)
 
     __table_args__ = (
-        UniqueConstraint("study_id", "trial", "stage", "seed", "fold", "budget", "repeat"),
+        UniqueConstraint("study_id", "trial", "stage", "seed", "fold", "budget"),
         CheckConstraint("seed >= 0 AND fold >= 0 AND budget >= 1 AND trial >= 0", "numbers"),
         CheckConstraint("status IN ('complete', 'pruned', 'failed')", "status"),
         CheckConstraint("status <> 'complete' OR value IS NOT NULL", "complete_has_value"),
