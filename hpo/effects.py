@@ -61,7 +61,7 @@ class Effects:
 def total_variance(base_N: Sequence[float], redrawn_N: Sequence[float]) -> float:
     """Returns T = mean_i (y_i - y'_i)^2 / 2, where y'_i is y_i with one source drawn anew.
 
-    That is E[Var(y | all other sources)]. Source: Jansen, "Analysis of variance designs for model output", 1999, eq. 11;
+    That is E[Var(y | all other sources)]. Source: Jansen, "Analysis of variance designs for model output", 1999;
     Saltelli et al., "Variance based sensitivity analysis of model output", 2010, table 2 (f).
     """
     return float(_halves(base_N, redrawn_N).mean())

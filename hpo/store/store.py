@@ -178,9 +178,7 @@ class Store:
             key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
             key |= {"budget": job.budget, "variant": job.variant}
             # The values beside the statement, so that it is the same one each time and is compiled once.
-            connection.execute(
-                insert(EvaluationRow), {"study_id": study.id, **key, "attempts": 1, **values}
-            )
+            connection.execute(insert(EvaluationRow), {"study_id": study.id, **key, "attempts": 1, **values})
 
     def _replace_failed(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> bool:
         with self._writing() as connection:

@@ -130,7 +130,9 @@ class EvaluationRow(Base):
 
     __table_args__ = (
         # Named here: Postgres cuts the name that would follow from the columns.
-        UniqueConstraint("study_id", "trial", "stage", "seed", "fold", "budget", "variant", name="uq_hpo_evaluations_job"),
+        UniqueConstraint(
+            "study_id", "trial", "stage", "seed", "fold", "budget", "variant", name="uq_hpo_evaluations_job"
+        ),
         CheckConstraint("seed >= 0 AND fold >= 0 AND budget >= 1 AND trial >= 0", "numbers"),
         CheckConstraint("status IN ('complete', 'pruned', 'failed')", "status"),
         CheckConstraint("status <> 'complete' OR value IS NOT NULL", "complete_has_value"),

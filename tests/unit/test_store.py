@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import math
 import threading
 import time
+from dataclasses import replace
 
 import optuna
 import pytest
