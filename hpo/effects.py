@@ -147,9 +147,9 @@ def _interact(base_M: Floats, halves_SM: Floats) -> bool:
     """
     if len(halves_SM) < 2 or len(base_M) < 3:
         return False
-    kept_MM = ~np.eye(len(base_M), dtype=bool)
-    totals_M = np.array([halves_SM[:, kept].mean(axis=1).sum() for kept in kept_MM])
-    variances_M = np.array([base_M[kept].var(ddof=1) for kept in kept_MM])
+    count, centred_M = len(base_M), base_M - base_M.mean()
+    totals_M = (halves_SM.sum() - halves_SM.sum(axis=0)) / (count - 1)
+    variances_M = ((centred_M**2).sum() - centred_M**2 * count / (count - 1)) / (count - 2)  # each without one draw
     variance = base_M.var(ddof=1)
     if not (totals_M > 0).all() or not (variances_M > 0).all():
         return False

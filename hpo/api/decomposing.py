@@ -103,11 +103,13 @@ class Decomposition:
         found = self.effects
         if found is None or found.total is None or sum(effect.sd > 0 for effect in found.effects) < 2:
             return None
+        above = any((effect.share or 0.0) > 1 for effect in found.effects)
+        chance = f" One above 1 is chance: the sd of all sources is known from {found.count} draws." if above else ""
         if found.interact:
-            return f"Total effects add to {found.total:.2f}: sources interact, shares are not additive."
+            return f"Total effects add to {found.total:.2f}: sources interact, shares are not additive.{chance}"
         return (
             f"Total effects add to {found.total:.2f}, which {found.count} draws do not tell from 1: whether sources "
-            "interact is open, so do not add shares."
+            f"interact is open, so do not add shares.{chance}"
         )
 
     @property
@@ -365,7 +367,7 @@ def _written(outcome: Decomposition, folder: Path) -> Decomposition:
         notes["replay"] = f"{same} {found.identical} of {found.others}"
     figure = effects_figure(
         outcome.effects,
-        title=f"{outcome.study.name}, trial {outcome.trial}: what moves {outcome.metric} ({outcome.effects.count} draws)",
+        title=f"{outcome.study.name}, trial {outcome.trial}: what moves {outcome.metric}",
         metric=outcome.metric,
         notes=notes,
     )

@@ -27,7 +27,10 @@ from hpo.cli.options import (
 from hpo.cli.output import print_json, print_text
 from hpo.place import OUTPUTS, STORAGE_WAIT
 
-app = typer.Typer(help="Which source of randomness moves a result, and whether one job gives the same bits again.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Which source of randomness moves a result, and whether one job gives the same bits again.",
+)
 
 TrialNumber = Annotated[int, typer.Option(help="Number of the trial.", show_default=False)]
 
