@@ -70,7 +70,7 @@ def replay_text(found: ReplayOutcome) -> str:
         lines.append(
             f"They differ in {', '.join(replays.differing)}{epoch}; the values by up to {replays.largest:.3g}."
         )
-    lines += _circumstances(replays.circumstances)
+        lines += _circumstances(replays.circumstances)
     if found.seed_sd is None:
         lines.append(
             f"The noise of seeds is not known: trial {found.job.trial} has {counted(len(found.seeds), 'replicate')}. "
@@ -92,7 +92,9 @@ def _bits(replays: Replays, count: int, itself: int = 0) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2f}".replace("0.", ".", 1)
+    if share is None:
+        return "-"
+    return "< .01" if share < 0.005 else f"{share:.2f}".removeprefix("0")
 
 
 def _percent(share: float) -> str:

@@ -17,10 +17,10 @@ def number(value: float | None) -> str:
 
 
 def spread(value: float) -> str:
-    """Returns an sd with three digits where it is small: `.0117`, `0`, `2.31e-05`."""
+    """Returns an sd with three digits where it is small: `.0117`, `0`, `.000242`, `2.31e-05`."""
     if value == 0:
         return "0"
-    return number(value) if abs(value) >= 0.001 else f"{value:.3g}"
+    return number(value) if abs(value) >= 0.001 else f"{value:.3g}".removeprefix("0")
 
 
 def param(value: Value | None) -> str:

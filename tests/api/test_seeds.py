@@ -284,9 +284,14 @@ def test_ray_and_the_loop_come_to_the_same(searched, place, ray_slots, tmp_path)
         place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
     )
     hpo.run(searched, replace(on_ray, backend="local"))
-    there = api.decompose(searched, on_ray, trial=0, n=2, sources=["split", "order"])
-    assert there.plain() == api.decompose(searched, place, trial=0, n=2, sources=["split", "order"]).plain()
-    assert api.replay(searched, on_ray, trial=0).plain() == api.replay(searched, place, trial=0).plain()
+    wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
+    with api.Workforce() as workforce:
+        there = api.decompose(searched, on_ray, **wanted, workforce=workforce)
+        replayed = api.replay(searched, on_ray, trial=0, workforce=workforce)
+    here = api.decompose(searched, place, **wanted)
+    assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
+    assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)
+    assert replayed.replays.values == api.replay(searched, place, trial=0).replays.values
 
 
 WRONG = [
