@@ -22,6 +22,8 @@ class Stage(StrEnum):
 
     SEARCH = "search"
     PROMOTION = "promotion"
+    DECOMPOSITION = "decomposition"
+    REPLAY = "replay"
 
 
 class Status(StrEnum):
@@ -81,6 +83,8 @@ class Job:
         fold: which fold of the data, 0 where there are none.
         stage: what the training is for.
         streams: seeds of single streams that differ from `seed`.
+        variant: tells it from other jobs under this seed: `split` (that stream is drawn anew), `replay-2`; empty where
+            the seed says all.
     """
 
     trial: int
@@ -90,16 +94,18 @@ class Job:
     fold: int = 0
     stage: Stage = Stage.SEARCH
     streams: Mapping[str, int] = field(default_factory=dict)
+    variant: str = ""
 
     @property
-    def key(self) -> tuple[int, Stage, int, int, int]:
-        """What makes the job unique within its study: trial, stage, seed, fold, budget."""
-        return self.trial, self.stage, self.seed, self.fold, self.budget
+    def key(self) -> tuple[int, Stage, int, int, int, str]:
+        """What makes the job unique within its study: trial, stage, seed, fold, budget, variant."""
+        return self.trial, self.stage, self.seed, self.fold, self.budget, self.variant
 
     @property
     def place(self) -> str:
         """The job's own folder, relative to its study's: `promotion/trial-00014-seed-42-fold-0-budget-6`."""
-        return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}"
+        variant = f"-{self.variant}" if self.variant else ""
+        return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}{variant}"
 
     @property
     def digest(self) -> str:
@@ -113,6 +119,7 @@ class Job:
                 "fold": self.fold,
                 "stage": self.stage,
                 "streams": dict(self.streams),
+                **({"variant": self.variant} if self.variant else {}),
             }
         )
 

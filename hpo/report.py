@@ -1,17 +1,19 @@
-"""A promotion as an interactive picture in one file that needs no network; plotly's room."""
+"""Promotions and decompositions as interactive pictures, each in one file that needs no network; plotly's room."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.effects import Effects
 from hpo.files import write_text
 from hpo.ranking import Ranking
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# plotly is imported where it is used: it takes half a second, and only a promotion draws.
+# plotly is imported where it is used: it takes half a second, and few commands draw.
 
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
@@ -59,6 +61,47 @@ def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, met
     return figure
 
 
-def write_page(path: Path, figure: Figure) -> None:
+def effects_figure(effects: Effects, *, title: str, metric: str, notes: Mapping[str, str]) -> Figure:
+    """Returns a dot with its interval for each source, on a log axis, and a line at the sd of all sources together.
+
+    Args:
+        effects: the largest is on top.
+        title: of the picture.
+        metric: whose sd it is, for the axis.
+        notes: by source, also others than those of the effects, what is said in place of a dot, e.g. `no effect`: zero
+            has no place on a log axis.
+    """
+    from plotly import graph_objects
+
+    shown = [effect for effect in effects.effects if effect.sd > 0]
+    lines = [effect.source for effect in shown] + [name for name in notes if name not in {one.source for one in shown}]
+    intervals = [effect.interval or (effect.sd, effect.sd) for effect in shown]
+    figure = graph_objects.Figure()
+    figure.add_scatter(
+        x=[effect.sd for effect in shown],
+        y=[effect.source for effect in shown],
+        mode="markers",
+        name="sd if only this is redrawn, 95 %",
+        marker={"symbol": "circle", "size": 12, "color": "black"},
+        error_x={
+            "symmetric": False,
+            "array": [high - effect.sd for effect, (_, high) in zip(shown, intervals, strict=True)],
+            "arrayminus": [effect.sd - low for effect, (low, _) in zip(shown, intervals, strict=True)],
+            "color": "black",
+        },
+    )
+    if effects.sd > 0:
+        figure.add_vline(x=effects.sd, line_dash="dash", annotation_text=f"all sources {effects.sd:.3g}")
+    for name, note in notes.items():
+        figure.add_annotation(x=0.01, xref="paper", xanchor="left", y=name, text=note, showarrow=False)
+    figure.update_layout(title=title, template="simple_white", height=220 + 45 * len(lines), showlegend=True)
+    figure.update_xaxes(type="log", showgrid=True, title=f"sd of {metric}")
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=lines[::-1], range=[-0.6, len(lines) - 0.4]
+    )
+    return figure
+
+
+def write_page(path: Path, figure: Figure, name: str = "promotion") -> None:
     """Writes a picture as one HTML file, plotly's script included."""
-    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id="promotion"))
+    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id=name))

@@ -29,7 +29,8 @@ STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "
 
 _SAMPLER = 100
 _SEARCH = 101
-"""The spawn key of sampler seeds, apart from all streams."""
+_DRAW = 102
+"""The spawn keys of derived seeds, apart from all streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +130,9 @@ def search_seed(seed: int, number: int) -> int:
     """Returns the 32-bit seed of trial, or replicate, `number` of a search that has more than one."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_SEARCH, number))
     return int(sequence.generate_state(1, np.uint32)[0])
+
+
+def draw_seed(seed: int, number: int, stream: str | None = None) -> int:
+    """Returns the 32-bit seed of draw `number` of a decomposition, or that of one of its streams when drawn anew."""
+    key = (_DRAW, number) if stream is None else (_DRAW, number, STREAMS[stream])
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint32)[0])

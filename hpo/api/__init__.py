@@ -2,9 +2,11 @@
 
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
+from hpo.api.decomposing import Decomposition, decompose
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
+from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
@@ -15,16 +17,20 @@ from hpo.study import json_schema, notes
 __all__ = [
     "Comparison",
     "Confirmation",
+    "Decomposition",
     "ImportOutcome",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
     "PromotionReport",
+    "ReplayOutcome",
+    "Replays",
     "SearchOutcome",
     "Verified",
     "Workforce",
     "check",
     "compare",
+    "decompose",
     "import_trials",
     "json_schema",
     "load_study",
@@ -33,6 +39,7 @@ __all__ = [
     "rank_stored",
     "read_configurations",
     "refuse_promotion",
+    "replay",
     "run",
     "share_of_search",
     "show",

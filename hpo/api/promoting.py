@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from hpo import provenance
 from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
+from hpo.api.floor import Counter, Floor, train
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import (
-    Opened,
-    Workforce,
-    driving,
-    make_backend,
-    never,
-    opened,
-    ready,
-    resolved,
-    resources,
-    tell_phase,
-    work_folder,
-)
+from hpo.api.session import Opened, Workforce, driving, never, opened, resolved, tell_phase
 from hpo.errors import HpoError
 from hpo.place import FIRST, Place
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
@@ -30,7 +19,7 @@ from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule
-from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
+from hpo.seam import Observer, Stop, patiently
 from hpo.search import Trial
 from hpo.store import Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
@@ -77,34 +66,6 @@ class PromotionOutcome:
         return pd.DataFrame(self.report.candidates())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Floor:
-    """Where and under whose eyes replicates are trained."""
-
-    place: Place
-    workforce: Workforce | None
-    observers: tuple[Observer, ...]
-    stop: Stop
-
-
-class _Counter:
-    """An onlooker that counts what was trained."""
-
-    def __init__(self) -> None:
-        self.trained = 0
-
-    def begins(self, total: int, done: int) -> None: ...
-
-    def phase(self, message: str) -> None: ...
-
-    def asked(self, job: Job) -> None: ...
-
-    def reported(self, job: Job, step: int, value: float) -> None: ...
-
-    def told(self, evaluation: Evaluation) -> None:
-        self.trained += 1
-
-
 def promote(
     study: Study | str,
     place: Place | None = None,
@@ -131,8 +92,8 @@ def promote(
         UsageError: if something given cannot be used; nothing was written.
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
-    counter = _Counter()
-    floor = _Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
+    counter = Counter()
+    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     score = refuse_promotion(study, place, **options)
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = place.outputs / study.name
@@ -148,7 +109,7 @@ def promote(
             lacking = sum(recorded.lacks(job) for job in source.jobs)
             for observer in observers:
                 observer.begins(source.total + len(confirm_seeds), min(source.total, len(source.jobs) - lacking))
-            _train(recorded, found, study, floor)
+            train(recorded, found, study, floor)
             outcome = PromotionOutcome(
                 report=_report(candidates, source, study, score, plan),
                 folder=folder,
@@ -163,7 +124,7 @@ def promote(
                 again = _jobs(_trial(first_row, candidates), confirm_seeds, study)
                 confirming = PromotionSource(again)
                 tell_phase(observers, f"confirming trial {again[0].trial} on {len(again)} more seeds")
-                _train(Recorded(confirming, found.store, found.stored, lease), found, study, floor)
+                train(Recorded(confirming, found.store, found.stored, lease), found, study, floor)
                 if stop.is_set():
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
@@ -228,29 +189,6 @@ def _jobs(trial: Trial, seeds: Sequence[int], study: Study) -> list[Job]:
     return [replicate(trial.number, trial.params, seed, study.search.budget, study.streams) for seed in seeds]
 
 
-class _GivenBack:
-    """A source whose first job was asked for already."""
-
-    def __init__(self, first: Job, source: Source) -> None:
-        self._first: Job | None = first
-        self._source = source
-        self.report, self.tell = source.report, source.tell
-
-    def ask(self) -> Job | Wait | Done:
-        first, self._first = self._first, None
-        return self._source.ask() if first is None else first
-
-
-def _train(source: Source, found: Opened, study: Study, floor: _Floor) -> None:
-    first = patiently(source.ask, floor.stop)
-    if not isinstance(first, Job):  # all was answered from the records, so no backend has to be started
-        return
-    source = _GivenBack(first, source)
-    with ready(study, floor.place, floor.workforce, floor.observers) as slots:
-        backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
-        backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
-
-
 def _report(
     trials: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule, plan: Plan | None
 ) -> PromotionReport:
@@ -312,7 +250,7 @@ def _winner(
 
 
 def _restore_files(
-    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: _Floor
+    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: Floor
 ) -> dict[tuple[object, ...], Evaluation]:
     """Trains those replicates again whose files are gone, and insists on the recorded bits.
 
@@ -323,7 +261,7 @@ def _restore_files(
     if not gone:
         return {}
     source = PromotionSource([evaluation.job for evaluation in gone])
-    _train(source, found, study, floor)
+    train(source, found, study, floor)
     if floor.stop.is_set():
         return {}
     for recorded in gone:

@@ -137,16 +137,17 @@ def _recorded(
 ) -> list[Evaluation]:
     if trial is None:
         newest = store.promotion(stored)
-        winner = next((row.trial for row in newest.ranks if row.rank == 1), None) if newest else None
+        winner = newest.winner if newest else None
         if winner is None:
             raise NothingToPromote(
                 f"study {stored.name!r} has no promotion whose winner could be verified; name a trial with --trial"
             )
         trial, promotion = winner, True
+    stages = (Stage.PROMOTION,) if promotion else (Stage.SEARCH, Stage.PROMOTION)
     found = [
         one
-        for one in store.evaluations(stored, Stage.PROMOTION if promotion else None, trial)
-        if one.status is Status.COMPLETE and seed in (None, one.job.seed)
+        for one in store.evaluations(stored, trial=trial)
+        if one.job.stage in stages and one.status is Status.COMPLETE and seed in (None, one.job.seed)
     ]
     if not found:
         under = "" if seed is None else f" under seed {seed}"
@@ -163,7 +164,7 @@ def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[int, int], Ev
         if new is None:
             continue
         same = {name: new.digests.get(name) == digest for name, digest in one.digests.items()}
-        epoch = _first_other_epoch(one, new)
+        epoch = first_other_epoch(one, new)
         kept = one.files is not None and new.files is not None and not same.get("weights", True)
         yield Verified(
             recorded=one,
@@ -171,11 +172,12 @@ def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[int, int], Ev
             same={**same, "history": epoch is None},
             epoch=epoch,
             tensor=first_difference(at_hand(one.files), at_hand(new.files)) if kept else None,  # type: ignore[arg-type]
-            circumstances=_changed(one.fingerprint, new.fingerprint),
+            circumstances=changed(one.fingerprint, new.fingerprint),
         )
 
 
-def _first_other_epoch(one: Evaluation, other: Evaluation) -> int | None:
+def first_other_epoch(one: Evaluation, other: Evaluation) -> int | None:
+    """Returns the first epoch whose metrics differ; None if none does."""
     for first, second in zip(one.reports, other.reports, strict=False):
         if dict(first.metrics) != dict(second.metrics):
             return first.step
@@ -184,12 +186,13 @@ def _first_other_epoch(one: Evaluation, other: Evaluation) -> int | None:
     return None
 
 
-def _changed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+def changed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """Returns what differs between two fingerprints, as (recorded, now) by name."""
     found: dict[str, tuple[object, object]] = {}
     for name in dict.fromkeys([*recorded, *now]):
         one, other = recorded.get(name), now.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found |= {f"{name}.{key}": pair for key, pair in _changed(one, other).items()}
+            found |= {f"{name}.{key}": pair for key, pair in changed(one, other).items()}
         elif one != other:
             found[name] = (one, other)
     return found

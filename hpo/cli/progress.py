@@ -129,7 +129,7 @@ class Progress:
         return Group(table, Text(self._summary()))
 
     def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
-        seed = [str(job.seed)] if self._seeds else []
+        seed = [f"{job.seed} {job.variant}".strip()] if self._seeds else []
         cells = [str(job.trial), *seed, state, number(value), steps]
         table.add_row(*cells, *(param(job.params.get(name)) for name in names))
 
@@ -147,6 +147,7 @@ class Progress:
     def _said(self, evaluation: Evaluation) -> str:
         job = evaluation.job
         seed = f" seed {job.seed}" if self._seeds else ""
+        seed += f" {job.variant}" if job.variant else ""
         step = evaluation.reports[-1].step if evaluation.reports else 0
         why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
         return (

@@ -16,6 +16,13 @@ def number(value: float | None) -> str:
     return f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
 
 
+def spread(value: float) -> str:
+    """Returns an sd with three digits where it is small: `.0117`, `0`, `.000242`, `2.31e-05`."""
+    if value == 0:
+        return "0"
+    return number(value) if abs(value) >= 0.001 else f"{value:.3g}".removeprefix("0")
+
+
 def param(value: Value | None) -> str:
     """Returns one param."""
     if value is None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
 from hpo.cli.shown import counted, duration, number, params
-from hpo.records import Evaluation, Status
+from hpo.records import Evaluation, Stage, Status
 from hpo.search import Trial
 from hpo.study import Study
 
@@ -190,7 +190,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
         parts.append(Text(f"constraints {said}   {broken}"))
     made = table("stage", "seed", "status", metric, "epoch", "seconds", "weights", left=("stage", "status", "weights"))
-    for one in evaluations:
+    shown = [one for one in evaluations if one.job.stage in (Stage.SEARCH, Stage.PROMOTION)]
+    for one in shown:
         made.add_row(
             str(one.job.stage),
             str(one.job.seed),
@@ -200,8 +201,11 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
             f"{one.seconds:.1f}",
             one.digests.get("weights", "-")[:12],
         )
-    if evaluations:
+    if shown:
         parts.append(made)
+    for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
+        if count := sum(one.job.stage is stage for one in evaluations):
+            parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
     parts += [Text(f"seed {one.job.seed}: {remark}") for one in evaluations for remark in one.remarks]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
@@ -251,6 +255,8 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "seed": job.seed,
         "fold": job.fold,
         "budget": job.budget,
+        "variant": job.variant,
+        "streams": dict(job.streams),
         "params": dict(job.params),
         "status": str(one.status),
         "value": one.value,

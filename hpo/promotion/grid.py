@@ -27,11 +27,16 @@ class PromotionSource:
 
     Args:
         jobs: one for each replicate, in the order in which they are handed out.
+
+    Attributes:
+        evaluations: by trial and seed.
+        by_key: by the job's key, for jobs of which several have the same seed.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = tuple(jobs)
         self.evaluations: dict[tuple[int, int], Evaluation] = {}
+        self.by_key: dict[tuple[object, ...], Evaluation] = {}
         self._waiting = deque(jobs)
         self._running = 0
         self._tries: dict[tuple[object, ...], int] = {}
@@ -71,4 +76,4 @@ class PromotionSource:
         if evaluation.status is Status.FAILED and self._tries[job.key] < TRIES:
             self._waiting.append(job)
             return
-        self.evaluations[job.trial, job.seed] = evaluation
+        self.evaluations[job.trial, job.seed] = self.by_key[job.key] = evaluation

@@ -176,10 +176,9 @@ class Store:
             if held is not None:
                 held.refuse_if_lost(connection)
             key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
+            key |= {"budget": job.budget, "variant": job.variant}
             # The values beside the statement, so that it is the same one each time and is compiled once.
-            connection.execute(
-                insert(EvaluationRow), {"study_id": study.id, **key, "budget": job.budget, "attempts": 1, **values}
-            )
+            connection.execute(insert(EvaluationRow), {"study_id": study.id, **key, "attempts": 1, **values})
 
     def _replace_failed(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> bool:
         with self._writing() as connection:
@@ -203,17 +202,19 @@ class Store:
         row = EvaluationRow
         with self._reading() as connection:
             rows = connection.execute(
-                select(row.trial, row.stage, row.seed, row.fold, row.budget).where(row.study_id == study.id)
+                select(row.trial, row.stage, row.seed, row.fold, row.budget, row.variant).where(
+                    row.study_id == study.id
+                )
             )
-            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget) for r in rows}
+            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant) for r in rows}
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
-        """Returns evaluations in the order of trial and seed."""
+        """Returns evaluations in the order of trial, stage and seed."""
         row = EvaluationRow
         query = (
             select(row.__table__)
             .where(row.study_id == study.id)
-            .order_by(row.trial, row.stage.desc(), row.seed, row.fold)
+            .order_by(row.trial, row.stage.desc(), row.seed, row.fold, row.variant)
         )
         if stage is not None:
             query = query.where(row.stage == str(stage))
@@ -278,6 +279,7 @@ def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:
         row.seed == job.seed,
         row.fold == job.fold,
         row.budget == job.budget,
+        row.variant == job.variant,
     )
 
 
@@ -290,6 +292,7 @@ def _evaluation(row: Any) -> Evaluation:
         fold=row.fold,
         stage=Stage(row.stage),
         streams=row.streams,
+        variant=row.variant,
     )
     return Evaluation(
         job=job,

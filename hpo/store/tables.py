@@ -112,6 +112,7 @@ class EvaluationRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     fold: Mapped[int]
     budget: Mapped[int]
+    variant: Mapped[str] = mapped_column(String(32), default="", server_default="")
     params: Mapped[dict[str, Any]]
     streams: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(String(16))
@@ -128,7 +129,10 @@ class EvaluationRow(Base):
     recorded_at: Mapped[dt.datetime] = mapped_column(default=now)
 
     __table_args__ = (
-        UniqueConstraint("study_id", "trial", "stage", "seed", "fold", "budget"),
+        # Named here: Postgres cuts the name that would follow from the columns.
+        UniqueConstraint(
+            "study_id", "trial", "stage", "seed", "fold", "budget", "variant", name="uq_hpo_evaluations_job"
+        ),
         CheckConstraint("seed >= 0 AND fold >= 0 AND budget >= 1 AND trial >= 0", "numbers"),
         CheckConstraint("status IN ('complete', 'pruned', 'failed')", "status"),
         CheckConstraint("status <> 'complete' OR value IS NOT NULL", "complete_has_value"),

@@ -48,7 +48,7 @@ class Context:
         threads: of torch's CPU kernels; set already.
         folder: for this training's own files.
         cache: for prepared data that all trainings of the project share.
-        keeps: whether artefacts are wanted; a search trial's are not.
+        keeps: whether artefacts are wanted: those of a promotion are.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Context:
         self.threads = threads
         self.folder = folder
         self.cache = cache
-        self.keeps = job.stage is not Stage.SEARCH
+        self.keeps = job.stage is Stage.PROMOTION
         self.reports: list[Report] = []
         self.digests: dict[str, str] = {}
         self.facts: dict[str, object] = {}

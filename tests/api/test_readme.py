@@ -148,6 +148,29 @@ def test_what_it_says_of_comparing_splitting_and_taking_apart_holds(tmp_path):
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
 
 
+def test_a_trial_is_decomposed_and_replayed_as_it_says(tmp_path):
+    """Every word and every number, to what another CPU may round differently."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "train.py").write_text(PYTHON[0])
+    (tmp_path / "studies" / "line.toml").write_text(TOML[0])
+    hpo(tmp_path, "hpo run --study line --backend local --promote")
+    commands = [command for command in COMMANDS if command.startswith("hpo seeds")]
+    assert [command.split()[2] for command in commands] == ["decompose", "replay"]
+    printed = "".join(hpo(tmp_path, command) for command in commands)
+    [shown] = [body for kind, body in BLOCKS if kind == "text" and "sd if only this is redrawn" in body]
+    words, numbers = zip(*(in_parts(text) for text in (shown, printed)), strict=True)
+    assert words[0] == words[1]
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.02, abs=1e-4)
+    assert len(list((tmp_path / "outputs" / "line").glob("decomposition-trial-4.*"))) == 3
+
+
+def in_parts(text):
+    """Returns a text's words and its numbers; the bars, and how wide columns are, follow from the numbers."""
+    plain = re.sub(r" #+ *$", "", text, flags=re.MULTILINE)
+    number = r"(?<![\w.-])\d*\.?\d+(?:e-\d+)?(?![\w-])"
+    return re.sub(number, "N", plain).split(), [float(one) for one in re.findall(number, plain)]
+
+
 def test_what_optuna_alone_found_begins_a_study(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
@@ -181,14 +204,20 @@ def test_the_two_commands_are_the_makefile_s():
 
 def test_every_command_is_in_the_table_and_no_other():
     listed = re.findall(r"^\| `hpo (\w+)` \|", README, re.MULTILINE)
+    assert sorted(listed) == commands_of()
+    [group] = re.findall(r"^\| `hpo seeds` \| (.*) \|$", README, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`:", group)) == commands_of("seeds")
+
+
+def commands_of(*group):
     helped = subprocess.run(
-        [sys.executable, "-c", "from hpo.cli import main; main()", "--help"],
+        [sys.executable, "-c", "from hpo.cli import main; main()", *group, "--help"],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
     ).stdout
-    assert sorted(listed) == sorted(re.findall(r"^│ (\w+) ", helped.split("Commands")[1], re.MULTILINE))
+    return sorted(re.findall(r"^│ (\w+) ", helped.split("Commands")[1], re.MULTILINE))
 
 
 def test_every_link_leads_somewhere():

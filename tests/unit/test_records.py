@@ -27,13 +27,6 @@ def test_a_complete_evaluation_must_have_a_value():
         Evaluation(job=JOB, status=Status.COMPLETE)
 
 
-def test_the_same_training_another_time_is_another_record_in_a_folder_of_its_own():
-    again = replace(JOB, repeat=1)
-    assert again.key != JOB.key
-    assert again.place != JOB.place
-    assert again.digest == JOB.digest
-
-
 def test_the_digest_of_a_job_tells_every_part_of_it():
     others = [
         Job(trial=4, params={"lr": 0.1}, seed=41, budget=5),
@@ -43,8 +36,16 @@ def test_the_digest_of_a_job_tells_every_part_of_it():
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, fold=1),
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, stage=Stage.PROMOTION),
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, streams={"split": 0}),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, variant="replay-1"),
     ]
     assert len({JOB.digest, *(other.digest for other in others)}) == len(others) + 1
+
+
+def test_variants_of_a_job_have_keys_and_folders_of_their_own_and_the_others_keep_theirs():
+    variants = [replace(JOB, variant=name) for name in ("", "split", "replay-1")]
+    assert len({one.key for one in variants}) == len({one.place for one in variants}) == 3
+    assert JOB.place == "search/trial-00003-seed-41-fold-0-budget-5"
+    assert JOB.digest == "80be8537efe8c621ed275e1c4c21b749a3fd187aea9880a378623d61f1ab5ef7"
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers() | st.floats(allow_nan=False, allow_infinity=False)))

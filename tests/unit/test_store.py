@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -112,6 +113,30 @@ def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one().startswith("v")
     assert durable.find("curve") is not None
     durable.close()
+    store.close()
+
+
+def test_trainings_that_differ_in_their_variant_alone_are_kept_apart(store, curve):
+    study, one = store.enrol(curve()), evaluation()
+    other = replace(one, job=replace(one.job, streams={"split": 7}, variant="split"), value=0.9)
+    store.put(study, one)
+    store.put(study, other)
+    assert (store.get(study, one.job), store.get(study, other.job)) == (one, other)
+    assert store.keys(study) == {one.job.key, other.job.key}
+    assert store.evaluations(study) == [one, other]
+
+
+def test_what_was_recorded_before_there_were_variants_is_still_there(storage_url, curve):
+    store = Store(storage_url)
+    study, one = store.enrol(curve()), evaluation(value=0.7)
+    store.put(study, one)
+    with store._engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0004")
+    store.close()
+    store = Store(storage_url)
+    assert store.evaluations(study) == [one]
+    with pytest.raises(sa.exc.IntegrityError):
+        store.put(study, replace(one, value=0.1))
     store.close()
 
 

@@ -1,0 +1,378 @@
+"""`decompose`: how much each source of randomness under a seed moves one trial's result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpo.api.floor import Counter, Floor, train, trial_named
+from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_values
+from hpo.api.session import Opened, Workforce, driving, never, opened, refuse_unusable, resolved
+from hpo.effects import Effect, Effects, effects_of
+from hpo.errors import UsageError, did_you_mean
+from hpo.files import write_text
+from hpo.place import Place
+from hpo.promotion import Draws, PromotionSource
+from hpo.records import Evaluation, Job, Status
+from hpo.report import effects_figure, write_page
+from hpo.results import json_text, refuse_unwritable, table_text
+from hpo.seam import Observer, Stop
+from hpo.seeding import STREAMS
+from hpo.store import Recorded
+from hpo.study import Study
+
+DRAWS = 10
+"""Base draws if nothing is said: an sd is known to about a quarter of itself."""
+
+MOST_DRAWS = 10_000
+"""More would be a mistyped number."""
+
+LOUD = 0.5
+"""The share of the seeds' sd from which replays that differ are what to look at first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """One source of randomness.
+
+    Attributes:
+        source: its name.
+        effect: of drawing it anew; None if fewer than two pairs completed.
+        pairs: how many draws completed with it and without.
+        identical: in how many of them nothing at all changed, to the last bit of weights, predictions and history.
+    """
+
+    source: str
+    effect: Effect | None
+    pairs: int
+    identical: int
+
+    @property
+    def is_without_effect(self) -> bool:
+        """Whether the training does not depend on it: every pair is identical."""
+        return self.pairs > 0 and self.identical == self.pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decomposition:
+    """What a decomposition came to.
+
+    Attributes:
+        study: whose.
+        trial: the number.
+        metric: whose values were decomposed.
+        draws: the jobs.
+        values: of the metric by job; None where it is undefined or the training failed.
+        effects: of all sources; None if fewer than two draws completed.
+        lines: one for each source, the largest effect first.
+        replays: of the first draw, compared with it; None if none was wanted or completed.
+        failures: why trainings failed.
+        trained: how many were trained now; the others were recorded.
+        stopped: whether it was ended early; then nothing was estimated or written.
+        files: that were written.
+    """
+
+    study: Study
+    trial: int
+    metric: str
+    draws: Draws
+    values: Mapping[tuple[object, ...], float | None]
+    effects: Effects | None
+    lines: tuple[SourceLine, ...]
+    replays: Replays | None
+    failures: tuple[str, ...]
+    trained: int
+    stopped: bool
+    files: tuple[Path, ...] = ()
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The streams that the study fixes, which are the same in every draw, with their seeds."""
+        return dict(self.study.streams)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether enough draws completed to estimate anything."""
+        return self.effects is not None
+
+    @property
+    def sum_said(self) -> str | None:
+        """What the shares add to, as a sentence; None where fewer than two sources have an effect."""
+        found = self.effects
+        if found is None or found.total is None or sum(effect.sd > 0 for effect in found.effects) < 2:
+            return None
+        above = any((effect.share or 0.0) > 1 for effect in found.effects)
+        chance = f" One above 1 is chance: the sd of all sources is known from {found.count} draws." if above else ""
+        if found.interact:
+            return f"Total effects add to {found.total:.2f}: sources interact, shares are not additive.{chance}"
+        return (
+            f"Total effects add to {found.total:.2f}, which {found.count} draws do not tell from 1: whether sources "
+            f"interact is open, so do not add shares.{chance}"
+        )
+
+    @property
+    def advice(self) -> str:
+        """What to do, as one sentence."""
+        found = self.effects
+        if found is None:
+            return "Fewer than two draws completed, so nothing can be said."
+        if self.replays is not None and self.replays.sd > 0 and self.replays.sd >= LOUD * found.sd:
+            return (
+                "Training the same job again moves this result about as much as other seeds do: make it deterministic "
+                f"first, and look at it with hpo seeds replay --study {self.study.name} --trial {self.trial}."
+            )
+        if not any(effect.sd > 0 for effect in found.effects):
+            if found.sd == 0:
+                return "Nothing random moves this result: one seed says it all."
+            return "None of these sources moves this result, but seeds do: redraw the others too."
+        largest = found.effects[0].source
+        if len(found.effects) == 1:
+            return f"Only {largest} was redrawn: what it is beside the other sources, a decomposition of all will say."
+        if found.leader is None:
+            return (
+                f"No source is ahead beyond chance at n = {found.count}: average over whole seeds, which redraw all of "
+                f"them, or tell them apart with --n {2 * found.count}."
+            )
+        if found.leader == "split":
+            return "The split moves this result more than any other source: add folds before adding seeds."
+        return f"What {found.leader} draws moves this result more than any other source: average over more seeds."
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row of plain values for each source, one for all together, and one for the replays."""
+        rows = [_row(line) for line in self.lines]
+        if self.effects is not None:
+            rows.append({"source": "all", "sd": self.effects.sd, "pairs": self.effects.count})
+        if self.replays is not None:
+            found = self.replays
+            rows.append({"source": "replay", "sd": found.sd, "pairs": found.others, "identical": found.identical})
+        return rows
+
+    def plain(self) -> dict[str, object]:
+        """Returns everything as plain values."""
+        found = self.effects
+        return {
+            "study": self.study.name,
+            "trial": self.trial,
+            "metric": self.metric,
+            "params": dict(self.draws.base[0].params),
+            "budget": self.draws.base[0].budget,
+            "n": len(self.draws.base),
+            "seed": self.study.search.seed,
+            "trainings": len(self.draws.jobs),
+            "trained": self.trained,
+            "stopped": self.stopped,
+            "failures": list(self.failures),
+            "mean": found.mean if found else None,
+            "sd": found.sd if found else None,
+            "sources": [_row(line) for line in self.lines],
+            "fixed": self.fixed,
+            "sum_of_total_effects": found.total if found else None,
+            "interact": found.interact if found else None,
+            "leader": found.leader if found else None,
+            "replays": replays_values(self.replays),
+            "advice": self.advice,
+            "draws": [self._draw(number) for number in range(len(self.draws.base))],
+        }
+
+    def _draw(self, number: int) -> dict[str, object]:
+        base, redrawn = self.draws.base[number], self.draws.redrawn
+        return {
+            "seed": base.seed,
+            "value": self.values.get(base.key),
+            "redrawn": {
+                source: {"seed": jobs[number].streams[source], "value": self.values.get(jobs[number].key)}
+                for source, jobs in redrawn.items()
+            },
+        }
+
+
+def decompose(
+    study: Study | str,
+    place: Place | None = None,
+    *,
+    trial: int,
+    n: int = DRAWS,
+    replays: int = REPLAYS,
+    sources: Sequence[str] | None = None,
+    metric: str | None = None,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+    workforce: Workforce | None = None,
+) -> Decomposition:
+    """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
+
+    That is n (sources + 1) + replays trainings. What is recorded is not trained again, so more draws are added to the
+    fewer, and what was interrupted goes on. All seeds are derived from the search's.
+
+    Args:
+        study: or its name.
+        place: where it is kept and run.
+        trial: its number.
+        n: base draws.
+        replays: how often the first of them is trained again.
+        sources: names of streams; None: all that the study does not fix.
+        metric: any that the trainable yields, at the epoch whose objective counts; None: the objective's.
+        observers: hear of every job, report and evaluation.
+        stop: ends the work in order when it is set.
+        workforce: keeps the backend running after this verb.
+
+    Raises:
+        NothingToPromote: if the study has not been searched.
+        UsageError: if something given cannot be used; nothing was written.
+    """
+    study, place, stop = resolved(study), place or Place(), stop or never()
+    names, folder = _sources(study, sources), place.outputs / study.name
+    if not 2 <= n <= MOST_DRAWS:
+        raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
+    if not 0 <= replays <= MOST_REPLAYS:
+        raise UsageError(f"replays must be 0 to {MOST_REPLAYS}, not {replays}")
+    refuse_unusable(study, place)
+    refuse_unwritable(folder)
+    counter, metric = Counter(), metric or study.objective.metric
+    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
+    with opened(study, place, observers, create=False) as found:
+        params = trial_named(found, study, trial).params
+        _refuse_unknown_metric(metric, found, trial)
+        draws = Draws.of(
+            trial,
+            params,
+            seed=study.search.seed,
+            count=n,
+            replays=replays,
+            sources=names,
+            budget=study.search.budget,
+            streams=study.streams,
+        )
+        with driving(found, "decompose") as lease:
+            source = PromotionSource(draws.jobs)
+            recorded = Recorded(source, found.store, found.stored, lease)
+            lacking = sum(recorded.lacks(job) for job in draws.jobs)
+            for observer in observers:
+                observer.begins(len(draws.jobs), len(draws.jobs) - lacking)
+            train(recorded, found, study, floor)
+    known = source.by_key
+    values = {key: _value(one, metric, study) for key, one in known.items()}
+    if known and not stop.is_set() and all(value is None for value in values.values()):
+        _refuse_metric(metric, known.values())
+    outcome = Decomposition(
+        study=study,
+        trial=trial,
+        metric=metric,
+        draws=draws,
+        values=values,
+        effects=None,
+        lines=(),
+        replays=None,
+        failures=tuple(one.error or "" for one in known.values() if one.status is Status.FAILED),
+        trained=counter.trained,
+        stopped=stop.is_set(),
+    )
+    return outcome if outcome.stopped else _written(_estimated(outcome, known), folder)
+
+
+def _sources(study: Study, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if wanted is None:
+        wanted = [name for name in STREAMS if name not in study.streams]
+        if not wanted:
+            raise UsageError(f"study {study.name!r} fixes every stream ([streams]), so no source is left to draw anew")
+    if not wanted:
+        raise UsageError(f"name at least one source to draw anew: {', '.join(STREAMS)}")
+    for number, name in enumerate(wanted):
+        if name not in STREAMS:
+            raise UsageError(f"no source named {name!r}. Sources: {', '.join(STREAMS)}.{did_you_mean(name, STREAMS)}")
+        if name in study.streams:
+            raise UsageError(
+                f"study {study.name!r} fixes {name} ([streams] {name} = {study.streams[name]}), so it moves no result; "
+                "leave it out of --sources"
+            )
+        if name in wanted[:number]:
+            raise UsageError(f"source {name!r} is named twice")
+    return tuple(name for name in STREAMS if name in wanted)
+
+
+def _refuse_unknown_metric(metric: str, found: Opened, trial: int) -> None:
+    """Refuses a metric that no training of the trial has yielded, where there is one to ask."""
+    known = found.store.evaluations(found.stored, trial=trial)
+    if any(one.reports for one in known) and not any(
+        metric in report.metrics for one in known for report in one.reports
+    ):
+        _refuse_metric(metric, known)
+
+
+def _refuse_metric(metric: str, evaluations: Iterable[Evaluation]) -> None:
+    names = list(dict.fromkeys(name for one in evaluations for report in one.reports for name in report.metrics))
+    if names and metric not in names:
+        raise UsageError(f"no metric named {metric!r}. Metrics: {', '.join(names)}.{did_you_mean(metric, names)}")
+
+
+def _value(one: Evaluation, metric: str, study: Study) -> float | None:
+    if one.status is not Status.COMPLETE:
+        return None
+    return one.value if metric == study.objective.metric else one.metrics.get(metric)
+
+
+def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evaluation]) -> Decomposition:
+    draws, values = outcome.draws, outcome.values
+
+    def of(jobs: Sequence[Job]) -> list[float | None]:
+        return [values.get(job.key) for job in jobs]
+
+    effects = effects_of(of(draws.base), {source: of(jobs) for source, jobs in draws.redrawn.items()})
+    by_source = {effect.source: effect for effect in effects.effects} if effects else {}
+    lines = []
+    for source in [*by_source, *(name for name in draws.redrawn if name not in by_source)]:
+        both = list(zip(draws.base, draws.redrawn[source], strict=True))
+        pairs = [(a.key, b.key) for a, b in both if values.get(a.key) is not None and values.get(b.key) is not None]
+        identical = sum(all(alike(known[one], known[other]).values()) for one, other in pairs)
+        lines.append(SourceLine(source=source, effect=by_source.get(source), pairs=len(pairs), identical=identical))
+    again = [job for job in (draws.base[0], *draws.replays) if values.get(job.key) is not None]
+    replays = None
+    if len(again) > 1 and again[0] is draws.base[0]:
+        replays = Replays.of([known[job.key] for job in again], [value for value in of(again) if value is not None])
+    return replace(outcome, effects=effects, lines=tuple(lines), replays=replays)
+
+
+def _row(line: SourceLine) -> dict[str, object]:
+    effect = line.effect
+    low, high = effect.interval if effect and effect.interval else (None, None)
+    return {
+        "source": line.source,
+        "sd": effect.sd if effect else None,
+        "low": low,
+        "high": high,
+        "total_effect": effect.share if effect else None,
+        "pairs": line.pairs,
+        "identical": line.identical,
+    }
+
+
+def _written(outcome: Decomposition, folder: Path) -> Decomposition:
+    """Writes JSON, CSV and the picture; nothing where nothing could be estimated."""
+    if outcome.effects is None:
+        return outcome
+    other = outcome.metric != outcome.study.objective.metric
+    name = f"decomposition-trial-{outcome.trial}"
+    if other:
+        name += "-" + re.sub(r"[^A-Za-z0-9._-]", "_", outcome.metric)
+    notes = {
+        line.source: "no effect: identical" if line.is_without_effect else "no difference in this metric"
+        for line in outcome.lines
+        if line.effect is not None and line.effect.sd == 0
+    }
+    if outcome.replays is not None:
+        found = outcome.replays
+        same = "bit-identical" if found.are_identical else f"sd {found.sd:.3g}, bit-identical"
+        notes["replay"] = f"{same} {found.identical} of {found.others}"
+    figure = effects_figure(
+        outcome.effects,
+        title=f"{outcome.study.name}, trial {outcome.trial}: what moves {outcome.metric}",
+        metric=outcome.metric,
+        notes=notes,
+    )
+    files = tuple(folder / f"{name}.{kind}" for kind in ("html", "json", "csv"))
+    write_page(files[0], figure, "decomposition")
+    write_text(files[1], json_text(outcome.plain()))
+    write_text(files[2], table_text(outcome.rows()))
+    return replace(outcome, files=files)

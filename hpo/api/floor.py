@@ -1,0 +1,84 @@
+"""Where the jobs of known trials are trained, and under whose eyes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpo.api.session import Opened, Workforce, make_backend, ready, resources, work_folder
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.records import Evaluation, Job
+from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
+from hpo.search import Trial
+from hpo.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """Where and under whose eyes jobs are trained."""
+
+    place: Place
+    workforce: Workforce | None
+    observers: tuple[Observer, ...]
+    stop: Stop
+
+
+class Counter:
+    """An onlooker that counts what was trained."""
+
+    def __init__(self) -> None:
+        self.trained = 0
+
+    def begins(self, total: int, done: int) -> None: ...
+
+    def phase(self, message: str) -> None: ...
+
+    def asked(self, job: Job) -> None: ...
+
+    def reported(self, job: Job, step: int, value: float) -> None: ...
+
+    def told(self, evaluation: Evaluation) -> None:
+        self.trained += 1
+
+
+class _GivenBack:
+    """A source whose first job was asked for already."""
+
+    def __init__(self, first: Job, source: Source) -> None:
+        self._first: Job | None = first
+        self._source = source
+        self.report, self.tell = source.report, source.tell
+
+    def ask(self) -> Job | Wait | Done:
+        first, self._first = self._first, None
+        return self._source.ask() if first is None else first
+
+
+def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
+    """Trains a source's jobs; where all are answered from the records no backend is started."""
+    first = patiently(source.ask, floor.stop)
+    if not isinstance(first, Job):
+        return
+    source = _GivenBack(first, source)
+    with ready(study, floor.place, floor.workforce, floor.observers) as slots:
+        backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
+        backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
+
+
+def trial_named(found: Opened, study: Study, number: int) -> Trial:
+    """Returns a trial that can be trained again.
+
+    Raises:
+        UsageError: if there is no such trial, or it has no params yet.
+    """
+    trials = found.durable.trials()
+    if not 0 <= number < len(trials):
+        there = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
+        raise UsageError(f"study {study.name!r} has {there}, not {number}; see them: hpo status --study {study.name}")
+    trial = trials[number]
+    if trial.state in {"running", "waiting"}:
+        raise UsageError(
+            f"trial {number} of study {study.name!r} is {trial.state}; finish the search first: "
+            f"hpo run --study {study.name}"
+        )
+    return trial

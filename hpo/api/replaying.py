@@ -1,0 +1,236 @@
+"""`replay`: one job trained several times, and what its differences are beside those between seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.api.floor import Counter, Floor, train, trial_named
+from hpo.api.session import Workforce, driving, never, opened, refuse_unusable, resolved
+from hpo.api.verifying import changed, first_other_epoch
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.promotion import PromotionSource, replayed
+from hpo.records import Evaluation, Job, Stage, Status
+from hpo.seam import Observer, Stop
+from hpo.statistics import sigma
+from hpo.store import Recorded
+from hpo.study import LARGEST_SEED, Study
+
+REPLAYS = 3
+"""How often a job is trained if nothing is said."""
+
+MOST_REPLAYS = 1000
+"""More would be a mistyped number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replays:
+    """Trainings of one job, compared bit by bit with the first of them.
+
+    Attributes:
+        values: of the metric.
+        same: by what was compared (weights, predictions, history): how many of the others equal the first.
+        identical: how many of the others equal it in everything.
+        epoch: the first one in which the metrics of any of them differ; None if none do.
+        sd: of the values, ddof 1.
+        largest: the largest difference between two values.
+        circumstances: what was not the same in how they were trained, as (first, other) by name.
+    """
+
+    values: tuple[float, ...]
+    same: Mapping[str, int]
+    identical: int
+    epoch: int | None
+    sd: float
+    largest: float
+    circumstances: Mapping[str, tuple[object, object]]
+
+    @classmethod
+    def of(cls, trainings: Sequence[Evaluation], values: Sequence[float]) -> Replays:
+        """Returns the comparison of at least two complete trainings with their values."""
+        first, others = trainings[0], trainings[1:]
+        found = [alike(first, other) for other in others]
+        epochs = [epoch for other in others if (epoch := first_other_epoch(first, other)) is not None]
+        circumstances: dict[str, tuple[object, object]] = {}
+        for other in others:
+            circumstances |= changed(first.fingerprint, other.fingerprint)
+        return cls(
+            values=tuple(values),
+            same={name: sum(one[name] for one in found) for name in found[0]},
+            identical=sum(all(one.values()) for one in found),
+            epoch=min(epochs, default=None),
+            sd=sigma(values, 1),
+            largest=max(values) - min(values),
+            circumstances=circumstances,
+        )
+
+    @property
+    def others(self) -> int:
+        """How many were compared with the first."""
+        return len(self.values) - 1
+
+    @property
+    def are_identical(self) -> bool:
+        """Whether all are the same to the last bit."""
+        return self.identical == self.others
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """In what they differ."""
+        return tuple(name for name, count in self.same.items() if count < self.others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOutcome:
+    """What training one job several times came to.
+
+    Attributes:
+        study: whose.
+        job: that was trained; its variant is empty.
+        wanted: how many trainings.
+        replays: those that completed, compared; None if they are fewer than two.
+        seeds: the trial's values in the promotion by seed, to compare with.
+        failures: why others failed.
+        trained: how many were trained now; the others were recorded.
+        stopped: whether it was ended early; then nothing was compared.
+    """
+
+    study: Study
+    job: Job
+    wanted: int
+    replays: Replays | None
+    seeds: Mapping[int, float]
+    failures: tuple[str, ...]
+    trained: int
+    stopped: bool
+
+    @property
+    def seed_sd(self) -> float | None:
+        """The sd between seeds, ddof 1; None below two of them."""
+        return sigma(list(self.seeds.values()), 1) if len(self.seeds) > 1 else None
+
+    @property
+    def share(self) -> float | None:
+        """The sd of the replays over that between seeds; None where one is not known, or seeds make no difference."""
+        return self.replays.sd / self.seed_sd if self.replays and self.seed_sd else None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there were enough trainings to compare."""
+        return self.replays is not None
+
+    def plain(self) -> dict[str, object]:
+        """Returns it as plain values."""
+        found = self.replays
+        return {
+            "study": self.study.name,
+            "objective": self.study.objective.metric,
+            "trial": self.job.trial,
+            "seed": self.job.seed,
+            "trainings": self.wanted,
+            "trained": self.trained,
+            "stopped": self.stopped,
+            "failures": list(self.failures),
+            "identical": found.are_identical if found else None,
+            "replays": replays_values(found),
+            "seed_values": {str(seed): value for seed, value in self.seeds.items()},
+            "seed_sd": self.seed_sd,
+            "share_of_seed_sd": self.share,
+        }
+
+
+def replay(
+    study: Study | str,
+    place: Place | None = None,
+    *,
+    trial: int,
+    seed: int | None = None,
+    r: int = REPLAYS,
+    observers: Sequence[Observer] = (),
+    stop: Stop | None = None,
+    workforce: Workforce | None = None,
+) -> ReplayOutcome:
+    """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
+
+    Args:
+        study: or its name.
+        place: where it is kept and run.
+        trial: its number.
+        seed: under which; None: the first of the promotion's.
+        r: how many trainings.
+        observers: hear of every job, report and evaluation.
+        stop: ends the work in order when it is set.
+        workforce: keeps the backend running after this verb.
+
+    Raises:
+        NothingToPromote: if the study has not been searched.
+        UsageError: if something given cannot be used; nothing was written.
+    """
+    study, place, stop = resolved(study), place or Place(), stop or never()
+    if not 2 <= r <= MOST_REPLAYS:
+        raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
+    seed = study.promotion.seeds[0] if seed is None else seed
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
+    refuse_unusable(study, place)
+    counter = Counter()
+    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
+    with opened(study, place, observers, create=False) as found:
+        params = trial_named(found, study, trial).params
+        job = Job(
+            trial=trial,
+            params=params,
+            seed=seed,
+            budget=study.search.budget,
+            stage=Stage.REPLAY,
+            streams=study.streams,
+        )
+        with driving(found, "replay") as lease:
+            source = PromotionSource(replayed(job, r))
+            recorded = Recorded(source, found.store, found.stored, lease)
+            lacking = sum(recorded.lacks(one) for one in source.jobs)
+            for observer in observers:
+                observer.begins(r, r - lacking)
+            train(recorded, found, study, floor)
+        promoted = found.store.evaluations(found.stored, Stage.PROMOTION, trial)
+    known = [source.by_key[one.key] for one in source.jobs if one.key in source.by_key]
+    complete = [one for one in known if one.status is Status.COMPLETE]
+    values = [one.value for one in complete if one.value is not None]
+    return ReplayOutcome(
+        study=study,
+        job=job,
+        wanted=r,
+        replays=Replays.of(complete, values) if len(complete) > 1 and not stop.is_set() else None,
+        seeds={
+            one.job.seed: one.value
+            for one in promoted
+            if one.value is not None and one.status is Status.COMPLETE and one.job.budget == job.budget
+        },
+        failures=tuple(one.error or "" for one in known if one.status is Status.FAILED),
+        trained=counter.trained,
+        stopped=stop.is_set(),
+    )
+
+
+def alike(one: Evaluation, other: Evaluation) -> dict[str, bool]:
+    """Returns in what two trainings are the same to the last bit: weights and predictions, where recorded; history."""
+    names = dict.fromkeys([*one.digests, *other.digests])
+    same = {name: one.digests.get(name) == other.digests.get(name) for name in names}
+    return {**same, "history": first_other_epoch(one, other) is None}
+
+
+def replays_values(found: Replays | None) -> dict[str, object] | None:
+    """Returns a comparison as plain values."""
+    if found is None:
+        return None
+    return {
+        "compared": found.others,
+        "identical": found.identical,
+        "same": dict(found.same),
+        "first_epoch_that_differs": found.epoch,
+        "sd": found.sd,
+        "largest_difference": found.largest,
+        "values": list(found.values),
+        "circumstances": {name: list(pair) for name, pair in found.circumstances.items()},
+    }

@@ -1,0 +1,111 @@
+"""What is printed of a decomposition and of replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from hpo.api import Decomposition, ReplayOutcome, Replays
+from hpo.cli.shown import counted, number, spread
+from hpo.cli.tables import near, table
+
+BAR = 20
+"""Characters of a total effect of 1."""
+
+
+def decomposition_text(found: Decomposition) -> RenderableType:
+    """Returns a line for each source, the replays, what the shares add to, and the advice."""
+    effects = found.effects
+    if effects is None:
+        return Text("\n".join([found.advice, *_failed(found.failures, found.study.name, found.trial)]))
+    head = (
+        f"trial {found.trial} · {found.metric} · {counted(len(found.draws.jobs), 'training')} · "
+        f"all sources: {number(effects.mean)} ± {spread(effects.sd)}"
+    )
+    made = table("source", "sd if only this is redrawn", "95 % interval", "total effect", "", left=("source", ""))
+    for line in found.lines:
+        effect = line.effect
+        if effect is None:
+            made.add_row(line.source, "-", "-", "-", f"not known: {counted(line.pairs, 'pair')} completed")
+        elif line.is_without_effect:
+            made.add_row(line.source, "0", "-", "0", f"no effect: bit-identical {line.identical} of {line.pairs}")
+        elif effect.interval is None:
+            made.add_row(line.source, "0", "-", "0", "trainings differ, this metric does not")
+        else:
+            interval = f"{spread(effect.interval[0])} .. {spread(effect.interval[1])}"
+            share = effect.share or 0.0
+            bar = "#" * min(2 * BAR, round(BAR * share))
+            made.add_row(line.source, spread(effect.sd), interval, _share(effect.share), bar)
+    if found.replays is not None:
+        made.add_row("replay", spread(found.replays.sd), "", "", _bits(found.replays, found.replays.identical))
+    lines = [f"{name}: the same in all draws, [streams] {name} = {seed}" for name, seed in found.fixed.items()]
+    lines += _failed(found.failures, found.study.name, found.trial)
+    if found.replays is not None and not found.replays.are_identical:
+        noise = f"the largest difference is {found.replays.largest:.3g}, the seeds' sd {spread(effects.sd)}"
+        lines.append(
+            f"Replays differ in {', '.join(found.replays.differing)}: {noise}; each line above holds that too."
+        )
+    if found.sum_said is not None:
+        lines.append(found.sum_said)
+    lines.append(found.advice)
+    lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
+    first, *others = found.files
+    lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
+    return Group(Text(head), made, Text("\n".join(lines)))
+
+
+def replay_text(found: ReplayOutcome) -> str:
+    """Returns whether a job gives the same bits again, and what its differences are beside those between seeds."""
+    metric = found.study.objective.metric
+    head = f"trial {found.job.trial} seed {found.job.seed} · {metric} · {counted(found.wanted, 'training')} of one job"
+    failed = _failed(found.failures, found.study.name, found.job.trial)
+    replays = found.replays
+    if replays is None:
+        return "\n".join([head, *failed, "Fewer than two trainings completed, so nothing can be said."])
+    lines = [head, f"replays   sd {spread(replays.sd)}   {_bits(replays, replays.identical + 1, 1)}"]
+    if not replays.are_identical:
+        epoch = "" if replays.epoch is None else f", from epoch {replays.epoch}"
+        lines.append(
+            f"They differ in {', '.join(replays.differing)}{epoch}; the values by up to {replays.largest:.3g}."
+        )
+        lines += _circumstances(replays.circumstances)
+    if found.seed_sd is None:
+        lines.append(
+            f"The noise of seeds is not known: trial {found.job.trial} has {counted(len(found.seeds), 'replicate')}. "
+            f"Promote it: hpo promote --study {found.study.name}"
+        )
+    else:
+        lines.append(f"seeds     sd {spread(found.seed_sd)}   over {' '.join(map(str, found.seeds))}, ddof 1")
+        if found.share is None:
+            lines.append("Seeds make no difference here, so there is nothing to compare with.")
+        else:
+            lines.append(f"Nondeterminism is {_percent(found.share)} of seed noise.")
+    lines += failed
+    lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
+    return "\n".join(lines)
+
+
+def _bits(replays: Replays, count: int, itself: int = 0) -> str:
+    return f"bit-identical {count} of {replays.others + itself}"
+
+
+def _share(share: float | None) -> str:
+    if share is None:
+        return "-"
+    return "< .01" if share < 0.005 else f"{share:.2f}".removeprefix("0")
+
+
+def _percent(share: float) -> str:
+    return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+
+
+def _circumstances(found: Mapping[str, tuple[object, object]]) -> list[str]:
+    return [f"Not all were trained alike: {name} {one}, then {other}." for name, (one, other) in found.items()]
+
+
+def _failed(failures: tuple[str, ...], study: str, trial: int) -> list[str]:
+    if not failures:
+        return []
+    return [f"Failed and left out: {counted(len(failures), 'training')}. See why: hpo show --study {study} {trial}"]

@@ -1,0 +1,102 @@
+"""The commands of `hpo seeds`: what randomness does to one trial."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import redirect_stdout
+from typing import Annotated, Any
+
+import typer
+
+from hpo.cli.bundles import with_place
+from hpo.cli.options import (
+    Folders,
+    Json,
+    StudyName,
+)
+from hpo.cli.output import print_json, print_text
+from hpo.place import Place
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Which source of randomness moves a result, and whether one job gives the same bits again.",
+)
+
+TrialNumber = Annotated[int, typer.Option(help="Number of the trial.", show_default=False)]
+
+
+@app.command()
+@with_place
+def decompose(
+    place: Place,
+    study: StudyName,
+    trial: TrialNumber,
+    n: Annotated[int, typer.Option("--n", help="Draws with everything at random, each again for each source.")] = 10,
+    replays: Annotated[int, typer.Option(help="How often one job is trained again as it is.")] = 3,
+    sources: Annotated[
+        Any,
+        typer.Option(
+            parser=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+            metavar="<name,name,...>",
+            help="Of split, init, order, augment, dropout. [all that the study does not fix]",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="What is decomposed. [the objective]", show_default=False)] = None,
+    studies: Folders = None,
+    as_json: Json = False,
+) -> None:
+    """Say how much each source of randomness moves a trial: split, init, order, augment, dropout, and none of them."""
+    wanted = {"trial": trial, "n": n, "replays": replays, "sources": sources, "metric": metric}
+    said = {"--n": n, "--replays": replays, "--sources": ",".join(sources or ()), "--metric": metric}
+    again = _command("decompose", study, trial, said)
+    _go("decompose", f"Decomposing trial {trial}", again, study, studies, place, wanted, as_json=as_json)
+
+
+@app.command()
+@with_place
+def replay(
+    place: Place,
+    study: StudyName,
+    trial: TrialNumber,
+    seed: Annotated[
+        int | None, typer.Option(help="Under which. [the first of the promotion]", show_default=False)
+    ] = None,
+    r: Annotated[int, typer.Option("--r", help="How many trainings of the same job.")] = 3,
+    studies: Folders = None,
+    as_json: Json = False,
+) -> None:
+    """Train one job several times: the same bits or not, and nondeterminism in per cent of seed noise."""
+    wanted = {"trial": trial, "seed": seed, "r": r}
+    again = _command("replay", study, trial, {"--seed": seed, "--r": r})
+    _go("replay", f"Replaying trial {trial}", again, study, studies, place, wanted, as_json=as_json)
+
+
+def _command(verb: str, study: str, trial: int, said: dict[str, Any]) -> str:
+    words = [word for name, value in said.items() if value not in (None, "") for word in (name, str(value))]
+    return shlex.join(["hpo", "seeds", verb, "--study", study, "--trial", str(trial), *words])
+
+
+def _go(
+    verb: str, head: str, again: str, study: str, studies: Any, place: Any, wanted: dict[str, Any], *, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from hpo import api
+    from hpo.cli import drawn
+    from hpo.cli.progress import Progress
+    from hpo.cli.stopping import StopSignal
+
+    loaded = api.load_study(study, studies)
+    with StopSignal(again).armed() as stop:
+        progress = Progress(loaded, Console(stderr=True), stop, verb=head)
+        with progress.shown(), redirect_stdout(sys.stderr):  # a trainable may print, and stdout is for data
+            found = getattr(api, verb)(loaded, place, **wanted, observers=[progress], stop=stop)
+    if as_json:
+        print_json(found.plain())
+    elif found.stopped:
+        print_text(f"Stopped. Go on with: {again}")
+    else:
+        print_text(drawn.decomposition_text(found) if verb == "decompose" else drawn.replay_text(found))
+    raise typer.Exit(stop.exit_status or (0 if found.says_something else 1))

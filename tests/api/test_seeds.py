@@ -1,0 +1,494 @@
+"""What each source of randomness does to a trial, and whether one job gives the same bits again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpo
+from hpo import api
+from hpo.api.decomposing import DRAWS
+from hpo.cli.drawn import decomposition_text, replay_text
+from hpo.cli.tables import trial_text, trial_values
+from hpo.errors import NothingToPromote, UsageError
+from hpo.promotion import Draws
+from hpo.report import effects_figure
+from hpo.seeding import STREAMS, Streams
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def study(curve):
+    def made(**changes):
+        fixed = changes.pop("fixed", {})
+        return curve(
+            name="sources",
+            trainable="toys.sources:train",
+            space={"x": {"float": [0.0, 1.0]}},
+            fixed=fixed,
+            search={"trials": 2, "budget": 2, "pruner": "none"},
+            **changes,
+        )
+
+    return made
+
+
+@pytest.fixture
+def searched(study, place):
+    made = study()
+    hpo.run(made, place)
+    return made
+
+
+def text_of(renderable):
+    from rich.console import Console
+
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(renderable, highlight=False, markup=False)
+    return capture.get()
+
+
+class Stopping:
+    """Sets a stop after so many evaluations, and counts them."""
+
+    def __init__(self, after):
+        self.stop, self.after, self.told_jobs, self.begun = threading.Event(), after, [], None
+
+    def begins(self, total, done):
+        self.begun = (total, done)
+
+    def phase(self, message): ...
+    def asked(self, job): ...
+    def reported(self, job, step, value): ...
+    def told(self, evaluation):
+        self.told_jobs.append(evaluation.job)
+        if len(self.told_jobs) == self.after:
+            self.stop.set()
+
+
+def draws(**changes):
+    given = {"seed": 41, "count": 4, "replays": 2, "sources": ("split", "init"), "budget": 2, "streams": {}}
+    return Draws.of(0, {"x": 0.5}, **{**given, **changes})
+
+
+def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
+    made = draws(sources=tuple(STREAMS))
+    assert len(made.jobs) == 4 * 6 + 2
+    assert len({job.key for job in made.jobs}) == len({job.place for job in made.jobs}) == len(made.jobs)
+    for source, jobs in made.redrawn.items():
+        for base, job in zip(made.base, jobs, strict=True):
+            ours, theirs = Streams(base.seed, base.streams), Streams(job.seed, job.streams)
+            other = {name for name in STREAMS if getattr(ours, name).number() != getattr(theirs, name).number()}
+            assert other == {source}
+            assert job.seed == base.seed, "a trainable may look at the seed itself"
+
+
+def test_all_streams_of_all_draws_are_different():
+    made = draws(count=50, sources=tuple(STREAMS))
+    numbers = [getattr(Streams(job.seed, job.streams), name).number() for job in made.base for name in STREAMS]
+    numbers += [
+        getattr(Streams(job.seed, job.streams), source).number()
+        for source, jobs in made.redrawn.items()
+        for job in jobs
+    ]
+    assert len(set(numbers)) == len(numbers) == 50 * 10
+
+
+def test_the_same_seed_gives_the_same_jobs_and_more_of_them_begin_with_the_fewer():
+    assert draws() == draws()
+    assert draws().base == draws(count=9).base[:4]
+    assert draws(sources=("init",)).redrawn["init"] == draws().redrawn["init"]
+    assert draws(seed=40).base[0].seed != draws().base[0].seed
+
+
+def test_the_sources_of_a_known_function_are_told_apart(searched, place):
+    """val = 3 split + init: of the variance 10, split has 9 and init 1, and nothing else is ever drawn."""
+    found = api.decompose(searched, place, trial=0, n=30, replays=1)
+    by_source = {line.source: line for line in found.lines}
+    assert [line.source for line in found.lines[:2]] == ["split", "init"]
+    assert by_source["split"].effect.interval[0] < 3 < by_source["split"].effect.interval[1]
+    assert by_source["init"].effect.interval[0] < 1 < by_source["init"].effect.interval[1]
+    assert found.effects.total == pytest.approx(1.0, abs=0.4)
+    assert (found.effects.interact, found.effects.leader) == (False, "split")
+    assert found.advice == "The split moves this result more than any other source: add folds before adding seeds."
+    for name in ("order", "augment", "dropout"):
+        line = by_source[name]
+        assert (line.effect.sd, line.effect.share, line.effect.interval) == (0.0, 0.0, None)
+        assert (line.is_without_effect, line.identical, line.pairs) == (True, 30, 30)
+
+
+def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, place):
+    found = api.decompose(searched, place, trial=0, n=5)
+    written = json.loads((place.outputs / "sources" / "decomposition-trial-0.json").read_text())
+    base = np.array([one["value"] for one in written["draws"]])
+    assert written["sd"] == pytest.approx(base.std(ddof=1))
+    assert (written["n"], written["trainings"], written["seed"]) == (5, 33, 41)
+    for row in written["sources"]:
+        other = np.array([one["redrawn"][row["source"]]["value"] for one in written["draws"]])
+        assert row["sd"] ** 2 == pytest.approx(np.mean((base - other) ** 2) / 2)
+        assert row["total_effect"] == pytest.approx(row["sd"] ** 2 / base.var(ddof=1))
+    for one in written["draws"]:
+        split, init = (float(getattr(Streams(one["seed"]), name).numpy().normal()) for name in ("split", "init"))
+        assert one["value"] == pytest.approx(3 * split + init)
+        other = float(Streams(one["redrawn"]["split"]["seed"]).split.numpy().normal())
+        assert one["redrawn"]["split"]["value"] == pytest.approx(3 * other + init)
+    with (place.outputs / "sources" / "decomposition-trial-0.csv").open() as file:
+        rows = {row["source"]: row for row in csv.DictReader(file)}
+    assert float(rows["split"]["sd"]) == found.lines[0].effect.sd
+    assert float(rows["all"]["sd"]) == found.effects.sd
+    assert rows["replay"]["identical"] == rows["replay"]["pairs"] == "3"
+
+
+def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, place):
+    api.decompose(searched, place, trial=0, n=3)
+    page = (place.outputs / "sources" / "decomposition-trial-0.html").read_text()
+    drawn = page[page.rindex("Plotly.newPlot") :]
+    assert '"arrayminus"' in drawn
+    assert "no effect: identical" in drawn
+    assert "bit-identical 3 of 3" in drawn
+    effects = api.decompose(searched, place, trial=0, n=3).effects
+    figure = effects_figure(effects, title="", metric="val", notes={"order": "no effect"})
+    assert [trace.type for trace in figure.data] == ["scatter"]
+    assert figure.layout.xaxis.type == "log"
+    assert list(figure.data[0].y) == [effect.source for effect in effects.effects if effect.sd > 0]
+    assert figure.layout.yaxis.categoryarray[0] == "order", "what has no dot is at the bottom, not left out"
+
+
+def test_what_is_recorded_is_not_trained_again(searched, place):
+    first = api.decompose(searched, place, trial=0, n=3)
+    again = api.decompose(searched, place, trial=0, n=3)
+    assert (first.trained, again.trained) == (21, 0)
+    assert again.plain() | {"trained": 21} == first.plain()
+    assert api.decompose(searched, place, trial=0, n=4).trained == 6
+    assert api.decompose(searched, place, trial=0, n=4, metric="product", replays=5).trained == 2
+    assert api.decompose(searched, place, trial=1, n=2, sources=["init"], replays=0).trained == 4
+
+
+def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, place, study, tmp_path):
+    whole = api.decompose(searched, place, trial=0, n=3)
+    elsewhere = replace(place, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
+    hpo.run(searched, elsewhere)
+    ear = Stopping(after=5)
+    cut = api.decompose(searched, elsewhere, trial=0, n=3, observers=[ear], stop=ear.stop)
+    assert (cut.stopped, cut.effects, cut.files, cut.trained) == (True, None, (), 5)
+    assert not list((tmp_path / "other").glob("*/decomposition*"))
+    rest = Stopping(after=0)
+    done = api.decompose(searched, elsewhere, trial=0, n=3, observers=[rest])
+    assert rest.begun == (21, 5)
+    assert not {job.key for job in rest.told_jobs} & {job.key for job in ear.told_jobs}
+    assert done.plain() | {"trained": 21} == whole.plain()
+
+
+def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondeterministic(study, place):
+    rooted = study(fixed={"rooted": True})
+    hpo.run(rooted, place)
+    found = api.decompose(rooted, place, trial=0, n=4)
+    assert {line.source for line in found.lines if line.is_without_effect} == {"order", "augment", "dropout"}
+    assert found.replays.are_identical
+
+
+def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, place):
+    found = api.decompose(searched, place, trial=0, n=3, metric="product")
+    assert {path.name for path in found.files} == {
+        f"decomposition-trial-0-product.{kind}" for kind in ("html", "json", "csv")
+    }
+    [job] = found.draws.base[:1]
+    normal = [float(getattr(Streams(job.seed), name).numpy().normal()) for name in ("split", "init")]
+    assert found.values[job.key] == pytest.approx(normal[0] * normal[1])
+    same = api.decompose(searched, place, trial=0, n=3, metric="sign")
+    assert (same.metric, same.trained) == ("sign", 0)
+    flat = api.decompose(searched, place, trial=0, n=2, sources=["order"], metric="sign", replays=0)
+    assert flat.lines[0].is_without_effect
+
+
+def test_trainings_that_fail_are_left_out_and_said(study, place):
+    fragile = study(fixed={"fragile": True})
+    hpo.run(fragile, place, trials=1)
+    found = api.decompose(fragile, place, trial=0, n=8, replays=1)
+    failed = len(found.failures)
+    assert 0 < failed < 49
+    by_source = {line.source: line for line in found.lines}
+    assert 2 <= by_source["init"].pairs < by_source["order"].pairs < 8
+    assert found.effects.count == by_source["order"].pairs
+    printed = text_of(decomposition_text(found))
+    assert f"Failed and left out: {failed} trainings. See why: hpo show --study sources 0" in printed
+
+
+def test_nothing_is_written_where_nothing_completed(curve, place):
+    broken = curve(fixed={"fault": "raise"}, search={"trials": 1, "pruner": "none"})
+    hpo.run(broken, place)
+    found = api.decompose(broken, place, trial=0, n=2, sources=["init"], replays=0)
+    assert (found.effects, found.files, len(found.failures)) == (None, (), 4)
+    assert "Fewer than two draws completed" in text_of(decomposition_text(found))
+    assert not list(place.outputs.glob("*/decomposition*"))
+
+
+def test_replays_that_differ_are_said_with_their_size(study, place):
+    restless = study(fixed={"restless": 5.0})
+    hpo.run(restless, place)
+    found = api.decompose(restless, place, trial=0, n=3, sources=["split"])
+    assert (found.replays.identical, found.replays.others, found.replays.differing) == (0, 3, ("history",))
+    assert found.replays.largest == pytest.approx(max(found.replays.values) - min(found.replays.values))
+    printed = text_of(decomposition_text(found))
+    assert "bit-identical 0 of 3" in printed
+    assert f"Replays differ in history: the largest difference is {found.replays.largest:.3g}" in printed
+
+
+def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, place):
+    fixed = study(streams={"split": 7})
+    hpo.run(fixed, place)
+    found = api.decompose(fixed, place, trial=0, n=2, replays=0)
+    assert [line.source for line in found.lines if line.source == "split"] == []
+    assert all(job.streams["split"] == 7 for job in found.draws.jobs)
+    assert "split: the same in all draws, [streams] split = 7" in text_of(decomposition_text(found))
+    with pytest.raises(UsageError, match=r"fixes split \(\[streams\] split = 7\).*leave it out"):
+        api.decompose(fixed, place, trial=0, sources=["split"])
+
+
+def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, place):
+    net = curve(
+        name="net",
+        trainable="toys.net:train",
+        objective={"metric": "val_acc"},
+        space={"lr": {"float": [0.01, 0.2], "log": True}},
+        search={"trials": 1, "budget": 2, "pruner": "none"},
+    )
+    hpo.run(net, place)
+    found = api.decompose(net, place, trial=0, n=2, replays=2)
+    assert set(found.replays.same) == {"weights", "predictions", "history"}
+    assert (found.replays.identical, found.replays.others) == (2, 2)
+    assert all(line.identical == 0 for line in found.lines), "every stream is drawn from"
+    files = [path for path in Path(place.work_root).rglob("*") if path.is_file()]
+    assert not [path for path in files if "decomposition" in str(path)], "nothing is left of them but the records"
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_ray_and_the_loop_come_to_the_same(searched, place, ray_slots, tmp_path):
+    on_ray = replace(
+        place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
+    )
+    hpo.run(searched, replace(on_ray, backend="local"))
+    wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
+    with api.Workforce() as workforce:
+        there = api.decompose(searched, on_ray, **wanted, workforce=workforce)
+        replayed = api.replay(searched, on_ray, trial=0, workforce=workforce)
+    here = api.decompose(searched, place, **wanted)
+    assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
+    assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)
+    assert replayed.replays.values == api.replay(searched, place, trial=0).replays.values
+
+
+WRONG = [
+    ({"trial": 9}, "study 'sources' has trials 0 .. 1, not 9"),
+    ({"trial": -1}, r"has trials 0 \.\. 1, not -1"),
+    ({"trial": 0, "n": 1}, "n must be 2 to 10000 draws, not 1"),
+    ({"trial": 0, "replays": -1}, "replays must be 0 to 1000, not -1"),
+    (
+        {"trial": 0, "sources": ["splt"]},
+        r"no source named 'splt'\. Sources: split, init, order, augment, dropout\. Did",
+    ),
+    ({"trial": 0, "sources": ["init", "init"]}, "source 'init' is named twice"),
+    ({"trial": 0, "sources": []}, "name at least one source"),
+    (
+        {"trial": 0, "metric": "vall"},
+        r"no metric named 'vall'\. Metrics: val, product, steps, sign\. Did you mean val\?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG)
+def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, place, given, message):
+    before = api.show("sources", 0, place)[1]
+    with pytest.raises(UsageError, match=message):
+        api.decompose(searched, place, **given)
+    assert api.show("sources", 0, place)[1] == before
+    assert not (place.outputs / "sources").exists()
+
+
+def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, place):
+    never = curve(name="never")
+    for verb in (api.decompose, api.replay):
+        with pytest.raises(NothingToPromote, match="has not been searched"):
+            verb(never, place, trial=0)
+    assert not (place.outputs / "never").exists()
+
+
+def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, place):
+    class Halfway(Stopping):
+        def reported(self, job, step, value):
+            self.stop.set()
+
+    ear = Halfway(after=0)
+    hpo.run(searched, place, trials=3, observers=[ear], stop=ear.stop)
+    with pytest.raises(UsageError, match=r"trial 2 of study 'sources' is running; finish the search first: hpo run"):
+        api.decompose(searched, place, trial=2)
+
+
+def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, place):
+    before = api.replay(searched, place, trial=0)
+    assert (before.seed_sd, before.share) == (None, None)
+    assert "Promote it: hpo promote --study sources" in replay_text(before)
+    promoted = hpo.promote(searched, place, top=2)
+    found = api.replay(searched, place, trial=0, r=4)
+    assert (found.trained, found.job.seed, found.replays.are_identical) == (1, 42, True)
+    [row] = [row for row in promoted.ranking.rows if row.candidate.trial == 0]
+    values = list(row.candidate.values.values())
+    assert found.seed_sd == pytest.approx(np.std(values, ddof=1))
+    assert found.replays.values == (row.candidate.values[42],) * 4
+    assert found.share == 0.0
+    printed = replay_text(found)
+    assert "bit-identical 4 of 4" in printed
+    assert "Nondeterminism is 0 % of seed noise." in printed
+
+
+def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, place):
+    restless = study(fixed={"restless": 0.3})
+    hpo.run(restless, place)
+    hpo.promote(restless, place, top=2)
+    found = api.replay(restless, place, trial=0, seed=43, r=5)
+    assert (found.job.seed, found.replays.identical, found.replays.epoch) == (43, 0, 1)
+    assert found.replays.sd == pytest.approx(np.std(found.replays.values, ddof=1))
+    assert found.share == pytest.approx(found.replays.sd / found.seed_sd)
+    printed = replay_text(found)
+    assert "bit-identical 1 of 5" in printed
+    assert "They differ in history, from epoch 1; the values by up to" in printed
+    assert f"Nondeterminism is {100 * found.share:.2g} % of seed noise." in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"r": 1}, "r must be 2 to 1000 trainings of the same job, not 1"),
+        ({"seed": -1}, "a seed must be 0 to"),
+        ({"trial": 5}, r"has trials 0 \.\. 1, not 5"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused(searched, place, given, message):
+    with pytest.raises(UsageError, match=message):
+        api.replay(searched, place, **{"trial": 0, **given})
+
+
+def test_they_are_shown_apart_and_not_verified(searched, place):
+    api.decompose(searched, place, trial=0, n=2, replays=0)
+    api.replay(searched, place, trial=0)
+    assert [one.recorded.job.seed for one in api.verify(searched, place, trial=0)] == [41]
+    shown, evaluations = api.show(searched, 0, place)
+    printed = text_of(trial_text(shown, evaluations, "val"))
+    assert "12 trainings of hpo seeds decompose; each is in --json" in printed
+    assert "3 trainings of hpo seeds replay" in printed
+    assert len([line for line in printed.splitlines() if line.startswith(("search", "decomposition"))]) == 1
+    variants = [one["variant"] for one in trial_values(shown, evaluations)["evaluations"]]
+    assert sorted(variants) == sorted(["", "", "", *2 * list(STREAMS), "replay-1", "replay-2", "replay-3"])
+
+
+def study_file(study, place):
+    """Returns the path of the study as a file beside the toys."""
+    folder = Path(place.outputs).parent / "project"
+    if not folder.exists():
+        shutil.copytree(study.root, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    fixed = "".join(f"{name} = {json.dumps(value)}\n" for name, value in study.fixed.items())
+    (folder / "studies" / "sources.toml").write_text(
+        'name = "sources"\ntrainable = "toys.sources:train"\n[objective]\nmetric = "val"\n'
+        f"[space]\nx = {{ float = [0.0, 1.0] }}\n[fixed]\n{fixed}"
+        '[search]\ntrials = 2\nbudget = 2\npruner = "none"\n'
+    )
+    return str(folder / "studies" / "sources.toml")
+
+
+def started(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from hpo.cli import main; main()", *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended(folder, *arguments):
+    """Returns exit status, stdout and stderr of a command."""
+    with started(folder, *arguments) as process:
+        out, errors = process.communicate(timeout=120)
+    return process.returncode, out, errors
+
+
+def test_the_commands_print_their_tables_and_json(searched, place):
+    file = study_file(searched, place)
+    folder = Path(file).parents[1]
+    common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", place.storage]
+    decompose = ["seeds", "decompose", *common, "--n", "3", "--sources", "split,init"]
+    _, out, errors = ended(folder, *decompose)
+    assert "Decomposing trial 0: 12 trainings (2 epochs each)" in errors
+    assert re.search(r"\[12/12\] trial 0 seed \d+ replay-3 complete", errors)
+    assert out.startswith("trial 0 · val · 12 trainings · all sources: ")
+    assert re.search(r"^split +[\d.]+ +[\d.]+ \.\. [\d.]+ +[\d.]+ +#+ *$", out, re.MULTILINE)
+    assert re.search(r"^replay +0 +bit-identical 3 of 3 *$", out, re.MULTILINE)
+    assert "Written: outputs/sources/decomposition-trial-0.html  .json  .csv" in out
+    _, out, _ = ended(folder, *decompose, "--json")
+    assert json.loads(out) == json.loads((folder / "outputs/sources/decomposition-trial-0.json").read_text())
+    assert json.loads(out)["trained"] == 0
+    status, out, _ = ended(folder, "seeds", "replay", *common, "--json")
+    assert (json.loads(out)["identical"], status) == (True, 0)
+    assert ended(folder, "seeds", "decompose", *common, "--sources", "dropuot") == (
+        2,
+        "",
+        "error: no source named 'dropuot'. Sources: split, init, order, augment, dropout. Did you mean dropout?\n",
+    )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_signal_ends_it_in_order_and_the_same_command_goes_on(study, place, number, status):
+    flags = Path(place.outputs).parent / "flags"
+    flags.mkdir()
+    slow = study(fixed={"nap": 0.05, "flags": str(flags)})
+    hpo.run(slow, place, trials=1)
+    file = study_file(slow, place)
+    folder = Path(file).parents[1]
+    (flags / "epochs").unlink()
+    command = ["seeds", "decompose", "--study", file, "--trial", "0", "--backend", "local", "--n", "4"]
+    command += ["--storage", place.storage]
+    with started(folder, *command) as process:
+        for line in process.stderr:
+            if line.startswith("[5/27]"):
+                break
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "[27/27]" not in errors
+    assert "Traceback" not in errors
+    if number == signal.SIGINT:
+        assert f"Stopped. Go on with: hpo seeds decompose --study {file} --trial 0 --n 4 --replays 3\n" in out
+    assert not list(folder.glob("outputs/*/decomposition*"))
+    status, out, errors = ended(folder, *command)
+    assert status == 0
+    assert "Written: outputs/sources/decomposition-trial-0.html" in out
+    assert re.search(r"27 trainings \(2 epochs each, [5-9] recorded already\)", errors)
+    epochs = (flags / "epochs").read_text().splitlines()
+    most = 0 if number == signal.SIGINT else 1
+    unlike = 4 * 3  # split and init change what is written; the other three and the replays look like their draw
+    assert len(set(epochs)) == 2 * unlike
+    assert 27 * 2 <= len(epochs) <= 27 * 2 + most, "the epoch in flight, and no other"
+
+
+def test_ten_draws_know_an_sd_to_about_a_quarter():
+    draw = np.random.default_rng(0)
+    sds = np.sqrt((draw.standard_normal((4000, DRAWS, 2)) @ [1, -1] / math.sqrt(2)) ** 2 @ np.ones(DRAWS) / DRAWS)
+    assert sds.std() / sds.mean() == pytest.approx(0.23, abs=0.02)
