@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,12 @@ MOST_POINTS = 250
 FEWEST = 4
 """Values below which there is nothing to learn."""
 
+RETRIES = 6
+"""Times that TPE is asked again for what it proposes a second time."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""The limit on BLAS threads is the process's, so that two who set it at a time would lift each other's or leave it."""
+
 
 class MixedSampler(BaseSampler):
     """After some trials of TPE's, TPE and a Gaussian process propose every second trial, by number; both see all.
@@ -35,7 +42,9 @@ class MixedSampler(BaseSampler):
     The process takes values for noisy: it looks for what improves on the best mean it believes in, not on the luckiest
     value. Values below the first quartile count as that, so that a collapse does not bend it; so do trials that failed,
     were pruned or broke a constraint. It proposes nothing that was tried or is being tried, while there is anything
-    else, and takes conditional params for absent where no trial had them.
+    else, and takes conditional params for absent where no trial had them. TPE that proposes what was tried is asked
+    again, up to six times, and then it is the process's turn; that can be seen only where TPE proposes all params of a
+    trial together, so neither in its random start nor where params follow that not all trials have.
 
     Args:
         seed: of both; None: one of the operating system's.
@@ -55,8 +64,6 @@ class MixedSampler(BaseSampler):
         self._seed = _entropy(None)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        if not self._is_ours(trial):
-            return self._tpe.infer_relative_search_space(study, trial)
         known: dict[str, BaseDistribution] = {}
         for other in study.get_trials(deepcopy=False):
             known.update(other.distributions)
@@ -65,15 +72,22 @@ class MixedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Params:
-        if not self._is_ours(trial):
-            return self._tpe.sample_relative(study, trial, search_space)
         if len(study.directions) > 1:
             raise ValueError(f"MixedSampler is for one objective, and study {study.study_name!r} has several")
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        proposed: Params = {}
+        if not self._is_ours(trial):
+            theirs = self._tpe.infer_relative_search_space(study, trial)
+            theirs = {name: distribution for name, distribution in theirs.items() if name in search_space}
+            tried = [_free(one) for one in others]
+            for _ in range(1 + RETRIES):
+                proposed = self._tpe.sample_relative(study, trial, theirs)
+                if not proposed or proposed not in tried:
+                    return proposed
         sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
         rng = np.random.default_rng([self._seed, trial.number])
-        with threadpool_limits(limits=1, user_api="blas"):  # the bits must not depend on the number of cores
-            return _proposal(others, search_space, sign, rng)
+        with _ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
+            return _proposal(others, search_space, sign, rng) or proposed
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -95,6 +109,11 @@ class MixedSampler(BaseSampler):
 
 def _entropy(seed: int | None) -> int:
     return secrets.randbits(63) if seed is None else seed
+
+
+def _free(trial: FrozenTrial) -> Params:
+    """Returns the params that could have been others."""
+    return {name: value for name, value in trial.params.items() if not trial.distributions[name].single()}
 
 
 def _proposal(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution], sign: float, rng: Any) -> Params:
@@ -180,7 +199,7 @@ class _Form:
 
     def key(self, params: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
         """Returns what tells params from others."""
-        inside = ((name, self._space[name].to_internal_repr(value)) for name, value in params.items())
+        inside = ((name, d.to_internal_repr(params[name])) for name, d in self._space.items() if name in params)
         return tuple(sorted((name, round(value, 12)) for name, value in inside))
 
     def drawn(self, rng: Any) -> Params:
@@ -189,8 +208,8 @@ class _Form:
 
     def near(self, params: Mapping[str, Any], rng: Any, *, small: bool = False) -> Params:
         """Returns params that differ in one or two from these; by little, if `small`, where that can be."""
-        changed = dict(params)
-        names = list(params)
+        names = [name for name in params if name in self._space]
+        changed = {name: params[name] for name in names}
         for place in rng.permutation(len(names))[: int(rng.integers(1, 3))]:
             name = names[place]
             distribution = self._space[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import optuna
@@ -16,10 +17,11 @@ from scipy.optimize import check_grad
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from threadpoolctl import threadpool_info
 
 import hpo
 from hpo.search.gaussian import JITTER, Process, _minus_log_likelihood, expected_improvement, squares
-from hpo.search.mixed import MOST_POINTS, _Form, _unit, _value
+from hpo.search.mixed import MOST_POINTS, RETRIES, _Form, _unit, _value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 DRAW = np.random.default_rng(5)
@@ -178,16 +180,15 @@ def test_trials_that_failed_or_were_pruned_are_places_to_avoid():
 
 def test_what_was_tried_or_is_being_tried_is_not_proposed_while_there_is_anything_else():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=6))
-    space = {"a": IntDistribution(0, 5), "b": CategoricalDistribution((0, 1, 2, 3))}
+    space = {"a": IntDistribution(0, 7), "b": CategoricalDistribution((0, 1, 2, 3))}
     seen, repeated = [], []
-    for number in range(30):  # two are always being tried
+    for number in range(30):  # of 32, so that there is something else all along; two are always being tried
         trial = study.ask(space)
         if number >= 6 and number % 2 == 0:
             repeated.append(trial.params in seen)
         seen.append(trial.params)
         if number >= 2:
             study.tell(number - 2, float(seen[number - 2]["a"]))
-    assert len({tuple(params.values()) for params in seen}) < 24  # there was something else all along
     assert not any(repeated)
 
 
@@ -242,3 +243,75 @@ def test_under_noise_its_best_trial_is_better_than_tpe_s():
     ours = [found(hpo.MixedSampler(seed=seed), seed) for seed in range(8)]
     theirs = [found(optuna.samplers.TPESampler(seed=seed), seed) for seed in range(8)]
     assert np.mean(ours) < 0.8 * np.mean(theirs)
+
+
+def blas():
+    return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+
+def test_searches_in_several_threads_compute_one_after_the_other_and_leave_numpy_its_threads(monkeypatch):
+    inside, most, before = [], [], blas()
+
+    def slow(*_):
+        inside.append(True)
+        most.append((len(inside), max(blas(), default=1)))
+        time.sleep(0.02)
+        inside.pop()
+        return {}
+
+    monkeypatch.setattr("hpo.search.mixed._proposal", slow)
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=1, n_startup_trials=0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20, n_jobs=4)
+    assert most == [(1, 1)] * 10
+    assert blas() == before
+
+
+def test_tpe_is_asked_again_for_what_was_tried_and_then_it_is_the_process_s_turn(monkeypatch):
+    space = {"a": IntDistribution(0, 3), "b": CategoricalDistribution(("p", "q")), "one": IntDistribution(7, 7)}
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=12))
+    for a in range(4):
+        for b in "pq" if a != 2 else "p":
+            study.add_trial(optuna.create_trial(params={"a": a, "b": b, "one": 7}, distributions=space, value=float(a)))
+    study.add_trial(study.trials[0])
+    answers = [{"a": 0, "b": "p"}] * 3 + [{"a": 2, "b": "q"}]
+    asked = []
+    monkeypatch.setattr(
+        study.sampler._tpe, "_sample_relative", lambda *_: asked.append(len(asked)) or answers[len(asked) - 1]
+    )
+    assert study.ask(space).params == {"a": 2, "b": "q", "one": 7}
+    assert len(asked) == 4  # and no more, once it is new
+    study = optuna.create_study(sampler=study.sampler)
+    for trial in ([{"a": 0, "b": "p"}] + [{"a": a, "b": b} for a in (1, 3) for b in "pq"]) * 2:
+        known = {**trial, "one": 7}
+        study.add_trial(optuna.create_trial(params=known, distributions=space, value=float(known["a"])))
+    answers, asked[:] = [{"a": 0, "b": "p"}] * 99, []
+    study.add_trial(study.trials[0])
+    assert len(study.trials) % 2 == 1  # TPE's turn
+    assert study.ask(space).params not in [trial.params for trial in study.trials[:-1]]
+    assert len(asked) == 1 + RETRIES
+
+
+def test_a_small_space_is_seen_whole_before_anything_comes_twice():
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=4, n_startup_trials=10))
+    space = {"a": IntDistribution(0, 5), "b": CategoricalDistribution((0, 1, 2, 3))}
+    for _ in range(40):
+        trial = study.ask(space)
+        study.tell(trial, float(trial.params["a"]))
+    params = [tuple(trial.params.values()) for trial in study.trials]
+    late = [one in params[:number] for number, one in enumerate(params) if number >= 10]  # the start is random
+    assert len(set(params)) == 24
+    assert late == sorted(late)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_params_that_another_sampler_fixes_stay_fixed():
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=1, n_startup_trials=6))
+
+    def objective(trial):
+        return (trial.suggest_float("x", 0, 1) - 0.2) ** 2 + trial.suggest_int("k", 0, 3)
+
+    study.optimize(objective, n_trials=20)
+    study.sampler = optuna.samplers.PartialFixedSampler({"k": 2}, study.sampler)
+    study.optimize(objective, n_trials=20)
+    assert {trial.params["k"] for trial in study.trials[20:]} == {2}
+    assert len({trial.params["x"] for trial in study.trials}) == 40
