@@ -87,7 +87,7 @@ WRONG = [
     ({"search.trials": 10**7}, "search.trials", "expected at most 1000000, got 10000000"),
     ({"search.trials": 16**5000}, "search.trials", "expected at most 1000000, got a number of more than 64 bits"),
     ({"search.seed": -1}, "search.seed", "expected at least 0, got -1"),
-    ({"search.sampler": "TPE"}, "search.sampler", "expected 'tpe', 'random', 'gp', .* got 'TPE'"),
+    ({"search.sampler": "TPE"}, "search.sampler", "expected 'tpe', 'tpe.gp', 'random', 'gp', .* got 'TPE'"),
     ({"search.pruner": "medain"}, "search.pruner", r"expected .* got 'medain'\. Did you mean median\?"),
     ({"search.lag": 0}, "search.lag", "expected at least 1 or false, got 0"),
     ({"search.lag": True}, "search.lag", "expected a whole number or false, got true"),
