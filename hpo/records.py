@@ -80,7 +80,7 @@ class Job:
         params: one full assignment of the space.
         seed: fixes all randomness of the training.
         budget: epochs allowed.
-        fold: which fold of the data, 0 where there are none.
+        fold: which fold of the data, from 1 on and through all repeats; 0 where there are none.
         stage: what the training is for.
         streams: seeds of single streams that differ from `seed`.
         variant: tells it from other jobs under this seed: `split` (that stream is drawn anew), `replay-2`; empty where
@@ -106,6 +106,12 @@ class Job:
         """The job's own folder, relative to its study's: `promotion/trial-00014-seed-42-fold-0-budget-6`."""
         variant = f"-{self.variant}" if self.variant else ""
         return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}{variant}"
+
+    @property
+    def seed_said(self) -> str:
+        """The seed, and what else tells it from other trainings of its trial: `42`, `42 fold 3`, `42 replay-1`."""
+        fold = f" fold {self.fold}" if self.fold else ""
+        return f"{self.seed}{fold} {self.variant}".strip()
 
     @property
     def digest(self) -> str:
@@ -155,6 +161,7 @@ class Evaluation:
         fingerprint: what else could change the result: versions, threads, device, data.
         files: the job's folder, if artefacts were kept there.
         remarks: what went wrong on the way and was made good, e.g. a damaged checkpoint.
+        folds: of a job that was cross-validated, the records of its folds; it is their mean and has none of its own.
     """
 
     job: Job
@@ -168,6 +175,7 @@ class Evaluation:
     fingerprint: Mapping[str, object] = field(default_factory=dict)
     files: str | None = None
     remarks: tuple[str, ...] = ()
+    folds: tuple[Evaluation, ...] = ()
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
@@ -179,6 +187,11 @@ class Evaluation:
     def metrics(self) -> Metrics:
         """The metrics of the step whose value counts; empty where there is none."""
         return next((report.metrics for report in self.reports if report.step == self.step), {})
+
+    @property
+    def trainings(self) -> tuple[Evaluation, ...]:
+        """The records that were stored: those of the folds, or this one."""
+        return self.folds or (self,)
 
 
 def canonical_json(value: object) -> str:

@@ -76,12 +76,14 @@ class TrainableRef:
         root: folder that goes on the import path first.
         fixed: params that no trial changes.
         objective: which of its metrics counts.
+        folds: into how many the data is divided where a job names a fold; 0: there are none.
     """
 
     path: str
     root: str
     objective: Objective
     fixed: Mapping[str, Value] = field(default_factory=dict)
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "
 _SAMPLER = 100
 _SEARCH = 101
 _DRAW = 102
+_FOLD = 103
+_PARTITION = 104
 """The spawn keys of derived seeds, apart from all streams."""
 
 
@@ -136,3 +138,13 @@ def draw_seed(seed: int, number: int, stream: str | None = None) -> int:
     """Returns the 32-bit seed of draw `number` of a decomposition, or that of one of its streams when drawn anew."""
     key = (_DRAW, number) if stream is None else (_DRAW, number, STREAMS[stream])
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint32)[0])
+
+
+def fold_seed(seed: int, fold: int) -> int:
+    """Returns the 32-bit seed under which a fold is trained: neighbouring seeds share none, as 42 + 1 and 43 do."""
+    return int(np.random.SeedSequence(seed, spawn_key=(_FOLD, fold)).generate_state(1, np.uint32)[0])
+
+
+def partition_seed(seed: int, repeat: int) -> int:
+    """Returns the 32-bit seed from which repeat `repeat` of a cross-validation divides the data into folds."""
+    return int(np.random.SeedSequence(seed, spawn_key=(_PARTITION, repeat)).generate_state(1, np.uint32)[0])

@@ -90,7 +90,9 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
     ctx.note(data=data.digest, images=len(data.label_N))
-    train_T, held_out_V = split(data.label_N, params.validation, ctx.streams.split, names=CLASSES, fold=ctx.fold)
+    train_T, held_out_V = split(
+        data.label_N, params.validation, ctx.streams.split, names=CLASSES, fold=ctx.fold, folds=ctx.folds
+    )
     channel_TKSS = torch.tensor(_channels(data, params.mask_weight)[train_T], device=ctx.device)
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)

@@ -100,7 +100,9 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         TrainableError: if the training diverges.
     """
     image_N1HW, label_N = _digits()
-    train_T, held_out_V = split(label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold)
+    train_T, held_out_V = split(
+        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
+    )
     image_T1HW = torch.tensor(image_N1HW[train_T], device=ctx.device)
     label_T = torch.tensor(label_N[train_T], device=ctx.device)
     held_out_V1HW = torch.tensor(image_N1HW[held_out_V], device=ctx.device)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from hpo import Stream, UsageError
 
@@ -14,16 +14,23 @@ Indices = npt.NDArray[np.int64]
 
 
 def split(
-    label_N: npt.NDArray[np.int64], validation: float, stream: Stream, *, names: Sequence[str], fold: int = 0
+    label_N: npt.NDArray[np.int64],
+    validation: float,
+    stream: Stream,
+    *,
+    names: Sequence[str],
+    fold: int = 0,
+    folds: int = 0,
 ) -> tuple[Indices, Indices]:
     """Divides the images at random, with the same share of every class on both sides.
 
     Args:
         label_N: (N,) classes 0 .. C-1.
-        validation: fraction of the images that is judged on, between 0 and 1.
+        validation: fraction of the images that is judged on, between 0 and 1; of no account where there are folds.
         stream: where the randomness comes from; nothing else enters.
         names: (C,) the classes' names, for messages.
-        fold: each is another random division of all images, not a part of one division.
+        fold: which of the folds is judged on, 0 .. folds - 1; together they are all images, each once.
+        folds: into how many parts the images are divided; 0: there are none.
 
     Returns:
         Indices of the training and of the validation images, each in ascending order.
@@ -31,19 +38,41 @@ def split(
     Raises:
         UsageError: if a class would be missing on one side.
     """
+    if folds:
+        return _fold(label_N, stream, names, fold, folds)
     if not 0 < validation < 1:
         raise UsageError(f"validation: expected a fraction between 0 and 1, got {validation}")
-    counts = {name: int((label_N == label).sum()) for label, name in enumerate(names)}
     complaint = (
         f"every class must be in training and in validation, but a validation fraction of {validation} of "
-        f"{', '.join(f'{count} {name}' for name, count in counts.items())} leaves one out; add images or change it"
+        f"{_counted(label_N, names)} leaves one out; add images or change it"
     )
     try:
         train, held_out = train_test_split(
-            np.arange(len(label_N)), test_size=validation, stratify=label_N, random_state=stream.number(fold) % 2**32
+            np.arange(len(label_N)), test_size=validation, stratify=label_N, random_state=_random_state(stream)
         )
     except ValueError as error:  # scikit-learn's for fewer than two of a class, or fewer places than classes
         raise UsageError(complaint) from error
     if any(len(np.unique(label_N[side])) < len(names) for side in (train, held_out)):
         raise UsageError(complaint)
     return np.sort(train), np.sort(held_out)
+
+
+def _fold(
+    label_N: npt.NDArray[np.int64], stream: Stream, names: Sequence[str], fold: int, folds: int
+) -> tuple[Indices, Indices]:
+    if np.bincount(label_N, minlength=len(names)).min() < folds:
+        raise UsageError(
+            f"every class must be in each of {folds} folds, but there are {_counted(label_N, names)}; "
+            "add images or take fewer folds"
+        )
+    parts = StratifiedKFold(folds, shuffle=True, random_state=_random_state(stream)).split(label_N, label_N)
+    train, held_out = list(parts)[fold]
+    return train, held_out
+
+
+def _random_state(stream: Stream) -> int:
+    return stream.number(0) % 2**32
+
+
+def _counted(label_N: npt.NDArray[np.int64], names: Sequence[str]) -> str:
+    return ", ".join(f"{int((label_N == label).sum())} {name}" for label, name in enumerate(names))

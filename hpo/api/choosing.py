@@ -135,7 +135,7 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
             "under another one ([search] seed = 41), or promote without --race"
         )
     trainings, own = options.get("trainings"), study.promotion.seeds
-    usual = Plan.for_trainings(trainings) if trainings else Plan.after_search(trials)
+    usual = Plan.for_trainings(trainings // study.trainings) if trainings else Plan.after_search(trials)
     rungs = tuple(rungs or usual.rungs)
     try:
         plan = Plan(rungs, tuple(widths)) if widths else Plan.from_first(top or usual.widths[0], rungs)
@@ -157,8 +157,8 @@ def share_of_search(study: Study, **options: Unpack[PromotionOptions]) -> int:
     """
     trainings = options.get("trainings") or 0
     plan = race_plan(study, 0, **options)
-    promotion = (plan.cost if plan else 0) + len(options.get("confirm_seeds", ()))
-    share = (trainings - promotion) // len(study.search_seeds(0))
+    promotion = study.trainings * ((plan.cost if plan else 0) + len(options.get("confirm_seeds", ())))
+    share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(
             f"of {trainings} trainings the promotion takes {promotion}, which leaves the search too few to choose "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpo.api.session import resolved, storage, stored_study
 from hpo.errors import UsageError
+from hpo.folds import joined
 from hpo.place import Place
 from hpo.records import Stage, Status
 from hpo.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
@@ -115,7 +116,7 @@ def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
         raise UsageError(f"of which study is trial {given}? Name it with --study")
     with storage(place.storage, create=False) as (store, _durable):
         stored = stored_study(store, study.name)
-        found = store.evaluations(stored, Stage.PROMOTION, int(given))
+        found = joined(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
     values = {one.job.seed: one.value for one in found if one.status is Status.COMPLETE and one.value is not None}
     if not values:
         raise UsageError(

@@ -244,6 +244,7 @@ def decompose(
             sources=names,
             budget=study.search.budget,
             streams=study.streams,
+            fold=1 if study.validation else 0,  # of each draw's own division; a mean over folds would hide the split
         )
         with driving(found, "decompose") as lease:
             source = PromotionSource(draws.jobs)

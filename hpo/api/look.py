@@ -13,6 +13,7 @@ from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
+from hpo.folds import joined
 from hpo.place import Place
 from hpo.promotion import Plan, Race
 from hpo.ranking import Candidate, rank
@@ -113,7 +114,8 @@ def rank_stored(
     score = rule_of(study, rule, lambda_, ddof)
     with storage(place.storage, create=False) as (store, _durable):
         stored = stored_study(store, study.name)
-        promotion, replicates = store.promotion(stored), store.evaluations(stored, Stage.PROMOTION)
+        promotion = store.promotion(stored)
+        replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
     if promotion is None:
         raise NothingToPromote(
             f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"

@@ -13,15 +13,16 @@ from hpo.api.floor import Counter, Floor, train
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import Opened, Workforce, driving, never, opened, resolved, tell_phase
 from hpo.errors import HpoError
+from hpo.folds import FoldedSource, fold_jobs
 from hpo.place import FIRST, Place
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
 from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule
-from hpo.seam import Observer, Stop, patiently
+from hpo.seam import Observer, Source, Stop, patiently
 from hpo.search import Trial
-from hpo.store import Recorded, StoredPromotion, StoredRank
+from hpo.store import Lease, Recorded, StoredPromotion, StoredRank
 from hpo.study import Study
 from hpo.training import at_hand
 
@@ -105,10 +106,12 @@ def promote(
         candidates = choose(trials, study, top)
         with driving(found, "promote") as lease:
             source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
-            recorded = Recorded(source, found.store, found.stored, lease)
-            lacking = sum(recorded.lacks(job) for job in source.jobs)
+            recorded = _recorded(source, found, study, lease)
+            trainings = [training for job in source.jobs for training in fold_jobs(job, study)]
+            known = len(trainings) - sum(recorded.lacks(training) for training in trainings)
+            total = source.total * study.trainings
             for observer in observers:
-                observer.begins(source.total + len(confirm_seeds), min(source.total, len(source.jobs) - lacking))
+                observer.begins(total + len(confirm_seeds) * study.trainings, min(total, known))
             train(recorded, found, study, floor)
             outcome = PromotionOutcome(
                 report=_report(candidates, source, study, score, plan),
@@ -124,18 +127,19 @@ def promote(
                 again = _jobs(_trial(first_row, candidates), confirm_seeds, study)
                 confirming = PromotionSource(again)
                 tell_phase(observers, f"confirming trial {again[0].trial} on {len(again)} more seeds")
-                train(Recorded(confirming, found.store, found.stored, lease), found, study, floor)
+                train(_recorded(confirming, found, study, lease), found, study, floor)
                 if stop.is_set():
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
             winner = _winner(first_row, score, candidates, source.evaluations, found, study)
-            needed = {one.job.key: _fetched(one) for one in unwritten(folder, winner, first=first)}
+            lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]
+            needed = {one.job.key: _fetched(one) for one in lacking}
             restored = _restore_files(list(needed.values()), found, study, floor)
             if stop.is_set():
                 return replace(outcome, stopped=True)
             whole = needed | restored
-            winner = replace(winner, evaluations=tuple(whole.get(one.job.key, one) for one in winner.evaluations))
+            winner = replace(winner, evaluations=tuple(_with(whole, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first)
             outcome = replace(outcome, results=written, trained=counter.trained)
             promotion = stored_promotion(outcome.report, written, top)
@@ -171,6 +175,13 @@ def _stored_rank(row: Row) -> StoredRank:
         score=row.score,
         search_value=candidate.search_value,
     )
+
+
+def _recorded(source: PromotionSource, found: Opened, study: Study, lease: Lease) -> Recorded:
+    split_up: Source = source
+    if study.validation is not None:
+        split_up = FoldedSource(source, study, at_once=True)
+    return Recorded(split_up, found.store, found.stored, lease)
 
 
 def _source(
@@ -265,16 +276,23 @@ def _restore_files(
     if floor.stop.is_set():
         return {}
     for recorded in gone:
-        again = source.evaluations.get((recorded.job.trial, recorded.job.seed))
+        again = source.by_key.get(recorded.job.key)
         if again is None or again.digests != recorded.digests:
             raise HpoError(
-                f"the files of trial {recorded.job.trial} seed {recorded.job.seed} are gone, and training again gave "
-                f"{_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
+                f"the files of trial {recorded.job.trial} seed {recorded.job.seed_said} are gone, and training again "
+                f"gave {_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
                 f"{recorded.fingerprint.get('packages')}"
             )
     # The record stays as it was but for the place: another --workdir may have been named since.
-    fresh = {one.job.key: source.evaluations[one.job.trial, one.job.seed].files for one in gone}
+    fresh = {one.job.key: source.by_key[one.job.key].files for one in gone}
     return {one.job.key: _fetched(replace(one, files=fresh[one.job.key])) for one in gone}
+
+
+def _with(trainings: Mapping[tuple[object, ...], Evaluation], one: Evaluation) -> Evaluation:
+    """Returns an evaluation, or that of its folds, with what is known of where the files are."""
+    if one.folds:
+        return replace(one, folds=tuple(trainings.get(fold.job.key, fold) for fold in one.folds))
+    return trainings.get(one.job.key, one)
 
 
 def _fetched(evaluation: Evaluation) -> Evaluation:

@@ -9,6 +9,7 @@ from hpo.api.floor import Counter, Floor, train, trial_named
 from hpo.api.session import Workforce, driving, never, opened, refuse_unusable, resolved
 from hpo.api.verifying import changed, first_other_epoch
 from hpo.errors import UsageError
+from hpo.folds import fold_jobs
 from hpo.place import Place
 from hpo.promotion import PromotionSource, replayed
 from hpo.records import Evaluation, Job, Stage, Status
@@ -178,7 +179,7 @@ def replay(
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     with opened(study, place, observers, create=False) as found:
         params = trial_named(found, study, trial).params
-        job = Job(
+        whole = Job(
             trial=trial,
             params=params,
             seed=seed,
@@ -186,6 +187,7 @@ def replay(
             stage=Stage.REPLAY,
             streams=study.streams,
         )
+        job = fold_jobs(whole, study)[0]  # where there are folds, the first
         with driving(found, "replay") as lease:
             source = PromotionSource(replayed(job, r))
             recorded = Recorded(source, found.store, found.stored, lease)
@@ -202,15 +204,22 @@ def replay(
         job=job,
         wanted=r,
         replays=Replays.of(complete, values) if len(complete) > 1 and not stop.is_set() else None,
-        seeds={
-            one.job.seed: one.value
-            for one in promoted
-            if one.value is not None and one.status is Status.COMPLETE and one.job.budget == job.budget
-        },
+        seeds=_values(promoted, job),
         failures=tuple(one.error or "" for one in known if one.status is Status.FAILED),
         trained=counter.trained,
         stopped=stop.is_set(),
     )
+
+
+def _values(promoted: Sequence[Evaluation], job: Job) -> dict[int, float]:
+    """Returns what the same training reached under the promotion's seeds."""
+    return {
+        one.job.seed: one.value
+        for one in promoted
+        if one.value is not None
+        and one.status is Status.COMPLETE
+        and (one.job.budget, one.job.fold) == (job.budget, job.fold)
+    }
 
 
 def alike(one: Evaluation, other: Evaluation) -> dict[str, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,21 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoldSpread:
+    """The folds of one candidate, whose means over them are what its seeds' values are.
+
+    Attributes:
+        values: by seed, in the order of the folds.
+        sigma: of the folds within a seed: the root of the mean of their variances (ddof 1). Folds share most of what
+            they train on, so that it says how much folds differ, not how sure their mean is. Source: Bengio and
+            Grandvalet, No unbiased estimator of the variance of K-fold cross-validation, 2004.
+    """
+
+    values: Mapping[int, tuple[float, ...]]
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
     """The winner under seeds that nothing was chosen on: what it reaches there is unbiased.
 
@@ -67,6 +82,7 @@ class PromotionReport:
             ranking, and how sure it is, are over those who came so far that they have all of these seeds.
         refined: how sure the race's last rung is; None without a race.
         metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
+        folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
     """
 
@@ -74,6 +90,7 @@ class PromotionReport:
     ranking: Ranking
     certainty: Certainty
     metrics: tuple[MetricRow, ...]
+    folds: Mapping[int, FoldSpread] = field(default_factory=dict)
     race: Race | None = None
     refined: Certainty | None = None
     confirmation: Confirmation | None = None
@@ -92,13 +109,22 @@ class PromotionReport:
         """
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
+        folds = {row.candidate.trial: spread for row in ranking.rows if (spread := _folds(row, replicates))}
         seen = study.common_seeds
         if race is None:
             sure, refined = certainty(ranking, seen), None
         else:  # who left early left for low values, so only the first rung tells of all what they are worth
             first = ranking.under(Rule(name="mean")).over(race.rungs[0].seeds)
             sure, refined = certainty(ranking.only_complete, seen, first), certainty(race.final, seen)
-        return cls(study=study, ranking=ranking, certainty=sure, metrics=tuple(rows), race=race, refined=refined)
+        return cls(
+            study=study,
+            ranking=ranking,
+            certainty=sure,
+            metrics=tuple(rows),
+            folds=folds,
+            race=race,
+            refined=refined,
+        )
 
     @property
     def winner(self) -> Row | None:
@@ -140,6 +166,7 @@ class PromotionReport:
             "search_seeding": self.study.search.seeding,
             "searched_on": self.study.seeds_said,
             "budget": self.study.search.budget,
+            "validation": self.study.validation.model_dump() if self.study.validation else None,
             "winner": self.winner.candidate.trial if self.winner else None,
             "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
             "race": self._race(),
@@ -151,6 +178,10 @@ class PromotionReport:
             "confirmation": asdict(self.confirmation) if self.confirmation else None,
             "pairs": [asdict(pair) for pair in sure.pairs],
             "metrics": self.metric_rows(),
+            "folds": {
+                str(trial): {f"seed_{seed}": list(values) for seed, values in spread.values.items()}
+                for trial, spread in self.folds.items()
+            },
         }
 
     def csv(self) -> str:
@@ -182,6 +213,9 @@ class PromotionReport:
             for one in self.metrics
         ]
 
+    def _fold_sigma(self, trial: int) -> float | None:
+        return self.folds[trial].sigma if trial in self.folds else None
+
     def _race(self) -> dict[str, object] | None:
         if self.race is None or self.refined is None:
             return None
@@ -206,6 +240,7 @@ class PromotionReport:
             "standing": self.standing(row),
             **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
             **_moments(row),
+            **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
             "bound": row.bound if row.bound is not None and np.isfinite(row.bound) and not self.race else None,
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
@@ -239,6 +274,18 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path])
     standings = [report.standing(row) for row in report.ranking.rows]
     figure = promotion_figure(report.ranking, standings, study.name, study.objective.metric, study.seeds_said)
     write_page(folder / "promotion.html", figure)
+
+
+def _folds(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:
+    trial = row.candidate.trial
+    values = {
+        seed: tuple(fold.value for fold in replicates[trial, seed].folds if fold.value is not None)
+        for seed in row.candidate.values
+        if (trial, seed) in replicates and replicates[trial, seed].folds
+    }
+    if not values:
+        return None
+    return FoldSpread(values=values, sigma=float(np.sqrt(np.mean([np.var(one, ddof=1) for one in values.values()]))))
 
 
 def _metrics(row: Row, ranking: Ranking, replicates: Mapping[tuple[int, int], Evaluation]) -> list[MetricRow]:

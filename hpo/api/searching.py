@@ -26,6 +26,7 @@ from hpo.api.session import (
     work_folder,
 )
 from hpo.errors import UsageError
+from hpo.folds import FoldedSource
 from hpo.place import Place
 from hpo.records import Value
 from hpo.scoring import Rule
@@ -158,9 +159,9 @@ def run(
             study.search.patience if patience is None else patience,
         )
         source = SearchSource(study, found.durable, trials, limits, configurations)
-        heard = Observed(_replicated(source, study), observers)
+        heard = Observed(_split_up(source, study), observers)
         recorded = Recorded(heard, found.store, found.stored, lease, source.same, study.objective.metric)
-        each = len(study.search_seeds(0))
+        each = len(study.search_seeds(0)) * study.trainings
         for observer in observers:
             observer.begins(each * source.total, each * source.over)
         if source.has_work:
@@ -184,10 +185,13 @@ def run(
     )
 
 
-def _replicated(source: SearchSource, study: Study) -> Source:
-    if study.search.seeding != "replicated":
+def _split_up(source: Source, study: Study) -> Source:
+    """Returns the search with its jobs split up into trainings: one for each seed, and of each one for each fold."""
+    if study.search.seeding == "replicated":
+        source = ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
+    if study.validation is None:
         return source
-    return ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
+    return FoldedSource(source, study, at_once=study.search.pruner == "none")
 
 
 def _refuse_limits(seconds: float | None, until: float | None, patience: int | None) -> None:

@@ -121,13 +121,13 @@ def verify(
         with ready(study, place, workforce, observers) as slots:
             wanted, jobs = resources(study, place), [one.job for one in recorded]
             for job in jobs if resumed else ():  # one at a time: the stop is for all that run
-                tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed} halfway")
+                tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
                 halfway = _Halfway()
                 first = Observed(PromotionSource([job]), [halfway])
                 make_backend(work, place, 1).run(first, study.ref, wanted, halfway)
             source = PromotionSource(jobs)
             make_backend(work, place, slots).run(Observed(source, observers), study.ref, wanted, stop)
-            return list(_compared(recorded, source.evaluations))
+            return list(_compared(recorded, source.by_key))
     finally:
         shelf(work).remove()
 
@@ -158,9 +158,9 @@ def _recorded(
     return found
 
 
-def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[int, int], Evaluation]) -> Iterable[Verified]:
+def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[object, ...], Evaluation]) -> Iterable[Verified]:
     for one in recorded:
-        new = again.get((one.job.trial, one.job.seed))
+        new = again.get(one.job.key)
         if new is None:
             continue
         same = {name: new.digests.get(name) == digest for name, digest in one.digests.items()}

@@ -44,7 +44,8 @@ class Progress:
         self._stop = stop
         self._console = console
         self._verb = verb
-        self._seeds = verb is not None or study.search.seeding == "replicated"  # a trial is trained under several
+        several = study.search.seeding == "replicated" or study.validation is not None
+        self._seeds = verb is not None or several  # a training is not all that is known of its trial
         self._wanted = 0
         self._done = 0
         self._began = time.monotonic()
@@ -129,7 +130,7 @@ class Progress:
         return Group(table, Text(self._summary()))
 
     def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
-        seed = [f"{job.seed} {job.variant}".strip()] if self._seeds else []
+        seed = [job.seed_said] if self._seeds else []
         cells = [str(job.trial), *seed, state, number(value), steps]
         table.add_row(*cells, *(param(job.params.get(name)) for name in names))
 
@@ -146,8 +147,7 @@ class Progress:
 
     def _said(self, evaluation: Evaluation) -> str:
         job = evaluation.job
-        seed = f" seed {job.seed}" if self._seeds else ""
-        seed += f" {job.variant}" if job.variant else ""
+        seed = f" seed {job.seed_said}" if self._seeds else ""
         step = evaluation.reports[-1].step if evaluation.reports else 0
         why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
         return (
@@ -169,11 +169,12 @@ def header(study: Study, storage: str, trials: int) -> str:
     """Returns the lines that say what is about to be done."""
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
+    folds = f" · {study.validation}" if study.validation else ""
     lag = study.lag
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
     return (
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
-        f"{counted(search.budget, 'epoch')} · {study.seeds_said} · {search.sampler} + {pruner}\n"
+        f"{counted(search.budget, 'epoch')} · {study.seeds_said}{folds} · {search.sampler} + {pruner}\n"
         f"storage {storage}   reproducible: {sure}"
     )
 

@@ -22,19 +22,20 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     rule = ranking.rule
     seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
     score = [rule.said(ranking.direction)] if rule.name != "mean" else []
+    by_race, by_folds = report.race is not None, bool(report.folds)
     made = table(
         "rank",
         "trial",
         *seeds,
         "mean",
         "sigma",
+        *["fold sd"] * by_folds,
         "CV %",
         *score,
         "95 % interval",
         f"search ({report.study.seeds_said.removeprefix('seed ')})",
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
-    by_race = report.race is not None
     for row in ranking.rows:
         candidate = row.candidate
         values = [number(candidate.values.get(seed)) for seed in ranking.seeds]
@@ -46,6 +47,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
             *values,
             number(row.mean),
             number(row.sigma),
+            *[number(report.folds[candidate.trial].sigma if candidate.trial in report.folds else None)] * by_folds,
             "-" if variation is None else f"{variation:.1f}",
             *(
                 [number(row.score) if row.bound is None or by_race else f"{at_best} {number(row.bound)}"]
@@ -59,7 +61,11 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
     known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
     seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
-    notes_ = Text(note + known + seen, style="dim")
+    validation = report.study.validation
+    folds = (
+        f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
+    )
+    notes_ = Text(note + known + seen + folds, style="dim")
     return Group(made, notes_) if report.race is None else Group(made, notes_, _race(report.race, report.refined))
 
 

@@ -91,7 +91,7 @@ def verified_text(found: Sequence[Verified]) -> str:
 
 def _verified(one: Verified) -> list[str]:
     job = one.recorded.job
-    who = f"{job.stage} trial {job.trial} seed {job.seed}"
+    who = f"{job.stage} trial {job.trial} seed {job.seed_said}"
     if one.again.status is not Status.COMPLETE:
         return [f"{who}   FAILED   {(one.again.error or '').splitlines()[-1]}"]
     if one.is_identical:
@@ -120,6 +120,7 @@ def verified_values(one: Verified) -> dict[str, object]:
         "stage": str(job.stage),
         "trial": job.trial,
         "seed": job.seed,
+        "fold": job.fold,
         "identical": one.is_identical,
         "same": dict(one.same),
         "first_other_epoch": one.epoch,
@@ -194,7 +195,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     for one in shown:
         made.add_row(
             str(one.job.stage),
-            str(one.job.seed),
+            one.job.seed_said,
             str(one.status),
             number(one.value),
             f"{one.step or '-'}/{one.job.budget}",
@@ -206,7 +207,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
         if count := sum(one.job.stage is stage for one in evaluations):
             parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
-    parts += [Text(f"seed {one.job.seed}: {remark}") for one in evaluations for remark in one.remarks]
+    parts += [Text(f"seed {one.job.seed_said}: {remark}") for one in evaluations for remark in one.remarks]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)

@@ -35,6 +35,7 @@ class Draws:
         sources: Sequence[str],
         budget: int,
         streams: Mapping[str, int],
+        fold: int = 0,
     ) -> Draws:
         """Returns the jobs of one trial.
 
@@ -47,6 +48,7 @@ class Draws:
             sources: names of the streams that are drawn anew, one at a time.
             budget: epochs of each.
             streams: those that the study fixes.
+            fold: that all of them are judged on; 0: there are none.
         """
         base = tuple(
             Job(
@@ -54,6 +56,7 @@ class Draws:
                 params=params,
                 seed=draw_seed(seed, number),
                 budget=budget,
+                fold=fold,
                 stage=Stage.DECOMPOSITION,
                 streams=streams,
             )

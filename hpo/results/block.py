@@ -17,6 +17,7 @@ from hpo.errors import OutputRefused
 from hpo.files import sync
 from hpo.place import FIRST
 from hpo.records import Evaluation
+from hpo.results.folds import FoldedReplicate
 from hpo.results.replicate import Replicate
 from hpo.results.summary import SECTION
 from hpo.results.winner import Winner
@@ -159,7 +160,8 @@ def _start(taken: Mapping[int, int | None], length: int, first: int) -> int:
 def _published(winner: Winner, places: Sequence[Path]) -> bool:
     """Writes the missing directories; False, with nothing written, if somebody took one of the places meanwhile."""
     missing = {member: place for member, place in enumerate(places) if not os.path.lexists(place)}
-    replicates = [Replicate.load(winner, member) for member in missing]
+    folded = bool(winner.evaluations[0].folds)
+    replicates = [(FoldedReplicate if folded else Replicate).load(winner, member) for member in missing]
     spares = {place: place.with_name(f".{place.name}.{os.getpid()}") for place in missing.values()}
     claimed: list[Path] = []
     try:

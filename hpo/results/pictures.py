@@ -44,7 +44,8 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
         figure = Figure(figsize=(4.8 * len(panels) + 0.4, 4.2), layout="constrained")
         for axis, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _curves(axis, "loss" if shown is losses else shown[0] if len(shown) == 1 else "metric", shown, evaluation)
-        score = f"{metric} {evaluation.value:.4g} at epoch {evaluation.step} of {evaluation.job.budget}"
+        where = _where(evaluation, f"at epoch {evaluation.step} of {evaluation.job.budget}")
+        score = f"{metric} {evaluation.value:.4g} {where}"
         _save(figure, path, f"{_title(winner, evaluation, 44 * len(panels))}\n{score}")
 
 
@@ -58,7 +59,8 @@ def metrics_png(
             figure = _table(evaluation.metrics)
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
-        _save(figure, path, f"{_title(winner, evaluation, 40)}\nvalidation at epoch {evaluation.step}")
+        where = _where(evaluation, f"at epoch {evaluation.step}")
+        _save(figure, path, f"{_title(winner, evaluation, 40)}\nvalidation {where}")
 
 
 def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
@@ -76,8 +78,9 @@ def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation
             label=name,
             markevery=max(1, len(epochs) // 12),
         )
-    chosen = _number(evaluation.step)
-    axis.axvline(chosen, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0, label="selected epoch")
+    if evaluation.step is not None:
+        chosen = _number(evaluation.step)
+        axis.axvline(chosen, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0, label="selected epoch")
     axis.set_xlabel("epoch")
     axis.set_ylabel(label)
     beside = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
@@ -147,6 +150,11 @@ def _title(winner: Winner, evaluation: Evaluation, width: int) -> str:
     what = f"trial {winner.number}, seed {evaluation.job.seed}{where}"
     whole = f"{winner.study}, {what}"
     return whole if len(whole) <= width else f"{textwrap.fill(winner.study, width)}\n{what}"
+
+
+def _where(evaluation: Evaluation, epoch: str) -> str:
+    """Returns what a value belongs to: the selected epoch, or the selected epochs of all folds."""
+    return f"over {len(evaluation.folds)} folds, each at its selected epoch" if evaluation.folds else epoch
 
 
 def _number(value: float | None) -> float:

@@ -98,6 +98,7 @@ def _ranking(table: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> 
             **{f"seed {seed}": _text(row[f"seed_{seed}"]) for seed in seeds},
             "mean": _text(row["mean"]),
             "sigma": _text(row["sigma"]),
+            **({"fold sd": _text(row["fold_sigma"])} if "fold_sigma" in row else {}),
             str(table["score"]): _text(row["score"]) if row["bound"] is None else f"{at_best} {_text(row['bound'])}",
             "95 % interval": "-" if row["interval_low"] is None else _interval(row),
             "CV %": _text(row["variation_percent"], 1),

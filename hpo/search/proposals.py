@@ -95,19 +95,19 @@ def refuse_missing_package(study: Study) -> None:
 
 def make_pruner(study: Study) -> BasePruner:
     """Returns the study's pruner."""
-    return _pruner(study.search.pruner, study.pruner_options, study.search.budget)
+    return _pruner(study.search.pruner, study.pruner_options, study.steps)
 
 
-def _pruner(name: str, options: Mapping[str, Any], budget: int) -> BasePruner:
+def _pruner(name: str, options: Mapping[str, Any], steps: int) -> BasePruner:
     """Returns a pruner.
 
-    Resources that Optuna would guess from the first trial that ends, and keep in the object, follow from the budget:
-    `max_resource` is the last step and `min_resource` a hundredth of it, as Optuna's guess would be.
+    Resources that Optuna would guess from the first trial that ends, and keep in the object, follow from the number
+    of steps: `max_resource` is the last one and `min_resource` a hundredth of it, as Optuna's guess would be.
     """
     if name == "patient":
         inner = options.get("wrapped", "median")
         checked = said(PRUNERS[inner], options.get("wrapped_options", {}))
-        wrapped = None if inner == "none" else _pruner(inner, checked, budget)
+        wrapped = None if inner == "none" else _pruner(inner, checked, steps)
         own = {key: value for key, value in options.items() if not key.startswith("wrapped")}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -115,7 +115,7 @@ def _pruner(name: str, options: Mapping[str, Any], budget: int) -> BasePruner:
     if name == "median" and not options:
         return ColumnMedianPruner()  # the default, and quick for many trials
     make: Callable[..., BasePruner] = _PRUNERS[name]
-    defaults = {"hyperband": {"max_resource": budget}, "successive-halving": {"min_resource": max(1, budget // 100)}}
+    defaults = {"hyperband": {"max_resource": steps}, "successive-halving": {"min_resource": max(1, steps // 100)}}
     return make(**{**defaults.get(name, {}), **options})
 
 

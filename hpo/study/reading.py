@@ -25,6 +25,7 @@ from hpo.study.tables import (
     Scalar,
     Search,
     Study,
+    Validation,
 )
 
 MOST_POINTS = 100_000
@@ -318,6 +319,7 @@ _TABLES: dict[str, type[Table]] = {
     "objective": ObjectiveTable,
     "search": Search,
     "promotion": PromotionRules,
+    "validation": Validation,
     "resources": ResourcesTable,
     "space": DimensionTable,
 }

@@ -255,6 +255,26 @@ class PromotionRules(Table):
         return self
 
 
+class Validation(Table):
+    """Cross-validation: every job is trained once for each fold, and its value is the mean over them.
+
+    Attributes:
+        folds: into how many the data is divided; each is judged on once.
+        repeats: how often it is divided anew.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=1000)]
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @property
+    def trainings(self) -> int:
+        """How many a job takes."""
+        return self.folds * self.repeats
+
+    def __str__(self) -> str:
+        return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")
+
+
 class Study(Table):
     """The search problem: objective, space, trainable, search and promotion rules."""
 
@@ -265,6 +285,7 @@ class Study(Table):
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     search: Search
     promotion: PromotionRules = Field(default_factory=lambda: PromotionRules())
+    validation: Validation | None = None
     streams: dict[str, Seed] = Field(default_factory=dict)
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
@@ -298,7 +319,23 @@ class Study(Table):
     @property
     def ref(self) -> TrainableRef:
         """Where the trainable is."""
-        return TrainableRef(path=self.trainable, root=str(self._root), objective=self.objective, fixed=self.fixed)
+        return TrainableRef(
+            path=self.trainable,
+            root=str(self._root),
+            objective=self.objective,
+            fixed=self.fixed,
+            folds=self.validation.folds if self.validation else 0,
+        )
+
+    @property
+    def trainings(self) -> int:
+        """How many each of its jobs takes: one for every fold."""
+        return self.validation.trainings if self.validation else 1
+
+    @property
+    def steps(self) -> int:
+        """How many values the pruner may see of a trial: one for each epoch, or one for each fold."""
+        return self.validation.trainings if self.validation else self.search.budget
 
     @property
     def sampler_seed(self) -> int:
@@ -353,6 +390,8 @@ class Study(Table):
         """Returns everything the file says, defaults filled in, as JSON values."""
         content = self.model_dump(mode="json", by_alias=True)
         content["search"]["lag"] = self.lag
+        if self.validation is None:  # studies without it have the digest that they always had
+            del content["validation"]
         return content
 
     @property
@@ -382,6 +421,8 @@ class Study(Table):
             texts["search.seeding"] = self.search.seeding
         if self.search.seeding == "replicated":
             texts["search.replicates"] = f"{self.search.replicates}, lambda {self.search.lambda_:g}"
+        if self.validation is not None:
+            texts["validation"] = str(self.validation)
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

@@ -43,7 +43,7 @@ class Context:
         seed: of the training; use `streams` rather than this.
         streams: the sources of randomness, each with its own generators.
         budget: epochs allowed.
-        fold: which fold of the data.
+        folds: into how many the data is divided; 0: not at all, and the trainable chooses what it is judged on.
         device: `cpu` or `cuda`.
         threads: of torch's CPU kernels; set already.
         folder: for this training's own files.
@@ -60,11 +60,12 @@ class Context:
         cache: Path,
         device: str = "cpu",
         threads: int = 1,
+        folds: int = 0,
         saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.seed = job.seed
         self.budget = job.budget
-        self.fold = job.fold
+        self.folds = folds
         self.streams = Streams(job.seed, job.streams)
         self.device = device
         self.threads = threads
@@ -82,6 +83,13 @@ class Context:
         self._began = time.monotonic()
         self._selected: dict[str, Any] | None = None
         self._in_loop = False
+        self._fold_read = False
+
+    @property
+    def fold(self) -> int:
+        """The fold to be judged on, 0 .. folds - 1; the others are trained on. The split stream divides the data."""
+        self._fold_read = True
+        return (self._job.fold - 1) % self.folds if self.folds else 0
 
     @property
     def seconds(self) -> float:
@@ -172,6 +180,18 @@ class Context:
             raise TrainableError(
                 f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; finish it "
                 "or let the study's budget be smaller"
+            )
+
+    def refuse_unused_folds(self) -> None:
+        """Raises where the trainable never asked which fold it is to be judged on: all would be the same.
+
+        Raises:
+            TrainableError: if it did not.
+        """
+        if self.folds and not self._fold_read:
+            raise TrainableError(
+                f"the study is validated over {self.folds} folds, but the trainable never read ctx.fold: train on all "
+                "but that one of the ctx.folds that ctx.streams.split divides the data into, or take [validation] out"
             )
 
     def note(self, **facts: str | int | float | bool) -> None:

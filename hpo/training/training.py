@@ -43,6 +43,7 @@ class Training:
             cache=self._shelf.cache,
             device=self._device,
             threads=self._threads,
+            folds=trainable.folds if job.fold else 0,
             saved=lambda: self._shelf.save(job.place),
         )
         self._stack = ExitStack()
@@ -71,6 +72,7 @@ class Training:
                 metrics = next(self._generator, _END)
                 if metrics is _END:
                     self._context.refuse_broken_loop()
+                    self._context.refuse_unused_folds()
                     done = True
                     break
                 self._context.add(metrics)

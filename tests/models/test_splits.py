@@ -29,10 +29,25 @@ def test_only_the_split_stream_divides(name):
     assert train.tolist() == same.tolist() != other.tolist()
 
 
-def test_another_fold_is_another_division():
-    first, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES)
-    second, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES, fold=1)
-    assert first.tolist() != second.tolist()
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**63), folds=st.integers(2, 20))
+def test_folds_are_all_images_each_once_with_every_class_in_proportion(seed, folds):
+    parts = [split(LABELS, 0.25, Stream("split", seed), names=NAMES, fold=fold, folds=folds) for fold in range(folds)]
+    assert sorted(index for _, held_out in parts for index in held_out) == list(range(200))
+    for train, held_out in parts:
+        assert sorted([*train, *held_out]) == list(range(200))
+        assert np.abs(np.bincount(LABELS[held_out]) - np.bincount(LABELS) / folds).max() <= 1
+
+
+def test_another_seed_divides_into_other_folds():
+    first, second = (split(LABELS, 0.25, Stream("split", seed), names=NAMES, folds=5) for seed in (42, 43))
+    assert first[1].tolist() != second[1].tolist()
+
+
+def test_a_class_smaller_than_the_folds_is_a_usage_error():
+    labels = np.repeat(np.arange(4), [9, 9, 4, 9])
+    with pytest.raises(UsageError, match=r"in each of 5 folds, but there are 9 A, 9 B, 4 C, 9 D"):
+        split(labels, 0.25, Stream("split", 42), names=NAMES, fold=0, folds=5)
 
 
 def test_seeds_that_agree_in_their_lower_bits_divide_differently():

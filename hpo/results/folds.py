@@ -1,0 +1,167 @@
+"""One replicate that was cross-validated, as a directory: every fold whole below it, and what they come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hpo.records import Evaluation, Report
+from hpo.results.history import history_csv, history_json, history_lines
+from hpo.results.metrics import predictions_csv, selected_metrics
+from hpo.results.plain import json_text
+from hpo.results.quiet import quiet
+from hpo.results.replicate import LOG, Replicate
+from hpo.results.summary import optuna_trial, summary
+from hpo.results.winner import Winner
+from hpo.statistics import sigma
+from hpo.training.predictions import Predictions
+
+SUMMARY = "cv_summary.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldedReplicate:
+    """One of the winner's evaluations, and its folds.
+
+    Attributes:
+        winner: of the promotion.
+        member: index among the winner's evaluations.
+        folds: in the order of their numbers.
+    """
+
+    winner: Winner
+    member: int
+    folds: tuple[Replicate, ...]
+
+    @classmethod
+    def load(cls, winner: Winner, member: int) -> FoldedReplicate:
+        """Reads what the trainings of all folds left behind and compares it with the records.
+
+        Raises:
+            HpoError: if something is missing, damaged, or another training's.
+        """
+        trainings = winner.evaluations[member].folds
+        whole = replace(winner, evaluations=trainings)
+        folds = tuple(Replicate.load(whole, index) for index in range(len(trainings)))
+        return cls(winner=winner, member=member, folds=folds)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The mean over the folds."""
+        return self.winner.evaluations[self.member]
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """What the model of each fold says about the cases that it was not trained on; with repeats more than once."""
+        found = [fold.predictions for fold in self.folds if fold.predictions is not None]
+        if len(found) < len(self.folds):
+            return None
+        numbers = [[str(fold.evaluation.job.fold)] * len(one.truth) for fold, one in zip(self.folds, found, strict=True)]
+        return Predictions.of(
+            truth=np.concatenate([one.truth for one in found]),
+            probabilities=np.concatenate([one.probabilities for one in found]),
+            labels=found[0].labels,
+            names=found[0].names,
+            cases={
+                "fold": [number for of_fold in numbers for number in of_fold],
+                **{name: [text for one in found for text in one.cases[name]] for name in found[0].cases},
+            },
+        )
+
+    def write(self, folder: Path, name: str) -> None:
+        """Writes `fold_1`, ... as `Replicate` does, and above them what the report step reads of a whole replicate.
+
+        There is no single model, so no `best_model.pt`; and no selected epoch: histories are means over the folds.
+        Metrics are those of the pooled predictions, which a confusion matrix belongs to; means over the folds, which
+        the promotion ranks by, are in `cv_summary.json`.
+
+        Args:
+            folder: empty.
+            name: what the directory will be called.
+        """
+        for fold in self.folds:
+            below = f"fold_{fold.evaluation.job.fold}"
+            (folder / below).mkdir()
+            fold.write(folder / below, f"{name}/{below}")
+        predictions, history = self.predictions, _mean_history(self.evaluation)
+        metrics = {**selected_metrics(self.evaluation, predictions), "epoch": None}
+        texts = {
+            SUMMARY: json_text(cv_summary(self.winner, self.evaluation)),
+            "summary.json": json_text({**summary(self.winner, self.member, name), "best_epoch": None}),
+            "optuna_trial.json": json_text(optuna_trial(self.winner, self.member)),
+            f"ray_hpo_{self.winner.number}.jsonl": history_lines(history),
+            "train_history.csv": history_csv(history),
+            "train_history.json": history_json(history),
+            "metrics/val_metrics.json": json_text(metrics),
+            "metrics/best_metrics.json": json_text(metrics),
+            LOG: "".join(_log(folder, fold) for fold in self.folds),
+        }
+        if predictions is not None:
+            texts["val_predictions.csv"] = predictions_csv(predictions)
+        (folder / "metrics").mkdir()
+        for path, text in texts.items():
+            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+        with quiet():
+            from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
+
+            history_png(folder / "train_history.png", self.winner, history)
+            for file in ("val_metrics.png", "best_metrics.png"):
+                metrics_png(folder / "metrics" / file, self.winner, history, metrics, predictions)
+
+
+def cv_summary(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
+    """Returns the content of `cv_summary.json`: mean and sigma over the folds of every metric that all of them have.
+
+    Each fold's metrics are of its own selected epoch. The sigma is by the winner's ddof; it says how much folds differ
+    and not how sure their mean is, for they share most of what they are trained on.
+    """
+    names = dict.fromkeys(name for one in evaluation.folds for name in one.metrics)
+    values = {name: [one.metrics.get(name) for one in evaluation.folds] for name in names}
+    whole = {name: [one for one in found if one is not None] for name, found in values.items()}
+    return {
+        "study": winner.study,
+        "trial": winner.number,
+        "seed": evaluation.job.seed,
+        "objective": winner.objective.metric,
+        "value": evaluation.value,
+        "ddof": winner.ddof,
+        "trainings": len(evaluation.folds),
+        "metrics": {
+            name: {"mean": float(np.mean(found)), "sigma": sigma(found, winner.ddof), "values": found}
+            for name, found in whole.items()
+            if len(found) == len(evaluation.folds)
+        },
+        "undefined": [name for name, found in whole.items() if len(found) < len(evaluation.folds)],
+        "folds": [
+            {
+                "fold": one.job.fold,
+                "best_epoch": one.step,
+                "value": one.value,
+                "metrics": dict(one.metrics),
+                "streams": dict(one.job.streams),
+                "seconds": one.seconds,
+                "digests": dict(one.digests),
+            }
+            for one in evaluation.folds
+        ],
+    }
+
+
+def _mean_history(evaluation: Evaluation) -> Evaluation:
+    """Returns the evaluation with reports that are means over the folds: of an epoch, over those that reached it."""
+    steps = max(len(one.reports) for one in evaluation.folds)
+    reports = []
+    for place in range(steps):
+        here = [one.reports[place] for one in evaluation.folds if place < len(one.reports)]
+        metrics: dict[str, float | None] = {}
+        for name in dict.fromkeys(name for report in here for name in report.metrics):
+            known = [value for report in here if (value := report.metrics.get(name)) is not None]
+            metrics[name] = float(np.mean(known)) if len(known) == len(here) else None
+        reports.append(Report(step=here[0].step, metrics=metrics, at=max(report.at for report in here)))
+    return replace(evaluation, step=None, reports=tuple(reports))
+
+
+def _log(folder: Path, fold: Replicate) -> str:
+    return (folder / f"fold_{fold.evaluation.job.fold}" / LOG).read_text(encoding="utf-8")
