@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from hpo.records import Evaluation, Job, Objective, Report, Status, digest
-from hpo.seam import Done, Source, Wait
+from hpo.seam import DONE, WAIT, Done, Source, Wait
 from hpo.seeding import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 
@@ -119,6 +119,8 @@ class FoldedSource:
                 one.running += 1
                 return one.left.popleft()
         answer = self._source.ask()
+        if answer is DONE and any(one.left for one in self._open.values()):
+            return WAIT  # for the folds that are running: each is followed by another
         if not isinstance(answer, Job):
             return answer
         first, *others = fold_jobs(answer, self._study)

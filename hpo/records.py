@@ -189,6 +189,11 @@ class Evaluation:
         return next((report.metrics for report in self.reports if report.step == self.step), {})
 
     @property
+    def epoch(self) -> int | None:
+        """The epoch whose value counts; None if there is none, or the folds have each their own."""
+        return None if self.folds else self.step
+
+    @property
     def trainings(self) -> tuple[Evaluation, ...]:
         """The records that were stored: those of the folds, or this one."""
         return self.folds or (self,)

@@ -58,7 +58,9 @@ class FoldedReplicate:
         found = [fold.predictions for fold in self.folds if fold.predictions is not None]
         if len(found) < len(self.folds):
             return None
-        numbers = [[str(fold.evaluation.job.fold)] * len(one.truth) for fold, one in zip(self.folds, found, strict=True)]
+        numbers = [
+            [str(fold.evaluation.job.fold)] * len(one.truth) for fold, one in zip(self.folds, found, strict=True)
+        ]
         return Predictions.of(
             truth=np.concatenate([one.truth for one in found]),
             probabilities=np.concatenate([one.probabilities for one in found]),
@@ -86,10 +88,10 @@ class FoldedReplicate:
             (folder / below).mkdir()
             fold.write(folder / below, f"{name}/{below}")
         predictions, history = self.predictions, _mean_history(self.evaluation)
-        metrics = {**selected_metrics(self.evaluation, predictions), "epoch": None}
+        metrics = selected_metrics(self.evaluation, predictions)
         texts = {
             SUMMARY: json_text(cv_summary(self.winner, self.evaluation)),
-            "summary.json": json_text({**summary(self.winner, self.member, name), "best_epoch": None}),
+            "summary.json": json_text(summary(self.winner, self.member, name)),
             "optuna_trial.json": json_text(optuna_trial(self.winner, self.member)),
             f"ray_hpo_{self.winner.number}.jsonl": history_lines(history),
             "train_history.csv": history_csv(history),

@@ -21,9 +21,9 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
             under the trainable's own names.
     """
     if predictions is None or not len(predictions.truth) or len(predictions.labels) < 2:
-        return {"epoch": evaluation.step, **evaluation.metrics}
+        return {"epoch": evaluation.epoch, **evaluation.metrics}
     return {
-        "epoch": evaluation.step,
+        "epoch": evaluation.epoch,
         **classifier_metrics(predictions),
         "loss": evaluation.metrics.get("val_loss"),
         "val_rows": val_rows(predictions),

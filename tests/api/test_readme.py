@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -140,6 +141,24 @@ def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
     assert "takes 29 seeds" in compared
     study = optuna.create_study(sampler=MixedSampler(seed=1))
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+
+
+def test_a_study_is_cross_validated_as_it_says(project):
+    [table] = [body for body in TOML if "[validation]" in body]
+    (project / "studies" / "digits-cv.toml").write_text(
+        (project / "studies" / "digits.toml")
+        .read_text()
+        .replace('"digits"', '"digits-cv"')
+        .replace("top    = 3", "top = 1")
+        + table
+    )
+    printed = hpo(project, "hpo run --study digits-cv --trials 1 --promote --backend local")
+    assert "a seed's value is the mean over 5 folds; fold sd" in printed
+    folder = project / "outputs" / "digits-cv" / "results_7"
+    assert sorted(path.name for path in folder.glob("fold_*")) == [f"fold_{fold}" for fold in range(1, 6)]
+    assert json.loads((folder / "cv_summary.json").read_text())["trainings"] == 5
+    assert len((folder / "val_predictions.csv").read_text().splitlines()) == 1 + 1797
+    assert not (folder / "best_model.pt").exists()
 
 
 def test_a_trial_is_decomposed_and_replayed_as_it_says(tmp_path):

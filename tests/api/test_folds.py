@@ -1,0 +1,264 @@
+"""Cross-validated studies: searched, promoted, interrupted and looked at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hpo
+from hpo import api
+from hpo.api.choosing import race_plan
+from hpo.cli.promoted import ranking_table
+from hpo.cli.tables import trial_text
+from hpo.records import Stage
+from hpo.store import Store
+
+
+@pytest.fixture
+def study(curve):
+    def made(folds=3, repeats=1, **changes):
+        search = {"trials": 10, "budget": 2, "pruner_options": {"n_startup_trials": 3}, **changes.pop("search", {})}
+        return curve(
+            name="folds",
+            trainable="toys.folds:train",
+            space={"x": {"float": [0.0, 1.0]}},
+            search=search,
+            promotion={"top": 2},
+            validation={"folds": folds, "repeats": repeats},
+            **changes,
+        )
+
+    return made
+
+
+def table(outcome):
+    return [(one.number, one.state, one.value, one.params) for one in outcome.trials]
+
+
+def stored(place, stage):
+    store = Store(place.storage, create=False)
+    found = store.evaluations(store.find("folds"), stage)
+    store.close()
+    return found
+
+
+class Stopping:
+    """Sets a stop after so many trainings."""
+
+    def __init__(self, after):
+        self.stop, self.after, self.total, self.count = threading.Event(), after, None, 0
+
+    def begins(self, total, done):
+        self.total = total
+
+    def phase(self, message): ...
+
+    def asked(self, job): ...
+
+    def reported(self, job, step, value): ...
+
+    def told(self, evaluation):
+        self.count += 1
+        if self.count >= self.after:
+            self.stop.set()
+
+
+def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study, place):
+    outcome = hpo.run(study(), place)
+    assert outcome.count("pruned") > 0
+    folds = stored(place, Stage.SEARCH)
+    for trial in outcome.trials:
+        values = [one.value for one in folds if one.job.trial == trial.number]
+        assert trial.value == pytest.approx(np.mean(values))
+        if trial.state == "complete":
+            assert len(values) == 3
+    pruned = [one.number for one in outcome.trials if one.state == "pruned"]
+    assert any(sum(one.job.trial == number for one in folds) < 3 for number in pruned)
+
+
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study, place, tmp_path, pruner):
+    made = study(search={"pruner": pruner, "pruner_options": {}})
+    whole = hpo.run(made, replace(place, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
+    for after in (1, 4, 2):
+        stopping = Stopping(after)
+        assert hpo.run(made, place, observers=[stopping], stop=stopping.stop).stopped
+        assert stopping.total == 30
+    assert table(hpo.run(made, place)) == table(whole)
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, place, tmp_path, ray_slots):
+    made = study(fixed={"nap": 0.1})
+    looped = hpo.run(made, place)
+    ray = replace(
+        place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=4
+    )
+    assert table(hpo.run(made, ray)) == table(looped)
+    first, second = (hpo.promote(made, where).report.values() for where in (place, ray))
+    assert first == second
+
+
+def test_the_same_configuration_again_is_answered_fold_by_fold(study, place):
+    made = study(search={"trials": 6, "sampler": "random", "pruner": "none", "pruner_options": {}})
+    made = made.model_validate(made.content() | {"space": {"x": {"choice": (0.25, 0.5)}}}).located(made.root)
+    outcome = hpo.run(made, place)
+    assert outcome.repeats == 4
+    folds = stored(place, Stage.SEARCH)
+    assert sum(one.remarks == () for one in folds) == 6
+    for trial in outcome.trials:
+        assert len([one for one in folds if one.job.trial == trial.number]) == 3
+    assert len({one.value for one in outcome.trials}) == 2
+
+
+@pytest.mark.parametrize("seeding", ["per-trial", "replicated"])
+def test_folds_and_ways_of_seeding_go_together(study, place, seeding):
+    search = {"trials": 2, "seeding": seeding, "replicates": 2, "pruner": "none", "pruner_options": {}}
+    outcome = hpo.run(study(search=search), place)
+    folds = stored(place, Stage.SEARCH)
+    for trial in outcome.trials:
+        own = [one.value for one in folds if one.job.trial == trial.number]
+        assert len(own) == (6 if seeding == "replicated" else 3)
+        assert trial.value == pytest.approx(np.mean(own))
+
+
+def test_a_fold_that_fails_fails_its_trial(study, place):
+    made = study(fixed={"broken": 1}, search={"trials": 1})
+    [trial] = hpo.run(made, place).trials
+    assert trial.state == "failed"
+    assert "in fold 2: " in trial.error
+    assert "the user's own mistake" in trial.error
+    assert [one.job.fold for one in stored(place, Stage.SEARCH)] == [1, 2]
+
+
+@pytest.fixture
+def promoted(study, place):
+    made = study(2, 2, search={"trials": 4})
+    hpo.run(made, place)
+    return made, hpo.promote(made, place)
+
+
+def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, place):
+    made, outcome = promoted
+    assert outcome.trained == 24
+    for row in outcome.ranking.rows:
+        folds = [one for one in stored(place, Stage.PROMOTION) if one.job.trial == row.candidate.trial]
+        values = {seed: [one.value for one in folds if one.job.seed == seed] for seed in (42, 43, 44)}
+        assert all(len(own) == 4 for own in values.values())
+        assert row.candidate.values == {seed: pytest.approx(np.mean(own)) for seed, own in values.items()}
+        assert row.sigma == pytest.approx(np.std([np.mean(own) for own in values.values()]))
+        within = np.sqrt(np.mean([np.var(own, ddof=1) for own in values.values()]))
+        assert outcome.report.folds[row.candidate.trial].sigma == pytest.approx(within)
+    text = shown(ranking_table(outcome.report))
+    assert "fold sd" in text
+    assert "a seed's value is the mean over 2 folds x 2" in text
+    with (outcome.folder / "promotion.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert float(first["fold_sigma"]) == outcome.report.folds[int(first["trial"])].sigma
+    saved = json.loads((outcome.folder / "promotion.json").read_text())
+    assert saved["validation"] == {"folds": 2, "repeats": 2}
+    assert len(saved["folds"][first["trial"]]["seed_42"]) == 4
+    again = api.rank_stored(made, place)
+    assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
+
+
+def test_every_fold_of_the_winner_is_a_whole_replicate_with_a_summary_above(promoted):
+    _, outcome = promoted
+    assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
+    for path, seed in zip(outcome.results, (42, 43, 44), strict=True):
+        names = [f"fold_{fold}" for fold in range(1, 5)]
+        assert sorted(one.name for one in path.iterdir() if one.name.startswith("fold_")) == names
+        below = [json.loads((path / name / "summary.json").read_text()) for name in names]
+        found = json.loads((path / "cv_summary.json").read_text())
+        values = [one["best_metric"] for one in below]
+        assert found["metrics"]["val"] == {
+            "mean": pytest.approx(np.mean(values)),
+            "sigma": pytest.approx(np.std(values)),
+            "values": values,
+        }
+        assert (found["seed"], found["ddof"], found["undefined"]) == (seed, 0, ["none"])
+        summary = json.loads((path / "summary.json").read_text())
+        assert (summary["run_id"], summary["seed"], summary["best_epoch"]) == (path.name, seed, None)
+        assert summary["best_metric"] == pytest.approx(np.mean(values))
+        assert [one["hpo"]["fold"] for one in below] == [1, 2, 3, 4]
+        assert not list(path.rglob("checkpoint.pt"))
+
+
+def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_in_a_repeat(promoted):
+    _, outcome = promoted
+    for path in outcome.results:
+        with (path / "val_predictions.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        cases = sorted(f"case-{number}" for number in range(20))
+        for repeat in ("12", "34"):
+            assert sorted(row["path"] for row in rows if row["fold"] in repeat) == cases
+        metrics = json.loads((path / "metrics" / "val_metrics.json").read_text())
+        right = [row["y_true"] == row["y_pred"] for row in rows]
+        assert metrics["acc"] == pytest.approx(np.mean(right))
+        assert np.sum(metrics["confusion_matrix"]) == 40
+        assert metrics["epoch"] is None
+
+
+def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, place, tmp_path):
+    made, outcome = promoted
+    assert hpo.promote(made, place).trained == 0
+    before = (outcome.results[1] / "cv_summary.json").read_bytes()
+    shutil.rmtree(outcome.results[1])
+    [lost] = (place.outputs / ".work").glob(
+        f"*/promotion/trial-*{outcome.ranking.winner.candidate.trial}-seed-43-fold-3-*"
+    )
+    shutil.rmtree(lost)
+    again = hpo.promote(made, place)
+    assert (again.trained, again.results) == (1, outcome.results)
+    assert (outcome.results[1] / "cv_summary.json").read_bytes() == before
+
+
+def test_verify_compare_and_replay_know_folds(promoted, place):
+    made, outcome = promoted
+    found = api.verify(made, place, resumed=True)
+    assert len(found) == 12
+    assert all(one.is_identical for one in found)
+    winner, other = (row.candidate for row in outcome.ranking.rows)
+    compared = api.compare(str(winner.trial), str(other.trial), made, place)
+    assert compared.values == (tuple(winner.values.values()), tuple(other.values.values()))
+    replayed = api.replay(made, place, trial=winner.trial, r=2)
+    first = {
+        one.job.seed: one
+        for one in stored(place, Stage.PROMOTION)
+        if one.job.fold == 1 and one.job.trial == winner.trial
+    }
+    assert replayed.replays.values == (first[42].value,) * 2
+    assert replayed.seeds == {seed: one.value for seed, one in first.items()}
+    trial, evaluations = api.show(made, winner.trial, place)
+    assert "42 fold 4" in shown(trial_text(trial, evaluations, "val"))
+
+
+def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, place):
+    made = study(2, search={"trials": 2})
+    hpo.run(made, place)
+    found = api.decompose(made, place, trial=0, n=3, sources=("split", "init"), replays=1)
+    assert {job.fold for job in found.draws.jobs} == {1}
+    assert found.trained == 10
+
+
+def test_a_total_of_trainings_counts_every_fold(study, place):
+    made = study(3)
+    share = api.share_of_search(made, race=True, trainings=120)
+    plan = race_plan(made, 0, race=True, trainings=120)
+    assert 3 * (share + plan.cost) <= 120 < 3 * (share + 1 + plan.cost)
+
+
+def shown(renderable):
+    from rich.console import Console
+
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(renderable, highlight=False, markup=False)
+    return capture.get()

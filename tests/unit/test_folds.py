@@ -1,0 +1,253 @@
+"""One training for each fold, and one evaluation of them all."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hpo
+from hpo.errors import StorageAway, StudyChanged, TooManyFailures
+from hpo.folds import FoldedSource, fold_jobs, joined, mean_of
+from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.seam import DONE, WAIT
+from hpo.seeding import STREAMS
+from hpo.training.context import Context
+
+JOB = Job(trial=3, params={"x": 0.5}, seed=42, budget=4)
+FOLDS = [0.4, 0.9, 0.5, 0.7, 0.1, 0.8]
+
+
+@pytest.fixture
+def study(curve):
+    def made(folds=3, repeats=1, **changes):
+        return curve(validation={"folds": folds, "repeats": repeats}, **changes)
+
+    return made
+
+
+def evaluation(job, value, status=Status.COMPLETE, **metrics):
+    reports = tuple(Report(step=step, metrics={"val": value, **metrics}, at=0.0) for step in (1, 2))
+    if status is Status.FAILED:
+        return Evaluation(job=job, status=status, error="it broke", reports=reports)
+    digests = {"weights": f"{value}"}
+    return Evaluation(job=job, status=status, value=value, step=2, reports=reports, seconds=2.0, digests=digests)
+
+
+class Source:
+    """Hands out jobs of one fold each, refuses where it is told to, and remembers."""
+
+    def __init__(self, jobs, refuse=None):
+        self.jobs, self.refuse = list(jobs), refuse or {}
+        self.heard, self.told = [], []
+
+    def ask(self):
+        return self.jobs.pop(0) if self.jobs else DONE
+
+    def report(self, job, step, value):
+        self.heard.append((job.trial, step, value))
+        return self.refuse.get(job.trial) != step
+
+    def tell(self, told):
+        self.told.append(told)
+
+
+def test_a_study_without_folds_has_its_jobs_as_they_are(curve):
+    assert fold_jobs(JOB, curve()) == (JOB,)
+    assert "validation" not in curve().content()
+    assert "validation" not in curve().identity()
+
+
+@given(seed=st.integers(0, 2**63 - 1))
+def test_no_two_folds_of_neighbouring_seeds_share_a_stream(seed):
+    study = hpo.Study.model_validate(STUDY)
+    jobs = [*fold_jobs(replace(JOB, seed=seed), study), *fold_jobs(replace(JOB, seed=seed + 1), study)]
+    assert len({job.key for job in jobs}) == len({job.place for job in jobs}) == len(jobs)
+    for name in set(STREAMS) - {"split"}:
+        assert len({job.streams[name] for job in jobs}) == len(jobs)
+    assert not {seed, seed + 1} & {number for job in jobs for number in job.streams.values()}
+
+
+STUDY = {
+    "name": "folds",
+    "trainable": "toys.folds:train",
+    "objective": {"metric": "val"},
+    "space": {"x": {"float": (0.0, 1.0)}},
+    "search": {"budget": 4},
+    "validation": {"folds": 3, "repeats": 2},
+}
+
+
+def test_the_folds_of_a_repeat_share_one_division_and_nothing_else(study):
+    jobs = fold_jobs(JOB, study(3, 2))
+    assert [job.fold for job in jobs] == [1, 2, 3, 4, 5, 6]
+    divisions = [job.streams["split"] for job in jobs]
+    assert divisions[:3] == divisions[:1] * 3
+    assert divisions[3:] == divisions[3:4] * 3
+    assert divisions[0] != divisions[3]
+
+
+def test_a_stream_that_the_study_fixes_stays_fixed_and_a_fixed_split_is_every_seed_s(study):
+    fixed = {"split": 7, "init": 5}
+    first, second = (fold_jobs(replace(JOB, seed=seed, streams=fixed), study(3, 2)) for seed in (42, 43))
+    assert {job.streams["init"] for job in (*first, *second)} == {5}
+    assert [job.streams["split"] for job in first] == [job.streams["split"] for job in second]
+    assert len({job.streams["split"] for job in first}) == 2  # repeats divide anew all the same
+    assert {job.streams["order"] for job in first}.isdisjoint(job.streams["order"] for job in second)
+
+
+def test_the_mean_over_folds_is_numpy_s_of_every_metric():
+    jobs = [replace(JOB, fold=fold) for fold in (1, 2, 3)]
+    folds = [evaluation(job, value, loss=1 - value) for job, value in zip(jobs, FOLDS, strict=False)]
+    found = mean_of(JOB, folds, Objective(metric="val"))
+    assert found.value == pytest.approx(np.mean(FOLDS[:3]))
+    assert found.metrics == {"val": pytest.approx(np.mean(FOLDS[:3])), "loss": pytest.approx(1 - np.mean(FOLDS[:3]))}
+    assert [report.metrics["val"] for report in found.reports] == pytest.approx([0.4, 0.65, 0.6])
+    assert (found.job, found.seconds, found.epoch) == (JOB, 6.0, None)
+    assert found.trainings == tuple(folds)
+    assert folds[0].trainings == (folds[0],)
+
+
+def test_a_metric_undefined_in_a_fold_is_undefined_and_a_constraint_must_hold_in_all():
+    first = evaluation(replace(JOB, fold=1), 0.5, auc=None, over=-1.0)
+    second = evaluation(replace(JOB, fold=2), 0.7, auc=0.9, over=0.5)
+    found = mean_of(JOB, [first, second], Objective(metric="val", constraints=("over",)))
+    assert found.metrics == {"val": pytest.approx(0.6), "auc": None, "over": 0.5}
+
+
+@given(order=st.permutations(range(6)))
+def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_first(order):
+    source = Source([JOB])
+    folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
+    jobs = [folded.ask() for _ in range(6)]
+    assert folded.ask() is DONE
+    for place in order:
+        assert source.told == []
+        assert folded.report(jobs[place], 1, -1.0)
+        folded.tell(evaluation(jobs[place], FOLDS[place]))
+    assert source.heard == [(3, step, pytest.approx(np.mean(FOLDS[:step]))) for step in range(1, 7)]
+    [told] = source.told
+    assert (told.status, told.value) == (Status.COMPLETE, pytest.approx(np.mean(FOLDS)))
+
+
+@given(order=st.permutations(range(6)), refused=st.integers(1, 6))
+def test_what_is_pruned_and_at_which_fold_does_not_depend_on_what_ends_first(order, refused):
+    source = Source([JOB], refuse={3: refused})
+    folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
+    jobs = [folded.ask() for _ in range(6)]
+    for place in order:
+        folded.tell(evaluation(jobs[place], FOLDS[place]))
+    [told] = source.told
+    assert (told.status, told.step, told.value) == (Status.PRUNED, refused, pytest.approx(np.mean(FOLDS[:refused])))
+    assert len(source.heard) == refused
+
+
+def test_with_a_pruner_a_fold_waits_for_the_one_before_and_other_trials_fill_the_time(study):
+    source = Source([replace(JOB, trial=0), replace(JOB, trial=1)], refuse={0: 2})
+    folded = FoldedSource(source, study(3), at_once=False)
+    first, second = folded.ask(), folded.ask()
+    assert [(job.trial, job.fold) for job in (first, second)] == [(0, 1), (1, 1)]
+    assert folded.ask() is WAIT  # for one of them to be over
+    folded.tell(evaluation(first, 0.2))
+    again = folded.ask()
+    assert (again.trial, again.fold) == (0, 2)
+    folded.tell(evaluation(again, 0.2))
+    assert [(one.job.trial, one.status, one.step) for one in source.told] == [(0, Status.PRUNED, 2)]
+    assert folded.ask() is WAIT  # the third fold of trial 0 is never trained
+    for value in (0.1, 0.3, 0.5):
+        folded.tell(evaluation(second, value))
+        second = folded.ask()
+    assert second is DONE
+
+
+def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
+    source = Source([JOB])
+    folded = FoldedSource(source, study(3), at_once=True)
+    first, second = folded.ask(), folded.ask()
+    folded.tell(evaluation(second, 0.1, Status.FAILED))
+    assert folded.ask() is DONE
+    assert source.told == []
+    folded.tell(evaluation(first, 0.5))
+    [told] = source.told
+    assert (told.status, told.error) == (Status.FAILED, "in fold 2: it broke")
+
+
+def test_a_database_that_goes_away_while_the_source_hears_costs_nothing(study):
+    class Away(Source):
+        away = True
+
+        def report(self, job, step, value):
+            if self.away:
+                raise StorageAway(0.1, "gone")
+            return super().report(job, step, value)
+
+    source = Away([JOB])
+    folded = FoldedSource(source, study(2), at_once=False)
+    first = evaluation(folded.ask(), 0.4)
+    with pytest.raises(StorageAway):
+        folded.tell(first)
+    source.away = False
+    folded.tell(first)
+    folded.tell(evaluation(folded.ask(), 0.6))
+    assert source.heard == [(3, 1, 0.4), (3, 2, 0.5)]
+    assert len(source.told) == 1
+
+
+def test_stored_folds_are_joined_to_one_evaluation_for_each_seed(study):
+    made = study(2)
+    stored = []
+    for seed, status in itertools.product((42, 43, 44), (Status.COMPLETE,)):
+        jobs = fold_jobs(replace(JOB, seed=seed), made)
+        stored += [evaluation(job, seed / 100 + job.fold, status) for job in jobs]
+    stored[3] = evaluation(stored[3].job, 0.0, Status.FAILED)
+    found = {one.job.seed: one for one in joined(reversed(stored[:-1]), made)}  # seed 44 lacks a fold
+    assert found[42].value == pytest.approx(0.42 + 1.5)
+    assert found[42].job == replace(JOB, streams=made.streams)
+    assert (found[43].status, found[43].error) == (Status.FAILED, "in fold 2: it broke")
+    assert set(found) == {42, 43}
+
+
+def test_pruners_count_folds_where_there_are_folds(study, curve):
+    assert (study(5, 2).steps, curve().steps) == (10, curve().search.budget)
+
+
+@pytest.mark.parametrize("folds", [0, 1, -1, 2.5, "5"])
+def test_fewer_than_two_folds_are_refused(folds):
+    with pytest.raises(ValueError, match="folds"):
+        hpo.Study.model_validate({**STUDY, "validation": {"folds": folds}})
+
+
+def test_another_number_of_folds_is_another_study(tmp_path, study, place):
+    hpo.run(toy(study, 2), place)
+    with pytest.raises(StudyChanged, match=r"validation +2 folds +-> +3 folds x 2"):
+        hpo.run(toy(study, 3, 2), place)
+
+
+def toy(study, folds, repeats=1, **changes):
+    search = {"trials": 2, "budget": 2, "pruner": "none", **changes.pop("search", {})}
+    return study(
+        folds,
+        repeats,
+        name="folds",
+        trainable="toys.folds:train",
+        space={"x": {"float": [0.0, 1.0]}},
+        search=search,
+        **changes,
+    )
+
+
+def test_a_context_counts_folds_within_their_repeat(tmp_path):
+    found = [
+        Context(replace(JOB, fold=fold), Objective(metric="val"), folder=tmp_path, cache=tmp_path, folds=3).fold
+        for fold in range(1, 7)
+    ]
+    assert found == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_trainable_that_never_asks_which_fold_it_is_judged_on_is_refused(study, place):
+    with pytest.raises(TooManyFailures, match=r"over 3 folds, but the trainable never read ctx\.fold"):
+        hpo.run(toy(study, 3, fixed={"blind": True}, search={"max_failures": 1}), place)
