@@ -14,15 +14,14 @@ from hpo import space
 from hpo.errors import Problem, did_you_mean
 from hpo.records import Value
 from hpo.seeding import STREAMS
+from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
 from hpo.study.table import Table
 from hpo.study.tables import (
     NAME,
-    DimensionTable,
     ObjectiveTable,
     PromotionRules,
     ResourcesTable,
-    Scalar,
     Search,
     Study,
     Validation,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,19 +15,18 @@ from pydantic import (
 )
 
 from hpo import space
-from hpo.records import Objective, Value, digest
+from hpo.records import Objective, digest
 from hpo.scoring import Rule, RuleName
 from hpo.seam import Resources, TrainableRef
 from hpo.seeding import search_seed
 from hpo.statistics import Ddof
+from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 LARGEST_SEED = 2**63 - 1
-LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart
-MOST_STEPS = 10**9
 
 
 def _exactly(*wanted: bool | int | str) -> BeforeValidator:
@@ -45,99 +42,11 @@ def _exactly(*wanted: bool | int | str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _of_64_bits(value: Value) -> Value:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("expected a whole number of at most 64 bits, as TOML has them")
-    return value
-
-
 MOST_TRIALS = 1_000_000
 """More would be a mistyped number."""
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-Scalar = Annotated[bool | int | Finite | str, Field(union_mode="smart"), AfterValidator(_of_64_bits)]
-Whole = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
-
-
-class DimensionTable(Table):
-    """One dimension of the space: exactly one of `float = [low, high]`, `int = [low, high]`, `choice = [..]`."""
-
-    float_range: tuple[Finite, Finite] | None = Field(None, alias="float", strict=False)
-    int_range: tuple[Whole, Whole] | None = Field(None, alias="int", strict=False)
-    choice: tuple[Scalar, ...] | None = Field(None, strict=False)
-    log: bool = False
-    step: Whole | Finite | None = None
-    when: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> DimensionTable:
-        kinds = [self.float_range, self.int_range, self.choice]
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("expected exactly one of float = [low, high], int = [low, high], choice = [..]")
-        if self.choice is not None:
-            _refuse_choice(self.choice, log=self.log, step=self.step)
-        else:
-            low, high = self.float_range or self.int_range  # type: ignore[misc]  # one of them is there
-            _refuse_range(low, high, log=self.log, step=self.step, whole=self.int_range is not None)
-        for name, values in self.when.items():
-            if values == []:
-                raise ValueError(f"when.{name} lists no value; name at least one")
-        return self
-
-    def dimension(self) -> space.Dimension:
-        """Returns the plain value."""
-        when = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in self.when.items()}
-        if self.float_range is not None:
-            low, high = self.float_range
-            step = None if self.step is None else float(self.step)
-            return space.Float(low=low, high=high, log=self.log, step=step, when=when)
-        if self.int_range is not None:
-            first, last = self.int_range
-            return space.Int(low=first, high=last, log=self.log, step=_whole(self.step), when=when)
-        return space.Choice(values=self.choice or (), when=when)
-
-
-def _whole(step: float | None) -> int | None:
-    return None if step is None else int(step)
-
-
-def _refuse_choice(values: tuple[Value, ...], *, log: bool, step: float | None) -> None:
-    if not values:
-        raise ValueError("choice is empty; list at least one value")
-    if log or step is not None:
-        raise ValueError("log and step belong to float and int, not to choice")
-    for index, value in enumerate(values):
-        if value in values[:index]:  # the sampler finds a value's place by ==, which takes 1, 1.0 and true for one
-            raise ValueError(f"choice names {value!r} twice (1, 1.0 and true count as one)")
-
-
-def _refuse_range(low: float, high: float, *, log: bool, step: float | None, whole: bool) -> None:
-    if low > high:
-        raise ValueError(f"low {low} is above high {high}; write the smaller one first")
-    if log and low <= 0:
-        raise ValueError(f"a log range must begin above 0, not at {low}")
-    if not math.isfinite(high - low):
-        raise ValueError(f"the range {low} .. {high} is too wide to draw from; narrow it")
-    if log and step is not None:
-        raise ValueError("log and step exclude each other; leave one out")
-    if step is not None and step <= 0:
-        raise ValueError(f"step must be above 0, not {step}")
-    if step is not None and whole and step != int(step):
-        raise ValueError(f"step of an int must be a whole number, not {step}")
-    if step is not None:
-        _refuse_steps(low, high, step)
-
-
-def _refuse_steps(low: float, high: float, step: float) -> None:
-    last, every = Decimal(str(high)), Decimal(str(step))  # in binary numbers 0.3 is no multiple of 0.1
-    width = last - Decimal(str(low))
-    if 0 < width < every:
-        raise ValueError(f"step {step} is longer than the range {low} .. {high}")
-    if every * MOST_STEPS < width:
-        raise ValueError(f"step {step} makes more than {MOST_STEPS:g} values of {low} .. {high}; leave it out")
-    if rest := width % every:  # Optuna would quietly end the range there
-        raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {last - rest}")
 
 
 class ObjectiveTable(Table):
