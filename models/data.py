@@ -1,4 +1,4 @@
-"""The data set that a study names: phantoms, or a folder of images.
+"""The data set that a study names: phantoms, a folder of images, or a CSV file with an archive.
 
 Shapes: N images, S pixels along each side.
 """
@@ -6,23 +6,68 @@ Shapes: N images, S pixels along each side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import train_test_split
 
 from hpo import UsageError
-from models.images import CLASSES, read_folder
+from models.cache import Prepared, prepared
+from models.dicom import refuse_missing_package
+from models.listing import CLASSES, DICOM, EXCLUDED, Dropped, Listing, listing
 from models.phantoms import phantoms
 
 PHANTOMS = "phantoms"
-"""The value of `data` that asks for phantoms; every other one is a folder."""
+"""The value of `data` that asks for phantoms; every other one is a path."""
 
 SMALLEST = 16
 """Pixels along a side below which a phantom's parts vanish."""
+
+BINARY = ("AB", "CD")
+"""Not dense and dense."""
+
+SHOWN = 5
+"""Dropped rows that are named in a log; the manifest has them all."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataParams:
+    """What a study says of its data, in [fixed].
+
+    Attributes:
+        data: "phantoms"; or a folder with subfolders A, B, C, D; or a CSV file with AccessionNumber and Classification,
+            or with image_path and a label. Relative to the current folder.
+        archive: folder of the CSV file's examinations, each a subfolder of DICOM files; "": `archive` beside the file.
+        views: "first" file of every examination, or "all".
+        classes: "density" (A, B, C, D) or "binary" (A and B against C and D).
+        include_class_5: whether class 5 is a class of its own rather than left out.
+        crop: whether images are cut to the breast; phantoms never are.
+        subset: so many images of all, with the same share of every class; 0: all.
+        images: number of phantoms.
+        size: pixels along each side; a multiple of 2 ** depth.
+        data_seed: of the phantoms, and of the subset; they stay the same under every training seed.
+        validation: fraction of the images that is judged on.
+    """
+
+    data: str = PHANTOMS
+    archive: str = ""
+    views: Literal["first", "all"] = "first"
+    classes: Literal["density", "binary"] = "density"
+    include_class_5: bool = False
+    crop: bool = True
+    subset: int = 0
+    images: int = 600
+    size: int = 32
+    data_seed: int = 0
+    validation: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,68 +75,243 @@ class DataSet:
     """Images with their classes. The arrays are read-only, for they are shared by all trainings of a process.
 
     Attributes:
-        image_N1SS: grey values, about 0 .. 1.
-        label_N: classes 0 .. 3.
+        image_N1SS: grey values: floating point, about 0 .. 1; or whole numbers, 0 .. 65535, mapped from disk.
+        label_N: classes 0 .. C-1.
         mask_NSS: tissue by pixel (see `models.phantoms`); None where nobody drew one.
-        cases: columns that say which image a row is, (N,) each: `path`, `accession`.
-        digest: sha256 of the arrays' content.
+        names: of the classes, (C,).
+        readers: the classes as readers number them, (C,).
+        cases: columns that say which image a row is, (N,) each: `path`, `accession` and what else is known.
+        groups: (N,) whose image it is, the patient's or the examination's; None where every image stands alone.
+        digest: sha256 of the content.
+        manifest: what was read, what was left out and why.
     """
 
-    image_N1SS: npt.NDArray[np.float32]
+    image_N1SS: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
     label_N: npt.NDArray[np.int64]
     mask_NSS: npt.NDArray[np.uint8] | None
+    names: tuple[str, ...]
+    readers: tuple[int, ...]
     cases: Mapping[str, tuple[str, ...]]
+    groups: tuple[str, ...] | None
     digest: str
+    manifest: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """What was read and what was left out, in a sentence."""
+        counts = Counter(self.label_N.tolist())
+        found = f"{len(self.label_N)} images ({', '.join(f'{counts[i]} {name}' for i, name in enumerate(self.names))})"
+        left_out = self.manifest.get("left_out")
+        if not isinstance(left_out, list) or not left_out:
+            return found
+        first = "; ".join(f"{one['what']} {one['reason']}" for one in left_out[:SHOWN])
+        more = "; ..." if len(left_out) > SHOWN else ""
+        return f"{found}; left out: {len(left_out)} ({first}{more})"
 
 
-def data_set(data: str, *, images: int, size: int, data_seed: int) -> DataSet:
-    """Returns the data set named `data`; a second call in the same process returns the same object.
+def data_set(params: DataParams, cache: Path) -> DataSet:
+    """Returns the data set that `params` names; a second call in the same process returns the same arrays.
 
     Args:
-        data: "phantoms", or a folder relative to the current one, with subfolders A, B, C, D.
-        images: number of phantoms; a folder is read whole.
-        size: pixels along each side.
-        data_seed: of the phantoms.
+        params: which.
+        cache: folder in which decoded images are kept.
 
     Raises:
-        UsageError: if `size` or `images` is too small or the folder cannot be used.
+        UsageError: if a value makes no sense or the source cannot be used.
     """
-    if size < SMALLEST or images < 1:
-        raise UsageError(f"data: expected size >= {SMALLEST} and images >= 1, got size {size} and images {images}")
-    if data == PHANTOMS:
-        return _of_phantoms(images, size, data_seed)
-    return _of_folder(Path(data).absolute(), size)
+    if params.size < SMALLEST or params.images < 1:
+        raise UsageError(
+            f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
+        )
+    if params.data == PHANTOMS:
+        found = _of_phantoms(params.images, params.size, params.data_seed)
+    else:
+        found = _of_files(_without_what_shapes_nothing(params), cache)
+    if params.classes == "binary":
+        found = _in_two(found)
+    return _subset(found, params.subset, params.data_seed) if params.subset else found
+
+
+def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
+    """Decodes what a study's trainings will read, before the first of them.
+
+    Args:
+        params: those that the study fixes, by name; others may be among them.
+        cache: folder in which decoded images are kept.
+        tell: hears how far it is.
+
+    Raises:
+        UsageError: if nothing can be used.
+    """
+    known = {one.name for one in fields(DataParams)}
+    said = DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
+    if said.data != PHANTOMS:
+        read_files(said, cache, tell)
 
 
 @lru_cache(maxsize=4)
 def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
     image_N1SS, label_N, mask_NSS = phantoms(images, size=size, seed=data_seed)
     numbers = range(images)
-    return _frozen(
-        image_N1SS,
-        label_N,
-        mask_NSS,
-        path=tuple(f"phantoms/{data_seed}/{number:06d}" for number in numbers),
-        accession=tuple(f"{number:06d}" for number in numbers),
+    digest = hashlib.sha256(" ".join(CLASSES).encode())
+    for array in (image_N1SS, label_N, mask_NSS):
+        array.flags.writeable = False
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    accession = tuple(f"{number:06d}" for number in numbers)
+    return DataSet(
+        image_N1SS=image_N1SS,
+        label_N=label_N,
+        mask_NSS=mask_NSS,
+        names=CLASSES,
+        readers=(1, 2, 3, 4),
+        cases={"path": tuple(f"phantoms/{data_seed}/{number}" for number in accession), "accession": accession},
+        groups=None,
+        digest=digest.hexdigest(),
+        manifest={"source": PHANTOMS, "data_seed": data_seed, "size": size, **_counted(label_N, CLASSES, None)},
+    )
+
+
+def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tuple[Listing, Prepared]:
+    """Returns what a source lists and what could be read of it; decodes what is not in the cache.
+
+    Args:
+        params: which source.
+        cache: folder in which decoded images are kept.
+        tell: hears how far it is.
+
+    Raises:
+        UsageError: if nothing can be used.
+    """
+    source = Path(params.data)
+    archive = Path(params.archive).absolute() if params.archive else None
+    listed = listing(source, archive, views=params.views, include_class_5=params.include_class_5)
+    if any(case.path.suffix.lower() == DICOM for case in listed.cases):
+        refuse_missing_package()
+    try:
+        found = prepared(listed.cases, size=params.size, crop=params.crop, cache=cache / "images", tell=tell)
+    except OSError as error:
+        raise UsageError(f"cannot keep decoded images in {cache}: {error.strerror or error}") from error
+    if not found.kept:
+        name, reason = next(iter(found.unreadable.items()))
+        raise UsageError(f"data {source}: none of {len(listed.cases)} files can be read; {name} {reason}")
+    return listed, found
+
+
+def _without_what_shapes_nothing(params: DataParams) -> DataParams:
+    """Returns what of the params decides on images read from files, with the path in full."""
+    return DataParams(
+        data=str(Path(params.data).absolute()),
+        archive=params.archive,
+        views=params.views,
+        include_class_5=params.include_class_5,
+        crop=params.crop,
+        size=params.size,
     )
 
 
 @lru_cache(maxsize=4)
-def _of_folder(folder: Path, size: int) -> DataSet:
-    image_N1SS, label_N, paths = read_folder(folder, size)
-    return _frozen(image_N1SS, label_N, None, path=paths, accession=tuple(Path(path).stem for path in paths))
+def _of_files(params: DataParams, cache: Path) -> DataSet:
+    listed, found = read_files(params, cache)
+    cases = [listed.cases[place] for place in found.kept]
+    views = [case.view or view for case, view in zip(cases, found.views, strict=True)]
+    patients = [case.patient or patient for case, patient in zip(cases, found.patients, strict=True)]
+    names, readers = (*CLASSES, EXCLUDED), (1, 2, 3, 4, 5)
+    count = len(names) if params.include_class_5 else len(CLASSES)
+    label_N = np.array([case.label for case in cases], dtype=np.int64)
+    label_N.flags.writeable = False
+    groups = tuple(patient or case.accession for case, patient in zip(cases, patients, strict=True))
+    columns = {
+        "path": tuple(case.name for case in cases),
+        "accession": tuple(case.accession for case in cases),
+        "raw_label": tuple(case.raw for case in cases),
+        **({"view": tuple(views)} if any(views) else {}),
+        **({"patient": tuple(patients)} if any(patients) else {}),
+    }
+    digest = hashlib.sha256(found.digest.encode())
+    digest.update("\n".join(map(str, (*label_N, *groups))).encode())
+    return DataSet(
+        image_N1SS=found.image_N1SS,
+        label_N=label_N,
+        mask_NSS=None,
+        names=names[:count],
+        readers=readers[:count],
+        cases=columns,
+        groups=groups if len(set(groups)) < len(groups) else None,
+        digest=digest.hexdigest(),
+        manifest=manifest(params, listed, found, label_N, names[:count], digest.hexdigest()),
+    )
 
 
-def _frozen(
-    image_N1SS: npt.NDArray[np.float32],
+def manifest(
+    params: DataParams,
+    listed: Listing,
+    found: Prepared,
     label_N: npt.NDArray[np.int64],
-    mask_NSS: npt.NDArray[np.uint8] | None,
-    **cases: tuple[str, ...],
-) -> DataSet:
-    found = hashlib.sha256(" ".join(CLASSES).encode())
-    for array in (image_N1SS, label_N, mask_NSS):
-        if array is not None:
-            array.flags.writeable = False
-            found.update(f"{array.dtype} {array.shape}\n".encode())
-            found.update(np.ascontiguousarray(array).tobytes())
-    return DataSet(image_N1SS=image_N1SS, label_N=label_N, mask_NSS=mask_NSS, cases=cases, digest=found.hexdigest())
+    names: tuple[str, ...],
+    digest: str,
+) -> dict[str, object]:
+    """Returns what `data_manifest.json` says: counts, what was left out and why, a hash of every input, one digest."""
+    left_out = [*listed.dropped, *(Dropped(name, reason) for name, reason in found.unreadable.items())]
+    read, total = len(found.kept), len(listed.cases)
+    return {
+        "source": listed.kind,
+        "total_csv_entries": listed.rows,
+        "total_accessions": len({case.accession for case in listed.cases}),
+        "total_dicom_files": sum(case.path.suffix.lower() == DICOM for case in listed.cases),
+        "total_readable_files": read,
+        "readability_ratio": read / total if total else None,
+        "exams_missing_dir": [one.what for one in listed.dropped if "has no folder" in one.reason],
+        "dirs_missing_csv": list(listed.unlisted),
+        **_counted(label_N, names, left_out),
+        "size": params.size,
+        "crop": params.crop,
+        "inputs": dict(found.inputs),
+        "digest": digest,
+    }
+
+
+def _counted(
+    label_N: npt.NDArray[np.int64], names: tuple[str, ...], left_out: list[Dropped] | None
+) -> dict[str, object]:
+    counts = Counter(label_N.tolist())
+    return {
+        "images": len(label_N),
+        "class_histogram": {name: counts[label] for label, name in enumerate(names)},
+        "left_out": [{"what": one.what, "reason": one.reason} for one in left_out or ()],
+    }
+
+
+def _in_two(found: DataSet) -> DataSet:
+    if len(found.names) != len(CLASSES):
+        raise UsageError("classes = 'binary' is A and B against C and D; leave include_class_5 out")
+    label_N = found.label_N // 2
+    label_N.flags.writeable = False
+    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=_changed(found.digest, "binary"))
+
+
+def _subset(found: DataSet, count: int, seed: int) -> DataSet:
+    total, classes = len(found.label_N), len(found.names)
+    if not classes <= count <= total:
+        raise UsageError(f"subset: expected {classes} .. {total} images, got {count}")
+    if count == total:
+        return found
+    try:
+        kept_N, _ = train_test_split(np.arange(total), train_size=count, stratify=found.label_N, random_state=seed)
+    except ValueError as error:  # scikit-learn's for a class of one, or fewer places than classes
+        raise UsageError(f"subset: {count} of {found.summary} leaves no share for every class ({error})") from error
+    kept_N = np.sort(kept_N)
+    return replace(
+        found,
+        image_N1SS=found.image_N1SS[kept_N],
+        label_N=found.label_N[kept_N],
+        mask_NSS=None if found.mask_NSS is None else found.mask_NSS[kept_N],
+        cases={name: tuple(column[row] for row in kept_N) for name, column in found.cases.items()},
+        groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
+        digest=_changed(found.digest, f"subset {count} {seed}"),
+        manifest={**found.manifest, "subset": count},
+    )
+
+
+def _changed(digest: str, how: str) -> str:
+    return hashlib.sha256(f"{digest} {how}".encode()).hexdigest()

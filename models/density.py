@@ -1,4 +1,4 @@
-"""Breast density, A to D, with a small U-Net: on phantoms, or on a folder of images.
+"""Breast density, A to D, with a small U-Net: on phantoms, on a folder of images, or on an archive of DICOM files.
 
 Shapes: N images of the data set, T of them trained on, V judged on, B in a batch, S pixels along each side, C classes.
 """
@@ -15,8 +15,7 @@ from torch.nn import functional
 
 from hpo import Context, Metrics, UsageError
 from models.augment import Augmentation
-from models.data import DataSet, data_set
-from models.images import CLASSES
+from models.data import DataParams, data_set, prepare
 from models.loop import (
     OptimizerName,
     Running,
@@ -28,17 +27,16 @@ from models.loop import (
     warm_up_then_cosine,
 )
 from models.metrics import classification_metrics
-from models.phantoms import DENSE
+from models.pixels import Pixels
 from models.splits import split
 from models.unet import Norm, UNet
 
-BIRADS = (1, 2, 3, 4)
-"""The classes as readers number them."""
+__all__ = ["DensityParams", "prepare", "train"]  # hpo calls `prepare` by its name, before the first training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DensityParams:
-    """What can be tuned or fixed.
+class DensityParams(DataParams):
+    """What can be tuned or fixed; what there is to see is in `DataParams`.
 
     Attributes:
         lr: learning rate at its highest; it warms up and then falls along a cosine.
@@ -53,11 +51,6 @@ class DensityParams:
         clip: largest norm of the gradient; 0: off.
         mask_weight: of the loss of outlining the dense tissue; 0: off. It needs data with masks.
         augment: whether images are mirrored, rotated and brightened.
-        data: "phantoms", or a folder with subfolders A, B, C, D, relative to the current one.
-        images: number of phantoms.
-        size: pixels along each side; a multiple of 2 ** depth.
-        data_seed: of the phantoms; they stay the same under every training seed.
-        validation: fraction of the images that is judged on.
     """
 
     lr: float
@@ -72,11 +65,6 @@ class DensityParams:
     clip: float = 0.0
     mask_weight: float = 0.0
     augment: bool = True
-    data: str = "phantoms"
-    images: int = 600
-    size: int = 32
-    data_seed: int = 0
-    validation: float = 0.25
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
@@ -86,21 +74,27 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         UsageError: if the data or a value of `params` cannot be used.
         TrainableError: if the training diverges.
     """
-    data = data_set(params.data, images=params.images, size=params.size, data_seed=params.data_seed)
+    data = data_set(params, ctx.cache)
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
     ctx.note(data=data.digest, images=len(data.label_N))
+    ctx.log(f"data: {data.summary}")
     train_T, held_out_V = split(
-        data.label_N, params.validation, ctx.streams.split, names=CLASSES, fold=ctx.fold, folds=ctx.folds
+        data.label_N,
+        params.validation,
+        ctx.streams.split,
+        names=data.names,
+        fold=ctx.fold,
+        folds=ctx.folds,
+        groups=data.groups,
     )
-    channel_TKSS = torch.tensor(_channels(data, params.mask_weight)[train_T], device=ctx.device)
+    pixels = Pixels(data, ctx.device, with_dense=params.mask_weight > 0)
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)
-    held_out_V1SS = torch.tensor(data.image_N1SS[held_out_V], device=ctx.device)
 
     with ctx.streams.init.as_global():
         model = UNet(
-            classes=len(CLASSES),
+            classes=len(data.names),
             width=params.width,
             depth=params.depth,
             norm=params.norm,
@@ -119,7 +113,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         augmentation = Augmentation.draw(len(data.label_N), ctx.streams.augment.torch(epoch), ctx.device)
         for position_B in shuffled_batches(len(train_T), params.batch, ctx.streams.order.torch(epoch)):
             at_B = position_B.to(ctx.device)
-            channel_BKSS = channel_TKSS[at_B]
+            channel_BKSS = pixels.batch(number_T[at_B])
             if params.augment:
                 channel_BKSS = _augmented(channel_BKSS, augmentation, number_T[at_B])
             outputs = model(channel_BKSS[:, :1])
@@ -132,23 +126,16 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
             running.add(loss, outputs.logit_BC, label_T[at_B])
         yield {
             **running.metrics(),
-            **classification_metrics(data.label_N[held_out_V], _graded(model, held_out_V1SS)),
+            **classification_metrics(data.label_N[held_out_V], _graded(model, pixels, held_out_V)),
         }
 
     ctx.save_predictions(
         truth=data.label_N[held_out_V],
-        probabilities=_graded(model, held_out_V1SS),
-        labels=BIRADS,
-        names=CLASSES,
+        probabilities=_graded(model, pixels, held_out_V),
+        labels=data.readers,
+        names=data.names,
         cases={name: [column[row] for row in held_out_V] for name, column in data.cases.items()},
     )
-
-
-def _channels(data: DataSet, mask_weight: float) -> np.ndarray:
-    """Returns what is moved together: the images and, if wanted, where tissue is dense; (N, 1 or 2, S, S)."""
-    if mask_weight == 0 or data.mask_NSS is None:
-        return data.image_N1SS
-    return np.concatenate([data.image_N1SS, (data.mask_NSS == DENSE)[:, None]], axis=1, dtype=np.float32)
 
 
 def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tensor) -> Tensor:
@@ -157,6 +144,6 @@ def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tenso
     return torch.cat([augmentation.brightened(moved_BKSS[:, :1], number_B), moved_BKSS[:, 1:]], dim=1)
 
 
-def _graded(model: UNet, image_V1SS: Tensor) -> np.ndarray:
+def _graded(model: UNet, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray:
     """Returns the probability of each class (V, C)."""
-    return probabilities(model, image_V1SS, lambda image_B1SS: model(image_B1SS).logit_BC)
+    return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)

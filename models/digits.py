@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from hpo import Context, Metrics
 from models.loop import (
+    EVALUATION_BATCH,
     OptimizerName,
     Running,
     batch_count,
@@ -105,7 +106,7 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
     )
     image_T1HW = torch.tensor(image_N1HW[train_T], device=ctx.device)
     label_T = torch.tensor(label_N[train_T], device=ctx.device)
-    held_out_V1HW = torch.tensor(image_N1HW[held_out_V], device=ctx.device)
+    held_out_B1HW = torch.split(torch.tensor(image_N1HW[held_out_V], device=ctx.device), EVALUATION_BATCH)
 
     with ctx.streams.init.as_global():
         model = DigitsNet(width=params.width, norm=params.norm, dropout=params.dropout)
@@ -125,12 +126,12 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
             running.add(loss, logit_BC, label_T[at_B])
         yield {
             **running.metrics(),
-            **classification_metrics(label_N[held_out_V], probabilities(model, held_out_V1HW, model)),
+            **classification_metrics(label_N[held_out_V], probabilities(model, held_out_B1HW, model)),
         }
 
     ctx.save_predictions(
         truth=label_N[held_out_V],
-        probabilities=probabilities(model, held_out_V1HW, model),
+        probabilities=probabilities(model, held_out_B1HW, model),
         labels=DIGITS,
         names=NAMES,
         cases={"path": [f"digits/{row:04d}" for row in held_out_V], "accession": [f"{row:06d}" for row in held_out_V]},

@@ -1,6 +1,6 @@
-"""A folder of mammograms, sorted into one subfolder per density class, as arrays.
+"""One image file as grey values: decoded, cut to the breast, made square.
 
-Shapes: N images, S pixels along each side.
+Shapes: H by W pixels of the file, S pixels along each side of the result.
 """
 
 from __future__ import annotations
@@ -10,79 +10,85 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+from scipy import ndimage
 
-from hpo import UsageError
+from models.dicom import Unreadable, read_dicom
+from models.listing import DICOM
 
-CLASSES = ("A", "B", "C", "D")
-"""The subfolders: BI-RADS density classes in the order of their labels 0 .. 3."""
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
+Grey = npt.NDArray[np.float32]
 
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 """Pillow's names for grey values of 16 bits."""
 
+_DEPTHS = (4095, 16383, 65535)
+"""Largest values of 12, 14 and 16 bits: detectors write fewer bits than a file of 16 has room for."""
 
-def read_folder(folder: Path, size: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[str, ...]]:
-    """Reads every image of the subfolders A, B, C, D.
+BRIGHT = 0.1
+"""Of the image's bright end (its 99th percentile), what is tissue and no air."""
 
-    Other files, hidden files and other subfolders are left alone.
+SMALLEST_BREAST = 0.05
+"""Of the image; what is smaller is a marker, and the image is left as it is."""
+
+_COARSE = 256
+"""Pixels along the longer side where the breast is looked for."""
+
+
+def read_image(path: Path, size: int, *, crop: bool = True) -> tuple[Grey, str, str]:
+    """Reads one image, a jpg, png or DICOM file.
 
     Args:
-        folder: the one above the class folders.
+        path: of the file.
         size: pixels along each side of the result.
+        crop: whether to cut it to the breast first.
 
     Returns:
-        Images (N, 1, S, S) from 0 to 1; labels (N,) 0 .. 3; paths (N) relative to `folder`. By class, then by name.
+        Grey values (S, S) from 0 to 1, black around the image where it is not square; the view and the patient's id, as
+        far as the file says them.
 
     Raises:
-        UsageError: if a class folder is missing or has no image, or a file cannot be read.
+        Unreadable: if it cannot be decoded.
     """
-    paths = [_class_images(folder, name) for name in CLASSES]
-    label_N = np.repeat(np.arange(len(CLASSES)), [len(of_class) for of_class in paths])
-    flat = [path for of_class in paths for path in of_class]
-    image_N1SS = np.stack([read_image(path, size) for path in flat])[:, None]
-    return image_N1SS, label_N, tuple(path.relative_to(folder).as_posix() for path in flat)
+    if path.suffix.lower() == DICOM:
+        found = read_dicom(path)
+        grey_HW, view, patient = found.grey_HW, found.view, found.patient
+    else:
+        grey_HW, view, patient = _picture(path), "", ""
+    return square(breast(grey_HW) if crop else grey_HW, size), view, patient
 
 
-def _class_images(folder: Path, name: str) -> list[Path]:
-    wanted = f"data folder {folder}: expected subfolders {', '.join(CLASSES)} of {', '.join(SUFFIXES)} images"
-    if not folder.is_dir():
-        raise UsageError(f"{wanted}, but there is no such folder; give its path relative to {Path.cwd()}")
-    if not (folder / name).is_dir():
-        found = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
-        raise UsageError(f"{wanted}, but {name} is missing (subfolders found: {found}); add it")
-    files = [path for path in sorted((folder / name).iterdir()) if path.is_file() and not path.name.startswith(".")]
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not images:
-        found = ", ".join(sorted({path.suffix or path.name for path in files})) or "no files"
-        raise UsageError(f"{wanted}, but {name} has none (found: {found}); put at least one there")
-    return images
+def breast(grey_HW: Grey) -> Grey:
+    """Returns the part of an image that its largest bright area fills; all of it where there is no such area."""
+    step = max(1, max(grey_HW.shape) // _COARSE)
+    coarse_HW = grey_HW[::step, ::step]
+    part_HW, count = ndimage.label(coarse_HW > BRIGHT * np.percentile(coarse_HW, 99))
+    if not count:
+        return grey_HW
+    sizes = np.bincount(part_HW.ravel())[1:]
+    rows, columns = ndimage.find_objects(part_HW)[int(sizes.argmax())]
+    if sizes.max() < SMALLEST_BREAST * coarse_HW.size:
+        return grey_HW
+    return grey_HW[rows.start * step : rows.stop * step, columns.start * step : columns.stop * step]
 
 
-def read_image(path: Path, size: int) -> npt.NDArray[np.float32]:
-    """Reads one image as grey values (S, S) from 0 to 1 of its file's range, black around it where it is not square.
+def square(grey_HW: Grey, size: int) -> Grey:
+    """Returns an image (S, S) that keeps its shape, in the middle of a black square."""
+    grey = Image.fromarray(np.ascontiguousarray(grey_HW))
+    scale = size / max(grey.size)
+    inner = grey.resize(
+        (max(1, round(grey.width * scale)), max(1, round(grey.height * scale))), Image.Resampling.BILINEAR
+    )
+    whole = Image.new("F", (size, size))
+    whole.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
+    return np.asarray(whole, dtype=np.float32)
 
-    Raises:
-        UsageError: if it cannot be decoded.
-    """
+
+def _picture(path: Path) -> Grey:
     try:
         with Image.open(path) as file:
             upright = ImageOps.exif_transpose(file)
-            grey = _grey(upright)
+            wide = upright.mode in _WIDE_MODES  # Pillow itself would cut 16 bits off at 255
+            value_HW = np.asarray(upright if wide else upright.convert("L"), dtype=np.float32)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's for damaged files
-        raise UsageError(
-            f"image {path} cannot be read as a jpg or png ({error}); replace it or take it out of the folder"
-        ) from error
-    width, height = grey.size
-    scale = size / max(width, height)
-    inner = grey.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
-    square = Image.new("F", (size, size))
-    square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
-    return np.asarray(square, dtype=np.float32)
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Returns the image in floating point, 0 .. 1. Pillow itself would cut 16 bits off at 255."""
-    wide = image.mode in _WIDE_MODES
-    values = np.asarray(image if wide else image.convert("L"), dtype=np.float32)
-    return Image.fromarray(values / np.float32(65535 if wide else 255))
+        raise Unreadable(f"cannot be read as a jpg or png ({error})") from error
+    most = next((depth for depth in _DEPTHS if value_HW.max() <= depth), _DEPTHS[-1]) if wide else 255
+    return value_HW / np.float32(most)

@@ -6,7 +6,7 @@ Shapes: N images, B images of a batch, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,8 @@ OptimizerName = Literal["adamw", "sgd"]
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 
-_EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256
+"""Images that are judged at a time; another number could round differently."""
 
 
 def optimizer_for(
@@ -126,12 +127,14 @@ class Running:
         return {"train_loss": loss, "train_acc": correct}
 
 
-def probabilities(model: nn.Module, image_N1HW: Tensor, logits: Callable[[Tensor], Tensor]) -> npt.NDArray[np.float64]:
+def probabilities(
+    model: nn.Module, batches: Iterable[Tensor], logits: Callable[[Tensor], Tensor]
+) -> npt.NDArray[np.float64]:
     """Returns the probability of each class (N, C), with dropout off and normalisation statistics as learnt.
 
     Args:
         model: is put into evaluation mode, and into training mode again.
-        image_N1HW: the images.
+        batches: the images, (B, 1, H, W) each.
         logits: what of the model's answer to a batch is its (B, C) logits.
 
     Raises:
@@ -139,7 +142,7 @@ def probabilities(model: nn.Module, image_N1HW: Tensor, logits: Callable[[Tensor
     """
     model.eval()
     with torch.no_grad():
-        logit_NC = torch.cat([logits(batch_B1HW) for batch_B1HW in torch.split(image_N1HW, _EVALUATION_BATCH)])
+        logit_NC = torch.cat([logits(batch_B1HW) for batch_B1HW in batches])
     model.train()
     if not bool(logit_NC.isfinite().all()):
         raise TrainableError("the training diverged: the model's logits are not finite; a smaller lr may help")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from hpo import Stream, UsageError
 
@@ -21,8 +22,9 @@ def split(
     names: Sequence[str],
     fold: int = 0,
     folds: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> tuple[Indices, Indices]:
-    """Divides the images at random, with the same share of every class on both sides.
+    """Divides the images at random, with the same share of every class on both sides, or nearly so with groups.
 
     Args:
         label_N: (N,) classes 0 .. C-1.
@@ -31,6 +33,7 @@ def split(
         names: (C,) the classes' names, for messages.
         fold: which of the folds is judged on, 0 .. folds - 1; together they are all images, each once.
         folds: into how many parts the images are divided; 0: there are none.
+        groups: (N,) whose images they are; those of one group stay on one side. None: each stands alone.
 
     Returns:
         Indices of the training and of the validation images, each in ascending order.
@@ -39,13 +42,15 @@ def split(
         UsageError: if a class would be missing on one side.
     """
     if folds:
-        return _fold(label_N, stream, names, fold, folds)
+        return _fold(label_N, stream, names, fold, folds, groups)
     if not 0 < validation < 1:
         raise UsageError(f"validation: expected a fraction between 0 and 1, got {validation}")
     complaint = (
         f"every class must be in training and in validation, but a validation fraction of {validation} of "
         f"{_counted(label_N, names)} leaves one out; add images or change it"
     )
+    if groups is not None:
+        return _grouped(label_N, stream, names, groups, parts=max(2, round(1 / validation)))
     try:
         train, held_out = train_test_split(
             np.arange(len(label_N)), test_size=validation, stratify=label_N, random_state=_random_state(stream)
@@ -58,8 +63,15 @@ def split(
 
 
 def _fold(
-    label_N: npt.NDArray[np.int64], stream: Stream, names: Sequence[str], fold: int, folds: int
+    label_N: npt.NDArray[np.int64],
+    stream: Stream,
+    names: Sequence[str],
+    fold: int,
+    folds: int,
+    groups: Sequence[str] | None,
 ) -> tuple[Indices, Indices]:
+    if groups is not None:
+        return _grouped(label_N, stream, names, groups, parts=folds, part=fold)
     if np.bincount(label_N, minlength=len(names)).min() < folds:
         raise UsageError(
             f"every class must be in each of {folds} folds, but there are {_counted(label_N, names)}; "
@@ -67,6 +79,35 @@ def _fold(
         )
     parts = StratifiedKFold(folds, shuffle=True, random_state=_random_state(stream)).split(label_N, label_N)
     train, held_out = list(parts)[fold]
+    return train, held_out
+
+
+def _grouped(
+    label_N: npt.NDArray[np.int64],
+    stream: Stream,
+    names: Sequence[str],
+    groups: Sequence[str],
+    *,
+    parts: int,
+    part: int = 0,
+) -> tuple[Indices, Indices]:
+    """Divides whole groups into parts, one of which is held out."""
+    complaint = (
+        f"every class must be in training and in each of {parts} parts, but {_counted(label_N, names)} of "
+        f"{len(set(groups))} patients cannot be divided so without one of them on both sides; add images or take "
+        "fewer parts"
+    )
+    if len(set(groups)) < parts:
+        raise UsageError(complaint)
+    division = StratifiedGroupKFold(parts, shuffle=True, random_state=_random_state(stream))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's for a class smaller than the parts
+        try:
+            train, held_out = list(division.split(label_N, label_N, groups))[part]
+        except ValueError as error:
+            raise UsageError(complaint) from error
+    if any(len(np.unique(label_N[side])) < len(names) for side in (train, held_out)):
+        raise UsageError(complaint)
     return train, held_out
 
 

@@ -34,7 +34,7 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import is_url, refuse_unusable_url
+from hpo.training import is_url, load, refuse_unusable_url, shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -204,12 +204,24 @@ def ready(study: Study, place: Place, workforce: Workforce | None, observers: Se
         UsageError: if there is no Ray at the address, or a training does not fit.
     """
     with enlisted(study, place, workforce, observers) as force:
+        _prepare(study, place, observers)
         if place.backend == "local":
             yield 1
             return
         slots = force.join(study, place, observers)
         tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
         yield slots
+
+
+def _prepare(study: Study, place: Place, observers: Sequence[Observer]) -> None:
+    """Lets the trainable's module get ready what all trainings read, once and where it is seen.
+
+    Raises:
+        UsageError: if it cannot be used.
+    """
+    prepare = load(study.ref).hook("prepare")
+    if prepare is not None:
+        prepare(dict(study.fixed), shelf(f"{place.work_root}/{study.name}").cache, partial(tell_phase, observers))
 
 
 def make_backend(work: str, place: Place, slots: int) -> Backend:

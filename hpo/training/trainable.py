@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from hpo.errors import UsageError, did_you_mean
 from hpo.records import Metrics
@@ -25,10 +26,18 @@ class Loaded:
     Attributes:
         train: the generator function.
         params: the dataclass it takes first.
+        module: where it is; besides the trainable it may have functions that hpo calls by their names, such as
+            `prepare(params, cache, tell)`.
     """
 
     train: Trainable
     params: type[object]
+    module: object
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """Returns the module's function of that name, if there is one."""
+        found = getattr(self.module, name, None)
+        return found if callable(found) else None
 
     def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
         """Returns the training's generator; nothing has run yet."""
@@ -45,13 +54,14 @@ def load(ref: TrainableRef) -> Loaded:
     module_name, _, name = ref.path.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
-    train = _function(_module(module_name, ref), name, ref)
+    module = _module(module_name, ref)
+    train = _function(module, name, ref)
     if not inspect.isgeneratorfunction(train):
         raise UsageError(
             f"trainable {ref.path!r} is no generator function; it must yield the metrics of each epoch, "
             "e.g. `yield {'val_loss': loss}`"
         )
-    return Loaded(train, _params(train, ref))
+    return Loaded(train, _params(train, ref), module)
 
 
 def _module(name: str, ref: TrainableRef) -> object:

@@ -19,8 +19,9 @@ from hpo.training import Training, discard_checkpoint
 from models.augment import Augmentation
 from models.data import data_set
 from models.density import DensityParams
-from models.images import CLASSES
+from models.listing import CLASSES
 from models.loop import (
+    EVALUATION_BATCH,
     Running,
     batch_count,
     optimizer_for,
@@ -56,11 +57,11 @@ def bare(params: DensityParams, epochs: int) -> float:
     """
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
-    data = data_set(params.data, images=params.images, size=params.size, data_seed=params.data_seed)
+    data = data_set(params, Path("unused"))
     train_T, held_out_V = split(data.label_N, params.validation, Streams(SEED, {}).split, names=CLASSES, fold=0)
     image_T1SS, label_T = torch.tensor(data.image_N1SS[train_T]), torch.tensor(data.label_N[train_T])
     number_T = torch.tensor(train_T)
-    held_out_V1SS = torch.tensor(data.image_N1SS[held_out_V])
+    held_out_B1SS = torch.split(torch.tensor(data.image_N1SS[held_out_V]), EVALUATION_BATCH)
     model = UNet(classes=len(CLASSES), width=params.width, depth=params.depth, norm=params.norm, dropout=params.dropout)
     optimizer = optimizer_for(
         model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
@@ -77,9 +78,9 @@ def bare(params: DensityParams, epochs: int) -> float:
             update(loss, model, optimizer, scheduler, params.clip)
             running.add(loss, outputs.logit_BC, label_T[at_B])
         running.metrics()
-        graded_VC = probabilities(model, held_out_V1SS, lambda image_B1SS: model(image_B1SS).logit_BC)
+        graded_VC = probabilities(model, held_out_B1SS, lambda image_B1SS: model(image_B1SS).logit_BC)
         kappa = classification_metrics(data.label_N[held_out_V], graded_VC)["val_kappa"] or 0.0
-    probabilities(model, held_out_V1SS, lambda image_B1SS: model(image_B1SS).logit_BC)
+    probabilities(model, held_out_B1SS, lambda image_B1SS: model(image_B1SS).logit_BC)
     return kappa
 
 

@@ -71,12 +71,12 @@ def test_a_loss_that_is_no_number_ends_the_training():
 
 def test_logits_that_are_no_numbers_end_the_training():
     with pytest.raises(TrainableError, match="diverged"):
-        probabilities(nn.Identity(), torch.full((2, 4), torch.inf), nn.Identity())
+        probabilities(nn.Identity(), [torch.full((2, 4), torch.inf)], nn.Identity())
 
 
 def test_dropout_is_off_for_probabilities_and_on_again_after():
     model = nn.Dropout(0.5)
-    found = probabilities(model, torch.ones(3, 4), model)
+    found = probabilities(model, [torch.ones(3, 4)], model)
     assert found == pytest.approx(0.25)
     assert model.training
 
