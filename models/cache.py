@@ -12,18 +12,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from models.dicom import Unreadable
 from models.images import read_image
@@ -178,9 +178,12 @@ def _decoded(cases: Sequence[Case], size: int, crop: bool, processes: int | None
     if count <= 1:
         yield from map(_decode, work)
         return
-    # Started afresh: a process that has threads, as torch and Ray do, must not be copied.
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_decode, work, chunksize=max(1, min(16, len(work) // (4 * count))))
+    # Started afresh, for a process that has threads, as torch and Ray do, must not be copied; and by joblib, which does
+    # not run the user's own script again in every process.
+    try:
+        yield from Parallel(count, return_as="generator", batch_size=4)(delayed(_decode)(one) for one in work)
+    finally:
+        get_reusable_executor().shutdown(wait=True)
 
 
 def _decode(work: tuple[Path, int, bool]) -> Decoded | str:
@@ -234,10 +237,13 @@ class _Progress:
 
     def reached(self, count: int) -> None:
         now = time.monotonic()
+        if count == 1:  # what came before is the start of the processes, and says nothing of the pace
+            self._began = now
+            return
         if self._tell is None or now - self._last < SECONDS_BETWEEN_WORDS:
             return
         self._last = now
-        rate = count / (now - self._began)
+        rate = (count - 1) / max(now - self._began, 1e-9)
         left = (self._total - count) / rate
         self._tell(f"{self._what}: {count} of {self._total}, {rate:.0f} {self._unit}/s, about {left:.0f} s left")
 

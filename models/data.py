@@ -143,10 +143,20 @@ def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
     Raises:
         UsageError: if nothing can be used.
     """
-    known = {one.name for one in fields(DataParams)}
-    said = DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
+    said = _said(params)
     if said.data != PHANTOMS:
         read_files(said, cache, tell)
+
+
+def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:
+    """Reads everything that a study's trainings would and returns the manifest; see `prepare`."""
+    prepare(params, cache, tell)
+    return data_set(_said(params), cache).manifest
+
+
+def _said(params: Mapping[str, object]) -> DataParams:
+    known = {one.name for one in fields(DataParams)}
+    return DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=4)

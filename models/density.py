@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpo import Context, Metrics, UsageError
+from models.archive import write_phantoms
 from models.augment import Augmentation
-from models.data import DataParams, data_set, prepare
+from models.data import DataParams, audit, data_set, prepare
 from models.loop import (
     OptimizerName,
     Running,
@@ -30,8 +31,9 @@ from models.metrics import classification_metrics
 from models.pixels import Pixels
 from models.splits import split
 from models.unet import Norm, UNet
+from models.written import write_split
 
-__all__ = ["DensityParams", "prepare", "train"]  # hpo calls `prepare` by its name, before the first training
+__all__ = ["DensityParams", "audit", "prepare", "train", "write_phantoms"]  # hpo calls them by their names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,9 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         folds=ctx.folds,
         groups=data.groups,
     )
+    if ctx.keeps:
+        how = "fold" if ctx.folds else "random" if data.groups is None else "patient"
+        write_split(ctx.artefacts, data, train_T.tolist(), held_out_V.tolist(), how)
     pixels = Pixels(data, ctx.device, with_dense=params.mask_weight > 0)
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)

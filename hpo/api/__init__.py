@@ -2,6 +2,7 @@
 
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
+from hpo.api.data import audit, write_phantoms
 from hpo.api.decomposing import Decomposition, decompose
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
@@ -28,6 +29,7 @@ __all__ = [
     "SearchOutcome",
     "Verified",
     "Workforce",
+    "audit",
     "check",
     "compare",
     "decompose",
@@ -46,4 +48,5 @@ __all__ = [
     "status",
     "studies",
     "verify",
+    "write_phantoms",
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import look, seeds
+from hpo.cli import data, look, seeds
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -198,6 +198,7 @@ def import_(
 for looking in (look.rank, look.compare, look.show, look.studies, look.check, look.status):
     app.command()(looking)
 app.add_typer(seeds.app, name="seeds")
+app.add_typer(data.app, name="data")
 
 
 def main() -> NoReturn:

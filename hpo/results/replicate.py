@@ -15,10 +15,13 @@ from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
+from hpo.training.context import ARTEFACTS
 from hpo.training.predictions import FILE, Predictions
 
 MODEL = "best_model.pt"
 LOG = "run.log"
+CHECKPOINT = "checkpoint.pt"
+"""The report step's next training would go on from a file of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,17 @@ class Replicate:
             history_png(folder / "train_history.png", self.winner, evaluation)
             metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
+        _copy_artefacts(self.files / ARTEFACTS, folder)
+
+
+def _copy_artefacts(files: Path, folder: Path) -> None:
+    """Copies what the trainable itself wrote: regular files, none that is here already, and never a checkpoint."""
+    for path in sorted(files.rglob("*")):
+        place = folder / path.relative_to(files)
+        if path.is_symlink() or not path.is_file() or path.name == CHECKPOINT or place.exists():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
 
 
 def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions | None:

@@ -1,6 +1,6 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
-from hpo.training.context import Context
+from hpo.training.context import ARTEFACTS, Context
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
@@ -9,6 +9,7 @@ from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import Difference, first_difference
 
 __all__ = [
+    "ARTEFACTS",
     "Context",
     "Difference",
     "Loaded",

@@ -24,6 +24,10 @@ MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
 
 
+ARTEFACTS = "artefacts"
+"""Below a training's folder: files of the trainable's own that belong to its result."""
+
+
 class Stateful(Protocol):
     """Anything that can say and take back its state: a model, an optimizer, a scheduler, a scaler."""
 
@@ -90,6 +94,13 @@ class Context:
         """The fold to be judged on, 0 .. folds - 1; the others are trained on. The split stream divides the data."""
         self._fold_read = True
         return (self._job.fold - 1) % self.folds if self.folds else 0
+
+    @property
+    def artefacts(self) -> Path:
+        """A folder whose files go into the results as they are; write there where `keeps` says that they are wanted."""
+        folder = self.folder / ARTEFACTS
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @property
     def seconds(self) -> float:

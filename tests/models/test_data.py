@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import csv
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from hpo import UsageError
+from models.archive import write_phantoms
 from models.data import DataParams, data_set
+from models.phantoms import phantoms
 
 
 def phantoms_of(**changes):
@@ -45,3 +51,96 @@ def test_phantoms_have_accession_numbers_of_six_digits():
 def test_too_little_data_is_a_usage_error(change):
     with pytest.raises(UsageError, match="expected size >= 16 and images >= 1"):
         phantoms_of(**change)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A synthetic archive of forty examinations, as `hpo data phantoms --dicom` writes it."""
+    pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
+    return write_phantoms(tmp_path / "in", 40, dicom=True, size=48, seed=0, tell=silent)
+
+
+def silent(message): ...
+
+
+def test_an_archive_comes_out_as_what_was_written_into_it(archive, tmp_path):
+    found = data_set(DataParams(data=str(archive), size=48, crop=False), tmp_path / "cache")
+    said = {row["AccessionNumber"]: row["Classification"] for row in csv.DictReader(archive.read_text().splitlines())}
+    wanted = {accession: label for accession, label in said.items() if label != "5"}
+    assert found.cases["accession"] == tuple(wanted)
+    assert [str(label + 1) for label in found.label_N] == list(wanted.values())
+    image_N1SS, label_N, _ = phantoms(40, size=48, seed=0)
+    for accession, image_1SS in zip(found.cases["accession"], found.image_N1SS, strict=True):
+        number = int(accession) - 1
+        grey_SS = np.clip(image_N1SS[number, 0] / 1.3, 0, 1)
+        stretched = (grey_SS - grey_SS.min()) / (grey_SS.max() - grey_SS.min())
+        assert image_1SS[0] / 65535 == pytest.approx(stretched, abs=1e-3)
+        assert label_N[number] == int(said[accession]) - 1
+    assert set(found.cases["view"]) == {"CC"}
+    assert found.groups == found.cases["patient"]
+    assert len(set(found.groups)) < len(found.groups)
+
+
+def test_the_manifest_counts_everything_and_names_what_is_left_out(archive, tmp_path):
+    damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    shutil.rmtree(archive.parent / "archive" / "000003")
+    (archive.parent / "archive" / "999999").mkdir()
+    found = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    said = found.manifest
+    rows = {row["AccessionNumber"]: row["Classification"] for row in csv.DictReader(archive.read_text().splitlines())}
+    unread = sum(label == "5" for label in rows.values())
+    assert said["total_csv_entries"] == 40
+    assert said["exams_missing_dir"] == ["row 4"]
+    assert said["dirs_missing_csv"] == ["999999"]
+    assert (said["total_dicom_files"], said["total_readable_files"]) == (39 - unread, 38 - unread)
+    assert sum(said["class_histogram"].values()) == said["images"] == 38 - unread
+    assert len(said["left_out"]) == unread + 2
+    assert any("000002" in one["what"] and one["reason"] for one in said["left_out"])
+    assert len(said["inputs"]) == 39 - unread
+    assert said["digest"] == found.digest
+    assert f"left out: {unread + 2} (" in found.summary
+    json.dumps(said)
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_place(archive, tmp_path):
+    params = DataParams(data=str(archive), size=32)
+    first = data_set(params, tmp_path / "cache").digest
+    shutil.copytree(archive.parent, tmp_path / "moved")
+    moved = DataParams(data=str(tmp_path / "moved" / archive.name), size=32)
+    assert data_set(moved, tmp_path / "another cache").digest == first
+    assert data_set(DataParams(data=str(archive), size=36), tmp_path / "cache").digest != first
+
+
+def test_two_classes_are_a_and_b_against_c_and_d(archive, tmp_path):
+    four = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    two = data_set(DataParams(data=str(archive), size=32, classes="binary"), tmp_path / "cache")
+    assert two.label_N.tolist() == [label // 2 for label in four.label_N]
+    assert (two.names, two.readers) == (("AB", "CD"), (0, 1))
+    assert two.digest != four.digest
+
+
+def test_class_5_can_be_a_class(archive, tmp_path):
+    found = data_set(DataParams(data=str(archive), size=32, include_class_5=True), tmp_path / "cache")
+    assert (found.names, found.readers) == (("A", "B", "C", "D", "5"), (1, 2, 3, 4, 5))
+    assert found.manifest["class_histogram"]["5"] == sum(label == 4 for label in found.label_N) > 0
+
+
+def test_a_subset_keeps_the_shares_of_the_classes_and_is_the_same_for_every_seed():
+    whole, part = phantoms_of(images=200), phantoms_of(images=200, subset=40)
+    assert len(part.label_N) == 40
+    assert np.abs(np.bincount(part.label_N) - np.bincount(whole.label_N) / 5).max() < 1
+    assert part.cases["accession"] == phantoms_of(images=200, subset=40).cases["accession"]
+    assert part.cases["accession"] != phantoms_of(images=200, subset=40, data_seed=1).cases["accession"]
+    with pytest.raises(UsageError, match=r"subset: expected 4 \.\. 200 images, got 201"):
+        phantoms_of(images=200, subset=201)
+
+
+def test_phantoms_are_written_alike_by_the_same_seed_and_never_over_something(archive, tmp_path):
+    again = write_phantoms(tmp_path / "again", 40, dicom=True, size=48, seed=0, tell=silent)
+    files = sorted(path.relative_to(again.parent) for path in again.parent.rglob("*") if path.is_file())
+    assert all((again.parent / path).read_bytes() == (archive.parent / path).read_bytes() for path in files)
+    with pytest.raises(UsageError, match="has something in it"):
+        write_phantoms(tmp_path / "again", 40, dicom=True, size=48, seed=0, tell=silent)
+    pictures = write_phantoms(tmp_path / "pictures", 40, dicom=False, size=48, seed=0, tell=silent)
+    assert len(data_set(DataParams(data=str(pictures), size=32), tmp_path / "cache").label_N) == 40

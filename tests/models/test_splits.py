@@ -67,3 +67,32 @@ def test_a_class_too_small_for_both_sides_is_a_usage_error(counts):
 def test_a_share_outside_0_to_1_is_a_usage_error(validation):
     with pytest.raises(UsageError, match="between 0 and 1"):
         split(LABELS, validation, Stream("split", 42), names=NAMES)
+
+
+GROUPS = [f"P{number // 3}" for number in range(200)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**63), folds=st.integers(0, 5).filter(lambda folds: folds != 1))
+def test_no_patient_is_on_both_sides(seed, folds):
+    shuffled = np.random.default_rng(0).permutation(LABELS)
+    for fold in range(max(1, folds)):
+        train, held_out = split(
+            shuffled, 0.25, Stream("split", seed), names=NAMES, fold=fold, folds=folds, groups=GROUPS
+        )
+        assert sorted([*train, *held_out]) == list(range(200))
+        assert not {GROUPS[index] for index in train} & {GROUPS[index] for index in held_out}
+        assert set(shuffled[held_out]) == set(shuffled[train]) == {0, 1, 2, 3}
+
+
+def test_folds_of_patients_are_all_images_each_once():
+    parts = [
+        split(LABELS, 0.25, Stream("split", 1), names=NAMES, fold=fold, folds=4, groups=GROUPS)[1] for fold in range(4)
+    ]
+    assert sorted(index for held_out in parts for index in held_out) == list(range(200))
+
+
+@pytest.mark.parametrize("groups", [["one"] * 200, ["one", "other"] * 100])
+def test_patients_that_cannot_be_divided_are_a_usage_error(groups):
+    with pytest.raises(UsageError, match="cannot be divided so without one of them on both sides"):
+        split(LABELS, 0.25, Stream("split", 42), names=NAMES, groups=groups)

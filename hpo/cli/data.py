@@ -1,0 +1,104 @@
+"""The commands of `hpo data`: what a study's data are, and synthetic ones to try it with."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of
+from hpo.cli.output import print_json, print_text
+from hpo.place import OUTPUTS
+
+app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
+
+REASONS = 10
+"""That are shown, the most frequent first; the manifest has everything."""
+
+
+@app.command()
+def audit(
+    study: StudyName,
+    data: Annotated[Path | None, typer.Option(help="A folder or CSV file. [the study's]", show_default=False)] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Folder of its examinations. [the study's]", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write data_manifest.json there.", show_default=False)] = None,
+    studies: Folders = None,
+    outputs: Outputs = OUTPUTS,
+    workdir: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Read everything that the trainings would: how many images of which class, what is left out and why."""
+    from hpo import api
+
+    place = place_of(None, outputs=outputs, work=workdir)
+    with redirect_stdout(sys.stderr):
+        found = api.audit(api.load_study(study, studies), place, data=data, archive=archive, out=out, tell=_tell)
+    if as_json:
+        print_json(dict(found))
+    else:
+        print_text(_text(found))
+
+
+@app.command()
+def phantoms(
+    out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
+    n: Annotated[int, typer.Option("--n", help="How many: examinations, or pictures.")] = 200,
+    dicom: Annotated[bool, typer.Option("--dicom", help="DICOM files with a CSV file, rather than pictures.")] = False,
+    size: Annotated[int, typer.Option(help="Pixels along each side.")] = 256,
+    seed: Annotated[int, typer.Option(help="The same one writes the same.")] = 0,
+    study: Annotated[
+        str | None, typer.Option("--study", "-s", help="Whose trainable writes them. [any]", show_default=False)
+    ] = None,
+    studies: Folders = None,
+    as_json: Json = False,
+) -> None:
+    """Write synthetic images, so that the path from DICOM files to results can be tried by anyone."""
+    from hpo import api
+
+    with redirect_stdout(sys.stderr):
+        named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=_tell)
+    if as_json:
+        print_json({"data": str(named)})
+    else:
+        print_text(f'Written: {named}\nUse it in a study: [fixed] data = "{named}"')
+
+
+def _tell(message: str) -> None:
+    typer.echo(f"{message} ...", err=True)
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    counts = found.get("class_histogram", {})
+    lines = [f"{found.get('images', '-')} images: {', '.join(f'{count} {name}' for name, count in counts.items())}"]
+    for key, words in (
+        ("total_csv_entries", "rows or files listed"),
+        ("total_accessions", "examinations"),
+        ("total_dicom_files", "DICOM files"),
+        ("total_readable_files", "files read"),
+    ):
+        if key in found:
+            lines.append(f"{found[key]:>8} {words}")
+    left_out = found.get("left_out", [])
+    if left_out:
+        lines.append(f"Left out: {len(left_out)}.")
+        reasons = Counter(_kind(one["reason"]) for one in left_out)
+        for reason, count in reasons.most_common(REASONS):
+            first = next(one for one in left_out if _kind(one["reason"]) == reason)
+            lines.append(f"{count:>8} {first['what']}: {first['reason']}" + (", ..." if count > 1 else ""))
+    if unlisted := found.get("dirs_missing_csv"):
+        lines.append(f"{len(unlisted):>8} folders of the archive that no row names: {', '.join(unlisted[:5])}")
+    if digest := found.get("digest"):
+        lines.append(f"Digest: {digest}")
+    return "\n".join(lines)
+
+
+def _kind(reason: str) -> str:
+    """Returns a reason without what is particular of one row or file."""
+    return " ".join(word for word in reason.split() if word.isalpha())

@@ -1,0 +1,147 @@
+"""DICOM files, whole ones and damaged ones; all are real files, written by pydicom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.dicom import LARGEST, Unreadable, read_dicom
+
+pydicom = pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
+ROOT = Path(__file__).parents[2]
+
+RAMP_HW = np.linspace(0, 4095, 12 * 10).round().astype(np.uint16).reshape(12, 10)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a DICOM file of 12 x 10 pixels of 12 bits, with what is given different."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    def written(value_HW=RAMP_HW, syntax=None, without=(), **tags):
+        data = pydicom.Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
+        data.Rows, data.Columns = value_HW.shape
+        data.SamplesPerPixel, data.PixelRepresentation = 1, 0
+        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
+        data.PhotometricInterpretation, data.PixelData = "MONOCHROME2", value_HW.tobytes()
+        for name, value in tags.items():
+            setattr(data, name, value)
+        if syntax is not None:
+            data.compress(syntax, generate_instance_uid=False)
+        for name in without:
+            delattr(data, name)
+        data.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        return tmp_path / "x.dcm"
+
+    return written
+
+
+def reason(path):
+    with pytest.raises(Unreadable) as found:
+        read_dicom(path)
+    return str(found.value)
+
+
+def test_twelve_bits_fill_the_grey_scale(file):
+    found = read_dicom(file(ViewPosition="MLO", PatientID="P7"))
+    assert found.grey_HW == pytest.approx(RAMP_HW / 4095, abs=1e-6)
+    assert (found.grey_HW.dtype, found.view, found.patient) == (np.float32, "MLO", "P7")
+
+
+def test_air_is_dark_whichever_way_the_values_run(file):
+    upright = read_dicom(file()).grey_HW
+    assert read_dicom(file(4095 - RAMP_HW, PhotometricInterpretation="MONOCHROME1")).grey_HW == pytest.approx(upright)
+
+
+@pytest.mark.parametrize("name", ["RLELossless", "JPEG2000Lossless", "JPEGLSLossless"])
+def test_compressed_files_read_as_uncompressed_ones(file, name):
+    upright = read_dicom(file()).grey_HW
+    try:
+        path = file(syntax=getattr(pydicom.uid, name))
+    except (RuntimeError, NotImplementedError) as error:
+        pytest.skip(f"no encoder for {name} here: {error}")
+    assert (read_dicom(path).grey_HW == upright).all()
+
+
+def test_a_window_clips_and_a_slope_does_not_matter(file):
+    windowed = read_dicom(file(WindowCenter=[2048.0, 9.0], WindowWidth=[1024.0, 3.0])).grey_HW
+    assert windowed[RAMP_HW < 1500].max() == 0
+    assert windowed[RAMP_HW > 2600].min() == 1
+    middle = (RAMP_HW > 1600) & (RAMP_HW < 2500)
+    assert windowed[middle] == pytest.approx((RAMP_HW[middle] - 2047.5) / 1023 + 0.5, abs=0.01)
+    assert read_dicom(file(RescaleSlope=2.5, RescaleIntercept=-7.0)).grey_HW == pytest.approx(
+        read_dicom(file()).grey_HW, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["Rows", "Columns", "PhotometricInterpretation"])
+def test_a_file_that_lacks_a_tag_says_which(file, name):
+    assert reason(file(without=[name])) == f"lacks {name}"
+
+
+def test_a_file_without_pixels_says_so(file):
+    assert reason(file(without=["PixelData"])) == "has no pixels"
+
+
+def test_absurd_sizes_are_refused_before_anything_is_allocated(file):
+    assert reason(file(Rows=65535, Columns=65535)) == "says that it has 65535 x 65535 pixels"
+    assert LARGEST < 65535 * 65535
+    assert "cannot be decoded" in reason(file(Rows=5000, Columns=5000))  # fewer bytes than that
+
+
+def test_several_frames_and_colours_are_refused(file):
+    assert reason(file(NumberOfFrames=3)) == "has 3 frames, expected one image"
+    assert reason(file(PhotometricInterpretation="RGB")) == "is RGB, expected MONOCHROME1 or MONOCHROME2"
+
+
+def test_an_image_of_one_value_is_refused(file):
+    assert reason(file(np.full((4, 4), 7, np.uint16))) == "has the value 7 everywhere"
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM at all", b"\0" * 128 + b"DICM"])
+def test_what_is_no_dicom_file_says_so(tmp_path, content):
+    (tmp_path / "x.dcm").write_bytes(content)
+    assert reason(tmp_path / "x.dcm") in ("is no DICOM file", "lacks Rows")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("name", [None, "RLELossless", "JPEG2000Lossless"])
+def test_a_file_cut_short_says_what_it_was_or_lacks(file, share, name):
+    path = file(
+        np.random.default_rng(0).integers(0, 4095, (64, 64)).astype(np.uint16),
+        syntax=name and getattr(pydicom.uid, name),
+    )
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    assert any(word in reason(path) for word in ("cannot be decoded", "lacks", "has no pixels"))
+
+
+def test_a_wrong_transfer_syntax_is_named(file):
+    path = file()
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    data.PixelData = pydicom.encaps.encapsulate([b"\0" * 64])
+    data["PixelData"].VR = "OB"
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path)
+    assert "cannot be decoded (JPEG Baseline (Process 1)" in reason(path)
+
+
+def test_without_pydicom_a_sentence_says_what_to_install():
+    code = (
+        "import sys; sys.modules['pydicom'] = None\n"
+        "from models.dicom import refuse_missing_package\n"
+        "from hpo import UsageError\n"
+        "try: refuse_missing_package()\n"
+        "except UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "reading DICOM files needs pydicom: pip install 'hpo[dicom]'\n"
