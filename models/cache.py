@@ -238,7 +238,7 @@ class _Progress:
     def reached(self, count: int) -> None:
         now = time.monotonic()
         if count == 1:  # what came before is the start of the processes, and says nothing of the pace
-            self._began = now
+            self._began = self._last = now
             return
         if self._tell is None or now - self._last < SECONDS_BETWEEN_WORDS:
             return

@@ -77,8 +77,21 @@ def test_an_archive_comes_out_as_what_was_written_into_it(archive, tmp_path):
         assert image_1SS[0] / 65535 == pytest.approx(stretched, abs=1e-3)
         assert label_N[number] == int(said[accession]) - 1
     assert set(found.cases["view"]) == {"CC"}
-    assert found.groups == found.cases["patient"]
     assert len(set(found.groups)) < len(found.groups)
+
+
+def test_patients_are_told_apart_and_never_named(archive, tmp_path):
+    found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
+    patients = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
+    pairs = set(zip(patients, found.groups, strict=True))
+    assert len(pairs) == len(set(patients)) == len(set(found.groups))
+    assert not any(patient in str([*found.cases.values(), found.groups, found.manifest]) for patient in patients)
+
+
+def pydicom_id(path):
+    import pydicom
+
+    return str(pydicom.dcmread(path, stop_before_pixels=True).PatientID)
 
 
 def test_the_manifest_counts_everything_and_names_what_is_left_out(archive, tmp_path):
