@@ -16,7 +16,8 @@ from torch.nn import functional
 from hpo import Context, Metrics, UsageError
 from models.archive import write_phantoms
 from models.augment import Augmentation
-from models.data import DataParams, audit, data_set, prepare
+from models.data import DataParams, DataSet, audit, data_set, prepare
+from models.gradcam import chosen, heat_maps
 from models.loop import (
     OptimizerName,
     Running,
@@ -134,13 +135,16 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
             **classification_metrics(data.label_N[held_out_V], _graded(model, pixels, held_out_V)),
         }
 
+    graded_VC = _graded(model, pixels, held_out_V)
     ctx.save_predictions(
         truth=data.label_N[held_out_V],
-        probabilities=_graded(model, pixels, held_out_V),
+        probabilities=graded_VC,
         labels=data.readers,
         names=data.names,
         cases={name: [column[row] for row in held_out_V] for name, column in data.cases.items()},
     )
+    if ctx.keeps:
+        _look(ctx, model, pixels, data, held_out_V, graded_VC)
 
 
 def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tensor) -> Tensor:
@@ -152,3 +156,22 @@ def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tenso
 def _graded(model: UNet, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray:
     """Returns the probability of each class (V, C)."""
     return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)
+
+
+def _look(
+    ctx: Context, model: UNet, pixels: Pixels, data: DataSet, held_out_V: np.ndarray, graded_VC: np.ndarray
+) -> None:
+    """Saves where the model looks in the cases that it is surest of, right and wrong, for what it says of them."""
+    chosen_M = chosen(data.label_N[held_out_V], graded_VC)
+    number_M, said_M = held_out_V[chosen_M], graded_VC[chosen_M].argmax(axis=1)
+    image_M1SS = pixels.batch(torch.tensor(number_M, device=ctx.device))[:, :1]
+    heat_MSS = heat_maps(
+        model, model.ascent[-1], image_M1SS, said_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
+    )
+    captions = [
+        f"{data.cases['accession'][number]}\ntrue {data.names[data.label_N[number]]}, said {data.names[said]} "
+        f"({graded_VC[place, said]:.0%})"
+        for place, number, said in zip(chosen_M, number_M, said_M, strict=True)
+    ]
+    names = [data.cases["accession"][number] for number in number_M]
+    ctx.save_panels(image=image_M1SS[:, 0].clamp(0, 1).cpu(), heat=heat_MSS, names=names, captions=captions)

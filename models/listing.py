@@ -141,7 +141,7 @@ def _of_folders(folder: Path) -> Listing:
             elif not _inside(path, folder):
                 dropped.append(Dropped(shown, "is a link that leaves the folder"))
             else:
-                cases.append(Case(path=path, name=shown, label=label, raw=name, accession=path.stem))
+                cases.append(Case(path=path, name=shown, label=label, raw=str(label + 1), accession=path.stem))
     empty = [name for label, name in enumerate(CLASSES) if all(case.label != label for case in cases)]
     if empty:
         raise UsageError(

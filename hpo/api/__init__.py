@@ -1,5 +1,6 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
+from hpo.api.assets import assets
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
@@ -29,6 +30,7 @@ __all__ = [
     "SearchOutcome",
     "Verified",
     "Workforce",
+    "assets",
     "audit",
     "check",
     "compare",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Ddof, Folders, Json, Lambda, Rule, Storage, StudyName, place_of
+from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
 from hpo.errors import StudyInvalid
+from hpo.place import OUTPUTS
 
 
 def rank(
@@ -39,6 +41,36 @@ def rank(
     else:
         print_text(promoted.ranking_table(report))
         print_text(promoted.certainty_text(report))
+
+
+def assets(
+    study: StudyName,
+    out: Annotated[Path, typer.Option(help="Folder of the files.", show_default=False)],
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folders of results. Repeat it. [the newest promotion's]", show_default=False),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Of the files' names. [the study's last word]", show_default=False)
+    ] = None,
+    ddof: Ddof = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files of another promotion.")] = False,
+    studies: Folders = None,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    as_json: Json = False,
+) -> None:
+    """Write what a report needs of the winner: pictures by seed, tables with mean ± sigma, the words for them."""
+    from hpo import api
+    from hpo.cli.tables import near
+
+    loaded = api.load_study(study, studies)
+    place = place_of(storage, outputs=outputs)
+    written = api.assets(loaded, place, out=out, results=results or (), prefix=prefix, ddof=ddof, force=force)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        print_text("\n".join(["Written:", *(f"  {near(path.absolute())}" for path in written)]))
 
 
 def compare(

@@ -195,7 +195,7 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for looking in (look.rank, look.compare, look.show, look.studies, look.check, look.status):
+for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
     app.command()(looking)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")

@@ -1,5 +1,6 @@
 """Replicates as directories `results_7`, `results_8`, ... that the report step reads; matplotlib's room."""
 
+from hpo.results.assets import write_assets
 from hpo.results.block import refuse_unwritable, unwritten, write_results
 from hpo.results.plain import json_text
 from hpo.results.promotion import latex_text, markdown_text, table_text, write_promotion
@@ -13,6 +14,7 @@ __all__ = [
     "refuse_unwritable",
     "table_text",
     "unwritten",
+    "write_assets",
     "write_promotion",
     "write_results",
 ]

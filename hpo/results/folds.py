@@ -106,9 +106,14 @@ class FoldedReplicate:
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         with quiet():
-            from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
+            # These bring matplotlib, which only a promotion needs.
+            from hpo.results.curves import roc_png
+            from hpo.results.pictures import history_png, metrics_png, title
 
             history_png(folder / "train_history.png", self.winner, history)
+            if predictions is not None:
+                head = title(self.winner, self.evaluation, 48)
+                roc_png(folder / "metrics" / "roc.png", predictions, f"{head}\nvalidation, all folds")
             for file in ("val_metrics.png", "best_metrics.png"):
                 metrics_png(folder / "metrics" / file, self.winner, history, metrics, predictions)
 

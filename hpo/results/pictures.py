@@ -40,13 +40,13 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     wanted = dict.fromkeys((metric, metric.replace("val_", "train_", 1), "val_acc", "train_acc"))
     right = [name for name in wanted if name in names and name not in losses]
     panels = [shown for shown in (losses, right) if shown]
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(4.8 * len(panels) + 0.4, 4.2), layout="constrained")
         for axis, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _curves(axis, "loss" if shown is losses else shown[0] if len(shown) == 1 else "metric", shown, evaluation)
         where = _where(evaluation, f"at epoch {evaluation.step} of {evaluation.job.budget}")
         score = f"{metric} {evaluation.value:.4g} {where}"
-        _save(figure, path, f"{_title(winner, evaluation, 44 * len(panels))}\n{score}")
+        save(figure, path, f"{title(winner, evaluation, 44 * len(panels))}\n{score}")
 
 
 def metrics_png(
@@ -54,13 +54,13 @@ def metrics_png(
 ) -> None:
     """Draws the confusion matrix of the selected epoch; without predictions, a table of its metrics."""
     counts = metrics.get("confusion_matrix")
-    with _drawing():
+    with drawing():
         if predictions is None or counts is None:
             figure = _table(evaluation.metrics)
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
         where = _where(evaluation, f"at epoch {evaluation.step}")
-        _save(figure, path, f"{_title(winner, evaluation, 40)}\nvalidation {where}")
+        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}")
 
 
 def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
@@ -145,7 +145,8 @@ def _table(metrics: Metrics) -> Figure:
     return figure
 
 
-def _title(winner: Winner, evaluation: Evaluation, width: int) -> str:
+def title(winner: Winner, evaluation: Evaluation, width: int) -> str:
+    """Returns which training a picture is of, in lines of so many letters."""
     where = f", fold {evaluation.job.fold}" if evaluation.job.fold else ""
     what = f"trial {winner.number}, seed {evaluation.job.seed}{where}"
     whole = f"{winner.study}, {what}"
@@ -166,7 +167,8 @@ def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:
     return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else nothing
 
 
-def _save(figure: Figure, path: Path, title: str) -> None:
+def save(figure: Figure, path: Path, title: str) -> None:
+    """Writes a figure under its title."""
     figure.suptitle(title, fontsize=13)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
@@ -175,7 +177,7 @@ def _save(figure: Figure, path: Path, title: str) -> None:
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
     """Draws as matplotlib does out of the box, whatever the user's settings; a `$` in a name begins no formula."""
     with mpl.style.context("default"), mpl.rc_context({"text.parse_math": False}):
         yield

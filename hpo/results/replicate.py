@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.training.context import ARTEFACTS
+from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
 
 MODEL = "best_model.pt"
@@ -93,12 +95,26 @@ class Replicate:
             if (self.files / path).is_file():
                 shutil.copyfile(self.files / path, folder / path)
         with quiet():
-            from hpo.results.pictures import history_png, metrics_png  # brings matplotlib, which only a promotion needs
+            # These bring matplotlib, which only a promotion needs.
+            from hpo.results.curves import panel_png, panels_png, roc_png
+            from hpo.results.pictures import history_png, metrics_png, title
 
             history_png(folder / "train_history.png", self.winner, evaluation)
             metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
+            head = title(self.winner, evaluation, 48)
+            if self.predictions is not None:
+                roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
+            if (panels := Panels.load(self.files)) is not None:
+                (folder / "gradcam").mkdir()
+                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\nwhat speaks for the class it says")
+                for place, name in enumerate(panels.names):
+                    panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
         _copy_artefacts(self.files / ARTEFACTS, folder)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64]
 
 
 def _copy_artefacts(files: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from hpo.files import replacing
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.checkpoint import Checkpoint, newest
+from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE
 
@@ -178,6 +179,25 @@ class Context:
         self.digests["predictions"] = predictions.digest
         if self.keeps:
             predictions.save(self.folder)
+
+    def save_panels(
+        self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]
+    ) -> None:
+        """Records where the model of the selected epoch looked in chosen cases; kept where artefacts are.
+
+        Args:
+            image: (N, H, W) grey values, 0 .. 1.
+            heat: (N, H, W) how much each pixel counted, 0 .. 1.
+            names: (N,) of the cases, for the files that are drawn.
+            captions: (N,) what stands above each.
+
+        Raises:
+            TrainableError: if the shapes do not fit together.
+        """
+        self.refuse_broken_loop()
+        panels = Panels.of(image=image, heat=heat, names=names, captions=captions)
+        if self.keeps:
+            panels.save(self.folder)
 
     def refuse_broken_loop(self) -> None:
         """Raises where the trainable left the loop over `epochs` before its end.

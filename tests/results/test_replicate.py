@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from hpo.errors import TrainableError
 from hpo.records import Evaluation, Objective, Report
 from hpo.results import Winner, write_results
 from hpo.results.history import history_csv, log_text
+from hpo.training.context import ARTEFACTS
+from hpo.training.panels import Panels
 
 Make = Callable[..., Winner]
 
@@ -28,6 +31,7 @@ FILES = {
     "best_model.pt",
     "metrics/best_metrics.json",
     "metrics/best_metrics.png",
+    "metrics/roc.png",
     "metrics/val_metrics.json",
     "metrics/val_metrics.png",
     "optuna_trial.json",
@@ -307,7 +311,7 @@ def test_any_trainable_has_its_metrics_under_their_own_names(make: Make, tmp_pat
 
 def test_a_model_without_predictions_is_written(make: Make, tmp_path: Path) -> None:
     place = write_results(tmp_path / "out", make(density=False))[0]
-    assert files(place) == FILES - {"val_predictions.csv"}
+    assert files(place) == FILES - {"val_predictions.csv", "metrics/roc.png"}
 
 
 def with_reports(winner: Winner, metrics: list[dict[str, float | None]]) -> Winner:
@@ -389,3 +393,29 @@ def test_history_and_log_take_a_metric_that_comes_late(make: Make) -> None:
     winner = with_reports(make(density=False, seeds=(42,)), [{"score": 1.0}, {"score": 2.0, "late": 3.0}])
     assert history_csv(winner.evaluations[0]) == "epoch,score,late\n1,1.0,\n2,2.0,3.0\n"
     assert log_text(winner.evaluations[0]).splitlines()[1].endswith("epoch 2/6  score 2.0000  late 3.0000")
+
+
+def test_the_trainable_s_own_files_are_copied_but_never_a_checkpoint_or_over_ours(make: Make, tmp_path: Path) -> None:
+    winner = make()
+    own = Path(winner.evaluations[0].files) / ARTEFACTS
+    (own / "splits").mkdir(parents=True)
+    (own / "splits" / "train.csv").write_text("path\n")
+    (own / "checkpoint.pt").write_bytes(b"")
+    (own / "summary.json").write_text("another")
+    (own / "secret").symlink_to("/etc/hostname")
+    first, second, _ = write_results(tmp_path / "out", winner)
+    assert files(first) == FILES | {"splits/train.csv"}
+    assert files(second) == FILES
+    assert json.loads((first / "summary.json").read_text())["seed"] == 42
+
+
+def test_where_the_model_looked_is_drawn_for_each_case_and_for_all(make: Make, tmp_path: Path) -> None:
+    winner = make()
+    noise_NHW = np.random.default_rng(0).random((3, 8, 8))
+    panels = Panels.of(image=noise_NHW, heat=noise_NHW, names=["000001", "../x", "3"], captions=["one", "two", "$3"])
+    panels.save(Path(winner.evaluations[0].files))
+    first, *_ = write_results(tmp_path / "out", winner)
+    names = ("gradcam", "gradcam_0_000001", "gradcam_1_..-x", "gradcam_2_3")
+    assert files(first) == FILES | {f"gradcam/{name}.png" for name in names}
+    with pytest.raises(TrainableError, match="of one shape with N names and captions"):
+        Panels.of(image=noise_NHW, heat=noise_NHW[:2], names="abc", captions="abc")

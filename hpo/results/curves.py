@@ -1,0 +1,76 @@
+"""Two more pictures of a replicate: the ROC curves of its classes, and where the model looked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hpo.results.pictures import GREY, LOOKS, drawing, save
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
+
+COLUMNS = 2
+"""Of panels beside each other: image and heat map make one."""
+
+
+def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
+    """Draws each class against the rest; of two classes the second. Returns whether there was anything to draw.
+
+    A class without cases, or without others, has no curve.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    classes = range(len(predictions.labels)) if len(predictions.labels) > 2 else [1]
+    known = [label for label in classes if len(np.unique(predictions.truth == label)) == 2]
+    if not known:
+        return False
+    with drawing():
+        figure = Figure(figsize=(5.2, 5.4), layout="constrained")
+        axis = figure.subplots()
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        for place, label in enumerate(known):
+            is_label = predictions.truth == label
+            false_T, true_T, _ = roc_curve(is_label, predictions.probabilities[:, label])
+            area = roc_auc_score(is_label, predictions.probabilities[:, label])
+            colour, _, line = LOOKS[place % len(LOOKS)]
+            name = f"{predictions.names[label][:14]}  (AUC {area:.3f}, n = {int(is_label.sum())})"
+            axis.plot(false_T, true_T, line, color=colour, linewidth=1.8, label=name, drawstyle="steps-post")
+        axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="false positives", ylabel="true positives", aspect=1)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(loc="lower right", frameon=False, fontsize=10, handlelength=3.0)
+        save(figure, path, title)
+    return True
+
+
+def panels_png(path: Path, panels: Panels, title: str) -> None:
+    """Draws all cases, image and heat map beside each other."""
+    count = len(panels.names)
+    rows = math.ceil(count / COLUMNS)
+    with drawing():
+        figure = Figure(figsize=(4.6 * min(COLUMNS, count), 2.75 * rows + 0.7), layout="constrained")
+        cells = figure.subfigures(rows, min(COLUMNS, count), squeeze=False).ravel()
+        for place in range(count):
+            _pair(cells[place], panels, place)
+        save(figure, path, title)
+
+
+def panel_png(path: Path, panels: Panels, place: int) -> None:
+    """Draws one case."""
+    with drawing():
+        figure = Figure(figsize=(4.8, 2.9), layout="constrained")
+        _pair(figure, panels, place)
+        save(figure, path, "")
+
+
+def _pair(figure: Figure, panels: Panels, place: int) -> None:
+    image_HW = panels.image[place]
+    plain, overlaid = figure.subplots(1, 2)
+    for axis in (plain, overlaid):
+        axis.imshow(image_HW, cmap="gray", vmin=0, vmax=max(1e-6, float(image_HW.max())))
+        axis.set_axis_off()
+    heat_HW = panels.heat[place]
+    overlaid.imshow(heat_HW, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * heat_HW)  # the image shows where it is low
+    figure.suptitle(panels.captions[place], fontsize=10)

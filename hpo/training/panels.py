@@ -1,0 +1,75 @@
+"""Where a model looked in chosen cases, as the trainable hands it over and as it lies on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.errors import TrainableError
+from hpo.files import replacing
+
+FILE = "panels.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panels:
+    """Images with a heat map each.
+
+    Attributes:
+        image: (N, H, W) grey values, 0 .. 1.
+        heat: (N, H, W) how much each pixel counted, 0 .. 1.
+        names: (N,) of the cases, for the files.
+        captions: (N,) what stands above each.
+    """
+
+    image: npt.NDArray[np.float32]
+    heat: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    captions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]) -> Panels:
+        """Checks the shapes and takes copies.
+
+        Raises:
+            TrainableError: if shapes do not fit together.
+        """
+        image_NHW, heat_NHW = (np.asarray(one).astype(np.float32) for one in (image, heat))
+        if (
+            image_NHW.ndim != 3
+            or image_NHW.shape != heat_NHW.shape
+            or not len(names) == len(captions) == len(image_NHW)
+        ):
+            raise TrainableError(
+                f"panels: expected images and heat maps (N, H, W) of one shape with N names and captions; got "
+                f"{image_NHW.shape}, {heat_NHW.shape}, {len(names)} and {len(captions)}"
+            )
+        return cls(image=image_NHW, heat=heat_NHW, names=tuple(map(str, names)), captions=tuple(map(str, captions)))
+
+    def save(self, folder: Path) -> None:
+        """Writes `panels.npz` atomically."""
+        with replacing(folder / FILE) as spare, spare.open("wb") as file:
+            np.savez_compressed(
+                file,
+                image=self.image,
+                heat=self.heat,
+                names=np.array(self.names, dtype=str),
+                captions=np.array(self.captions, dtype=str),
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> Panels | None:
+        """Reads what `save` wrote; None where nothing was saved."""
+        if not (folder / FILE).exists():
+            return None
+        with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return cls.of(
+                image=file["image"],
+                heat=file["heat"],
+                names=file["names"].tolist(),
+                captions=file["captions"].tolist(),
+            )

@@ -1,0 +1,124 @@
+"""From an archive of DICOM files to the files of a report, by the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo import api
+from hpo.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
+
+
+def hpo(folder, *arguments, status=0):
+    done = subprocess.run(
+        [sys.executable, "-c", "from hpo.cli import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the repository's models and studies, with one that reads `in/classificacao.csv`."""
+    for name in ("models", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (tmp_path / "studies" / "unet-density-smoke.toml").read_text()
+    text = re.sub(r"data +=.*", 'data = "in/classificacao.csv"', text).replace('"unet-density-smoke"', '"arch-density"')
+    (tmp_path / "studies" / "arch-density.toml").write_text(text)
+    return tmp_path
+
+
+def test_an_archive_becomes_results_and_what_a_report_needs(project):
+    printed, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "48", "--dicom", "--size", "64")
+    assert 'data = "' in printed
+    assert "48 of 48 written" in said
+    damaged = sorted((project / "in" / "archive").rglob("*-CC.dcm"))[0]
+    damaged.write_bytes(b"cut off")
+    printed, _ = hpo(project, "data", "audit", "--study", "arch-density", "--out", "manifest.json")
+    manifest = json.loads((project / "manifest.json").read_text())
+    assert re.match(rf"{manifest['images']} images: \d+ A, \d+ B, \d+ C, \d+ D\n", printed)
+    assert "is no DICOM file" in printed
+    assert f"Digest: {manifest['digest']}" in printed
+    run = ["run", "--study", "arch-density", "--trials", "2", "--backend", "local", "--promote"]
+    _, said = hpo(project, *run)
+    assert "reading images" not in said  # the audit has filled the cache
+    folder = project / "outputs" / "arch-density" / "results_7"
+    assert json.loads((folder / "data_manifest.json").read_text()) == manifest
+    assert json.loads((folder / "summary.json").read_text())["hpo"]["data"] == manifest["digest"]
+    sides = {}
+    for side in ("train", "val"):
+        with (folder / "splits" / f"{side}.csv").open() as file:
+            sides[side] = list(csv.DictReader(file))
+    assert len(sides["train"]) + len(sides["val"]) == manifest["images"]
+    assert not {row["group"] for row in sides["train"]} & {row["group"] for row in sides["val"]}
+    with (folder / "val_predictions.csv").open() as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [row["path"] for row in sides["val"]]
+    split = json.loads((folder / "splits" / "split_manifest.json").read_text())
+    assert (split["split_mode"], split["val_rows"]) == ("patient", len(sides["val"]))
+    assert "left out" in (folder / "run.log").read_text()
+    assert list((folder / "gradcam").glob("gradcam_0_*.png"))
+    printed, _ = hpo(project, "assets", "--study", "arch-density", "--out", "report")
+    names = {path.name for path in (project / "report").iterdir()}
+    assert {
+        f"density_{word}_seed{seed}.png" for word in ("train", "confusion", "gradcam") for seed in (42, 43, 44)
+    } < names
+    assert {"density_metrics.tex", "density_metrics.csv", "density_text.tex"} < names
+    _, said = hpo(project, "verify", "--study", "arch-density", "--promotion", "--backend", "local")
+    assert "DIFFERS" not in said
+
+
+def test_an_audit_of_another_source_and_as_json(project):
+    hpo(project, "data", "phantoms", "--out", "pictures", "--n", "12", "--size", "32", "--json")
+    audit = ["data", "audit", "--study", "arch-density", "--data", "pictures", "--json"]
+    found = json.loads(hpo(project, *audit)[0])
+    assert (found["source"], found["images"]) == ("folders", 12)
+
+
+def test_bad_data_is_a_sentence_and_nothing_is_trained(project):
+    _, said = hpo(project, "run", "--study", "arch-density", "--backend", "local", status=2)
+    assert said.splitlines()[-1].startswith("error: data ")
+    assert "there is no such folder or CSV file" in said
+    assert "Traceback" not in said
+
+
+def test_phantoms_are_not_written_over_something(project):
+    (project / "in").mkdir()
+    (project / "in" / "mine").write_text("precious")
+    _, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "12", "--dicom", status=2)
+    assert "has something in it; name another folder" in said
+    assert [path.name for path in (project / "in").iterdir()] == ["mine"]
+
+
+def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, place, tmp_path):
+    with pytest.raises(UsageError, match=r"its module has no function audit\(params, cache, tell\)"):
+        api.audit(curve(), place)
+    with pytest.raises(UsageError, match="no trainable of 1 studies writes phantoms"):
+        api.write_phantoms(tmp_path / "out", 12, folders=[ROOT / "tests" / "project" / "studies"])
+    with pytest.raises(UsageError, match="no trainable of study 'digits' writes phantoms"):
+        api.write_phantoms(tmp_path / "out", 12, study="digits", folders=[ROOT / "studies"])
+
+
+def test_assets_without_a_promotion_say_what_to_do(curve, place, tmp_path):
+    import hpo
+    from hpo.errors import NothingToPromote
+
+    hpo.run(curve(search={"trials": 2}), place)
+    with pytest.raises(NothingToPromote, match="make them with: hpo promote --study curve"):
+        api.assets(curve(), place, out=tmp_path / "out")
