@@ -298,7 +298,7 @@ def test_an_absent_class_has_a_row_and_no_auc(make: Make, tmp_path: Path) -> Non
 def test_any_trainable_has_its_metrics_under_their_own_names(make: Make, tmp_path: Path) -> None:
     winner = make(density=False, model=False, log=False)
     place = write_results(tmp_path / "out", winner)[0]
-    assert files(place) == FILES - {"best_model.pt", "val_predictions.csv"}
+    assert files(place) == FILES - {"best_model.pt", "val_predictions.csv", "metrics/roc.png"}
     evaluation = winner.evaluations[0]
     assert strict(place / "metrics" / "val_metrics.json") == {"epoch": evaluation.step, **evaluation.metrics}
     assert strict(place / "summary.json")["val_acc"] is None
