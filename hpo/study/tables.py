@@ -184,6 +184,10 @@ class Validation(Table):
         return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")
 
 
+StreamWord = Annotated[Literal["fixed", "per-seed"], _exactly("fixed", "per-seed")]
+"""Of a stream: the same under every seed, namely the search's, or each seed's own, as it is if nothing is said."""
+
+
 class Study(Table):
     """The search problem: objective, space, trainable, search and promotion rules."""
 
@@ -195,7 +199,7 @@ class Study(Table):
     search: Search
     promotion: PromotionRules = Field(default_factory=lambda: PromotionRules())
     validation: Validation | None = None
-    streams: dict[str, Seed] = Field(default_factory=dict)
+    streams_: dict[str, Seed | StreamWord] = Field(default_factory=dict, alias="streams")
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
 
@@ -208,6 +212,12 @@ class Study(Table):
     def objective(self) -> Objective:
         """Which number counts."""
         return Objective(**self.objective_.model_dump(exclude={"limit"}), constraints=self.search.constraints)
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """The seeds of the streams that are the same under every seed."""
+        said = {name: self.search.seed if value == "fixed" else value for name, value in self.streams_.items()}
+        return {name: value for name, value in said.items() if not isinstance(value, str)}
 
     @property
     def limit(self) -> float | None:

@@ -251,3 +251,18 @@ def test_a_context_counts_folds_within_their_repeat(tmp_path):
 def test_a_trainable_that_never_asks_which_fold_it_is_judged_on_is_refused(study, place):
     with pytest.raises(TooManyFailures, match=r"over 3 folds, but the trainable never read ctx\.fold"):
         hpo.run(toy(study, 3, fixed={"blind": True}, search={"max_failures": 1}), place)
+
+
+@pytest.mark.parametrize(("word", "seeds"), [("fixed", {"split": 41}), ("per-seed", {}), (7, {"split": 7})])
+def test_a_stream_is_the_search_s_under_every_seed_or_each_seed_s_own(curve, word, seeds):
+    made = curve(streams={"split": word})
+    assert made.streams == seeds
+    assert made.content()["streams"] == {"split": word}
+    assert made.identity().get("streams.split") == (str(seeds["split"]) if seeds else None)
+
+
+def test_a_stream_that_is_fixed_by_its_word_is_the_one_fixed_by_its_number(curve, place):
+    word, number = curve(streams={"init": "fixed"}), curve(streams={"init": 41})
+    assert word.identity() == number.identity()
+    hpo.run(word, place, trials=2)
+    assert len(hpo.run(number, place, trials=3).trials) == 3  # goes on with the same study
