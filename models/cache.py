@@ -24,7 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from hpo import UsageError
 from models.dicom import Unreadable
 from models.images import read_image
 from models.listing import Case
@@ -182,6 +184,11 @@ def _decoded(cases: Sequence[Case], size: int, crop: bool, processes: int | None
     # not run the user's own script again in every process.
     try:
         yield from Parallel(count, return_as="generator", batch_size=4)(delayed(_decode)(one) for one in work)
+    except TerminatedWorkerError as error:
+        raise UsageError(
+            f"a process that decoded died, of memory or of a damaged file; the files are among {len(work)} of "
+            f"{work[0][0].parent}: take out what `hpo data audit` stops at, or make room"
+        ) from error
     finally:
         get_reusable_executor().shutdown(wait=True)
 

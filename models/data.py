@@ -220,7 +220,6 @@ def _without_what_shapes_nothing(params: DataParams) -> DataParams:
     )
 
 
-@lru_cache(maxsize=4)
 def _of_files(params: DataParams, cache: Path) -> DataSet:
     listed, found = read_files(params, cache)
     cases = [listed.cases[place] for place in found.kept]
@@ -283,11 +282,17 @@ def manifest(
 def _counted(
     label_N: npt.NDArray[np.int64], names: tuple[str, ...], left_out: list[Dropped] | None
 ) -> dict[str, object]:
+    return {
+        **_histogram(label_N, names),
+        "left_out": [{"what": one.what, "reason": one.reason} for one in left_out or ()],
+    }
+
+
+def _histogram(label_N: npt.NDArray[np.int64], names: tuple[str, ...]) -> dict[str, object]:
     counts = Counter(label_N.tolist())
     return {
         "images": len(label_N),
         "class_histogram": {name: counts[label] for label, name in enumerate(names)},
-        "left_out": [{"what": one.what, "reason": one.reason} for one in left_out or ()],
     }
 
 
@@ -296,7 +301,9 @@ def _in_two(found: DataSet) -> DataSet:
         raise UsageError("classes = 'binary' is A and B against C and D; leave include_class_5 out")
     label_N = found.label_N // 2
     label_N.flags.writeable = False
-    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=_changed(found.digest, "binary"))
+    digest = _changed(found.digest, "binary")
+    said = {**found.manifest, **_histogram(label_N, BINARY), "digest": digest}
+    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=digest, manifest=said)
 
 
 def _subset(found: DataSet, count: int, seed: int) -> DataSet:
@@ -309,7 +316,7 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
         kept_N, _ = train_test_split(np.arange(total), train_size=count, stratify=found.label_N, random_state=seed)
     except ValueError as error:  # scikit-learn's for a class of one, or fewer places than classes
         raise UsageError(f"subset: {count} of {found.summary} leaves no share for every class ({error})") from error
-    kept_N = np.sort(kept_N)
+    kept_N, digest = np.sort(kept_N), _changed(found.digest, f"subset {count} {seed}")
     return replace(
         found,
         image_N1SS=found.image_N1SS[kept_N],
@@ -317,8 +324,13 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
         mask_NSS=None if found.mask_NSS is None else found.mask_NSS[kept_N],
         cases={name: tuple(column[row] for row in kept_N) for name, column in found.cases.items()},
         groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
-        digest=_changed(found.digest, f"subset {count} {seed}"),
-        manifest={**found.manifest, "subset": count},
+        digest=digest,
+        manifest={
+            **found.manifest,
+            **_histogram(found.label_N[kept_N], found.names),
+            "subset": count,
+            "digest": digest,
+        },
     )
 
 

@@ -107,4 +107,5 @@ def _syntax(data: Any) -> str:
 
 
 def _text(data: Any, name: str) -> str:
-    return str(data.get(name) or "").strip()
+    said = str(data.get(name) or "").strip()
+    return "" if said[:1] in "=+-@" else said  # it ends up in tables, where it would be a formula

@@ -298,7 +298,7 @@ def _labels(
     known |= {str(label + 1): label for label in range(len(CLASSES))}
     if include_class_5:
         known[EXCLUDED] = len(CLASSES)
-    elif not set(labels) - {"0", "1", "2", "3", ""} and "0" in set(labels):
+    if "0" in set(labels):  # to leave its rows out would read every other class as one too low
         raise UsageError(
             "are the classes numbered 0 .. 3 or 1 .. 4? There is a 0, and here 1 is A; write A, B, C, D or 1, 2, 3, 4"
         )

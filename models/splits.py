@@ -28,7 +28,8 @@ def split(
 
     Args:
         label_N: (N,) classes 0 .. C-1.
-        validation: fraction of the images that is judged on, between 0 and 1; of no account where there are folds.
+        validation: fraction of the images that is judged on, between 0 and 1; of no account where there are folds. With
+            groups the nearest of a half, a third, a quarter, ...
         stream: where the randomness comes from; nothing else enters.
         names: (C,) the classes' names, for messages.
         fold: which of the folds is judged on, 0 .. folds - 1; together they are all images, each once.
@@ -89,9 +90,9 @@ def _grouped(
     groups: Sequence[str],
     *,
     parts: int,
-    part: int = 0,
+    part: int | None = None,
 ) -> tuple[Indices, Indices]:
-    """Divides whole groups into parts, one of which is held out."""
+    """Divides whole groups into parts, one of which is held out: `part`, or the first with which it can be done."""
     complaint = (
         f"every class must be in training and in each of {parts} parts, but {_counted(label_N, names)} of "
         f"{len(set(groups))} patients cannot be divided so without one of them on both sides; add images or take "
@@ -103,12 +104,13 @@ def _grouped(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scikit-learn's for a class smaller than the parts
         try:
-            train, held_out = list(division.split(label_N, label_N, groups))[part]
+            divided = list(division.split(label_N, label_N, groups))
         except ValueError as error:
             raise UsageError(complaint) from error
-    if any(len(np.unique(label_N[side])) < len(names) for side in (train, held_out)):
-        raise UsageError(complaint)
-    return train, held_out
+    for train, held_out in divided if part is None else divided[part : part + 1]:
+        if all(len(np.unique(label_N[side])) == len(names) for side in (train, held_out)):
+            return train, held_out
+    raise UsageError(complaint)
 
 
 def _random_state(stream: Stream) -> int:

@@ -130,7 +130,17 @@ def test_two_classes_are_a_and_b_against_c_and_d(archive, tmp_path):
     two = data_set(DataParams(data=str(archive), size=32, classes="binary"), tmp_path / "cache")
     assert two.label_N.tolist() == [label // 2 for label in four.label_N]
     assert (two.names, two.readers) == (("AB", "CD"), (0, 1))
-    assert two.digest != four.digest
+    assert two.manifest["digest"] == two.digest != four.digest
+    assert sum(two.manifest["class_histogram"].values()) == len(two.label_N)
+    assert set(two.manifest["class_histogram"]) == {"AB", "CD"}
+
+
+def test_a_file_that_changed_since_is_read_again_in_the_same_process(archive, tmp_path):
+    first = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    archive.write_text("".join(archive.read_text().splitlines(keepends=True)[:-8]))
+    again = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    assert len(again.label_N) < len(first.label_N)
+    assert again.digest != first.digest
 
 
 def test_class_5_can_be_a_class(archive, tmp_path):
@@ -141,7 +151,8 @@ def test_class_5_can_be_a_class(archive, tmp_path):
 
 def test_a_subset_keeps_the_shares_of_the_classes_and_is_the_same_for_every_seed():
     whole, part = phantoms_of(images=200), phantoms_of(images=200, subset=40)
-    assert len(part.label_N) == 40
+    assert len(part.label_N) == part.manifest["images"] == sum(part.manifest["class_histogram"].values()) == 40
+    assert part.manifest["digest"] == part.digest != whole.digest
     assert np.abs(np.bincount(part.label_N) - np.bincount(whole.label_N) / 5).max() < 1
     assert part.cases["accession"] == phantoms_of(images=200, subset=40).cases["accession"]
     assert part.cases["accession"] != phantoms_of(images=200, subset=40, data_seed=1).cases["accession"]

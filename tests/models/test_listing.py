@@ -137,6 +137,8 @@ def test_an_examination_without_files_is_left_out(archive, tmp_path):
         ("AccessionNumber,AccessionNumber\n1,2\n", "named twice|missing"),
         ("image_path,class\na.png,1\n", "expected one of the columns density_label, label"),
         (HEADER + "000001,0,\n000022,3,\n", "There is a 0, and here 1 is A"),
+        (HEADER + "000001,0,\n000022,3,\n3,5,\n", "There is a 0, and here 1 is A"),
+        (HEADER + "000001,0,\n000022,3,\n3,x,\n", "There is a 0, and here 1 is A"),
         (HEADER + "000009,1,\n", "no image can be used"),
     ],
 )

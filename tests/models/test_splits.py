@@ -96,3 +96,11 @@ def test_folds_of_patients_are_all_images_each_once():
 def test_patients_that_cannot_be_divided_are_a_usage_error(groups):
     with pytest.raises(UsageError, match="cannot be divided so without one of them on both sides"):
         split(LABELS, 0.25, Stream("split", 42), names=NAMES, groups=groups)
+
+
+def test_few_patients_are_divided_where_any_part_can_be_held_out():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 3, 3])
+    groups = [f"P{number}" for number in range(12)]
+    for seed in range(50):
+        train, held_out = split(labels, 0.34, Stream("split", seed), names=NAMES, groups=[*groups[:-1], "P10"])
+        assert set(labels[train]) == set(labels[held_out]) == {0, 1, 2, 3}
