@@ -16,9 +16,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LARGEST_ANGLE = math.radians(12)
-BRIGHTNESS = 0.15
-"""A brightness factor lies between 1 - BRIGHTNESS and 1 + BRIGHTNESS."""
+from hpo import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """How much happens to an image.
+
+    Attributes:
+        flip: probability of being mirrored left to right.
+        vertical: whether half of the images are turned upside down.
+        rotation: degrees, at most, to either side.
+        brightness: a factor lies between 1 - brightness and 1 + brightness.
+
+    Raises:
+        UsageError: if one is out of range.
+    """
+
+    flip: float = 0.5
+    vertical: bool = False
+    rotation: float = 12.0
+    brightness: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.flip <= 1 and 0 <= self.rotation <= 180 and 0 <= self.brightness <= 1):
+            raise UsageError(
+                "augmentation: expected flip and brightness from 0 to 1 and rotation from 0 to 180 degrees, got "
+                f"{self.flip:g}, {self.brightness:g} and {self.rotation:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,26 +52,33 @@ class Augmentation:
 
     Attributes:
         mirror_N: 1 or, mirrored left to right, -1.
+        upside_N: 1 or, upside down, -1.
         cosine_N: of the angle of rotation.
         sine_N: of the same.
         brightness_N: factor of the grey values.
     """
 
     mirror_N: Tensor
+    upside_N: Tensor
     cosine_N: Tensor
     sine_N: Tensor
     brightness_N: Tensor
 
     @classmethod
-    def draw(cls, count: int, generator: torch.Generator, device: str) -> Augmentation:
-        """Draws the numbers of `count` images on the CPU, so that they are the same for every device."""
+    def draw(cls, count: int, generator: torch.Generator, device: str, amounts: Amounts | None = None) -> Augmentation:
+        """Draws the numbers of `count` images on the CPU, so that they are the same for every device.
+
+        The same numbers whatever the amounts: with more rotation an image turns further, the same way.
+        """
+        amounts = amounts or Amounts()
         number_4N = torch.rand(4, count, generator=generator)
-        angle_N = (2 * number_4N[1] - 1) * LARGEST_ANGLE
+        angle_N = (2 * number_4N[1] - 1) * math.radians(amounts.rotation)
         return cls(
-            mirror_N=torch.where(number_4N[0] < 0.5, -1.0, 1.0).to(device),
+            mirror_N=torch.where(number_4N[0] < amounts.flip, -1.0, 1.0).to(device),
+            upside_N=torch.where(number_4N[3] < (0.5 if amounts.vertical else 0.0), -1.0, 1.0).to(device),
             cosine_N=angle_N.cos().to(device),
             sine_N=angle_N.sin().to(device),
-            brightness_N=(1 + (2 * number_4N[2] - 1) * BRIGHTNESS).to(device),
+            brightness_N=(1 + (2 * number_4N[2] - 1) * amounts.brightness).to(device),
         )
 
     def moved(self, image_BKHW: Tensor, index_B: Tensor) -> Tensor:
@@ -59,12 +91,16 @@ class Augmentation:
         _, _, height, width = image_BKHW.shape
         y_H11 = _pixel_centres(height, image_BKHW).view(1, -1, 1)
         x_1W = _pixel_centres(width, image_BKHW).view(1, 1, -1)
-        mirror_B11, cosine_B11, sine_B11 = (
-            number_N[index_B].view(-1, 1, 1) for number_N in (self.mirror_N, self.cosine_N, self.sine_N)
+        mirror_B11, upside_B11, cosine_B11, sine_B11 = (
+            number_N[index_B].view(-1, 1, 1) for number_N in (self.mirror_N, self.upside_N, self.cosine_N, self.sine_N)
         )
         # Written out rather than by affine_grid, whose matrix product may round differently with the batch's length.
         grid_BHW2 = torch.stack(
-            [mirror_B11 * (cosine_B11 * x_1W - sine_B11 * y_H11), sine_B11 * x_1W + cosine_B11 * y_H11], dim=-1
+            [
+                mirror_B11 * (cosine_B11 * x_1W - sine_B11 * y_H11),
+                upside_B11 * (sine_B11 * x_1W + cosine_B11 * y_H11),
+            ],
+            dim=-1,
         )
         return functional.grid_sample(image_BKHW, grid_BHW2, mode="bilinear", align_corners=False)
 

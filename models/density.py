@@ -1,12 +1,14 @@
-"""Breast density, A to D, with a small U-Net: on phantoms, on a folder of images, or on an archive of DICOM files.
+"""Breast density, A to D, with a U-Net or EfficientNet-B0: on phantoms, a folder of images, an archive of DICOM files.
 
 Shapes: N images of the data set, T of them trained on, V judged on, B in a batch, S pixels along each side, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,62 +18,87 @@ from torch.nn import functional
 from hpo import Context, Metrics, UsageError
 from models.archive import write_phantoms
 from models.augment import Augmentation
-from models.data import DataParams, DataSet, audit, data_set, prepare
+from models.data import DataSet, audit, data_set, prepare
+from models.efficientnet import MODEL as EFFICIENTNET
+from models.efficientnet import EfficientNetB0, package_version, refuse_missing_package
 from models.gradcam import chosen, heat_maps
-from models.loop import (
-    OptimizerName,
-    Running,
-    batch_count,
-    optimizer_for,
-    probabilities,
-    shuffled_batches,
-    update,
-    warm_up_then_cosine,
-)
+from models.grader import Grader
+from models.loop import Running, batch_count, probabilities, update
 from models.metrics import classification_metrics
 from models.pixels import Pixels
+from models.recipe import (
+    RecipeParams,
+    amounts_of,
+    batches_of,
+    freeze,
+    loss_weights_of,
+    optimizer_of,
+    schedule_of,
+    stalled,
+)
 from models.splits import split
 from models.unet import Norm, UNet
+from models.weights import load_weights
 from models.written import write_split
 
-__all__ = ["DensityParams", "audit", "prepare", "train", "write_phantoms"]  # hpo calls them by their names
+__all__ = [  # hpo calls them by their names
+    "DensityParams",
+    "audit",
+    "prepare",
+    "refuse_unusable",
+    "train",
+    "write_phantoms",
+]
+
+Arch = Literal["unet", "efficientnet-b0"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DensityParams(DataParams):
-    """What can be tuned or fixed; what there is to see is in `DataParams`.
+class DensityParams(RecipeParams):
+    """What can be tuned or fixed; what there is to see is in `DataParams`, how it is learnt in `RecipeParams`.
 
     Attributes:
-        lr: learning rate at its highest; it warms up and then falls along a cosine.
-        optimizer: "adamw" or "sgd".
-        momentum: of "sgd".
-        weight_decay: see `models.loop.optimizer_for`.
-        width: channels at full resolution.
-        depth: how often the resolution is halved.
-        norm: "batch", "group" or "none".
+        arch: "unet" or "efficientnet-b0", which needs the extra `monai`.
+        weights: file with a state dict to begin with, relative to the current folder; the head's may be for other
+            classes. "": all weights are drawn at random.
+        norm: "batch" or "group"; of the U-Net also "none".
         dropout: probability.
-        batch: images in a batch, at most.
-        clip: largest norm of the gradient; 0: off.
-        mask_weight: of the loss of outlining the dense tissue; 0: off. It needs data with masks.
-        augment: whether images are mirrored, rotated and brightened.
+        width: of the U-Net: channels at full resolution.
+        depth: of the U-Net: how often the resolution is halved.
+        mask_weight: of the U-Net: of the loss of outlining the dense tissue; 0: off. It needs data with masks.
+        channels: of EfficientNet: 1, or 3 for weights that were trained on colours.
+        drop_connect: of EfficientNet: probability of the last block to be passed over by an image.
     """
 
-    lr: float
-    optimizer: OptimizerName = "adamw"
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    width: int = 6
-    depth: int = 2
+    arch: Arch = "unet"
+    weights: str = ""
     norm: Norm = "batch"
     dropout: float = 0.0
-    batch: int = 24
-    clip: float = 0.0
+    width: int = 6
+    depth: int = 2
     mask_weight: float = 0.0
-    augment: bool = True
+    channels: int = 1
+    drop_connect: float = 0.2
+
+
+def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
+    """Raises where a study names what is not here, before anything is trained.
+
+    Args:
+        values: those that a study gives a field, by the field's name; all of them where it is a choice.
+
+    Raises:
+        UsageError: if a package is not installed, or a file is missing.
+    """
+    if EFFICIENTNET in values.get("arch", ()):
+        refuse_missing_package()
+    for path in values.get("weights", ()):
+        if path and not Path(str(path)).is_file():
+            raise UsageError(f"weights {path}: there is no such file in {Path.cwd()}")
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
-    """Trains a U-Net and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
+    """Trains a network and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
 
     Raises:
         UsageError: if the data or a value of `params` cannot be used.
@@ -98,32 +125,31 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)
 
-    with ctx.streams.init.as_global():
-        model = UNet(
-            classes=len(data.names),
-            width=params.width,
-            depth=params.depth,
-            norm=params.norm,
-            dropout=params.dropout,
-            outlines=params.mask_weight > 0,
-        )
-    model.to(ctx.device)
-    optimizer = optimizer_for(
-        model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
+    model = _network(params, len(data.names), ctx)
+    optimizer = optimizer_of(params, model)
+    batches = batches_of(params, data.label_N[train_T], data.names)
+    scheduler = schedule_of(
+        params,
+        optimizer,
+        epochs=ctx.budget,
+        batches=batch_count(len(train_T), params.batch),
+        objective=ctx.objective,
     )
-    scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
+    weight_C = loss_weights_of(params, data.label_N[train_T], data.names, ctx.device)
+    amounts = amounts_of(params)
 
     for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
+        freeze(params, model, epoch)
         running = Running(ctx.device)
         # Of all images, not of the training half alone: another split leaves an image's numbers as they are.
-        augmentation = Augmentation.draw(len(data.label_N), ctx.streams.augment.torch(epoch), ctx.device)
-        for position_B in shuffled_batches(len(train_T), params.batch, ctx.streams.order.torch(epoch)):
+        augmentation = Augmentation.draw(len(data.label_N), ctx.streams.augment.torch(epoch), ctx.device, amounts)
+        for position_B in batches(ctx.streams.order.torch(epoch)):
             at_B = position_B.to(ctx.device)
             channel_BKSS = pixels.batch(number_T[at_B])
             if params.augment:
                 channel_BKSS = _augmented(channel_BKSS, augmentation, number_T[at_B])
             outputs = model(channel_BKSS[:, :1])
-            loss = functional.cross_entropy(outputs.logit_BC, label_T[at_B])
+            loss = functional.cross_entropy(outputs.logit_BC, label_T[at_B], weight=weight_C)
             if outputs.mask_logit_BHW is not None:
                 loss = loss + params.mask_weight * functional.binary_cross_entropy_with_logits(
                     outputs.mask_logit_BHW, channel_BKSS[:, 1]
@@ -134,6 +160,10 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
             **running.metrics(),
             **classification_metrics(data.label_N[held_out_V], _graded(model, pixels, held_out_V)),
         }
+        values = [ctx.objective.value(report) for report in ctx.reports]
+        scheduler.judge(values[-1])
+        if stalled(params, values, ctx.objective):
+            ctx.stop(f"{ctx.objective.metric} has not got better for {params.early_stop_patience} epochs")
 
     graded_VC = _graded(model, pixels, held_out_V)
     ctx.save_predictions(
@@ -147,26 +177,62 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         _look(ctx, model, pixels, data, held_out_V, graded_VC)
 
 
+def _network(params: DensityParams, classes: int, ctx: Context) -> Grader:
+    """Returns the network on its device: drawn from the init stream, and then what of it a file has."""
+    with ctx.streams.init.as_global():
+        model = _drawn(params, classes)
+    if params.weights:
+        ctx.note(weights=load_weights(model, Path(params.weights)))
+        ctx.log(f"weights: {params.weights}")
+    if params.arch == EFFICIENTNET:
+        ctx.note(monai=package_version())
+    return model.to(ctx.device)
+
+
+def _drawn(params: DensityParams, classes: int) -> Grader:
+    match params.arch:
+        case "unet":
+            return UNet(
+                classes=classes,
+                width=params.width,
+                depth=params.depth,
+                norm=params.norm,
+                dropout=params.dropout,
+                outlines=params.mask_weight > 0,
+            )
+        case "efficientnet-b0":
+            if params.mask_weight > 0:
+                raise UsageError(f"mask_weight is {params.mask_weight}, but only the U-Net outlines; set it to 0")
+            return EfficientNetB0(
+                classes=classes,
+                channels=params.channels,
+                dropout=params.dropout,
+                drop_connect=params.drop_connect,
+                norm=params.norm,
+            )
+    raise UsageError(f"arch: expected 'unet' or {EFFICIENTNET!r}, got {params.arch!r}")
+
+
 def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tensor) -> Tensor:
     """Moves all channels (B, K, S, S) alike and brightens the first, the image."""
     moved_BKSS = augmentation.moved(channel_BKSS, number_B)
     return torch.cat([augmentation.brightened(moved_BKSS[:, :1], number_B), moved_BKSS[:, 1:]], dim=1)
 
 
-def _graded(model: UNet, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray:
+def _graded(model: Grader, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray:
     """Returns the probability of each class (V, C)."""
     return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)
 
 
 def _look(
-    ctx: Context, model: UNet, pixels: Pixels, data: DataSet, held_out_V: np.ndarray, graded_VC: np.ndarray
+    ctx: Context, model: Grader, pixels: Pixels, data: DataSet, held_out_V: np.ndarray, graded_VC: np.ndarray
 ) -> None:
     """Saves where the model looks in the cases that it is surest of, right and wrong, for what it says of them."""
     chosen_M = chosen(data.label_N[held_out_V], graded_VC)
     number_M, said_M = held_out_V[chosen_M], graded_VC[chosen_M].argmax(axis=1)
     image_M1SS = pixels.batch(torch.tensor(number_M, device=ctx.device))[:, :1]
     heat_MSS = heat_maps(
-        model, model.ascent[-1], image_M1SS, said_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
+        model, model.looked_at, image_M1SS, said_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
     )
     captions = [
         f"{data.cases['accession'][number]}\ntrue {data.names[data.label_N[number]]}, said {data.names[said]} "

@@ -28,9 +28,9 @@ from models.loop import (
     probabilities,
     shuffled_batches,
     update,
-    warm_up_then_cosine,
 )
 from models.metrics import classification_metrics
+from models.schedule import warm_up_then_cosine
 from models.splits import split
 from models.unet import Norm, normalisation
 
@@ -112,7 +112,11 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         model = DigitsNet(width=params.width, norm=params.norm, dropout=params.dropout)
     model.to(ctx.device)
     optimizer = optimizer_for(
-        model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
+        model.parameters(),
+        params.optimizer,
+        lr=params.lr,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
     )
     scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
 

@@ -7,33 +7,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from hpo import TrainableError, UsageError
 
 OptimizerName = Literal["adamw", "sgd"]
 
-WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
-
 EVALUATION_BATCH = 256
 """Images that are judged at a time; another number could round differently."""
 
 
+class Steps(Protocol):
+    """What counts updates: a schedule of the learning rate."""
+
+    def step(self) -> None:
+        """Counts one."""
+
+
 def optimizer_for(
-    model: nn.Module, name: OptimizerName, *, lr: float, momentum: float, weight_decay: float
+    parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
+    name: OptimizerName,
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
 ) -> Optimizer:
-    """Returns the optimizer of all parameters.
+    """Returns the optimizer of these parameters.
 
     Args:
-        model: whose.
+        parameters: or groups of them, each of which may have an `lr` of its own.
         name: which; "sgd" is with Nesterov's momentum.
         lr: learning rate at its highest.
         momentum: of "sgd"; "adamw" has none.
@@ -44,25 +52,10 @@ def optimizer_for(
     """
     match name:
         case "adamw":
-            return AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+            return AdamW(parameters, lr=lr, weight_decay=weight_decay)
         case "sgd":
-            return SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
+            return SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
     raise UsageError(f"optimizer: expected 'adamw' or 'sgd', got {name!r}")
-
-
-def warm_up_then_cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
-    """Returns a schedule for `steps` updates: up along a line, then down to 0 along half a cosine.
-
-    The descent is eq. 5 of Loshchilov and Hutter, SGDR (ICLR 2017), with one cycle and a lowest rate of 0.
-    """
-    rising = max(1, round(WARM_UP * steps))
-
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-    return LambdaLR(optimizer, factor)
 
 
 def batch_count(count: int, batch: int) -> int:
@@ -84,7 +77,7 @@ def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iter
     yield from torch.randperm(count, generator=generator).tensor_split(batch_count(count, batch))
 
 
-def update(loss: Tensor, model: nn.Module, optimizer: Optimizer, scheduler: LambdaLR, clip: float = 0.0) -> None:
+def update(loss: Tensor, model: nn.Module, optimizer: Optimizer, scheduler: Steps, clip: float = 0.0) -> None:
     """Makes one step down the gradient of `loss`.
 
     Args:

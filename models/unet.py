@@ -11,29 +11,19 @@ Shapes: B images, K channels, H by W pixels, C classes.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hpo import UsageError
+from models.grader import Grader, Outputs
 
 Norm = Literal["batch", "group", "none"]
 
 
-class Outputs(NamedTuple):
-    """What the network says of a batch.
-
-    Attributes:
-        logit_BC: of the classes.
-        mask_logit_BHW: of "this pixel is dense tissue"; None without a mask head.
-    """
-
-    logit_BC: Tensor
-    mask_logit_BHW: Tensor | None
-
-
-class UNet(nn.Module):
+class UNet(Grader):
     """A U-Net with a classification head.
 
     Args:
@@ -100,6 +90,21 @@ class UNet(nn.Module):
         # The share of dense tissue is a mean over pixels; the bottom adds how large the breast is.
         pooled_BK = torch.cat([feature_BKHW.mean((2, 3)), bottom_BKHW.mean((2, 3))], dim=1)
         return Outputs(self.head(pooled_BK), None if self.outline is None else self.outline(feature_BKHW)[:, 0])
+
+    @property
+    def stages(self) -> Sequence[Sequence[nn.Module]]:
+        """One for each level on the way down, the bottom, and one for each on the way up."""
+        down = zip(self.descent, self.halvings, strict=True)
+        up = zip(self.doublings, self.ascent, strict=True)
+        return [*map(list, down), [self.bottom], *map(list, up)]
+
+    @property
+    def heads(self) -> Sequence[str]:
+        return ["head", "outline"]
+
+    @property
+    def looked_at(self) -> nn.Module:
+        return self.ascent[-1]
 
 
 def _block(channels: int, inputs: int, norm: Norm) -> nn.Sequential:

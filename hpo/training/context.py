@@ -54,6 +54,8 @@ class Context:
         folder: for this training's own files.
         cache: for prepared data that all trainings of the project share.
         keeps: whether artefacts are wanted: those of a promotion are.
+        objective: what the study judges by, for rules of the trainable's own that go by it, such as early stopping.
+        reports: what was yielded so far, in order; after a resume those of the epochs before it too.
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class Context:
         self.remarks: list[str] = []
         self.pausing = False
         self._job = job
-        self._objective = objective
+        self.objective = objective
         self._saved = saved
         self._began = time.monotonic()
         self._selected: dict[str, Any] | None = None
         self._in_loop = False
+        self._stopped = False
         self._fold_read = False
 
     @property
@@ -121,8 +124,9 @@ class Context:
         """Yields the epochs that are left, 1 .. budget, and makes each the start of a bit-exact resume.
 
         Before the first it restores everything given from the last checkpoint, before each it seeds the process-wide
-        generators from the dropout stream of that epoch, after each it writes a checkpoint. After the last, `model` has
-        the weights of the selected epoch again, so that what is saved then belongs to the value that is reported.
+        generators from the dropout stream of that epoch, after each it writes a checkpoint. After the last, or that in
+        which `stop` was called, `model` has the weights of the selected epoch again, so that what is saved then belongs
+        to the value that is reported.
 
         Args:
             **stateful: everything with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
@@ -143,6 +147,8 @@ class Context:
                     "yield them exactly once in each epoch"
                 )
             self._select(stateful, epoch)
+            if self._stopped:
+                break
             if epoch < self.budget:
                 self._save(stateful, epoch)
         self._in_loop = False
@@ -150,6 +156,23 @@ class Context:
             if self._selected is not None:
                 stateful[MODEL].load_state_dict(self._selected)
             self._finish(stateful[MODEL].state_dict())
+
+    def stop(self, reason: str) -> None:
+        """Lets the epoch that is under way be the last: the training is complete, and its value is chosen as ever.
+
+        Nothing of this is in a checkpoint. A training that is resumed comes to the same end if the rule goes by
+        `reports`, or by something that `epochs` was given.
+
+        Args:
+            reason: for the training's log.
+
+        Raises:
+            TrainableError: if no epoch is under way.
+        """
+        if not self._in_loop:
+            raise TrainableError("ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs")
+        self._stopped = True
+        self.log(f"stops before its budget of {self.budget} epochs: {reason}")
 
     def save_predictions(
         self,
@@ -209,8 +232,8 @@ class Context:
         """
         if self._in_loop:
             raise TrainableError(
-                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; finish it "
-                "or let the study's budget be smaller"
+                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; finish it, "
+                "end it by ctx.stop(reason), or let the study's budget be smaller"
             )
 
     def refuse_unused_folds(self) -> None:
@@ -247,7 +270,7 @@ class Context:
         step = len(self.reports) + 1
         if step > self.budget:
             raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
-        report = Report(step=step, metrics=_checked(metrics, step, self._objective), at=time.time())
+        report = Report(step=step, metrics=_checked(metrics, step, self.objective), at=time.time())
         self.reports.append(report)
         said = "  ".join(f"{name} {_shown(value)}" for name, value in report.metrics.items())
         self.log(f"epoch {step}/{self.budget}  {said}")
@@ -273,8 +296,8 @@ class Context:
         return saved.epoch
 
     def _select(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
-        if MODEL in stateful and self._objective.epoch == "best":
-            chosen = self._objective.select(tuple(self.reports))
+        if MODEL in stateful and self.objective.epoch == "best":
+            chosen = self.objective.select(tuple(self.reports))
             if chosen.step == epoch:
                 self._selected = copy.deepcopy(stateful[MODEL].state_dict())
 

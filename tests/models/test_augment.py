@@ -40,8 +40,8 @@ def test_half_of_the_images_are_mirrored():
     assert 10 < (draw().mirror_N < 0).sum() < 30
 
 
-def still(mirror=1.0, angle=0.0):
-    return Augmentation(*(torch.tensor([float(number)]) for number in (mirror, *turned(angle), 1.0)))
+def still(mirror=1.0, angle=0.0, upside=1.0):
+    return Augmentation(*(torch.tensor([float(number)]) for number in (mirror, upside, *turned(angle), 1.0)))
 
 
 def turned(angle):

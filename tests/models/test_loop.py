@@ -14,8 +14,8 @@ from models.loop import (
     probabilities,
     shuffled_batches,
     update,
-    warm_up_then_cosine,
 )
+from models.schedule import warm_up_then_cosine
 
 
 @given(count=st.integers(2, 200), batch=st.integers(1, 64), seed=st.integers(0, 2**31))
@@ -30,7 +30,7 @@ def test_an_epoch_sees_every_image_once_in_batches_of_nearly_equal_length(count,
 
 def learning_rates(steps):
     layer = nn.Linear(1, 1)
-    optimizer = optimizer_for(layer, "sgd", lr=2.0, momentum=0.0, weight_decay=0.0)
+    optimizer = optimizer_for(layer.parameters(), "sgd", lr=2.0, momentum=0.0, weight_decay=0.0)
     scheduler = warm_up_then_cosine(optimizer, steps)
     for _ in range(steps):
         yield optimizer.param_groups[0]["lr"]
@@ -48,7 +48,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
 
 def test_clipping_bounds_the_norm_of_the_whole_gradient():
     layer = nn.Linear(3, 2)
-    optimizer = optimizer_for(layer, "sgd", lr=1.0, momentum=0.0, weight_decay=0.0)
+    optimizer = optimizer_for(layer.parameters(), "sgd", lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [parameter.detach().clone() for parameter in layer.parameters()]
     update(1000 * layer(torch.ones(1, 3)).sum(), layer, optimizer, warm_up_then_cosine(optimizer, 1), clip=0.5)
     moved = torch.cat([(a - b).flatten() for a, b in zip(before, layer.parameters(), strict=True)])
@@ -88,4 +88,4 @@ def test_a_batch_of_nothing_is_a_usage_error():
 
 def test_an_unknown_optimizer_is_a_usage_error():
     with pytest.raises(UsageError, match="expected 'adamw' or 'sgd', got 'adam'"):
-        optimizer_for(nn.Linear(1, 1), "adam", lr=1.0, momentum=0.0, weight_decay=0.0)
+        optimizer_for(nn.Linear(1, 1).parameters(), "adam", lr=1.0, momentum=0.0, weight_decay=0.0)

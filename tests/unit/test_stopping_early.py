@@ -1,0 +1,103 @@
+"""Trainings that end before their budget by a rule of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.records import Job, Objective, Stage, Status
+from hpo.seam import Hearing, Resources, TrainableRef
+from hpo.training import Training
+
+PROJECT = Path(__file__).parents[1] / "project"
+LOSS = Objective(metric="loss", direction="minimize")
+EARLY = TrainableRef(path="toys.early:train", root=str(PROJECT), objective=LOSS)
+
+
+def job(budget=9, **params):
+    return Job(trial=0, params=params, seed=42, budget=budget, stage=Stage.PROMOTION)
+
+
+def whole(one, work, trainable=EARLY, stop_after=None):
+    """Trains to the end, or leaves the training after so many steps as a killed process does."""
+    training = Training(one, trainable, Resources(), work)
+    reports = []
+    while True:
+        packet = training.advance()
+        reports += packet.reports
+        if packet.status is not None or len(reports) == stop_after:
+            training.close()
+            return packet, reports
+
+
+def test_a_training_that_stops_is_complete_with_the_epochs_that_it_had(tmp_path):
+    packet, reports = whole(job(until=3, patience=2), tmp_path)
+    assert (packet.status, packet.error) == (Status.COMPLETE, None)
+    assert [report.step for report in reports] == [1, 2, 3, 4, 5]
+    log = Path(packet.outcome["files"], "run.log").read_text()
+    assert "stops before its budget of 9 epochs: no better for 2 epochs" in log
+
+
+def test_the_saved_model_is_the_selected_epoch_s_and_not_that_of_the_stop(tmp_path):
+    stopped, _ = whole(job(until=2, patience=3), tmp_path / "stopped")
+    cut, _ = whole(job(budget=2, until=2), tmp_path / "cut")
+    assert stopped.outcome["digests"] == cut.outcome["digests"]
+    last = TrainableRef(path=EARLY.path, root=EARLY.root, objective=Objective(**{**vars_of(LOSS), "epoch": "last"}))
+    assert whole(job(until=2, patience=3), tmp_path / "last", last)[0].outcome["digests"] != cut.outcome["digests"]
+
+
+def vars_of(objective):
+    return {name: getattr(objective, name) for name in ("metric", "direction")}
+
+
+@pytest.mark.parametrize("killed_in", [1, 2, 3, 4, 5])
+def test_a_training_killed_in_any_epoch_stops_where_it_would_have(tmp_path, killed_in):
+    expected, reports = whole(job(until=3, patience=2), tmp_path / "whole")
+    whole(job(until=3, patience=2), tmp_path / "cut", stop_after=killed_in)
+    torch.manual_seed(7)
+    resumed, again = whole(job(until=3, patience=2), tmp_path / "cut")
+    assert resumed.outcome["digests"] == expected.outcome["digests"]
+    assert [report.metrics for report in again] == [report.metrics for report in reports]
+
+
+def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
+    class Heard:
+        def __init__(self):
+            self.steps = []
+
+        def report(self, _, step, value):
+            self.steps.append(step)
+            return True
+
+    source, packets = Heard(), []
+    training = Training(job(until=2, patience=2), EARLY, Resources(), tmp_path)
+    while not packets or packets[-1].status is None:
+        packets.append(training.advance())
+    training.close()
+    hearing = Hearing(source, job(until=2, patience=2), LOSS)
+    evaluation = [hearing.hear(packet) for packet in packets][-1]
+    assert (evaluation.status, evaluation.step, source.steps) == (Status.COMPLETE, 2, [1, 2, 3, 4])
+    assert len(evaluation.reports) == 4
+
+
+def test_a_stop_in_the_last_epoch_changes_nothing(tmp_path):
+    stopped, _ = whole(job(budget=4, until=2, patience=2), tmp_path / "stopped")
+    never, reports = whole(job(budget=4, until=2, patience=9), tmp_path / "never")
+    assert len(reports) == 4
+    assert stopped.outcome["digests"] == never.outcome["digests"]
+
+
+def test_a_stop_between_two_epochs_can_be_asked_for_while_it_is_paused(tmp_path):
+    training = Training(job(until=1, patience=1), EARLY, Resources(), tmp_path)
+    training.advance()
+    training.advance()
+    packet = training.pause()  # its second epoch was the last: nothing is left to pause
+    training.close()
+    assert (packet.status, packet.paused) == (Status.COMPLETE, False)
+
+
+def test_a_stop_where_no_epoch_is_under_way_is_told_so(tmp_path):
+    packet, _ = whole(job(outside=True), tmp_path)
+    assert packet.error == "ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs"
