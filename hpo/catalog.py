@@ -20,7 +20,7 @@ from hpo.errors import Problem, StudyInvalid, StudyNotFound, UsageError, did_you
 from hpo.records import Objective, Value
 from hpo.seam import TrainableRef
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse
-from hpo.training import load
+from hpo.training import Loaded, load
 
 FOLDER = Path("studies")
 """Where studies are looked for if nothing is said."""
@@ -142,10 +142,11 @@ def _installed() -> Iterator[Path]:
 def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iterator[Problem]:
     """Yields where the params dataclass and the study's space and fixed values disagree."""
     try:
-        params = load(ref).params
+        loaded = load(ref)
     except UsageError as error:
         yield Problem("trainable", str(error).removeprefix(f"trainable {ref.path!r}: ").removeprefix("trainable "))
         return
+    params = loaded.params
     try:
         hints = typing.get_type_hints(params)
     except Exception as error:  # annotations are code of the user's own
@@ -173,6 +174,23 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
             yield from _values_fit(name, dimensions[name], hints[name], params.__name__)
         if name in fixed:
             yield from _value_fits(f"fixed.{name}", fixed[name], name, hints[name], params.__name__)
+    yield from _refused(loaded, dimensions, fixed)
+
+
+def _refused(
+    loaded: Loaded, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value]
+) -> Iterator[Problem]:
+    """Yields what the trainable's module knows to be amiss: a package or a file that is not there."""
+    refuse = loaded.hook("refuse_unusable")
+    if refuse is None:
+        return
+    choices = {name: one.values for name, one in dimensions.items() if isinstance(one, space.Choice)}
+    try:
+        refuse({**choices, **{name: (value,) for name, value in fixed.items()}})
+    except UsageError as error:
+        yield Problem("trainable", str(error))
+    except Exception as error:  # code of the user's own
+        yield Problem("trainable", f"its refuse_unusable failed: {type(error).__name__}: {error}")
 
 
 def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str) -> Iterator[Problem]:

@@ -98,6 +98,10 @@ class EfficientNetB0(Grader):
         for module in self.net.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
+        # MONAI draws it as TensorFlow would for a thousand classes; for four, logits would begin in the tens.
+        head = self.net.get_submodule("_fc")
+        assert isinstance(head, nn.Linear)  # as its name says
+        head.reset_parameters()
         mean, spread = (MEAN, SPREAD) if channels == 3 else ((0.0,), (1.0,))
         self.register_buffer("mean_K11", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("spread_K11", torch.tensor(spread).view(-1, 1, 1), persistent=False)

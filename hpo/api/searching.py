@@ -126,7 +126,8 @@ def run(
         seconds: wall time after which the search ends in order; trials that are running go on next time.
         until: a value that ends the search once it is reached; None: as the study says.
         patience: so many trials in a row without a better value end the search; None: as the study says.
-        enqueue: configurations to try before the sampler's own; what is enqueued already is not enqueued again.
+        enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
+            already is not enqueued again.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
@@ -145,7 +146,7 @@ def run(
     _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
     refuse_missing_package(study)
-    queue = refuse_unfit(study, list(enqueue), "enqueue")
+    queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,

@@ -130,7 +130,7 @@ def _unusable(study: Study, trial: FrozenTrial) -> str | None:
 
 
 def _misfit(study: Study, params: Mapping[str, Any]) -> str | None:
-    values, problems = fitted(study, params)
+    values, problems = fitted(study.space, study.fixed, params)
     if problems:
         return f"{problems[0].key}: {problems[0].message}"
     missing = [name for name, one in study.space.items() if name not in values and holds(one.when, values)]
@@ -138,7 +138,7 @@ def _misfit(study: Study, params: Mapping[str, Any]) -> str | None:
 
 
 def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], origin: Mapping[str, str | int]) -> FrozenTrial:
-    fixed = FixedTrial(fitted(study, params)[0])
+    fixed = FixedTrial(fitted(study.space, study.fixed, params)[0])
     values: dict[str, Value] = suggest(fixed, study.space)
     made = create_trial(
         state=trial.state,

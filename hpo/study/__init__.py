@@ -1,8 +1,10 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
-from hpo.study.configurations import Configuration, fitted, refuse_unfit
+from hpo.study.configurations import Configuration, refuse_unfit
+from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, said
-from hpo.study.reading import dimensions_of, dotted, fixed_of, notes, parse
+from hpo.study.reading import dimensions_of, fixed_of, notes, parse
+from hpo.study.table import dotted
 from hpo.study.tables import LARGEST_SEED, MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
 
 __all__ = [

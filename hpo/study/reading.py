@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, time
@@ -15,8 +14,9 @@ from hpo.errors import Problem, did_you_mean
 from hpo.records import Value
 from hpo.seeding import STREAMS
 from hpo.study.dimension import DimensionTable, Scalar
+from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
-from hpo.study.table import Table
+from hpo.study.table import Table, dotted
 from hpo.study.tables import (
     NAME,
     ObjectiveTable,
@@ -70,14 +70,6 @@ def dimensions_of(content: Mapping[str, object]) -> dict[str, space.Dimension]:
     return {name: table.dimension() for name, table in _sound(content, "space", DimensionTable).items()}
 
 
-def dotted(*parts: str | int) -> str:
-    """Returns where something is, as TOML writes it: `space.lr`, `space."the rate"`."""
-    return ".".join(
-        text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=not text.isprintable())
-        for text in map(str, parts)
-    )
-
-
 def _sound(content: Mapping[str, object], key: str, kind: Any) -> dict[str, Any]:
     tables = content.get(key)
     adapter = TypeAdapter(kind)
@@ -120,6 +112,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     search = content.get("search")
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)
+        yield from _enqueued_problems(search, content, dimensions, fixed)
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
@@ -144,6 +137,28 @@ def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.D
         yield Problem("search.sampler_options.with_margin", "takes no conditional params; leave one of the two out")
     if sampler == "grid":
         yield from _grid_problems(dimensions)
+
+
+def _enqueued_problems(
+    search: Mapping[str, Any],
+    content: Mapping[str, object],
+    dimensions: Mapping[str, space.Dimension],
+    fixed: Mapping[str, Value],
+) -> Iterable[Problem]:
+    tables, named = search.get("enqueue", []), content.get("space")
+    if not isinstance(tables, list) or not isinstance(named, dict) or set(named) != set(dimensions):
+        return  # said elsewhere; a param of an unsound dimension would be called unknown
+    if tables and search.get("sampler") == "grid":
+        yield Problem("search.enqueue", on_a_grid("leave it out"))
+    for index, table in enumerate(tables):
+        if not isinstance(table, dict):
+            continue  # said by the table's own check
+        _, problems = fitted(dimensions, fixed, table)
+        at = dotted("search", "enqueue", index)
+        yield from (Problem(f"{at}.{problem.key}", problem.message) for problem in problems)
+        for earlier in range(index):
+            if tables[earlier] == table:
+                yield Problem(at, f"is the same as search.enqueue.{earlier}; leave one of them out")
 
 
 def _option_problems(known: Mapping[str, type[Table]], name: object, options: object, *at: str) -> Iterable[Problem]:

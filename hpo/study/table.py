@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,3 +15,11 @@ class Table(BaseModel):
     """Strict and closed: no type is guessed, no key is passed over; dumped under the names that the file uses."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=False, serialize_by_alias=True)
+
+
+def dotted(*parts: str | int) -> str:
+    """Returns where something is, as TOML writes it: `space.lr`, `space."the rate"`."""
+    return ".".join(
+        text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=not text.isprintable())
+        for text in map(str, parts)
+    )

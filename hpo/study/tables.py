@@ -99,6 +99,8 @@ class Search(Table):
         lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
             depends on timing and cannot be reproduced; None: twice `resources.slots`.
         max_failures: so many failed trials in a row end the search.
+        enqueue: configurations to try before the sampler's own, as those of `--enqueue`; what they leave out the
+            sampler draws. No part of what the study means: one that is added later is tried next.
     """
 
     sampler: SamplerName = "tpe"
@@ -117,6 +119,7 @@ class Search(Table):
     sampler_seed: Seed | None = None
     lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] | None = None
     max_failures: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 5
+    enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _whole_replicates(self) -> Search:
@@ -311,6 +314,8 @@ class Study(Table):
         content["search"]["lag"] = self.lag
         if self.validation is None:  # studies without it have the digest that they always had
             del content["validation"]
+        if not self.search.enqueue:
+            del content["search"]["enqueue"]
         return content
 
     @property

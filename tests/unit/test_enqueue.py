@@ -14,7 +14,7 @@ from hpo.errors import ParamsInvalid, UsageError
 from hpo.records import Job
 from hpo.search import Durable
 from hpo.store import prepare_optuna
-from hpo.study import refuse_unfit
+from hpo.study import parse, refuse_unfit
 
 GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "flat"}]
 
@@ -77,6 +77,54 @@ def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, s
         durable.close()
     assert tables[0] == tables[1] == tables[2]
     assert [row[2]["x"] for row in tables[0]][:2] == [0.3, 0.5]
+
+
+def test_those_in_the_study_come_first_and_need_no_option(place, curve):
+    study = curve(search={"enqueue": GOOD, "trials": 4})
+    found = api.run(study, place, enqueue=[{"x": 0.9}])
+    assert [trial.params["x"] for trial in found.trials][:3] == [0.3, 0.5, 0.9]
+    assert [trial.params["x"] for trial in api.run(study, place, trials=6).trials].count(0.3) == 1
+
+
+def test_one_that_is_added_to_a_stored_study_is_tried_next(place, curve):
+    api.run(curve(search={"trials": 3}), place)
+    found = api.run(curve(search={"enqueue": GOOD[:1], "trials": 4}), place)
+    assert found.trials[3].params == GOOD[0]
+
+
+def test_a_study_that_names_none_is_what_it_always_was(curve):
+    assert curve().digest == "2cede9f29dff1e78e6fd682607fbb2041960152f4296ef1d3fa7e7bbf2bc54f1"
+    assert "enqueue" not in curve().content()["search"]
+    assert curve(search={"enqueue": GOOD}).identity() == curve().identity()
+
+
+@pytest.mark.parametrize(
+    ("tables", "key", "message"),
+    [
+        ([GOOD[0], {"xx": 0.1}], "search.enqueue.1.xx", "Did you mean x?"),
+        ([{"x": 1.5}], "search.enqueue.0.x", "expected a value of float 0.0 .. 1.0, got '1.5'"),
+        ([{"gain": 0.5}], "search.enqueue.0.gain", "give shape too"),
+        ([{"nap": 0.0}], "search.enqueue.0.nap", "is fixed at 0.0 in the study; leave it out"),
+        ([GOOD[1], GOOD[1]], "search.enqueue.1", "is the same as search.enqueue.0"),
+        ([3], "search.enqueue.0", "expected a table, got 3"),
+        ("x", "search.enqueue", "expected a list, got 'x'"),
+        ([{"x": [1]}], "search.enqueue.0.x", "expected"),
+    ],
+)
+def test_what_is_wrong_with_those_in_a_study_is_told_with_the_rest(curve, tables, key, message):
+    content = curve().content()
+    _, problems = parse({**content, "fixed": {"nap": 0.0}, "search": {**content["search"], "enqueue": tables}}, "curve")
+    assert {problem.key for problem in problems} == {key}
+    assert message in problems[0].message
+
+
+def test_a_grid_takes_none(curve):
+    content = curve(space={"k": {"int": [1, 3]}, "x": {"choice": [0.5]}}).content()
+    search = {**content["search"], "sampler": "grid", "enqueue": [{"k": 1}]}
+    _, problems = parse({**content, "search": search}, "curve")
+    assert [str(problem.message) for problem in problems] == [
+        "the sampler grid visits every point anyway; leave it out"
+    ]
 
 
 WRONG = [

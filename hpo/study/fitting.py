@@ -1,0 +1,66 @@
+"""Whether configurations that people bring fit a study's space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+
+from hpo import space
+from hpo.errors import Problem, did_you_mean
+from hpo.records import Value
+from hpo.study.table import dotted
+
+
+def on_a_grid(then: str) -> str:
+    """Returns why nothing is enqueued on a grid, and what to do."""
+    return f"the sampler grid visits every point anyway; {then}"
+
+
+def fitted(
+    dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], table: Mapping[str, object]
+) -> tuple[dict[str, Value], list[Problem]]:
+    """Returns what fits of a table of params by name, as the study's own values, and what does not.
+
+    Args:
+        dimensions: the study's space.
+        fixed: its fixed values.
+        table: what was brought.
+    """
+    problems, values = [], {}
+    for name, came in table.items():
+        key = dotted(str(name))
+        if name in fixed:
+            problems.append(Problem(key, f"is fixed at {fixed[name]!r} in the study; leave it out"))
+        elif name not in dimensions:
+            known = ", ".join(dimensions)
+            problems.append(Problem(key, f"no such param (params: {known}).{did_you_mean(str(name), dimensions)}"))
+        elif (value := _fitting(dimensions[name], came)) is None:
+            problems.append(Problem(key, f"expected a value of {dimensions[name]}, got {str(came)[:60]!r}"))
+        else:
+            values[name] = value
+    for name in values:
+        for parent, wanted in dimensions[name].when.items():
+            shown = " or ".join(map(repr, wanted))
+            if parent not in table:
+                problems.append(Problem(dotted(name), f"exists only where {parent} is {shown}; give {parent} too"))
+            elif parent in values and not space.same(values[parent], wanted):
+                problems.append(Problem(dotted(name), f"exists only where {parent} is {shown}; leave it out"))
+    return values, problems
+
+
+def _fitting(dimension: space.Dimension, came: object) -> Value | None:
+    """Returns what came as a value of the dimension, None if it is none."""
+    match dimension:
+        case space.Choice(values=values):
+            return next((one for one in values if isinstance(came, Value) and space.same(came, (one,))), None)
+        case space.Int(low=low, high=high, step=step):
+            return came if type(came) is int and came in range(low, high + 1, step or 1) else None
+        case space.Float(low=low, high=high, step=step):
+            if isinstance(came, bool) or not isinstance(came, int | float):
+                return None
+            if not low <= came <= high or not math.isfinite(came):
+                return None
+            if step is not None and (Decimal(str(came)) - Decimal(str(low))) % Decimal(str(step)):
+                return None
+            return float(came)
