@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from hpo import UsageError
 from models.dicom import Unreadable
 from models.images import read_image
 from models.listing import Case
@@ -37,7 +36,16 @@ VERSION = 1
 WHITE = 65535
 """What the grey value 1 is in the array."""
 
+BATCH = 4
+"""Images that a process is given at a time."""
+
+SUSPECTS = 4 * BATCH
+"""Images for each process that may have been under way when one died; more are given out in no case."""
+
 SECONDS_BETWEEN_WORDS = 1.0
+
+FORGOTTEN = 7 * 24 * 3600
+"""Seconds after which a folder that is not whole is nobody's any more."""
 
 Tell = Callable[[str], None]
 
@@ -118,7 +126,9 @@ def _build(
     processes: int | None,
 ) -> None:
     spare = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(spare, ignore_errors=True)
+    for left in folder.parent.glob(".*.*"):  # by processes that were killed
+        if left.is_dir() and time.time() - left.stat().st_mtime > FORGOTTEN:
+            shutil.rmtree(left, ignore_errors=True)
     spare.mkdir()
     try:
         array = np.lib.format.open_memmap(
@@ -170,30 +180,54 @@ def _shorten(file: Path, count: int, size: int) -> None:
     os.replace(file.with_suffix(".short"), file)
 
 
+Work = tuple[Path, int, bool]
 Decoded = tuple[npt.NDArray[np.uint16], str, str]
 
 
-def _decoded(cases: Sequence[Case], size: int, crop: bool, processes: int | None) -> Iterator[Decoded | str]:
+def _decoded(
+    cases: Sequence[Case],
+    size: int,
+    crop: bool,
+    processes: int | None,
+    decode: Callable[[Work], Decoded | str] | None = None,
+) -> Iterator[Decoded | str]:
     """Yields every case's image, view and patient, or why it cannot be read, in the order of the cases."""
+    decode = decode or _decode
     work = [(case.path, size, crop) for case in cases]
     count = min(processes or min(os.cpu_count() or 1, 8), len(work))
     if count <= 1:
-        yield from map(_decode, work)
+        yield from map(decode, work)
         return
     # Started afresh, for a process that has threads, as torch and Ray do, must not be copied; and by joblib, which does
     # not run the user's own script again in every process.
+    done = 0
+    while done < len(work):
+        try:
+            for found in Parallel(count, return_as="generator", batch_size=BATCH)(map(delayed(decode), work[done:])):
+                yield found
+                done += 1
+        except TerminatedWorkerError:  # one of those that were under way did it
+            for found in _one_by_one(work[done : done + SUSPECTS * count], decode):
+                yield found
+                done += 1
+        finally:
+            get_reusable_executor().shutdown(wait=True)
+
+
+def _one_by_one(work: Sequence[Work], decode: Callable[[Work], Decoded | str]) -> Iterator[Decoded | str]:
+    process = ProcessPoolExecutor(1)
     try:
-        yield from Parallel(count, return_as="generator", batch_size=4)(delayed(_decode)(one) for one in work)
-    except TerminatedWorkerError as error:
-        raise UsageError(
-            f"a process that decoded died, of memory or of a damaged file; the files are among {len(work)} of "
-            f"{work[0][0].parent}: take out what `hpo data audit` stops at, or make room"
-        ) from error
+        for one in work:
+            try:
+                yield process.submit(decode, one).result()
+            except TerminatedWorkerError:
+                process = ProcessPoolExecutor(1)
+                yield "ended the process that decoded it: the decoder's fault, or more memory than there is"
     finally:
-        get_reusable_executor().shutdown(wait=True)
+        process.shutdown(wait=True)
 
 
-def _decode(work: tuple[Path, int, bool]) -> Decoded | str:
+def _decode(work: Work) -> Decoded | str:
     path, size, crop = work
     try:
         grey_SS, view, patient = read_image(path, size, crop=crop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import defaultdict
@@ -161,12 +162,18 @@ def _of_archive(
         raise UsageError(
             f"archive {archive} of {file.name} cannot be read: {error.strerror or error}; name it with archive = "
         ) from error
+    by_number = {name.lstrip("0"): name for name in folders}
+
+    def padded(accession: str) -> str:
+        other = by_number.get(accession.lstrip("0"))
+        return f", but there is {other}: were zeros lost in a spreadsheet?" if other else ""
+
     dropped, cases = list(ragged), []
     labels = _labels(rows["Classification"], rows["AccessionNumber"], dropped, include_class_5=include_class_5)
     for place, (label, raw) in labels.items():
         accession, row = rows["AccessionNumber"][place], _row(place)
         if accession not in folders:
-            dropped.append(Dropped(row, f"examination {accession} has no folder in {archive.name}"))
+            dropped.append(Dropped(row, f"examination {accession} has no folder in {archive.name}{padded(accession)}"))
             continue
         if not _inside(archive / accession, archive):
             dropped.append(Dropped(row, f"examination {accession} is a link that leaves the archive"))
@@ -243,7 +250,12 @@ def _rows(file: Path) -> tuple[pd.DataFrame, list[Dropped]]:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-    text = next(text for encoding in ENCODINGS if (text := _decoded(content, encoding)) is not None)
+    encodings = ("utf-16",) if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ENCODINGS
+    text = next((text for encoding in encodings if (text := _decoded(content, encoding)) is not None), None)
+    if text is None:
+        raise UsageError(f"{file} begins as UTF-16 does, but is none; save it as UTF-8")
+    if text.count('"') % 2:
+        raise UsageError(f"{file} is no CSV table: a quotation mark is opened and never closed")
     first = text.lstrip("\r\n").partition("\n")[0]
     separator = max(",;\t", key=first.count)
     width = len(next(csv.reader([first], delimiter=separator), []))

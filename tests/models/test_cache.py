@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,28 @@ def test_one_bad_file_is_left_out_with_its_reason_and_ends_nothing(cases, tmp_pa
     assert set(found.unreadable) == {"2.png", "4.png"}
     assert "No such file" in found.unreadable["4.png"]
     assert read(cases, tmp_path).unreadable == found.unreadable
+
+
+def test_a_file_that_kills_its_decoder_is_left_out_and_ends_nothing(cases):
+    fatal, decode = {cases[1].path, cases[5].path}, models.cache._decode
+
+    def deadly(work):  # as a decoder in C may be on a damaged file
+        if work[0] in fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return decode(work)
+
+    found = list(models.cache._decoded(cases, 16, False, 2, deadly))
+    assert [isinstance(one, str) for one in found] == [False, True, False, False, False, True]
+    assert "ended the process that decoded it" in found[1]
+
+
+def test_what_a_killed_process_left_is_swept_after_a_week(cases, tmp_path):
+    old, new = (tmp_path / "cache" / f".abc.{number}" for number in (1, 2))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (1e9, 1e9))
+    read(cases, tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_processes_make_the_same_bits(cases, tmp_path):

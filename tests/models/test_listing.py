@@ -56,7 +56,7 @@ def test_class_5_is_left_out_unless_it_is_wanted(archive):
     assert [one.label for one in listing(file, include_class_5=True).cases] == [0, 4]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_encodings_and_separators_of_spreadsheets_are_read(archive, encoding, separator):
     text = "AccessionNumber,Classification,Médico\n000001,A,José\n000022,d,Ângela\n".replace(",", separator)
@@ -140,11 +140,23 @@ def test_an_examination_without_files_is_left_out(archive, tmp_path):
         (HEADER + "000001,0,\n000022,3,\n3,5,\n", "There is a 0, and here 1 is A"),
         (HEADER + "000001,0,\n000022,3,\n3,x,\n", "There is a 0, and here 1 is A"),
         (HEADER + "000009,1,\n", "no image can be used"),
+        (HEADER + '000001,"1,\n000022,3,\n', "a quotation mark is opened and never closed"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_a_usage_error(archive, text, message):
     with pytest.raises(UsageError, match=message):
         listing(archive(text))
+
+
+def test_a_damaged_file_that_begins_as_utf_16_does_is_a_usage_error(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfex")
+    with pytest.raises(UsageError, match="begins as UTF-16 does, but is none"):
+        listing(tmp_path / "x.csv")
+
+
+def test_an_accession_that_lost_its_zeros_is_told_where_it_may_be(archive):
+    [found] = said(listing(archive(HEADER + "000001,1,\n22,3,\n")))
+    assert found[1] == "examination 22 has no folder in archive, but there is 000022: were zeros lost in a spreadsheet?"
 
 
 def test_an_archive_that_is_not_there_is_a_usage_error(tmp_path):
