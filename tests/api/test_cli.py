@@ -197,10 +197,12 @@ def test_a_driver_that_was_killed_or_whose_terminal_was_closed_is_taken_over_at_
     project, slow, undisturbed, number
 ):
     process = started(project, *slow, "--backend", "local")
+    process.send_signal(signal.SIGSTOP)  # or it might be at its end before the other one looks
     busy = hpo(project, *slow, "--backend", "local")
+    process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     assert busy.returncode == 2
     assert f"pid {process.pid}" in busy.stderr
-    process.send_signal(number)
     process.communicate()
     assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed
     assert trained_twice(project) <= 1, "the epoch in flight, and no other"

@@ -84,6 +84,31 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
     assert "DIFFERS" not in said
 
 
+def test_the_other_network_is_searched_and_promoted_on_the_same_archive(project):
+    pytest.importorskip("monai", reason="EfficientNet needs the extra monai")
+    hpo(project, "data", "phantoms", "--out", "in", "--n", "24", "--dicom", "--size", "32")
+    text = (project / "studies" / "efficientnet-density.toml").read_text()
+    for line, instead in (("name +=.*", 'name = "eff"'), ("data +=.*", 'data = "in/classificacao.csv"')):
+        text = re.sub(f"^{line}", instead, text, flags=re.MULTILINE)
+    text = (
+        re.sub(r"budget += 6", "budget = 1", text)
+        .replace("[0, 1, 2]", "[0]")
+        .replace("warmup_epochs = 2", "warmup_epochs = 0")
+    )
+    text = re.sub(r"^top +=.*", "top = 1", text, flags=re.MULTILINE)
+    (project / "studies" / "eff.toml").write_text(text)
+    run = ["run", "--study", "eff", "--trials", "2", "--backend", "local", "--promote", "--json"]
+    found = json.loads(hpo(project, *run)[0])["search"]
+    lrs = [trial["params"]["lr"] for trial in found["trials"]]
+    assert lrs == [1e-4, 4e-4], "the reference run, and then the one that its users know"
+    for number in (7, 8, 9):
+        folder = project / "outputs" / "eff" / f"results_{number}"
+        summary = json.loads((folder / "summary.json").read_text())
+        assert (summary["arch"], summary["seed"]) == ("efficientnet-b0", number + 35)
+        assert summary["hpo"]["fingerprint"]["facts"]["monai"]
+        assert list((folder / "gradcam").glob("gradcam_0_*.png"))
+
+
 def test_an_audit_of_another_source_and_as_json(project):
     hpo(project, "data", "phantoms", "--out", "pictures", "--n", "12", "--size", "32", "--json")
     audit = ["data", "audit", "--study", "arch-density", "--data", "pictures", "--json"]

@@ -28,9 +28,9 @@ from models.loop import (
     probabilities,
     shuffled_batches,
     update,
-    warm_up_then_cosine,
 )
 from models.metrics import classification_metrics
+from models.schedule import warm_up_then_cosine
 from models.splits import split
 from models.unet import UNet
 from tests.bench.arithmetic import Spread, paired
@@ -64,7 +64,7 @@ def bare(params: DensityParams, epochs: int) -> float:
     held_out_B1SS = torch.split(torch.tensor(data.image_N1SS[held_out_V]), EVALUATION_BATCH)
     model = UNet(classes=len(CLASSES), width=params.width, depth=params.depth, norm=params.norm, dropout=params.dropout)
     optimizer = optimizer_for(
-        model, params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
+        model.parameters(), params.optimizer, lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
     )
     scheduler = warm_up_then_cosine(optimizer, epochs * batch_count(len(train_T), params.batch))
     kappa = 0.0
