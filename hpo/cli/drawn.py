@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hpo.api import Decomposition, ReplayOutcome, Replays
-from hpo.cli.shown import counted, number, spread
 from hpo.cli.tables import near, table
+from hpo.shown import counted, number, spread
 
 BAR = 20
 """Characters of a total effect of 1."""

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hpo.cli.shown import counted, duration, number, param, params
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import Stop
+from hpo.shown import counted, duration, number, param, params
 from hpo.study import Study
 
 RECENT = 6

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
-from hpo.cli.shown import counted, duration, number, params
 from hpo.records import Evaluation, Stage, Status
 from hpo.search import Trial
+from hpo.shown import counted, duration, number, params
 from hpo.study import Study
 
 LEFT_OUT = 10

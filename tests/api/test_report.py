@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import hpo
 from hpo import api
 from hpo.api import PromotionReport
+from hpo.api.words import certainty_text
 from hpo.cli.main import app
-from hpo.cli.promoted import certainty_text
 from hpo.errors import UsageError
 from hpo.ranking import Candidate, rank
 from hpo.records import Evaluation, Job, Report, Stage, Status
