@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpo.effects import Effects
+from hpo.effects import Effect, Effects
 from hpo.files import write_text
 from hpo.ranking import Ranking
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
+
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+"""A candidate's colour. Source: Okabe and Ito, Color universal design, 2008; without yellow, which paper swallows."""
 
 
 def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, metric: str, searched_on: str) -> Figure:
@@ -100,6 +104,98 @@ def effects_figure(effects: Effects, *, title: str, metric: str, notes: Mapping[
         type="category", categoryorder="array", categoryarray=lines[::-1], range=[-0.6, len(lines) - 0.4]
     )
     return figure
+
+
+def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metric: str) -> Figure:
+    """Returns the replicates' learning curves over each other; those of the winner are drawn, the others can be.
+
+    Args:
+        curves: each with `trial`, `seed`, `epochs` and `values`.
+        winner: its trial.
+        metric: name of the values' axis.
+    """
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    seeds = list(dict.fromkeys(curve["seed"] for curve in curves))
+    trials = list(dict.fromkeys(curve["trial"] for curve in curves))
+    for curve in curves:
+        mark = MARKS[seeds.index(curve["seed"]) % len(MARKS)]
+        figure.add_scatter(
+            x=curve["epochs"],
+            y=curve["values"],
+            mode="lines+markers",
+            name=f"trial {curve['trial']}, seed {curve['seed']}",
+            visible=True if winner in (None, curve["trial"]) else "legendonly",
+            line={"color": COLOURS[trials.index(curve["trial"]) % len(COLOURS)]},
+            marker={"symbol": mark, "size": 8},
+        )
+    figure.update_layout(template="simple_white", xaxis_title="epoch", yaxis_title=metric, height=420, showlegend=True)
+    return figure
+
+
+def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, searched_on: str) -> Figure:
+    """Returns each candidate's mean over its seeds against what the search had said, with the line where both agree.
+
+    Args:
+        candidates: each with `trial`, `search_value`, `mean` and `sigma`.
+        metric: name of the values.
+        searched_on: for the axis, e.g. `seed 41`.
+    """
+    from plotly import graph_objects
+
+    shown = [one for one in candidates if one["mean"] is not None and one["search_value"] is not None]
+    figure = graph_objects.Figure()
+    figure.add_scatter(
+        x=[one["search_value"] for one in shown],
+        y=[one["mean"] for one in shown],
+        error_y={"array": [one["sigma"] or 0.0 for one in shown]},
+        text=[str(one["trial"]) for one in shown],
+        mode="markers+text",
+        textposition="middle right",
+        marker={"size": 10, "color": COLOURS[0]},
+        name="mean ± sigma, by trial",
+    )
+    ends = [one[name] for one in shown for name in ("search_value", "mean")]
+    if ends:
+        line = [min(ends), max(ends)]
+        figure.add_scatter(
+            x=line, y=line, mode="lines", name="as the search said", line={"dash": "dash", "color": "gray"}
+        )
+    figure.update_layout(
+        template="simple_white",
+        xaxis_title=f"{metric} in the search ({searched_on})",
+        yaxis_title=f"{metric} on the promotion's seeds",
+        height=420,
+        showlegend=True,
+    )
+    return figure
+
+
+def decomposition_figure(found: Mapping[str, Any]) -> Figure:
+    """Returns the picture of a decomposition from the plain values that were written of it."""
+    effects = [
+        Effect(
+            source=one["source"],
+            pairs=one["pairs"],
+            sd=one["sd"],
+            interval=(one["low"], one["high"]) if one["low"] is not None else None,
+            share=one["total_effect"],
+        )
+        for one in found["sources"]
+        if one["sd"] is not None
+    ]
+    whole = Effects(
+        count=found["n"],
+        mean=found["mean"],
+        sd=found["sd"],
+        effects=tuple(effects),
+        total=found["sum_of_total_effects"],
+        interact=bool(found["interact"]),
+        leader=found["leader"],
+    )
+    notes = {effect.source: "no effect" for effect in effects if effect.sd == 0}
+    return effects_figure(whole, title=f"trial {found['trial']}", metric=found["metric"], notes=notes)
 
 
 def write_page(path: Path, figure: Figure, name: str = "promotion") -> None:

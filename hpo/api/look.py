@@ -76,8 +76,8 @@ def status(name: str | None, place: Place) -> list[Progress]:
     """
     with storage(place.storage, create=False) as (store, durable):
         if name is None:
-            return [_progress(stored_study(store, known), store, durable) for known in store.names()]
-        return [_progress(stored_study(store, name), store, durable)]
+            return [progress(stored_study(store, known), store, durable) for known in store.names()]
+        return [progress(stored_study(store, name), store, durable)]
 
 
 def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Evaluation]]:
@@ -89,7 +89,7 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
     name = study if isinstance(study, str) else study.name
     with storage(place.storage, create=False) as (store, durable):
         stored = stored_study(store, name)
-        trials = _trials(durable, name)
+        trials = trials_of(durable, name)
         if not 0 <= number < len(trials):
             count = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
             raise UsageError(f"study {name!r} has {count}, not {number}")
@@ -113,9 +113,17 @@ def rank_stored(
     study = resolved(study)
     score = rule_of(study, rule, lambda_, ddof)
     with storage(place.storage, create=False) as (store, _durable):
-        stored = stored_study(store, study.name)
-        promotion = store.promotion(stored)
-        replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
+        return newest_report(study, stored_study(store, study.name), store, score)
+
+
+def newest_report(study: Study, stored: StoredStudy, store: Store, score: Rule) -> PromotionReport:
+    """Returns the report of the newest promotion, ranked by a rule.
+
+    Raises:
+        NothingToPromote: if there was no promotion.
+    """
+    promotion = store.promotion(stored)
+    replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
     if promotion is None:
         raise NothingToPromote(
             f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"
@@ -139,14 +147,21 @@ def rank_stored(
     return PromotionReport.of(study, ranking, replicates, race)
 
 
-def _trials(durable: Durable, name: str) -> list[Trial]:
+def trials_of(durable: Durable, name: str) -> list[Trial]:
+    """Returns the trials of a stored study, none where it has not been searched."""
     found = durable.find(name)
     return found.trials() if found else []
 
 
-def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
-    study = Study.model_validate_json(canonical_json(dict(stored.content)))
-    trials = _trials(durable, stored.name)
+def as_stored(stored: StoredStudy) -> Study:
+    """Returns a study as it was last run, whatever its file says by now."""
+    return Study.model_validate_json(canonical_json(dict(stored.content)))
+
+
+def progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
+    """Returns how a stored study stands."""
+    study = as_stored(stored)
+    trials = trials_of(durable, stored.name)
     states = [trial.state for trial in trials]
     promotion = store.promotion(stored)
     return Progress(

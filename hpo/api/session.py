@@ -68,13 +68,16 @@ def resolved(study: Study | str) -> Study:
 
 
 @contextmanager
-def storage(url: str, *, create: bool, outage: Outage | None = None) -> Iterator[tuple[Store, Durable]]:
+def storage(
+    url: str, *, create: bool, outage: Outage | None = None, cached: bool = False
+) -> Iterator[tuple[Store, Durable]]:
     """Opens a database.
 
     Args:
         url: SQLAlchemy's.
         create: whether a missing SQLite file is made; otherwise nothing is written.
         outage: how long it may be away once it is open; None: not at all.
+        cached: whether finished trials are kept in memory; see `Durable`.
 
     Raises:
         StorageUnavailable: if it cannot be opened, or is missing and not to be made.
@@ -88,7 +91,7 @@ def storage(url: str, *, create: bool, outage: Outage | None = None) -> Iterator
     with explained(masked(url)), ExitStack() as stack:
         store = Store(url, outage, create=create)
         stack.callback(store.close)
-        durable = Durable(store.url, prepare_optuna, engine_options(store.url), outage.watched)
+        durable = Durable(store.url, prepare_optuna, engine_options(store.url), outage.watched, cached=cached)
         stack.callback(durable.close)
         yield store, durable
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import data, look, seeds
+from hpo.cli import data, look, seeds, showing
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -195,7 +195,17 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
+for looking in (
+    look.rank,
+    look.compare,
+    look.assets,
+    showing.report,
+    showing.serve,
+    look.show,
+    look.studies,
+    look.check,
+    look.status,
+):
     app.command()(looking)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")

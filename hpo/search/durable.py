@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,6 +28,7 @@ class Durable:
         prepare: called with the storage's engine before it is used.
         options: for that engine.
         watched: surrounds everything that is asked of the database; see `hpo.store.Outage`.
+        cached: whether finished trials are kept in memory, for a process that reads again and again and writes nothing.
 
     Raises:
         StorageUnavailable: if Optuna cannot use the database, e.g. because another version of it wrote the tables.
@@ -39,21 +40,29 @@ class Durable:
         prepare: Callable[[Any], None],
         options: Mapping[str, Any] | None = None,
         watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        cached: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._watched = watched
-        self._storage = open_storage(url, options or {})
-        prepare(self._storage.engine)
+        self._rdb = open_storage(url, options or {})
+        prepare(self._rdb.engine)
+        self._storage: BaseStorage = get_storage(self._rdb) if cached else self._rdb
 
     @property
     def engine(self) -> Any:
         """The storage's engine, for whoever fences what is written through it."""
-        return self._storage.engine
+        return self._rdb.engine
+
+    @property
+    def storage(self) -> BaseStorage:
+        """Optuna's storage, for what else of Optuna's reads it: its dashboard."""
+        return self._storage
 
     def close(self) -> None:
         """Closes all connections."""
         self._storage.remove_session()
-        self._storage.engine.dispose()
+        self._rdb.engine.dispose()
 
     def open(
         self, name: str, direction: Literal["minimize", "maximize"], attributes: Mapping[str, object]
@@ -81,7 +90,7 @@ class DurableStudy:
     Each may be said again after the database did not answer: it may have done what was asked, with the answer lost.
     """
 
-    def __init__(self, storage: RDBStorage, name: str, watched: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, storage: BaseStorage, name: str, watched: Callable[[], AbstractContextManager[None]]) -> None:
         self._storage = storage
         self._name = name
         self._watched = watched

@@ -1,0 +1,368 @@
+"""What there is to see of the studies in a storage, as plain values: for pages, a report and the HTTP interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from hpo.api.choosing import rule_of
+from hpo.api.look import Progress, as_stored, newest_report, progress, trials_of
+from hpo.api.reporting import PromotionReport
+from hpo.api.session import storage, stored_study
+from hpo.api.words import certainty_text
+from hpo.certainty import AS_IT_IS
+from hpo.errors import NothingToPromote, OutputRefused, UsageError
+from hpo.files import write_text
+from hpo.folds import joined
+from hpo.pages import board_page
+from hpo.place import Place
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Stage, Status
+from hpo.scoring import RuleName
+from hpo.search import Durable, Trial
+from hpo.statistics import Ddof, c4
+from hpo.store import Store, StoredStudy, masked
+from hpo.study import Study
+
+LARGEST_FILE = 512_000_000
+"""Bytes. A larger file of a result is listed, and not handed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file of a results folder."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """One results folder.
+
+    Attributes:
+        name: `results_7`.
+        seed: of the replicate; None where the folder does not say.
+        confusion: of the validation cases at the selected epoch, rows true; empty where there is none.
+        classes: its rows' names.
+        files: in it.
+    """
+
+    name: str
+    seed: int | None
+    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[str, ...]
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The objective of one replicate, epoch by epoch."""
+
+    trial: int
+    seed: str
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All that is shown of one study.
+
+    Attributes:
+        study: as it was last run.
+        progress: how it stands.
+        report: of the newest promotion, or of one that is under way; None if there is neither.
+        is_final: whether the report is of a promotion that was made; else replicates may be missing.
+        curves: of the replicates.
+        results: the newest promotion's.
+        decomposition: the newest, as `hpo seeds decompose` wrote it; None if there is none.
+    """
+
+    study: Study
+    progress: Progress
+    report: PromotionReport | None
+    is_final: bool
+    curves: tuple[Curve, ...]
+    results: tuple[Results, ...]
+    decomposition: Mapping[str, object] | None
+
+    def values(self) -> dict[str, object]:
+        """Returns all of it as plain values."""
+        report = self.report
+        return {
+            "study": self.study.name,
+            "progress": standing(self.progress),
+            "is_final": self.is_final,
+            "promotion": {**report.values(), "candidates": report.candidates()} if report else None,
+            "sentences": self.sentences,
+            "unbiasing": c4(len(report.ranking.seeds)) if report and len(report.ranking.seeds) > 1 else None,
+            "winner_under": {
+                name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
+            },
+            "curves": [asdict(one) for one in self.curves],
+            "results": [asdict(one) for one in self.results],
+            "decomposition": self.decomposition,
+        }
+
+    @property
+    def sentences(self) -> list[str]:
+        """Who won and how sure that is, or what to do to know it."""
+        if self.report is None:
+            return [f"Nothing was promoted yet: hpo promote --study {self.study.name}"]
+        if not self.is_final:
+            done, count = (
+                sum(len(row.candidate.values) for row in self.report.ranking.rows),
+                len(self.report.ranking.rows),
+            )
+            return [f"A promotion is under way: {done} replicates of {count} candidates so far. Nothing is decided."]
+        return certainty_text(self.report).split("\n")
+
+
+class Boards:
+    """The studies of one storage, opened once and read as often as one likes, from several threads.
+
+    Args:
+        store: our tables.
+        durable: Optuna's.
+        outputs: folder that has `<study>/results_N`.
+    """
+
+    def __init__(self, store: Store, durable: Durable, outputs: Path) -> None:
+        self.durable = durable
+        self._store, self._outputs = store, outputs
+
+    @property
+    def said(self) -> str:
+        """The storage's URL without its password."""
+        return masked(self._store.url)
+
+    def studies(self) -> list[Progress]:
+        """Returns how every study stands, the oldest first."""
+        return [progress(stored_study(self._store, name), self._store, self.durable) for name in self._store.names()]
+
+    def progress(self, name: str) -> Progress:
+        """Returns how one study stands."""
+        return progress(self._stored(name), self._store, self.durable)
+
+    def study(self, name: str) -> Study:
+        """Returns a study as it was last run."""
+        return as_stored(self._stored(name))
+
+    def trials(self, name: str, offset: int, limit: int) -> list[Trial]:
+        """Returns trials by number."""
+        self._stored(name)
+        return trials_of(self.durable, name)[offset : offset + limit]
+
+    def trial(self, name: str, number: int) -> tuple[Trial, list[Evaluation]]:
+        """Returns one trial with all its evaluations."""
+        stored, found = self._stored(name), trials_of(self.durable, name)
+        if not 0 <= number < len(found):
+            raise NotThere(f"study {name!r} has {len(found)} trials; there is no trial {number}")
+        return found[number], self._store.evaluations(stored, trial=number)
+
+    def ranking(
+        self, name: str, rule: RuleName | None = None, lambda_: float | None = None, ddof: Ddof | None = None
+    ) -> PromotionReport:
+        """Returns the newest promotion, ranked anew.
+
+        Raises:
+            NotThere: if there is none.
+        """
+        stored = self._stored(name)
+        study = as_stored(stored)
+        try:
+            return newest_report(study, stored, self._store, rule_of(study, rule, lambda_, ddof))
+        except NothingToPromote as error:
+            raise NotThere(str(error)) from error
+
+    def board(self, name: str) -> Board:
+        """Returns all that is shown of a study."""
+        stored = self._stored(name)
+        study, now = as_stored(stored), progress(stored, self._store, self.durable)
+        replicates = joined(self._store.evaluations(stored, Stage.PROMOTION), study)
+        report, is_final = self._report(study, stored, replicates)
+        wanted = {row.candidate.trial for row in report.ranking.rows} if report else set()
+        return Board(
+            study=study,
+            progress=now,
+            report=report,
+            is_final=is_final,
+            curves=tuple(
+                curve for one in replicates if one.job.trial in wanted for curve in _curves(one, study.objective.metric)
+            ),
+            results=tuple(self.results(name, now.results)) if is_final else (),
+            decomposition=_newest_decomposition(self._outputs / name),
+        )
+
+    def results(self, name: str, folders: Sequence[str] | None = None) -> Iterator[Results]:
+        """Yields the newest promotion's folders that are there.
+
+        Args:
+            name: of the study.
+            folders: their names, if they are known.
+        """
+        for folder in folders if folders is not None else self.progress(name).results:
+            path = self._outputs / name / folder
+            if path.is_dir():
+                yield _results(path)
+
+    def file(self, name: str, folder: str, path: str) -> Path:
+        """Returns a file of the newest promotion's results.
+
+        Raises:
+            NotThere: if it is none of them, whatever the path says.
+        """
+        listed = next((one for one in self.results(name) if one.name == folder), None)
+        if listed is None or path not in {file.path for file in listed.files}:
+            raise NotThere(f"{folder}/{path} is no file of the newest results of study {name!r}")
+        found = self._outputs / name / folder / path
+        if found.stat().st_size > LARGEST_FILE:
+            raise UsageError(f"{folder}/{path} is larger than {LARGEST_FILE // 10**6} MB; copy it from {found.parent}")
+        return found
+
+    def _stored(self, name: str) -> StoredStudy:
+        try:
+            return stored_study(self._store, name)
+        except UsageError as error:
+            raise NotThere(str(error)) from error
+
+    def _report(
+        self, study: Study, stored: StoredStudy, replicates: Sequence[Evaluation]
+    ) -> tuple[PromotionReport | None, bool]:
+        """Returns the newest promotion; while there is none, what is known of one under way."""
+        with suppress(NothingToPromote):
+            return newest_report(study, stored, self._store, rule_of(study, None, None, None)), True
+        seeds = study.promotion.seeds
+        known: dict[int, dict[int, float | None]] = {}
+        for one in replicates:
+            if one.job.seed in seeds and not one.job.variant:
+                known.setdefault(one.job.trial, {})[one.job.seed] = one.value
+        if not known:
+            return None, False
+        searched = {trial.number: trial.value for trial in trials_of(self.durable, study.name)}
+        candidates = [
+            Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
+        ]
+        ranking = rank(candidates, seeds, rule_of(study, None, None, None), study.objective.direction)
+        return PromotionReport.of(study, ranking, replicates), False
+
+
+class NotThere(UsageError):
+    """What was asked for by its name does not exist."""
+
+
+@contextmanager
+def boards(place: Place) -> Iterator[Boards]:
+    """Opens a storage to look at its studies again and again.
+
+    Raises:
+        StorageUnavailable: if there is none.
+    """
+    with storage(place.storage, create=False, cached=True) as (store, durable):
+        yield Boards(store, durable, Path(place.outputs).absolute())
+
+
+def write_report(
+    study: str, place: Place, *, out: Path | None = None, kind: Literal["html", "md", "latex"] = "html"
+) -> Path:
+    """Writes one file that shows a study and returns its path.
+
+    Args:
+        study: its name, or the path of its file.
+        place: where it is stored.
+        out: the file; None: `report.html`, `.md` or `.tex` in the study's outputs.
+        kind: a page with everything, or the tables of the newest promotion.
+
+    Raises:
+        UsageError: if the storage has no such study.
+        NothingToPromote: if tables are wanted and there is no promotion.
+        OutputRefused: if the file cannot be written.
+    """
+    name = Path(study).name.removesuffix(".toml")
+    found = board(name, place)
+    if kind == "html":
+        text = board_page(found.values(), live=False)
+    elif found.report is None or not found.is_final:
+        raise NothingToPromote(f"study {name!r} has no promotion yet; make one with: hpo promote --study {name}")
+    else:
+        text = found.report.markdown() if kind == "md" else found.report.latex()
+    path = out or place.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise OutputRefused(f"cannot write {path}: {error.strerror or error}") from error
+    return path.absolute()
+
+
+def board(name: str, place: Place) -> Board:
+    """Returns all that is shown of one study.
+
+    Raises:
+        UsageError: if the storage has no such study.
+    """
+    with boards(place) as found:
+        return found.board(name)
+
+
+def standing(one: Progress) -> dict[str, Any]:
+    """Returns how a study stands as plain values, who drives it under `driven`, and a word for it under `state`."""
+    driver = one.driver if one.driver and one.driver.alive else None
+    done = sum(count for state, count in one.counts.items() if state in ("complete", "pruned", "failed"))
+    state = "running" if driver else "promoted" if one.promoted is not None else "searched"
+    if not driver and done < one.wanted and one.promoted is None:
+        state = "unfinished"
+    driven = driver and {"host": driver.host, "pid": driver.pid, "since": driver.since}
+    plain = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "driver"}
+    return {**plain, "incumbent": one.incumbent and asdict(one.incumbent), "state": state, "driven": driven}
+
+
+def _curves(one: Evaluation, metric: str) -> Iterator[Curve]:
+    if one.status is Status.FAILED or one.job.variant:
+        return
+    for training in one.trainings:
+        said = [
+            (report.step, value) for report in training.reports if (value := report.metrics.get(metric)) is not None
+        ]
+        yield Curve(
+            trial=training.job.trial,
+            seed=training.job.seed_said,
+            epochs=tuple(step for step, _ in said),
+            values=tuple(value for _, value in said),
+        )
+
+
+def _results(folder: Path) -> Results:
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    )
+    metrics, summary = _json(folder / "metrics" / "val_metrics.json"), _json(folder / "summary.json")
+    matrix, named = metrics.get("confusion_matrix"), metrics.get("classification_report")
+    confusion = tuple(tuple(map(int, row)) for row in matrix) if isinstance(matrix, list) else ()
+    names = tuple(named)[: len(confusion)] if isinstance(named, dict) else ()
+    seed = summary.get("seed")
+    return Results(
+        name=folder.name,
+        seed=seed if isinstance(seed, int) else None,
+        confusion=confusion,
+        classes=names or tuple(map(str, range(len(confusion)))),
+        files=tuple(File(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size) for path in files),
+    )
+
+
+def _newest_decomposition(folder: Path) -> Mapping[str, object] | None:
+    files = sorted(folder.glob("decomposition-trial-*.json"), key=lambda path: path.stat().st_mtime)
+    return _json(files[-1]) or None if files else None
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

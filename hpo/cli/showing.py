@@ -1,0 +1,87 @@
+"""The commands that show studies in a browser: serve and report."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hpo.cli.options import Json, Outputs, Storage, StudyName, place_of
+from hpo.cli.output import print_json, print_text
+from hpo.errors import UsageError
+from hpo.place import OUTPUTS
+
+Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's wants a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0: a free one.")] = 8080,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token that lets in and may change things. [HPO_TOKEN]", show_default=False),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name that the server is asked for by. Repeat it.", show_default=False)
+    ] = None,
+    writable_dashboard: Annotated[
+        bool, typer.Option("--writable-dashboard", help="Let Optuna's dashboard change and delete studies.")
+    ] = False,
+    open_: Open = False,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+) -> None:
+    """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
+    try:
+        from hpo import web
+    except ModuleNotFoundError as error:
+        raise UsageError(f"serving needs {error.name}: pip install 'hpo[web]'") from error
+
+    token = web.read_token(token_file) if token_file else os.environ.get("HPO_TOKEN") or None
+    settings = web.Settings(
+        host=host,
+        port=port,
+        token=token,
+        allowed_hosts=tuple(allow_host or ()),
+        writable_dashboard=writable_dashboard,
+    )
+
+    def began(address: str) -> None:
+        guarded = "asks for the token" if token else "without a token: nothing can be changed"
+        typer.echo(f"{address}/robustness  the studies ({guarded})", err=True)
+        typer.echo(f"{address}/dashboard   Optuna's dashboard. Ctrl-C ends it.", err=True)
+        if open_:
+            webbrowser.open(f"{address}/robustness")
+
+    web.serve(place_of(storage, outputs=outputs), settings, began)
+
+
+def report(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(help="The file. [report.html in the study's outputs]", show_default=False)
+    ] = None,
+    format_: Annotated[
+        Literal["html", "md", "latex"], typer.Option("--format", help="A page, or its tables for a text.")
+    ] = "html",
+    open_: Open = False,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    as_json: Json = False,
+) -> None:
+    """Write one file that shows a study and its promotion; it needs no network to be read."""
+    from hpo import api
+    from hpo.cli.tables import near
+
+    path = api.write_report(study, place_of(storage, outputs=outputs), out=out, kind=format_)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        print_text(f"Written: {near(path)}")
+    if open_:
+        webbrowser.open(path.as_uri())

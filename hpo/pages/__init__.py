@@ -1,0 +1,13 @@
+"""Studies as web pages: those that are served, and the one file of a report; jinja2's room."""
+
+from hpo.pages.render import (
+    STATIC,
+    board_fragment,
+    board_page,
+    interface_page,
+    login_page,
+    studies_fragment,
+    studies_page,
+)
+
+__all__ = ["STATIC", "board_fragment", "board_page", "interface_page", "login_page", "studies_fragment", "studies_page"]

@@ -1,0 +1,133 @@
+"""Plain values to HTML. Every value is escaped by the templates; nothing here trusts a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hpo.pages.strip import strips
+from hpo.report import curves_figure, decomposition_figure, optimism_figure
+from hpo.shown import duration, number, params, spread
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+
+def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
+    """Returns the robustness page of a study.
+
+    Args:
+        values: of a `hpo.api.board.Board`.
+        live: whether it is served, and renews itself; else it is one file that needs no other.
+    """
+    shared = {"styles": None, "scripts": ()}
+    if not live:
+        scripts = (_plotly(), (STATIC / "board.js").read_text(encoding="utf-8"))
+        shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
+    return _template("board.html").render(**_board(values), live=live, **shared)
+
+
+def board_fragment(values: Mapping[str, Any]) -> str:
+    """Returns what of that page changes while a study goes on."""
+    return _template("fragment.html").render(**_board(values), live=True)
+
+
+def studies_page(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
+    """Returns the page of all studies in a storage.
+
+    Args:
+        studies: how each stands.
+        storage: its URL, as it may be shown.
+    """
+    return _template("studies.html").render(studies=studies, storage=storage, live=True)
+
+
+def studies_fragment(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
+    """Returns what of that page changes."""
+    return _template("studies_fragment.html").render(studies=studies, storage=storage, live=True)
+
+
+def login_page(wrong: bool, goal: str) -> str:
+    """Returns the page that asks for the token.
+
+    Args:
+        wrong: whether one was given that is none.
+        goal: the path to go on to.
+    """
+    return _template("login.html").render(wrong=wrong, goal=goal, live=False)
+
+
+def interface_page(schema: Mapping[str, Any]) -> str:
+    """Returns the page that describes the HTTP interface.
+
+    Args:
+        schema: OpenAPI's.
+    """
+    routes = [
+        {"path": path, "method": method.upper(), **said}
+        for path, methods in schema["paths"].items()
+        for method, said in methods.items()
+    ]
+    return _template("interface.html").render(routes=routes, live=True)
+
+
+def _board(values: Mapping[str, Any]) -> dict[str, Any]:
+    promotion = values["promotion"]
+    figures: dict[str, Any] = {}
+    if promotion:
+        metric, winner = promotion["objective"], promotion["winner"]
+        candidates = promotion["candidates"]
+        if values["curves"]:
+            figures["curves"] = curves_figure(values["curves"], winner, metric)
+        if any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
+            figures["optimism"] = optimism_figure(candidates, metric, promotion["searched_on"])
+    if values["decomposition"] and values["decomposition"].get("sd") is not None:
+        figures["decomposition"] = decomposition_figure(values["decomposition"])
+    data = {
+        "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
+        "unbiasing": values["unbiasing"],
+        "promotion": promotion and {name: promotion[name] for name in ("direction", "rule", "lambda", "ddof", "seeds")},
+        "candidates": [
+            {"trial": one["trial"], "values": [one[f"seed_{seed}"] for seed in promotion["seeds"]]}
+            for one in promotion["candidates"]
+        ]
+        if promotion
+        else [],
+    }
+    return {**values, "strips": strips(promotion) if promotion else {}, "data": data, "figures": list(figures)}
+
+
+@lru_cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": number, "params": params, "spread": spread, "duration": duration, "bytes": _bytes}
+    return made
+
+
+def _template(name: str) -> Any:
+    return _environment().get_template(name)
+
+
+def _bytes(count: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count = count // 1000
+    return f"{count} GB"
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

@@ -1,0 +1,6 @@
+"""Studies over HTTP: pages, an interface for programs, Optuna's dashboard; fastapi's and optuna_dashboard's room."""
+
+from hpo.web.app import application, serve
+from hpo.web.settings import Settings, read_token
+
+__all__ = ["Settings", "application", "read_token", "serve"]

@@ -1,0 +1,93 @@
+"""One ASGI application: our pages and interface first, Optuna's dashboard behind them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+from a2wsgi import WSGIMiddleware
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from hpo.api.board import Boards, boards
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.web.dashboard import dashboard
+from hpo.web.guard import Guard
+from hpo.web.interface import interface
+from hpo.web.problems import tell_problems
+from hpo.web.settings import Settings
+from hpo.web.sites import sites
+
+DASHBOARD_THREADS = 8
+
+
+def application(found: Boards, settings: Settings, artifacts: Path | None = None) -> FastAPI:
+    """Returns the application.
+
+    Args:
+        found: the studies.
+        settings: of the server.
+        artifacts: folder of the dashboard's artifacts; None: it has none.
+    """
+    app = FastAPI(
+        title="hpo",
+        description="Studies, their promotions, and how sure those are.",
+        docs_url=None,  # FastAPI's own would load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/hpo/openapi.json",
+    )
+    tell_problems(app)
+    app.include_router(interface(found))
+    app.include_router(sites(app, found, settings))
+    app.mount("/", WSGIMiddleware(dashboard(found, artifacts), workers=DASHBOARD_THREADS))  # last: it takes every path
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
+    return app
+
+
+def serve(place: Place, settings: Settings, began: Callable[[str], None]) -> None:
+    """Serves the studies of a storage until it is stopped by a signal.
+
+    Args:
+        place: where they are.
+        settings: of the server.
+        began: hears its address once it listens.
+
+    Raises:
+        StorageUnavailable: if there is no storage.
+        UsageError: if the address cannot be listened at.
+    """
+    import uvicorn
+
+    with ExitStack() as stack:
+        found = stack.enter_context(boards(place))
+        listening = stack.enter_context(_listening(settings))
+        address = f"http://{settings.host}:{listening.getsockname()[1]}"
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            began(address)
+            yield
+
+        app = application(found, settings)
+        app.router.lifespan_context = lifespan
+        config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(settings: Settings) -> socket.socket:
+    host = settings.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror or error}; choose another --port, or 0 "
+            "for a free one"
+        ) from error
+    return found

@@ -1,0 +1,48 @@
+"""Errors as problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from hpo.api.board import NotThere
+from hpo.errors import HpoError, StorageAway, StorageLost, StorageUnavailable, StudyBusy, UsageError
+
+STATUS: Mapping[type[HpoError], tuple[int, str]] = {
+    NotThere: (404, "Not there"),
+    StudyBusy: (409, "Busy"),
+    StorageUnavailable: (503, "The database is away"),
+    StorageAway: (503, "The database is away"),
+    StorageLost: (503, "The database is away"),
+    UsageError: (400, "Cannot be used"),
+}
+"""The first that fits."""
+
+
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns an error as an answer."""
+    content = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    return Response(content, status, dict(headers or {}), "application/problem+json")
+
+
+def tell_problems(app: FastAPI) -> None:
+    """Lets the app answer with problems, and never with a traceback."""
+
+    @app.exception_handler(HpoError)
+    async def _ours(_: Request, error: HpoError) -> Response:
+        status, title = next((said for kind, said in STATUS.items() if isinstance(error, kind)), (500, "Failed"))
+        return problem(status, title, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _wrong(_: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+        return problem(422, "Cannot be used", said)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> Response:
+        return problem(error.status_code, str(error.detail), str(error.detail), error.headers)

@@ -1,0 +1,88 @@
+"""The pages, for people."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
+
+from hpo.api.board import Boards, NotThere, standing
+from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
+from hpo.study import NAME
+from hpo.web.guard import COOKIE, is_token, session_of
+from hpo.web.interface import unless_same
+from hpo.web.settings import Settings
+
+DAY = 24 * 3600
+
+
+def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
+    """Returns the routes of the pages.
+
+    Args:
+        app: whose interface is described on one of them.
+        found: the studies.
+        settings: of the server.
+    """
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+    @router.get("/robustness")
+    def studies(fragment: bool = False, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+        shown = [standing(one) for one in found.studies()]
+        if fragment:
+            return unless_same(studies_fragment(shown, found.said), if_none_match)
+        return HTMLResponse(studies_page(shown, found.said))
+
+    @router.get("/robustness/{name}")
+    def board(name: Annotated[str, Path(pattern=f"^{NAME}$")]) -> str:
+        return board_page(found.board(name).values())
+
+    @router.get("/hpo/docs")
+    def docs() -> str:
+        return interface_page(app.openapi())
+
+    @router.get("/healthz", response_class=Response)
+    def healthz() -> Response:
+        return Response("ok", media_type="text/plain")
+
+    @router.get("/hpo/static/plotly.min.js", response_class=Response)
+    def plotly() -> Response:
+        return Response(_plotly(), media_type="text/javascript", headers={"Cache-Control": f"max-age={DAY}"})
+
+    @router.get("/hpo/static/{name}", response_class=FileResponse)
+    def static(name: str) -> FileResponse:
+        if name not in {path.name for path in STATIC.iterdir()}:
+            raise NotThere(f"no static file {name!r}")
+        return FileResponse(STATIC / name)
+
+    @router.get("/login")
+    def ask(goal: str = "/robustness") -> str:
+        return login_page(wrong=False, goal=_own(goal))
+
+    @router.post("/login")
+    async def login(request: Request) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=5)
+        goal = _own(form.get("goal", ["/robustness"])[0])
+        if settings.token is None or not is_token(form.get("token", [""])[0], settings.token):
+            return HTMLResponse(login_page(wrong=True, goal=goal), status_code=401)
+        answer = RedirectResponse(goal, status_code=303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, session_of(settings.token), httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    return router
+
+
+def _own(goal: str) -> str:
+    """Returns a path of this server: a link to its login must not lead on to another."""
+    return goal if goal.startswith("/") and not goal.startswith(("//", "/\\")) else "/robustness"
+
+
+@lru_cache
+def _plotly() -> bytes:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).encode()
