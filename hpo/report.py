@@ -198,6 +198,13 @@ def decomposition_figure(found: Mapping[str, Any]) -> Figure:
     return effects_figure(whole, title=f"trial {found['trial']}", metric=found["metric"], notes=notes)
 
 
+def script() -> str:
+    """Returns plotly's script, with which a page draws figures without a network."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
 def write_page(path: Path, figure: Figure, name: str = "promotion") -> None:
     """Writes a picture as one HTML file, plotly's script included."""
     write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id=name))

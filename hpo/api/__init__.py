@@ -1,7 +1,7 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
 from hpo.api.assets import assets
-from hpo.api.board import write_report
+from hpo.api.board import board, write_report
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
@@ -33,6 +33,7 @@ __all__ = [
     "Workforce",
     "assets",
     "audit",
+    "board",
     "check",
     "compare",
     "decompose",

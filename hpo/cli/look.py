@@ -30,6 +30,7 @@ def rank(
 ) -> None:
     """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
+    from hpo.api.words import certainty_text
     from hpo.cli import promoted
 
     loaded = api.load_study(study, studies)
@@ -40,7 +41,7 @@ def rank(
         sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
     else:
         print_text(promoted.ranking_table(report))
-        print_text(promoted.certainty_text(report))
+        print_text(certainty_text(report))
 
 
 def assets(

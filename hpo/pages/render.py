@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.pages.strip import strips
-from hpo.report import curves_figure, decomposition_figure, optimism_figure
-from hpo.shown import duration, number, params, spread
+from hpo.report import curves_figure, decomposition_figure, optimism_figure, script
+from hpo.shown import number
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -25,16 +25,16 @@ def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
         values: of a `hpo.api.board.Board`.
         live: whether it is served, and renews itself; else it is one file that needs no other.
     """
-    shared = {"styles": None, "scripts": ()}
+    shared: dict[str, object] = {"styles": None, "scripts": ()}
     if not live:
-        scripts = (_plotly(), (STATIC / "board.js").read_text(encoding="utf-8"))
+        scripts = (script(), (STATIC / "board.js").read_text(encoding="utf-8"))
         shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
-    return _template("board.html").render(**_board(values), live=live, **shared)
+    return _rendered("board.html", **_board(values), live=live, **shared)
 
 
 def board_fragment(values: Mapping[str, Any]) -> str:
     """Returns what of that page changes while a study goes on."""
-    return _template("fragment.html").render(**_board(values), live=True)
+    return _rendered("fragment.html", **_board(values), live=True)
 
 
 def studies_page(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
@@ -44,12 +44,12 @@ def studies_page(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
         studies: how each stands.
         storage: its URL, as it may be shown.
     """
-    return _template("studies.html").render(studies=studies, storage=storage, live=True)
+    return _rendered("studies.html", studies=studies, storage=storage, live=True)
 
 
 def studies_fragment(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
     """Returns what of that page changes."""
-    return _template("studies_fragment.html").render(studies=studies, storage=storage, live=True)
+    return _rendered("studies_fragment.html", studies=studies, storage=storage, live=True)
 
 
 def login_page(wrong: bool, goal: str) -> str:
@@ -59,7 +59,7 @@ def login_page(wrong: bool, goal: str) -> str:
         wrong: whether one was given that is none.
         goal: the path to go on to.
     """
-    return _template("login.html").render(wrong=wrong, goal=goal, live=False)
+    return _rendered("login.html", wrong=wrong, goal=goal, live=False)
 
 
 def interface_page(schema: Mapping[str, Any]) -> str:
@@ -73,7 +73,7 @@ def interface_page(schema: Mapping[str, Any]) -> str:
         for path, methods in schema["paths"].items()
         for method, said in methods.items()
     ]
-    return _template("interface.html").render(routes=routes, live=True)
+    return _rendered("interface.html", routes=routes, live=True)
 
 
 def _board(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,12 +111,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "params": params, "spread": spread, "duration": duration, "bytes": _bytes}
+    made.filters |= {"number": number, "moment": _moment, "bytes": _bytes}
     return made
 
 
-def _template(name: str) -> Any:
-    return _environment().get_template(name)
+def _rendered(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+def _moment(text: str) -> str:
+    return text.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _bytes(count: int) -> str:
@@ -125,9 +129,3 @@ def _bytes(count: int) -> str:
             return f"{count:.0f} {unit}"
         count = count // 1000
     return f"{count} GB"
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
+from typing import Any
 
 from a2wsgi import WSGIMiddleware
 from fastapi import FastAPI
@@ -24,13 +24,12 @@ from hpo.web.sites import sites
 DASHBOARD_THREADS = 8
 
 
-def application(found: Boards, settings: Settings, artifacts: Path | None = None) -> FastAPI:
+def application(found: Boards, settings: Settings) -> FastAPI:
     """Returns the application.
 
     Args:
         found: the studies.
         settings: of the server.
-        artifacts: folder of the dashboard's artifacts; None: it has none.
     """
     app = FastAPI(
         title="hpo",
@@ -42,7 +41,8 @@ def application(found: Boards, settings: Settings, artifacts: Path | None = None
     tell_problems(app)
     app.include_router(interface(found))
     app.include_router(sites(app, found, settings))
-    app.mount("/", WSGIMiddleware(dashboard(found, artifacts), workers=DASHBOARD_THREADS))  # last: it takes every path
+    behind: Any = WSGIMiddleware(dashboard(found), workers=DASHBOARD_THREADS)  # typed by other names for the same
+    app.mount("/", behind)  # last: it takes every path
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
     return app
@@ -81,13 +81,10 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None]) -> Non
 def _listening(settings: Settings) -> socket.socket:
     host = settings.host.strip("[]")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, protocol)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
+        family, *_, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family)
     except OSError as error:
         raise UsageError(
             f"cannot listen at {settings.host}:{settings.port}: {error.strerror or error}; choose another --port, or 0 "
             "for a free one"
         ) from error
-    return found

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.api.board import Boards, NotThere, standing
 from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
+from hpo.report import script
 from hpo.study import NAME
 from hpo.web.guard import COOKIE, is_token, session_of
 from hpo.web.interface import unless_same
@@ -83,6 +84,4 @@ def _own(goal: str) -> str:
 
 @lru_cache
 def _plotly() -> bytes:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs()).encode()
+    return script().encode()

@@ -29,7 +29,7 @@ function draw() {
       if (trace.error_x && trace.error_x.color === "black") trace.error_x.color = ink;
       if (trace.marker && trace.marker.color === "black") trace.marker.color = ink;
     }
-    Plotly.newPlot(name, figure.data, layout, { responsive: true, displaylogo: false });
+    Plotly.newPlot(name, figure.data, layout, { responsive: true, displayModeBar: false });
   }
 }
 
@@ -80,7 +80,7 @@ function reorder() {
 function begin() {
   draw();
   const form = document.getElementById("sensitivity");
-  if (form) form.addEventListener("input", reorder);
+  if (form) for (const kind of ["input", "change"]) form.addEventListener(kind, reorder);
 }
 
 let mark = null;

@@ -1,0 +1,87 @@
+"""A storage with a promoted study in it, made once, and servers over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.api.board import boards
+from hpo.catalog import read
+from hpo.store import Store
+from hpo.store.promotions import StoredPromotion, StoredRank
+
+pytest.importorskip("fastapi", reason="serving needs the extra web")
+
+from starlette.testclient import TestClient
+
+from hpo.web import Settings, application
+
+PROJECT = Path(__file__).parents[1] / "project"
+TOKEN = "a token of more than sixteen letters"
+
+
+def study(name: str, **search):
+    content = read(PROJECT / "studies" / "curve.toml").study.content()
+    said = {"trials": 6, "budget": 3, **search}
+    return hpo.Study.model_validate({**content, "name": name, "search": {**content["search"], **said}}).located(PROJECT)
+
+
+@pytest.fixture(scope="session")
+def promoted_place(tmp_path_factory) -> hpo.Place:
+    """Two studies in one storage: `curve` is promoted, `idle` is only searched."""
+    folder = tmp_path_factory.mktemp("served")
+    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study("curve"), place)
+    hpo.promote(study("curve"), place, top=3)
+    hpo.run(study("idle"), place)
+    return place
+
+
+VALUES = {0: (0.90, 0.70, 0.80), 1: (0.78, 0.80, 0.79), 2: (0.60, 0.85, 0.92), 3: (0.70, None, 0.71)}
+"""Of three candidates whose order depends on lambda, and of one that is incomplete."""
+
+
+@pytest.fixture
+def contested(tmp_path) -> hpo.Place:
+    """A study `curve` whose winner is another one under another lambda, as a promotion would have stored it."""
+    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), place)
+    ranks = [
+        StoredRank(
+            trial=trial,
+            rank=None,
+            values=dict(zip(("42", "43", "44"), values, strict=True)),
+            mean=None,
+            sigma=None,
+            score=None,
+            search_value=0.8,
+        )
+        for trial, values in VALUES.items()
+    ]
+    store = Store(place.storage)
+    store.put_promotion(
+        store.find("curve"),
+        StoredPromotion(
+            rule="mean-std", lambda_=1.0, ddof=0, seeds=(42, 43, 44), top=4, results=(), ranks=tuple(ranks), winner=1
+        ),
+    )
+    store.close()
+    return place
+
+
+@pytest.fixture
+def client(promoted_place) -> Iterator[TestClient]:
+    """Asks a server without a token."""
+    with boards(promoted_place) as found:
+        yield TestClient(application(found, Settings()), base_url="http://127.0.0.1")
+
+
+@pytest.fixture
+def guarded(promoted_place) -> Iterator[TestClient]:
+    """Asks a server with a token, and does not follow where it is led."""
+    with boards(promoted_place) as found:
+        app = application(found, Settings(token=TOKEN))
+        yield TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)

@@ -1,0 +1,213 @@
+"""A server that is attacked."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.testclient import TestClient
+
+from hpo.api.board import boards
+from hpo.errors import UsageError
+from hpo.web import Settings, application, read_token
+from hpo.web.guard import COOKIE, LARGEST_BODY, session_of
+from tests.web.conftest import TOKEN
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HTML = {"Accept": "text/html"}
+CLOSED = ["/robustness", "/robustness/curve", "/hpo/v1/studies", "/hpo/docs", "/hpo/openapi.json", "/api/studies", "/"]
+
+
+@pytest.mark.parametrize("path", CLOSED)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Cookie": f"{COOKIE}={TOKEN}"},
+        {"Cookie": f"{COOKIE}={'0' * 64}"},
+        {"Cookie": f"{COOKIE}="},
+    ],
+)
+def test_without_the_token_nothing_is_shown(guarded, path, headers):
+    answer = guarded.get(path, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "curve" not in answer.text
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_with_the_token_everything_is(guarded, path):
+    assert guarded.get(path, headers=BEARER).status_code in (200, 302)
+
+
+def test_a_person_is_led_to_the_login_and_on_to_the_page(guarded):
+    led = guarded.get("/robustness/curve", headers=HTML)
+    assert (led.status_code, led.headers["location"]) == (303, "/login?goal=/robustness/curve")
+    form = {"token": TOKEN, "goal": "/robustness/curve"}
+    entered = guarded.post("/login", data=form)
+    assert (entered.status_code, entered.headers["location"]) == (303, "/robustness/curve")
+    said = entered.headers["set-cookie"]
+    assert "HttpOnly" in said
+    assert "SameSite=strict" in said
+    assert TOKEN not in said
+    assert guarded.get("/robustness/curve").status_code == 200
+
+
+@pytest.mark.parametrize("sent", ["", "wrong", TOKEN[:-1], TOKEN + "x", "é" * 40])
+def test_another_token_does_not_let_in(guarded, sent):
+    answer = guarded.post("/login", data={"token": sent})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("goal", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_a_login_leads_to_no_other_site(guarded, goal):
+    assert guarded.post("/login", data={"token": TOKEN, "goal": goal}).headers["location"] == "/robustness"
+    assert "evil.example" not in guarded.get("/login", params={"goal": goal}).text
+
+
+WRITES = [
+    ("DELETE", "/api/studies/1"),
+    ("POST", "/api/studies"),
+    ("POST", "/api/studies/1/rename"),
+    ("PUT", "/api/studies/1/note"),
+    ("POST", "/api/trials/1/tell"),
+    ("POST", "/api/trials/1/user-attrs"),
+    ("POST", "/api/artifacts/1/1"),
+    ("POST", "/incompatible-rdb-schema"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_the_dashboard_writes_nothing_without_a_token_and_nothing_with_one(client, guarded, method, path):
+    assert client.request(method, path, json={}).status_code == 403
+    assert guarded.request(method, path, json={}).status_code == 401
+    assert guarded.request(method, path, json={}, headers=BEARER).status_code == 403
+    assert [one["name"] for one in client.get("/hpo/v1/studies").json()] == ["curve", "idle"]
+
+
+def test_a_dashboard_that_may_write_wants_a_token_and_then_may(promoted_place):
+    with pytest.raises(UsageError, match="wants a token"):
+        Settings(writable_dashboard=True)
+    with boards(promoted_place) as found:
+        app = application(found, Settings(token=TOKEN, writable_dashboard=True))
+        asked = TestClient(app, base_url="http://127.0.0.1")
+        assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}).status_code == 401
+        assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}, headers=BEARER).status_code != 403
+
+
+def test_another_site_s_form_cannot_use_the_cookie(guarded):
+    cookie = {"Cookie": f"{COOKIE}={session_of(TOKEN)}"}
+    for origin in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
+        answer = guarded.post("/hpo/v1/studies/curve/stop", headers={**cookie, **origin})
+        assert answer.status_code == 403
+        assert "own pages" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"])
+def test_a_foreign_name_for_this_machine_is_refused(client, host):
+    assert client.get("/hpo/v1/studies", headers={"Host": host}).status_code == 400
+
+
+PATHS = [
+    "results_7/../../../hpo.db",
+    "results_7/..%2f..%2f..%2fhpo.db",
+    "results_7/%2e%2e/%2e%2e/%2e%2e/hpo.db",
+    "results_7//etc/passwd",
+    "results_7/%2fetc%2fpasswd",
+    "../curve/results_7/summary.json",
+    "..%2f..%2fhpo.db",
+    "results_7/summary.json%00.png",
+    ".work/x",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_do_not_leave_the_results(client, path):
+    answer = client.get(f"/hpo/v1/studies/curve/results/{path}")
+    assert answer.status_code in (404, 422)
+    assert b"SQLite" not in answer.content
+    assert b"root:" not in answer.content
+
+
+def test_links_in_the_results_do_not_lead_out_of_them(client, promoted_place):
+    folder = promoted_place.outputs / "curve" / "results_7"
+    (folder / "leak.txt").symlink_to("/etc/passwd")
+    try:
+        assert "leak.txt" not in client.get("/hpo/v1/studies/curve/results").text
+        assert client.get("/hpo/v1/studies/curve/results/results_7/leak.txt").status_code == 404
+    finally:
+        (folder / "leak.txt").unlink()
+
+
+def test_files_of_the_results_are_handed_out_and_run_nothing(client, promoted_place):
+    folder = promoted_place.outputs / "curve" / "results_7"
+    (folder / "page.html").write_text("<script>alert(1)</script>")
+    try:
+        page = client.get("/hpo/v1/studies/curve/results/results_7/page.html")
+        assert "attachment" in page.headers["content-disposition"]
+        assert page.headers["content-security-policy"].startswith("sandbox")
+        text = client.get("/hpo/v1/studies/curve/results/results_7/summary.json")
+        assert text.headers["content-type"] == "text/plain; charset=utf-8"
+        assert text.content == (folder / "summary.json").read_bytes()
+    finally:
+        (folder / "page.html").unlink()
+
+
+def test_a_large_body_is_refused_whether_it_says_so_or_not(guarded):
+    assert guarded.post("/login", content=b"x" * (LARGEST_BODY + 1)).status_code == 413
+
+    def much():
+        for _ in range(30):
+            yield b"x" * (LARGEST_BODY // 10)
+
+    with pytest.raises(ClientDisconnect):  # the server hangs up on it
+        guarded.post("/login", content=much())
+
+
+@pytest.mark.parametrize("path", ["/robustness/curve", "/hpo/v1/studies", "/dashboard", "/api/meta", "/hpo/v1/nope"])
+def test_every_answer_tells_the_browser_to_be_careful(client, path):
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert "access-control-allow-origin" not in headers
+    assert "script-src 'self'" in headers["content-security-policy"] or path == "/dashboard"
+
+
+def test_no_answer_holds_a_password_or_a_path_of_the_server(client, promoted_place):
+    for path in ("/hpo/v1/studies/curve/trials/0/evaluations", "/hpo/v1/studies/curve/board", "/robustness/curve"):
+        assert str(promoted_place.outputs) not in client.get(path).text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org"])
+def test_a_network_wants_a_token(host):
+    with pytest.raises(UsageError, match="everybody on the network could read the studies"):
+        Settings(host=host)
+    assert Settings(host=host, token=TOKEN).hosts == ["*"]
+    assert "a.example" in Settings(host=host, token=TOKEN, allowed_hosts=("a.example",)).hosts
+
+
+def test_a_short_token_and_a_bad_token_file_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="has 5 characters, expected 16 or more"):
+        Settings(token="short")
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_token(tmp_path / "none")
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(UsageError, match="is empty"):
+        read_token(tmp_path / "empty")
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    assert read_token(tmp_path / "token") == TOKEN
+
+
+def test_a_port_that_is_taken_is_a_sentence(promoted_place):
+    from hpo.web import serve
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="cannot listen at 127"):
+            serve(promoted_place, Settings(port=taken.getsockname()[1]), print)

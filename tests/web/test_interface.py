@@ -1,0 +1,106 @@
+"""The HTTP interface, by its own schema and by what it is for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+from hpo import api
+from hpo.api.board import boards
+from hpo.web import Settings, application
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def schema(promoted_place):
+    with boards(promoted_place) as found:
+        app = application(found, Settings(allowed_hosts=("localhost", "testserver")))
+        yield schemathesis.openapi.from_asgi("/hpo/openapi.json", app)
+
+
+def test_no_request_that_the_schema_allows_or_does_not_makes_it_fail(schema):
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) > 8
+
+    for operation in operations:
+        for mode in GenerationMode:
+
+            @settings(max_examples=15, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def asked(case):
+                answer = case.call()
+                assert answer.status_code < 500
+                if answer.status_code >= 400:
+                    assert answer.headers["content-type"][0] == PROBLEM
+                    assert set(answer.json()) == {"type", "title", "status", "detail"}
+                    assert answer.json()["status"] == answer.status_code
+
+            with suppress(Unsatisfiable):  # what takes nothing cannot be given anything wrong
+                asked()
+
+
+def test_it_says_what_the_command_line_says(client, promoted_place):
+    ranking = client.get("/hpo/v1/studies/curve/ranking").json()
+    report = api.board("curve", promoted_place).report
+    assert ranking["winner"] == report.winner.candidate.trial
+    assert ranking["candidates"] == report.candidates()
+    [curve, idle] = client.get("/hpo/v1/studies").json()
+    assert (curve["state"], idle["state"]) == ("promoted", "searched")
+    assert curve["counts"] == {state: sum(one["state"] == state for one in trials(client)) for state in curve["counts"]}
+    assert client.get("/hpo/v1/studies/idle").json()["definition"]["name"] == "idle"
+
+
+def trials(client, **query):
+    return client.get("/hpo/v1/studies/curve/trials", params=query).json()
+
+
+def test_trials_come_in_pages(client):
+    assert [one["number"] for one in trials(client)] == list(range(6))
+    assert [one["number"] for one in trials(client, offset=2, limit=3)] == [2, 3, 4]
+    assert trials(client, offset=99) == []
+
+
+def test_another_rule_ranks_anew(client):
+    by_mean = client.get("/hpo/v1/studies/curve/ranking", params={"rule": "mean"}).json()
+    means = [one["mean"] for one in by_mean["candidates"]]
+    assert (by_mean["rule"], means) == ("mean", sorted(means, reverse=True))
+    wild = client.get("/hpo/v1/studies/curve/ranking", params={"lambda": 1000}).json()
+    sigmas = [one["sigma"] for one in wild["candidates"]]
+    assert sigmas == sorted(sigmas)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/hpo/v1/studies/nope", 404, "no study named 'nope'"),
+        ("/hpo/v1/studies/curve/trials/99", 404, "there is no trial 99"),
+        ("/hpo/v1/studies/idle/ranking", 404, "hpo promote --study idle"),
+        ("/hpo/v1/studies/curve/results/results_7/none", 404, "is no file of the newest results"),
+        ("/hpo/v1/studies/NoName", 422, "name"),
+        ("/hpo/v1/studies/curve/trials?limit=0", 422, "limit"),
+        ("/hpo/v1/studies/curve/ranking?rule=best", 422, "rule"),
+        ("/robustness/nope", 404, "no study named 'nope'"),
+    ],
+)
+def test_what_is_not_there_is_a_problem_that_says_what_is(client, path, status, said):
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)
+    assert said in answer.json()["detail"]
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(client):
+    first = client.get("/hpo/v1/studies/curve/fragment")
+    again = client.get("/hpo/v1/studies/curve/fragment", headers={"If-None-Match": first.headers["etag"]})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+
+
+def test_every_training_of_a_trial_is_told_epoch_by_epoch(client):
+    [first, *_] = client.get("/hpo/v1/studies/curve/trials/0/evaluations").json()
+    assert [report["step"] for report in first["reports"]] == list(range(1, len(first["reports"]) + 1))
+    assert first["files"] is None

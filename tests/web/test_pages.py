@@ -1,0 +1,114 @@
+"""What the pages and the one-file report say."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import hpo
+from hpo import api
+from hpo.errors import NothingToPromote, UsageError
+from hpo.pages import board_page
+from hpo.pages.strip import strips
+from hpo.shown import number
+from tests.web.conftest import study
+
+
+def test_the_board_shows_every_seed_of_every_candidate_and_marks_the_winner(client, promoted_place):
+    page = client.get("/robustness/curve").text
+    ranking = client.get("/hpo/v1/studies/curve/ranking").json()
+    rows = re.findall(r'<tr data-trial="(\d+)"( class="winner")?>(.*?)</tr>', page, re.DOTALL)
+    assert [int(trial) for trial, _, _ in rows] == [one["trial"] for one in ranking["candidates"]]
+    assert [trial for trial, mark, _ in rows if mark] == [str(ranking["winner"])]
+    for (_, _, row), one in zip(rows, ranking["candidates"], strict=True):
+        for seed in (42, 43, 44):
+            assert f"<td>{number(one[f'seed_{seed}'])}</td>" in row
+        assert row.count('<i class="dot"') == 3
+    assert "Winner: trial" in page
+
+
+def test_a_study_without_a_promotion_says_what_to_do(client):
+    page = client.get("/robustness/idle").text
+    assert "Nothing was promoted yet: hpo promote --study idle" in page
+    assert 'id="leaderboard"' not in page
+
+
+def test_a_promotion_under_way_is_shown_as_undecided(promoted_place, tmp_path):
+    from hpo.store import Store
+
+    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), place)
+    whole, part = Store(promoted_place.storage), Store(place.storage)
+    replicates = whole.evaluations(whole.find("curve"), hpo.Stage.PROMOTION)
+    for one in replicates[:4]:
+        part.put(part.find("curve"), one)
+    whole.close()
+    part.close()
+    found = api.board("curve", place)
+    assert (found.is_final, len(found.report.ranking.rows)) == (False, 2)
+    assert found.sentences == ["A promotion is under way: 4 replicates of 2 candidates so far. Nothing is decided."]
+    assert "not finished" in board_page(found.values())
+
+
+def test_the_studies_page_lists_all_with_their_state(client):
+    page = client.get("/robustness").text
+    assert [name for name in ("curve", "idle") if f'href="/robustness/{name}"' in page] == ["curve", "idle"]
+    assert "promoted" in page
+    assert "searched" in page
+    assert "6 of 6" in page
+
+
+class References(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_report_is_one_file_that_needs_no_other(promoted_place, tmp_path):
+    path = api.write_report("curve", promoted_place, out=tmp_path / "report.html")
+    text = path.read_text()
+    parser = References()
+    parser.feed(text)
+    assert parser.found == ["#content"]
+    assert "Winner: trial" in text
+    assert "hpo verify --study curve --promotion" in text
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert set(data["figures"]) == {"curves", "optimism"}
+
+
+def test_the_report_has_tables_for_a_text_too(promoted_place, tmp_path):
+    markdown = api.write_report("curve", promoted_place, out=tmp_path / "r.md", kind="md").read_text()
+    assert markdown == api.board("curve", promoted_place).report.markdown()
+    assert "toprule" in api.write_report("curve", promoted_place, out=tmp_path / "r.tex", kind="latex").read_text()
+    with pytest.raises(NothingToPromote, match="hpo promote --study idle"):
+        api.write_report("idle", promoted_place, out=tmp_path / "x.md", kind="md")
+    with pytest.raises(UsageError, match="no study named 'nope'"):
+        api.write_report("nope", promoted_place, out=tmp_path / "x.md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "r.tex"]
+
+
+def test_what_a_name_or_a_metric_is_called_cannot_become_markup(promoted_place):
+    values = api.board("curve", promoted_place).values()
+    values["promotion"] = {**values["promotion"], "objective": "</script><script>alert(1)</script>"}
+    page = board_page(values, live=True)
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_all_candidates_are_drawn_on_one_axis():
+    rows = [
+        {"trial": 1, "seed_42": 0.0, "seed_43": 1.0, "mean": 0.5, "sigma": 0.25, "search_value": 0.75},
+        {"trial": 2, "seed_42": 0.5, "seed_43": None, "mean": None, "sigma": None, "search_value": None},
+    ]
+    found = strips({"seeds": [42, 43], "candidates": rows})
+    assert found[1].points == {42: 6.0, 43: 94.0}
+    assert (found[1].mean, found[1].low, found[1].high, found[1].search) == (50.0, 28.0, 72.0, 72.0)
+    assert (found[2].points, found[2].mean, found[2].low) == ({42: 50.0}, None, None)
+    same = [{**rows[1], "seed_42": 0.5}]
+    assert strips({"seeds": [42, 43], "candidates": same})[2].points == {42: 50.0}
