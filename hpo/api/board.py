@@ -145,6 +145,11 @@ class Boards:
         """Returns how every study stands, the oldest first."""
         return [progress(stored_study(self._store, name), self._store, self.durable) for name in self._store.names()]
 
+    def promoted(self) -> list[str]:
+        """Returns the names of the studies that have a promotion."""
+        names = self._store.names()
+        return [name for name in names if self._store.promotion(stored_study(self._store, name)) is not None]
+
     def progress(self, name: str) -> Progress:
         """Returns how one study stands."""
         return progress(self._stored(name), self._store, self.durable)

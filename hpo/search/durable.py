@@ -74,6 +74,12 @@ class Durable:
                 study.set_user_attr(key, value)
         return DurableStudy(self._storage, name, self._watched)
 
+    def handles(self, name: str, number: int) -> tuple[optuna.Study, optuna.trial.Trial]:
+        """Returns Optuna's own objects of a study and of one of its trials, for what notes something on them."""
+        study = optuna.load_study(study_name=name, storage=self._storage)
+        row = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        return study, optuna.trial.Trial(study, row)
+
     def find(self, name: str) -> DurableStudy | None:
         """Returns the study of that name, None if there is none."""
         known = name in optuna.get_all_study_names(self._storage)

@@ -18,6 +18,7 @@ from hpo.web.dashboard import dashboard
 from hpo.web.guard import Guard
 from hpo.web.interface import interface
 from hpo.web.problems import tell_problems
+from hpo.web.projection import projecting
 from hpo.web.settings import Settings
 from hpo.web.sites import sites
 
@@ -72,6 +73,7 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None]) -> Non
             began(address)
             yield
 
+        stack.enter_context(projecting(found))
         app = application(found, settings)
         app.router.lifespan_context = lifespan
         config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
