@@ -97,6 +97,12 @@ class DataSet:
     manifest: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def left_out(self) -> int:
+        """How many rows and files were not used; which, and why, is in the manifest."""
+        listed = self.manifest.get("left_out")
+        return len(listed) if isinstance(listed, list) else 0
+
+    @property
     def summary(self) -> str:
         """What was read and what was left out, in a sentence."""
         counts = Counter(self.label_N.tolist())

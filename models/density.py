@@ -107,7 +107,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     data = data_set(params, ctx.cache)
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
-    ctx.note(data=data.digest, images=len(data.label_N))
+    ctx.note(data=data.digest, images=len(data.label_N), **({"left_out": data.left_out} if data.left_out else {}))
     ctx.log(f"data: {data.summary}")
     train_T, held_out_V = split(
         data.label_N,

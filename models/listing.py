@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 
@@ -368,8 +370,15 @@ def _row(place: int) -> str:
 
 
 def _files(folder: Path, *, deep: bool = False) -> list[Path]:
-    found = folder.rglob("*") if deep else folder.iterdir()
+    if deep:  # rglob would pass over what may not be read
+        found = [Path(at, name) for at, _, names in os.walk(folder, onerror=_raised) for name in names]
+    else:
+        found = list(folder.iterdir())
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+
+
+def _raised(error: OSError) -> NoReturn:
+    raise error
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -61,7 +61,9 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
     assert "reading images" not in said  # the audit has filled the cache
     folder = project / "outputs" / "arch-density" / "results_7"
     assert json.loads((folder / "data_manifest.json").read_text()) == manifest
-    assert json.loads((folder / "summary.json").read_text())["hpo"]["data"] == manifest["digest"]
+    told = json.loads((folder / "summary.json").read_text())["hpo"]
+    assert told["data"] == manifest["digest"]
+    assert told["fingerprint"]["facts"]["left_out"] == len(manifest["left_out"]) > 0
     sides = {}
     for side in ("train", "val"):
         with (folder / "splits" / f"{side}.csv").open() as file:

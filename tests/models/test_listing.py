@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +15,9 @@ from PIL import Image
 
 from hpo import UsageError
 from models.listing import listing
+
+NOBODY = 65534
+"""The number of the user that owns nothing."""
 
 HEADER = "AccessionNumber,Classification,ClassificationDate\n"
 
@@ -167,15 +174,34 @@ def test_an_archive_that_is_not_there_is_a_usage_error(tmp_path):
         listing(tmp_path / "none.csv")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_archive_without_read_permission_is_a_usage_error(archive, tmp_path):
-    file = archive(HEADER + "000001,1,\n")
-    (tmp_path / "archive").chmod(0)
+@contextmanager
+def as_nobody():
+    """Asks as a process without rights: root itself reads everything."""
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(NOBODY)
     try:
-        with pytest.raises(UsageError, match="Permission denied"):
-            listing(file)
+        yield
     finally:
-        (tmp_path / "archive").chmod(0o755)
+        os.seteuid(own)
+
+
+def test_what_may_not_be_read_is_left_out_or_is_a_usage_error(archive, request):
+    folder = Path(tempfile.mkdtemp())  # pytest's own may be entered by its user alone
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    shutil.copytree(archive(HEADER + "000001,1,\n000022,2,\n").parent, folder, dirs_exist_ok=True)
+    folder.chmod(0o755)
+    file, examination = folder / "classificacao.csv", folder / "archive" / "000001"
+    examination.chmod(0)
+    with as_nobody():
+        found = listing(file)
+    examination.chmod(0o755)
+    assert [one.accession for one in found.cases] == ["000022"]
+    assert said(found) == {("row 2", "examination 000001 cannot be read: Permission denied")}
+    (folder / "archive").chmod(0)
+    with as_nobody(), pytest.raises(UsageError, match="Permission denied"):
+        listing(file)
+    (folder / "archive").chmod(0o755)
 
 
 def test_paths_in_a_csv_file_stay_below_its_folder(tmp_path):
