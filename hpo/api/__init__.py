@@ -12,6 +12,7 @@ from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
+from hpo.api.starting import Started, init
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -28,6 +29,7 @@ __all__ = [
     "ReplayOutcome",
     "Replays",
     "SearchOutcome",
+    "Started",
     "Verified",
     "Workforce",
     "assets",
@@ -36,6 +38,7 @@ __all__ = [
     "compare",
     "decompose",
     "import_trials",
+    "init",
     "json_schema",
     "load_study",
     "notes",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import data, look, seeds
+from hpo.cli import begin, data, look, seeds
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -195,6 +195,8 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
+for beginning in (begin.init,):
+    app.command()(beginning)
 for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
     app.command()(looking)
 app.add_typer(seeds.app, name="seeds")
