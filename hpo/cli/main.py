@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Hyperparameter optimisation whose winners hold on another seed.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
