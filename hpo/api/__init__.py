@@ -5,6 +5,7 @@ from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
 from hpo.api.decomposing import Decomposition, decompose
+from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "Confirmation",
     "Decomposition",
+    "Finding",
     "ImportOutcome",
     "Progress",
     "PromotionOptions",
@@ -37,6 +39,7 @@ __all__ = [
     "check",
     "compare",
     "decompose",
+    "doctor",
     "import_trials",
     "init",
     "json_schema",

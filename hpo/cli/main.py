@@ -194,7 +194,7 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for beginning in (begin.init,):
+for beginning in (begin.init, begin.doctor):
     app.command()(beginning)
 for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
     app.command()(looking)
