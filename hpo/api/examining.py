@@ -21,6 +21,7 @@ from hpo.errors import HpoError, UsageError
 from hpo.place import Place
 from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.seam import Resources
+from hpo.search import refuse_missing_package
 from hpo.store import Tables, health, masked, normalised, sqlite_file
 from hpo.study import Study
 from hpo.training import graphics, is_url, refuse_unusable_url
@@ -173,6 +174,10 @@ def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | 
     if found.study is None:
         count = f"{len(found.problems)} problem{'s' if len(found.problems) != 1 else ''} in {found.path}"
         return Finding(what="study", state="missing", found=count, advice=f"hpo check --study {name}"), None
+    try:
+        refuse_missing_package(found.study)
+    except UsageError as error:
+        return Finding(what="study", state="missing", found=str(error)), found.study
     return Finding(what="study", state="ok", found=f"{found.study.name}, no problems in {found.path}"), found.study
 
 

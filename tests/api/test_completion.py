@@ -69,9 +69,14 @@ def test_the_folders_of_the_environment_are_looked_into(folder):
 
 
 def test_to_complete_is_quick_for_nothing_heavy_is_loaded(folder):
-    """Nor are packages that bring studies imported, which are code of others."""
+    """Nor are packages that bring studies imported, which are code of others and may be slow, or print."""
+    (folder / "site" / "brought-1.0.dist-info").mkdir(parents=True)
+    (folder / "site" / "brought-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\n")
+    (folder / "site" / "brought-1.0.dist-info" / "entry_points.txt").write_text("[hpo.studies]\nbrought = brought\n")
+    (folder / "site" / "brought.py").write_text("print('brought')\n__path__ = []\n")
     code = (
         "import atexit, sys\n"
+        "sys.path.insert(0, 'site')\n"
         "heavy = ('torch', 'ray', 'optuna', 'sqlalchemy', 'numpy', 'hpo.api', 'hpo.catalog')\n"
         "atexit.register(lambda: print(*[name for name in heavy if name in sys.modules], 'end'))\n"
         "sys.argv = ['hpo']\n"

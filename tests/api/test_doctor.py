@@ -194,7 +194,7 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
 # The study and the machine.
 
 
-def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path):
+def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path, monkeypatch):
     folders = [PROJECT / "studies"]
     assert looked("curve", folders)["study"].state == "ok"
     (tmp_path / "studies").mkdir()
@@ -203,6 +203,10 @@ def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path)
     found = looked("bad")["study"]
     assert (found.state, found.advice) == ("missing", "hpo check --study bad")
     assert found.found.startswith("1 problem in ") or " problems in " in found.found
+    text = text.replace("[search]", '[search]\nsampler = "cmaes"').replace('"curve"', '"evolved"')
+    (tmp_path / "studies" / "evolved.toml").write_text(text)
+    monkeypatch.setitem(sys.modules, "cmaes", None)  # as where it is not installed
+    assert looked("evolved")["study"].found.endswith("install it with: pip install 'hpo[cmaes]'")
     assert "no study named 'nothing'" in looked("nothing")["study"].found
 
 
