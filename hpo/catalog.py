@@ -1,32 +1,26 @@
-"""Finds study files by name and checks them against their trainable."""
+"""Reads study files and checks them against their trainable."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from hpo import space
-from hpo.errors import Problem, StudyInvalid, StudyNotFound, UsageError, did_you_mean
+from hpo.errors import Problem, StudyInvalid, UsageError, did_you_mean
+from hpo.locating import find, listed, shown
 from hpo.records import Objective, Value
 from hpo.seam import TrainableRef
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse
 from hpo.training import Loaded, load
 
-FOLDER = Path("studies")
-"""Where studies are looked for if nothing is said."""
-
-GROUP = "hpo.studies"
-"""Entry points of this group name packages whose folder holds study files."""
+__all__ = ["Checked", "check", "find", "listed", "load_study", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +36,6 @@ class Checked:
     path: Path
     study: Study | None
     problems: tuple[Problem, ...]
-
-
-def find(name: str, folders: Iterable[Path] | None = None) -> Path:
-    """Returns the file of a study: `name` as a path to a .toml, or `name`.toml in the folders, or among entry points.
-
-    Args:
-        name: what the user calls it.
-        folders: where to look; None: `HPO_STUDIES` (separated as in PATH), else ./studies.
-
-    Raises:
-        StudyNotFound: if there is none; the message lists what there is.
-    """
-    if name.endswith(".toml") and os.path.isfile(name):
-        return _whole(name)
-    files = {path.stem: path for path in reversed(list(listed(folders)))}  # the first folder wins
-    if name in files:
-        return files[name]
-    where = " or ".join(_shown(folder) for folder in _folders(folders))
-    found = (
-        f"Found: {', '.join(sorted(files))}." if files else "There are no .toml files; name a folder with --studies."
-    )
-    missing = f"no study file {name!r}, and none of that name" if name.endswith(".toml") else f"no study named {name!r}"
-    raise StudyNotFound(f"{missing} in {where}. {found}{did_you_mean(Path(name.removesuffix('.toml')).name, files)}")
-
-
-def listed(folders: Iterable[Path] | None = None) -> Iterator[Path]:
-    """Yields the study files of all folders, sorted by name within each."""
-    for folder in [*_folders(folders), *_installed()]:
-        if os.path.isdir(folder):  # unlike Path's, it takes a folder that may not be looked into for none
-            files = (path for path in folder.glob("*.toml") if not path.name.startswith(".") and os.path.isfile(path))
-            yield from sorted(map(_whole, files))
 
 
 def read(path: Path) -> Checked:
@@ -108,7 +71,7 @@ def load_study(name: str, folders: Iterable[Path] | None = None) -> Study:
     """
     checked = check(find(name, folders))
     if checked.study is None:
-        raise StudyInvalid(_shown(checked.path), checked.problems)
+        raise StudyInvalid(shown(checked.path), checked.problems)
     return checked.study
 
 
@@ -125,18 +88,6 @@ def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
         return {}, Problem("-", "has a number of too many digits")
     except OSError as error:
         return {}, Problem("-", f"cannot be read: {error.strerror}")
-
-
-def _folders(folders: Iterable[Path] | None) -> list[Path]:
-    if folders is not None:
-        return [Path(folder) for folder in folders]
-    named = os.environ.get("HPO_STUDIES", "")
-    return [Path(folder) for folder in named.split(os.pathsep) if folder] or [FOLDER]
-
-
-def _installed() -> Iterator[Path]:
-    for entry in entry_points(group=GROUP):
-        yield from map(Path, import_module(entry.value).__path__)
 
 
 def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iterator[Problem]:
@@ -213,15 +164,3 @@ def _value_fits(key: str, value: Value, name: str, hint: Any, owner: str) -> Ite
         article = "an" if wanted[0] in "aeiouAEIOU" else "a"
         shown = "a float" if key.endswith(".float") else str(value).lower() if isinstance(value, bool) else repr(value)
         yield Problem(key, f"{shown} is not {article} {wanted}, as {owner}.{name} wants")
-
-
-def _whole(path: str | Path) -> Path:
-    """Returns a path from the root on, without `..`: a project has one name, wherever it is called from."""
-    return Path(os.path.abspath(path))
-
-
-def _shown(path: Path) -> str:
-    """Returns a path as the user would type it."""
-    path = path.absolute()
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -6,6 +6,7 @@ from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
 from hpo.api.decomposing import Decomposition, decompose
+from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
@@ -13,6 +14,7 @@ from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
+from hpo.api.starting import Started, init
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -21,6 +23,7 @@ __all__ = [
     "Comparison",
     "Confirmation",
     "Decomposition",
+    "Finding",
     "ImportOutcome",
     "Progress",
     "PromotionOptions",
@@ -29,6 +32,7 @@ __all__ = [
     "ReplayOutcome",
     "Replays",
     "SearchOutcome",
+    "Started",
     "Verified",
     "Workforce",
     "assets",
@@ -37,7 +41,9 @@ __all__ = [
     "check",
     "compare",
     "decompose",
+    "doctor",
     "import_trials",
+    "init",
     "json_schema",
     "load_study",
     "notes",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of
+from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.place import OUTPUTS
 
@@ -54,7 +54,10 @@ def phantoms(
     size: Annotated[int, typer.Option(help="Pixels along each side.")] = 256,
     seed: Annotated[int, typer.Option(help="The same one writes the same.")] = 0,
     study: Annotated[
-        str | None, typer.Option("--study", "-s", help="Whose trainable writes them. [any]", show_default=False)
+        str | None,
+        typer.Option(
+            "--study", "-s", help="Whose trainable writes them. [any]", autocompletion=study_names, show_default=False
+        ),
     ] = None,
     studies: Folders = None,
     as_json: Json = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Storage, StudyName, place_of
+from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Storage, StudyName, place_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.errors import StudyInvalid
 from hpo.place import OUTPUTS
@@ -78,7 +78,10 @@ def compare(
     first: Annotated[str, typer.Argument(help="A trial, a folder of results, or a CSV of seed and value.")],
     second: Annotated[str, typer.Argument(help="Likewise.")],
     study: Annotated[
-        str | None, typer.Option("--study", "-s", help="Of the trials, and of the direction.", show_default=False)
+        str | None,
+        typer.Option(
+            "--study", "-s", help="Of the trials, and of the direction.", autocompletion=study_names, show_default=False
+        ),
     ] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Less is better, where no study says so.")] = False,
     studies: Folders = None,
@@ -159,7 +162,10 @@ def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> N
 
 def status(
     study: Annotated[
-        str | None, typer.Option("--study", "-s", help="Name of a stored study. [all]", show_default=False)
+        str | None,
+        typer.Option(
+            "--study", "-s", help="Name of a stored study. [all]", autocompletion=study_names, show_default=False
+        ),
     ] = None,
     storage: Storage = None,
     as_json: Json = False,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import data, look, seeds, showing
+from hpo.cli import begin, data, look, seeds, showing
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Hyperparameter optimisation whose winners hold on another seed.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -195,7 +194,7 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for looking in (
+for each in (
     look.rank,
     look.compare,
     look.assets,
@@ -205,8 +204,10 @@ for looking in (
     look.studies,
     look.check,
     look.status,
+    begin.init,
+    begin.doctor,
 ):
-    app.command()(looking)
+    app.command()(each)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")
 

@@ -11,8 +11,28 @@ import typer
 if TYPE_CHECKING:
     from hpo.place import Place
 
+
+def study_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Returns the studies whose names begin so, for the shell. Where nothing begins so, it completes a path."""
+    from hpo.locating import listed
+
+    folders = context.params.get("studies") or None
+    try:
+        names = [path.stem for path in listed(folders, installed=False)]
+        return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+    except OSError:  # a folder that cannot be read is an error of the command's, which says so when it is run
+        return []
+
+
 StudyName = Annotated[
-    str, typer.Option("--study", "-s", help="Name of a study, or path to its .toml.", show_default=False)
+    str,
+    typer.Option(
+        "--study",
+        "-s",
+        help="Name of a study, or path to its .toml.",
+        autocompletion=study_names,
+        show_default=False,
+    ),
 ]
 Folders = Annotated[
     list[Path] | None,

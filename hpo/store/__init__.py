@@ -1,6 +1,7 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
 from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
+from hpo.store.health import Health, Tables, health
 from hpo.store.lease import Holder, Lease
 from hpo.store.outage import Outage, explained
 from hpo.store.promotions import StoredPromotion, StoredRank
@@ -10,6 +11,7 @@ from hpo.store.store import MAKE_ONE, Store, StoredStudy
 
 __all__ = [
     "MAKE_ONE",
+    "Health",
     "Holder",
     "Lease",
     "Outage",
@@ -18,8 +20,10 @@ __all__ = [
     "StoredPromotion",
     "StoredRank",
     "StoredStudy",
+    "Tables",
     "engine_options",
     "explained",
+    "health",
     "masked",
     "normalised",
     "prepare_optuna",

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine, inspect, text
 
+from hpo.errors import StorageUnavailable
+
 HEAD = "0005"
 """The newest migration; a test compares it with alembic's own answer."""
 
@@ -15,9 +17,19 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(engine: Engine) -> None:
-    """Creates or migrates the tables; does nothing, and loads no alembic, where they are up to date."""
-    if _version(engine) == HEAD:
+    """Creates or migrates the tables; does nothing, and loads no alembic, where they are up to date.
+
+    Raises:
+        StorageUnavailable: if a newer version of this package made them.
+    """
+    version = _version(engine)
+    if version == HEAD:
         return
+    if version is not None and version > HEAD:
+        raise StorageUnavailable(
+            f"storage {engine.url.render_as_string(hide_password=True)} was made by a newer hpo: its tables are of "
+            f"migration {version}, this hpo knows them up to {HEAD}; use that hpo, or choose another with --storage"
+        )
     from alembic import command
 
     with engine.begin() as connection:

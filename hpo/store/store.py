@@ -65,7 +65,7 @@ class Store:
                 raise StorageUnavailable(f"storage {masked(self.url)} holds no studies of hpo; {MAKE_ONE}")
             schema.upgrade(self._engine)
         except DBAPIError as error:
-            raise StorageUnavailable(_unavailable(self.url, error)) from error
+            raise StorageUnavailable(unavailable(self.url, error)) from error
 
     def close(self) -> None:
         """Closes all connections."""
@@ -313,7 +313,8 @@ def _result(evaluation: Evaluation) -> tuple[object, ...]:
     return evaluation.status, evaluation.value, evaluation.step, dict(evaluation.digests)
 
 
-def _unavailable(url: str, error: DBAPIError) -> str:
+def unavailable(url: str, error: DBAPIError) -> str:
+    """Returns why a database cannot be opened and what to do, without its password."""
     reason = str(error.orig or error).strip().splitlines()[0]
     cure = "Is the server up, and are user, host and name right?" if isinstance(error, OperationalError) else ""
     if url.startswith("sqlite"):

@@ -1,6 +1,7 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
 from hpo.training.context import ARTEFACTS, Context
+from hpo.training.graphics import Graphics, graphics
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
@@ -12,6 +13,7 @@ __all__ = [
     "ARTEFACTS",
     "Context",
     "Difference",
+    "Graphics",
     "Loaded",
     "Predictions",
     "Shelf",
@@ -20,6 +22,7 @@ __all__ = [
     "device_for",
     "discard_checkpoint",
     "first_difference",
+    "graphics",
     "is_url",
     "load",
     "prepared",

@@ -56,9 +56,10 @@ def project(tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 def test_the_commands_work_one_after_the_other(project):
-    shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
+    own = ("line", "tumours", "init")
+    shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/web/test_browser.py
-    assert len(shown) == 14
+    assert len(shown) == 15
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
@@ -71,6 +72,7 @@ def test_the_commands_work_one_after_the_other(project):
     written = {path.name for path in (project / "outputs" / "digits").glob("results_*")}
     assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
+    assert "Nothing essential is missing. Go on with: hpo run --study digits" in printed["doctor"]
     assert "left out" in printed["data"].lower()
     assert {"digits_metrics.tex", "digits_train_seed42.png"} <= {path.name for path in (project / "report").iterdir()}
 
@@ -87,6 +89,23 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
         .read_text()
         .startswith("path,accession,raw_label,y_true,y_pred,p_A,p_B,p_C,p_D")
     )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path):
+    [block] = [body for kind, body in BLOCKS if kind == "console" and "hpo init" in body]
+    first, enter, *commands, test = [line[2:] for line in block.splitlines()]
+    assert "hpo check --study tumours" in hpo(tmp_path, first)
+    folder = tmp_path / enter.removeprefix("cd ")
+    printed = [hpo(folder, command) for command in commands]
+    assert "20 trials in" in printed[1]
+    assert "Winner: trial" in printed[2]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, *shlex.split(test)[1:]]
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout
 
 
 def test_the_first_study_of_one_s_own_runs(tmp_path):

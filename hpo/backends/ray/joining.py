@@ -44,6 +44,11 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
             ray.shutdown()
 
 
+def machines() -> int:
+    """Returns how many machines the Ray has that this process has joined."""
+    return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's
+
+
 def _join(address: str | None, resources: Resources, concurrency: int | None) -> None:
     if not address:
         refuse_too_large(resources)

@@ -1,0 +1,306 @@
+"""`doctor`: what is there, what is missing, and what to do about it. Everything is asked for real."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from hpo import catalog
+from hpo.api.session import resources
+from hpo.backends.machine import cores, refuse_too_large, refuse_unreachable
+from hpo.declared import Declared, Judged, declared, judged, python_fits
+from hpo.disks import disk_of
+from hpo.errors import HpoError, UsageError
+from hpo.place import Place
+from hpo.results import LEAST_ROOM, refuse_unwritable
+from hpo.seam import Resources
+from hpo.search import refuse_missing_package
+from hpo.store import Tables, health, masked, normalised, sqlite_file
+from hpo.study import Study
+from hpo.training import graphics, is_url, refuse_unusable_url
+
+State = Literal["ok", "attention", "missing"]
+
+NAMED = ("optuna", "ray", "torch")
+"""Packages whose versions are said where all is well."""
+
+LITTLE_ROOM = 1_000_000_000
+"""Bytes below which a disk will soon be full; below `LEAST_ROOM` nothing is begun."""
+
+FEW_FILES = 1024
+"""Open files below which Ray's processes get into trouble."""
+
+SHORT = 3600.0
+"""Seconds of a job's time below which it is worth a remark."""
+
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+"""What NVIDIA's and AMD's drivers make when they are loaded."""
+
+TABLES: Mapping[Tables, tuple[State, str, str]] = {
+    "none": ("ok", "empty; the first hpo run makes its tables", ""),
+    "current": ("ok", "migration {}", ""),
+    "old": (
+        "attention",
+        "made by an older hpo, migration {}",
+        "the next command that opens it migrates it; keep a copy if the older hpo is to read it again",
+    ),
+    "newer": ("missing", "made by a newer hpo, migration {}", "use that hpo, or another --storage"),
+    "others": (
+        "attention",
+        "has tables of another program and none of hpo's",
+        "the first hpo run adds its own; or choose another with --storage",
+    ),
+}
+"""Of a database's tables: how good that is, what is said of them, with their migration, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: its name.
+        state: `ok`; `attention`, it works and may surprise; `missing`, it is not there or cannot be used.
+        found: what there is.
+        advice: what to do; empty where nothing is, or `found` says it.
+        essential: whether nothing can be run without it.
+    """
+
+    what: str
+    state: State
+    found: str
+    advice: str = ""
+    essential: bool = True
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether nothing can be run before this is set right."""
+        return self.essential and self.state == "missing"
+
+
+def doctor(
+    study: str | None = None,
+    place: Place | None = None,
+    *,
+    folders: Iterable[Path] | None = None,
+    tell: Callable[[str], None] = lambda _what: None,
+) -> list[Finding]:
+    """Looks at all that a search needs, at this place.
+
+    Args:
+        study: a study's name: it is checked, and what it asks for is looked for.
+        place: where it would be run.
+        folders: where studies are.
+        tell: hears what is looked at next.
+    """
+    place = place or Place()
+    tell("packages")
+    findings = [*_packages(declared())]
+    loaded = None
+    if study is not None:
+        tell("the study")
+        finding, loaded = _study(study, folders)
+        findings.append(finding)
+    own = Resources(cpu=place.cpus_per_trial or 1, gpu=place.gpus_per_trial or 0.0)
+    wanted = resources(loaded, place) if loaded else own
+    tell("the machine")
+    findings += [_cores(wanted, place), _cards(wanted, place)]
+    tell("Ray")
+    ray, machines = _ray(wanted, place)
+    findings.append(ray)
+    tell("the storage")
+    findings.append(_storage(place.storage))
+    tell("the disks")
+    return [*findings, _folder("outputs", place.outputs), work_folder(place.work_root, machines), _limits()]
+
+
+def _packages(wanted: Declared | None) -> Iterator[Finding]:
+    python = platform.python_version()
+    if wanted is None:
+        yield Finding(what="python", state="ok", found=python)
+        unknown = "hpo is not installed, and no pyproject.toml of its own lies beside it: what it needs is not known"
+        yield Finding(what="packages", state="attention", found=unknown, advice="install it with pip")
+        return
+    yield _python(wanted.python, python)
+    yield _required(wanted.packages, installed=wanted.installed)
+    for name, packages in wanted.extras.items():
+        yield _extra(name, packages)
+
+
+def _python(wanted: str, found: str) -> Finding:
+    said = f"{found}, wanted {wanted}"
+    if python_fits(wanted, found):
+        return Finding(what="python", state="ok", found=said)
+    return Finding(what="python", state="missing", found=said, advice="install hpo in another Python")
+
+
+def _required(wanted: Iterable[Requirement], *, installed: bool) -> Finding:
+    found = judged(wanted)
+    if wrong := [one for one in found if not one.fits]:
+        cure = " ".join(f"'{one.requirement.name}{one.requirement.specifier}'" for one in wrong)
+        said = ", ".join(map(str, wrong))
+        return Finding(what="packages", state=_worst(wrong), found=said, advice=f"pip install {cure}")
+    named = ", ".join(str(one) for one in found if one.requirement.name in NAMED)
+    beside = "" if installed else "; hpo itself is not installed, it runs from its folder"
+    return Finding(what="packages", state="ok", found=f"all {len(found)} in their ranges: {named}, ...{beside}")
+
+
+def _extra(name: str, wanted: Iterable[Requirement]) -> Finding:
+    found = judged(wanted)
+    wrong = [one for one in found if not one.fits]
+    advice = f"where it is wanted: pip install 'hpo[{name}]'" if wrong else ""
+    said = ", ".join(map(str, wrong or found))
+    return Finding(what=f"extra {name}", state=_worst(wrong), found=said, advice=advice, essential=False)
+
+
+def _worst(wrong: Iterable[Judged]) -> State:
+    """Returns `missing` where a package is, `attention` where it is of another version: that may still work."""
+    versions = [one.found for one in wrong]
+    return "ok" if not versions else "missing" if None in versions else "attention"
+
+
+def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | None]:
+    try:
+        found = catalog.check(catalog.find(name, folders))
+    except UsageError as error:
+        return Finding(what="study", state="missing", found=str(error)), None
+    if found.study is None:
+        count = f"{len(found.problems)} problem{'s' if len(found.problems) != 1 else ''} in {found.path}"
+        return Finding(what="study", state="missing", found=count, advice=f"hpo check --study {name}"), None
+    try:
+        refuse_missing_package(found.study)
+    except UsageError as error:
+        return Finding(what="study", state="missing", found=str(error)), found.study
+    return Finding(what="study", state="ok", found=f"{found.study.name}, no problems in {found.path}"), found.study
+
+
+def _cores(wanted: Resources, place: Place) -> Finding:
+    if place.backend == "ray" and not place.ray_address:
+        try:
+            refuse_too_large(Resources(cpu=wanted.cpu))
+        except UsageError as error:
+            return Finding(what="cores", state="missing", found=str(error))
+    return Finding(what="cores", state="ok", found=f"{cores()} here, {wanted.cpu} for a training")
+
+
+def _cards(wanted: Resources, place: Place) -> Finding:
+    what = "graphics card"
+    try:
+        seen = graphics()
+    except Exception as error:  # a torch that does not fit the machine fails in many ways, and each is worth a line
+        found = f"torch cannot be imported: {type(error).__name__}: {error}"
+        return Finding(what=what, state="missing", found=found, advice="install torch again")
+    if seen.cards:
+        return Finding(what=what, state="ok", found=f"{', '.join(seen.cards)}; torch {seen.torch}")
+    none = f"torch {seen.torch} sees none" + ("" if seen.built_for else ", and was built for none")
+    if wanted.gpu and (place.backend == "local" or not place.ray_address):
+        advice = "use --gpus-per-trial 0, or a torch that was built for the card that is here"
+        return Finding(what=what, state="missing", found=f"one training wants {wanted.gpu:g}, {none}", advice=advice)
+    if any(driver.exists() for driver in DRIVERS):
+        advice = "install a torch that was built for it"
+        return Finding(what=what, state="attention", found=f"{none}, though a driver of one is loaded", advice=advice)
+    return Finding(what=what, state="ok", found=f"{none}; trainings use the CPU")
+
+
+def _ray(wanted: Resources, place: Place) -> tuple[Finding, int]:
+    """Returns how Ray stands, and on how many machines it is."""
+    if place.backend == "local":
+        return Finding(what="ray", state="ok", found="not used: --backend local"), 1
+    if not place.ray_address:
+        return Finding(what="ray", state="ok", found="none to join; a search starts one on this machine"), 1
+    try:
+        refuse_unreachable(place.ray_address)
+        from hpo.backends.ray import connected, machines  # a second to import
+
+        with connected(place.ray_address, wanted, place.concurrency) as slots:
+            count = machines()
+    except HpoError as error:
+        return Finding(what="ray", state="missing", found=str(error)), 1
+    found = f"answers at {place.ray_address}: {count} machine{'s' if count != 1 else ''}, {slots} trainings at a time"
+    return Finding(what="ray", state="ok", found=found), count
+
+
+def _storage(url: str) -> Finding:
+    what = "storage"
+    try:
+        found, path = health(url), sqlite_file(normalised(url))
+        disk = disk_of(path) if path is not None else None
+    except (HpoError, OSError) as error:
+        return Finding(what=what, state="missing", found=str(error))
+    said = masked(url)
+    if disk is not None and disk.is_shared:
+        said += f" is on a network disk ({disk.kind} at {disk.mount}), where SQLite's locks cannot be relied on"
+        advice = "keep it on a disk of this machine, or use Postgres"
+        return Finding(what=what, state="attention", found=said, advice=advice)
+    if found is None:
+        return Finding(what=what, state="ok", found=f"{said} is not there yet; the first hpo run makes it")
+    said += f", {found.server}"
+    if found.unwritable is not None:
+        busy = "locked" in found.unwritable
+        advice = "somebody writes there for long; who drives: hpo status" if busy else "choose another with --storage"
+        state: State = "attention" if busy else "missing"
+        return Finding(what=what, state=state, found=f"{said}, cannot be written: {found.unwritable}", advice=advice)
+    state, tables, advice = TABLES[found.tables]
+    return Finding(what=what, state=state, found=f"{said}, {tables.format(found.migration)}", advice=advice)
+
+
+def work_folder(root: str, machines: int) -> Finding:
+    """Returns whether a folder or URL can be written, and whether all of Ray's machines may see it."""
+    what = "workdir"
+    if is_url(root):
+        try:
+            refuse_unusable_url(root)
+        except HpoError as error:
+            return Finding(what=what, state="missing", found=str(error))
+        return Finding(what=what, state="ok", found=f"{root} can be written")
+    found = _folder(what, Path(root))
+    if machines > 1 and found.state == "ok" and not (disk := disk_of(Path(root))).is_shared:
+        said = f"{found.found}; that is a disk of this machine ({disk.kind}), and Ray has {machines} machines"
+        advice = "every machine has to see the same folder: name a shared one, or a URL, with --workdir"
+        return Finding(what=what, state="attention", found=said, advice=advice)
+    return found
+
+
+def _folder(what: str, folder: Path) -> Finding:
+    try:
+        refuse_unwritable(folder)
+        disk = disk_of(folder)
+    except (HpoError, OSError) as error:
+        return Finding(what=what, state="missing", found=str(error))
+    found = f"{folder} can be written, {disk.free / 1e9:,.1f} GB free ({disk.kind})"
+    if disk.free < LITTLE_ROOM:
+        advice = f"make room; below {LEAST_ROOM / 1e6:.0f} MB nothing is begun"
+        return Finding(what=what, state="attention", found=found, advice=advice)
+    return Finding(what=what, state="ok", found=found)
+
+
+def _limits() -> Finding:
+    """Returns what would end a long search from outside."""
+    import resource  # there is none on Windows
+
+    seconds, _ = resource.getrlimit(resource.RLIMIT_CPU)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said, advice, short = [], [], False
+    if seconds != resource.RLIM_INFINITY:
+        short = True
+        said.append(f"a process is ended after {seconds} s of CPU time")
+        advice.append("raise it with ulimit -t")
+    if files != resource.RLIM_INFINITY and files < FEW_FILES:
+        short = True
+        said.append(f"a process may open {files} files, and Ray opens hundreds")
+        advice.append(f"raise it with ulimit -n {4 * FEW_FILES}")
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    if end.isdecimal():
+        left = int(end) - time.time()
+        short = short or left < SHORT
+        said.append(f"Slurm ends this job in {max(0.0, left) / 60:.0f} min")
+        advice.append("end before that with --time, and go on in the next job with the same command")
+    state: State = "attention" if short else "ok"
+    return Finding(what="limits", state=state, found="; ".join(said) or "no end is set", advice="; ".join(advice))

@@ -1,0 +1,93 @@
+"""The commands for those who are new: init, doctor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hpo.cli.bundles import with_place
+from hpo.cli.options import Folders, Json, study_names
+from hpo.cli.output import print_json, print_text
+from hpo.errors import HpoError
+from hpo.place import Place
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or a new one.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Write a project that runs at once: a study, its trainable on a small real task, and a test."""
+    from hpo import api
+
+    written = api.init(folder)
+    commands = [f"hpo {verb} --study {written.study}" for verb in ("check", "run", "promote")]
+    if as_json:
+        files = [str(path) for path in written.files]
+        print_json({"folder": str(written.folder), "files": files, "study": written.study, "next": commands})
+        return
+    there = os.path.relpath(written.folder)
+    enter = [] if there == os.curdir else [f"cd {shlex.quote(there)}"]
+    listed = ", ".join(str(path) for path in written.files)
+    print_text("\n".join([f"Written to {written.folder}: {listed}", "Go on with:", *_indented([*enter, *commands])]))
+
+
+@with_place
+def doctor(
+    place: Place,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--study",
+            "-s",
+            help="Check it too, and what it asks for.",
+            autocompletion=study_names,
+            show_default=False,
+        ),
+    ] = None,
+    studies: Folders = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is missing: packages, graphics card, Ray, storage, disks. Exit status 1 if anything essential is."""
+    try:
+        from hpo import api
+    except ImportError as error:
+        raise HpoError(_unimportable(error)) from error
+    with Console(stderr=True).status("") as shown, redirect_stdout(sys.stderr):  # a trainable is code of others
+        found = api.doctor(study, place, folders=studies, tell=lambda what: shown.update(f"Looking at {what}"))
+    fatal = [one.what for one in found if one.is_fatal]
+    if as_json:
+        print_json({"sound": not fatal, "findings": [asdict(one) for one in found]})
+    else:
+        wide = max(len(one.what) for one in found)
+        for one in found:
+            print_text(f"{one.state:<9}  {one.what:<{wide}}  {one.found}")
+            if one.advice:
+                print_text(f"{'':<9}  {'':<{wide}}  -> {one.advice}")
+        print_text(f"Missing and essential: {', '.join(fatal)}." if fatal else _sound(study))
+    raise typer.Exit(1 if fatal else 0)
+
+
+def _unimportable(error: ImportError) -> str:
+    """Returns what is wrong with the packages, where that is so much that nothing else can be looked at."""
+    from hpo.declared import declared, judged
+
+    wanted = declared()
+    wrong = [str(one) for one in judged(wanted.packages) if not one.fits] if wanted else []
+    found = f" Missing or of another version: {', '.join(wrong)}." if wrong else ""
+    return f"hpo cannot be started: {error}.{found} Install it again with pip"
+
+
+def _sound(study: str | None) -> str:
+    return f"Nothing essential is missing. Go on with: hpo run --study {shlex.quote(study or 'NAME')}"
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

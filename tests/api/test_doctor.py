@@ -1,0 +1,446 @@
+"""`hpo doctor`: what is there and what is missing, each line both ways where a machine allows it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from packaging.requirements import Requirement
+
+from hpo import Place
+from hpo.api import doctor, examining
+from hpo.declared import declared, judged, python_fits
+from hpo.disks import Disk, disk_of
+from hpo.errors import StorageUnavailable
+from hpo.store import Store
+
+PROJECT = Path(__file__).parents[1] / "project"
+ROOT = Path(__file__).parents[2]
+SECRET = "s3cret"
+
+
+@pytest.fixture
+def looked(tmp_path, monkeypatch):
+    """Looks at a place in an empty folder; returns what was found by its name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HPO_STUDIES", "HPO_STORAGE", "SLURM_JOB_END_TIME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def look(study=None, folders=None, **place):
+        return {one.what: one for one in doctor(study, Place(**{"backend": "local", **place}), folders=folders)}
+
+    return look
+
+
+def command(folder, *arguments, path=(), before=None, **environment):
+    """Runs the command line as a user does."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "SLURM_"))}
+    clean["PYTHONPATH"] = os.pathsep.join([*map(str, path), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, "-c", "from hpo.cli import main; main()", "doctor", *arguments],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=before,
+    )
+
+
+# The command.
+
+
+def test_a_sound_machine_is_said_line_by_line_and_nothing_is_written(tmp_path):
+    done = command(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, last = done.stdout.splitlines()
+    assert last == "Nothing essential is missing. Go on with: hpo run --study NAME"
+    named = {line[11:].split("  ")[0] for line in lines if line[0] != " "}
+    wanted = {"python", "packages", "cores", "graphics card", "ray", "storage", "outputs", "workdir", "limits"}
+    assert wanted | {"extra cmaes", "extra dicom", "extra postgres"} <= named
+    assert not named & {"extra dev", "extra bench"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named_with_what_to_do_and_ends_with_1(tmp_path):
+    (tmp_path / "taken").touch()
+    done = command(tmp_path, "--outputs", "taken", "--study", "mine", "--backend", "local")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "Missing and essential: study, outputs, workdir."
+    assert "no study named 'mine' in studies." in done.stdout
+    found = json.loads(command(tmp_path, "--outputs", "taken", "--backend", "local", "--json").stdout)
+    assert found["sound"] is False
+    assert [one["what"] for one in found["findings"] if one["state"] == "missing" and one["essential"]] == [
+        "outputs",
+        "workdir",
+    ]
+
+
+def test_a_trainable_that_prints_does_not_spoil_the_json(tmp_path):
+    shutil.copytree(ROOT / "hpo" / "starter", tmp_path / "own")
+    trainable = tmp_path / "own" / "tumours.py"
+    trainable.write_text(trainable.read_text() + "\nprint('hello')\n")
+    done = command(tmp_path / "own", "--study", "tumours", "--json", "--backend", "local")
+    found = {one["what"]: one for one in json.loads(done.stdout)["findings"]}
+    assert found["study"]["state"] == "ok"
+
+
+# Packages.
+
+
+def installed_as(folder, *wanted, python=">=3.11", extras=()):
+    """Makes a folder in which this package looks installed, with other needs."""
+    info = folder / "hpo-0.1.0.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.4", "Name: hpo", "Version: 0.1.0", f"Requires-Python: {python}"]
+    lines += [f"Provides-Extra: {extra}" for extra in extras] + [f"Requires-Dist: {one}" for one in wanted]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_packages_that_are_not_there_or_of_another_version_are_named(tmp_path):
+    (tmp_path / "site").mkdir()
+    wanted = ("no-such-package>=1", "numpy<1", "torch>=2", "absent ; python_version < '3'", "other>=2 ; extra == 'odd'")
+    site = installed_as(tmp_path / "site", *wanted, python=">=99", extras=["odd"])
+    done = command(tmp_path, "--json", "--backend", "local", path=[site])
+    found = {one["what"]: one for one in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1
+    assert found["python"]["state"] == found["packages"]["state"] == found["extra odd"]["state"] == "missing"
+    assert found["packages"]["found"].startswith("no-such-package (not installed, wanted >=1), numpy ")
+    assert found["packages"]["found"].endswith(" (wanted <1)")
+    assert found["packages"]["advice"] == "pip install 'no-such-package>=1' 'numpy<1'"
+    assert found["extra odd"]["advice"] == "where it is wanted: pip install 'hpo[odd]'"
+
+
+def test_an_extra_that_is_not_there_is_nothing_essential(tmp_path):
+    (tmp_path / "site").mkdir()
+    site = installed_as(tmp_path / "site", "numpy>=2", "no-such>=2 ; extra == 'odd'", extras=["odd"])
+    done = command(tmp_path, "--backend", "local", path=[site])
+    assert done.returncode == 0, done.stdout
+    assert "missing    extra odd " in done.stdout
+
+
+def test_another_version_alone_asks_for_attention(tmp_path):
+    (tmp_path / "site").mkdir()
+    done = command(tmp_path, "--backend", "local", path=[installed_as(tmp_path / "site", "numpy<1")])
+    assert done.returncode == 0
+    assert "attention  packages " in done.stdout
+
+
+def test_a_package_that_cannot_be_imported_is_a_sentence_for_nothing_else_can_be_looked_at(tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sqlalchemy.py").write_text("raise ImportError('half of it is not there')")
+    done = command(tmp_path, path=[tmp_path / "broken"])
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: hpo cannot be started: half of it is not there.")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_version_for_one_kind_of_machine_is_in_the_range_of_the_plain_one():
+    [found] = judged([Requirement("torch>=2,<99")])
+    assert found.fits
+    assert python_fits(">=3.11", "3.15.0rc1")
+    assert not python_fits(">=3.11", "3.10.9")
+
+
+def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "hpo").mkdir()
+    for name in ("__init__.py", "declared.py"):
+        shutil.copy(ROOT / "hpo" / name, tmp_path / "hpo")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "out"], cwd=tmp_path, check=True)
+    [wheel] = (tmp_path / "out").iterdir()
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "site")
+    code = (
+        "from hpo.declared import declared\n"
+        "found = declared()\n"
+        "print(found.installed, found.python, sorted(str(one).lower() for one in found.packages))\n"
+        "print({name: sorted(one.name for one in found.extras[name]) for name in sorted(found.extras)})\n"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[str(first), site]!r}\n{code}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split(" ", 1)
+        for site in [str(Path(sys.modules["packaging"].__file__).parents[1])]
+        for first in (tmp_path, tmp_path / "site")
+    ]
+    if declared().installed is False:  # else the copy of the project is taken for what is installed
+        assert said[0][0] == "False"
+    assert said[1][0] == "True"
+    assert said[0][1] == said[1][1]
+    assert "'dicom': ['pydicom'" in said[0][1]
+
+
+# The study and the machine.
+
+
+def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path, monkeypatch):
+    folders = [PROJECT / "studies"]
+    assert looked("curve", folders)["study"].state == "ok"
+    (tmp_path / "studies").mkdir()
+    text = (PROJECT / "studies" / "curve.toml").read_text()
+    (tmp_path / "studies" / "bad.toml").write_text(text.replace("budget = 5", "budget = 0").replace('"curve"', '"bad"'))
+    found = looked("bad")["study"]
+    assert (found.state, found.advice) == ("missing", "hpo check --study bad")
+    assert found.found.startswith("1 problem in ") or " problems in " in found.found
+    text = text.replace("[search]", '[search]\nsampler = "cmaes"').replace('"curve"', '"evolved"')
+    (tmp_path / "studies" / "evolved.toml").write_text(text)
+    monkeypatch.setitem(sys.modules, "cmaes", None)  # as where it is not installed
+    assert looked("evolved")["study"].found.endswith("install it with: pip install 'hpo[cmaes]'")
+    assert "no study named 'nothing'" in looked("nothing")["study"].found
+
+
+def test_more_cores_than_there_are_are_missing(looked):
+    assert looked(cpus_per_trial=4096, backend="ray")["cores"].is_fatal
+    assert looked(cpus_per_trial=1, backend="ray")["cores"].state == "ok"
+    assert looked(cpus_per_trial=4096)["cores"].state == "ok", "threads of this process; slow, and possible"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+def test_a_graphics_card_is_missing_where_it_is_wanted_only(looked, monkeypatch, tmp_path):
+    assert looked()["graphics card"].state == "ok"
+    assert looked(gpus_per_trial=0.5)["graphics card"].is_fatal
+    monkeypatch.setattr(examining, "DRIVERS", (tmp_path,))
+    found = looked()["graphics card"]
+    assert (found.state, found.advice) == ("attention", "install a torch that was built for it")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
+def test_a_graphics_card_is_named(looked):
+    found = looked(gpus_per_trial=1)["graphics card"]
+    assert found.state == "ok"
+    assert torch.cuda.get_device_name() in found.found
+
+
+# Ray.
+
+
+def test_a_ray_that_does_not_answer_is_missing_and_none_is_needed(looked):
+    assert looked(backend="ray", ray_address="127.0.0.1:1")["ray"].is_fatal
+    assert "no Ray at 127.0.0.1:1" in looked(backend="ray", ray_address="127.0.0.1:1")["ray"].found
+    assert looked(backend="ray")["ray"].state == "ok"
+    assert looked(ray_address="127.0.0.1:1")["ray"].found == "not used: --backend local"
+
+
+def test_what_listens_and_is_no_ray_is_said(looked):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"127.0.0.1:{server.server_address[1]}"
+        assert "is no Ray" in looked(backend="ray", ray_address=address)["ray"].found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_a_ray_that_answers_says_how_much_runs_at_a_time(looked, ray_slots):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    found = looked(backend="ray", ray_address=address)["ray"]
+    assert (found.state, found.found) == ("ok", f"answers at {address}: 1 machine, {ray_slots} trainings at a time")
+    assert "ask for less" in looked(backend="ray", ray_address=address, cpus_per_trial=4096)["ray"].found
+
+
+# The storage.
+
+
+@contextmanager
+def changed(path, *statements):
+    """Changes a SQLite file, and holds it open meanwhile."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def test_a_storage_is_not_there_then_empty_then_ours(looked, tmp_path):
+    found = looked()["storage"]
+    assert (found.state, found.found) == ("ok", "sqlite:///hpo.db is not there yet; the first hpo run makes it")
+    (tmp_path / "hpo.db").touch()
+    assert looked()["storage"].found.endswith("empty; the first hpo run makes its tables")
+    assert (tmp_path / "hpo.db").read_bytes() == b""
+    Store("sqlite:///hpo.db").close()
+    found = looked()["storage"]
+    assert found.state == "ok"
+    assert found.found.startswith("sqlite:///hpo.db, SQLite 3.")
+    assert found.found.endswith(", migration 0005")
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "said"), [("0003", "attention", "an older hpo"), ("9999", "missing", "a newer hpo")]
+)
+def test_a_storage_of_another_version_is_said_and_left_as_it_is(looked, tmp_path, version, state, said):
+    Store("sqlite:///hpo.db").close()
+    with changed(tmp_path / "hpo.db", f"UPDATE hpo_alembic_version SET version_num = '{version}'"):
+        pass
+    found = looked()["storage"]
+    assert (found.state, found.found.split(", ", 2)[2]) == (state, f"made by {said}, migration {version}")
+    connection = sqlite3.connect("hpo.db")
+    assert connection.execute("SELECT version_num FROM hpo_alembic_version").fetchone() == (version,)
+    connection.close()
+
+
+def test_a_storage_of_a_newer_version_is_opened_by_nobody(looked, tmp_path):
+    Store("sqlite:///hpo.db").close()
+    with changed(tmp_path / "hpo.db", "UPDATE hpo_alembic_version SET version_num = '9999'"):
+        pass
+    with pytest.raises(StorageUnavailable, match="made by a newer hpo: its tables are of migration 9999"):
+        Store("sqlite:///hpo.db")
+
+
+def test_a_database_of_others_asks_for_attention(looked, tmp_path):
+    with changed(tmp_path / "theirs.db", "CREATE TABLE theirs (id INTEGER)"):
+        pass
+    before = (tmp_path / "theirs.db").read_bytes()
+    found = looked(storage="sqlite:///theirs.db")["storage"]
+    assert found.state == "attention"
+    assert found.found.endswith("has tables of another program and none of hpo's")
+    assert (tmp_path / "theirs.db").read_bytes() == before
+
+
+def test_a_storage_that_somebody_holds_is_busy(looked, tmp_path):
+    Store("sqlite:///hpo.db").close()
+    with changed(tmp_path / "hpo.db", "BEGIN IMMEDIATE"):
+        found = looked()["storage"]
+    assert (found.state, "database is locked" in found.found) == ("attention", True)
+    assert looked()["storage"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///notes.txt", "file is not a database. It is another kind of file"),
+        ("sqlite:///nowhere/x.db", "no such folder"),
+        ("sqlite:///folder", "it is no file"),
+        ("sqlite://", "a SQLite storage needs a file"),
+        (f"mysql://me:{SECRET}@host/x", "is neither SQLite nor Postgres"),
+        (f"postgresql://me:{SECRET}@127.0.0.1:1/x", "Connection refused"),
+        (f"me:{SECRET}@host", "the storage is not a URL"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_missing_and_no_password_is_shown(looked, tmp_path, url, said):
+    (tmp_path / "notes.txt").write_text("these are notes, and many of them" * 100)
+    (tmp_path / "folder").mkdir()
+    found = looked(storage=url)["storage"]
+    assert found.is_fatal
+    assert said in found.found
+    assert SECRET not in found.found
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "notes.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_storage_that_may_not_be_written_is_missing(looked, tmp_path):
+    Store("sqlite:///hpo.db").close()
+    (tmp_path / "hpo.db").chmod(0o444)
+    assert looked()["storage"].is_fatal
+
+
+@pytest.mark.postgres
+def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postgres_url):
+    found = looked(storage=postgres_url)["storage"]
+    assert found.state == "ok"
+    assert ", Postgres 1" in found.found
+    assert found.found.endswith("empty; the first hpo run makes its tables")
+    Store(postgres_url).close()
+    assert looked(storage=postgres_url)["storage"].found.endswith(", migration 0005")
+    separator = "&" if "?" in postgres_url else "?"
+    standby = f"{postgres_url}{separator}options=-c%20default_transaction_read_only%3Don"
+    assert "the server takes no writes" in looked(storage=standby)["storage"].found
+
+
+# Disks and limits.
+
+
+def test_folders_are_looked_at_and_nothing_is_left_there(looked, tmp_path):
+    found = looked(outputs=tmp_path / "new" / "outputs")
+    assert found["outputs"].state == found["workdir"].state == "ok"
+    assert "GB free (" in found["outputs"].found
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "taken").touch()
+    assert looked(work=tmp_path / "taken" / "work")["workdir"].is_fatal
+
+
+def test_a_disk_that_is_nearly_full_asks_for_attention(looked, monkeypatch):
+    monkeypatch.setattr(examining, "LITTLE_ROOM", 10**18)
+    found = looked()["outputs"]
+    assert (found.state, found.advice) == ("attention", "make room; below 20 MB nothing is begun")
+
+
+def test_a_work_folder_may_be_a_url(looked, tmp_path):
+    assert looked(work=f"file://{tmp_path}/work")["workdir"].state == "ok"
+    assert looked(work="nothing://work")["workdir"].is_fatal
+
+
+def test_a_work_folder_that_only_this_machine_sees_is_not_enough_for_two(tmp_path):
+    found = examining.work_folder(str(tmp_path), 2)
+    assert examining.work_folder(str(tmp_path), 1).state == "ok"
+    if disk_of(tmp_path).is_shared:
+        assert found.state == "ok"
+    else:
+        assert (found.state, "Ray has 2 machines" in found.found) == ("attention", True)
+
+
+@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="the kernel lists no file systems")
+def test_the_disk_is_the_one_that_the_system_names():
+    assert disk_of(Path("/proc/self")).kind == "proc"
+    assert disk_of(Path("/proc/self")).mount == Path("/proc")
+    named = subprocess.run(["df", "--output=target", "/usr"], capture_output=True, text=True, check=True).stdout
+    assert str(disk_of(Path("/usr/no/such/folder")).mount) == named.split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared"),
+    [("nfs4", True), ("fuse.sshfs", True), ("cifs", True), ("smb3", True), ("ext4", False), ("tmpfs", False)],
+)
+def test_file_systems_of_several_machines_are_known(kind, shared):
+    assert Disk(kind=kind, mount=Path("/"), free=0).is_shared is shared
+
+
+def test_what_would_end_a_search_from_outside_is_said(tmp_path):
+    def limit():
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (1000, 1000))
+
+    end = str(int(time.time() + 30 * 60 + 20))
+    done = command(tmp_path, "--json", "--backend", "local", before=limit, SLURM_JOB_END_TIME=end)
+    [found] = [one for one in json.loads(done.stdout)["findings"] if one["what"] == "limits"]
+    assert found["state"] == "attention"
+    assert "ended after 1000 s of CPU time; a process may open 256 files" in found["found"]
+    assert "Slurm ends this job in 30 min" in found["found"]
+
+
+def test_a_job_that_ends_tomorrow_needs_no_attention(looked, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time() + 86400)))
+    found = looked()["limits"]
+    assert "Slurm ends this job in 14" in found.found
+    assert "--time" in found.advice
