@@ -12,6 +12,7 @@ from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
+from hpo.api.steering import Steered, pause, resume, stop
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -28,6 +29,7 @@ __all__ = [
     "ReplayOutcome",
     "Replays",
     "SearchOutcome",
+    "Steered",
     "Verified",
     "Workforce",
     "assets",
@@ -39,15 +41,18 @@ __all__ = [
     "json_schema",
     "load_study",
     "notes",
+    "pause",
     "promote",
     "rank_stored",
     "read_configurations",
     "refuse_promotion",
     "replay",
+    "resume",
     "run",
     "share_of_search",
     "show",
     "status",
+    "stop",
     "studies",
     "verify",
     "write_phantoms",

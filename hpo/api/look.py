@@ -39,6 +39,8 @@ class Progress:
         promoted: number of the winner, None if nothing was promoted.
         results: names of the winner's folders.
         driver: who drives it, or did and did not let go.
+        paused: whether nothing new is to begin.
+        job: its newest of Ray's jobs; None: it was never submitted.
         last_activity: when the newest training was recorded, ISO text in UTC.
     """
 
@@ -51,6 +53,8 @@ class Progress:
     promoted: int | None
     results: tuple[str, ...]
     driver: Holder | None
+    paused: bool
+    job: str | None
     last_activity: str | None
 
 
@@ -159,5 +163,7 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         promoted=promotion.winner if promotion else None,
         results=promotion.results if promotion else (),
         driver=store.holder(stored),
+        paused=stored.paused_at is not None,
+        job=stored.job,
         last_activity=store.last_activity(stored),
     )

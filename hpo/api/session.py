@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.api.heeding import Heeding
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
@@ -143,13 +144,16 @@ def tell_phase(observers: Sequence[Observer], message: str) -> None:
 
 
 @contextmanager
-def driving(opened: Opened, verb: str) -> Iterator[Lease]:
-    """Takes the study for this process.
+def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[Lease]:
+    """Takes the study for this process, which from then on heeds what is wished of the study's driver.
 
     Raises:
         StudyBusy: if another driver holds it.
+        StudyPaused: if it is paused.
     """
     lease = opened.store.lease(opened.stored, verb)
+    if stop is not None:
+        stop.lease = lease
     try:
         with lease.fencing(opened.engine):
             yield lease

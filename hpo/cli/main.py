@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import data, look, seeds
+from hpo.cli import data, look, seeds, steering
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -105,7 +105,7 @@ def run(
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
-        if stop.is_set() or not promote:
+        if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _without_incumbent(searched))
@@ -197,6 +197,8 @@ def import_(
 
 for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
     app.command()(looking)
+for wish in (steering.pause, steering.resume, steering.stop):
+    app.command()(wish)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")
 
@@ -248,13 +250,14 @@ def _promote(
 
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where trials ended and none may be promoted; not where time was short."""
-    return 1 if outcome.own and outcome.incumbent is None and not outcome.timed_out else 0
+    """Returns the exit status of a search: 1 where trials ended and none may be promoted, unless cut short."""
+    cut_short = outcome.timed_out or outcome.stopped
+    return 1 if outcome.own and outcome.incumbent is None and not cut_short else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:
     """Returns the exit status of a promotion: 1 where no candidate is complete."""
-    return 0 if outcome.report.winner else 1
+    return 0 if outcome.report.winner or outcome.stopped else 1
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

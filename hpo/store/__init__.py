@@ -1,7 +1,7 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
 from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
-from hpo.store.lease import Holder, Lease
+from hpo.store.lease import JOB, Holder, Lease, end_driver
 from hpo.store.outage import Outage, explained
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
@@ -9,6 +9,7 @@ from hpo.store.recorded import Recorded
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 
 __all__ = [
+    "JOB",
     "MAKE_ONE",
     "Holder",
     "Lease",
@@ -18,6 +19,7 @@ __all__ = [
     "StoredPromotion",
     "StoredRank",
     "StoredStudy",
+    "end_driver",
     "engine_options",
     "explained",
     "masked",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -36,9 +38,35 @@ def is_dead(name: str, pid: int, marked: str | None) -> bool:
         pid: its number.
         marked: its `mark`, None where that was not known.
     """
+    return is_of_here(name, marked) and mark(pid) != marked
+
+
+def is_of_here(name: str, marked: str | None) -> bool:
+    """Whether a process is, or was, surely one that this process can see.
+
+    Args:
+        name: of its machine.
+        marked: its `mark`, None where that was not known.
+    """
     mine = mark(os.getpid())
     if name != host() or marked is None or mine is None:
         return False
-    if marked.split()[:2] != mine.split()[:2]:  # another boot may as well be another machine of that name
-        return False
-    return mark(pid) != marked
+    return marked.split()[:2] == mine.split()[:2]  # another boot may as well be another machine of that name
+
+
+def end(pid: int, marked: str, seconds: float) -> None:
+    """Ends a process of this machine: it is asked to, and killed if it is still there after so many seconds.
+
+    Raises:
+        PermissionError: if it is another user's.
+    """
+    deadline = time.monotonic() + seconds
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if mark(pid) != marked:
+            return
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        while mark(pid) == marked and time.monotonic() < deadline:
+            time.sleep(0.05)
