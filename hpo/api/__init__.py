@@ -13,6 +13,7 @@ from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
 from hpo.api.steering import Steered, pause, resume, stop
+from hpo.api.submitting import Submitted, logs, submit
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -30,6 +31,7 @@ __all__ = [
     "Replays",
     "SearchOutcome",
     "Steered",
+    "Submitted",
     "Verified",
     "Workforce",
     "assets",
@@ -40,6 +42,7 @@ __all__ = [
     "import_trials",
     "json_schema",
     "load_study",
+    "logs",
     "notes",
     "pause",
     "promote",
@@ -54,6 +57,7 @@ __all__ = [
     "status",
     "stop",
     "studies",
+    "submit",
     "verify",
     "write_phantoms",
 ]

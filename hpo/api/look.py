@@ -11,6 +11,7 @@ from hpo.api.choosing import rule_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study
+from hpo.api.steering import is_pending
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
 from hpo.folds import joined
@@ -41,6 +42,7 @@ class Progress:
         driver: who drives it, or did and did not let go.
         paused: whether nothing new is to begin.
         job: its newest of Ray's jobs; None: it was never submitted.
+        pending: whether that job has not begun to drive it.
         last_activity: when the newest training was recorded, ISO text in UTC.
     """
 
@@ -55,6 +57,7 @@ class Progress:
     driver: Holder | None
     paused: bool
     job: str | None
+    pending: bool
     last_activity: str | None
 
 
@@ -165,5 +168,6 @@ def _progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         driver=store.holder(stored),
         paused=stored.paused_at is not None,
         job=stored.job,
+        pending=is_pending(store, stored),
         last_activity=store.last_activity(stored),
     )

@@ -22,6 +22,7 @@ from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
+    JOB,
     MAKE_ONE,
     Lease,
     Outage,
@@ -112,6 +113,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
     outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
     with storage(place.storage, create=create, outage=outage) as (store, durable):
         known, trials = store.find(study.name), durable.find(study.name)
+        refuse_other_database(study.name, known, store)
         if known is None and not create:
             raise NothingToPromote(
                 f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
@@ -134,6 +136,20 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
             stored=stored,
             durable=durable.open(study.name, study.objective.direction, attributes),
             engine=durable.engine,
+        )
+
+
+def refuse_other_database(name: str, known: StoredStudy | None, store: Store) -> None:
+    """Raises, before anything is written, where this process is a job that was submitted for another database.
+
+    Raises:
+        UsageError: if it is so.
+    """
+    job = os.environ.get(JOB)
+    if job is not None and (known is None or known.job != job):
+        raise UsageError(
+            f"job {job} was submitted for study {name!r} in another database than {masked(store.url)}, which is what "
+            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, is in the cluster's environment. Let both name one."
         )
 
 

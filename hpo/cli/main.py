@@ -197,7 +197,8 @@ def import_(
 
 for looking in (look.rank, look.compare, look.assets, look.show, look.studies, look.check, look.status):
     app.command()(looking)
-for wish in (steering.pause, steering.resume, steering.stop):
+app.command(context_settings={"ignore_unknown_options": True})(steering.submit)
+for wish in (steering.logs, steering.pause, steering.resume, steering.stop):
     app.command()(wish)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")
@@ -220,6 +221,16 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
+
+
+def refuse_options(command: str, arguments: list[str]) -> None:
+    """Raises what a command would say of its options, without running it.
+
+    Raises:
+        typer.BadParameter: or another of typer's errors, if they cannot be used.
+    """
+    group: Any = typer.main.get_command(app)
+    group.commands[command].make_context(f"hpo {command}", arguments)
 
 
 def _search(

@@ -1,19 +1,60 @@
-"""The commands that steer a study from another terminal: pause, resume, stop."""
+"""The commands that steer a study from another terminal, or a cluster: submit, logs, pause, resume, stop."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json, Storage, place_of
+from hpo.cli.options import Folders, JobsAddress, Json, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
+from hpo.place import JOBS_ADDRESS
 
 if TYPE_CHECKING:
     from hpo import api
 
 StoredName = Annotated[str, typer.Option("--study", "-s", help="Name of a stored study.", show_default=False)]
+
+
+def submit(
+    study: StudyName,
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPTIONS OF HPO RUN]...", help="See hpo run --help.")
+    ] = None,
+    studies: Folders = None,
+    jobs_address: JobsAddress = JOBS_ADDRESS,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Let a Ray cluster drive a study: hpo run there, with the same options, e.g. --promote."""
+    from hpo import api
+    from hpo.cli.main import refuse_options
+
+    said = options or []
+    refuse_options("run", ["--study", study, *said])
+    found = api.submit(study, place_of(storage), said, folders=studies, jobs_address=jobs_address)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_text(
+            f"{found.study} is submitted as job {found.job}.\nWatch it with: hpo logs --study {found.study} --follow"
+        )
+
+
+def logs(
+    study: StoredName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    jobs_address: JobsAddress = JOBS_ADDRESS,
+    storage: Storage = None,
+) -> None:
+    """Print what a submitted study's newest job has printed."""
+    from hpo import api
+
+    for piece in api.logs(study, place_of(storage), follow=follow, jobs_address=jobs_address):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
 
 
 def pause(study: StoredName, storage: Storage = None, as_json: Json = False) -> None:
@@ -45,13 +86,14 @@ def stop(
     now: Annotated[
         bool, typer.Option("--now", help="End it at once, after 3 s by force; the epochs in flight are lost.")
     ] = False,
+    jobs_address: JobsAddress = JOBS_ADDRESS,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """End a study's driver, wherever it runs: nothing new begins, what runs ends its epoch and is checkpointed."""
     from hpo import api
 
-    found = api.stop(study, place_of(storage), now=now)
+    found = api.stop(study, place_of(storage), now=now, jobs_address=jobs_address)
     _show(found, _stopped(found), as_json)
 
 

@@ -165,8 +165,8 @@ def _driver(one: Progress) -> str:
     said = [f"{driver.host} pid {driver.pid}"] if driver else []
     if driver and driver.job:
         said.append(driver.job)
-    elif one.job and not driver:
-        said.append(f"last submitted as {one.job}")
+    elif one.job and one.pending:
+        said.append(f"submitted as {one.job}")
     said += ["stopping"] * (driver is not None and driver.stopping) + ["paused"] * one.paused
     return ", ".join(said) or "-"
 

@@ -101,6 +101,34 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
     )
 
 
+def refuse_second(holder: Holder | None, name: str) -> None:
+    """Raises where a study is driven.
+
+    Raises:
+        StudyBusy: if its holder is alive.
+    """
+    if holder is not None and holder.alive:
+        raise StudyBusy(
+            f"study {name!r} is driven by {holder} (last sign {holder.silent_seconds:.0f} s ago; "
+            f"if it is dead, the study is free in {holder.left_seconds:.0f} s).\n"
+            f"Watch it with: hpo status --study {name}"
+        )
+
+
+def refuse_paused(connection: Connection, study_id: int, name: str) -> None:
+    """Raises where a study is paused.
+
+    Raises:
+        StudyPaused: if it is.
+    """
+    since = connection.execute(select(StudyRow.paused_at).where(StudyRow.id == study_id)).scalar()
+    if since is not None:
+        raise StudyPaused(
+            f"study {name!r} is paused since {since:%Y-%m-%d %H:%M} UTC, so nothing was begun. "
+            f"Let it go on with: hpo resume --study {name}"
+        )
+
+
 def end_driver(holder: Holder, seconds: float) -> bool:
     """Ends a driver of this machine, by force if it is still there after so many seconds.
 
@@ -151,7 +179,7 @@ class Lease:
             if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
             self._refuse_second(connection, name)
-            self._refuse_paused(connection, name)
+            refuse_paused(connection, study_id, name)
             self.token = self._take(connection, verb)
         looking = select(StudyRow.paused_at, DriverRow.stopping_at).join(DriverRow, DriverRow.study_id == StudyRow.id)
         self._wishes = looking.join(LeaseRow, LeaseRow.driver_id == DriverRow.id).where(*self._mine)
@@ -222,21 +250,8 @@ class Lease:
 
     def _refuse_second(self, connection: Connection, name: str) -> None:
         other = holder_of(connection, self._study_id)
-        if other is not None and other.alive and not (other.here and self._key not in self._held):
-            raise StudyBusy(
-                f"study {name!r} is driven by {other} "
-                f"(last sign {other.silent_seconds:.0f} s ago; "
-                f"if it is dead, the study is free in {other.left_seconds:.0f} s).\n"
-                f"Watch it with: hpo status --study {name}"
-            )
-
-    def _refuse_paused(self, connection: Connection, name: str) -> None:
-        since = connection.execute(select(StudyRow.paused_at).where(StudyRow.id == self._study_id)).scalar()
-        if since is not None:
-            raise StudyPaused(
-                f"study {name!r} is paused since {since:%Y-%m-%d %H:%M} UTC, so nothing was begun. "
-                f"Let it go on with: hpo resume --study {name}"
-            )
+        if other is None or not (other.here and self._key not in self._held):
+            refuse_second(other, name)
 
     def _take(self, connection: Connection, verb: str) -> int:
         driver = insert(DriverRow).values(

@@ -16,7 +16,7 @@ from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, masked, normalised
-from hpo.store.lease import Holder, Lease, holder_of
+from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put
 from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
@@ -154,6 +154,23 @@ class Store:
         asked = update(DriverRow).where(DriverRow.id == driver, DriverRow.stopping_at.is_(None))
         with self._writing() as connection:
             return connection.execute(asked.values(stopping_at=now())).rowcount > 0
+
+    def refuse_driving(self, study: StoredStudy) -> None:
+        """Raises where the study could not be driven now.
+
+        Raises:
+            StudyBusy: if somebody does.
+            StudyPaused: if it is paused.
+        """
+        with self._reading() as connection:
+            refuse_second(holder_of(connection, study.id), study.name)
+            refuse_paused(connection, study.id, study.name)
+
+    def has_begun(self, study: StoredStudy, job: str) -> bool:
+        """Whether one of Ray's jobs has driven the study, or drives it."""
+        drivers = select(DriverRow.id).where(DriverRow.study_id == study.id, DriverRow.job == job)
+        with self._reading() as connection:
+            return connection.execute(drivers.limit(1)).first() is not None
 
     def submitted(self, study: StoredStudy, job: str | None) -> None:
         """Keeps which of Ray's jobs is the study's newest."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,7 +15,7 @@ depends_on = None
 
 
 # Column by column: a batch may copy the table on SQLite, and dropping the old one would take the rows that refer to it.
-COLUMNS = [
+COLUMNS: list[tuple[str, str, Any]] = [
     ('hpo_studies', 'paused_at', sa.DateTime(timezone=True)),
     ('hpo_studies', 'job', sa.String(length=128)),
     ('hpo_drivers', 'stopping_at', sa.DateTime(timezone=True)),
