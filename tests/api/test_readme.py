@@ -57,7 +57,7 @@ def project(tmp_path):
 @pytest.mark.xdist_group("ray")
 def test_the_commands_work_one_after_the_other(project):
     shown = [command for command in COMMANDS if command.startswith("hpo") and "line" not in command]
-    assert len(shown) == 13
+    assert len(shown) == 16
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
@@ -70,6 +70,9 @@ def test_the_commands_work_one_after_the_other(project):
     written = {path.name for path in (project / "outputs" / "digits").glob("results_*")}
     assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
+    assert "digits is paused." in printed["pause"]
+    assert "digits is no longer paused" in printed["resume"]
+    assert "Nobody drives digits" in printed["stop"]
     assert "left out" in printed["data"].lower()
     assert {"digits_metrics.tex", "digits_train_seed42.png"} <= {path.name for path in (project / "report").iterdir()}
 

@@ -162,8 +162,7 @@ def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_
     assert refused.returncode == 2
     assert "study 'slow' is paused since" in refused.stderr
     assert "hpo resume --study slow" in refused.stderr
-    with pytest.raises(library.UsageError, match="is paused since"):
-        api.promote(library.load_study("slow", [project / "studies"]), place(project))
+    assert "is paused since" in hpo(project, "promote", "--study", "slow", *LOCAL).stderr
     resumed = hpo(project, "resume", "--study", "slow", "--json")
     assert json.loads(resumed.stdout) == {
         "study": "slow",
