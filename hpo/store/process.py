@@ -24,10 +24,12 @@ def mark(pid: int) -> str | None:
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
         namespace = os.readlink(PROC / "self/ns/pid")  # containers that share a host name do not share their pids
-        began = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return f"{boot} {namespace} {began}"
+    if fields[0] in {"Z", "X"}:  # dead, and its parent has not asked how it ended
+        return None
+    return f"{boot} {namespace} {fields[19]}"
 
 
 def is_dead(name: str, pid: int, marked: str | None) -> bool:
@@ -60,10 +62,10 @@ def end(pid: int, marked: str, seconds: float) -> None:
     Raises:
         PermissionError: if it is another user's.
     """
-    deadline = time.monotonic() + seconds
     for number in (signal.SIGTERM, signal.SIGKILL):
         if mark(pid) != marked:
             return
+        deadline = time.monotonic() + seconds
         try:
             os.kill(pid, number)
         except ProcessLookupError:
