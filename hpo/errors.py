@@ -7,12 +7,15 @@ HpoError                      anything this package raises on purpose
 │   │   └── ParamsInvalid     configurations that do not fit the space
 │   ├── StudyChanged          the stored study of that name means something else
 │   ├── StudyBusy             another driver holds the study
+│   ├── StudyPaused           the study is paused, so it is not driven
 │   ├── StorageUnavailable    the database cannot be opened
 │   ├── NothingToPromote      no trial has completed
 │   └── OutputRefused         a folder that cannot be written
 ├── TrainableError            a trainable broke the rules of its Context
 ├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
-├── StorageAway               the database does not answer now; what was asked of it was not done, and may be again
+├── NotNow                    what was asked was not done, and may be asked again
+│   ├── StorageAway           the database does not answer now
+│   └── StudyHeld             the study is paused, so nothing new begins
 ├── StorageLost               the database has been away for too long (exit status 1)
 ├── TooManyFailures           one training after the other fails (exit status 1)
 └── BackendError              a backend cannot go on (exit status 1)
@@ -74,6 +77,10 @@ class StudyBusy(UsageError):
     """Another driver holds the study."""
 
 
+class StudyPaused(UsageError):
+    """The study is paused, so it is not driven."""
+
+
 class StorageUnavailable(UsageError):
     """The database cannot be opened. The message never holds the password."""
 
@@ -94,12 +101,20 @@ class CheckpointInvalid(HpoError):
     """A checkpoint that is damaged or belongs to another job."""
 
 
-class StorageAway(HpoError):
-    """The database does not answer now. Nothing was done: say the same again after `seconds`."""
+class NotNow(HpoError):
+    """Nothing was done: say the same again after `seconds`."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class StorageAway(NotNow):
+    """The database does not answer now."""
+
+
+class StudyHeld(NotNow):
+    """The study is paused, so nothing new begins."""
 
 
 class StorageLost(HpoError):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hpo.errors import UsageError
+
 STORAGE = "sqlite:///hpo.db"
 """The storage if nothing is said."""
 
@@ -16,13 +18,35 @@ OUTPUTS = Path("outputs")
 STORAGE_WAIT = 600.0
 """Seconds to wait for a database that has gone away if nothing is said."""
 
+JOBS_ADDRESS = "http://127.0.0.1:8265"
+"""Where a cluster takes jobs if nothing is said: the dashboard of this machine's head."""
+
 FIRST = 7
 """The number of the first results folder; 4, 5 and 6 are the reference run's."""
 
 
 def default_storage() -> str:
-    """Returns `HPO_STORAGE`, else a SQLite file in the current folder."""
-    return os.environ.get("HPO_STORAGE") or STORAGE
+    """Returns `HPO_STORAGE`, else what the file says that `HPO_STORAGE_FILE` names, else a file in this folder.
+
+    Raises:
+        UsageError: if that file cannot be read, or says nothing.
+    """
+    url, file = os.environ.get("HPO_STORAGE"), os.environ.get("HPO_STORAGE_FILE")
+    if url or not file:
+        return url or STORAGE
+    try:
+        said = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(
+            f"HPO_STORAGE_FILE names {file}, which cannot be read: {reason}; expected a file that holds the "
+            "database's URL"
+        ) from error
+    if not said:
+        raise UsageError(
+            f"HPO_STORAGE_FILE names {file}, which is empty; expected a file that holds the database's URL"
+        )
+    return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, Protocol, TypeVar
 
-from hpo.errors import BackendError, StorageAway, TooManyFailures
+from hpo.errors import BackendError, NotNow, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status, Value
 
 Answer = TypeVar("Answer")
@@ -34,8 +34,8 @@ DONE: Done = Idle.DONE
 class Source(Protocol):
     """Hands out jobs and hears what became of them.
 
-    Any call may raise `StorageAway`: then nothing happened, and the backend says the same again later while its workers
-    go on training.
+    Any call may raise `NotNow`, as the database is away or the study paused: then nothing happened, and the backend
+    says the same again later while its workers go on training.
     """
 
     def ask(self) -> Job | Wait | Done:
@@ -151,7 +151,7 @@ class Hearing:
         """Returns the evaluation if the job is over. The source has not been told of it yet.
 
         Raises:
-            StorageAway: if the source cannot listen now; hear the same packet again later.
+            NotNow: if the source cannot listen now; hear the same packet again later.
         """
         for report in packet.reports:
             if self.reports and report.step <= self.reports[-1].step:
@@ -258,18 +258,18 @@ class Fused:
 
 
 def patiently(call: Callable[[], Answer], stop: Stop) -> Answer:
-    """Returns what `call` returns, said again for as long as the database is away.
+    """Returns what `call` returns, said again for as long as it is not to be had now.
 
     Raises:
-        StorageAway: if it is still away when `stop` is set.
+        NotNow: if that is still so when `stop` is set.
     """
     while True:
         try:
             return call()
-        except StorageAway as away:
+        except NotNow as later:
             if stop.is_set():
                 raise
-            time.sleep(away.seconds)
+            time.sleep(later.seconds)
 
 
 def refuse_endless_wait(running: int) -> None:

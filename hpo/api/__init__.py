@@ -15,6 +15,8 @@ from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.session import Workforce
 from hpo.api.starting import Started, init
+from hpo.api.steering import Steered, pause, resume, stop
+from hpo.api.submitting import Submitted, logs, submit
 from hpo.api.verifying import Verified, verify
 from hpo.catalog import load_study
 from hpo.study import json_schema, notes
@@ -33,6 +35,8 @@ __all__ = [
     "Replays",
     "SearchOutcome",
     "Started",
+    "Steered",
+    "Submitted",
     "Verified",
     "Workforce",
     "assets",
@@ -46,17 +50,22 @@ __all__ = [
     "init",
     "json_schema",
     "load_study",
+    "logs",
     "notes",
+    "pause",
     "promote",
     "rank_stored",
     "read_configurations",
     "refuse_promotion",
     "replay",
+    "resume",
     "run",
     "share_of_search",
     "show",
     "status",
+    "stop",
     "studies",
+    "submit",
     "verify",
     "write_phantoms",
     "write_report",

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo.api.floor import Counter, Floor, train, trial_named
+from hpo.api.heeding import Heeding
 from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_values
-from hpo.api.session import Opened, Workforce, driving, never, opened, refuse_unusable, resolved
+from hpo.api.session import Opened, Workforce, driving, opened, refuse_unusable, resolved
 from hpo.effects import Effect, Effects, effects_of
 from hpo.errors import UsageError, did_you_mean
 from hpo.files import write_text
@@ -222,7 +223,8 @@ def decompose(
         NothingToPromote: if the study has not been searched.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place, stop = resolved(study), place or Place(), stop or never()
+    study, place = resolved(study), place or Place()
+    stop = Heeding(stop, study.name, observers)
     names, folder = _sources(study, sources), place.outputs / study.name
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
@@ -246,7 +248,7 @@ def decompose(
             streams=study.streams,
             fold=1 if study.validation else 0,  # of each draw's own division; a mean over folds would hide the split
         )
-        with driving(found, "decompose") as lease:
+        with driving(found, "decompose", stop) as lease:
             source = PromotionSource(draws.jobs)
             recorded = Recorded(source, found.store, found.stored, lease)
             lacking = sum(recorded.lacks(job) for job in draws.jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpo.api.session import Opened, Workforce, make_backend, ready, resources, work_folder
-from hpo.errors import UsageError
+from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
 from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
@@ -56,7 +56,10 @@ class _GivenBack:
 
 def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     """Trains a source's jobs; where all are answered from the records no backend is started."""
-    first = patiently(source.ask, floor.stop)
+    try:
+        first = patiently(source.ask, floor.stop)
+    except StudyHeld:  # stopped while it was paused
+        return
     if not isinstance(first, Job):
         return
     source = _GivenBack(first, source)

@@ -11,6 +11,7 @@ from hpo.api.choosing import rule_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study
+from hpo.api.steering import is_pending
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
 from hpo.folds import joined
@@ -39,6 +40,9 @@ class Progress:
         promoted: number of the winner, None if nothing was promoted.
         results: names of the winner's folders.
         driver: who drives it, or did and did not let go.
+        paused: whether nothing new is to begin.
+        job: its newest of Ray's jobs; None: it was never submitted.
+        pending: whether that job has not begun to drive it.
         last_activity: when the newest training was recorded, ISO text in UTC.
     """
 
@@ -51,6 +55,9 @@ class Progress:
     promoted: int | None
     results: tuple[str, ...]
     driver: Holder | None
+    paused: bool
+    job: str | None
+    pending: bool
     last_activity: str | None
 
 
@@ -174,5 +181,8 @@ def progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         promoted=promotion.winner if promotion else None,
         results=promotion.results if promotion else (),
         driver=store.holder(stored),
+        paused=stored.paused_at is not None,
+        job=stored.job,
+        pending=is_pending(store, stored),
         last_activity=store.last_activity(stored),
     )

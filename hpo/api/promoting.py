@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Unpack
 from hpo import provenance
 from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.api.floor import Counter, Floor, train
+from hpo.api.heeding import Heeding
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import Opened, Workforce, driving, never, opened, resolved, tell_phase
+from hpo.api.session import Opened, Workforce, driving, opened, resolved, tell_phase
 from hpo.errors import HpoError
 from hpo.folds import FoldedSource, fold_jobs
 from hpo.place import FIRST, Place
@@ -92,7 +93,8 @@ def promote(
         NothingToPromote: if no trial has completed.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place, stop = resolved(study), place or Place(), stop or never()
+    study, place = resolved(study), place or Place()
+    stop = Heeding(stop, study.name, observers)
     counter = Counter()
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     score = refuse_promotion(study, place, **options)
@@ -104,7 +106,7 @@ def promote(
         refuse_confirming(study, confirm_seeds, plan)
         top = plan.widths[0] if plan else options.get("top") or study.promotion.top
         candidates = choose(trials, study, top)
-        with driving(found, "promote") as lease:
+        with driving(found, "promote", stop) as lease:
             source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
             recorded = _recorded(source, found, study, lease)
             trainings = [training for job in source.jobs for training in fold_jobs(job, study)]

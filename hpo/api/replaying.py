@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.api.floor import Counter, Floor, train, trial_named
-from hpo.api.session import Workforce, driving, never, opened, refuse_unusable, resolved
+from hpo.api.heeding import Heeding
+from hpo.api.session import Workforce, driving, opened, refuse_unusable, resolved
 from hpo.api.verifying import changed, first_other_epoch
 from hpo.errors import UsageError
 from hpo.folds import fold_jobs
@@ -168,7 +169,8 @@ def replay(
         NothingToPromote: if the study has not been searched.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place, stop = resolved(study), place or Place(), stop or never()
+    study, place = resolved(study), place or Place()
+    stop = Heeding(stop, study.name, observers)
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
     seed = study.promotion.seeds[0] if seed is None else seed
@@ -188,7 +190,7 @@ def replay(
             streams=study.streams,
         )
         job = fold_jobs(whole, study)[0]  # where there are folds, the first
-        with driving(found, "replay") as lease:
+        with driving(found, "replay", stop) as lease:
             source = PromotionSource(replayed(job, r))
             recorded = Recorded(source, found.store, found.stored, lease)
             lacking = sum(recorded.lacks(one) for one in source.jobs)

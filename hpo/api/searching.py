@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.api.heeding import Heeding
 from hpo.api.session import (
     Workforce,
     driving,
     enlisted,
     make_backend,
-    never,
     opened,
     ready,
     refuse_unusable,
@@ -137,7 +137,8 @@ def run(
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study, place, stop = resolved(study), place or Place(), stop or never()
+    study, place = resolved(study), place or Place()
+    stop = Heeding(stop, study.name, observers)
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
     for name, wanted in (("trials", trials), ("configurations", configurations)):
@@ -150,7 +151,7 @@ def run(
     with (
         enlisted(study, place, workforce, observers) as force,
         opened(study, place, observers, create=True) as found,
-        driving(found, "run") as lease,
+        driving(found, "run", stop) as lease,
     ):
         _refuse_half_imported(study, found.durable.half_brought)
         found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash

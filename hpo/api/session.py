@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.api.heeding import Heeding
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
@@ -21,6 +22,7 @@ from hpo.seam import Backend, Observer, Resources, Stop
 from hpo.search import Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
+    JOB,
     MAKE_ONE,
     Lease,
     Outage,
@@ -114,6 +116,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
     outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
     with storage(place.storage, create=create, outage=outage) as (store, durable):
         known, trials = store.find(study.name), durable.find(study.name)
+        refuse_other_database(study.name, known, store)
         if known is None and not create:
             raise NothingToPromote(
                 f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
@@ -139,6 +142,20 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
         )
 
 
+def refuse_other_database(name: str, known: StoredStudy | None, store: Store) -> None:
+    """Raises, before anything is written, where this process is a job that was submitted for another database.
+
+    Raises:
+        UsageError: if it is so.
+    """
+    job = os.environ.get(JOB)
+    if job is not None and (known is None or known.job != job):
+        raise UsageError(
+            f"job {job} was submitted for study {name!r} in another database than {masked(store.url)}, which is what "
+            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, is in the cluster's environment. Let both name one."
+        )
+
+
 def tell_phase(observers: Sequence[Observer], message: str) -> None:
     """Tells all observers what begins."""
     for observer in observers:
@@ -146,13 +163,16 @@ def tell_phase(observers: Sequence[Observer], message: str) -> None:
 
 
 @contextmanager
-def driving(opened: Opened, verb: str) -> Iterator[Lease]:
-    """Takes the study for this process.
+def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[Lease]:
+    """Takes the study for this process, which from then on heeds what is wished of the study's driver.
 
     Raises:
         StudyBusy: if another driver holds it.
+        StudyPaused: if it is paused.
     """
     lease = opened.store.lease(opened.stored, verb)
+    if stop is not None:
+        stop.lease = lease
     try:
         with lease.fencing(opened.engine):
             yield lease

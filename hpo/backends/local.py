@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from hpo.errors import StorageAway
+from hpo.errors import NotNow
 from hpo.records import Evaluation, Job
 from hpo.seam import (
     DONE,
@@ -50,7 +50,7 @@ class LocalBackend:
                     return
                 patiently(partial(source.tell, evaluation), stop)
                 discard_checkpoint(self._work, answer)
-        except StorageAway:
+        except NotNow:
             return  # stopped while the database was away: what could not be told is trained again from its checkpoint
 
     def _train(

@@ -23,6 +23,19 @@ EXPECTED = (
 )
 
 
+SECRETS = (
+    "HPO_STORAGE",
+    "HPO_STORAGE_FILE",
+    "HPO_FROM",
+    "PGPASSWORD",
+    "PGPASSFILE",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLKEY",
+)
+"""Variables by which the driver reaches its database. Workers never do, so they are not given them."""
+
+
 def cores() -> int:
     """Returns how many cores this machine has."""
     return os.cpu_count() or 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import begin, data, look, seeds, showing
+from hpo.cli import begin, data, look, seeds, showing, steering
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_urls
 from hpo.cli.options import (
@@ -104,7 +104,7 @@ def run(
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
-        if stop.is_set() or not promote:
+        if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _without_incumbent(searched))
@@ -208,6 +208,9 @@ for each in (
     begin.doctor,
 ):
     app.command()(each)
+app.command(context_settings={"ignore_unknown_options": True})(steering.submit)
+for wish in (steering.logs, steering.pause, steering.resume, steering.stop):
+    app.command()(wish)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")
 
@@ -229,6 +232,16 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
+
+
+def refuse_options(command: str, arguments: list[str]) -> None:
+    """Raises what a command would say of its options, without running it.
+
+    Raises:
+        typer.BadParameter: or another of typer's errors, if they cannot be used.
+    """
+    group: Any = typer.main.get_command(app)
+    group.commands[command].make_context(f"hpo {command}", arguments)
 
 
 def _search(
@@ -259,13 +272,14 @@ def _promote(
 
 
 def _without_incumbent(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where trials ended and none may be promoted; not where time was short."""
-    return 1 if outcome.own and outcome.incumbent is None and not outcome.timed_out else 0
+    """Returns the exit status of a search: 1 where trials ended and none may be promoted, unless cut short."""
+    cut_short = outcome.timed_out or outcome.stopped
+    return 1 if outcome.own and outcome.incumbent is None and not cut_short else 0
 
 
 def _without_winner(outcome: api.PromotionOutcome) -> int:
     """Returns the exit status of a promotion: 1 where no candidate is complete."""
-    return 0 if outcome.report.winner else 1
+    return 0 if outcome.report.winner or outcome.stopped else 1
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

@@ -74,6 +74,15 @@ Gpus = Annotated[
 RayAddress = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
 ]
+JobsAddress = Annotated[
+    str,
+    typer.Option(
+        "--jobs-address",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="Dashboard of the cluster that takes jobs.",
+        show_envvar=True,
+    ),
+]
 StorageWait = Annotated[
     float,
     typer.Option(

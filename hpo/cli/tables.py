@@ -145,7 +145,6 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
         promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
-        driver = f"{one.driver.host} pid {one.driver.pid}" if one.driver and one.driver.alive else "-"
         states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
         own = sum(count for state, count in one.counts.items() if state != "imported")
         made.add_row(
@@ -155,9 +154,21 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
             states,
             best,
             promoted,
-            driver,
+            _driver(one),
         )
     return made
+
+
+def _driver(one: Progress) -> str:
+    """Returns who drives a study, as which job, and whether it was asked to pause or to stop."""
+    driver = one.driver if one.driver and one.driver.alive else None
+    said = [f"{driver.host} pid {driver.pid}"] if driver else []
+    if driver and driver.job:
+        said.append(driver.job)
+    elif one.job and one.pending:
+        said.append(f"submitted as {one.job}")
+    said += ["stopping"] * (driver is not None and driver.stopping) + ["paused"] * one.paused
+    return ", ".join(said) or "-"
 
 
 def studies_table(found: Sequence[Checked]) -> RenderableType:

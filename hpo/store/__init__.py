@@ -2,7 +2,7 @@
 
 from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
 from hpo.store.health import Health, Tables, health
-from hpo.store.lease import Holder, Lease
+from hpo.store.lease import JOB, Holder, Lease, end_driver
 from hpo.store.outage import Outage, explained
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
@@ -10,6 +10,7 @@ from hpo.store.recorded import Recorded
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 
 __all__ = [
+    "JOB",
     "MAKE_ONE",
     "Health",
     "Holder",
@@ -21,6 +22,7 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "Tables",
+    "end_driver",
     "engine_options",
     "explained",
     "health",

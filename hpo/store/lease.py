@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,13 +13,19 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, Connection, Engine, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import StudyBusy
+from hpo.errors import StudyBusy, StudyHeld, StudyPaused
 from hpo.store.engine import READS
-from hpo.store.process import host, is_dead, mark
-from hpo.store.tables import DriverRow, LeaseRow, now
+from hpo.store.process import end, host, is_dead, is_of_here, mark
+from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
 
 LEASE_SECONDS = 30.0
 """How long a driver that gives no sign keeps the study."""
+
+LOOK_SECONDS = 1.0
+"""How often a driver looks whether it is to pause or to stop."""
+
+JOB = "HPO_JOB"
+"""The variable that tells a driver which of Ray's jobs it is."""
 
 TAKEN_OVER = "another driver has taken this study over, because this one gave no sign for too long"
 
@@ -35,6 +42,10 @@ class Holder:
         left_seconds: until its lease ends if it gives none.
         alive: whether its lease holds.
         here: whether it is this very process.
+        verb: what it does, e.g. run or promote.
+        process: what tells it from all others of its machine, None where that is not known.
+        stopping: whether it has been asked to stop.
+        job: which of Ray's jobs it is; None: none.
     """
 
     host: str
@@ -44,6 +55,14 @@ class Holder:
     left_seconds: float
     alive: bool
     here: bool
+    verb: str
+    process: str | None
+    stopping: bool
+    job: str | None
+
+    def __str__(self) -> str:
+        job = f", job {self.job}" if self.job else ""
+        return f"host {self.host}, pid {self.pid}{job}, since {self.since}"
 
 
 def clock(connection: Connection) -> float:
@@ -59,7 +78,7 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
     """Returns who holds the study, or held it last and did not let go."""
     driver = DriverRow
     query = (
-        select(driver.host, driver.pid, driver.process, driver.started_at, LeaseRow.renewed, LeaseRow.expires)
+        select(driver.__table__, LeaseRow.renewed, LeaseRow.expires)
         .join(LeaseRow, LeaseRow.driver_id == DriverRow.id)
         .where(LeaseRow.study_id == study_id)
     )
@@ -75,7 +94,54 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
         left_seconds=max(0.0, row.expires - moment),
         alive=row.expires > moment and not is_dead(row.host, row.pid, row.process),
         here=row.process is not None and row.process == mark(os.getpid()),
+        verb=row.verb,
+        process=row.process,
+        stopping=row.stopping_at is not None,
+        job=row.job,
     )
+
+
+def refuse_second(holder: Holder | None, name: str) -> None:
+    """Raises where a study is driven.
+
+    Raises:
+        StudyBusy: if its holder is alive.
+    """
+    if holder is not None and holder.alive:
+        raise StudyBusy(
+            f"study {name!r} is driven by {holder} (last sign {holder.silent_seconds:.0f} s ago; "
+            f"if it is dead, the study is free in {holder.left_seconds:.0f} s).\n"
+            f"Watch it with: hpo status --study {name}"
+        )
+
+
+def refuse_paused(connection: Connection, study_id: int, name: str) -> None:
+    """Raises where a study is paused.
+
+    Raises:
+        StudyPaused: if it is.
+    """
+    since = connection.execute(select(StudyRow.paused_at).where(StudyRow.id == study_id)).scalar()
+    if since is not None:
+        raise StudyPaused(
+            f"study {name!r} is paused since {since:%Y-%m-%d %H:%M} UTC, so nothing was begun. "
+            f"Let it go on with: hpo resume --study {name}"
+        )
+
+
+def end_driver(holder: Holder, seconds: float) -> bool:
+    """Ends a driver of this machine, by force if it is still there after so many seconds.
+
+    Returns:
+        False where it runs elsewhere, and nothing was done.
+
+    Raises:
+        PermissionError: if it is another user's.
+    """
+    if holder.process is None or not is_of_here(holder.host, holder.process):
+        return False
+    end(holder.pid, holder.process, seconds)
+    return True
 
 
 class Lease:
@@ -88,8 +154,13 @@ class Lease:
         verb: what the driver does: run or promote.
         seconds: how long the study is kept without a sign.
 
+    Attributes:
+        paused: whether nothing new is to begin, as the last look at the database found.
+        stopping: whether the driver is to end its work in order, likewise.
+
     Raises:
         StudyBusy: if another driver that is alive holds it.
+        StudyPaused: if the study is paused.
     """
 
     _held: ClassVar[set[tuple[str, int]]] = set()
@@ -101,13 +172,17 @@ class Lease:
         self._seconds = seconds
         self._over = threading.Event()
         self._lost = False
+        self.paused = self.stopping = False
         # Asked at each commit, so it is built once; read to be held, so that nobody takes over before the commit.
         self._newest = select(LeaseRow.token).where(LeaseRow.study_id == study_id).with_for_update(read=True)
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
             self._refuse_second(connection, name)
+            refuse_paused(connection, study_id, name)
             self.token = self._take(connection, verb)
+        looking = select(StudyRow.paused_at, DriverRow.stopping_at).join(DriverRow, DriverRow.study_id == StudyRow.id)
+        self._wishes = looking.join(LeaseRow, LeaseRow.driver_id == DriverRow.id).where(*self._mine)
         self._held.add(self._key)
         self._thread = threading.Thread(target=self._keep_renewing, name="hpo-lease", daemon=True)
         self._thread.start()
@@ -142,6 +217,15 @@ class Lease:
         if self._lost:
             raise StudyBusy(TAKEN_OVER)
 
+    def hold_if_paused(self) -> None:
+        """Raises, without asking the database, if nothing new is to begin.
+
+        Raises:
+            StudyHeld: if the study is paused.
+        """
+        if self.paused:
+            raise StudyHeld("the study is paused, so nothing new begins", LOOK_SECONDS / 4)
+
     @contextmanager
     def fencing(self, engine: Engine) -> Iterator[None]:
         """Lets `engine` commit only while this lease is the newest: for Optuna's tables, which know of no token."""
@@ -166,13 +250,8 @@ class Lease:
 
     def _refuse_second(self, connection: Connection, name: str) -> None:
         other = holder_of(connection, self._study_id)
-        if other is not None and other.alive and not (other.here and self._key not in self._held):
-            raise StudyBusy(
-                f"study {name!r} is driven by host {other.host}, pid {other.pid}, since {other.since} "
-                f"(last sign {other.silent_seconds:.0f} s ago; "
-                f"if it is dead, the study is free in {other.left_seconds:.0f} s).\n"
-                f"Watch it with: hpo status --study {name}"
-            )
+        if other is None or not (other.here and self._key not in self._held):
+            refuse_second(other, name)
 
     def _take(self, connection: Connection, verb: str) -> int:
         driver = insert(DriverRow).values(
@@ -182,6 +261,7 @@ class Lease:
             pid=os.getpid(),
             process=mark(os.getpid()),
             started_at=now(),
+            job=os.environ.get(JOB),
         )
         driver_id = connection.execute(driver.returning(DriverRow.id)).scalar_one()
         moment = clock(connection)
@@ -192,12 +272,26 @@ class Lease:
         return int(connection.execute(select(LeaseRow.token).where(LeaseRow.study_id == self._study_id)).scalar_one())
 
     def _keep_renewing(self) -> None:
-        while not self._over.wait(self._seconds / 4):
+        due = time.monotonic() + self._seconds / 4
+        while not self._over.wait(min(self._seconds / 4, LOOK_SECONDS)):
             try:
-                with self._engine.begin() as connection:
-                    moment = clock(connection)
-                    values = {"renewed": moment, "expires": moment + self._seconds}
-                    renewed = connection.execute(update(LeaseRow).where(*self._mine).values(**values))
-                    self._lost = renewed.rowcount == 0
+                if time.monotonic() >= due:
+                    self._renew()
+                    due = time.monotonic() + self._seconds / 4
+                self._look()
             except SQLAlchemyError:
                 continue  # the database is away; the next write says so, and the token guards it all the same
+
+    def _renew(self) -> None:
+        with self._engine.begin() as connection:
+            moment = clock(connection)
+            values = {"renewed": moment, "expires": moment + self._seconds}
+            self._lost = connection.execute(update(LeaseRow).where(*self._mine).values(**values)).rowcount == 0
+
+    def _look(self) -> None:
+        """Reads what is wished; of a lease that was taken over nobody wishes anything."""
+        with self._engine.connect().execution_options(**{READS: True}) as connection:
+            row = connection.execute(self._wishes).first()
+        if row is not None:
+            self.paused = row.paused_at is not None
+            self.stopping = self.stopping or row.stopping_at is not None

@@ -48,6 +48,7 @@ class Recorded:
 
     def ask(self) -> Job | Wait | Done:
         self._lease.refuse_if_known_lost()
+        self._lease.hold_if_paused()
         while True:
             if self._asked is None:
                 answer = self._source.ask()

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 
 from hpo.errors import StorageUnavailable
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test compares it with alembic's own answer."""
 
 VERSION_TABLE = "hpo_alembic_version"

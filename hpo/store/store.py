@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,10 @@ from hpo.errors import StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, masked, normalised
-from hpo.store.lease import Holder, Lease, holder_of
+from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put
-from hpo.store.tables import EvaluationRow, StudyRow, now
+from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
 from hpo.study import Study
 
 MAKE_ONE = "make one with: hpo run --study NAME"
@@ -33,12 +34,16 @@ class StoredStudy:
         uid: everywhere.
         name: its name.
         content: the study file as it was last run.
+        paused_at: since when it is paused; None: it is not.
+        job: its newest of Ray's jobs, as it was submitted; None: it never was.
     """
 
     id: int
     uid: str
     name: str
     content: Mapping[str, Any]
+    paused_at: dt.datetime | None = None
+    job: str | None = None
 
 
 class Store:
@@ -75,7 +80,10 @@ class Store:
         """Returns a stored study, None if there is none of that name."""
         with self._reading() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).first()
-        return None if row is None else StoredStudy(id=row.id, uid=row.uid, name=row.name, content=row.content)
+        if row is None:
+            return None
+        fields = {key: getattr(row, key) for key in ("id", "uid", "name", "content", "paused_at", "job")}
+        return StoredStudy(**fields)
 
     def names(self) -> list[str]:
         """Returns the names of all stored studies, the oldest first."""
@@ -124,6 +132,50 @@ class Store:
         """Returns who drives the study, or did last."""
         with self._reading() as connection:
             return holder_of(connection, study.id)
+
+    def pause(self, study: StoredStudy) -> bool:
+        """Lets nothing new begin in a study; returns whether it was not paused before."""
+        running = StudyRow.id == study.id, StudyRow.paused_at.is_(None)
+        with self._writing() as connection:
+            return connection.execute(update(StudyRow).where(*running).values(paused_at=now())).rowcount > 0
+
+    def resume(self, study: StoredStudy) -> bool:
+        """Lets a study go on; returns whether it was paused."""
+        paused = StudyRow.id == study.id, StudyRow.paused_at.is_not(None)
+        with self._writing() as connection:
+            return connection.execute(update(StudyRow).where(*paused).values(paused_at=None)).rowcount > 0
+
+    def ask_to_stop(self, study: StoredStudy) -> bool:
+        """Asks the study's driver to end its work in order; returns whether it had not been asked before.
+
+        The wish is that driver's, not the study's: whoever drives next knows nothing of it.
+        """
+        driver = select(LeaseRow.driver_id).where(LeaseRow.study_id == study.id).scalar_subquery()
+        asked = update(DriverRow).where(DriverRow.id == driver, DriverRow.stopping_at.is_(None))
+        with self._writing() as connection:
+            return connection.execute(asked.values(stopping_at=now())).rowcount > 0
+
+    def refuse_driving(self, study: StoredStudy) -> None:
+        """Raises where the study could not be driven now.
+
+        Raises:
+            StudyBusy: if somebody does.
+            StudyPaused: if it is paused.
+        """
+        with self._reading() as connection:
+            refuse_second(holder_of(connection, study.id), study.name)
+            refuse_paused(connection, study.id, study.name)
+
+    def has_begun(self, study: StoredStudy, job: str) -> bool:
+        """Whether one of Ray's jobs has driven the study, or drives it."""
+        drivers = select(DriverRow.id).where(DriverRow.study_id == study.id, DriverRow.job == job)
+        with self._reading() as connection:
+            return connection.execute(drivers.limit(1)).first() is not None
+
+    def submitted(self, study: StoredStudy, job: str | None) -> None:
+        """Keeps which of Ray's jobs is the study's newest."""
+        with self._writing() as connection:
+            connection.execute(update(StudyRow).where(StudyRow.id == study.id).values(job=job))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -60,7 +60,7 @@ class Base(DeclarativeBase):
 
 
 class StudyRow(Base):
-    """A study as it was first stored, and as it was last run."""
+    """A study as it was first stored, and as it was last run; since when it is paused, and its newest job of Ray's."""
 
     __tablename__ = "hpo_studies"
 
@@ -71,10 +71,12 @@ class StudyRow(Base):
     identity: Mapped[dict[str, Any]]
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
+    paused_at: Mapped[dt.datetime | None]
+    job: Mapped[str | None] = mapped_column(String(128))
 
 
 class DriverRow(Base):
-    """A process that drove a study, or drives it."""
+    """A process that drove a study, or drives it; since when it is to stop, and which of Ray's jobs it is."""
 
     __tablename__ = "hpo_drivers"
 
@@ -86,6 +88,8 @@ class DriverRow(Base):
     process: Mapped[str | None] = mapped_column(String(128))
     started_at: Mapped[dt.datetime] = mapped_column(default=now)
     ended_at: Mapped[dt.datetime | None]
+    stopping_at: Mapped[dt.datetime | None]
+    job: Mapped[str | None] = mapped_column(String(128))
 
 
 class LeaseRow(Base):

@@ -59,7 +59,7 @@ def test_the_commands_work_one_after_the_other(project):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/web/test_browser.py
-    assert len(shown) == 15
+    assert len(shown) == 18
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
@@ -73,6 +73,9 @@ def test_the_commands_work_one_after_the_other(project):
     assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
     assert "Nothing essential is missing. Go on with: hpo run --study digits" in printed["doctor"]
+    assert "digits is paused." in printed["pause"]
+    assert "digits is no longer paused" in printed["resume"]
+    assert "Nobody drives digits" in printed["stop"]
     assert "left out" in printed["data"].lower()
     assert {"digits_metrics.tex", "digits_train_seed42.png"} <= {path.name for path in (project / "report").iterdir()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from hpo.errors import StudyBusy
 from hpo.store import Store
-from hpo.store.process import host, is_dead, mark
+from hpo.store.process import end, host, is_dead, mark
 from hpo.store.tables import DriverRow
 
 
@@ -45,6 +46,23 @@ def test_of_a_process_elsewhere_nobody_can_be_sure(ended):
     assert not is_dead(host(), pid, f"{boot} pid:[1] {began}"), "a container that shares the host's name"
     assert not is_dead(host(), pid, f"another-boot {namespace} {began}"), "a machine that was given the same name"
     assert not is_dead(host(), pid, None)
+
+
+@pytest.mark.parametrize(("deaf", "status"), [(False, -signal.SIGTERM), (True, -signal.SIGKILL)])
+def test_a_process_that_does_not_end_when_it_is_asked_to_is_killed(deaf, status):
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if deaf else ""
+    with subprocess.Popen([sys.executable, "-c", f"{code} print(1, flush=True); input()"], stdin=-1, stdout=-1) as one:
+        one.stdout.readline()
+        marked = mark(one.pid)
+        end(one.pid, marked, 0.5)
+        assert mark(one.pid) is None, "it is dead, though nobody has asked how it ended"
+        assert is_dead(host(), one.pid, marked)
+        assert one.wait() == status
+
+
+def test_a_later_process_of_the_same_pid_is_left_alone(ended):
+    _, marked = ended
+    end(os.getpid(), marked, 0.1)
 
 
 def held_by(store, study, **driver):

@@ -27,7 +27,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hpo.backends.ray.worker import Task, Word
-from hpo.errors import StorageAway
+from hpo.errors import NotNow
 from hpo.records import Evaluation, Job
 from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, Wait, patiently, refuse_endless_wait
 from hpo.training import shelf
@@ -225,7 +225,7 @@ class Desk:
     def _guarded(self, call: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
             return call()
-        except StorageAway:
+        except NotNow:
             return otherwise
         except Exception as error:  # kept and raised by the backend, see `fault`
             self.fault = self.fault or error

@@ -12,12 +12,9 @@ from contextlib import contextmanager
 
 import ray
 
-from hpo.backends.machine import cores, refuse_too_large
+from hpo.backends.machine import SECRETS, cores, refuse_too_large
 from hpo.errors import UsageError
 from hpo.seam import Resources
-
-SECRETS = ("HPO_STORAGE", "HPO_FROM", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLKEY")
-"""Variables by which the driver reaches its database. Workers never do, so they are not given them."""
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""A driver heeds what is wished from elsewhere: `hpo stop` is to it what a signal is, `hpo pause` lets it wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo.seam import Observer, Stop
+from hpo.store import Lease
+
+
+class Heeding:
+    """A stop that is set by another one, or by `hpo stop` from elsewhere; it says so once, and of pauses too.
+
+    Args:
+        stop: the other; None: there is none.
+        study: its name.
+        observers: hear what has been wished.
+
+    Attributes:
+        lease: whose wishes are heeded, once the study is driven.
+    """
+
+    def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:
+        self._stop = stop
+        self._study = study
+        self._observers = observers
+        self._paused = self._stopping = False
+        self.lease: Lease | None = None
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        if self._stop is not None and self._stop.is_set():
+            return True
+        if self.lease is None:
+            return False
+        if self.lease.stopping and not self._stopping:
+            self._stopping = True
+            self._tell("stopping, as hpo stop asks: what runs ends its epoch and is checkpointed")
+        if self.lease.paused != self._paused and not self._stopping:
+            self._paused = self.lease.paused
+            goes_on = f"paused: what runs goes to its end, nothing new begins until: hpo resume --study {self._study}"
+            self._tell(goes_on if self._paused else "resumed")
+        return self._stopping
+
+    def _tell(self, message: str) -> None:
+        for observer in self._observers:
+            observer.phase(message)

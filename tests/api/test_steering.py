@@ -1,0 +1,218 @@
+"""A study steered from another terminal: real drivers are paused, resumed and stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import hpo as library
+from hpo import api
+
+PROJECT = Path(__file__).parents[1] / "project"
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
+TRIALS = 6
+RUN = ["run", "--study", "slow", "--trials", str(TRIALS)]
+LOCAL = ["--backend", "local"]
+ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")])
+
+
+def own_project(folder):
+    """Makes a user's project, whose trainings take some time and say which epochs they trained."""
+    shutil.copytree(PROJECT / "toys", folder / "toys", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "studies").mkdir()
+    (folder / "trained").mkdir()
+    text = (PROJECT / "studies" / "curve.toml").read_text().replace('"curve"', '"slow"')
+    text = text.replace("[search]", f'[fixed]\nnap = 0.5\nflags = "{folder}/trained"\n[search]')
+    (folder / "studies" / "slow.toml").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    return own_project(tmp_path / "own")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the study comes to if nobody steers it."""
+    folder = own_project(tmp_path_factory.mktemp("undisturbed") / "own")
+    return facts(hpo(folder, *RUN, *LOCAL, "--json").stdout)
+
+
+def environment(url=None):
+    return {**os.environ, "PYTHONPATH": str(ROOT), **({"HPO_STORAGE": url} if url else {})}
+
+
+def hpo(folder, *arguments, url=None):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(url),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class Driver:
+    """A driver that has finished two trials."""
+
+    def __init__(self, project, *arguments, url=None):
+        self._log = project / "driver.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments], cwd=project, env=environment(url), stdout=log, stderr=log
+            )
+        self.until("[2/6]")
+
+    @property
+    def said(self):
+        return self._log.read_text()
+
+    def until(self, text):
+        end = time.monotonic() + 60
+        while text not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, self.said
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def driver(project):
+    started = []
+
+    def start(*arguments, url=None):
+        started.append(Driver(project, *arguments, url=url))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+
+
+def place(project):
+    return library.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs", backend="local")
+
+
+def facts(text):
+    return [(t["state"], t["params"], t["value"], t["values"]) for t in json.loads(text)["trials"]]
+
+
+def epochs_of(project):
+    """Returns the epochs of each training that has begun, as they were trained."""
+    return {file.name: file.read_text().split() for file in (project / "trained").iterdir()}
+
+
+@pytest.mark.parametrize("backend", ["local", ON_RAY])
+def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_run_goes_on(
+    project, driver, undisturbed, backend
+):
+    running = driver(*RUN, "--backend", backend)
+    asked = api.stop("slow", place(project))
+    assert (asked.changed, asked.driver.pid, asked.driver.verb) == (True, running.process.pid, "run")
+    assert running.process.wait(timeout=60) == 0, "it did what it was asked"
+    assert "stopping, as hpo stop asks" in running.said
+    assert "Stopped. Go on with: hpo run --study slow" in running.said
+    assert "[6/6]" not in running.said, "it went on to the end"
+    assert "Nobody drives slow. Go on with: hpo run --study slow" in hpo(project, "stop", "--study", "slow").stdout
+    assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
+    assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
+
+
+@pytest.mark.parametrize("backend", ["local", ON_RAY])
+def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(project, driver, undisturbed, backend):
+    running = driver(*RUN, "--backend", backend)
+    api.pause("slow", place(project))
+    running.until("paused: what runs goes to its end")
+    end = time.monotonic() + 60
+    while api.status("slow", place(project))[0].counts.get("running"):
+        assert time.monotonic() < end, "what ran does not end"
+        time.sleep(0.1)
+    over = epochs_of(project)
+    assert len(over) < TRIALS
+    time.sleep(1.0)
+    assert epochs_of(project) == over, "something new has begun"
+    assert running.process.poll() is None, "it does not wait"
+    assert "paused" in hpo(project, "status").stdout
+    assert "Its driver goes on" in hpo(project, "resume", "--study", "slow").stdout
+    assert running.process.wait(timeout=60) == 0
+    assert "resumed" in running.said
+    assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
+
+
+def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_resumed(project, driver, undisturbed):
+    running = driver(*RUN, *LOCAL)
+    api.pause("slow", place(project))
+    running.until("paused:")
+    assert "slow is paused already. What runs goes to its end" in hpo(project, "pause", "--study", "slow").stdout
+    asked = hpo(project, "stop", "--study", "slow")
+    assert f"pid {running.process.pid}" in asked.stdout
+    assert running.process.wait(timeout=30) == 0
+    refused = hpo(project, *RUN, *LOCAL)
+    assert refused.returncode == 2
+    assert "study 'slow' is paused since" in refused.stderr
+    assert "hpo resume --study slow" in refused.stderr
+    assert "is paused since" in hpo(project, "promote", "--study", "slow", *LOCAL).stderr
+    resumed = hpo(project, "resume", "--study", "slow", "--json")
+    assert json.loads(resumed.stdout) == {
+        "study": "slow",
+        "changed": True,
+        "driver": None,
+        "paused": False,
+        "job": None,
+    }
+    assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
+
+
+def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
+    assert hpo(project, *RUN, *LOCAL).returncode == 0
+    running = driver("promote", "--study", "slow", "--top", "2", *LOCAL)
+    api.pause("slow", place(project))
+    running.until("paused:")
+    api.stop("slow", place(project))
+    assert running.process.wait(timeout=30) == 0, running.said
+    assert "Stopped. Go on with: hpo promote --study slow" in running.said
+    assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
+
+
+def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
+    running = driver(*RUN, *LOCAL)
+    api.pause("slow", place(project))
+    running.until("paused:")
+    api.resume("slow", place(project))
+    ended = api.stop("slow", place(project), now=True)
+    assert (ended.changed, ended.driver) == (True, None)
+    running.process.wait(timeout=1)
+    assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
+
+
+@pytest.mark.postgres
+def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, undisturbed, postgres_url):
+    there = library.Place(storage=postgres_url)
+    running = driver(*RUN, *LOCAL, url=postgres_url)
+    api.pause("slow", there)
+    running.until("paused:")
+    api.resume("slow", there)
+    running.until("resumed")
+    api.stop("slow", there)
+    assert running.process.wait(timeout=30) == 0, running.said
+    assert facts(hpo(project, *RUN, *LOCAL, "--json", url=postgres_url).stdout) == undisturbed
+
+
+@pytest.mark.parametrize("verb", [api.pause, api.resume, api.stop])
+def test_a_study_that_is_not_stored_is_named(project, curve, verb):
+    with pytest.raises(library.UsageError, match="there is no storage"):
+        verb("slow", place(project))
+    api.run(curve(name="other", search={"trials": 1}), place(project))
+    with pytest.raises(library.UsageError, match=r"no study named 'slow'.*Stored there: other"):
+        verb("slow", place(project))
