@@ -322,6 +322,7 @@ def standing(one: Progress) -> dict[str, Any]:
     state = "running" if driver else "promoted" if one.promoted is not None else "searched"
     if not driver and done < one.wanted and one.promoted is None:
         state = "unfinished"
+    state = "paused" if one.paused else state
     driven = driver and {"host": driver.host, "pid": driver.pid, "since": driver.since}
     plain = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "driver"}
     return {**plain, "incumbent": one.incumbent and asdict(one.incumbent), "state": state, "driven": driven}

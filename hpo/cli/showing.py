@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Json, Outputs, Storage, StudyName, place_of
+from hpo.cli.options import Folders, JobsAddress, Json, Outputs, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
 from hpo.errors import UsageError
-from hpo.place import OUTPUTS
+from hpo.place import JOBS_ADDRESS, OUTPUTS
 
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
@@ -33,6 +33,8 @@ def serve(
         bool, typer.Option("--writable-dashboard", help="Let Optuna's dashboard change and delete studies.")
     ] = False,
     open_: Open = False,
+    studies: Folders = None,
+    jobs_address: JobsAddress = JOBS_ADDRESS,
     storage: Storage = None,
     outputs: Outputs = OUTPUTS,
 ) -> None:
@@ -58,7 +60,8 @@ def serve(
         if open_:
             webbrowser.open(f"{address}/robustness")
 
-    web.serve(place_of(storage, outputs=outputs), settings, began)
+    cluster = web.Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
+    web.serve(place_of(storage, outputs=outputs), settings, began, cluster)
 
 
 def report(

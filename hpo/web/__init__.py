@@ -2,5 +2,6 @@
 
 from hpo.web.app import application, serve
 from hpo.web.settings import Settings, read_token
+from hpo.web.steering import Cluster
 
-__all__ = ["Settings", "application", "read_token", "serve"]
+__all__ = ["Cluster", "Settings", "application", "read_token", "serve"]

@@ -21,16 +21,19 @@ from hpo.web.problems import tell_problems
 from hpo.web.projection import projecting
 from hpo.web.settings import Settings
 from hpo.web.sites import sites
+from hpo.web.steering import Cluster, steering
 
 DASHBOARD_THREADS = 8
 
 
-def application(found: Boards, settings: Settings) -> FastAPI:
+def application(found: Boards, settings: Settings, place: Place, cluster: Cluster | None = None) -> FastAPI:
     """Returns the application.
 
     Args:
         found: the studies.
         settings: of the server.
+        place: where they are kept.
+        cluster: where those go that are submitted; None: to this machine's.
     """
     app = FastAPI(
         title="hpo",
@@ -41,6 +44,7 @@ def application(found: Boards, settings: Settings) -> FastAPI:
     )
     tell_problems(app)
     app.include_router(interface(found))
+    app.include_router(steering(found, place, cluster or Cluster()))
     app.include_router(sites(app, found, settings))
     behind: Any = WSGIMiddleware(dashboard(found), workers=DASHBOARD_THREADS)  # typed by other names for the same
     app.mount("/", behind)  # last: it takes every path
@@ -49,13 +53,14 @@ def application(found: Boards, settings: Settings) -> FastAPI:
     return app
 
 
-def serve(place: Place, settings: Settings, began: Callable[[str], None]) -> None:
+def serve(place: Place, settings: Settings, began: Callable[[str], None], cluster: Cluster | None = None) -> None:
     """Serves the studies of a storage until it is stopped by a signal.
 
     Args:
         place: where they are.
         settings: of the server.
         began: hears its address once it listens.
+        cluster: where studies go that are submitted; None: to this machine's.
 
     Raises:
         StorageUnavailable: if there is no storage.
@@ -74,7 +79,7 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None]) -> Non
             yield
 
         stack.enter_context(projecting(found))
-        app = application(found, settings)
+        app = application(found, settings, place, cluster)
         app.router.lifespan_context = lifespan
         config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
         uvicorn.Server(config).run(sockets=[listening])

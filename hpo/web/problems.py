@@ -11,13 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hpo.api.board import NotThere
-from hpo.errors import HpoError, StorageAway, StorageLost, StorageUnavailable, StudyBusy, UsageError
+from hpo.errors import (
+    HpoError,
+    NotNow,
+    StorageLost,
+    StorageUnavailable,
+    StudyBusy,
+    StudyNotFound,
+    StudyPaused,
+    UsageError,
+)
 
 STATUS: Mapping[type[HpoError], tuple[int, str]] = {
     NotThere: (404, "Not there"),
     StudyBusy: (409, "Busy"),
+    StudyPaused: (409, "Paused"),
+    StudyNotFound: (404, "Not there"),
     StorageUnavailable: (503, "The database is away"),
-    StorageAway: (503, "The database is away"),
+    NotNow: (503, "Not now"),
     StorageLost: (503, "The database is away"),
     UsageError: (400, "Cannot be used"),
 }

@@ -45,7 +45,7 @@ def measure(repetitions: int) -> Shown:
         place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
         hpo.promote(study, place)
         with boards(place) as found:
-            client = TestClient(application(found, Settings()), base_url="http://127.0.0.1")
+            client = TestClient(application(found, Settings(), place), base_url="http://127.0.0.1")
             cold = _asked(client, PAGES["a study"])
             warm: dict[str, list[float]] = {what: [] for what in PAGES}
             for repetition in range(repetitions):

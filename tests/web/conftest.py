@@ -76,12 +76,12 @@ def contested(tmp_path) -> hpo.Place:
 def client(promoted_place) -> Iterator[TestClient]:
     """Asks a server without a token."""
     with boards(promoted_place) as found:
-        yield TestClient(application(found, Settings()), base_url="http://127.0.0.1")
+        yield TestClient(application(found, Settings(), promoted_place), base_url="http://127.0.0.1")
 
 
 @pytest.fixture
 def guarded(promoted_place) -> Iterator[TestClient]:
     """Asks a server with a token, and does not follow where it is led."""
     with boards(promoted_place) as found:
-        app = application(found, Settings(token=TOKEN))
+        app = application(found, Settings(token=TOKEN), promoted_place)
         yield TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)

@@ -94,7 +94,7 @@ def test_a_dashboard_that_may_write_wants_a_token_and_then_may(promoted_place):
     with pytest.raises(UsageError, match="wants a token"):
         Settings(writable_dashboard=True)
     with boards(promoted_place) as found:
-        app = application(found, Settings(token=TOKEN, writable_dashboard=True))
+        app = application(found, Settings(token=TOKEN, writable_dashboard=True), promoted_place)
         asked = TestClient(app, base_url="http://127.0.0.1")
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}).status_code == 401
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}, headers=BEARER).status_code != 403

@@ -20,7 +20,7 @@ PROBLEM = "application/problem+json"
 @pytest.fixture
 def schema(promoted_place):
     with boards(promoted_place) as found:
-        app = application(found, Settings(allowed_hosts=("localhost", "testserver")))
+        app = application(found, Settings(allowed_hosts=("localhost", "testserver")), promoted_place)
         yield schemathesis.openapi.from_asgi("/hpo/openapi.json", app)
 
 

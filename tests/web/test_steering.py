@@ -1,0 +1,95 @@
+"""Studies that are steered over HTTP, by whoever has the token and by nobody else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+import hpo
+from hpo.api.board import boards
+from hpo.web import Cluster, Settings, application
+from tests.web.conftest import TOKEN, study
+
+ROOT = Path(__file__).parents[2]
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+VERBS = ("pause", "resume", "stop", "submit", "promote")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A storage of the test's own with a searched study in it, and a client that may change it."""
+    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), place)
+    with boards(place) as found:
+        cluster = Cluster(jobs_address="http://127.0.0.1:9", folders=(ROOT / "tests" / "project" / "studies",))
+        app = application(found, Settings(token=TOKEN), place, cluster)
+        yield place, TestClient(app, base_url="http://127.0.0.1")
+
+
+def post(client, verb, name="curve", headers=BEARER, **body):
+    return client.post(f"/hpo/v1/studies/{name}/{verb}", headers=headers, **({"json": body} if body else {}))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_without_the_token_nobody_steers(own, client, verb):
+    assert post(own[1], verb, headers={}).status_code == 401
+    assert post(client, verb, headers={}).status_code == 403
+    assert own[1].get("/hpo/v1/studies/curve", headers=BEARER).json()["state"] == "searched"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop"])
+def test_a_study_that_is_not_there_is_a_problem(own, verb):
+    assert post(own[1], verb, name="nope").status_code == 404
+
+
+def test_a_pause_holds_until_it_is_resumed(own):
+    place, client = own
+    assert post(client, "pause").json()["paused"]
+    assert client.get("/hpo/v1/studies/curve", headers=BEARER).json()["state"] == "paused"
+    with pytest.raises(hpo.UsageError, match="paused"):
+        hpo.run(study("curve", trials=8), place)
+    assert not post(client, "resume").json()["paused"]
+    assert len(hpo.run(study("curve", trials=8), place).trials) == 8
+
+
+def test_a_driver_is_stopped_by_a_request(own, tmp_path):
+    place, client = own
+    code = (
+        "import hpo, pathlib\n"
+        "from tests.web.conftest import study\n"
+        f"place = hpo.Place(storage={place.storage!r}, outputs=pathlib.Path({str(place.outputs)!r}), backend='local')\n"
+        "slow = study('slow', trials=200).model_copy(update={'fixed': {'nap': 0.1}})\n"
+        "print(len(hpo.run(slow, place).trials))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            told = client.get("/hpo/v1/studies/slow", headers=BEARER)
+            if told.status_code == 200 and told.json()["counts"]:
+                break
+            time.sleep(0.2)
+        assert told.json()["driven"]["pid"] == process.pid
+        assert post(client, "stop", name="slow").json()["changed"]
+        printed, _ = process.communicate(timeout=60)
+        assert int(printed) < 200
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("verb", ["submit", "promote"])
+def test_without_a_cluster_a_submission_is_a_problem_that_says_where_it_looked(own, verb):
+    answer = post(own[1], verb, trials=9) if verb == "submit" else post(own[1], verb)
+    assert answer.status_code == 400
+    assert "127.0.0.1:9" in answer.json()["detail"]
+    assert post(own[1], verb, name="nope").status_code == 404
+
+
+def test_a_number_of_trials_that_cannot_be_is_refused(own):
+    assert post(own[1], "submit", trials=0).status_code == 422
