@@ -1,4 +1,4 @@
-"""Prints what hpo requires, by pyproject.toml: an image installs it before the sources, and one image leaves some out."""
+"""Prints what hpo requires, by pyproject.toml: an image installs it before the sources, and one leaves some out."""
 
 from __future__ import annotations
 
