@@ -134,9 +134,9 @@ def test_the_build_is_given_what_it_copies_and_nothing_else():
 # What the image of the pages leaves out.
 
 
-def needed_by_web():
-    """Returns the requirements of the image of the pages, as its build asks for them."""
-    [line] = [line for line in stages()[0]["build-web"] if "requirements.py" in line]
+def needed(stage):
+    """Returns the requirements of an image, as its build asks for them."""
+    [line] = [line for line in stages()[0][stage] if "requirements.py" in line]
     command = shlex.split(line.removeprefix("RUN ").split(">")[0])
     done = run(sys.executable, str(DOCKER / "requirements.py"), *command[2:], cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -165,7 +165,7 @@ def closure(requirements):
 def web_site(tmp_path_factory):
     """A folder of packages: hpo, what the image of the pages installs, and nothing else that is installed here."""
     folder = tmp_path_factory.mktemp("site")
-    for one in closure(needed_by_web()).values():
+    for one in closure(needed("build-web")).values():
         for top in {file.parts[0] for file in one.files or [] if file.parts[0] not in ("..", "__pycache__")}:
             if not (folder / top).exists():
                 (folder / top).symlink_to(one.locate_file(top))
@@ -195,7 +195,7 @@ def on_web(site, cwd, *commands):
 
 
 def test_the_pages_are_installed_without_torch_and_ray():
-    brought = closure(needed_by_web())
+    brought = closure(needed("build-web"))
     assert not {"torch", "ray", "captum"} & set(brought)
     assert {"optuna", "sqlalchemy", "psycopg", "fastapi", "uvicorn", "optuna-dashboard", "a2wsgi"} <= set(brought)
     pinned = {
@@ -220,6 +220,11 @@ def test_what_only_looks_works_with_what_the_image_of_the_pages_has(tmp_path, we
     statuses, _, errors = on_web(web_site, tmp_path, *looks, "run --study digits")
     assert statuses == ["0"] * len(looks) + ["2"], errors
     assert "'models.digits:train' cannot be imported: it needs 'torch', which is not installed" in errors
+
+
+def test_both_workers_have_the_same_but_for_cuda():
+    assert needed("build-worker") == needed("build-worker-gpu")
+    assert {"torch>=2.13,<3", "ray[tune]==2.60.0", "ray[default]==2.60.0"} <= set(needed("build-worker"))
 
 
 def test_requirements_that_are_not_there_are_refused():
