@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -165,7 +166,7 @@ def test_a_study_is_searched_and_promoted(done):
     assert written == {"results_7", "results_8", "results_9"}
     ranked = done.driver.run("hpo", "rank", "--study", "digits", "--json", cwd=done.project)
     assert ranked.returncode == 0, ranked.stderr
-    rows = json.loads(ranked.stdout)["ranking"]
+    rows = json.loads(ranked.stdout)["candidates"]
     assert sorted(row["trial"] for row in rows) == [0, 1, 2]
 
 
@@ -180,8 +181,9 @@ def test_no_process_of_ray_has_the_database(done):
     assert not [1 for _, environment in done.ray["worker"] if "HPO_STORAGE_FILE" in environment]
 
 
-def test_a_container_that_is_stopped_ends_at_once(done):
+def test_a_role_ends_when_it_is_told_to(done):
     assert set(done.stopped) == {"head", "worker"}
+    assert -signal.SIGKILL not in done.stopped.values()
 
 
 @pytest.mark.skipif(not (ROOT / "hpo" / "web").exists(), reason="there is no hpo serve in this version")
@@ -211,9 +213,15 @@ def test_the_pages_show_it_to_who_has_the_token(done):
         except OSError:
             return False
 
+    [check] = re.findall(
+        r"HEALTHCHECK .*?CMD (\[.*?\])$", (ROOT / "docker" / "Dockerfile").read_text(), re.DOTALL | re.M
+    )
+    check = [sys.executable, *json.loads(check)[1:]]
+    assert web.run(*check, cwd=web.folder).returncode != 0
     process = web.start("web")
     try:
         until(answers, process, web.log)
+        assert web.run(*check, cwd=web.folder).returncode == 0
         assert asked("/hpo/v1/studies")[0] == 401
         status, text = asked("/hpo/v1/studies", Authorization=f"Bearer {TOKEN}")
         assert (status, "digits" in text) == (200, True)
