@@ -62,14 +62,23 @@ def check(path: Path) -> Checked:
     return Checked(path, study.located(path.parent.parent) if study and sound else None, tuple(problems))
 
 
-def load_study(name: str, folders: Iterable[Path] | None = None) -> Study:
-    """Returns the study of that name, ready to be run.
+def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bool = True) -> Study:
+    """Returns the study of that name.
+
+    Args:
+        name: what the user calls it.
+        folders: where to look, as in `find`.
+        to_train: whether its trainable is imported and compared with it. Who only looks does without, as long as the
+            file is sound: a machine that shows studies has not what they train with.
 
     Raises:
         StudyNotFound: if there is no such file.
         StudyInvalid: if it has problems; the message lists all of them.
     """
-    checked = check(find(name, folders))
+    path = find(name, folders)
+    checked = read(path)
+    if to_train or checked.study is None:
+        checked = check(path)
     if checked.study is None:
         raise StudyInvalid(shown(checked.path), checked.problems)
     return checked.study

@@ -42,7 +42,7 @@ def assets(
         UsageError: if the results cannot be used.
         OutputRefused: if `out` cannot be written, or has another promotion's files.
     """
-    study, place = resolved(study), place or Place()
+    study, place = resolved(study, to_train=False), place or Place()
     if not results:
         with storage(place.storage, create=False) as (store, _durable):
             promotion = store.promotion(stored_study(store, study.name))

@@ -75,7 +75,7 @@ def compare(
     Raises:
         UsageError: if one cannot be read, or they have no seed in common.
     """
-    study = resolved(study) if study is not None else None
+    study = resolved(study, to_train=False) if study is not None else None
     if study is not None:
         minimize = study.objective.direction == "minimize"
     one, other = (_values(given, study, place or Place()) for given in (first, second))

@@ -117,7 +117,7 @@ def rank_stored(
         NothingToPromote: if there was no promotion.
         UsageError: if the storage has no such study.
     """
-    study = resolved(study)
+    study = resolved(study, to_train=False)
     score = rule_of(study, rule, lambda_, ddof)
     with storage(place.storage, create=False) as (store, _durable):
         return newest_report(study, stored_study(store, study.name), store, score)

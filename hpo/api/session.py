@@ -59,14 +59,18 @@ class Opened:
     engine: Any
 
 
-def resolved(study: Study | str) -> Study:
+def resolved(study: Study | str, *, to_train: bool = True) -> Study:
     """Returns the study itself, or the one of that name.
+
+    Args:
+        study: itself, or its name.
+        to_train: as in `load_study`.
 
     Raises:
         StudyNotFound: if there is no such study.
         StudyInvalid: if its file has problems.
     """
-    return load_study(study) if isinstance(study, str) else study
+    return load_study(study, to_train=to_train) if isinstance(study, str) else study
 
 
 @contextmanager

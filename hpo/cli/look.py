@@ -33,7 +33,7 @@ def rank(
     from hpo.api.words import certainty_text
     from hpo.cli import promoted
 
-    loaded = api.load_study(study, studies)
+    loaded = api.load_study(study, studies, to_train=False)
     report = api.rank_stored(loaded, place_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
     if as_json:
         print_json(promoted.ranking_values(report))
@@ -65,7 +65,7 @@ def assets(
     from hpo import api
     from hpo.cli.tables import near
 
-    loaded = api.load_study(study, studies)
+    loaded = api.load_study(study, studies, to_train=False)
     place = place_of(storage, outputs=outputs)
     written = api.assets(loaded, place, out=out, results=results or (), prefix=prefix, ddof=ddof, force=force)
     if as_json:
@@ -92,7 +92,7 @@ def compare(
     from hpo import api
     from hpo.cli import tables
 
-    loaded = api.load_study(study, studies) if study else None
+    loaded = api.load_study(study, studies, to_train=False) if study else None
     found = api.compare(first, second, loaded, place_of(storage), minimize=minimize)
     if as_json:
         print_json({**asdict(found), "verdict": found.verdict})
@@ -111,7 +111,7 @@ def show(
     from hpo import api
     from hpo.cli import tables
 
-    loaded = api.load_study(study, studies)
+    loaded = api.load_study(study, studies, to_train=False)
     found, evaluations = api.show(loaded, trial, place_of(storage))
     if as_json:
         print_json(tables.trial_values(found, evaluations))
