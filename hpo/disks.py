@@ -7,8 +7,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 NETWORK = (
     "9p",
     "afs",
@@ -56,6 +54,8 @@ def disk_of(path: Path) -> Disk:
     Raises:
         OSError: if it cannot be looked at.
     """
+    import psutil  # 40 ms, which no other command than the one that asks should pay
+
     path = Path(os.path.realpath(path))
     while not os.path.exists(path) and path != path.parent:
         path = path.parent

@@ -167,3 +167,20 @@ def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(projec
     )
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert table(trials) == table(evaluations(project, "calm.db")[0])
+
+
+def test_a_work_folder_that_one_machine_alone_may_see_is_said(project, cluster):
+    address, _ = cluster
+    done = subprocess.run(
+        [*RUN[:3], "doctor", "--study", "curve", "--ray-address", address],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"answers at {address}: 2 machines, 4 trainings at a time" in done.stdout
+    assert "attention  workdir " in done.stdout
+    assert "every machine has to see the same folder" in done.stdout
