@@ -25,6 +25,7 @@ START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "
 START += ["--disable-usage-stats", "--num-cpus=2", "--dashboard-host=127.0.0.1", "--dashboard-agent-listen-port=0"]
 SECRET = "s3cret-of-the-database"
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.postgres, pytest.mark.xdist_group("ray")]
+pytestmark += [pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")]  # Ray's, of aiohttp
 
 SEES = """
 import os

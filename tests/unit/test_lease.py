@@ -50,8 +50,8 @@ def test_of_a_process_elsewhere_nobody_can_be_sure(ended):
 
 @pytest.mark.parametrize(("deaf", "status"), [(False, -signal.SIGTERM), (True, -signal.SIGKILL)])
 def test_a_process_that_does_not_end_when_it_is_asked_to_is_killed(deaf, status):
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if deaf else ""
-    with subprocess.Popen([sys.executable, "-c", f"{code} print(1, flush=True); input()"], stdin=-1, stdout=-1) as one:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " if deaf else ""
+    with subprocess.Popen([sys.executable, "-c", f"{code}print(1, flush=True); input()"], stdin=-1, stdout=-1) as one:
         one.stdout.readline()
         marked = mark(one.pid)
         end(one.pid, marked, 0.5)

@@ -1,0 +1,90 @@
+"""What is refused before a cluster is asked for anything; and where the database's address is read from."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import hpo
+from hpo import api
+from hpo.cli.main import main
+from hpo.place import default_storage
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def studies(tmp_path, monkeypatch):
+    """A folder of study files in the current folder."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "refused_of_jobs.py").write_text(
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Params:\n    x: float\n"
+        "def train(params: Params, ctx):\n    yield {'val': 1.0}\n"
+    )
+    (tmp_path / "studies" / "small.toml").write_text(
+        'name = "small"\ntrainable = "refused_of_jobs:train"\n[objective]\nmetric = "val"\n'
+        "[space]\nx = { float = [0.0, 1.0] }\n[search]\ntrials = 2\nbudget = 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    sys.modules.pop("refused_of_jobs", None)
+
+
+def test_where_nobody_takes_jobs_nothing_is_written(studies, place):
+    with pytest.raises(hpo.UsageError, match=r"no Ray takes jobs at http://127.0.0.1:1 .*--jobs-address"):
+        api.submit("small", place, jobs_address=NOBODY)
+    with pytest.raises(hpo.UsageError, match=r"is no address for jobs; expected the dashboard's, as http://"):
+        api.submit("small", place, jobs_address="127.0.0.1:6379")
+    assert not (studies / "hpo.db").exists()
+    assert not (studies / "outputs").exists()
+
+
+def test_a_password_is_not_put_where_everybody_may_read_it(studies, place):
+    with pytest.raises(hpo.UsageError, match="which everybody could read") as refused:
+        api.submit("small", place, ["--workdir=s3://me:s3cret@bucket/work"], jobs_address=NOBODY)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", [["--trialz", "5"], ["--trials", "five"], ["--time", "soon"]])
+def test_options_that_hpo_run_would_refuse_are_refused_here(studies, monkeypatch, capsys, wrong):
+    monkeypatch.setattr(sys, "argv", ["hpo", "submit", "--study", "small", "--jobs-address", NOBODY, *wrong])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_a_study_that_was_never_submitted_has_no_log(curve, place):
+    api.run(curve(search={"trials": 1}), place)
+    with pytest.raises(hpo.UsageError, match=r"never submitted.*hpo submit --study curve"):
+        next(api.logs("curve", place))
+
+
+def test_a_job_that_was_meant_for_another_database_writes_nothing(curve, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("HPO_JOB", "hpo-curve-12345678-1")
+    with pytest.raises(hpo.UsageError, match=r"job hpo-curve-12345678-1 was submitted for .* another database"):
+        api.run(curve(search={"trials": 1}), place)
+    monkeypatch.delenv("HPO_JOB")
+    with pytest.raises(hpo.UsageError, match="Stored there: none"):
+        api.status("curve", place)
+
+
+def test_the_database_s_address_may_be_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    file = tmp_path / "storage"
+    monkeypatch.setenv("HPO_STORAGE_FILE", str(file))
+    with pytest.raises(hpo.UsageError, match="cannot be read: No such file"):
+        default_storage()
+    file.write_text("\n")
+    with pytest.raises(hpo.UsageError, match="which is empty"):
+        default_storage()
+    file.write_text("postgresql://me:s3cret@db/hpo\n")
+    assert default_storage() == "postgresql://me:s3cret@db/hpo"
+    monkeypatch.setenv("HPO_STORAGE", "sqlite:///nearer.db")
+    assert default_storage() == "sqlite:///nearer.db"
+    monkeypatch.delenv("HPO_STORAGE")
+    monkeypatch.delenv("HPO_STORAGE_FILE")
+    assert default_storage() == "sqlite:///hpo.db"
