@@ -425,3 +425,14 @@ def test_reading_alone_imports_no_trainable(project):
     path = project / "studies" / "curve.toml"
     path.write_text(TEXT.replace("toys.curve:train", "explodes:train"))
     assert read(path).study.name == "curve"
+
+
+def test_a_study_whose_trainable_is_not_here_can_be_looked_at_and_not_run(tmp_path):
+    path = put(tmp_path / "studies", "far", TEXT.replace('"curve"', '"far"').replace("toys.curve", "elsewhere.curve"))
+    assert "elsewhere" in path.read_text(encoding="utf-8")
+    assert load_study("far", [path.parent], to_train=False).name == "far"
+    with pytest.raises(StudyInvalid, match="no module 'elsewhere'"):
+        load_study("far", [path.parent])
+    put(path.parent, "far", path.read_text(encoding="utf-8").replace("budget = 5", "budget = 0"))
+    with pytest.raises(StudyInvalid, match="2 problems"):  # where something is wrong, all of it is said
+        load_study("far", [path.parent], to_train=False)
