@@ -113,6 +113,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     )
     scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
 
+    ctx.watch(model, optimizer, clip=params.clip, activations=True)
     for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
         running = Running(ctx.device)
         # Of all images, not of the training half alone: another split leaves an image's numbers as they are.
@@ -130,10 +131,10 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
                 )
             update(loss, model, optimizer, scheduler, params.clip)
             running.add(loss, outputs.logit_BC, label_T[at_B])
-        yield {
-            **running.metrics(),
-            **classification_metrics(data.label_N[held_out_V], _graded(model, pixels, held_out_V)),
-        }
+        trained = running.metrics()
+        graded_VC = _graded(model, pixels, held_out_V)
+        ctx.saw_predictions(truth=data.label_N[held_out_V], probabilities=graded_VC)
+        yield {**trained, **classification_metrics(data.label_N[held_out_V], graded_VC)}
 
     graded_VC = _graded(model, pixels, held_out_V)
     ctx.save_predictions(
