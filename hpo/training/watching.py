@@ -29,8 +29,8 @@ FOLD_EVERY = 256
 CLIPPED_WITHIN = 1e-3
 """A gradient that was clipped has the clip's norm but for rounding and the 1e-6 that torch adds to the norm."""
 
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Softplus)
-"""Whose answers are looked at."""
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+"""Whose answers are looked at: only of these is a unit that answers 0 without a gradient."""
 
 
 class Watch:
@@ -178,9 +178,10 @@ class Watch:
             return
         value = answer.detach()
         # Of a batch (B, U, ...) the unit is the second dimension, as torch's convolutions and linear layers have it.
-        alive_U = (value != 0).movedim(1, 0).flatten(1).any(1)
+        alive_U = value.amax([place for place in range(value.ndim) if place != 1]) > 0
         self._alive_U[name] = self._alive_U[name] | alive_U if name in self._alive_U else alive_U
-        moments = torch.stack([value.float().mean(), value.float().square().mean()])
+        variance, mean = torch.var_mean(value.float(), correction=0)
+        moments = torch.stack([mean, variance + mean.square()])
         self._moments.setdefault(name, []).append(moments)
 
     def _fold(self) -> None:

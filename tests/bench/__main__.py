@@ -21,9 +21,10 @@ PARTS = {
     "slots": "how busy the workers are kept",
     "start": "from the command to the first step",
     "context": "what ctx costs a training",
+    "watching": "what ctx.watch costs an epoch",
 }
 
-REPETITIONS = {"price": 5, "growth": 3, "slots": 2, "start": 3, "context": 5}
+REPETITIONS = {"price": 5, "growth": 3, "slots": 2, "start": 3, "context": 5, "watching": 5}
 """Unless another number is given; where one takes a minute there are fewer."""
 
 

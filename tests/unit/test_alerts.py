@@ -13,7 +13,7 @@ from hpo.training import Training
 
 PROJECT = Path(__file__).parents[1] / "project"
 
-SOUND = {"lr": 0.5}
+SOUND = {"lr": 0.005, "optimizer": "adamw"}
 RAISED = {
     "non-finite": {"lr": 1e30},
     "exploding": {"jump": 1000.0},
