@@ -21,7 +21,10 @@ from hpo.errors import UsageError
 from hpo.records import Metrics
 
 LOOK_EVERY = 16
-"""Steps between two looks at updates and activations, which cost more than norms; the first step is looked at."""
+"""Steps between two looks at updates, which cost more than norms; an epoch's first step is looked at."""
+
+ACTIVATIONS_EVERY = 64
+"""Steps between two looks at activations, which cost most."""
 
 FOLD_EVERY = 256
 """Steps after which the layers' norms are summed, so that a long epoch needs no more memory than this."""
@@ -135,10 +138,6 @@ class Watch:
         self.forget()
         return seen
 
-    @property
-    def _looks(self) -> bool:
-        return self._steps % LOOK_EVERY == 0
-
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
         grads = [one.grad for one in self._parameters]
@@ -152,7 +151,7 @@ class Watch:
         if len(self._fresh_SP) == FOLD_EVERY:
             self._fold()
         self._lr = max(group["lr"] for group in optimizer.param_groups)
-        if self._looks and self._weights:
+        if self._steps % LOOK_EVERY == 0 and self._weights:
             self._before = [weight.detach().clone() for weight in self._weights]
 
     @torch.no_grad()
@@ -174,7 +173,7 @@ class Watch:
 
     @torch.no_grad()
     def _after_rectifier(self, name: str, module: nn.Module, args: object, answer: Tensor) -> None:
-        if not module.training or not self._looks or answer.ndim < 2:
+        if not module.training or self._steps % ACTIVATIONS_EVERY or answer.ndim < 2:
             return
         value = answer.detach()
         # Of a batch (B, U, ...) the unit is the second dimension, as torch's convolutions and linear layers have it.
