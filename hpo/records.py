@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from hpo.alerts import Alert
+
 Value = bool | int | float | str
 """What a param can be."""
 
@@ -138,11 +140,13 @@ class Report:
         step: 1 for the first epoch.
         metrics: as the trainable yielded them.
         at: when, in seconds since the Unix epoch, by the worker's clock.
+        alerts: what was seen to go wrong in it, where the trainable is watched.
     """
 
     step: int
     metrics: Metrics
     at: float
+    alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,7 @@ class Evaluation:
         fingerprint: what else could change the result: versions, threads, device, data.
         files: the job's folder, if artefacts were kept there.
         remarks: what went wrong on the way and was made good, e.g. a damaged checkpoint.
+        last_alerts: what was seen to go wrong after the last report, of a job that failed.
         folds: of a job that was cross-validated, the records of its folds; it is their mean and has none of its own.
     """
 
@@ -175,6 +180,7 @@ class Evaluation:
     fingerprint: Mapping[str, object] = field(default_factory=dict)
     files: str | None = None
     remarks: tuple[str, ...] = ()
+    last_alerts: tuple[Alert, ...] = ()
     folds: tuple[Evaluation, ...] = ()
 
     def __post_init__(self) -> None:
@@ -192,6 +198,12 @@ class Evaluation:
     def epoch(self) -> int | None:
         """The epoch whose value counts; None if there is none, or the folds have each their own."""
         return None if self.folds else self.step
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """All that was seen to go wrong, in the order in which it was; of all folds where there are any."""
+        reported = [alert for one in self.trainings for report in one.reports for alert in report.alerts]
+        return (*reported, *(alert for one in self.trainings for alert in one.last_alerts))
 
     @property
     def trainings(self) -> tuple[Evaluation, ...]:

@@ -198,6 +198,33 @@ def decomposition_figure(found: Mapping[str, Any]) -> Figure:
     return effects_figure(whole, title=f"trial {found['trial']}", metric=found["metric"], notes=notes)
 
 
+def instability_figure(rows: Sequence[Mapping[str, Any]], study: str, count: int) -> Figure:
+    """Returns each param's share in what tells the best trials by value, and in what tells the steadiest.
+
+    Args:
+        rows: each with `name`, `for_value` and `for_sigma`.
+        study: its name, for the title.
+        count: of trials that have a sigma.
+    """
+    from plotly import graph_objects
+
+    names = [row["name"] for row in rows]
+    figure = graph_objects.Figure()
+    for key, name, pattern in (("for_value", "for the value", ""), ("for_sigma", "for sigma", "/")):
+        figure.add_bar(
+            x=[row[key] for row in rows], y=names, name=name, orientation="h", marker={"pattern": {"shape": pattern}}
+        )
+    figure.update_layout(
+        title=f"{study}: importance for the value and for sigma ({count} trials with several seeds)",
+        template="simple_white",
+        height=220 + 50 * len(names),
+        xaxis_title="share of importance",
+        showlegend=True,
+    )
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
 def script() -> str:
     """Returns plotly's script, with which a page draws figures without a network."""
     from plotly.offline import get_plotlyjs

@@ -138,6 +138,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     weight_C = loss_weights_of(params, data.label_N[train_T], data.names, ctx.device)
     amounts = amounts_of(params)
 
+    ctx.watch(model, optimizer, clip=params.clip, activations=True)
     for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
         freeze(params, model, epoch)
         running = Running(ctx.device)
@@ -156,10 +157,9 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
                 )
             update(loss, model, optimizer, scheduler, params.clip)
             running.add(loss, outputs.logit_BC, label_T[at_B])
-        yield {
-            **running.metrics(),
-            **classification_metrics(data.label_N[held_out_V], _graded(model, pixels, held_out_V)),
-        }
+        graded_VC = _graded(model, pixels, held_out_V)
+        ctx.saw_predictions(truth=data.label_N[held_out_V], probabilities=graded_VC)
+        yield {**running.metrics(), **classification_metrics(data.label_N[held_out_V], graded_VC)}
         values = [ctx.objective.value(report) for report in ctx.reports]
         scheduler.judge(values[-1])
         if stalled(params, values, ctx.objective):

@@ -120,6 +120,7 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
     )
     scheduler = warm_up_then_cosine(optimizer, ctx.budget * batch_count(len(train_T), params.batch))
 
+    ctx.watch(model, optimizer, activations=True)
     for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
         running = Running(ctx.device)
         for position_B in shuffled_batches(len(train_T), params.batch, ctx.streams.order.torch(epoch)):
@@ -128,10 +129,10 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
             loss = functional.cross_entropy(logit_BC, label_T[at_B])
             update(loss, model, optimizer, scheduler)
             running.add(loss, logit_BC, label_T[at_B])
-        yield {
-            **running.metrics(),
-            **classification_metrics(label_N[held_out_V], probabilities(model, held_out_B1HW, model)),
-        }
+        trained = running.metrics()
+        graded_VC = probabilities(model, held_out_B1HW, model)
+        ctx.saw_predictions(truth=label_N[held_out_V], probabilities=graded_VC)
+        yield {**trained, **classification_metrics(label_N[held_out_V], graded_VC)}
 
     ctx.save_predictions(
         truth=label_N[held_out_V],

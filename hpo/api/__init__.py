@@ -6,8 +6,10 @@ from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
 from hpo.api.decomposing import Decomposition, decompose
+from hpo.api.diagnosing import Diagnosis, diagnose
 from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
+from hpo.api.instability import Instability, instability
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.replaying import ReplayOutcome, Replays, replay
@@ -25,8 +27,10 @@ __all__ = [
     "Comparison",
     "Confirmation",
     "Decomposition",
+    "Diagnosis",
     "Finding",
     "ImportOutcome",
+    "Instability",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
@@ -45,9 +49,11 @@ __all__ = [
     "check",
     "compare",
     "decompose",
+    "diagnose",
     "doctor",
     "import_trials",
     "init",
+    "instability",
     "json_schema",
     "load_study",
     "logs",

@@ -198,7 +198,10 @@ class Boards:
             report=report,
             is_final=is_final,
             curves=tuple(
-                curve for one in replicates if one.job.trial in wanted for curve in _curves(one, study.objective.metric)
+                curve
+                for one in replicates
+                if one.job.trial in wanted
+                for curve in curve_of(one, study.objective.metric)
             ),
             results=tuple(self.results(name, now.results)) if is_final else (),
             decomposition=_newest_decomposition(self._outputs / name),
@@ -328,7 +331,8 @@ def standing(one: Progress) -> dict[str, Any]:
     return {**plain, "incumbent": one.incumbent and asdict(one.incumbent), "state": state, "driven": driven}
 
 
-def _curves(one: Evaluation, metric: str) -> Iterator[Curve]:
+def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
+    """Yields the curve of a replicate, of a cross-validated one that of each fold; none of what failed."""
     if one.status is Status.FAILED or one.job.variant:
         return
     for training in one.trainings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
-from hpo.records import Evaluation, Status
+from hpo.records import Evaluation, Stage, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.scoring import Rule
@@ -84,6 +85,7 @@ class PromotionReport:
         metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
         folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
+        alerts: by trial, how many its replicates raised; empty if none did.
     """
 
     study: Study
@@ -94,6 +96,7 @@ class PromotionReport:
     race: Race | None = None
     refined: Certainty | None = None
     confirmation: Confirmation | None = None
+    alerts: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -107,6 +110,8 @@ class PromotionReport:
             evaluations: the replicates; others may be among them.
             race: that it comes from, if it comes from one.
         """
+        evaluations = list(evaluations)
+        alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
         folds = {row.candidate.trial: spread for row in ranking.rows if (spread := _folds(row, replicates))}
@@ -124,6 +129,7 @@ class PromotionReport:
             folds=folds,
             race=race,
             refined=refined,
+            alerts=dict(alerts),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What is printed of a decomposition and of replays."""
+"""What is printed of a decomposition, of replays, and of what makes a space unstable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hpo.api import Decomposition, ReplayOutcome, Replays
+from hpo.api import Decomposition, Diagnosis, Instability, ReplayOutcome, Replays
 from hpo.cli.tables import near, table
 from hpo.shown import counted, number, spread
 
@@ -99,6 +99,54 @@ def _share(share: float | None) -> str:
 
 def _percent(share: float) -> str:
     return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+
+
+def diagnosis_text(found: Diagnosis) -> RenderableType:
+    """Returns a line for each replicate, where they part, and what usually helps."""
+    metric = found.study.objective.metric
+    made = table("seed", "state", metric, "epoch", "alerts", left=("seed", "state", "alerts"))
+    for one in found.replicates:
+        told = ", ".join(f"{alert.kind} ({alert.epoch})" for alert in one.alerts) or "none"
+        made.add_row(one.seed, one.status, number(one.value), "-" if one.step is None else str(one.step), told)
+    lines = []
+    for parting in found.partings:
+        where = "do not part" if parting.epoch is None else f"part at epoch {parting.epoch}"
+        lines.append(
+            f"{parting.metric}: the replicates {where} (noise {parting.noise:.2g}, at the end {parting.spread:.2g})"
+        )
+    if found.scales is None:
+        lines.append("How the weights began is not known: no replicate of a promotion was watched (ctx.watch).")
+    elif not found.scales:
+        lines.append("Weights began at a scale between a third and three times He's or Xavier's.")
+    lines += found.advice or ["Nothing looks wrong in any of them by itself."]
+    first, *others = found.files
+    lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
+    head = f"{found.study.name}, trial {found.trial} · {counted(len(found.replicates), 'training')}"
+    return Group(Text(head), made, Text("\n".join(lines)))
+
+
+def instability_text(found: Instability) -> RenderableType:
+    """Returns a line for each param: its importance for the value and for sigma, and whether that is beyond chance."""
+    head = f"{found.study.name} · {counted(len(found.sigmas), 'trial')} with a sigma, over {_seeds(found)} each"
+    made = table("param", "for the value", "for sigma", "with sigma", "p", "steadier", left=("param", "steadier"))
+    for line in found.lines:
+        made.add_row(
+            line.name,
+            number(line.for_value),
+            number(line.for_sigma),
+            "-" if line.association is None else f"{line.association:+.2f}",
+            "-" if line.p is None else f"{line.p:.2g}",
+            line.steadier or "",
+        )
+    notes = "with sigma: rank correlation, of a choice eta²; steadier: where p is below .05 over the number of params"
+    first, *others = found.files
+    written = f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}"
+    return Group(Text(head), made, Text(notes, style="dim"), Text(f"{found.says}\n{written}"))
+
+
+def _seeds(found: Instability) -> str:
+    low, high = min(found.counts.values()), max(found.counts.values())
+    return counted(high, "seed") if low == high else f"{low} to {high} seeds"
 
 
 def _circumstances(found: Mapping[str, tuple[object, object]]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Storage, StudyName, place_of, study_names
+from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Seeds, Storage, StudyName, place_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.errors import StudyInvalid
 from hpo.place import OUTPUTS
@@ -72,6 +72,43 @@ def assets(
         print_json([str(path) for path in written])
     else:
         print_text("\n".join(["Written:", *(f"  {near(path.absolute())}" for path in written)]))
+
+
+def diagnose(
+    study: StudyName,
+    trial: Annotated[int, typer.Option(help="Number of the trial.", show_default=False)],
+    seeds: Seeds = None,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    as_json: Json = False,
+) -> None:
+    """Say why a trial's replicates differ: where their curves part, what looks wrong, what usually helps."""
+    from hpo import api
+    from hpo.cli import drawn
+
+    name = Path(study).name.removesuffix(".toml")
+    found = api.diagnose(name, trial, place_of(storage, outputs=outputs), seeds=seeds or ())
+    if as_json:
+        print_json(found.plain())
+    else:
+        print_text(drawn.diagnosis_text(found))
+
+
+def instability(
+    study: StudyName,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    as_json: Json = False,
+) -> None:
+    """Say which params go with a large sigma over seeds, beside those that go with the value; trains nothing."""
+    from hpo import api
+    from hpo.cli import drawn
+
+    found = api.instability(Path(study).name.removesuffix(".toml"), place_of(storage, outputs=outputs))
+    if as_json:
+        print_json(found.plain())
+    else:
+        print_text(drawn.instability_text(found))
 
 
 def compare(

@@ -197,6 +197,8 @@ def import_(
 for each in (
     look.rank,
     look.compare,
+    look.diagnose,
+    look.instability,
     look.assets,
     showing.report,
     showing.serve,

@@ -182,6 +182,16 @@ ConfirmSeeds = Annotated[
         show_default=False,
     ),
 ]
+Seeds = Annotated[
+    Any,
+    typer.Option(
+        "--seeds",
+        parser=lambda text: _numbers_of(text),
+        metavar="<seed,seed,...>",
+        help="Of its replicates. [all]",
+        show_default=False,
+    ),
+]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

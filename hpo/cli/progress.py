@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hpo.cli.tables import alert_said
 from hpo.records import Evaluation, Job, Status
 from hpo.seam import Stop
 from hpo.shown import counted, duration, number, param, params
@@ -56,6 +57,7 @@ class Progress:
         self._counts = dict.fromkeys(Status, 0)
         self._incumbent: Evaluation | None = None
         self._live: Live | None = None
+        self._alerts: Counter[str] = Counter()
 
     @contextmanager
     def shown(self) -> Iterator[Progress]:
@@ -98,6 +100,9 @@ class Progress:
         self._line(self._said(evaluation))
         for remark in evaluation.remarks:
             self._line(f"  trial {evaluation.job.trial}: {remark}")
+        self._alerts.update(alert.kind for alert in evaluation.alerts)
+        for alert in evaluation.alerts:
+            self._line(f"  trial {evaluation.job.trial}: {alert_said(alert)}")
 
     def _is_feasible(self, evaluation: Evaluation) -> bool:
         return all((evaluation.metrics.get(name) or 0.0) <= 0 for name in self._study.objective.constraints)
@@ -137,6 +142,8 @@ class Progress:
     def _summary(self) -> str:
         parts = [f"{self._done} of {self._wanted}"]
         parts += [", ".join(f"{count} {status}" for status, count in self._counts.items() if count)]
+        if self._alerts:
+            parts.append("alerts: " + ", ".join(f"{count} {kind}" for kind, count in self._alerts.most_common()))
         if self._stop.is_set():
             running = counted(len(self._running), "training")
             return " · ".join([*parts, f"stopping after this epoch of {running} (Ctrl-C again stops at once)"])

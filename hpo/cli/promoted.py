@@ -32,6 +32,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         *score,
         "95 % interval",
         f"search ({report.study.seeds_said.removeprefix('seed ')})",
+        *["alerts"] * bool(report.alerts),
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
     for row in ranking.rows:
@@ -54,6 +55,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
             ),
             interval,
             number(candidate.search_value),
+            *[str(report.alerts.get(candidate.trial, 0))] * bool(report.alerts),
         )
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
@@ -129,4 +131,5 @@ def promotion_text(outcome: PromotionOutcome) -> str:
 
 def ranking_values(report: PromotionReport) -> dict[str, object]:
     """Returns a promotion's report as plain values."""
-    return {**report.values(), "candidates": report.candidates()}
+    alerts = {str(trial): count for trial, count in report.alerts.items()}
+    return {**report.values(), "candidates": report.candidates(), "alerts": alerts}

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hpo.alerts import Alert
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
 from hpo.records import Evaluation, Stage, Status
@@ -201,7 +202,9 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
         parts.append(Text(f"constraints {said}   {broken}"))
-    made = table("stage", "seed", "status", metric, "epoch", "seconds", "weights", left=("stage", "status", "weights"))
+    alarmed = any(one.alerts for one in evaluations)
+    names = ["stage", "seed", "status", metric, "epoch", "seconds", *["alerts"] * alarmed, "weights"]
+    made = table(*names, left=("stage", "status", "weights"))
     shown = [one for one in evaluations if one.job.stage in (Stage.SEARCH, Stage.PROMOTION)]
     for one in shown:
         made.add_row(
@@ -211,6 +214,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
             number(one.value),
             f"{one.step or '-'}/{one.job.budget}",
             f"{one.seconds:.1f}",
+            *[str(len(one.alerts))] * alarmed,
             one.digests.get("weights", "-")[:12],
         )
     if shown:
@@ -219,9 +223,15 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         if count := sum(one.job.stage is stage for one in evaluations):
             parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
     parts += [Text(f"seed {one.job.seed_said}: {remark}") for one in evaluations for remark in one.remarks]
+    parts += [Text(f"seed {one.job.seed_said}: {alert_said(alert)}") for one in evaluations for alert in one.alerts]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)
+
+
+def alert_said(alert: Alert) -> str:
+    """Returns what was seen to go wrong: `exploding in epoch 3: a gradient's norm was ...`."""
+    return f"{alert.kind} in epoch {alert.epoch}: {alert.message}"
 
 
 def import_text(outcome: ImportOutcome) -> str:
@@ -276,6 +286,7 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "seconds": one.seconds,
         "error": one.error,
         "remarks": list(one.remarks),
+        "alerts": [asdict(alert) for alert in one.alerts],
         "digests": dict(one.digests),
         "fingerprint": dict(one.fingerprint),
         "metrics": dict(one.metrics),

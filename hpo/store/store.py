@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from hpo.alerts import Alert
 from hpo.errors import StorageUnavailable, StudyChanged
-from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.records import Evaluation, Job, Metrics, Report, Stage, Status
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, masked, normalised
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
@@ -203,12 +204,13 @@ class Store:
             "value": evaluation.value,
             "step": evaluation.step,
             "error": evaluation.error,
-            "reports": [[report.step, report.at, dict(report.metrics)] for report in evaluation.reports],
+            "reports": [_stored_report(report) for report in evaluation.reports],
             "seconds": evaluation.seconds,
             "digests": dict(evaluation.digests),
             "fingerprint": dict(evaluation.fingerprint),
             "files": evaluation.files,
-            "remarks": list(evaluation.remarks),
+            # Beside what was made good, what was seen to go wrong; the one is a text, the other an object.
+            "remarks": [*evaluation.remarks, *(asdict(alert) for alert in evaluation.last_alerts)],
             "recorded_at": now(),
         }
         if self._in_doubt is evaluation:  # said again, because the database did not answer: it may have landed
@@ -353,12 +355,22 @@ def _evaluation(row: Any) -> Evaluation:
         step=row.step,
         error=row.error,
         seconds=row.seconds,
-        reports=tuple(Report(step=step, at=at, metrics=metrics) for step, at, metrics in row.reports),
+        reports=tuple(_report(*stored) for stored in row.reports),
         digests=row.digests,
         fingerprint=row.fingerprint,
         files=row.files,
-        remarks=tuple(row.remarks),
+        remarks=tuple(one for one in row.remarks if isinstance(one, str)),
+        last_alerts=tuple(Alert(**one) for one in row.remarks if not isinstance(one, str)),
     )
+
+
+def _stored_report(report: Report) -> list[object]:
+    alerts = [[asdict(alert) for alert in report.alerts]] if report.alerts else []
+    return [report.step, report.at, dict(report.metrics), *alerts]
+
+
+def _report(step: int, at: float, metrics: Metrics, alerts: Sequence[Mapping[str, Any]] = ()) -> Report:
+    return Report(step=step, at=at, metrics=metrics, alerts=tuple(Alert(**alert) for alert in alerts))
 
 
 def _result(evaluation: Evaluation) -> tuple[object, ...]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+from hpo.alerts import Alert, Seen, seen_from
 from hpo.errors import CheckpointInvalid
 from hpo.files import remove, replacing
 from hpo.records import Report
@@ -39,6 +41,7 @@ class Checkpoint:
         reports: all that was said so far. They travel along: what was said but not delivered before a crash is
             delivered again.
         seconds: spent in training so far.
+        seen: what was recorded of each epoch, where the trainable is watched.
     """
 
     job: str
@@ -47,6 +50,7 @@ class Checkpoint:
     selected: dict[str, Any] | None
     reports: tuple[Report, ...]
     seconds: float
+    seen: tuple[Seen, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Writes the file atomically; the newest so far becomes the previous one.
@@ -58,6 +62,7 @@ class Checkpoint:
 
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["reports"] = [asdict(report) for report in self.reports]
+        fields["seen"] = [asdict(one) for one in self.seen]
         with replacing(folder / NEWEST, folder / PREVIOUS) as spare, spare.open("wb") as file:
             summed = _Summed(file)
             try:
@@ -80,13 +85,18 @@ class Checkpoint:
             raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not fit)")
         try:
             fields = torch.load(io.BytesIO(content[:-_SUM]), map_location=device, weights_only=True)
-            fields["reports"] = tuple(Report(**report) for report in fields["reports"])
+            fields["reports"] = tuple(_report(**report) for report in fields["reports"])
+            fields["seen"] = tuple(seen_from(one) for one in fields.get("seen", ()))
             checkpoint = cls(**fields)
         except Exception as error:  # torch raises a dozen kinds for what it cannot read; all mean the same here
             raise CheckpointInvalid(f"{path.name} cannot be read ({error})") from error
         if checkpoint.job != job:
             raise CheckpointInvalid(f"{path.name} belongs to another job")
         return checkpoint
+
+
+def _report(alerts: Sequence[Mapping[str, Any]] = (), **fields: Any) -> Report:
+    return Report(alerts=tuple(Alert(**alert) for alert in alerts), **fields)
 
 
 class _Summed:

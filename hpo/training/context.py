@@ -7,19 +7,28 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
+from hpo.alerts import Alert, Seen, judged
 from hpo.errors import TrainableError
 from hpo.files import replacing
-from hpo.records import Job, Metrics, Objective, Report, Stage
+from hpo.records import Job, Metrics, Objective, Report, Stage, canonical_json
 from hpo.seeding import Streams
 from hpo.training.checkpoint import Checkpoint, newest
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from hpo.training.watching import Watch
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
@@ -27,6 +36,12 @@ MODEL = "model"
 
 ARTEFACTS = "artefacts"
 """Below a training's folder: files of the trainable's own that belong to its result."""
+
+INITIAL = "initial_weights.json"
+"""Among the artefacts: the scale that the weights began with, by layer."""
+
+DIAGNOSTICS = "diagnostics.jsonl"
+"""Among the artefacts: what was seen of each epoch, a line each."""
 
 
 class Stateful(Protocol):
@@ -92,6 +107,8 @@ class Context:
         self._in_loop = False
         self._stopped = False
         self._fold_read = False
+        self._watch: Watch | None = None
+        self._seen: list[Seen] = []
 
     @property
     def fold(self) -> int:
@@ -173,6 +190,60 @@ class Context:
             raise TrainableError("ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs")
         self._stopped = True
         self.log(f"stops before its budget of {self.budget} epochs: {reason}")
+
+    def watch(self, model: nn.Module, optimizer: Optimizer, *, clip: float = 0.0, activations: bool = False) -> None:
+        """Records of each epoch how the gradient and the updates stand, and raises alerts; changes no bit.
+
+        Call it before the loop. Norms are of the gradient as the optimizer gets it: after clipping. A `train_loss` and
+        a `val_loss` among the metrics are looked at too.
+
+        Args:
+            model: what is trained.
+            optimizer: of its parameters.
+            clip: norm to which the gradient is clipped before each step, to know how often it was; 0: it is not.
+            activations: whether the answers of rectifiers are looked at, for units that are dead.
+
+        Raises:
+            TrainableError: if something is watched already, or the loop has begun.
+            UsageError: if the optimizer has none of the model's parameters.
+        """
+        if self._watch is not None or self._in_loop:
+            raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
+        from hpo.training.watching import Watch
+
+        self._watch = Watch(model, optimizer, clip=clip, activations=activations)
+        if self.keeps:  # drawn again, a resumed training's first weights are the same
+            with replacing(self.artefacts / INITIAL) as spare:
+                spare.write_text(canonical_json(self._watch.initial()), encoding="utf-8")
+
+    def saw_predictions(self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
+        """Records how the validation cases of this epoch fall into classes; call it before the metrics are yielded.
+
+        Without a watch nothing is recorded.
+
+        Args:
+            truth: (N,) index of the true class, 0 .. C-1.
+            probabilities: (N, C) probability of each class.
+
+        Raises:
+            TrainableError: if the shapes do not fit together.
+        """
+        truth_N, probability_NC = np.asarray(truth), np.asarray(probabilities)
+        if truth_N.ndim != 1 or probability_NC.ndim != 2 or len(truth_N) != len(probability_NC):
+            raise TrainableError(
+                f"saw_predictions: expected truth (N,) and probabilities (N, C), got {truth_N.shape} and "
+                f"{probability_NC.shape}"
+            )
+        if self._watch is not None:
+            classes = probability_NC.shape[1]
+            said, true = (
+                tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
+            )
+            self._watch.classes(said, true)
+
+    def last_alerts(self) -> tuple[Alert, ...]:
+        """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""
+        return () if self._watch is None else self._look(len(self.reports) + 1, {})
 
     def save_predictions(
         self,
@@ -270,7 +341,9 @@ class Context:
         step = len(self.reports) + 1
         if step > self.budget:
             raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
-        report = Report(step=step, metrics=_checked(metrics, step, self.objective), at=time.time())
+        checked = _checked(metrics, step, self.objective)
+        alerts = () if self._watch is None else self._look(step, checked)
+        report = Report(step=step, metrics=checked, at=time.time(), alerts=alerts)
         self.reports.append(report)
         said = "  ".join(f"{name} {_shown(value)}" for name, value in report.metrics.items())
         self.log(f"epoch {step}/{self.budget}  {said}")
@@ -290,6 +363,7 @@ class Context:
         for name, thing in stateful.items():
             thing.load_state_dict(saved.states[name])
         self._selected = saved.selected
+        self._seen[:] = saved.seen
         self.reports[:] = saved.reports
         self._began = time.monotonic() - saved.seconds
         self.log(f"resumed after epoch {saved.epoch}")
@@ -309,12 +383,26 @@ class Context:
             reports=tuple(self.reports),
             states={name: thing.state_dict() for name, thing in stateful.items()},
             seconds=self.seconds,
+            seen=tuple(self._seen),
         )
         try:
             checkpoint.save(self.folder)
             self._saved()
         except OSError as error:  # a full disk costs the epochs since the last checkpoint at worst, not the training
             self._remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
+
+    def _look(self, epoch: int, metrics: Metrics) -> tuple[Alert, ...]:
+        assert self._watch is not None
+        self._seen.append(self._watch.seen(epoch, metrics))
+        raised = {alert.kind for report in self.reports for alert in report.alerts}
+        alerts = judged(self._seen, raised)
+        for alert in alerts:
+            self.log(f"epoch {epoch}: {alert.kind}: {alert.message}")
+        if self.keeps:
+            lines = "".join(f"{canonical_json(asdict(one))}\n" for one in self._seen)
+            with replacing(self.artefacts / DIAGNOSTICS) as spare:
+                spare.write_text(lines, encoding="utf-8", newline="\n")
+        return alerts
 
     def _remark(self, remark: str) -> None:
         self.remarks.append(remark)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from hpo.alerts import Alert
 from hpo.errors import HpoError
 from hpo.records import Job, Metrics, Report, Status
 from hpo.seam import Packet, Resources, TrainableRef
@@ -129,9 +130,13 @@ class Training:
             "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
             "files": files,
             "remarks": tuple(self._context.remarks),
+            **({"last_alerts": alerts} if (alerts := self._last_alerts()) else {}),
         }
         status = Status.FAILED if self._fault else Status.COMPLETE
         return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+
+    def _last_alerts(self) -> tuple[Alert, ...]:
+        return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()
 
     def _kept(self) -> str | None:
         if not self._context.keeps:

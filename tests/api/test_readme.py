@@ -59,7 +59,7 @@ def test_the_commands_work_one_after_the_other(project):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/web/test_browser.py
-    assert len(shown) == 18
+    assert len(shown) == 19
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(

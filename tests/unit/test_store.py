@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from hpo.alerts import Alert
 from hpo.errors import StorageUnavailable, StudyBusy, StudyChanged
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.search import Durable
@@ -45,6 +46,16 @@ def test_an_evaluation_comes_back_as_it_went_in(store, curve):
     assert store.get(study, one.job) == one
     assert store.evaluations(study) == [one]
     assert store.keys(study) == {one.job.key}
+
+
+def test_alerts_come_back_with_the_epochs_that_raised_them(store, curve):
+    study = store.enrol(curve())
+    early, late = (Alert(kind="exploding", epoch=epoch, message="seen") for epoch in (1, 2))
+    one = evaluation(value=None, status=Status.FAILED, remarks=("made good",), last_alerts=(late,))
+    one = replace(one, reports=(replace(one.reports[0], alerts=(early,)),))
+    store.put(study, one)
+    assert store.get(study, one.job) == one
+    assert one.alerts == (early, late)
 
 
 def test_a_complete_evaluation_is_never_replaced(store, curve):

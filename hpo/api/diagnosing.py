@@ -1,0 +1,231 @@
+"""Why a trial's replicates differ: where their curves part, what looks wrong in each, how their weights began."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from hpo.alerts import Alert
+from hpo.api.board import curve_of
+from hpo.api.look import as_stored
+from hpo.api.session import storage, stored_study
+from hpo.errors import UsageError
+from hpo.files import write_text
+from hpo.place import Place
+from hpo.records import Evaluation, Status
+from hpo.report import curves_figure, write_page
+from hpo.results import json_text
+from hpo.study import Study
+from hpo.training import ARTEFACTS, INITIAL
+
+ADVICE = {
+    "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",
+    "exploding": "lower the learning rate, warm it up, or clip gradients",
+    "vanishing": "another initialisation or normalisation, fewer layers between, or a rectifier for a sigmoid",
+    "dead-units": "lower the learning rate, another initialisation, or an activation with a slope below 0",
+    "one-class-predictions": "weigh or draw classes evenly, lower the learning rate, or look at the labels",
+    "plateau": "lower the learning rate on a plateau, stop early, or leave the budget to other trials",
+    "oscillation": "lower the learning rate, or take larger batches",
+    "train-validation-gap": "more augmentation, dropout or weight decay, a smaller network, or early stopping",
+    "unnormalised-data": "bring inputs to a mean near 0 and a standard deviation near 1",
+    "one-class-data": "stratify the split, or look at how labels are read",
+}
+"""What usually helps, by the kind of an alert."""
+
+LOSSES = ("train_loss", "val_loss")
+
+BEYOND = 2.0
+"""Times the noise of the curves themselves that the replicates' sd has to be."""
+
+MEDIAN_OF_SQUARES = 0.4549
+"""Of a standard normal number: the median of chi squared with one degree of freedom."""
+
+FAR_SCALE = 3.0
+"""Times He's or Xavier's sd, or a third of it, from which a weight's beginning is remarked on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parting:
+    """Where the replicates' curves of one metric part.
+
+    Attributes:
+        metric: its name.
+        epoch: the first from which on they differ by more than their noise; None: nowhere.
+        noise: sd of a curve about a smooth one, from its second differences.
+        spread: sd between the replicates in their last common epoch.
+    """
+
+    metric: str
+    epoch: int | None
+    noise: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicateFinding:
+    """One training of the trial, and what looks wrong in it."""
+
+    seed: str
+    status: str
+    value: float | None
+    step: int | None
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is known of why a trial's replicates differ.
+
+    Attributes:
+        study: whose.
+        trial: the number.
+        replicates: by seed.
+        partings: of the losses and the objective, where there are several replicates.
+        scales: weights whose first sd is far from He's and Xavier's: its multiples of both, by name; None: not known.
+        advice: what usually helps against what was seen, each with its evidence.
+        files: that were written.
+    """
+
+    study: Study
+    trial: int
+    replicates: tuple[ReplicateFinding, ...]
+    partings: tuple[Parting, ...]
+    scales: Mapping[str, tuple[float, float]] | None
+    advice: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+
+    def plain(self) -> dict[str, object]:
+        """Returns everything as plain values."""
+        return {
+            "study": self.study.name,
+            "trial": self.trial,
+            "replicates": [asdict(one) for one in self.replicates],
+            "partings": [asdict(one) for one in self.partings],
+            "scales": None
+            if self.scales is None
+            else {name: {"he": he, "xavier": xavier} for name, (he, xavier) in self.scales.items()},
+            "advice": list(self.advice),
+        }
+
+
+def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = ()) -> Diagnosis:
+    """Looks at the recorded trainings of one trial; trains nothing. A page and its numbers go to the study's outputs.
+
+    Args:
+        name: of the study.
+        number: of the trial.
+        place: where the study is stored.
+        seeds: of the replicates to look at; empty: all.
+
+    Raises:
+        UsageError: if there is no such study, or it has no such trainings.
+    """
+    with storage(place.storage, create=False) as (store, _durable):
+        stored = stored_study(store, name)
+        study, all_ = as_stored(stored), store.evaluations(stored, trial=number)
+    found = [one for one in all_ if not one.job.variant and (not seeds or one.job.seed in seeds)]
+    if not found:
+        known = ", ".join(dict.fromkeys(str(one.job.seed) for one in all_)) or "none"
+        raise UsageError(f"study {name!r} has no trainings of trial {number} under such seeds; recorded: {known}")
+    replicates = tuple(
+        ReplicateFinding(
+            seed=one.job.seed_said,
+            status=str(one.status),
+            value=one.value,
+            step=one.step,
+            alerts=one.alerts,
+        )
+        for one in found
+    )
+    names = dict.fromkeys((*LOSSES, study.objective.metric))
+    partings = tuple(parting for metric in names if (parting := parting_of(found, metric)) is not None)
+    scales = _scales(found)
+    made = Diagnosis(
+        study=study,
+        trial=number,
+        replicates=replicates,
+        partings=partings,
+        scales=scales,
+        advice=tuple(_advice(replicates, scales)),
+    )
+    return _written(made, found, place.outputs / name)
+
+
+def parting_of(found: Sequence[Evaluation], metric: str) -> Parting | None:
+    """Returns where the replicates' curves of a metric part; None where fewer than two have four epochs of it.
+
+    The noise of a curve is estimated from its second differences, which a slow trend leaves alone: for independent
+    errors their variance is six times that of one. Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and
+    residual pattern in nonlinear regression, Biometrika 1986; by the median, for first epochs bend for other reasons.
+
+    Args:
+        found: of one trial; those that did not complete are left out.
+        metric: its name.
+    """
+    curves = []
+    for one in found:
+        values = [value for report in one.reports if (value := report.metrics.get(metric)) is not None]
+        if one.status is Status.COMPLETE and len(values) >= 4:
+            curves.append(values)
+    if len(curves) < 2:
+        return None
+    length = min(map(len, curves))
+    bends = [
+        (before - 2 * middle + after) ** 2 / 6
+        for curve in curves
+        for before, middle, after in zip(curve, curve[1:], curve[2:], strict=False)
+    ]
+    noise = math.sqrt(statistics.median(bends) / MEDIAN_OF_SQUARES)
+    spreads = [statistics.stdev(curve[epoch] for curve in curves) for epoch in range(length)]
+    parted = length
+    while parted and spreads[parted - 1] > BEYOND * noise:
+        parted -= 1
+    return Parting(metric=metric, epoch=parted + 1 if parted < length else None, noise=noise, spread=spreads[-1])
+
+
+def _scales(found: Sequence[Evaluation]) -> dict[str, tuple[float, float]] | None:
+    """Returns the weights that began far from both He's and Xavier's sd, of the first replicate that kept them."""
+    for one in found:
+        file = Path(one.files or "", ARTEFACTS, INITIAL)
+        if not one.files or not file.is_file():
+            continue
+        first = json.loads(file.read_text(encoding="utf-8"))
+        ratios = {name: (layer["sd"] / layer["he"], layer["sd"] / layer["xavier"]) for name, layer in first.items()}
+        return {
+            name: both
+            for name, both in ratios.items()
+            if all(not 1 / FAR_SCALE <= ratio <= FAR_SCALE for ratio in both)
+        }
+    return None
+
+
+def _advice(replicates: Sequence[ReplicateFinding], scales: Mapping[str, tuple[float, float]] | None) -> list[str]:
+    said = []
+    kinds = dict.fromkeys(alert.kind for one in replicates for alert in one.alerts)
+    for kind in kinds:
+        hit = [(one.seed, alert) for one in replicates for alert in one.alerts if alert.kind == kind]
+        seeds = ", ".join(seed for seed, _ in hit)
+        first = hit[0][1]
+        said.append(f"{kind} under seed {seeds} (epoch {first.epoch}: {first.message}): {ADVICE[kind]}.")
+    for name, (he, xavier) in list((scales or {}).items())[:3]:
+        said.append(f"{name} begins at {he:.2g} times He's sd and {xavier:.2g} times Xavier's: another initialisation.")
+    return said
+
+
+def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diagnosis:
+    metric = next((one.metric for one in made.partings if one.metric == "val_loss"), made.study.objective.metric)
+    curves = [asdict(curve) for one in found if one.reports for curve in curve_of(one, metric)]
+    marks = {one.metric: one.epoch for one in made.partings}
+    figure = curves_figure(curves, made.trial, metric)
+    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates")
+    if marks.get(metric):
+        figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="they part")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))
+    write_page(files[0], figure, "diagnosis")
+    write_text(files[1], json_text(made.plain()))
+    return replace(made, files=files)

@@ -1,0 +1,196 @@
+"""What makes a space unstable: which params go with a large sigma over seeds, beside those that go with the value."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from hpo import space
+from hpo.api.look import as_stored
+from hpo.api.session import storage, stored_study
+from hpo.errors import NothingToPromote
+from hpo.files import write_text
+from hpo.folds import joined
+from hpo.place import Place
+from hpo.records import Evaluation, Status, Value
+from hpo.report import instability_figure, write_page
+from hpo.results import json_text, table_text
+from hpo.search.importance import importances
+from hpo.study import Study
+
+FEWEST = 8
+"""Trials with replicates, below which nothing is said: a rank correlation of seven can hardly be significant."""
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamLine:
+    """What is known of one param.
+
+    Attributes:
+        name: of it.
+        for_value: its share in what tells the best trials by value; None if it is not in every trial.
+        for_sigma: its share in what tells the trials of the smallest sigma; likewise.
+        association: Spearman's rho with log sigma, -1 .. 1; of a choice eta squared by ranks, 0 .. 1; None if the
+            trials with replicates do not differ in it.
+        p: of no association, two-sided; of all params together the smallest is to be compared with `LEVEL` / count.
+        steadier: where sigma is small: `low`, `high`, or one of the choices; None if it is not significant.
+    """
+
+    name: str
+    for_value: float | None
+    for_sigma: float | None
+    association: float | None
+    p: float | None
+    steadier: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instability:
+    """What makes a space unstable.
+
+    Attributes:
+        study: whose.
+        sigmas: by trial, ddof 1 over its seeds.
+        counts: of seeds by trial.
+        lines: one for each param, the strongest association first.
+        files: that were written.
+    """
+
+    study: Study
+    sigmas: Mapping[int, float]
+    counts: Mapping[int, int]
+    lines: tuple[ParamLine, ...]
+    files: tuple[Path, ...] = ()
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row of plain values for each param."""
+        return [asdict(line) for line in self.lines]
+
+    def plain(self) -> dict[str, object]:
+        """Returns everything as plain values."""
+        return {
+            "study": self.study.name,
+            "trials": len(self.sigmas),
+            "sigmas": {str(trial): sigma for trial, sigma in self.sigmas.items()},
+            "seeds": {str(trial): count for trial, count in self.counts.items()},
+            "params": self.rows(),
+            "says": self.says,
+        }
+
+    @property
+    def says(self) -> str:
+        """The finding as a sentence."""
+        found = [line for line in self.lines if line.steadier is not None]
+        count = len(self.sigmas)
+        if not found:
+            return f"No param goes with sigma beyond chance among {count} trials; that does not say that none does."
+        told = ", ".join(f"{line.name} ({line.steadier} is steadier)" for line in found)
+        return f"Beyond chance sigma goes with: {told}. n = {count} trials; what goes with it need not cause it."
+
+
+def instability(name: str, place: Place) -> Instability:
+    """Compares the trials that were trained under several seeds: in promotions, races and replicated searches.
+
+    Args:
+        name: of the study.
+        place: where it is stored; the tables and the picture go to its outputs.
+
+    Raises:
+        UsageError: if the storage has no such study.
+        NothingToPromote: if too few of its trials have replicates.
+    """
+    with storage(place.storage, create=False) as (store, durable):
+        stored = stored_study(store, name)
+        study, trials = as_stored(stored), durable.find(name)
+        evaluations = joined(store.evaluations(stored), study)
+        values = _values(evaluations, study)
+        spread = {trial: seeds for trial, seeds in values.items() if len(seeds) > 1 and len(set(seeds)) > 1}
+        if len(spread) < FEWEST or trials is None:
+            raise NothingToPromote(
+                f"study {name!r} has {len(spread)} trials that were trained under several seeds, and it takes {FEWEST} "
+                f"to say what goes with sigma; promote more: hpo promote --study {name} --top {2 * FEWEST}"
+            )
+        sigmas = {trial: float(np.std(seeds, ddof=1)) for trial, seeds in spread.items()}
+        means = {trial: float(np.mean(seeds)) for trial, seeds in values.items()}
+        for_value = importances(trials, means, study.objective.direction)
+        for_sigma = importances(trials, {trial: math.log(sigma) for trial, sigma in sigmas.items()}, "minimize")
+    params = {one.job.trial: one.job.params for one in evaluations}
+    lines = [
+        _line(
+            param, dimension, {trial: params[trial] for trial in sigmas}, sigmas, for_value, for_sigma, len(study.space)
+        )
+        for param, dimension in study.space.items()
+    ]
+    lines.sort(key=lambda line: (line.p is None, line.p or 0.0))
+    counts = {trial: len(seeds) for trial, seeds in spread.items()}
+    return _written(Instability(study=study, sigmas=sigmas, counts=counts, lines=tuple(lines)), place.outputs / name)
+
+
+def _values(evaluations: Sequence[Evaluation], study: Study) -> dict[int, list[float]]:
+    """Returns the values of each trial's whole trainings; a seed counts once, whatever it was trained for."""
+    found: dict[int, dict[int, float]] = defaultdict(dict)
+    for one in evaluations:
+        if one.status is Status.COMPLETE and not one.job.variant and one.job.budget == study.search.budget:
+            assert one.value is not None  # complete
+            found[one.job.trial].setdefault(one.job.seed, one.value)
+    return {trial: list(seeds.values()) for trial, seeds in found.items()}
+
+
+def _line(
+    name: str,
+    dimension: space.Dimension,
+    params: Mapping[int, Mapping[str, Value]],
+    sigmas: Mapping[int, float],
+    for_value: Mapping[str, float],
+    for_sigma: Mapping[str, float],
+    count: int,
+) -> ParamLine:
+    pairs = [(params[trial][name], math.log(sigma)) for trial, sigma in sigmas.items() if name in params[trial]]
+    association, p, steadier = None, None, None
+    if len({value for value, _ in pairs}) > 1 and len(pairs) >= FEWEST:
+        if isinstance(dimension, space.Choice) and not all(_is_number(value) for value in dimension.values):
+            association, p, steadier = _of_choice(pairs)
+        else:
+            result = stats.spearmanr([float(value) for value, _ in pairs], [sigma for _, sigma in pairs])
+            association, p = float(result.statistic), float(result.pvalue)
+            steadier = "low" if association > 0 else "high"
+    is_beyond_chance = p is not None and p < LEVEL / count  # Bonferroni: the strongest of many is the luckiest
+    return ParamLine(
+        name=name,
+        for_value=for_value.get(name),
+        for_sigma=for_sigma.get(name),
+        association=association,
+        p=p,
+        steadier=steadier if is_beyond_chance else None,
+    )
+
+
+def _of_choice(pairs: Sequence[tuple[Value, float]]) -> tuple[float, float, str]:
+    """Returns eta squared and p of Kruskal and Wallis' test, and the choice of the smallest median sigma."""
+    groups: dict[Value, list[float]] = defaultdict(list)
+    for value, sigma in pairs:
+        groups[value].append(sigma)
+    found = stats.kruskal(*groups.values())
+    eta = (float(found.statistic) - len(groups) + 1) / (len(pairs) - len(groups)) if len(pairs) > len(groups) else 0.0
+    return max(0.0, eta), float(found.pvalue), str(min(groups, key=lambda value: float(np.median(groups[value]))))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _written(found: Instability, folder: Path) -> Instability:
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tuple(folder / f"instability.{kind}" for kind in ("html", "json", "csv"))
+    write_page(files[0], instability_figure(found.rows(), found.study.name, len(found.sigmas)), "instability")
+    write_text(files[1], json_text(found.plain()))
+    write_text(files[2], table_text(found.rows()))
+    return replace(found, files=files)

@@ -1,0 +1,238 @@
+"""Watches a model being trained by hooks that only read: no bit of the training changes.
+
+What is measured stays on the device until the epoch ends; then there is one transfer.
+
+Shapes: P tensors with a gradient, S steps, W weights of two dimensions or more, U units (channels) of a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hpo.alerts import Activation, Layer, Seen
+from hpo.errors import UsageError
+from hpo.records import Metrics
+
+LOOK_EVERY = 16
+"""Steps between two looks at updates, which cost more than norms; an epoch's first step is looked at."""
+
+ACTIVATIONS_EVERY = 64
+"""Steps between two looks at activations, which cost most."""
+
+FOLD_EVERY = 256
+"""Steps after which the layers' norms are summed, so that a long epoch needs no more memory than this."""
+
+CLIPPED_WITHIN = 1e-3
+"""A gradient that was clipped has the clip's norm but for rounding and the 1e-6 that torch adds to the norm."""
+
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+"""Whose answers are looked at: only of these is a unit that answers 0 without a gradient."""
+
+
+class Watch:
+    """Hooks on a model and its optimizer.
+
+    Args:
+        model: whose.
+        optimizer: before and after each step of it.
+        clip: norm to which the gradient is clipped before the step; 0: it is not.
+        activations: whether the answers of rectifiers are looked at.
+
+    Raises:
+        UsageError: if the optimizer has none of the model's parameters.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, *, clip: float = 0.0, activations: bool = False) -> None:
+        held = {id(one) for group in optimizer.param_groups for one in group["params"]}
+        named = {name: one for name, one in model.named_parameters() if id(one) in held}
+        if not named:
+            raise UsageError(
+                "ctx.watch: the optimizer has none of the model's parameters; make it of model.parameters()"
+            )
+        self._parameters = list(named.values())
+        self._layers = {
+            name.removesuffix(".weight"): place for place, (name, one) in enumerate(named.items()) if one.ndim > 1
+        }
+        self._weights = [self._parameters[place] for place in self._layers.values()]
+        self._clip = clip
+        self._predicted: tuple[int, ...] = ()
+        self._truth: tuple[int, ...] = ()
+        self.forget()
+        optimizer.register_step_pre_hook(self._before_step)
+        optimizer.register_step_post_hook(self._after_step)
+        model.register_forward_pre_hook(self._before_forward)
+        if activations:
+            for name, module in model.named_modules():
+                if isinstance(module, RECTIFIERS):
+                    module.register_forward_hook(partial(self._after_rectifier, name))
+
+    def initial(self) -> dict[str, dict[str, float]]:
+        """Returns the sd of each layer's weights now, beside those that He and Xavier would draw them with.
+
+        Sources: He et al., Delving deep into rectifiers, ICCV 2015, eq. 10; Glorot and Bengio, Understanding the
+        difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 12.
+        """
+        found = {}
+        for name, weight in zip(self._layers, self._weights, strict=True):
+            if weight.numel() < 2:
+                continue
+            receptive = math.prod(weight.shape[2:])
+            fan_in, fan_out = weight.shape[1] * receptive, weight.shape[0] * receptive
+            found[name] = {
+                "sd": float(weight.detach().float().std()),
+                "he": math.sqrt(2 / fan_in),
+                "xavier": math.sqrt(2 / (fan_in + fan_out)),
+            }
+        return found
+
+    def forget(self) -> None:
+        """Begins an epoch anew."""
+        self._steps = 0
+        self._lr: float | Tensor | None = None
+        self._fresh_SP: list[Tensor] = []
+        self._globals_S: list[Tensor] = []
+        self._sums_S: list[Tensor] = []
+        self._layer_sums: list[Tensor] = []
+        self._before: list[Tensor] | None = None
+        self._ratios_W: list[Tensor] = []
+        self._input: Tensor | None = None
+        self._alive_U: dict[str, Tensor] = {}
+        self._moments: dict[str, list[Tensor]] = {}
+        self._predicted = self._truth = ()
+
+    def classes(self, predicted: tuple[int, ...], truth: tuple[int, ...]) -> None:
+        """Takes how many validation cases of this epoch were put into each class, and how many are of each."""
+        self._predicted, self._truth = predicted, truth
+
+    def seen(self, epoch: int, metrics: Metrics) -> Seen:
+        """Returns what was seen since the last call, and begins anew."""
+        self._fold()
+        parts = {
+            "global": torch.cat(self._globals_S) if self._globals_S else torch.empty(0),
+            "sum": torch.cat(self._sums_S) if self._sums_S else torch.empty(0),
+            "layers": torch.stack(self._layer_sums).sum(0) if self._layer_sums else torch.empty(0),
+            "ratios": torch.stack(self._ratios_W).mean(0) if self._ratios_W else torch.empty(0),
+            "input": torch.empty(0) if self._input is None else self._input,
+        }
+        parts |= {f"alive {name}": alive_U.float().mean()[None] for name, alive_U in self._alive_U.items()}
+        parts |= {f"moments {name}": torch.stack(moments).mean(0) for name, moments in self._moments.items()}
+        found = _fetched(parts)
+        finite = [norm for norm in found["global"] if math.isfinite(norm)]
+        sums = [norm for norm in found["sum"] if math.isfinite(norm)]
+        layers = {
+            name: Layer(
+                grad_norm=_finite(found["layers"][place] / len(finite)) if finite else None,
+                update_ratio=_finite(found["ratios"][row]) if found["ratios"] else None,
+            )
+            for row, (name, place) in enumerate(self._layers.items())
+            if found["layers"]
+        }
+        clipped = [norm >= self._clip * (1 - CLIPPED_WITHIN) for norm in finite]
+        seen = Seen(
+            epoch=epoch,
+            steps=self._steps,
+            nonfinite_steps=len(found["global"]) - len(finite),
+            lr=None if self._lr is None else _finite(float(self._lr)),
+            grad_norm=_mean(finite),
+            grad_norm_median=sorted(finite)[len(finite) // 2] if finite else None,
+            grad_norm_max=max(finite, default=None),
+            grad_norm_sum=_mean(sums),
+            clipped=sum(clipped) / len(clipped) if clipped and self._clip > 0 else None,
+            layers=layers,
+            activations={name: _activation(name, found) for name in self._alive_U},
+            input_mean=_finite(found["input"][0]) if found["input"] else None,
+            input_sd=_finite(found["input"][1]) if found["input"] else None,
+            train_loss=metrics.get("train_loss"),
+            val_loss=metrics.get("val_loss"),
+            predicted=self._predicted,
+            truth=self._truth,
+        )
+        self.forget()
+        return seen
+
+    @torch.no_grad()
+    def _before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
+        grads = [one.grad for one in self._parameters]
+        present = [grad for grad in grads if grad is not None and not grad.is_sparse]
+        if not present:
+            return
+        norms = iter(torch._foreach_norm(present))
+        zero = present[0].new_zeros(())
+        norm_P = torch.stack([zero if grad is None or grad.is_sparse else next(norms) for grad in grads])
+        self._fresh_SP.append(norm_P)
+        if len(self._fresh_SP) == FOLD_EVERY:
+            self._fold()
+        self._lr = max(group["lr"] for group in optimizer.param_groups)
+        if self._steps % LOOK_EVERY == 0 and self._weights:
+            self._before = [weight.detach().clone() for weight in self._weights]
+
+    @torch.no_grad()
+    def _after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
+        if self._before is not None:
+            moved = torch._foreach_sub([weight.detach() for weight in self._weights], self._before)
+            norm_W = torch.stack(torch._foreach_norm(self._before))
+            self._ratios_W.append(torch.stack(torch._foreach_norm(moved)) / norm_W.clamp_min(1e-12))
+            self._before = None
+        self._steps += 1
+
+    @torch.no_grad()
+    def _before_forward(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._input is not None or not module.training or not args:
+            return
+        if isinstance(args[0], Tensor) and args[0].is_floating_point():
+            inputs = args[0].detach().float()
+            self._input = torch.stack([inputs.mean(), inputs.std(correction=0)])
+
+    @torch.no_grad()
+    def _after_rectifier(self, name: str, module: nn.Module, args: object, answer: Tensor) -> None:
+        if not module.training or self._steps % ACTIVATIONS_EVERY or answer.ndim < 2:
+            return
+        value = answer.detach()
+        # Of a batch (B, U, ...) the unit is the second dimension, as torch's convolutions and linear layers have it.
+        alive_U = value.amax([place for place in range(value.ndim) if place != 1]) > 0
+        self._alive_U[name] = self._alive_U[name] | alive_U if name in self._alive_U else alive_U
+        variance, mean = torch.var_mean(value.float(), correction=0)
+        moments = torch.stack([mean, variance + mean.square()])
+        self._moments.setdefault(name, []).append(moments)
+
+    def _fold(self) -> None:
+        if not self._fresh_SP:
+            return
+        norm_SP = torch.stack(self._fresh_SP).double()
+        self._fresh_SP = []
+        global_S = norm_SP.square().sum(1).sqrt()
+        self._globals_S.append(global_S)
+        self._sums_S.append(norm_SP.sum(1))
+        self._layer_sums.append(torch.where(global_S.isfinite()[:, None], norm_SP, 0.0).sum(0))
+
+
+def _fetched(parts: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Returns the values of tensors of one dimension, brought from the device in one piece."""
+    device = next((part.device for part in parts.values() if part.numel()), torch.device("cpu"))
+    values = cast(list[float], torch.cat([part.to(device, torch.float64) for part in parts.values()]).tolist())
+    found, begin = {}, 0
+    for name, part in parts.items():
+        found[name] = values[begin : begin + part.numel()]
+        begin += part.numel()
+    return found
+
+
+def _activation(name: str, found: Mapping[str, list[float]]) -> Activation:
+    mean, square = found[f"moments {name}"]
+    sd = math.sqrt(max(0.0, square - mean**2)) if math.isfinite(square) else None
+    return Activation(mean=_finite(mean), sd=sd, dead=1 - found[f"alive {name}"][0])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,109 @@
+"""Why a trial's replicates differ, as far as their records say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpo
+from hpo import api
+from hpo.api.diagnosing import parting_of
+from hpo.errors import UsageError
+from hpo.records import Evaluation, Job, Report, Status
+
+PROJECT = Path(__file__).parents[1] / "project"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A promoted study of a small network whose learning rate is far too high in one trial."""
+    folder = tmp_path_factory.mktemp("diagnosed")
+    study = hpo.Study.model_validate(
+        {
+            "name": "watched",
+            "trainable": "toys.watched:train",
+            "objective": {"metric": "val_loss", "direction": "minimize"},
+            "space": {"lr": {"float": [1e-4, 10.0], "log": True}},
+            "search": {
+                "trials": 2,
+                "budget": 6,
+                "sampler": "random",
+                "pruner": "none",
+                "enqueue": [{"lr": 0.02}, {"lr": 8.0}],
+            },
+        }
+    ).located(PROJECT)
+    made = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study, made)
+    hpo.promote(study, made, top=2)
+    return made
+
+
+def test_what_looks_wrong_is_said_under_each_seed_with_advice(place):
+    found = api.diagnose("watched", 1, place)
+    assert [one.seed for one in found.replicates] == ["41", "42", "43", "44"]
+    assert all("exploding" in {alert.kind for alert in one.alerts} for one in found.replicates)
+    assert any(line.startswith("exploding under seed 41, 42, 43, 44") for line in found.advice)
+    assert any("lower the learning rate" in line for line in found.advice)
+
+
+def test_a_sound_trial_is_left_in_peace(place):
+    found = api.diagnose("watched", 0, place)
+    assert {alert.kind for one in found.replicates for alert in one.alerts} == set()
+    assert found.scales == {}
+    assert found.advice == ()
+    assert [parting.metric for parting in found.partings] == ["train_loss", "val_loss"]
+
+
+def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(place):
+    assert [one.seed for one in api.diagnose("watched", 0, place, seeds=(42, 44)).replicates] == ["42", "44"]
+    with pytest.raises(UsageError, match="under such seeds; recorded: 41, 42, 43, 44"):
+        api.diagnose("watched", 0, place, seeds=(7,))
+    with pytest.raises(UsageError, match="no trainings of trial 9"):
+        api.diagnose("watched", 9, place)
+
+
+def test_the_page_and_the_numbers_are_written(place):
+    found = api.diagnose("watched", 1, place)
+    page, numbers = found.files
+    assert "trial 1, seed 42" in page.read_text()
+    assert json.loads(numbers.read_text()) == json.loads(json.dumps(found.plain()))
+
+
+def curves(values):
+    return [
+        Evaluation(
+            job=Job(trial=0, params={}, seed=seed, budget=len(row)),
+            status=Status.COMPLETE,
+            value=1.0,
+            step=1,
+            reports=tuple(Report(step=at + 1, metrics={"loss": float(one)}, at=0.0) for at, one in enumerate(row)),
+        )
+        for seed, row in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_curves_that_differ_by_their_noise_alone_do_not_part(seed):
+    rng = np.random.default_rng(seed)
+    falling = 1 / np.arange(1, 31)
+    found = parting_of(curves([falling + rng.normal(0, 0.05, 30) for _ in range(3)]), "loss")
+    assert found.noise == pytest.approx(0.05, rel=0.5)
+    assert found.epoch is None or found.epoch > 25
+
+
+@pytest.mark.parametrize("parted", [8, 15, 22])
+def test_curves_that_part_do_so_about_where_they_do(parted):
+    rng = np.random.default_rng(parted)
+    drift = np.maximum(0, np.arange(30) - parted)
+    found = parting_of(curves([way * 0.2 * drift + rng.normal(0, 0.02, 30) for way in (-1, 0, 1)]), "loss")
+    assert parted < found.epoch <= parted + 4
+
+
+def test_too_short_curves_or_a_single_one_say_nothing():
+    assert parting_of(curves([[1.0, 2.0, 3.0]] * 3), "loss") is None
+    assert parting_of(curves([[1.0, 2.0, 3.0, 4.0]]), "loss") is None
+    assert parting_of(curves([[1.0, 2.0, 3.0, 4.0]] * 2), "other") is None

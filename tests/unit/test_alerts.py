@@ -1,0 +1,84 @@
+"""Each alert from a real training that raises it, and from one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.alerts import KINDS, Seen, judged
+from hpo.records import Job, Objective, Stage
+from hpo.seam import Resources, TrainableRef
+from hpo.training import Training
+
+PROJECT = Path(__file__).parents[1] / "project"
+
+SOUND = {"lr": 0.005, "optimizer": "adamw"}
+RAISED = {
+    "non-finite": {"lr": 1e30},
+    "exploding": {"jump": 1000.0},
+    "vanishing": {"depth": 12, "activation": "sigmoid"},
+    "dead-units": {"shift": -100.0},
+    "one-class-predictions": {"shift": -100.0},
+    "plateau": {"lr": 1e-7},
+    "oscillation": {"lr": 1.0, "noise": 0.5, "epochs": 40},
+    "train-validation-gap": {"noise": 1.0, "lr": 0.03, "optimizer": "adamw", "epochs": 40},
+    "unnormalised-data": {"scale": 200.0, "lr": 1e-4},
+    "one-class-data": {"classes": 1},
+}
+"""Params of the toy that go wrong in one way, perhaps in others too."""
+
+
+def alerts(work, epochs=8, **params):
+    ref = TrainableRef(path="toys.watched:train", root=str(PROJECT), objective=Objective(metric="val_acc"), fixed={})
+    training = Training(Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.SEARCH), ref, Resources(), work)
+    found = []
+    while True:
+        packet = training.advance()
+        found += [alert for report in packet.reports for alert in report.alerts]
+        if packet.status is not None:
+            training.close()
+            return [*found, *packet.outcome.get("last_alerts", ())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_goes_wrong_raises_its_alert_once(tmp_path, kind):
+    found = alerts(tmp_path, **RAISED[kind])
+    assert [alert.kind for alert in found].count(kind) == 1
+    assert all(alert.message for alert in found)
+
+
+@pytest.mark.parametrize("epochs", [8, 20])
+def test_a_sound_training_raises_none(tmp_path, epochs):
+    assert alerts(tmp_path, epochs, **SOUND) == []
+
+
+def test_a_training_that_is_not_watched_raises_none(tmp_path):
+    assert alerts(tmp_path, watched=False, **RAISED["exploding"]) == []
+
+
+def losses(values, other=None):
+    other = values if other is None else other
+    return [
+        Seen(epoch=step + 1, train_loss=a, val_loss=b) for step, (a, b) in enumerate(zip(other, values, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "other"),
+    [
+        ("plateau", [1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8], None),
+        ("oscillation", [1.0, 0.99, 1.0, 0.99, 1.0, 0.99], None),
+        ("oscillation", [1.0, 0.5, 1.0, 0.5, 0.4, 1.0], None),
+        ("train-validation-gap", [1.0, 1.1, 1.2, 1.3], [1.0, 0.98, 0.96, 0.94]),
+        ("train-validation-gap", [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]),
+    ],
+)
+def test_a_curve_short_of_the_threshold_raises_none(kind, values, other):
+    assert KINDS[kind](losses(values, other)) is None
+
+
+def test_a_kind_that_was_raised_is_not_looked_for_again():
+    last = [Seen(epoch=1, steps=2, nonfinite_steps=1)]
+    assert [alert.kind for alert in judged(last)] == ["non-finite"]
+    assert judged(last, {"non-finite"}) == ()
