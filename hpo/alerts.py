@@ -15,8 +15,8 @@ from typing import Any
 EXPLODING_TIMES = 10.0
 """A gradient's norm over the median so far. Pascanu and others (ICML 2013) clip what is far above its average."""
 
-UPDATE_LIMIT = 0.1
-"""Update over weight, per layer and step. Karpathy's CS231n notes want about 1e-3; a hundred times that overwrites."""
+UPDATE_LIMIT = 0.5
+"""Update over weight, per layer and step. Karpathy's CS231n notes want about 1e-3; half of them overwrites."""
 
 VANISHING_SHARE = 1e-4
 """The smallest layer's gradient over the largest's. Glorot and Bengio (AISTATS 2010) see it fall layer by layer."""
@@ -210,9 +210,9 @@ def dead_units(seen: Sequence[Seen]) -> str | None:
 
 
 def one_class_predictions(seen: Sequence[Seen]) -> str | None:
-    """All validation cases put into one class, though there are more. Epoch 1 is let pass, where warming up does it."""
+    """All validation cases put into one class, though there are more, for two epochs; one alone may be warming up."""
     last = seen[-1]
-    if last.epoch == 1 or sum(count > 0 for count in last.predicted) != 1:
+    if len(seen) < 2 or any(sum(count > 0 for count in one.predicted) != 1 for one in seen[-2:]):
         return None
     if sum(count > 0 for count in last.truth) == 1:
         return None

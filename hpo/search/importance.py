@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
 from hpo.search.durable import DurableStudy
@@ -25,12 +24,12 @@ def importances(durable: DurableStudy, numbers: Mapping[int, float], direction: 
         numbers: by trial.
         direction: "minimize" if small ones are best, else "maximize".
     """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scikit-learn
+
     study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
     for trial in durable.frozen():
         if trial.number in numbers:
             study.add_trial(
                 create_trial(params=trial.params, distributions=trial.distributions, value=numbers[trial.number])
             )
-    return dict(
-        optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=SHARE))
-    )
+    return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=SHARE)))

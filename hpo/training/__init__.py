@@ -1,6 +1,6 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
-from hpo.training.context import ARTEFACTS, INITIAL, Context
+from hpo.training.context import ARTEFACTS, Context
 from hpo.training.graphics import Graphics, graphics
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
@@ -11,7 +11,6 @@ from hpo.training.weights import Difference, first_difference
 
 __all__ = [
     "ARTEFACTS",
-    "INITIAL",
     "Context",
     "Difference",
     "Graphics",

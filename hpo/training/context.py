@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
-from hpo.alerts import Alert, Seen, judged
+from hpo.alerts import Alert
 from hpo.errors import TrainableError
 from hpo.files import replacing
-from hpo.records import Job, Metrics, Objective, Report, Stage, canonical_json
+from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.checkpoint import Checkpoint, newest
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
-from hpo.training.weights import MODEL_FILE
+from hpo.training.weights import MODEL_FILE, weights_digest
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from hpo.training.watching import Watch
+    from hpo.training.diagnostics import Diagnostics
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
@@ -36,12 +33,6 @@ MODEL = "model"
 
 ARTEFACTS = "artefacts"
 """Below a training's folder: files of the trainable's own that belong to its result."""
-
-INITIAL = "initial_weights.json"
-"""Among the artefacts: the scale that the weights began with, by layer."""
-
-DIAGNOSTICS = "diagnostics.jsonl"
-"""Among the artefacts: what was seen of each epoch, a line each."""
 
 
 class Stateful(Protocol):
@@ -107,8 +98,7 @@ class Context:
         self._in_loop = False
         self._stopped = False
         self._fold_read = False
-        self._watch: Watch | None = None
-        self._seen: list[Seen] = []
+        self._diagnostics: Diagnostics | None = None
 
     @property
     def fold(self) -> int:
@@ -207,14 +197,13 @@ class Context:
             TrainableError: if something is watched already, or the loop has begun.
             UsageError: if the optimizer has none of the model's parameters.
         """
-        if self._watch is not None or self._in_loop:
+        if self._diagnostics is not None or self._in_loop:
             raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
-        from hpo.training.watching import Watch
+        from hpo.training.diagnostics import Diagnostics  # torch, which not every trainable wants
 
-        self._watch = Watch(model, optimizer, clip=clip, activations=activations)
-        if self.keeps:  # drawn again, a resumed training's first weights are the same
-            with replacing(self.artefacts / INITIAL) as spare:
-                spare.write_text(canonical_json(self._watch.initial()), encoding="utf-8")
+        self._diagnostics = Diagnostics(
+            model, optimizer, clip=clip, activations=activations, folder=self.artefacts if self.keeps else None
+        )
 
     def saw_predictions(self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
         """Records how the validation cases of this epoch fall into classes; call it before the metrics are yielded.
@@ -228,22 +217,12 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        truth_N, probability_NC = np.asarray(truth), np.asarray(probabilities)
-        if truth_N.ndim != 1 or probability_NC.ndim != 2 or len(truth_N) != len(probability_NC):
-            raise TrainableError(
-                f"saw_predictions: expected truth (N,) and probabilities (N, C), got {truth_N.shape} and "
-                f"{probability_NC.shape}"
-            )
-        if self._watch is not None:
-            classes = probability_NC.shape[1]
-            said, true = (
-                tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
-            )
-            self._watch.classes(said, true)
+        if self._diagnostics is not None:
+            self._diagnostics.classes(truth, probabilities)
 
     def last_alerts(self) -> tuple[Alert, ...]:
         """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""
-        return () if self._watch is None else self._look(len(self.reports) + 1, {})
+        return self._look(len(self.reports) + 1, {})
 
     def save_predictions(
         self,
@@ -342,8 +321,7 @@ class Context:
         if step > self.budget:
             raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
         checked = _checked(metrics, step, self.objective)
-        alerts = () if self._watch is None else self._look(step, checked)
-        report = Report(step=step, metrics=checked, at=time.time(), alerts=alerts)
+        report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
         self.reports.append(report)
         said = "  ".join(f"{name} {_shown(value)}" for name, value in report.metrics.items())
         self.log(f"epoch {step}/{self.budget}  {said}")
@@ -363,7 +341,8 @@ class Context:
         for name, thing in stateful.items():
             thing.load_state_dict(saved.states[name])
         self._selected = saved.selected
-        self._seen[:] = saved.seen
+        if self._diagnostics is not None:
+            self._diagnostics.restore(saved.seen)
         self.reports[:] = saved.reports
         self._began = time.monotonic() - saved.seconds
         self.log(f"resumed after epoch {saved.epoch}")
@@ -383,7 +362,7 @@ class Context:
             reports=tuple(self.reports),
             states={name: thing.state_dict() for name, thing in stateful.items()},
             seconds=self.seconds,
-            seen=tuple(self._seen),
+            seen=self._diagnostics.seen if self._diagnostics else (),
         )
         try:
             checkpoint.save(self.folder)
@@ -392,16 +371,12 @@ class Context:
             self._remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
 
     def _look(self, epoch: int, metrics: Metrics) -> tuple[Alert, ...]:
-        assert self._watch is not None
-        self._seen.append(self._watch.seen(epoch, metrics))
+        if self._diagnostics is None:
+            return ()
         raised = {alert.kind for report in self.reports for alert in report.alerts}
-        alerts = judged(self._seen, raised)
+        alerts = self._diagnostics.judged(epoch, metrics, raised)
         for alert in alerts:
             self.log(f"epoch {epoch}: {alert.kind}: {alert.message}")
-        if self.keeps:
-            lines = "".join(f"{canonical_json(asdict(one))}\n" for one in self._seen)
-            with replacing(self.artefacts / DIAGNOSTICS) as spare:
-                spare.write_text(lines, encoding="utf-8", newline="\n")
         return alerts
 
     def _remark(self, remark: str) -> None:
@@ -409,7 +384,7 @@ class Context:
         self.log(remark)
 
     def _finish(self, weights: dict[str, Any]) -> None:
-        self.digests["weights"] = _weights_digest(weights)
+        self.digests["weights"] = weights_digest(weights)
         if self.keeps:
             import torch
 
@@ -439,16 +414,6 @@ def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
             role = "the objective's metric" if name == objective.metric else "the constraint"
             raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}")
     return checked
-
-
-def _weights_digest(weights: Mapping[str, Any]) -> str:
-    """Returns the sha256 over names, kinds, shapes and every bit of the tensors, in the order of their names."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        array = weights[name].detach().cpu().contiguous().numpy()
-        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
 
 
 def _shown(value: float | None) -> str:

@@ -1,9 +1,12 @@
-"""Where two trainings' weights differ."""
+"""Weights by their bits: the digest of one training's, and where two trainings' differ."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MODEL_FILE = "best_model.pt"
 """The state dict of the selected epoch, in the job's folder."""
@@ -42,3 +45,13 @@ def first_difference(one: Path, other: Path) -> Difference | None:
         if not torch.equal(tensor, against):
             return Difference(tensor=name, size=float((tensor.double() - against.double()).abs().max()))
     return None
+
+
+def weights_digest(weights: Mapping[str, Any]) -> str:
+    """Returns the sha256 over names, kinds, shapes and every bit of the tensors, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name].detach().cpu().contiguous().numpy()
+        found.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

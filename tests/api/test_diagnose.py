@@ -27,12 +27,13 @@ def place(tmp_path_factory):
             "trainable": "toys.watched:train",
             "objective": {"metric": "val_loss", "direction": "minimize"},
             "space": {"lr": {"float": [1e-4, 10.0], "log": True}},
+            "fixed": {"optimizer": "adamw"},
             "search": {
                 "trials": 2,
                 "budget": 6,
                 "sampler": "random",
                 "pruner": "none",
-                "enqueue": [{"lr": 0.02}, {"lr": 8.0}],
+                "enqueue": [{"lr": 0.01}, {"lr": 8.0}],
             },
         }
     ).located(PROJECT)

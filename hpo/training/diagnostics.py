@@ -1,0 +1,91 @@
+"""What a watch has seen of a training so far: kept beside its artefacts, and judged after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+from torch.optim import Optimizer
+
+from hpo.alerts import Alert, Seen, judged
+from hpo.errors import TrainableError
+from hpo.files import replacing
+from hpo.records import Metrics, canonical_json
+from hpo.training.watching import Watch
+
+INITIAL = "initial_weights.json"
+"""The scale that the weights began with, by layer."""
+
+EPOCHS = "diagnostics.jsonl"
+"""What was seen of each epoch, a line each."""
+
+
+class Diagnostics:
+    """What was seen, epoch by epoch.
+
+    Args:
+        model: what is trained.
+        optimizer: of its parameters.
+        clip: see `Context.watch`.
+        activations: likewise.
+        folder: where it is kept; None: nowhere.
+
+    Raises:
+        UsageError: if the optimizer has none of the model's parameters.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizer, *, clip: float, activations: bool, folder: Path | None
+    ) -> None:
+        self._watch = Watch(model, optimizer, clip=clip, activations=activations)
+        self._seen: list[Seen] = []
+        self._folder = folder
+        if folder is not None:  # drawn again, a resumed training's first weights are the same
+            with replacing(folder / INITIAL) as spare:
+                spare.write_text(canonical_json(self._watch.initial()), encoding="utf-8")
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """All epochs so far."""
+        return tuple(self._seen)
+
+    def restore(self, seen: Sequence[Seen]) -> None:
+        """Takes back what was seen before a checkpoint."""
+        self._seen[:] = seen
+
+    def classes(self, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
+        """Takes the validation cases of this epoch; see `Context.saw_predictions`.
+
+        Raises:
+            TrainableError: if the shapes do not fit together.
+        """
+        truth_N, probability_NC = np.asarray(truth), np.asarray(probabilities)
+        if truth_N.ndim != 1 or probability_NC.ndim != 2 or len(truth_N) != len(probability_NC):
+            raise TrainableError(
+                f"saw_predictions: expected truth (N,) and probabilities (N, C), got {truth_N.shape} and "
+                f"{probability_NC.shape}"
+            )
+        classes = probability_NC.shape[1]
+        said, true = (
+            tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
+        )
+        self._watch.classes(said, true)
+
+    def judged(self, epoch: int, metrics: Metrics, raised: Collection[str]) -> tuple[Alert, ...]:
+        """Ends an epoch and returns its alerts.
+
+        Args:
+            epoch: 1 for the first.
+            metrics: as reported.
+            raised: kinds of alerts that were raised before.
+        """
+        self._seen.append(self._watch.seen(epoch, metrics))
+        if self._folder is not None:
+            lines = "".join(f"{canonical_json(asdict(one))}\n" for one in self._seen)
+            with replacing(self._folder / EPOCHS) as spare:
+                spare.write_text(lines, encoding="utf-8", newline="\n")
+        return judged(self._seen, raised)
