@@ -26,6 +26,7 @@ from hpo.declared import declared, judged, python_fits
 from hpo.disks import Disk, disk_of
 from hpo.errors import StorageUnavailable
 from hpo.store import Store
+from hpo.store.schema import HEAD
 
 PROJECT = Path(__file__).parents[1] / "project"
 ROOT = Path(__file__).parents[2]
@@ -292,7 +293,7 @@ def test_a_storage_is_not_there_then_empty_then_ours(looked, tmp_path):
     found = looked()["storage"]
     assert found.state == "ok"
     assert found.found.startswith("sqlite:///hpo.db, SQLite 3.")
-    assert found.found.endswith(", migration 0005")
+    assert found.found.endswith(f", migration {HEAD}")
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postg
     assert ", Postgres 1" in found.found
     assert found.found.endswith("empty; the first hpo run makes its tables")
     Store(postgres_url).close()
-    assert looked(storage=postgres_url)["storage"].found.endswith(", migration 0005")
+    assert looked(storage=postgres_url)["storage"].found.endswith(f", migration {HEAD}")
     separator = "&" if "?" in postgres_url else "?"
     standby = f"{postgres_url}{separator}options=-c%20default_transaction_read_only%3Don"
     assert "the server takes no writes" in looked(storage=standby)["storage"].found
