@@ -33,7 +33,7 @@ def place(tmp_path_factory):
                 "budget": 6,
                 "sampler": "random",
                 "pruner": "none",
-                "enqueue": [{"lr": 0.01}, {"lr": 8.0}],
+                "enqueue": [{"lr": 0.03}, {"lr": 8.0}],
             },
         }
     ).located(PROJECT)
