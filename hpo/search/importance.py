@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import optuna
 from optuna.trial import create_trial
@@ -13,7 +14,9 @@ SHARE = 0.25
 """The best quarter is compared with all; Optuna's tenth of a few dozen trials would be three of them."""
 
 
-def importances(durable: DurableStudy, numbers: Mapping[int, float], direction: str) -> dict[str, float]:
+def importances(
+    durable: DurableStudy, numbers: Mapping[int, float], direction: Literal["minimize", "maximize"]
+) -> dict[str, float]:
     """Returns the share of each param in what tells the trials with the best numbers from the others.
 
     Source: Watanabe et al., PED-ANOVA: Efficiently quantifying hyperparameter importance in arbitrary subspaces, IJCAI
