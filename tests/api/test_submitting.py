@@ -150,9 +150,6 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     job = cluster.status("curve").job
     assert f"curve is submitted as job {job}" in submitted.stdout
     assert f"hpo-curve-{job.split('-')[2]}-1" == job
-    again = cluster.hpo("submit", "--study", "curve")
-    assert again.returncode == 2
-    assert job in again.stderr
     followed = cluster.hpo("logs", "--study", "curve", "--follow")
     assert followed.returncode == 0, followed.stderr
     assert "[3/3]" in followed.stdout
@@ -162,6 +159,9 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     assert {one.metrics["sees"] for one in evaluations} == {0.0}, "a worker sees where the database is"
 
     hours = api.submit("hours", cluster.place, jobs_address=cluster.address)
+    again = cluster.hpo("submit", "--study", "hours")
+    assert again.returncode == 2
+    assert hours.job in again.stderr
     cluster.until(lambda: cluster.drives("hours"))
     driver = cluster.status("hours").driver
     assert driver.job == hours.job
