@@ -14,7 +14,7 @@ test: .venv/.installed-dev lint
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev
-	$(BIN)/pytest -m soak -rA tests/soak
+	$(BIN)/pytest -m soak -rA
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

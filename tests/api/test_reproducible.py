@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.soak)])
 def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_slots, pruner):
     study = napping(curve, pruner)
     parallel = on_ray(study, tmp_path / "ray", 4)

@@ -56,7 +56,7 @@ def trained(folder, cards, share):
 @pytest.mark.ray
 @pytest.mark.slow
 @RAY
-@pytest.mark.parametrize(("share", "slots"), [(0.4, 4), (1.0, 2)])
+@pytest.mark.parametrize(("share", "slots"), [pytest.param(0.4, 4, marks=pytest.mark.soak), (1.0, 2)])
 def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share, slots):
     given, workers, found = trained(tmp_path, 2, share)
     assert given == slots

@@ -75,6 +75,7 @@ def disturbed(tmp_path, draw, backend, kills, postgres=None, trials=12, nap=0.3)
     sys.stderr.write(f"{backend}, {number} studies, {repeated} epochs repeated: {told}\n")
 
 
+@pytest.mark.soak  # the other short one has all of this and a server
 def test_in_short_everything_dies_and_nothing_is_lost(tmp_path, draw):
     disturbed(tmp_path, draw, "local", kills=3, trials=6)
 

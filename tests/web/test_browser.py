@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -106,7 +106,7 @@ def test_the_slider_ranks_as_the_service_does_and_can_be_moved_by_the_keyboard(b
             for ddof in ("1", "unbiased", "0"):
                 ddofs.select_by_visible_text(ddof)
                 query = {"lambda": said, "ddof": ddof}
-                ranked = httpx.get(f"{found}/hpo/v1/studies/curve/ranking", params=query).json()["candidates"]
+                ranked = httpx2.get(f"{found}/hpo/v1/studies/curve/ranking", params=query).json()["candidates"]
                 assert order(browser) == [str(one["trial"]) for one in ranked]
                 shown = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#leaderboard td.score")]
                 assert shown == [number(one["score"]) for one in ranked]
