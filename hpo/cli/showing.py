@@ -69,9 +69,8 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The file. [report.html in the study's outputs]", show_default=False)
     ] = None,
-    format_: Annotated[
-        Literal["html", "md", "latex"], typer.Option("--format", help="A page, or its tables for a text.")
-    ] = "html",
+    md: Annotated[bool, typer.Option("--md", help="The promotion's tables as Markdown instead.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The promotion's tables as LaTeX instead.")] = False,
     open_: Open = False,
     storage: Storage = None,
     outputs: Outputs = OUTPUTS,
@@ -81,7 +80,10 @@ def report(
     from hpo import api
     from hpo.cli.tables import near
 
-    path = api.write_report(study, place_of(storage, outputs=outputs), out=out, kind=format_)
+    if md and latex:
+        raise UsageError("name --md or --latex; one file has one of them")
+    kind: Literal["html", "md", "latex"] = "md" if md else "latex" if latex else "html"
+    path = api.write_report(study, place_of(storage, outputs=outputs), out=out, kind=kind)
     if as_json:
         print_json({"report": str(path)})
     else:
