@@ -20,10 +20,7 @@ from hpo.records import Evaluation, Status
 from hpo.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.study import Study
-from hpo.training import ARTEFACTS
-
-INITIAL = "initial_weights.json"
-"""What `ctx.watch` leaves there; named anew, for to import where it is written would import torch."""
+from hpo.training import ARTEFACTS, INITIAL
 
 ADVICE = {
     "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",

@@ -7,10 +7,11 @@ from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
 from hpo.training.trainable import Loaded, load
 from hpo.training.training import Training, discard_checkpoint
-from hpo.training.weights import Difference, first_difference
+from hpo.training.weights import INITIAL, Difference, first_difference
 
 __all__ = [
     "ARTEFACTS",
+    "INITIAL",
     "Context",
     "Difference",
     "Graphics",

@@ -16,9 +16,7 @@ from hpo.errors import TrainableError
 from hpo.files import replacing
 from hpo.records import Metrics, canonical_json
 from hpo.training.watching import Watch
-
-INITIAL = "initial_weights.json"
-"""The scale that the weights began with, by layer."""
+from hpo.training.weights import INITIAL
 
 EPOCHS = "diagnostics.jsonl"
 """What was seen of each epoch, a line each."""

@@ -12,6 +12,10 @@ MODEL_FILE = "best_model.pt"
 """The state dict of the selected epoch, in the job's folder."""
 
 
+INITIAL = "initial_weights.json"
+"""Among the artefacts of what was watched: the scale that the weights began with, by layer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One tensor of two models.
