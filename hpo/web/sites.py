@@ -13,7 +13,7 @@ from hpo.api.board import Boards, NotThere, standing
 from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
 from hpo.report import script
 from hpo.study import NAME
-from hpo.web.guard import COOKIE, is_token, session_of
+from hpo.web.guard import COOKIE, same, session_of
 from hpo.web.interface import unless_same
 from hpo.web.settings import Settings
 
@@ -67,7 +67,7 @@ def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
     async def login(request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=5)
         goal = _own(form.get("goal", ["/robustness"])[0])
-        if settings.token is None or not is_token(form.get("token", [""])[0], settings.token):
+        if settings.token is None or not same(form.get("token", [""])[0], settings.token):
             return HTMLResponse(login_page(wrong=True, goal=goal), status_code=401)
         answer = RedirectResponse(goal, status_code=303)
         secure = request.url.scheme == "https"

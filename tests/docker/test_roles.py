@@ -186,7 +186,6 @@ def test_a_role_ends_when_it_is_told_to(done):
     assert -signal.SIGKILL not in done.stopped.values()
 
 
-@pytest.mark.skipif(not (ROOT / "hpo" / "web").exists(), reason="there is no hpo serve in this version")
 def test_the_pages_show_it_to_who_has_the_token(done):
     port = free_port(18080)
     web = Container(
