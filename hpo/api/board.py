@@ -25,7 +25,7 @@ from hpo.records import Evaluation, Stage, Status
 from hpo.scoring import RuleName
 from hpo.search import Durable, Trial
 from hpo.statistics import Ddof, c4
-from hpo.store import Store, StoredStudy, masked
+from hpo.store import Store, StoredPromotion, StoredStudy, masked
 from hpo.study import Study
 
 LARGEST_FILE = 512_000_000
@@ -145,10 +145,10 @@ class Boards:
         """Returns how every study stands, the oldest first."""
         return [progress(stored_study(self._store, name), self._store, self.durable) for name in self._store.names()]
 
-    def promoted(self) -> list[str]:
-        """Returns the names of the studies that have a promotion."""
-        names = self._store.names()
-        return [name for name in names if self._store.promotion(stored_study(self._store, name)) is not None]
+    def promotions(self) -> dict[str, StoredPromotion]:
+        """Returns the newest promotion of every study that has one, by the study's name."""
+        found = {name: self._store.promotion(stored_study(self._store, name)) for name in self._store.names()}
+        return {name: promotion for name, promotion in found.items() if promotion is not None}
 
     def progress(self, name: str) -> Progress:
         """Returns how one study stands."""

@@ -13,6 +13,7 @@ from hpo.api.board import Board, Boards
 from hpo.records import digest
 from hpo.report import promotion_figure
 from hpo.shown import number
+from hpo.store import StoredPromotion
 
 SECONDS = 5.0
 """Between two looks for promotions that the dashboard does not show yet."""
@@ -58,12 +59,15 @@ def projecting(found: Boards) -> Iterator[None]:
     """Keeps the dashboard up to date; what cannot be written is left for the next look, and said once."""
     over = threading.Event()
     complained: set[str] = set()
+    shown: dict[str, StoredPromotion] = {}
 
     def look() -> None:
         while not over.is_set():
             try:
-                for name in found.promoted():
-                    project(found, name)
+                for name, promotion in found.promotions().items():
+                    if shown.get(name) != promotion:
+                        project(found, name)
+                        shown[name] = promotion
             except Exception as error:  # whatever the database says, the server goes on without it
                 if (said := str(error)) not in complained:
                     logger.warning("the dashboard cannot show promotions: %s", said)
