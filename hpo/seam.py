@@ -7,11 +7,12 @@ of Optuna, SQLAlchemy or the studies.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
+from hpo.alerts import Alert
 from hpo.errors import BackendError, NotNow, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status, Value
 
@@ -48,8 +49,8 @@ class Source(Protocol):
         """Hears how a job ended."""
 
 
-class Observer(Protocol):
-    """Looks on: it hears everything and decides nothing."""
+class Observer:
+    """Looks on: it hears everything and decides nothing. Derive from it and say what is of interest."""
 
     def begins(self, total: int, done: int) -> None:
         """The work begins: how many jobs there are to be, and how many of them are over already."""
@@ -63,8 +64,25 @@ class Observer(Protocol):
     def reported(self, job: Job, step: int, value: float) -> None:
         """A job reached a step."""
 
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        """Something was seen to go wrong at the step that a job just reached."""
+
     def told(self, evaluation: Evaluation) -> None:
         """A job ended."""
+
+
+@runtime_checkable
+class Alerted(Protocol):
+    """A source that hears at once what was seen to go wrong; any other finds it in the evaluation."""
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        """Hears what was seen at the step that a job reported last."""
+
+
+def pass_on(alerts: Sequence[Alert], job: Job, source: Source) -> None:
+    """Tells a source what was seen to go wrong, if it wants to know."""
+    if alerts and isinstance(source, Alerted):
+        source.alerted(job, alerts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +176,7 @@ class Hearing:
                 continue  # said again after a resume
             goes_on = self.source.report(self.job, report.step, self.objective.value(report))
             self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
+            pass_on(report.alerts, self.job, self.source)
             if not goes_on:
                 return self._evaluation(Status.PRUNED, packet)
         if packet.status is None:
@@ -217,6 +236,10 @@ class Observed:
             observer.reported(job, step, value)
         return verdict
 
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        for observer in self._observers:
+            observer.alerted(job, alerts)
+
     def tell(self, evaluation: Evaluation) -> None:
         self._source.tell(evaluation)
         for observer in self._observers:
@@ -241,6 +264,9 @@ class Fused:
 
     def report(self, job: Job, step: int, value: float) -> bool:
         return self._source.report(job, step, value)
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         self._source.tell(evaluation)

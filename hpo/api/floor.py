@@ -23,19 +23,11 @@ class Floor:
     stop: Stop
 
 
-class Counter:
+class Counter(Observer):
     """An onlooker that counts what was trained."""
 
     def __init__(self) -> None:
         self.trained = 0
-
-    def begins(self, total: int, done: int) -> None: ...
-
-    def phase(self, message: str) -> None: ...
-
-    def asked(self, job: Job) -> None: ...
-
-    def reported(self, job: Job, step: int, value: float) -> None: ...
 
     def told(self, evaluation: Evaluation) -> None:
         self.trained += 1

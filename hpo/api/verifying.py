@@ -56,22 +56,14 @@ class Verified:
         return self.again.status is Status.COMPLETE and all(self.same.values())
 
 
-class _Halfway:
+class _Halfway(Observer):
     """A stop that is set by the first report beyond half of a job's budget."""
 
     def __init__(self) -> None:
         self._set = False
 
-    def begins(self, total: int, done: int) -> None: ...
-
-    def phase(self, message: str) -> None: ...
-
-    def asked(self, job: Job) -> None: ...
-
     def reported(self, job: Job, step: int, value: float) -> None:
         self._set = self._set or 2 * step >= job.budget
-
-    def told(self, evaluation: Evaluation) -> None: ...
 
     def is_set(self) -> bool:
         return self._set

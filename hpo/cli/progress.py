@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,9 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hpo.alerts import Alert
 from hpo.cli.tables import alert_said
 from hpo.records import Evaluation, Job, Status
-from hpo.seam import Stop
+from hpo.seam import Observer, Stop
 from hpo.shown import counted, duration, number, param, params
 from hpo.study import Study
 
@@ -28,9 +29,10 @@ class _Running:
     job: Job
     step: int = 0
     value: float | None = None
+    alerts: int = 0
 
 
-class Progress:
+class Progress(Observer):
     """Hears of every job and shows how it stands.
 
     Args:
@@ -86,8 +88,12 @@ class Progress:
         running = self._running[job.key]
         running.step, running.value, self._phase = step, value, ""
 
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        self._running[job.key].alerts += len(alerts)
+        self._warn(job, alerts)
+
     def told(self, evaluation: Evaluation) -> None:
-        self._running.pop(evaluation.job.key, None)
+        heard = self._running.pop(evaluation.job.key, None)
         self._over.appendleft(evaluation)
         self._done += 1
         self._fresh += 1
@@ -100,9 +106,13 @@ class Progress:
         self._line(self._said(evaluation))
         for remark in evaluation.remarks:
             self._line(f"  trial {evaluation.job.trial}: {remark}")
-        self._alerts.update(alert.kind for alert in evaluation.alerts)
-        for alert in evaluation.alerts:
-            self._line(f"  trial {evaluation.job.trial}: {alert_said(alert)}")
+        self._warn(evaluation.job, evaluation.alerts[heard.alerts if heard else 0 :])
+
+    def _warn(self, job: Job, alerts: Sequence[Alert]) -> None:
+        self._alerts.update(alert.kind for alert in alerts)
+        seed = f" seed {job.seed_said}" if self._seeds else ""
+        for alert in alerts:
+            self._line(f"  trial {job.trial}{seed}: {alert_said(alert)}")
 
     def _is_feasible(self, evaluation: Evaluation) -> bool:
         return all((evaluation.metrics.get(name) or 0.0) <= 0 for name in self._study.objective.constraints)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from hpo.alerts import Alert
 from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import Done, Source, Wait
+from hpo.seam import Done, Source, Wait, pass_on
 from hpo.store.lease import Lease
 from hpo.store.store import Store, StoredStudy
 
@@ -69,6 +70,9 @@ class Recorded:
 
     def report(self, job: Job, step: int, value: float) -> bool:
         return self._source.report(job, step, value)
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         if self._put is not evaluation:

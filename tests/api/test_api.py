@@ -18,7 +18,7 @@ from hpo.errors import HpoError, NothingToPromote, OutputRefused, StorageUnavail
 from hpo.store import Store
 
 
-class Counter:
+class Counter(hpo.Observer):
     """An onlooker that counts, and stops the work after so many evaluations or reports."""
 
     def __init__(self, stop_after_told=None, stop_after_reports=None):
@@ -28,10 +28,6 @@ class Counter:
 
     def begins(self, total, done):
         self.begun = (total, done)
-
-    def phase(self, message): ...
-
-    def asked(self, job): ...
 
     def reported(self, job, step, value):
         self.reports += 1

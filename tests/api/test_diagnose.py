@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import hpo
 from hpo import api
 from hpo.api.diagnosing import parting_of
+from hpo.cli.progress import Progress
 from hpo.errors import UsageError
 from hpo.records import Evaluation, Job, Report, Status
 
 PROJECT = Path(__file__).parents[1] / "project"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A promoted study of a small network whose learning rate is far too high in one trial."""
-    folder = tmp_path_factory.mktemp("diagnosed")
-    study = hpo.Study.model_validate(
+def study(name):
+    """A study of a small network whose learning rate is far too high in the second trial."""
+    return hpo.Study.model_validate(
         {
-            "name": "watched",
+            "name": name,
             "trainable": "toys.watched:train",
             "objective": {"metric": "val_loss", "direction": "minimize"},
             "space": {"lr": {"float": [1e-4, 10.0], "log": True}},
@@ -37,10 +39,44 @@ def place(tmp_path_factory):
             },
         }
     ).located(PROJECT)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where that study is promoted."""
+    folder = tmp_path_factory.mktemp("diagnosed")
     made = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    hpo.run(study, made)
-    hpo.promote(study, made, top=2)
+    hpo.run(study("watched"), made)
+    hpo.promote(study("watched"), made, top=2)
     return made
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("backend", ["local", "ray"])
+def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, backend):
+    class Ear(hpo.Observer):
+        def reported(self, job, step, value):
+            said.append((job.trial, step))
+
+        def alerted(self, job, alerts):
+            said.extend((job.trial, alert.kind) for alert in alerts)
+
+        def told(self, evaluation):
+            said.append((evaluation.job.trial, "told"))
+
+    said, screen, live = [], io.StringIO(), study("live")
+    made = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend=backend)
+    progress = Progress(live, Console(file=screen, width=200), threading.Event())
+    hpo.run(live, made, observers=[Ear(), progress])
+    wild = [what for trial, what in said if trial == 1]
+    assert wild.index("exploding") < wild.index("told")
+    assert wild[wild.index("exploding") - 1] == api.show("live", 1, made)[1][0].alerts[0].epoch
+    lines = screen.getvalue().splitlines()
+    [seen] = [number for number, line in enumerate(lines) if line.startswith("  trial 1: exploding in epoch")]
+    [over] = [number for number, line in enumerate(lines) if "trial 1 complete" in line]
+    assert seen < over
 
 
 def test_what_looks_wrong_is_said_under_each_seed_with_advice(place):

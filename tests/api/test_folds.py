@@ -48,7 +48,7 @@ def stored(place, stage):
     return found
 
 
-class Stopping:
+class Stopping(hpo.Observer):
     """Sets a stop after so many trainings."""
 
     def __init__(self, after):
@@ -56,12 +56,6 @@ class Stopping:
 
     def begins(self, total, done):
         self.total = total
-
-    def phase(self, message): ...
-
-    def asked(self, job): ...
-
-    def reported(self, job, step, value): ...
 
     def told(self, evaluation):
         self.count += 1

@@ -21,26 +21,20 @@ from hpo.records import Evaluation, Status
 from hpo.store.tables import LeaseRow
 
 
-class Onlooker:
+class Onlooker(hpo.Observer):
     """Hears what is said, and does something when so many reports were heard."""
 
     def __init__(self, after=0, then=lambda: None):
         self.after, self.then, self.count = after, then, 0
         self.phases = []
 
-    def begins(self, total, done): ...
-
     def phase(self, message):
         self.phases.append(message)
-
-    def asked(self, job): ...
 
     def reported(self, job, step, value):
         self.count += 1
         if self.count == self.after:
             self.then()
-
-    def told(self, evaluation): ...
 
 
 def place_of(url, tmp_path, name, **fields):

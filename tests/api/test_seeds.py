@@ -63,7 +63,7 @@ def text_of(renderable):
     return capture.get()
 
 
-class Stopping:
+class Stopping(hpo.Observer):
     """Sets a stop after so many evaluations, and counts them."""
 
     def __init__(self, after):
@@ -72,9 +72,6 @@ class Stopping:
     def begins(self, total, done):
         self.begun = (total, done)
 
-    def phase(self, message): ...
-    def asked(self, job): ...
-    def reported(self, job, step, value): ...
     def told(self, evaluation):
         self.told_jobs.append(evaluation.job)
         if len(self.told_jobs) == self.after:

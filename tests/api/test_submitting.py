@@ -71,7 +71,9 @@ class Cluster:
         (installed / "hpo").symlink_to(ROOT / "hpo")
         self.address = f"http://127.0.0.1:{free_port()}"
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"  # jobs say `python`
+        environment["PATH"] = (
+            f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"  # jobs say `python`
+        )
         environment |= {"PYTHONPATH": str(installed), "HPO_STORAGE_FILE": str(secret), "RAY_AUTH_MODE": "disabled"}
         ports = [f"--port={free_port()}", f"--dashboard-port={self.address.rpartition(':')[2]}"]
         self.log = folder / "head.log"

@@ -39,19 +39,11 @@ def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> 
     import hpo
     from hpo.cli.progress import Progress
 
-    class Watch:
-        """Stamps what the run says; an observer."""
+    class Watch(hpo.Observer):
+        """Stamps what the run says."""
 
         def told(self, evaluation: Any) -> None:
             stamps.add(evaluation.reports[0].metrics["worker"])
-
-        def begins(self, total: int, done: int) -> None: ...
-
-        def phase(self, message: str) -> None: ...
-
-        def asked(self, job: object) -> None: ...
-
-        def reported(self, job: object, step: int, value: float) -> None: ...
 
     study = study_of(steps, count)
     place = hpo.Place(
