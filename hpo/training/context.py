@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from hpo.training.checkpoint import Checkpoint, newest
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE, weights_digest
+from hpo.training.yielded import checked_metrics, metrics_said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -320,11 +320,10 @@ class Context:
         step = len(self.reports) + 1
         if step > self.budget:
             raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
-        checked = _checked(metrics, step, self.objective)
+        checked = checked_metrics(metrics, step, self.objective)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
         self.reports.append(report)
-        said = "  ".join(f"{name} {_shown(value)}" for name, value in report.metrics.items())
-        self.log(f"epoch {step}/{self.budget}  {said}")
+        self.log(f"epoch {step}/{self.budget}  {metrics_said(report.metrics)}")
         return report
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
@@ -390,31 +389,3 @@ class Context:
 
             with replacing(self.folder / MODEL_FILE) as spare:
                 torch.save({name: tensor.cpu() for name, tensor in weights.items()}, spare)
-
-
-def _checked(metrics: object, step: int, objective: Objective) -> Metrics:
-    if not isinstance(metrics, Mapping):
-        raise TrainableError(f"a trainable must yield a mapping of metrics, not {type(metrics).__name__}")
-    needed = (objective.metric, *objective.constraints)
-    checked: dict[str, float | None] = {}
-    for name, value in metrics.items():
-        if value is None and name not in needed:
-            checked[str(name)] = None
-            continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TrainableError(f"metric {name!r} at step {step} is {value!r}, not a number") from None
-        if not math.isfinite(number):
-            raise TrainableError(f"metric {name!r} at step {step} is {number}, not a finite number")
-        checked[str(name)] = number
-    for name in needed:
-        if name not in checked:
-            known = ", ".join(sorted(checked)) or "nothing"
-            role = "the objective's metric" if name == objective.metric else "the constraint"
-            raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}")
-    return checked
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
