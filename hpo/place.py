@@ -62,6 +62,7 @@ class Place:
         ray_address: of a running Ray; None: one of our own on this machine.
         cpus_per_trial: cores and threads of one training; None: what the study says.
         storage_wait: seconds to wait for a database that has gone away, while trainings go on.
+        tensorboard: whether trainings write TensorBoard's event files in their folders below `work`.
         gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
     """
 
@@ -74,6 +75,7 @@ class Place:
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     storage_wait: float = STORAGE_WAIT
+    tensorboard: bool = False
 
     @property
     def work_root(self) -> str:

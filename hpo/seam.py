@@ -112,11 +112,13 @@ class Resources:
         cpu: cores; also the number of threads, which is part of a result on a CPU.
         gpu: graphics cards; a fraction shares one.
         max_attempts: how often it is begun or resumed when what trains it dies, before it counts as failed.
+        events: whether TensorBoard's event files are written in its folder.
     """
 
     cpu: int = 1
     gpu: float = 0.0
     max_attempts: int = 3
+    events: bool = False
 
 
 class Stop(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.api.session import Opened, Workforce, make_backend, ready, resources, work_folder
+from hpo.api.session import Opened, Workforce, make_backend, ready, resources, tell_of_events, work_folder
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
@@ -55,6 +55,7 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     if not isinstance(first, Job):
         return
     source = _GivenBack(first, source)
+    tell_of_events(found.stored, floor.place, floor.observers)
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
         backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
         backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)

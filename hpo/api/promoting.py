@@ -12,7 +12,7 @@ from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, re
 from hpo.api.floor import Counter, Floor, train
 from hpo.api.heeding import Heeding
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import Opened, Workforce, driving, opened, resolved, tell_phase
+from hpo.api.session import Opened, Workforce, driving, events_folder, opened, resolved, tell_phase
 from hpo.errors import HpoError
 from hpo.folds import FoldedSource, fold_jobs
 from hpo.place import FIRST, Place
@@ -42,6 +42,7 @@ class PromotionOutcome:
         asked_top: how many candidates were wanted.
         results: the winner's folders, in the order of the seeds; empty if no candidate is complete.
         stopped: whether it was ended early; then nothing was ranked.
+        events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
     """
 
     report: PromotionReport
@@ -50,6 +51,7 @@ class PromotionOutcome:
     asked_top: int
     results: tuple[Path, ...] = ()
     stopped: bool = False
+    events: str | None = None
 
     @property
     def study(self) -> Study:
@@ -121,6 +123,7 @@ def promote(
                 trained=counter.trained,
                 asked_top=top,
                 stopped=stop.is_set(),
+                events=events_folder(found.stored, place),
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:

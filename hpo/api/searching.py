@@ -16,12 +16,14 @@ from hpo.api.session import (
     Workforce,
     driving,
     enlisted,
+    events_folder,
     make_backend,
     opened,
     ready,
     refuse_unusable,
     resolved,
     resources,
+    tell_of_events,
     tell_phase,
     work_folder,
 )
@@ -52,6 +54,7 @@ class SearchOutcome:
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
         timed_out: whether its time was up.
         repeats: how many trials are the same training as an earlier one, and cost nothing.
+        events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
     """
 
     study: Study
@@ -62,6 +65,7 @@ class SearchOutcome:
     ended: str | None = None
     timed_out: bool = False
     repeats: int = 0
+    events: str | None = None
 
     def frame(self) -> pd.DataFrame:
         """Returns the trials as a table: number, state, value, a column for each constraint and param."""
@@ -167,6 +171,7 @@ def run(
         for observer in observers:
             observer.begins(each * source.total, each * source.over)
         if source.has_work:
+            tell_of_events(found.stored, place, observers)
             with ready(study, place, force, observers) as slots:
                 used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
@@ -184,6 +189,7 @@ def run(
         ended=source.ended,
         timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
         repeats=source.repeats,
+        events=events_folder(found.stored, place),
     )
 
 

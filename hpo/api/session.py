@@ -36,7 +36,7 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import is_url, load, refuse_unusable_url, shelf
+from hpo.training import is_url, load, refuse_missing_tensorboard, refuse_unusable_url, shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -265,6 +265,17 @@ def work_folder(stored: StoredStudy, place: Place) -> str:
     return f"{place.work_root}/{stored.name}-{stored.uid[:8]}"
 
 
+def events_folder(stored: StoredStudy, place: Place) -> str | None:
+    """Returns the folder below which trainings write event files, or its URL; None if they do not."""
+    return work_folder(stored, place) if place.tensorboard else None
+
+
+def tell_of_events(stored: StoredStudy, place: Place, observers: Sequence[Observer]) -> None:
+    """Tells all observers where curves can be looked at while trainings run."""
+    if (folder := events_folder(stored, place)) is not None:
+        tell_phase(observers, f"writing event files to {folder}")
+
+
 def stored_study(store: Store, name: str) -> StoredStudy:
     """Returns a study as it is stored.
 
@@ -282,14 +293,14 @@ def resources(study: Study, place: Place) -> Resources:
     """Returns what one training gets: the place's word, else the study's."""
     cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
     gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    return replace(study.resources, cpu=cpu, gpu=gpu)
+    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard)
 
 
 def refuse_unusable(study: Study, place: Place) -> None:
     """Raises, before anything is written, where a study could not be run at this place.
 
     Raises:
-        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there.
+        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there, or a package is missing.
         OutputRefused: if the work folder, or its URL, cannot be written.
     """
     wanted = resources(study, place)
@@ -299,6 +310,8 @@ def refuse_unusable(study: Study, place: Place) -> None:
         )
     if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
         raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
+    if place.tensorboard:
+        refuse_missing_tensorboard()
     if place.concurrency is not None and place.concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "ray" and place.ray_address:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -26,6 +27,7 @@ from hpo.cli.options import (
     Promote,
     Storage,
     StudyName,
+    TensorBoard,
     Time,
     Trainings,
     Trials,
@@ -80,6 +82,7 @@ def run(
     patience: Patience = None,
     enqueue: Enqueue = None,
     promote: Promote = False,
+    tensorboard: TensorBoard = False,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -88,6 +91,7 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
+    place = replace(place, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
     share = None
@@ -123,6 +127,7 @@ def promote(
     place: Place,
     wanted: dict[str, Any],
     study: StudyName,
+    tensorboard: TensorBoard = False,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -130,6 +135,7 @@ def promote(
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
+    place = replace(place, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         outcome = _promote(loaded, place, wanted, stop, workforce)

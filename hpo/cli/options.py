@@ -129,6 +129,10 @@ FromStudy = Annotated[
     str | None, typer.Option("--from-study", help="Name of the study there. [the only one]", show_default=False)
 ]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write event files: curves, histograms, params; needs the extra tensorboard."),
+]
 Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
 Lambda = Annotated[
     float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)

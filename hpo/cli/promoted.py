@@ -8,7 +8,7 @@ from rich.text import Text
 from hpo.api import PromotionOutcome, PromotionReport
 from hpo.api.words import certainty_text, percent, seeds_text
 from hpo.certainty import CALIBRATED, Certainty
-from hpo.cli.tables import table
+from hpo.cli.tables import curves_text, table
 from hpo.promotion import Race
 from hpo.shown import number
 from hpo.study import notes
@@ -125,6 +125,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     )
     lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
     names = "  ".join(path.name for path in outcome.results)
+    lines += curves_text(outcome.events)
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -50,6 +51,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
         lines.append(f"Ended: {outcome.ended}.")
+    lines += curves_text(outcome.events)
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
         lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
@@ -66,6 +68,11 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
             + ("." if promotes or outcome.stopped else f": hpo promote --study {study.name}")
         )
     return "\n".join(lines)
+
+
+def curves_text(events: str | None) -> list[str]:
+    """Returns the line that says how event files are looked at; none where there are none."""
+    return [] if events is None else [f"Curves: tensorboard --logdir {shlex.quote(events)}"]
 
 
 def comparison_text(found: Comparison) -> str:
@@ -306,6 +313,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "stopped": outcome.stopped,
         "ended": outcome.ended,
         "timed_out": outcome.timed_out,
+        "events": outcome.events,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
     }

@@ -1,6 +1,7 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
 from hpo.training.context import ARTEFACTS, Context
+from hpo.training.events import refuse_missing_tensorboard
 from hpo.training.graphics import Graphics, graphics
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
@@ -27,6 +28,7 @@ __all__ = [
     "is_url",
     "load",
     "prepared",
+    "refuse_missing_tensorboard",
     "refuse_unusable_url",
     "shelf",
 ]

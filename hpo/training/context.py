@@ -16,6 +16,7 @@ from hpo.files import replacing
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.checkpoint import Checkpoint, newest
+from hpo.training.events import Events
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE, weights_digest
@@ -74,6 +75,7 @@ class Context:
         device: str = "cpu",
         threads: int = 1,
         folds: int = 0,
+        events: bool = False,
         saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.seed = job.seed
@@ -99,6 +101,7 @@ class Context:
         self._stopped = False
         self._fold_read = False
         self._diagnostics: Diagnostics | None = None
+        self._events = Events(folder, job, objective, self._remark) if events else None
 
     @property
     def fold(self) -> int:
@@ -202,7 +205,12 @@ class Context:
         from hpo.training.diagnostics import Diagnostics  # torch, which not every trainable wants
 
         self._diagnostics = Diagnostics(
-            model, optimizer, clip=clip, activations=activations, folder=self.artefacts if self.keeps else None
+            model,
+            optimizer,
+            clip=clip,
+            activations=activations,
+            keep=self._events is not None,
+            folder=self.artefacts if self.keeps else None,
         )
 
     def saw_predictions(self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
@@ -324,7 +332,19 @@ class Context:
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
         self.reports.append(report)
         self.log(f"epoch {step}/{self.budget}  {metrics_said(report.metrics)}")
+        if self._events is not None:
+            seen, tensors = self._diagnostics.last() if self._diagnostics else (None, {})
+            self._events.epoch(report, seen, tensors)
         return report
+
+    def close(self, *, complete: bool = False) -> None:
+        """Ends what is written while training.
+
+        Args:
+            complete: whether the training is over, rather than interrupted.
+        """
+        if self._events is not None:
+            self._events.close(complete=complete)
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
         saved, remarks = newest(self.folder, self._job.digest, self.device)

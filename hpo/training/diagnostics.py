@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.alerts import Alert, Seen, judged
@@ -30,6 +30,7 @@ class Diagnostics:
         optimizer: of its parameters.
         clip: see `Context.watch`.
         activations: likewise.
+        keep: likewise, of `Watch`.
         folder: where it is kept; None: nowhere.
 
     Raises:
@@ -37,9 +38,9 @@ class Diagnostics:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, *, clip: float, activations: bool, folder: Path | None
+        self, model: nn.Module, optimizer: Optimizer, *, clip: float, activations: bool, keep: bool, folder: Path | None
     ) -> None:
-        self._watch = Watch(model, optimizer, clip=clip, activations=activations)
+        self._watch = Watch(model, optimizer, clip=clip, activations=activations, keep=keep)
         self._seen: list[Seen] = []
         self._folder = folder
         if folder is not None:  # drawn again, a resumed training's first weights are the same
@@ -50,6 +51,10 @@ class Diagnostics:
     def seen(self) -> tuple[Seen, ...]:
         """All epochs so far."""
         return tuple(self._seen)
+
+    def last(self) -> tuple[Seen, dict[str, Tensor]]:
+        """Returns what was seen of the last epoch, and of what histograms are drawn; see `Watch.tensors`."""
+        return self._seen[-1], self._watch.tensors()
 
     def restore(self, seen: Sequence[Seen]) -> None:
         """Takes back what was seen before a checkpoint."""

@@ -45,10 +45,12 @@ class Training:
             device=self._device,
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
+            events=resources.events,
             saved=lambda: self._shelf.save(job.place),
         )
         self._stack = ExitStack()
         self._generator: Iterator[Metrics] | None = None
+        self._events = resources.events
         self._sent = 0
         self._fault = fault
         if fault is not None:
@@ -109,6 +111,7 @@ class Training:
         except Exception as error:  # a fault in a `finally` block comes too late to change the outcome
             self._context.log(f"while closing: {type(error).__name__}: {error}")
         finally:
+            self._context.close()
             self._stack.close()
             self._shelf.close(self._place)
 
@@ -123,6 +126,7 @@ class Training:
         if not done and self._fault is None:
             return Packet(reports=fresh)
         self._context.log("failed" if self._fault else f"complete in {self._context.seconds:.1f} s")
+        self._context.close(complete=done)
         files = self._kept()
         outcome = {
             "seconds": self._context.seconds,
@@ -139,13 +143,14 @@ class Training:
         return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()
 
     def _kept(self) -> str | None:
-        if not self._context.keeps:
+        if not self._context.keeps and not self._events:
             return None
         try:
-            return self._shelf.keep(self._place)
+            folder = self._shelf.keep(self._place)
         except OSError as error:
             self._fault = self._fault or f"what it made cannot be kept: {error}"
             return None
+        return folder if self._context.keeps else None
 
     def _fresh(self) -> tuple[Report, ...]:
         fresh = tuple(self._context.reports[self._sent :])

@@ -44,12 +44,21 @@ class Watch:
         optimizer: before and after each step of it.
         clip: norm to which the gradient is clipped before the step; 0: it is not.
         activations: whether the answers of rectifiers are looked at.
+        keep: whether gradients are kept for `tensors`.
 
     Raises:
         UsageError: if the optimizer has none of the model's parameters.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, *, clip: float = 0.0, activations: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        clip: float = 0.0,
+        activations: bool = False,
+        keep: bool = False,
+    ) -> None:
         held = {id(one) for group in optimizer.param_groups for one in group["params"]}
         named = {name: one for name, one in model.named_parameters() if id(one) in held}
         if not named:
@@ -62,6 +71,8 @@ class Watch:
         }
         self._weights = [self._parameters[place] for place in self._layers.values()]
         self._clip = clip
+        self._keep = keep
+        self._gradients: dict[str, Tensor] = {}
         self._predicted: tuple[int, ...] = ()
         self._truth: tuple[int, ...] = ()
         self.forget()
@@ -91,6 +102,11 @@ class Watch:
                 "xavier": math.sqrt(2 / (fan_in + fan_out)),
             }
         return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns each layer's weights as they are, and its gradient as it was when updates were last looked at."""
+        weights = {f"weights/{name}": weight.detach() for name, weight in zip(self._layers, self._weights, strict=True)}
+        return {**weights, **{f"gradients/{name}": grad for name, grad in self._gradients.items()}}
 
     def forget(self) -> None:
         """Begins an epoch anew."""
@@ -172,6 +188,9 @@ class Watch:
         self._lr = max(group["lr"] for group in optimizer.param_groups)
         if self._steps % LOOK_EVERY == 0 and self._weights:
             self._before = [weight.detach().clone() for weight in self._weights]
+            if self._keep:
+                grads_W = {name: weight.grad for name, weight in zip(self._layers, self._weights, strict=True)}
+                self._gradients = {name: grad.clone() for name, grad in grads_W.items() if grad is not None}
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:

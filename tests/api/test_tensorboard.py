@@ -1,0 +1,204 @@
+"""Event files, read by TensorBoard's own reader."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.cli.main import app
+from hpo.errors import UsageError
+from hpo.records import Job, Objective, Report
+from hpo.training.events import Events
+
+event_accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
+)
+hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2", reason="TensorBoard is not installed")
+PROJECT = Path(__file__).parents[1] / "project"
+
+
+def watched(**changes):
+    content = {
+        "name": "watched",
+        "trainable": "toys.watched:train",
+        "objective": {"metric": "val_loss", "direction": "minimize"},
+        "space": {"lr": {"float": [1e-4, 10.0], "log": True}},
+        "fixed": {"optimizer": "adamw"},
+        "search": {"trials": 2, "budget": 6, "sampler": "random", "pruner": "none", "enqueue": [{"lr": 8.0}]},
+    }
+    return hpo.Study.model_validate({**content, **changes}).located(PROJECT)
+
+
+def place_in(folder, **said):
+    return hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", **said)
+
+
+def opened(folder):
+    """Returns what TensorBoard reads of a training."""
+    found = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0})
+    return found.Reload()
+
+
+def trainings(place):
+    """Returns the folders of trainings that have event files, by stage, trial and seed."""
+    return {file.parent.name: file.parent for file in sorted(Path(place.work_root).rglob("events.out.tfevents.*"))}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "local",
+        pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]),
+    ],
+)
+def searched(request, tmp_path_factory):
+    place = place_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
+    return hpo.run(watched(), place), place
+
+
+def test_every_metric_of_every_epoch_is_a_curve(searched):
+    _, place = searched
+    folders = trainings(place)
+    assert len(folders) == 2
+    for number in (0, 1):
+        [evaluation] = api.show("watched", number, place)[1]
+        found = opened(next(folder for name, folder in folders.items() if name.startswith(f"trial-{number:05d}-")))
+        for name in ("train_loss", "val_loss"):
+            curve = {one.step: one.value for one in found.Scalars(f"metrics/{name}")}
+            said = {report.step: report.metrics[name] for report in evaluation.reports}
+            assert curve == pytest.approx(said)
+
+
+def test_what_the_watch_sees_is_there_layer_by_layer(searched):
+    _, place = searched
+    tags = opened(next(iter(trainings(place).values()))).Tags()
+    assert {"watch/grad_norm", "watch/lr", "watch/grad_norm_sum"} <= set(tags["scalars"])
+    layers = {tag.removeprefix("weights/") for tag in tags["histograms"] if tag.startswith("weights/")}
+    assert layers
+    assert {f"gradients/{layer}" for layer in layers} <= set(tags["histograms"])
+    assert {f"update_ratio/{layer}" for layer in layers} <= set(tags["scalars"])
+
+
+def test_a_histogram_counts_every_weight_of_every_epoch(searched):
+    _, place = searched
+    found = opened(next(iter(trainings(place).values())))
+    tag = next(tag for tag in found.Tags()["histograms"] if tag.startswith("weights/"))
+    drawn = found.Histograms(tag)
+    assert [one.step for one in drawn] == [1, 2, 3, 4, 5, 6]
+    assert {sum(one.histogram_value.bucket) for one in drawn} == {drawn[0].histogram_value.num}
+    assert drawn[0].histogram_value.num > 1
+
+
+def test_alerts_stand_beside_the_curves(searched):
+    _, place = searched
+    found = opened(next(folder for name, folder in trainings(place).items() if name.startswith("trial-00000-")))
+    [alert, *_] = found.Tensors("alerts/exploding/text_summary")
+    assert (
+        b"a gradient's norm" in alert.tensor_proto.string_val[0]
+        or b"a step changed" in (alert.tensor_proto.string_val[0])
+    )
+
+
+def test_params_are_in_the_table_of_hyperparameters(searched):
+    outcome, place = searched
+    metadata = opened(next(iter(trainings(place).values()))).SummaryMetadata
+    start, experiment = (
+        hparams.HParamsPluginData.FromString(metadata(f"_hparams_/{tag}").plugin_data.content)
+        for tag in ("session_start_info", "experiment")
+    )
+    values = {name: value.number_value for name, value in start.session_start_info.hparams.items()}
+    assert values == pytest.approx({"lr": outcome.trials[0].params["lr"], "seed": 41, "budget": 6})
+    assert [one.name.tag for one in experiment.experiment.metric_infos] == ["metrics/val_loss"]
+
+
+def test_a_training_that_was_interrupted_has_every_step_once(tmp_path):
+    class Halfway(hpo.Observer):
+        def reported(self, job, step, value):
+            if step == 3:
+                stop.set()
+
+    stop, place, study = threading.Event(), place_in(tmp_path, backend="local", tensorboard=True), watched()
+    hpo.run(study, place, trials=1, observers=[Halfway()], stop=stop)
+    hpo.run(study, place, trials=1)
+    [folder] = trainings(place).values()
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 2
+    assert [one.step for one in opened(folder).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_was_written_after_the_last_checkpoint_no_longer_counts(tmp_path):
+    job, objective = Job(trial=0, params={"lr": 0.1}, seed=41, budget=4), Objective(metric="val")
+    reports = [Report(step=step, metrics={"val": float(step)}, at=float(step)) for step in (1, 2, 3, 4)]
+    killed = Events(tmp_path, job, objective, pytest.fail)
+    for report in reports[:3]:
+        killed.epoch(replace(report, metrics={"val": 100.0}), None, {})
+    resumed = Events(tmp_path, job, objective, pytest.fail)
+    for report in reports[1:]:
+        resumed.epoch(report, None, {})
+    resumed.close(complete=True)
+    killed.close(complete=False)
+    curve = [(one.step, one.value) for one in opened(tmp_path).Scalars("metrics/val")]
+    assert curve == [(1, 100.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+
+
+def test_no_bit_changes_and_nothing_is_written_unasked(tmp_path):
+    with_events = place_in(tmp_path / "with", backend="local", tensorboard=True)
+    without = place_in(tmp_path / "without", backend="local")
+    found = []
+    for place in (with_events, without):
+        place.outputs.parent.mkdir()
+        hpo.run(watched(), place, trials=1)
+        found.append(api.show("watched", 0, place)[1][0])
+    assert found[0].digests == found[1].digests
+    assert [one.metrics for one in found[0].reports] == [one.metrics for one in found[1].reports]
+    assert (len(trainings(with_events)), len(trainings(without))) == (1, 0)
+
+
+def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    said = ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "outputs"), "--backend=local"]
+    run = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--tensorboard", *said])
+    promote = CliRunner().invoke(app, ["promote", "--study", "curve", "--top", "1", "--tensorboard", *said])
+    place = place_in(tmp_path)
+    assert {folder.parent.name for folder in trainings(place).values()} == {"search", "promotion"}
+    for result in (run, promote):
+        assert result.exit_code == 0, result.output
+        [line] = [line for line in result.stdout.splitlines() if line.startswith("Curves: tensorboard --logdir ")]
+        assert Path(line.rpartition(" ")[2]).parent == Path(place.work_root)
+    values = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--json", *said])
+    assert json.loads(values.stdout)["events"] is None
+
+
+def test_a_work_folder_at_a_url_gets_them(tmp_path):
+    place = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
+    outcome = hpo.run(watched(), place, trials=1)
+    assert outcome.events.startswith("file://")
+    [file] = (tmp_path / "shelf").rglob("events.out.tfevents.*")
+    assert [one.step for one in opened(file.parent).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_the_package_it_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpo.training.events.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"pip install 'hpo\[tensorboard\]'"):
+        hpo.run(watched(), place_in(tmp_path, backend="local", tensorboard=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_costs_the_curves_and_not_the_training(tmp_path, monkeypatch):
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, "add_scalar", full)
+    place = place_in(tmp_path, backend="local", tensorboard=True)
+    hpo.run(watched(), place, trials=1)
+    [evaluation] = api.show("watched", 0, place)[1]
+    assert evaluation.value is not None
+    assert evaluation.remarks == ("no event files from epoch 1 on: No space left on device",)
