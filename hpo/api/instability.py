@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from hpo import space
 from hpo.api.look import as_stored
@@ -159,7 +158,9 @@ def _line(
         if isinstance(dimension, space.Choice) and not all(_is_number(value) for value in dimension.values):
             association, p, steadier = _of_choice(pairs)
         else:
-            result = stats.spearmanr([float(value) for value, _ in pairs], [sigma for _, sigma in pairs])
+            from scipy.stats import spearmanr  # half a second to load, which most commands can do without
+
+            result = spearmanr([float(value) for value, _ in pairs], [sigma for _, sigma in pairs])
             association, p = float(result.statistic), float(result.pvalue)
             steadier = "low" if association > 0 else "high"
     is_beyond_chance = p is not None and p < LEVEL / count  # Bonferroni: the strongest of many is the luckiest
@@ -175,10 +176,12 @@ def _line(
 
 def _of_choice(pairs: Sequence[tuple[Value, float]]) -> tuple[float, float, str]:
     """Returns eta squared and p of Kruskal and Wallis' test, and the choice of the smallest median sigma."""
+    from scipy.stats import kruskal  # see above
+
     groups: dict[Value, list[float]] = defaultdict(list)
     for value, sigma in pairs:
         groups[value].append(sigma)
-    found = stats.kruskal(*groups.values())
+    found = kruskal(*groups.values())
     eta = (float(found.statistic) - len(groups) + 1) / (len(pairs) - len(groups)) if len(pairs) > len(groups) else 0.0
     return max(0.0, eta), float(found.pvalue), str(min(groups, key=lambda value: float(np.median(groups[value]))))
 

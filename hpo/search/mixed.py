@@ -6,7 +6,7 @@ import math
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -16,7 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
-from hpo.search.gaussian import Array, Process, expected_improvement
+if TYPE_CHECKING:
+    from hpo.search.gaussian import Array
 
 Params = dict[str, Any]
 
@@ -118,6 +119,8 @@ def _free(trial: FrozenTrial) -> Params:
 
 def _proposal(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution], sign: float, rng: Any) -> Params:
     """Returns the params with the highest expected improvement; none, so that TPE's are taken, if too few are known."""
+    from hpo.search.gaussian import Process, expected_improvement  # half a second to load, for this sampler alone
+
     over = [trial for trial in trials if trial.state.is_finished() and trial.params]
     good = {trial.number: sign * trial.values[0] for trial in over if _counts(trial)}
     if len(good) < FEWEST or not space:

@@ -355,7 +355,6 @@ def test_the_same_study_on_postgres_gives_the_same_table(curve, place, postgres_
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, place, ray_slots, tmp_path):
     study = net(curve)
     on_ray = hpo.Place(

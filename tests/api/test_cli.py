@@ -175,8 +175,8 @@ def trained_twice(project):
     ("number", "status", "backend"),
     [
         (signal.SIGINT, 130, "local"),
-        (signal.SIGTERM, 143, "local"),
-        pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")]),
+        pytest.param(signal.SIGTERM, 143, "local", marks=pytest.mark.soak),
+        pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray]),
     ],
 )
 def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(project, slow, undisturbed, number, status, backend):
@@ -192,7 +192,7 @@ def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(project, slow, undist
     assert trained_twice(project) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)])
 def test_a_driver_that_was_killed_or_whose_terminal_was_closed_is_taken_over_at_once(
     project, slow, undisturbed, number
 ):

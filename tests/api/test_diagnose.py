@@ -53,7 +53,6 @@ def place(tmp_path_factory):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("backend", ["local", "ray"])
 def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, backend):
     class Ear(hpo.Observer):

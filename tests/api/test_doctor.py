@@ -258,7 +258,6 @@ def test_what_listens_and_is_no_ray_is_said(looked):
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_a_ray_that_answers_says_how_much_runs_at_a_time(looked, ray_slots):
     import ray
 

@@ -88,7 +88,6 @@ def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study,
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, place, tmp_path, ray_slots):
     made = study(fixed={"nap": 0.1})
     looped = hpo.run(made, place)

@@ -54,7 +54,6 @@ def project(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_the_commands_work_one_after_the_other(project):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
@@ -82,7 +81,6 @@ def test_the_commands_work_one_after_the_other(project):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
     assert "Winner: trial" in hpo(project, "hpo run --study unet-density-smoke --promote")
     [folder] = (project / "outputs" / "unet-density-smoke").glob("results_7")
@@ -96,7 +94,6 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path):
     [block] = [body for kind, body in BLOCKS if kind == "console" and "hpo init" in body]
     first, enter, *commands, test = [line[2:] for line in block.splitlines()]

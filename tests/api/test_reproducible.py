@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from parallel import in_a_loop, napping, on_ray
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray]
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,11 +27,13 @@ def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_sl
     assert "pruned" in {row[1] for row in parallel}
 
 
+@pytest.mark.soak
 def test_two_workers_make_the_table_of_the_loop_too(tmp_path, curve, ray_slots):
     study = napping(curve, "median")
     assert on_ray(study, tmp_path / "ray", 2) == in_a_loop(study, tmp_path / "loop")
 
 
+@pytest.mark.soak
 def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
     """The control: durations differ so much that a search without the rules soon gives another table."""
     study = napping(curve, "median", lag=False)
@@ -79,18 +81,18 @@ def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, ray_slo
     from hpo.search import Durable
     from hpo.store import prepare_optuna
 
-    study = napping(curve, "hyperband")
+    study = napping(curve, "hyperband", trials=18)
     project = tmp_path / "project"
     (project / "studies").mkdir(parents=True)
     (project / "toys").symlink_to(study.root / "toys")
     text = (study.root / "studies" / "curve.toml").read_text()
-    text = text.replace("budget = 5", 'budget = 5\nlag = 6\npruner = "hyperband"').replace("trials = 20", "trials = 24")
+    text = text.replace("budget = 5", 'budget = 5\nlag = 6\npruner = "hyperband"').replace("trials = 20", "trials = 18")
     (project / "studies" / "curve.toml").write_text(text + "\n[fixed]\nnap = 0.12\n")
     address = ray.get_runtime_context().gcs_address
-    first = killed(project / "studies" / "curve.toml", address, after=5)
-    second = killed(project / "studies" / "curve.toml", address, after=14)
-    assert 5 <= first < 14 <= second < 24
-    assert killed(project / "studies" / "curve.toml", address, after=None) == 24
+    first = killed(project / "studies" / "curve.toml", address, after=4)
+    second = killed(project / "studies" / "curve.toml", address, after=10)
+    assert 4 <= first < 10 <= second < 18
+    assert killed(project / "studies" / "curve.toml", address, after=None) == 18
     durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     found = table(durable, study)
     durable.close()

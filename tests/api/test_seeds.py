@@ -275,7 +275,6 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, place):
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_ray_and_the_loop_come_to_the_same(searched, place, ray_slots, tmp_path):
     on_ray = replace(
         place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2

@@ -21,7 +21,8 @@ COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
 TRIALS = 6
 RUN = ["run", "--study", "slow", "--trials", str(TRIALS)]
 LOCAL = ["--backend", "local"]
-ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")])
+HERE = pytest.param("local", marks=pytest.mark.soak)  # a driver on Postgres is paused and stopped there too
+ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])
 
 
 def own_project(folder):
@@ -30,7 +31,7 @@ def own_project(folder):
     (folder / "studies").mkdir()
     (folder / "trained").mkdir()
     text = (PROJECT / "studies" / "curve.toml").read_text().replace('"curve"', '"slow"')
-    text = text.replace("[search]", f'[fixed]\nnap = 0.5\nflags = "{folder}/trained"\n[search]')
+    text = text.replace("[search]", f'[fixed]\nnap = 0.3\nflags = "{folder}/trained"\n[search]')
     (folder / "studies" / "slow.toml").write_text(text)
     return folder
 
@@ -113,7 +114,7 @@ def epochs_of(project):
     return {file.name: file.read_text().split() for file in (project / "trained").iterdir()}
 
 
-@pytest.mark.parametrize("backend", ["local", ON_RAY])
+@pytest.mark.parametrize("backend", [HERE, ON_RAY])
 def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_run_goes_on(
     project, driver, undisturbed, backend
 ):
@@ -129,7 +130,7 @@ def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_ru
     assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
 
 
-@pytest.mark.parametrize("backend", ["local", ON_RAY])
+@pytest.mark.parametrize("backend", [HERE, ON_RAY])
 def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(project, driver, undisturbed, backend):
     running = driver(*RUN, "--backend", backend)
     api.pause("slow", place(project))

@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
 START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block", "--head"]
 START += ["--disable-usage-stats", "--num-cpus=2", "--dashboard-host=127.0.0.1", "--dashboard-agent-listen-port=0"]
 SECRET = "s3cret-of-the-database"
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.postgres, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.postgres]
 pytestmark += [pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")]  # Ray's, of aiohttp
 
 SEES = """

@@ -55,7 +55,7 @@ def trainings(place):
     scope="module",
     params=[
         "local",
-        pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]),
+        pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow]),
     ],
 )
 def searched(request, tmp_path_factory):

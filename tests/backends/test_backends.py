@@ -18,7 +18,6 @@ from hpo.seam import DONE, WAIT, Resources, TrainableRef
 
 PROJECT = Path(__file__).parents[1] / "project"
 ROOT = PROJECT.parents[1]
-RAY = pytest.mark.xdist_group("ray")
 
 
 class Jobs:
@@ -59,7 +58,7 @@ def ref(path="toys.curve:train", metric="val"):
     return TrainableRef(path=path, root=str(PROJECT), objective=Objective(metric=metric))
 
 
-@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray, RAY])])
+@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray])])
 def run(request, tmp_path):
     """Runs a source on one of the backends."""
 
@@ -171,7 +170,6 @@ def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
 
 
 @pytest.mark.ray
-@RAY
 def test_workers_see_a_stop_and_keep_their_checkpoints_at_a_url(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -284,7 +282,6 @@ def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path)
 
 
 @pytest.mark.ray
-@RAY
 def test_a_worker_has_loaded_neither_optuna_nor_a_database_nor_what_its_trainable_does_not_need(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -297,7 +294,6 @@ def test_a_worker_has_loaded_neither_optuna_nor_a_database_nor_what_its_trainabl
 
 
 @pytest.mark.ray
-@RAY
 def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -313,7 +309,6 @@ def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-@RAY
 def test_jobs_shorter_than_a_worker_s_start_do_not_end_up_on_one_worker(ray_slots, tmp_path):
     """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""
     from hpo.backends.ray import RayBackend
@@ -334,7 +329,6 @@ def test_jobs_shorter_than_a_worker_s_start_do_not_end_up_on_one_worker(ray_slot
 
 
 @pytest.mark.ray
-@RAY
 def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -353,7 +347,6 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-@RAY
 def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -367,7 +360,6 @@ def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp
 
 
 @pytest.mark.ray
-@RAY
 def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
@@ -392,7 +384,6 @@ def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-@RAY
 def test_a_training_that_does_not_fit_is_refused(ray_slots):
     from hpo.backends.ray import connected
 

@@ -23,7 +23,7 @@ START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "
 START += ["--disable-usage-stats", "--num-cpus=2"]
 TRIALS = 8
 RUN = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--study", "curve", "--trials", str(TRIALS)]
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SPREAD = """
 import os

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-RAY = pytest.mark.xdist_group("ray")
 
 SCRIPT = """
 import json, sys, threading
@@ -55,7 +54,6 @@ def trained(folder, cards, share):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@RAY
 @pytest.mark.parametrize(("share", "slots"), [pytest.param(0.4, 4, marks=pytest.mark.soak), (1.0, 2)])
 def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share, slots):
     given, workers, found = trained(tmp_path, 2, share)
@@ -67,7 +65,6 @@ def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share,
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.gpu
-@RAY
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
 def test_workers_that_share_a_card_are_held_to_their_part_of_its_memory_from_the_first_job_on(tmp_path):
     _, _, found = trained(tmp_path, 1, 0.25)

@@ -16,7 +16,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from hpo.cli import main; main()"]
 SECRET = "s3cret"
-RAY = pytest.mark.xdist_group("ray")
 
 NOSY = """
 import json, os, time
@@ -84,7 +83,6 @@ def wait_for(condition, process, seconds=60):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.postgres
-@RAY
 def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url, descendants):
     url = postgres_url.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in url
@@ -118,7 +116,6 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
 
 @pytest.mark.ray
 @pytest.mark.slow
-@RAY
 def test_a_sigterm_while_ray_starts_ends_the_search_in_order(project):
     """Ray sets a handler of its own for it when it starts."""
     driver = started(project, "--trials", "2")

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
 PASSWORD, TOKEN = "n0-worker-sees-this", "0123456789abcdef" * 4
 TRIALS = 3
-pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.slow]
 
 
 class Container:

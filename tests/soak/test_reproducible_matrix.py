@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from parallel import PRUNERS, in_a_loop, napping, on_ray
 
-pytestmark = [pytest.mark.soak, pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.soak, pytest.mark.ray]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])

@@ -400,7 +400,6 @@ def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 def test_more_cores_than_a_ray_that_is_joined_has_are_refused_before_the_study_is_stored(refused, ray_slots):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
     assert "one training wants 4096 CPU and 0 GPU, Ray's largest machine has" in message

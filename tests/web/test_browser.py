@@ -23,10 +23,7 @@ from tests.web.conftest import TOKEN, study
 ROOT = Path(__file__).parents[2]
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(not (DRIVER and BROWSER), reason="there is no chromium with its driver"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = [pytest.mark.skipif(not (DRIVER and BROWSER), reason="there is no chromium with its driver")]
 
 
 @pytest.fixture(scope="module")
