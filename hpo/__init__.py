@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hpo.search import MixedSampler
     from hpo.seeding import Stream, Streams
     from hpo.study import Study
-    from hpo.training import Context
+    from hpo.training import Context, KerasState
 
 _HOMES = {
     "hpo.api": ("check", "load_study", "promote", "run"),
@@ -32,7 +32,7 @@ _HOMES = {
     "hpo.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "TrainableRef", "WAIT"),
     "hpo.seeding": ("Stream", "Streams"),
     "hpo.study": ("Study",),
-    "hpo.training": ("Context",),
+    "hpo.training": ("Context", "KerasState"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -45,6 +45,7 @@ __all__ = [
     "Evaluation",
     "HpoError",
     "Job",
+    "KerasState",
     "Metrics",
     "MixedSampler",
     "Objective",

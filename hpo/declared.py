@@ -78,6 +78,13 @@ def declared() -> Declared | None:
     )
 
 
+def extra_with(module: str) -> str | None:
+    """Returns the extra that installs a package of this name, None where none does."""
+    found = declared()
+    extras = found.extras.items() if found else ()
+    return next((extra for extra, wanted in extras if module in {one.name for one in wanted}), None)
+
+
 def judged(wanted: Iterable[Requirement]) -> list[Judged]:
     """Looks up the version of each."""
     return [Judged(requirement=one, found=_version(one.name)) for one in wanted]

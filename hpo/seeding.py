@@ -55,6 +55,10 @@ class Stream:
         """Returns a whole number of 63 bits, which every library takes as a seed."""
         return int(self.sequence(*key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
+    def random_state(self, *key: int) -> int:
+        """Returns a whole number of 31 bits: what scikit-learn, XGBoost and LightGBM take as `random_state`."""
+        return self.number(*key) >> 32
+
     def numpy(self, *key: int) -> np.random.Generator:
         """Returns a NumPy generator."""
         return np.random.Generator(np.random.PCG64(self.sequence(*key)))
@@ -66,8 +70,17 @@ class Stream:
         return torch.Generator(device).manual_seed(self.number(*key))
 
     def seed_global(self, *key: int) -> None:
-        """Seeds the process-wide generators of Python, NumPy and torch, for what can use no other (nn.Dropout)."""
+        """Seeds the process-wide generators of Python, NumPy and torch, for what can use no other (nn.Dropout).
+
+        Those of Keras and TensorFlow too where the trainable has imported them.
+        """
         number = self.number(*key)
+        if (keras := sys.modules.get("keras")) is not None:
+            keras.utils.set_random_seed(
+                number % 2**32
+            )  # TensorFlow's as well, and its own; Python's are set anew below
+        elif (tensorflow := sys.modules.get("tensorflow")) is not None:
+            tensorflow.random.set_seed(number % 2**32)
         random.seed(number)
         np.random.seed(number % 2**32)  # noqa: NPY002  the legacy global generator is what other code may draw from
         if (torch := sys.modules.get("torch")) is not None:  # a trainable without torch does not pay for it
@@ -78,19 +91,27 @@ class Stream:
         """Lends the process-wide generators to this stream and gives them back as they were.
 
         Use it where a library draws from them and takes no generator:
-        `with ctx.streams.init.as_global(): model = Net()`.
+        `with ctx.streams.init.as_global(): model = Net()`. Those of Keras and TensorFlow cannot be given back, and go
+        on from this stream.
         """
-        import torch
-
         python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  see seed_global
-        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-        with torch.random.fork_rng(devices=devices):
+        with _torch_given_back():
             self.seed_global(*key)
             try:
                 yield
             finally:
                 random.setstate(python)
                 np.random.set_state(legacy)  # noqa: NPY002  see seed_global
+
+
+@contextmanager
+def _torch_given_back() -> Iterator[None]:
+    if (torch := sys.modules.get("torch")) is None:
+        yield
+        return
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        yield
 
 
 class Streams:

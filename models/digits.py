@@ -1,7 +1,5 @@
 """Handwritten digits, 8 by 8 pixels, with a small network: real data, and a fraction of a second for a training.
 
-The images come with scikit-learn (Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, 1998).
-
 Shapes: N images, T of them trained on, V judged on, B in a batch, C classes.
 """
 
@@ -9,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo import Context, Metrics
+from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.loop import (
     EVALUATION_BATCH,
     OptimizerName,
@@ -33,9 +28,6 @@ from models.metrics import classification_metrics
 from models.schedule import warm_up_then_cosine
 from models.splits import split
 from models.unet import Norm, normalisation
-
-DIGITS = tuple(range(10))
-NAMES = tuple(map(str, DIGITS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +92,7 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         UsageError: if a value of `params` cannot be used.
         TrainableError: if the training diverges.
     """
-    image_N1HW, label_N = _digits()
+    image_N1HW, label_N = handwritten_digits()
     train_T, held_out_V = split(
         label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
     )
@@ -139,14 +131,5 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         probabilities=probabilities(model, held_out_B1HW, model),
         labels=DIGITS,
         names=NAMES,
-        cases={"path": [f"digits/{row:04d}" for row in held_out_V], "accession": [f"{row:06d}" for row in held_out_V]},
+        cases=cases(held_out_V),
     )
-
-
-@lru_cache(maxsize=1)
-def _digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Returns the images (N, 1, 8, 8) from 0 to 1 and their digits (N,), read-only."""
-    found = load_digits()
-    image_N1HW, label_N = (found.images[:, None] / 16).astype(np.float32), found.target.astype(np.int64)
-    image_N1HW.flags.writeable = label_N.flags.writeable = False
-    return image_N1HW, label_N

@@ -3,6 +3,7 @@
 from hpo.training.context import ARTEFACTS, Context
 from hpo.training.events import refuse_missing_tensorboard
 from hpo.training.graphics import Graphics, graphics
+from hpo.training.keras_state import KerasState
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
@@ -16,6 +17,7 @@ __all__ = [
     "Context",
     "Difference",
     "Graphics",
+    "KerasState",
     "Loaded",
     "Predictions",
     "Shelf",

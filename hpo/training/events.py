@@ -6,10 +6,12 @@ those before it no longer count.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo.alerts import Seen
@@ -96,6 +98,9 @@ class Events:
             writer.close()
 
     def _open(self, step: int) -> None:
+        # By this name TensorBoard is told to do without TensorFlow, which it would else import if it is there: seconds,
+        # and another thing in the process that could change a result.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
 

@@ -10,8 +10,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from hpo.errors import UsageError
+
 PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
 """Whose versions can change the bits of a result."""
+
+OTHERS = ("tensorflow", "keras", "xgboost", "lightgbm")
+"""Modules whose versions matter too where a trainable has imported them."""
 
 
 @contextmanager
@@ -20,11 +25,16 @@ def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
 
     The thread count changes the bits of a convolution on a CPU, and torch keeps the count of a process's first task
     whatever is asked for later, so it is set for each training. Does nothing where torch is neither loaded nor to be.
+    Where TensorFlow is loaded, it is settled too, for good: it has no way back.
 
     Args:
         threads: of torch's CPU kernels.
         load: whether torch is imported for this.
+
+    Raises:
+        UsageError: if TensorFlow runs with another number of threads in this process.
     """
+    _settle_tensorflow(threads)
     torch = import_module("torch") if load else sys.modules.get("torch")
     if torch is None:
         yield
@@ -48,6 +58,22 @@ def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before[2], before[3]
 
 
+def _settle_tensorflow(threads: int) -> None:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return
+    tensorflow.config.experimental.enable_op_determinism()
+    try:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        found = tensorflow.config.threading.get_intra_op_parallelism_threads()
+        raise UsageError(
+            f"TensorFlow has begun with {found or 'all'} threads in this process and cannot change to {threads}, which"
+            " is part of a result; use a new process, or the same resources.cpu"
+        ) from error
+
+
 def device_for(gpu: float) -> str:
     """Returns `cuda` if a graphics card was asked for and is there, else `cpu`."""
     if not gpu:
@@ -66,7 +92,8 @@ def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES}
+        | {name: getattr(sys.modules[name], "__version__", None) for name in OTHERS if name in sys.modules},
     }
     if torch is not None:
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()

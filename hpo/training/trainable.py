@@ -12,6 +12,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo.declared import extra_with
 from hpo.errors import UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
@@ -74,8 +75,10 @@ def _module(name: str, ref: TrainableRef) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
+        extra = extra_with((error.name or "").partition(".")[0])
+        hint = f": pip install 'hpo[{extra}]'" if extra else ""
         raise UsageError(
-            f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed"
+            f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed{hint}"
         ) from error
     except (Exception, SystemExit) as error:  # whatever a user's module raises, it cannot be imported
         raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error

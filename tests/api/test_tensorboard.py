@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +160,27 @@ def test_no_bit_changes_and_nothing_is_written_unasked(tmp_path):
         found.append(api.show("watched", 0, place)[1][0])
     assert found[0].digests == found[1].digests
     assert [one.metrics for one in found[0].reports] == [one.metrics for one in found[1].reports]
+    assert found[0].fingerprint == found[1].fingerprint
     assert (len(trainings(with_events)), len(trainings(without))) == (1, 0)
+
+
+def test_tensorflow_is_left_where_it_is(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from hpo.records import Job, Objective, Report
+from hpo.training.events import Events
+job, report = Job(trial=0, params={}, seed=41, budget=1), Report(step=1, metrics={"val": 1.0}, at=0.0)
+events = Events(Path(sys.argv[1]), job, Objective(metric="val"), sys.exit)
+events.epoch(report, None, {})
+events.close(complete=True)
+print(*(name for name in ("tensorflow", "keras") if name in sys.modules))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT.parents[1])}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkeypatch):

@@ -9,6 +9,9 @@ from hpo import catalog
 STUDIES = Path(__file__).parents[2] / "studies"
 
 
-@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+OURS = [path for path in sorted(STUDIES.glob("*.toml")) if path.stem != "keras-conv2d"]  # see test_keras.py
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
 def test_our_studies_are_sound(path):
     assert catalog.check(path).problems == ()

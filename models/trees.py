@@ -1,0 +1,125 @@
+"""Trees on handwritten digits: a forest, and boosting by scikit-learn, LightGBM or XGBoost. None of them has epochs.
+
+Each takes one whole number as its seed, which is a stream's `random_state`; its threads are the training's.
+
+Shapes: T images trained on, V judged on, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from threadpoolctl import threadpool_limits
+
+from hpo import Context, Metrics, UsageError
+from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
+from models.metrics import classification_metrics
+from models.splits import split
+
+Kind = Literal["forest", "boosting", "lightgbm", "xgboost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreesParams:
+    """What can be tuned or fixed.
+
+    Attributes:
+        kind: "forest" or "boosting", which scikit-learn has; "lightgbm" or "xgboost", which need the extra `boosting`.
+        trees: how many; of boosting, for each class.
+        lr: share of each tree's correction that is taken; not of a forest.
+        depth: of each tree, at most.
+        columns: share of the pixels that a tree, or a split of it, looks at; drawn anew each time.
+        validation: fraction of the 1797 images that is judged on.
+    """
+
+    kind: Kind = "forest"
+    trees: int = 50
+    lr: float = 0.1
+    depth: int = 6
+    columns: float = 0.5
+    validation: float = 0.75
+
+
+def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
+    """Raises where a study names a kind whose package is not here.
+
+    Args:
+        values: those that a study gives a field, by the field's name.
+
+    Raises:
+        UsageError: if it is not installed.
+    """
+    for kind in values.get("kind", ()):
+        if kind in ("lightgbm", "xgboost") and find_spec(str(kind)) is None:
+            raise UsageError(f"kind {kind!r} needs a package that is not installed: pip install 'hpo[boosting]'")
+
+
+def train(params: TreesParams, ctx: Context) -> Iterator[Metrics]:
+    """Fits once and yields the metrics of `models.metrics` once: a study of it has a budget of 1."""
+    image_N1HW, label_N = handwritten_digits()
+    train_T, held_out_V = split(
+        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
+    )
+    pixel_NP = image_N1HW.reshape(len(label_N), -1)
+    model = _model(params, ctx.streams.init.random_state(), ctx.threads)
+    with threadpool_limits(ctx.threads):  # of OpenMP, which scikit-learn's boosting asks for its threads
+        model.fit(pixel_NP[train_T], label_N[train_T])
+        if params.kind == "forest":
+            model.set_params(n_jobs=1)  # its threads add up the trees' answers in whatever order they end
+        graded_VC = model.predict_proba(pixel_NP[held_out_V])
+    yield classification_metrics(label_N[held_out_V], graded_VC)
+    ctx.save_predictions(
+        truth=label_N[held_out_V], probabilities=graded_VC, labels=DIGITS, names=NAMES, cases=cases(held_out_V)
+    )
+
+
+def _model(params: TreesParams, seed: int, threads: int) -> Any:
+    match params.kind:
+        case "forest":
+            return RandomForestClassifier(
+                params.trees,
+                max_depth=params.depth,
+                max_features=params.columns,
+                random_state=seed,
+                n_jobs=threads,
+            )
+        case "boosting":
+            return HistGradientBoostingClassifier(
+                learning_rate=params.lr,
+                max_iter=params.trees,
+                max_depth=params.depth,
+                max_features=params.columns,
+                early_stopping=False,
+                random_state=seed,
+            )
+        case "lightgbm":
+            from lightgbm import LGBMClassifier
+
+            return LGBMClassifier(
+                n_estimators=params.trees,
+                learning_rate=params.lr,
+                max_depth=params.depth,
+                colsample_bytree=params.columns,
+                random_state=seed,
+                n_jobs=threads,
+                deterministic=True,  # and it wants one of two orders of work to be said
+                force_row_wise=True,
+                verbose=-1,
+            )
+        case "xgboost":
+            from xgboost import XGBClassifier
+
+            return XGBClassifier(
+                n_estimators=params.trees,
+                learning_rate=params.lr,
+                max_depth=params.depth,
+                colsample_bytree=params.columns,
+                tree_method="hist",
+                random_state=seed,
+                n_jobs=threads,
+            )
+    raise UsageError(f"kind: expected 'forest', 'boosting', 'lightgbm' or 'xgboost', got {params.kind!r}")

@@ -1,0 +1,76 @@
+"""A trainable without epochs, whose libraries draw from a seed of their own."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo import api
+from hpo.catalog import read
+from hpo.errors import UsageError
+from hpo.seeding import Streams
+from models.trees import refuse_unusable
+
+ROOT = Path(__file__).parents[2]
+OWN = ["forest", "boosting"]
+KINDS = [
+    *OWN,
+    *(
+        pytest.param(kind, marks=pytest.mark.skipif(find_spec(kind) is None, reason=f"{kind} is not installed"))
+        for kind in ("lightgbm", "xgboost")
+    ),
+]
+
+
+def study(kind, **tables):
+    content = read(ROOT / "studies" / "sklearn-trees.toml").study.content()
+    content["space"] = {"depth": {"int": [3, 6]}}
+    content["fixed"] = {"kind": kind, "trees": 12}
+    return hpo.Study.model_validate(content | tables).located(ROOT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_says_all_and_another_says_something_else(place, kind):
+    for threads in (1, 2):
+        made = study(kind, name=f"trees-{threads}", resources={"cpu": threads})
+        hpo.run(made, place, trials=1)
+        hpo.promote(made, place, top=1)
+        assert all(one.is_identical for one in api.verify(made, place, trial=0))
+        values = {one.job.seed: one.digests["predictions"] for one in api.show(made.name, 0, place)[1]}
+        assert len(values) == len(set(values.values())) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_versions_are_in_the_fingerprint(place, kind):
+    hpo.run(study(kind), place, trials=1)
+    [evaluation] = api.show("sklearn-trees", 0, place)[1]
+    versions = evaluation.fingerprint["packages"]
+    assert all(versions[name] for name in {"scikit-learn", kind} - set(OWN))
+
+
+def test_the_study_goes_from_the_search_to_its_results(place):
+    made = read(ROOT / "studies" / "sklearn-trees.toml").study
+    hpo.run(made, place, trials=4)
+    outcome = hpo.promote(made, place, top=2)
+    for folder in outcome.results:
+        assert json.loads((folder / "summary.json").read_text())["seed"] in (42, 43, 44)
+        assert len((folder / "val_predictions.csv").read_text().splitlines()) == 1 + 1348
+        assert not (folder / "best_model.pt").exists()
+
+
+def test_a_kind_whose_package_is_missing_is_refused(monkeypatch):
+    monkeypatch.setattr("models.trees.find_spec", lambda _: None)
+    refuse_unusable({"kind": ("forest", "boosting")})
+    with pytest.raises(UsageError, match=r"kind 'lightgbm' needs a package .*: pip install 'hpo\[boosting\]'"):
+        refuse_unusable({"kind": ("forest", "lightgbm")})
+
+
+def test_a_random_state_is_one_that_every_library_takes():
+    states = [Streams(seed).init.random_state() for seed in range(2000)]
+    assert len(set(states)) == 2000
+    assert 0 <= min(states) < max(states) < 2**31
+    assert Streams(1).init.random_state() == Streams(1).init.random_state() != Streams(1).init.random_state(1)
