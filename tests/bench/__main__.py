@@ -22,11 +22,22 @@ PARTS = {
     "start": "from the command to the first step",
     "context": "what ctx costs a training",
     "watching": "what ctx.watch costs an epoch",
+    "determinism": "which settings keep a training's bits, and what they cost",
     "decoding": "how fast DICOM files are decoded, and what the cache saves",
     "pages": "how long the pages of a study with 10 000 trials take",
 }
 
-REPETITIONS = {"price": 5, "growth": 3, "slots": 2, "start": 3, "context": 5, "watching": 5, "decoding": 3, "pages": 5}
+REPETITIONS = {
+    "price": 5,
+    "growth": 3,
+    "slots": 2,
+    "start": 3,
+    "context": 5,
+    "watching": 5,
+    "determinism": 3,
+    "decoding": 3,
+    "pages": 5,
+}
 """Unless another number is given; where one takes a minute there are fewer."""
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import optuna
 import pytest
 
 from tests.bench import growth
+from tests.bench.__main__ import PARTS, REPETITIONS
 from tests.bench.arithmetic import Spread, busy_share, paired, slope, steady_from
 from tests.bench.driver import study_of
 from tests.bench.price import price
 from tests.bench.say import Target
 from tests.bench.slots import use
 from tests.bench.stored import driven, fill
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_can_be_measured_and_reported(name):
+    part = import_module(f"tests.bench.{name}")
+    assert callable(part.measure)
+    assert callable(part.report)
+    assert REPETITIONS[name] > 0
 
 
 def test_a_slope_leaves_the_start_out():

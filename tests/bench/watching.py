@@ -17,7 +17,8 @@ from models.augment import Augmentation
 from models.data import data_set
 from models.density import DensityParams
 from models.listing import CLASSES
-from models.loop import batch_count, optimizer_for, shuffled_batches, update, warm_up_then_cosine
+from models.loop import batch_count, optimizer_for, shuffled_batches, update
+from models.schedule import warm_up_then_cosine
 from models.splits import split
 from models.unet import UNet
 from tests.bench.arithmetic import Spread, paired
