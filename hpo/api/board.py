@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -70,6 +70,23 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A kind of alert that replicates of one trial raised.
+
+    Attributes:
+        trial: whose.
+        kind: of the alert.
+        seeds: of the replicates that raised it.
+        message: what the first of them saw.
+    """
+
+    trial: int
+    kind: str
+    seeds: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """All that is shown of one study.
 
@@ -79,6 +96,7 @@ class Board:
         report: of the newest promotion, or of one that is under way; None if there is neither.
         is_final: whether the report is of a promotion that was made; else replicates may be missing.
         curves: of the replicates.
+        alerts: that the replicates raised, by trial and kind.
         results: the newest promotion's.
         decomposition: the newest, as `hpo seeds decompose` wrote it; None if there is none.
     """
@@ -88,6 +106,7 @@ class Board:
     report: PromotionReport | None
     is_final: bool
     curves: tuple[Curve, ...]
+    alerts: tuple[Raised, ...]
     results: tuple[Results, ...]
     decomposition: Mapping[str, object] | None
 
@@ -105,6 +124,7 @@ class Board:
                 name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
             },
             "curves": [asdict(one) for one in self.curves],
+            "alerts": [asdict(one) for one in self.alerts],
             "results": [asdict(one) for one in self.results],
             "decomposition": self.decomposition,
         }
@@ -203,6 +223,7 @@ class Boards:
                 if one.job.trial in wanted
                 for curve in curve_of(one, study.objective.metric)
             ),
+            alerts=raised(one for one in replicates if one.job.trial in wanted),
             results=tuple(self.results(name, now.results)) if is_final else (),
             decomposition=_newest_decomposition(self._outputs / name),
         )
@@ -345,6 +366,18 @@ def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
             epochs=tuple(step for step, _ in said),
             values=tuple(value for _, value in said),
         )
+
+
+def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:
+    """Returns the alerts of replicates by trial and kind, each once however many folds raised it."""
+    found: dict[tuple[int, str], dict[str, str]] = {}
+    for one in replicates:
+        for alert in one.alerts:
+            found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_said, alert.message)
+    return tuple(
+        Raised(trial=trial, kind=kind, seeds=tuple(said), message=next(iter(said.values())))
+        for (trial, kind), said in sorted(found.items())
+    )
 
 
 def _results(folder: Path) -> Results:

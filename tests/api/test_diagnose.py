@@ -86,6 +86,14 @@ def test_what_looks_wrong_is_said_under_each_seed_with_advice(place):
     assert any("lower the learning rate" in line for line in found.advice)
 
 
+def test_the_study_s_page_lists_it_by_trial_and_kind(place, tmp_path):
+    found = [one for one in api.board("watched", place).alerts if one.kind == "exploding"]
+    assert [(one.trial, one.seeds) for one in found] == [(1, ("42", "43", "44"))]
+    page = api.write_report("watched", place, out=tmp_path / "report.html").read_text()
+    assert "trial 1: <strong>exploding</strong> under seed 42, 43, 44: a " in page
+    assert "hpo diagnose --study watched --trial 1" in page
+
+
 def test_a_sound_trial_is_left_in_peace(place):
     found = api.diagnose("watched", 0, place)
     assert {alert.kind for one in found.replicates for alert in one.alerts} == set()
