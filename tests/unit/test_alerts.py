@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.alerts import KINDS, Seen, judged
+from hpo.alerts import KINDS, Activation, Layer, Seen, judged
 from hpo.records import Job, Objective, Stage
 from hpo.seam import Resources, TrainableRef
 from hpo.training import Training
@@ -82,3 +82,50 @@ def test_a_kind_that_was_raised_is_not_looked_for_again():
     last = [Seen(epoch=1, steps=2, nonfinite_steps=1)]
     assert [alert.kind for alert in judged(last)] == ["non-finite"]
     assert judged(last, {"non-finite"}) == ()
+
+
+def gradients(most, median=1.0, **layers):
+    return [Seen(epoch=1, grad_norm_max=most, grad_norm_median=median, layers=layers)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "beyond"),
+    [
+        ("exploding", gradients(10.0), gradients(10.01)),
+        (
+            "exploding",
+            gradients(1.0, a=Layer(grad_norm=1, update_ratio=1.0)),
+            gradients(1.0, a=Layer(grad_norm=1, update_ratio=1.01)),
+        ),
+        (
+            "vanishing",
+            gradients(1.0, a=Layer(grad_norm=1.0), b=Layer(grad_norm=1e-4)),
+            gradients(1.0, a=Layer(grad_norm=1.0), b=Layer(grad_norm=9e-5)),
+        ),
+        (
+            "dead-units",
+            [Seen(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.5)})],
+            [Seen(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.51)})],
+        ),
+        (
+            "unnormalised-data",
+            [Seen(epoch=1, input_mean=-3.0, input_sd=5.0)],
+            [Seen(epoch=1, input_mean=-3.01, input_sd=1.0)],
+        ),
+        (
+            "unnormalised-data",
+            [Seen(epoch=1, input_mean=0.0, input_sd=0.05)],
+            [Seen(epoch=1, input_mean=0.0, input_sd=0.049)],
+        ),
+        (
+            "one-class-predictions",
+            [Seen(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1,)],
+            [Seen(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1, 2)],
+        ),
+        ("one-class-data", [Seen(epoch=1, truth=(3, 1))], [Seen(epoch=1, truth=(4, 0))]),
+        ("non-finite", [Seen(epoch=1, steps=4)], [Seen(epoch=1, steps=4, nonfinite_steps=1)]),
+    ],
+)
+def test_a_threshold_is_where_it_says(kind, at, beyond):
+    assert KINDS[kind](at) is None
+    assert KINDS[kind](beyond) is not None
