@@ -16,8 +16,8 @@ EXPLODING_TIMES = 10.0
 """A gradient's norm over the median so far. Pascanu and others (ICML 2013) clip what is far above its average."""
 
 UPDATE_LIMIT = 1.0
-"""Update over weight, per layer and step. Karpathy's CS231n notes want about 1e-3; Adam's first steps at a high rate reach
-.7 and training goes well all the same (`digits`); as large as the weights, a step leaves nothing of them."""
+"""Update over weight, per layer and step. Karpathy's CS231n notes want about 1e-3; Adam's first steps at a high rate
+reach .7 and training goes well all the same (`digits`). One as large as the weights leaves nothing of them."""
 
 VANISHING_SHARE = 1e-4
 """The smallest layer's gradient over the largest's. Glorot and Bengio (AISTATS 2010) see it fall layer by layer."""
