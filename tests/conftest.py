@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -42,6 +43,14 @@ def curve():
 def place(tmp_path):
     """A place of its own for each test: SQLite, one training after the other."""
     return hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+
+
+@pytest.fixture(scope="module")
+def one_head():
+    """Lets one process of the tests at a time use `ray start`: two heads of one machine hand out the same ports."""
+    with (Path(tempfile.gettempdir()) / f"hpo-tests-{os.getuid()}-head.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def postgres(postgres_server):
 
 
 @pytest.fixture
-def cluster(postgres, descendants, monkeypatch):
+def cluster(postgres, descendants, monkeypatch, one_head):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     folder = Path(tempfile.mkdtemp(prefix="jobs-"))  # a socket's path has to be short
     made = Cluster(folder, postgres, descendants)

@@ -83,7 +83,7 @@ class Machine:
 
 
 @pytest.fixture
-def cluster(descendants):
+def cluster(descendants, one_head):
     """Two machines of two cores; the address of the first."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
     port = free_port()

@@ -101,7 +101,7 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(postgres_server):
+def done(postgres_server, one_head):
     """Postgres, a head without CPUs and a worker with two, a driver; all gone again when the tests look at it."""
     folder = Path(tempfile.mkdtemp(prefix="hpo-"))  # a socket's path has to be short
     project = folder / "project"
