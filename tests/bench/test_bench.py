@@ -7,7 +7,7 @@ from importlib import import_module
 import optuna
 import pytest
 
-from tests.bench import growth
+from tests.bench import determinism, growth, watching
 from tests.bench.__main__ import PARTS, REPETITIONS
 from tests.bench.arithmetic import Spread, busy_share, paired, slope, steady_from
 from tests.bench.driver import study_of
@@ -23,6 +23,21 @@ def test_every_part_can_be_measured_and_reported(name):
     assert callable(part.measure)
     assert callable(part.report)
     assert REPETITIONS[name] > 0
+
+
+def test_what_a_watch_costs_is_measured_epoch_by_epoch(monkeypatch):
+    monkeypatch.setattr(watching, "EPOCHS", 1)
+    found = watching.measure(1)
+    assert {name: len(spent) for name, spent in found.items()} == dict.fromkeys(watching.KINDS, 1)
+    assert len(watching.report(found)) == 4
+
+
+def test_a_setting_is_trained_to_the_same_bits_under_hpo_s_own():
+    setting = determinism.SETTINGS[determinism.FIRST]
+    assert setting == determinism.Setting()
+    with determinism._settled(setting):
+        (first, _), (second, _) = (determinism.trained(setting, "cpu") for _ in range(2))
+    assert first == second
 
 
 def test_a_slope_leaves_the_start_out():

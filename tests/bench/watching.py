@@ -53,7 +53,7 @@ class Trained:
         torch.manual_seed(SEED)
         self.batch = params.batch
         self.model = UNet(classes=len(CLASSES), width=params.width, depth=params.depth)
-        self.optimizer = optimizer_for(self.model, "adamw", lr=0.01, momentum=0.0, weight_decay=1e-4)
+        self.optimizer = optimizer_for(self.model.parameters(), "adamw", lr=0.01, momentum=0.0, weight_decay=1e-4)
         steps = epochs * batch_count(len(self.rows_T), self.batch)
         self.scheduler = warm_up_then_cosine(self.optimizer, steps)
         self.watch = Watch(self.model, self.optimizer, activations=activations) if watched else None
