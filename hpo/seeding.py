@@ -76,9 +76,7 @@ class Stream:
         """
         number = self.number(*key)
         if (keras := sys.modules.get("keras")) is not None:
-            keras.utils.set_random_seed(
-                number % 2**32
-            )  # TensorFlow's as well, and its own; Python's are set anew below
+            keras.utils.set_random_seed(number % 2**32)  # TensorFlow's and its own; Python's are set anew below
         elif (tensorflow := sys.modules.get("tensorflow")) is not None:
             tensorflow.random.set_seed(number % 2**32)
         random.seed(number)
