@@ -166,6 +166,9 @@ class Lease:
     _held: ClassVar[set[tuple[str, int]]] = set()
     """What this process holds: a lease that it could not give back, because the database was away, is not among it."""
 
+    _taking: ClassVar[threading.Lock] = threading.Lock()
+    """Held from the look to the note in `_held`: between commit and note a lease would look like one not given back."""
+
     def __init__(self, engine: Engine, study_id: int, name: str, verb: str, seconds: float = LEASE_SECONDS) -> None:
         self._engine = engine
         self._study_id = study_id
@@ -175,15 +178,16 @@ class Lease:
         self.paused = self.stopping = False
         # Asked at each commit, so it is built once; read to be held, so that nobody takes over before the commit.
         self._newest = select(LeaseRow.token).where(LeaseRow.study_id == study_id).with_for_update(read=True)
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
-            self._refuse_second(connection, name)
-            refuse_paused(connection, study_id, name)
-            self.token = self._take(connection, verb)
+        with self._taking:
+            with engine.begin() as connection:
+                if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
+                self._refuse_second(connection, name)
+                refuse_paused(connection, study_id, name)
+                self.token = self._take(connection, verb)
+            self._held.add(self._key)
         looking = select(StudyRow.paused_at, DriverRow.stopping_at).join(DriverRow, DriverRow.study_id == StudyRow.id)
         self._wishes = looking.join(LeaseRow, LeaseRow.driver_id == DriverRow.id).where(*self._mine)
-        self._held.add(self._key)
         self._thread = threading.Thread(target=self._keep_renewing, name="hpo-lease", daemon=True)
         self._thread.start()
 

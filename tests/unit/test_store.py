@@ -204,7 +204,13 @@ def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curv
         assert connection.execute(sa.text("SELECT count(*) FROM hpo_promotions")).scalar_one() == 1
 
 
-def test_of_many_drivers_one_gets_the_study(store, curve):
+def test_of_many_drivers_one_gets_the_study(store, curve, monkeypatch):
+    class Slow(set):
+        def add(self, key):
+            time.sleep(0.1)  # between the commit and the note in memory, where another thread may look
+            super().add(key)
+
+    monkeypatch.setattr(Lease, "_held", Slow())
     study = store.enrol(curve())
     held, refused = [], []
 
