@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpo.ranking import Candidate, Ranking, rank
     from hpo.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.scoring import Rule
-    from hpo.seam import DONE, WAIT, Backend, Observer, Resources, Source, TrainableRef
+    from hpo.seam import DONE, WAIT, Backend, Observer, Resources, Source, Tell, TrainableRef
     from hpo.search import MixedSampler
     from hpo.seeding import Stream, Streams
     from hpo.study import Study
@@ -29,7 +29,7 @@ _HOMES = {
     "hpo.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
-    "hpo.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "TrainableRef", "WAIT"),
+    "hpo.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
     "hpo.seeding": ("Stream", "Streams"),
     "hpo.study": ("Study",),
     "hpo.training": ("Context", "KerasState"),
@@ -62,6 +62,7 @@ __all__ = [
     "Streams",
     "Study",
     "StudyInvalid",
+    "Tell",
     "TrainableError",
     "TrainableRef",
     "UsageError",

@@ -58,6 +58,10 @@ class Observer:
     def phase(self, message: str) -> None:
         """Something begins during which no job can be seen, e.g. `starting Ray`."""
 
+    def advanced(self, message: str, done: int, total: int) -> None:
+        """How far such a thing is, in words and in numbers."""
+        self.phase(message)
+
     def asked(self, job: Job) -> None:
         """A job starts, or goes on after an interruption."""
 
@@ -69,6 +73,13 @@ class Observer:
 
     def told(self, evaluation: Evaluation) -> None:
         """A job ended."""
+
+
+class Tell(Protocol):
+    """What a trainable's module tells how far it is while it prepares data."""
+
+    def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None:
+        """Hears it in words, and in numbers where there are some."""
 
 
 @runtime_checkable

@@ -10,14 +10,13 @@ import csv
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hpo import UsageError
+from hpo import Tell, UsageError
 from models.dicom import refuse_missing_package
 from models.listing import CLASSES
 from models.phantoms import phantoms
@@ -37,7 +36,7 @@ _ROOT = "1.2.826.0.1.3680043.8.498"
 """Of unique identifiers that stand for nothing."""
 
 
-def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, tell: Callable[[str], None]) -> Path:
+def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, tell: Tell) -> Path:
     """Writes phantoms to a new folder and returns what a study's `data` is to name.
 
     Args:
@@ -74,7 +73,7 @@ def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, 
     return out / named
 
 
-def _folders(folder: Path, count: int, size: int, seed: int, tell: Callable[[str], None]) -> str:
+def _folders(folder: Path, count: int, size: int, seed: int, tell: Tell) -> str:
     for name in CLASSES:
         (folder / name).mkdir()
     for number in range(count):
@@ -85,7 +84,7 @@ def _folders(folder: Path, count: int, size: int, seed: int, tell: Callable[[str
     return "."
 
 
-def _archive(folder: Path, count: int, size: int, seed: int, tell: Callable[[str], None]) -> str:
+def _archive(folder: Path, count: int, size: int, seed: int, tell: Tell) -> str:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,))))
     day, patient, rows = dt.datetime(2020, 1, 1, 8), 0, []
     for number in range(count):
@@ -143,6 +142,6 @@ def _write(
     data.save_as(path, enforce_file_format=True)
 
 
-def _say(done: int, count: int, tell: Callable[[str], None]) -> None:
+def _say(done: int, count: int, tell: Tell) -> None:
     if done % max(1, count // 10) == 0:
-        tell(f"{done} of {count} written")
+        tell(f"{done} of {count} written", done, count)

@@ -26,6 +26,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from hpo import Tell
 from models.dicom import Unreadable
 from models.images import read_image
 from models.listing import Case
@@ -46,8 +47,6 @@ SECONDS_BETWEEN_WORDS = 1.0
 
 FORGOTTEN = 7 * 24 * 3600
 """Seconds after which a folder that is not whole is nobody's any more."""
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -286,7 +285,8 @@ class _Progress:
         self._last = now
         rate = (count - 1) / max(now - self._began, 1e-9)
         left = (self._total - count) / rate
-        self._tell(f"{self._what}: {count} of {self._total}, {rate:.0f} {self._unit}/s, about {left:.0f} s left")
+        words = f"{self._what}: {count} of {self._total}, {rate:.0f} {self._unit}/s, about {left:.0f} s left"
+        self._tell(words, count, self._total)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from hpo import UsageError
+from hpo import Tell, UsageError
 from models.cache import Prepared, prepared
 from models.dicom import refuse_missing_package
 from models.listing import CLASSES, DICOM, EXCLUDED, Dropped, Listing, listing
@@ -34,8 +34,6 @@ BINARY = ("AB", "CD")
 
 SHOWN = 5
 """Dropped rows that are named in a log; the manifest has them all."""
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

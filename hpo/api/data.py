@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpo import catalog
@@ -11,10 +11,14 @@ from hpo.errors import HpoError, UsageError
 from hpo.files import write_text
 from hpo.place import Place
 from hpo.results import json_text
+from hpo.seam import Tell
 from hpo.study import Study
 from hpo.training import load, shelf
 
-Tell = Callable[[str], None]
+
+def in_lines(message: str, *_count: int) -> None:
+    """Prints how far something is."""
+    print(message)
 
 
 def audit(
@@ -24,7 +28,7 @@ def audit(
     data: Path | None = None,
     archive: Path | None = None,
     out: Path | None = None,
-    tell: Tell = print,
+    tell: Tell = in_lines,
 ) -> Mapping[str, object]:
     """Reads everything that a study's trainings would read, and says what was left out and why.
 
@@ -69,7 +73,7 @@ def write_phantoms(
     dicom: bool = False,
     size: int = 256,
     seed: int = 0,
-    tell: Tell = print,
+    tell: Tell = in_lines,
 ) -> Path:
     """Writes synthetic data and returns what a study's fixed param `data` is to name.
 

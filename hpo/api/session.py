@@ -247,8 +247,14 @@ def _prepare(study: Study, place: Place, observers: Sequence[Observer]) -> None:
         UsageError: if it cannot be used.
     """
     prepare = load(study.ref).hook("prepare")
-    if prepare is not None:
-        prepare(dict(study.fixed), shelf(f"{place.work_root}/{study.name}").cache, partial(tell_phase, observers))
+    if prepare is None:
+        return
+
+    def tell(message: str, done: int = 0, total: int = 0) -> None:
+        for observer in observers:
+            observer.advanced(message, done, total)
+
+    prepare(dict(study.fixed), shelf(f"{place.work_root}/{study.name}").cache, tell)
 
 
 def make_backend(work: str, place: Place, slots: int) -> Backend:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of, study_names
 from hpo.cli.output import print_json, print_text
+from hpo.cli.progress import Phases
 from hpo.place import OUTPUTS
 
 app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
@@ -38,8 +40,8 @@ def audit(
     from hpo import api
 
     place = place_of(None, outputs=outputs, work=workdir)
-    with redirect_stdout(sys.stderr):
-        found = api.audit(api.load_study(study, studies), place, data=data, archive=archive, out=out, tell=_tell)
+    with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
+        found = api.audit(api.load_study(study, studies), place, data=data, archive=archive, out=out, tell=tell)
     if as_json:
         print_json(dict(found))
     else:
@@ -65,16 +67,12 @@ def phantoms(
     """Write synthetic images, so that the path from DICOM files to results can be tried by anyone."""
     from hpo import api
 
-    with redirect_stdout(sys.stderr):
-        named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=_tell)
+    with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
+        named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=tell)
     if as_json:
         print_json({"data": str(named)})
     else:
         print_text(f'Written: {named}\nUse it in a study: [fixed] data = "{named}"')
-
-
-def _tell(message: str) -> None:
-    typer.echo(f"{message} ...", err=True)
 
 
 def _text(found: Mapping[str, Any]) -> str:

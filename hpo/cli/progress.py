@@ -10,15 +10,19 @@ from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from hpo.alerts import Alert
 from hpo.cli.tables import alert_said
 from hpo.records import Evaluation, Job, Status
-from hpo.seam import Observer, Stop
+from hpo.seam import Observer, Stop, Tell
 from hpo.shown import counted, duration, number, param, params
 from hpo.study import Study
+
+BAR = 24
+"""Characters of a bar."""
 
 RECENT = 6
 """Trials that are over and still shown."""
@@ -54,6 +58,7 @@ class Progress(Observer):
         self._began = time.monotonic()
         self._fresh = 0
         self._phase = ""
+        self._share = (0, 0)
         self._running: dict[tuple[object, ...], _Running] = {}
         self._over: deque[Evaluation] = deque(maxlen=RECENT)
         self._counts = dict.fromkeys(Status, 0)
@@ -76,7 +81,10 @@ class Progress(Observer):
             self._console.print(self._head(self._verb), highlight=False, soft_wrap=True)
 
     def phase(self, message: str) -> None:
-        self._phase = f"{message} ..."
+        self.advanced(message, 0, 0)
+
+    def advanced(self, message: str, done: int, total: int) -> None:
+        self._phase, self._share = going_on(message, total), (done, total)
         self._line(self._phase)
 
     def asked(self, job: Job) -> None:
@@ -142,7 +150,7 @@ class Progress(Observer):
             steps = f"{over.reports[-1].step if over.reports else 0}/{over.job.budget}"
             mark = "   <- incumbent" if over is self._incumbent else ""
             self._add(table, over.job, str(over.status), over.value, steps + mark, names)
-        return Group(table, Text(self._summary()))
+        return Group(table, barred(Text(self._summary()), *self._share if self._phase else (0, 0)))
 
     def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
         seed = [job.seed_said] if self._seeds else []
@@ -194,6 +202,47 @@ def header(study: Study, storage: str, trials: int) -> str:
         f"{counted(search.budget, 'epoch')} · {study.seeds_said}{folds} · {search.sampler} + {pruner}\n"
         f"storage {storage}   reproducible: {sure}"
     )
+
+
+class Phases:
+    """Shows how far one thing is: a line that changes on a terminal, plain lines elsewhere.
+
+    Args:
+        console: of stderr.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Tell:
+        if self._console.is_terminal:
+            self._live.start()
+        return self._told
+
+    def __exit__(self, *_error: object) -> None:
+        self._live.stop()
+
+    def _told(self, message: str, done: int = 0, total: int = 0) -> None:
+        words = going_on(message, total)
+        if self._console.is_terminal:
+            self._live.update(barred(Text(words), done, total))
+        else:
+            self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+def going_on(message: str, total: int) -> str:
+    """Returns the words; those without a count say by dots that more is to come."""
+    return message if total else f"{message} ..."
+
+
+def barred(said: Text, done: int, total: int) -> RenderableType:
+    """Returns the words with a bar before them, where there is something to count."""
+    if not total:
+        return said
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=total, completed=done, width=BAR), said)
+    return row
 
 
 def _bar(step: int, budget: int) -> str:

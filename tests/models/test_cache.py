@@ -152,7 +152,9 @@ def test_a_half_made_array_is_never_used(cases, tmp_path, monkeypatch):
 def test_it_says_how_far_it_is(cases, tmp_path, monkeypatch):
     monkeypatch.setattr(models.cache, "SECONDS_BETWEEN_WORDS", -1.0)
     heard = []
-    read(cases, tmp_path, tell=heard.append)
-    assert any(message.startswith("looking at files: 6 of 6, ") for message in heard)
-    assert heard[-1].startswith("reading images: 6 of 6, ")
-    assert heard[-1].endswith("about 0 s left")
+    read(cases, tmp_path, tell=lambda *said: heard.append(said))
+    assert any(message.startswith("looking at files: 6 of 6, ") for message, *_ in heard)
+    message, *count = heard[-1]
+    assert message.startswith("reading images: 6 of 6, ")
+    assert message.endswith("about 0 s left")
+    assert count == [6, 6]
