@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of, study_names
 from hpo.cli.output import print_json, print_text
-from hpo.cli.progress import Phases
 from hpo.place import OUTPUTS
 
 app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
@@ -37,7 +35,10 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Read everything that the trainings would: how many images of which class, what is left out and why."""
+    from rich.console import Console
+
     from hpo import api
+    from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
 
     place = place_of(None, outputs=outputs, work=workdir)
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
@@ -65,7 +66,10 @@ def phantoms(
     as_json: Json = False,
 ) -> None:
     """Write synthetic images, so that the path from DICOM files to results can be tried by anyone."""
+    from rich.console import Console
+
     from hpo import api
+    from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
 
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=tell)

@@ -60,7 +60,7 @@ def archive(tmp_path):
     return write_phantoms(tmp_path / "in", 40, dicom=True, size=48, seed=0, tell=silent)
 
 
-def silent(message): ...
+def silent(message, done=0, total=0): ...
 
 
 def test_an_archive_comes_out_as_what_was_written_into_it(archive, tmp_path):
