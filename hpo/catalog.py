@@ -149,8 +149,6 @@ def _refused(
         refuse({**choices, **{name: (value,) for name, value in fixed.items()}})
     except UsageError as error:
         yield Problem("trainable", str(error))
-    except Exception as error:  # code of the user's own
-        yield Problem("trainable", f"its refuse_unusable failed: {type(error).__name__}: {error}")
 
 
 def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str) -> Iterator[Problem]:

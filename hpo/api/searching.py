@@ -7,6 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from hpo.api.session import (
     events_folder,
     make_backend,
     opened,
+    prepare_new,
     ready,
     refuse_unusable,
     resolved,
@@ -152,11 +154,11 @@ def run(
     refuse_unusable(study, place)
     refuse_missing_package(study)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
-    with (
-        enlisted(study, place, workforce, observers) as force,
-        opened(study, place, observers, create=True) as found,
-        driving(found, "run", stop) as lease,
-    ):
+    with ExitStack() as stack:
+        force = stack.enter_context(enlisted(study, place, workforce, observers))
+        prepared = prepare_new(study, place, observers)
+        found = stack.enter_context(opened(study, place, observers, create=True))
+        lease = stack.enter_context(driving(found, "run", stop))
         _refuse_half_imported(study, found.durable.half_brought)
         found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
@@ -172,7 +174,7 @@ def run(
             observer.begins(each * source.total, each * source.over)
         if source.has_work:
             tell_of_events(found.stored, place, observers)
-            with ready(study, place, force, observers) as slots:
+            with ready(study, place, force, observers, prepared=prepared) as slots:
                 used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")

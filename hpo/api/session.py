@@ -30,6 +30,7 @@ from hpo.store import (
     StoredStudy,
     engine_options,
     explained,
+    health,
     masked,
     normalised,
     prepare_optuna,
@@ -224,20 +225,49 @@ def enlisted(
 
 
 @contextmanager
-def ready(study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer]) -> Iterator[int]:
+def ready(
+    study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer], *, prepared: bool = False
+) -> Iterator[int]:
     """Starts or joins what the backend needs and gives the number of trainings that run at a time.
 
+    Args:
+        study: whose trainings are to run.
+        place: where they are to run.
+        workforce: keeps the backend running between several verbs; None: it ends with the block.
+        observers: told what begins.
+        prepared: whether the data was prepared already, see `prepare_new`.
+
     Raises:
-        UsageError: if there is no Ray at the address, or a training does not fit.
+        UsageError: if there is no Ray at the address, a training does not fit, or the data cannot be used.
     """
     with enlisted(study, place, workforce, observers) as force:
-        _prepare(study, place, observers)
+        if not prepared:
+            _prepare(study, place, observers)
         if place.backend == "local":
             yield 1
             return
         slots = force.join(study, place, observers)
         tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
         yield slots
+
+
+def prepare_new(study: Study, place: Place, observers: Sequence[Observer]) -> bool:
+    """Prepares the data of a study that is not stored yet, so that nothing is written where it cannot be used.
+
+    Returns:
+        Whether the data was prepared; that of a stored study is prepared once it is known that something is to train.
+
+    Raises:
+        StorageUnavailable: if the database cannot be opened.
+        UsageError: if the data cannot be used.
+    """
+    found = health(place.storage)
+    if found is not None and found.tables not in {"none", "others"}:
+        with storage(place.storage, create=False) as (store, _durable):
+            if store.find(study.name) is not None:
+                return False
+    _prepare(study, place, observers)
+    return True
 
 
 def _prepare(study: Study, place: Place, observers: Sequence[Observer]) -> None:

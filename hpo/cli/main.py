@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import threading
@@ -34,7 +33,7 @@ from hpo.cli.options import (
     Until,
     place_of,
 )
-from hpo.cli.output import print_json, print_text
+from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.errors import HpoError, StudyInvalid, UsageError
 from hpo.place import Place
 
@@ -226,8 +225,7 @@ app.add_typer(data.app, name="data")
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
     hide_urls()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    keep_stdout_for_data()
     try:
         app()
     except UsageError as error:

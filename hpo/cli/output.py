@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 
 from rich.console import Console, RenderableType
 
 WIDEST = 200
 """Characters that a table may take."""
+
+
+def keep_stdout_for_data() -> None:
+    """Lets nothing but what this module and the command line's help print reach stdout.
+
+    A child process, or native code, writes to file descriptor 1 and not to `sys.stdout`. From here on that descriptor
+    leads to stderr, and `sys.stdout` to where it led before. Nothing happens where `sys.stdout` is not the process's
+    own, as in a test.
+    """
+    stdout = sys.stdout
+    if stdout is not sys.__stdout__ or not isinstance(stdout, io.TextIOWrapper) or sys.stderr is None:
+        return
+    try:
+        own, errors = stdout.fileno(), sys.stderr.fileno()
+        stdout.flush()
+        data = os.dup(own)  # not inherited by child processes
+        os.dup2(errors, own)
+    except (OSError, ValueError):  # one of them is closed
+        return
+    sys.stdout = io.TextIOWrapper(
+        os.fdopen(data, "wb"),
+        encoding=stdout.encoding,
+        errors="backslashreplace",  # the name of a file need not be text
+        line_buffering=stdout.line_buffering,
+    )
 
 
 def print_text(what: RenderableType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.declared import extra_with
-from hpo.errors import UsageError, did_you_mean
+from hpo.errors import HpoError, UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
 
@@ -36,13 +37,36 @@ class Loaded:
     module: object
 
     def hook(self, name: str) -> Callable[..., Any] | None:
-        """Returns the module's function of that name, if there is one."""
+        """Returns the module's function of that name, if there is one; what it prints goes to stderr.
+
+        The function raises UsageError for whatever the module's own function raises, Ctrl-C left out.
+        """
         found = getattr(self.module, name, None)
-        return found if callable(found) else None
+        if not callable(found):
+            return None
+
+        def guarded(*args: object, **kwargs: object) -> object:
+            try:
+                with redirect_stdout(sys.stderr):  # stdout is for data: what a module prints must not spoil --json
+                    return found(*args, **kwargs)
+            except (HpoError, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # code of the user's own, native code that panics included
+                raise UsageError(_hook_failure(name, found, error)) from error
+
+        return guarded
 
     def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
         """Returns the training's generator; nothing has run yet."""
         return self.train(self.params(**params), context)
+
+
+def _hook_failure(name: str, function: Callable[..., Any], error: BaseException) -> str:
+    """Returns what a module's function raised and where, in one sentence."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    module = getattr(function, "__module__", "its module")
+    place = f"{Path(where.filename).name}, line {where.lineno}"
+    return f"{name}() of {module} failed: {type(error).__name__}: {error} ({place})"
 
 
 def load(ref: TrainableRef) -> Loaded:
