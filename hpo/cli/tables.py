@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -249,8 +249,27 @@ def import_text(outcome: ImportOutcome) -> str:
         numbers = [number for number, reason in outcome.left_out.items() if reason == why]
         more = ", ..." if count > LEFT_OUT else ""
         lines.append(f"Left out: trial {', '.join(map(str, numbers[:LEFT_OUT]))}{more}: {why}.")
+    lines += _steps_said(outcome)
     lines.append(f"They inform the search and count nowhere else: hpo run --study {outcome.study.name}")
     return "\n".join(lines)
+
+
+def _steps_said(outcome: ImportOutcome) -> Iterator[str]:
+    first, last, budget = outcome.first_step, outcome.last_step, outcome.study.search.budget
+    if last is None:
+        yield "None of them reported values at steps, so they inform the sampler and not the pruner."
+        return
+    if first == 0:
+        yield "Steps are counted from 0 there and from 1 here: each was moved by one."
+    elif first == 1:
+        yield "Steps are counted from 1 there, as here."
+    else:
+        yield f"The lowest step there is {first}; steps were taken as they are, as epochs counted from 1."
+    if last != budget:
+        yield (
+            f"Their last step is {last} and the budget of this study is {budget}: values at other budgets may mislead "
+            "the search, and the pruner compares equal steps."
+        )
 
 
 def import_values(outcome: ImportOutcome) -> dict[str, object]:
@@ -261,6 +280,8 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
         "from_study": outcome.source_study,
         "imported": outcome.imported,
         "new": outcome.new,
+        "first_step": outcome.first_step,
+        "last_step": outcome.last_step,
         "left_out": {str(number): why for number, why in outcome.left_out.items()},
     }
 
