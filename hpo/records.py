@@ -195,6 +195,12 @@ class Evaluation:
         return next((report.metrics for report in self.reports if report.step == self.step), {})
 
     @property
+    def defaults(self) -> dict[str, object]:
+        """The defaults of the params that neither the search nor the study set; empty where none were recorded."""
+        found = self.trainings[0].fingerprint.get("defaults")
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    @property
     def epoch(self) -> int | None:
         """The epoch whose value counts; None if there is none, or the folds have each their own."""
         return None if self.folds else self.step

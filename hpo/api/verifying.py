@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.api.session import (
     Workforce,
+    defaults_of,
     make_backend,
     never,
     ready,
@@ -98,6 +99,7 @@ def verify(
         What was compared, in the order of the records; those that a stop left out are not among them.
 
     Raises:
+        StudyChanged: if the stored study of that name means something else.
         NothingToPromote: if there is no promotion, and no trial was named.
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
@@ -105,6 +107,7 @@ def verify(
     refuse_unusable(study, place)
     with storage(place.storage, create=False) as (store, _durable):
         stored = stored_study(store, study.name)
+        store.refuse_changed(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)
     work = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
     for observer in observers:

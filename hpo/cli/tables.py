@@ -204,6 +204,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
         Text(params(trial.params)),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
+        *([Text(f"defaults: {said}")] if (said := defaults_said(evaluations)) else []),
     ]
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
@@ -234,6 +235,11 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)
+
+
+def defaults_said(evaluations: Sequence[Evaluation]) -> str:
+    """Returns the defaults of the params that nobody set: `bonus=0.0 width=8`; nothing where none were recorded."""
+    return " ".join(f"{name}={value}" for one in evaluations[:1] for name, value in one.defaults.items())
 
 
 def alert_said(alert: Alert) -> str:
@@ -293,7 +299,8 @@ def progress_values(one: Progress) -> dict[str, object]:
 
 def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:
     """Returns one trial as plain values."""
-    return {**asdict(trial), "evaluations": [evaluation_values(one) for one in evaluations]}
+    defaults = evaluations[0].defaults if evaluations else {}
+    return {**asdict(trial), "defaults": defaults, "evaluations": [evaluation_values(one) for one in evaluations]}
 
 
 def evaluation_values(one: Evaluation) -> dict[str, object]:
@@ -308,6 +315,7 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "variant": job.variant,
         "streams": dict(job.streams),
         "params": dict(job.params),
+        "defaults": one.defaults,
         "status": str(one.status),
         "value": one.value,
         "step": one.step,

@@ -53,10 +53,12 @@ class Training:
         self._events = resources.events
         self._sent = 0
         self._fault = fault
+        self._defaults: dict[str, object] = {}
         if fault is not None:
             return
         try:
             loaded = load(trainable)
+            self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
             self._stack.enter_context(prepared(self._threads))
             self._context.begin()
             self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
@@ -131,7 +133,10 @@ class Training:
         outcome = {
             "seconds": self._context.seconds,
             "digests": dict(self._context.digests),
-            "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
+            "fingerprint": {
+                **fingerprint(self._device, self._threads, self._context.facts),
+                **({"defaults": self._defaults} if self._defaults else {}),
+            },
             "files": files,
             "remarks": tuple(self._context.remarks),
             **({"last_alerts": alerts} if (alerts := self._last_alerts()) else {}),
