@@ -25,7 +25,7 @@ from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import Observed, Observer, Stop
+from hpo.seam import Observed, Observer, Stop, run_all
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
 from hpo.training import Difference, at_hand, first_difference, shelf
@@ -121,7 +121,7 @@ def verify(
                 first = Observed(PromotionSource([job]), [halfway])
                 make_backend(work, place, 1).run(first, study.ref, wanted, halfway)
             source = PromotionSource(jobs)
-            make_backend(work, place, slots).run(Observed(source, observers), study.ref, wanted, stop)
+            run_all(make_backend(work, place, slots), Observed(source, observers), study.ref, wanted, stop)
             return list(_compared(recorded, source.by_key))
     finally:
         shelf(work).remove()

@@ -123,6 +123,11 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append(
             f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
         )
+    if outcome.open:
+        lines.append(
+            f"Left out: trial {', '.join(map(str, outcome.open))}, whose search training is not over. "
+            f"Finish it, then promote again: hpo run --study {outcome.study.name}"
+        )
     lines.append(certainty_text(outcome.report))
     if outcome.report.winner is None:
         return "\n".join([*lines, "Nothing was written."])

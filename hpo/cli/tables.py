@@ -51,6 +51,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
         lines.append(f"Ended: {outcome.ended}.")
+    if outcome.open:
+        lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
     lines += curves_text(outcome.events)
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
@@ -342,6 +344,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "stopped": outcome.stopped,
         "ended": outcome.ended,
         "timed_out": outcome.timed_out,
+        "open": list(outcome.open),
         "events": outcome.events,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
