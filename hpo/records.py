@@ -18,6 +18,9 @@ Value = bool | int | float | str
 Metrics = Mapping[str, float | None]
 """The metrics of one step by name; None where one is undefined (AUC with a single class)."""
 
+LARGEST = 1e150
+"""The largest size of a metric. The square of it is still a finite number, and so is a sum of squares."""
+
 
 class Stage(StrEnum):
     """What a training is for."""
