@@ -66,7 +66,7 @@ class Place:
         gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
     """
 
-    storage: str = field(default_factory=default_storage)
+    storage: str = field(default_factory=default_storage, repr=False)  # it may hold a password
     outputs: Path = OUTPUTS
     work: Path | str | None = None
     backend: Literal["ray", "local"] = "ray"

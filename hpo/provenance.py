@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hpo.redaction import redacted_word
+
 
 def project(root: Path) -> dict[str, object]:
     """Returns the project's commit, whether it was changed since, and the command line without secrets.
@@ -32,5 +34,5 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _without_secrets(arguments: list[str]) -> list[str]:
-    """A storage URL may hold a password, so whatever looks like one is left out."""
-    return [Path(arguments[0]).name, *("(url)" if "://" in word else word for word in arguments[1:])]
+    """URLs are left out whole: nobody needs them to know what was done."""
+    return [Path(arguments[0]).name, *("(url)" if "://" in word else redacted_word(word) for word in arguments[1:])]

@@ -86,8 +86,6 @@ class PromotionReport:
         folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
         alerts: by trial, how many its replicates raised; empty if none did.
-        defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
-            were recorded.
     """
 
     study: Study
@@ -99,7 +97,6 @@ class PromotionReport:
     refined: Certainty | None = None
     confirmation: Confirmation | None = None
     alerts: Mapping[int, int] = field(default_factory=dict)
-    defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -133,11 +130,6 @@ class PromotionReport:
             race=race,
             refined=refined,
             alerts=dict(alerts),
-            defaults={
-                row.candidate.trial: one.defaults
-                for row in ranking.rows
-                if (one := replicates.get((row.candidate.trial, ranking.seeds[0]))) is not None and one.defaults
-            },
         )
 
     @property
@@ -183,7 +175,6 @@ class PromotionReport:
             "validation": self.study.validation.model_dump() if self.study.validation else None,
             "winner": self.winner.candidate.trial if self.winner else None,
             "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
-            "defaults": {str(trial): dict(defaults) for trial, defaults in self.defaults.items()},
             "race": self._race(),
             "optimism": sure.optimism,
             "optimism_interval": sure.optimism_interval,

@@ -12,6 +12,7 @@ from hpo.api.session import opened, storage, stored_study
 from hpo.catalog import find, load_study
 from hpo.errors import StudyBusy, UsageError
 from hpo.place import JOBS_ADDRESS, Place
+from hpo.redaction import holds_secret, masked
 from hpo.store import JOB
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def submit(
         except UsageError:
             found.store.submitted(found.stored, found.stored.job)
             raise
-    return Submitted(study=study.name, job=job, command=command, jobs_address=jobs_address)
+    return Submitted(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
 
 
 def logs(name: str, place: Place, *, follow: bool = False, jobs_address: str = JOBS_ADDRESS) -> Iterator[str]:
@@ -131,8 +132,8 @@ def _command(file: Path, options: Sequence[str]) -> str:
 
 def _refuse_secrets(options: Sequence[str]) -> None:
     for option in options:
-        if "://" in option and "@" in option:
+        if holds_secret(option):
             raise UsageError(
-                "an option of the job is a URL with a user or a password, which everybody could read who may look at "
-                "the cluster's jobs; set it in the cluster's own environment instead: HPO_STORAGE, HPO_WORKDIR"
+                "an option of the job holds a password or a token, which everybody could read who may look at the "
+                "cluster's jobs; set it in the cluster's own environment instead: HPO_STORAGE, HPO_WORKDIR"
             )

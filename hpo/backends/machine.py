@@ -8,6 +8,7 @@ import socket
 import sys
 
 from hpo.errors import UsageError
+from hpo.redaction import redacted_word
 from hpo.seam import Resources
 from hpo.training import device_for
 
@@ -21,19 +22,6 @@ EXPECTED = (
     "expected host:port of a running Ray, as `ray start --head` printed it, or auto for the one of this machine; "
     "without --ray-address one is started here"
 )
-
-
-SECRETS = (
-    "HPO_STORAGE",
-    "HPO_STORAGE_FILE",
-    "HPO_FROM",
-    "PGPASSWORD",
-    "PGPASSFILE",
-    "PGSERVICE",
-    "PGSERVICEFILE",
-    "PGSSLKEY",
-)
-"""Variables by which the driver reaches its database. Workers never do, so they are not given them."""
 
 
 def cores() -> int:
@@ -80,12 +68,12 @@ def refuse_unreachable(address: str) -> None:
         return
     if address.startswith("ray://"):
         raise UsageError(
-            f"{address} is an address of Ray's client, by which the driver would run on the cluster, away from its "
-            f"database; {EXPECTED}"
+            f"{redacted_word(address)} is an address of Ray's client, by which the driver would run on the cluster, "
+            f"away from its database; {EXPECTED}"
         )
     found = re.fullmatch(r"(?:\[(?P<ipv6>[0-9A-Fa-f:]+)\]|(?P<name>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})", address)
     if found is None or not 0 < int(found["port"]) < 2**16:
-        raise UsageError(f"{address!r} is no address of a Ray; {EXPECTED}")
+        raise UsageError(f"{redacted_word(address)!r} is no address of a Ray; {EXPECTED}")
     try:
         speaks = _speaks_http2(found["ipv6"] or found["name"], int(found["port"]))
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have

@@ -1,12 +1,26 @@
-"""Takes database URLs off the command line, which every user of the machine can read, and Ray keeps with its job."""
+"""Keeps secrets off the command line, which every user of the machine can read, and out of tracebacks."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
+from types import TracebackType
 
-VARIABLES = {"--storage": "HPO_STORAGE", "--from": "HPO_FROM"}
+from hpo.redaction import holds_secret, known_secrets, redacted
+
+VARIABLES = {
+    "--storage": "HPO_STORAGE",
+    "--from": "HPO_FROM",
+    "--workdir": "HPO_WORKDIR",
+    "--ray-address": "RAY_ADDRESS",
+    "--jobs-address": "RAY_API_SERVER_ADDRESS",
+}
 """Options that may hold a password, and the environment variable that stands for each."""
+
+SERVERS = ("--storage", "--from")
+"""Options whose URLs are taken off the command line even if no secret is found in them."""
 
 
 def hide_urls() -> None:
@@ -37,8 +51,24 @@ def without_urls(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
             continue
         if not equals:
             value = next(left, "")
-        if "://" in value and not value.startswith("sqlite"):
+        is_server = name in SERVERS and "://" in value and not value.startswith("sqlite")
+        is_handed_on = arguments[:1] == ["submit"] and name not in ("--storage", "--jobs-address")
+
+        if is_server or (holds_secret(value) and not is_handed_on):
             urls[VARIABLES[name]] = value
         else:
             rest += [argument] if equals else [name, value]
     return rest, urls
+
+
+def hide_in_tracebacks() -> None:
+    """Lets this process print tracebacks without the secrets that it was given, and without what looks like one."""
+    if sys.excepthook is not sys.__excepthook__ or threading.excepthook is not threading.__excepthook__:
+        return  # in a debugger, a notebook or a test, whose it is
+    known = known_secrets(arguments=sys.argv[1:])
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace)), known))
+
+    sys.excepthook = show
+    threading.excepthook = lambda said: show(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)

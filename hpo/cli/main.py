@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hpo.cli import begin, data, look, seeds, showing, steering
 from hpo.cli.bundles import with_place, with_promotion
-from hpo.cli.hiding import hide_urls
+from hpo.cli.hiding import hide_in_tracebacks, hide_urls
 from hpo.cli.options import (
     Enqueue,
     Folders,
@@ -36,6 +36,7 @@ from hpo.cli.options import (
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.errors import HpoError, StudyInvalid, UsageError
 from hpo.place import Place
+from hpo.redaction import known_secrets, without
 
 if TYPE_CHECKING:
     from hpo import api
@@ -110,13 +111,13 @@ def run(
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
-            raise typer.Exit(stop.exit_status or _search_status(searched))
+            raise typer.Exit(stop.exit_status or _without_incumbent(searched))
         promoted = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
             _show_promotion(promoted)
-        raise typer.Exit(stop.exit_status or _search_status(searched) or _promotion_status(promoted))
+        raise typer.Exit(stop.exit_status or _without_winner(promoted))
 
 
 @app.command()
@@ -142,7 +143,7 @@ def promote(
             print_json(_promotion_values(outcome))
         else:
             _show_promotion(outcome)
-        raise typer.Exit(stop.exit_status or _promotion_status(outcome))
+        raise typer.Exit(stop.exit_status or _without_winner(outcome))
 
 
 @app.command()
@@ -225,6 +226,7 @@ app.add_typer(data.app, name="data")
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
     hide_urls()
+    hide_in_tracebacks()
     keep_stdout_for_data()
     try:
         app()
@@ -277,21 +279,15 @@ def _promote(
         return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 
-def _search_status(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where a trial is open, or trials ended and none may be promoted.
-
-    A search that ends because of `hpo stop` has done what it was asked.
-    """
-    if outcome.stopped:
-        return 0
-    return 1 if outcome.open or (outcome.own and outcome.incumbent is None and not outcome.timed_out) else 0
+def _without_incumbent(outcome: api.SearchOutcome) -> int:
+    """Returns the exit status of a search: 1 where trials ended and none may be promoted, unless cut short."""
+    cut_short = outcome.timed_out or outcome.stopped
+    return 1 if outcome.own and outcome.incumbent is None and not cut_short else 0
 
 
-def _promotion_status(outcome: api.PromotionOutcome) -> int:
-    """Returns the exit status of a promotion: 1 where a trial of the search is open, or no candidate is complete."""
-    if outcome.stopped:
-        return 0
-    return 1 if outcome.open or outcome.report.winner is None else 0
+def _without_winner(outcome: api.PromotionOutcome) -> int:
+    """Returns the exit status of a promotion: 1 where no candidate is complete."""
+    return 0 if outcome.report.winner or outcome.stopped else 1
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:
@@ -322,5 +318,5 @@ def _stderr() -> Console:
 
 def _fail(error: HpoError, exit_status: int) -> NoReturn:
     text = str(error) if isinstance(error, StudyInvalid) else f"error: {error}"
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(without(f"{text}\n", known_secrets(arguments=sys.argv[1:])))
     sys.exit(exit_status)

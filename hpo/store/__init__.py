@@ -1,6 +1,7 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
-from hpo.store.engine import engine_options, masked, normalised, prepare_optuna, sqlite_file
+from hpo.redaction import masked
+from hpo.store.engine import engine_options, normalised, prepare_optuna, sqlite_file
 from hpo.store.health import Health, Tables, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver
 from hpo.store.outage import Outage, explained

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import StorageUnavailable
+from hpo.errors import StorageUnavailable, did_you_mean
+from hpo.redaction import holds_secret, is_unclear, masked
 from hpo.store.outage import unretried
 
 BUSY_SECONDS = 10
@@ -31,26 +32,17 @@ def normalised(url: str) -> str:
     """Returns the URL with its driver named: sqlite or postgresql+psycopg.
 
     Raises:
-        StorageUnavailable: if it is no such URL.
+        StorageUnavailable: if it is no such URL, or one that can be read in two ways.
     """
     parsed = _parsed(url)
     if parsed.drivername == "sqlite":
         return url
     if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        _refuse_unclear(url, parsed)
         return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     raise StorageUnavailable(
         f"storage {masked(url)} is neither SQLite nor Postgres; expected sqlite:///hpo.db or postgresql://user@host/name"
     )
-
-
-def masked(url: str) -> str:
-    """Returns the URL as it may be shown: without its password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return "(not a URL)"  # whatever it is, it may hold a password
-    hidden = {name: "***" for name in parsed.query if "password" in name.lower()}
-    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -131,11 +123,37 @@ def prepare(engine: Engine) -> None:
     engine.dispose()  # connections that were opened before have neither
 
 
+def _refuse_unclear(url: str, parsed: URL) -> None:
+    """Raises where a part of a password would be taken for something else, and then shown, or asked a name server.
+
+    Raises:
+        StorageUnavailable: if an @ or a ? was not escaped, or Postgres knows no parameter of such a name.
+    """
+    rest = url.partition("://")[2]
+    user = rest[: rest.find("@", rest.find(":") + 1)] if "@" in rest else ""
+    if is_unclear(url) or "?" in user or any("@" in (part or "") for part in (parsed.host, parsed.database)):
+        raise StorageUnavailable(
+            f"storage {masked(url)} can be read in two ways; in a user, a password or a parameter write @ as %40, ? as "
+            "%3F, / as %2F"
+        )
+    try:
+        from psycopg.pq import Conninfo
+    except ImportError:  # said when an engine is made
+        return
+    known = {one.keyword.decode() for one in Conninfo.get_defaults()}
+    for name in sorted(set(parsed.query) - known):
+        raise StorageUnavailable(
+            f"storage {masked(url)} has a parameter that Postgres does not know.{did_you_mean(name, known)} "
+            "In a password write & as %26"
+        )
+
+
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
-        meant = f" Did you mean sqlite:///{url}?" if url.endswith((".db", ".sqlite")) and ":" not in url else ""
+        is_path = url.endswith((".db", ".sqlite")) and ":" not in url and not holds_secret(url)
+        meant = f" Did you mean sqlite:///{url}?" if is_path else ""
         raise StorageUnavailable(
             f"the storage is not a URL; expected sqlite:///hpo.db or postgresql://user@host/name.{meant}"
         ) from error

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import StorageUnavailable
+from hpo.redaction import masked
 from hpo.store import schema
-from hpo.store.engine import engine_options, masked, normalised, sqlite_file
+from hpo.store.engine import engine_options, normalised, sqlite_file
 from hpo.store.store import unavailable
 
 PATIENCE = 2

@@ -11,7 +11,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import StorageUnavailable
-from hpo.store.engine import engine_options, masked, normalised, sqlite_file
+from hpo.redaction import masked
+from hpo.store.engine import engine_options, normalised, sqlite_file
 from hpo.store.outage import explained
 
 

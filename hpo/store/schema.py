@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, inspect, text
 
 from hpo.errors import StorageUnavailable
+from hpo.redaction import masked
 
 HEAD = "0006"
 """The newest migration; a test compares it with alembic's own answer."""
@@ -27,8 +28,9 @@ def upgrade(engine: Engine) -> None:
         return
     if version is not None and version > HEAD:
         raise StorageUnavailable(
-            f"storage {engine.url.render_as_string(hide_password=True)} was made by a newer hpo: its tables are of "
-            f"migration {version}, this hpo knows them up to {HEAD}; use that hpo, or choose another with --storage"
+            f"storage {masked(engine.url.render_as_string(hide_password=False))} was made by a newer hpo: its "
+            f"tables are of migration {version}, this hpo knows them up to {HEAD}; use that hpo, or choose another "
+            "with --storage"
         )
     from alembic import command
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hpo.errors import OutputRefused, UsageError, did_you_mean
+from hpo.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
 
 LOOK_SECONDS = 2.0
@@ -218,11 +218,11 @@ def refuse_unusable_url(url: str) -> None:
         UsageError: if there is no such kind of URL, a package for it is missing, or it holds a password.
         OutputRefused: if nothing can be written there.
     """
-    parts = urlsplit(url)
-    if parts.password:
+    if holds_secret(url):
         raise UsageError(
-            f"the work folder's URL holds a password, and it is recorded with every training; leave it out and give "
-            f"{parts.scheme} its credentials where fsspec looks for them, e.g. in its configuration file"
+            f"the work folder's URL holds a password or a token, and it is recorded with every training; leave it "
+            f"out and give {url.partition('://')[0]} its credentials where fsspec looks for them, e.g. in its "
+            "configuration file"
         )
     remote, path = _opened(url)
     probe = f"{path}/.probe-{uuid.uuid4().hex[:8]}"

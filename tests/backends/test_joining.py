@@ -86,9 +86,9 @@ def wait_for(condition, process, seconds=60):
 def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url, descendants):
     url = postgres_url.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in url
-    driver = started(
-        project, "--storage", url, "--trials", "2", PGPASSWORD=f"{SECRET}-too", PGPASSFILE=f"/{SECRET}", MINE="kept"
-    )
+    hidden = {"PGPASSWORD": f"{SECRET}-too", "PGPASSFILE": f"/{SECRET}", "HPO_TOKEN": f"{SECRET}-of-the-pages"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t0ken-of-the-cluster" * 2}
+    driver = started(project, "--storage", url, "--trials", "2", **hidden, **token, WANDB_API_KEY="kept")
     try:
         wait_for((project / "facts.json").exists, driver)
         processes = [driver.pid, *descendants(driver.pid)]
@@ -104,7 +104,8 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
     assert not [title for title in titles if SECRET.encode() in title]
     assert not [one for one in environments if SECRET.encode() in one]
     facts = json.loads((project / "facts.json").read_text())
-    assert facts["environment"]["MINE"] == "kept"
+    assert facts["environment"]["WANDB_API_KEY"] == "kept"
+    assert token["RAY_AUTH_TOKEN"] not in json.dumps(facts)
     assert SECRET not in json.dumps(facts)
     assert "hpo" in facts["jobs"], "the job's entry was not found"
     [session] = {Path(found) for title in titles for found in re.findall(r"[^\s=\0]+/session_[-\w]+", title.decode())}

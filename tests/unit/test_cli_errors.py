@@ -277,6 +277,39 @@ def test_a_port_that_is_no_number_is_no_traceback(refused, url):
     assert "the storage is not a URL" in refused("status", "--storage", url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://user:pass@{SECRET}@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?user=me&password=pass&{SECRET}=1",
+        f"postgresql://127.0.0.1:1/x?user=me@{SECRET}&password={SECRET}",
+        f"postgresql://user:pass?{SECRET}@127.0.0.1:1/x",
+        f"host=127.0.0.1 password={SECRET}.db",
+    ],
+)
+def test_a_url_that_can_be_read_in_two_ways_is_refused_without_its_parts(refused, url):
+    refused("status", "--storage", url)
+
+
+def test_a_traceback_shows_no_secret_that_the_process_was_given(project):
+    code = (
+        "import os\nimport hpo.api\nfrom hpo.cli.main import main\n"
+        "def fail(*_, **__): raise RuntimeError(f'cannot parse {os.environ[\"HPO_STORAGE\"][20:]} {os.environ}')\n"
+        "hpo.api.status = fail\nmain()\n"
+    )
+    environment = {"HPO_STORAGE": f"postgresql://u:{SECRET}-and@more@h/x", "HPO_TOKEN": f"token-{SECRET}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status", "--study", "curve"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, SECRET in done.stderr) == (1, False), done.stderr
+    assert "RuntimeError: cannot parse " in done.stderr
+
+
 def test_a_password_in_the_query_is_not_printed(refused):
     refused("status", "--storage", f"postgresql:///x?host=127.0.0.1&port=1&user=me&password={SECRET}")
 

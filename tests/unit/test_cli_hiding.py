@@ -24,6 +24,11 @@ URL = "postgresql://user:s3cret@host/name"
         (["run", "--storage=a.db"], ["run", "--storage=a.db"], {}),
         (["show", "--", "--storage", URL], ["show", "--", "--storage", URL], {}),
         (["status"], ["status"], {}),
+        (["run", "--storage", "host=h password=s3cret"], ["run"], {"HPO_STORAGE": "host=h password=s3cret"}),
+        (["run", "--workdir", "ftp://u:s3cret@h/x"], ["run"], {"HPO_WORKDIR": "ftp://u:s3cret@h/x"}),
+        (["run", "--workdir", "s3://bucket/x"], ["run", "--workdir", "s3://bucket/x"], {}),
+        (["submit", "--workdir", "ftp://u:s3cret@h"], ["submit", "--workdir", "ftp://u:s3cret@h"], {}),
+        (["logs", "--jobs-address=http://u:s3cret@h"], ["logs"], {"RAY_API_SERVER_ADDRESS": "http://u:s3cret@h"}),
     ],
 )
 def test_only_servers_urls_are_taken_off_the_command_line(arguments, rest, urls):

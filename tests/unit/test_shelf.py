@@ -192,6 +192,8 @@ WRONG = [
     ("s4://bucket/x", UsageError, r"no kind of URL s4://.*sftp"),
     ("s3://bucket/x", UsageError, "s3:// needs a package: ImportError: Install s3fs"),
     ("ftp://user:s3cret@127.0.0.1:1/x", UsageError, "holds a password"),
+    ("ftp://user:pass@s3cret/x@127.0.0.1:1/x", UsageError, "holds a password"),
+    ("simplecache::ftp://127.0.0.1:1/x?password=s3cret", UsageError, "holds a password"),
     ("ftp://127.0.0.1:1/x", OutputRefused, "cannot reach ftp://127.0.0.1:1/x: ConnectionRefusedError"),
     ("http://127.0.0.1:1/x", (UsageError, OutputRefused), "http"),
 ]

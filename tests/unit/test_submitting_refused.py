@@ -42,9 +42,30 @@ def test_where_nobody_takes_jobs_nothing_is_written(studies, place):
     assert not (studies / "outputs").exists()
 
 
-def test_a_password_is_not_put_where_everybody_may_read_it(studies, place):
+SECRETS = [
+    "--workdir=s3://me:s3cret@bucket/work",
+    "postgresql://db.example/hpo?user=me&password=s3cret",
+    "--storage=postgresql://db.example/hpo?user=me&sslpassword=s3cret",
+    "postgresql://me:pass@s3cret/word@db.example/hpo",
+    "--workdir=az://box/x?sv=2&sig=s3cret",
+    "simplecache::ftp://me:s3cret@host/x",
+    "host=db.example user=me password='s3cret'",
+]
+
+
+@pytest.mark.parametrize("option", SECRETS)
+def test_a_password_is_not_put_where_everybody_may_read_it(studies, place, option):
     with pytest.raises(hpo.UsageError, match="which everybody could read") as refused:
-        api.submit("small", place, ["--workdir=s3://me:s3cret@bucket/work"], jobs_address=NOBODY)
+        api.submit("small", place, ["--storage", option], jobs_address=NOBODY)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:s3cret@127.0.0.1:1", "http://me:pass@s3cret@127.0.0.1:1", "me:s3cret@h"]
+)
+def test_a_password_of_the_jobs_address_is_not_told(studies, place, address):
+    with pytest.raises(hpo.UsageError) as refused:
+        api.submit("small", place, jobs_address=address)
     assert "s3cret" not in str(refused.value)
 
 

@@ -12,6 +12,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from hpo.errors import StudyBusy, UsageError
 from hpo.place import JOBS_ADDRESS
+from hpo.redaction import masked, redacted, redacted_word, secrets_in
 
 _OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Variables that Ray prefers to the address that its client is given."""
@@ -32,17 +33,20 @@ class Jobs:
 
     def __init__(self, address: str) -> None:
         if not address.startswith(("http://", "https://")):
-            raise UsageError(f"{address!r} is no address for jobs; expected the dashboard's, as {JOBS_ADDRESS}")
-        self._address = address
+            raise UsageError(
+                f"{redacted_word(address)!r} is no address for jobs; expected the dashboard's, as {JOBS_ADDRESS}"
+            )
+        self._secrets = secrets_in(address)
+        self._address = masked(address)
         try:
             with _said_alone():
                 self._client = JobSubmissionClient(address)
         except _FAULTS as error:
-            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            reason = self._reason(error)
             if "ray[default]" in reason:
                 raise UsageError("jobs need Ray's dashboard, which is not here: pip install 'hpo[jobs]'") from error
             raise UsageError(
-                f"no Ray takes jobs at {address} ({reason}). Is its head running, started with its dashboard "
+                f"no Ray takes jobs at {self._address} ({reason}). Is its head running, started with its dashboard "
                 "(pip install 'hpo[jobs]' there)? Name another with --jobs-address."
             ) from error
 
@@ -126,8 +130,10 @@ class Jobs:
             raise self._refused(error) from error
 
     def _refused(self, error: BaseException) -> UsageError:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        return UsageError(f"Ray at {self._address} refused: {reason[:300]}")
+        return UsageError(f"Ray at {self._address} refused: {self._reason(error)[:300]}")
+
+    def _reason(self, error: BaseException) -> str:
+        return redacted(next(iter(str(error).strip().splitlines()), "") or type(error).__name__, self._secrets)
 
 
 async def _next(pieces: object) -> str | None:

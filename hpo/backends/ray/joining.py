@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 import ray
 
-from hpo.backends.machine import SECRETS, cores, refuse_too_large
+from hpo.backends.machine import cores, refuse_too_large
 from hpo.errors import UsageError
+from hpo.redaction import driver_variables
 from hpo.seam import Resources
 
 
@@ -78,7 +79,7 @@ def _join(address: str | None, resources: Resources, concurrency: int | None) ->
 @contextmanager
 def _secrets_hidden() -> Iterator[None]:
     """Takes the secrets out of the environment: all processes of Ray, workers included, inherit it as it is now."""
-    hidden = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
+    hidden = {name: os.environ.pop(name) for name in driver_variables()}
     try:
         yield
     finally:

@@ -12,8 +12,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from hpo.backends.machine import SECRETS
 from hpo.records import Job
+from hpo.redaction import driver_variables
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.training import Training, shelf
 
@@ -64,8 +64,8 @@ class Worker(tune.Trainable):
     _task: Task
 
     def setup(self, config: Mapping[str, Any]) -> None:
-        for name in SECRETS:
-            os.environ.pop(name, None)  # a cluster that takes jobs has them for its drivers, and gives them to all
+        for name in driver_variables(of_ray=True):
+            os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
         self._training: Training | None = None
         self._shelf = shelf(config["task"].work)
