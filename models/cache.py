@@ -15,33 +15,20 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from joblib import Parallel, delayed
-from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from hpo import Tell
-from models.dicom import Unreadable
-from models.images import read_image
+from models.decoding import decode, decoded
 from models.listing import Case
 
-VERSION = 1
+VERSION = 2
 """Of how an image is prepared; a change makes every cache anew."""
-
-WHITE = 65535
-"""What the grey value 1 is in the array."""
-
-BATCH = 4
-"""Images that a process is given at a time."""
-
-SUSPECTS = 4 * BATCH
-"""Images for each process that may have been under way when one died; more are given out in no case."""
 
 SECONDS_BETWEEN_WORDS = 1.0
 
@@ -59,6 +46,7 @@ class Prepared:
         views: of each, as its file says; empty where it does not.
         patients: likewise.
         unreadable: the other cases' names, with the reason.
+        remarks: what some files leave open and how it was taken, by the cases' names.
         inputs: sha256 of every file by its name.
         digest: sha256 of the array's content.
     """
@@ -68,6 +56,7 @@ class Prepared:
     views: tuple[str, ...]
     patients: tuple[str, ...]
     unreadable: Mapping[str, str]
+    remarks: Mapping[str, str]
     inputs: Mapping[str, str]
     digest: str
 
@@ -111,6 +100,7 @@ def prepared(
         views=tuple(index["views"]),
         patients=tuple(index["patients"]),
         unreadable={names[int(place)]: reason for place, reason in index["unreadable"].items()},
+        remarks={names[int(place)]: remark for place, remark in index["remarks"].items()},
         inputs={case.name: hashes[case.name] for case in cases},
         digest=index["digest"],
     )
@@ -134,19 +124,21 @@ def _build(
             spare / "images.npy", mode="w+", dtype=np.uint16, shape=(len(cases), 1, size, size)
         )
         kept: list[int] = []
-        views, patients, unreadable, content = [], [], {}, hashlib.sha256()
+        views, patients, unreadable, remarks, content = [], [], {}, {}, hashlib.sha256()
         said = _Progress(len(cases), "reading images", "images", tell)
-        for place, found in enumerate(_decoded(cases, size, crop, processes)):
+        work = [(case.path, size, crop) for case in cases]
+        for place, found in enumerate(decoded(work, decode, processes)):
             said.reached(place + 1)
             if isinstance(found, str):
                 unreadable[str(place)] = found
                 continue
-            image_SS, view, patient = found
-            array[len(kept), 0] = image_SS
-            content.update(image_SS.tobytes())
+            array[len(kept), 0] = found.grey_SS
+            content.update(found.grey_SS.tobytes())
             kept.append(place)
-            views.append(view)
-            patients.append(patient)
+            views.append(found.view)
+            patients.append(found.patient)
+            if found.remarks:
+                remarks[str(place)] = "; ".join(found.remarks)
         array.flush()
         del array
         if len(kept) < len(cases):
@@ -156,6 +148,7 @@ def _build(
             "views": views,
             "patients": patients,
             "unreadable": unreadable,
+            "remarks": remarks,
             "digest": content.hexdigest(),
         }
         with (spare / "index.json").open("w", encoding="utf-8") as file:
@@ -177,64 +170,6 @@ def _shorten(file: Path, count: int, size: int) -> None:
     short[:] = whole[:count]
     short.flush()
     os.replace(file.with_suffix(".short"), file)
-
-
-Work = tuple[Path, int, bool]
-Decoded = tuple[npt.NDArray[np.uint16], str, str]
-
-
-def _decoded(
-    cases: Sequence[Case],
-    size: int,
-    crop: bool,
-    processes: int | None,
-    decode: Callable[[Work], Decoded | str] | None = None,
-) -> Iterator[Decoded | str]:
-    """Yields every case's image, view and patient, or why it cannot be read, in the order of the cases."""
-    decode = decode or _decode
-    work = [(case.path, size, crop) for case in cases]
-    count = min(processes or min(os.cpu_count() or 1, 8), len(work))
-    if count <= 1:
-        yield from map(decode, work)
-        return
-    # Started afresh, for a process that has threads, as torch and Ray do, must not be copied; and by joblib, which does
-    # not run the user's own script again in every process.
-    done = 0
-    while done < len(work):
-        try:
-            for found in Parallel(count, return_as="generator", batch_size=BATCH)(map(delayed(decode), work[done:])):
-                yield found
-                done += 1
-        except TerminatedWorkerError:  # one of those that were under way did it
-            for found in _one_by_one(work[done : done + SUSPECTS * count], decode):
-                yield found
-                done += 1
-        finally:
-            get_reusable_executor().shutdown(wait=True)
-
-
-def _one_by_one(work: Sequence[Work], decode: Callable[[Work], Decoded | str]) -> Iterator[Decoded | str]:
-    process = ProcessPoolExecutor(1)
-    try:
-        for one in work:
-            try:
-                yield process.submit(decode, one).result()
-            except TerminatedWorkerError:
-                process = ProcessPoolExecutor(1)
-                yield "ended the process that decoded it: the decoder's fault, or more memory than there is"
-    finally:
-        process.shutdown(wait=True)
-
-
-def _decode(work: Work) -> Decoded | str:
-    path, size, crop = work
-    try:
-        grey_SS, view, patient = read_image(path, size, crop=crop)
-    except Unreadable as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return np.rint(np.clip(grey_SS, 0, 1) * WHITE).astype(np.uint16), view, patient
 
 
 def _hashes(cases: Sequence[Case], cache: Path, tell: Tell | None) -> dict[str, str]:

@@ -5,17 +5,22 @@ Shapes: H by W pixels of the file, S pixels along each side of the result.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-from models.dicom import Unreadable, read_dicom
+from models.dicom import LARGEST, Unreadable, read_dicom
 from models.listing import DICOM
 
 Grey = npt.NDArray[np.float32]
+
+FORMATS = ("JPEG", "PNG")
+"""What a picture may be, whatever its name says: Pillow starts other programs for some of the others."""
 
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 """Pillow's names for grey values of 16 bits."""
@@ -33,7 +38,23 @@ _COARSE = 256
 """Pixels along the longer side where the breast is looked for."""
 
 
-def read_image(path: Path, size: int, *, crop: bool = True) -> tuple[Grey, str, str]:
+class Picture(NamedTuple):
+    """One image that was read.
+
+    Attributes:
+        grey_SS: values from 0 to 1, black around the image where it is not square.
+        view: `CC`, `MLO`, ...; empty where the file does not say.
+        patient: the patient's id; empty where the file does not say.
+        remarks: what the file leaves open and how it was taken, each a part of a sentence.
+    """
+
+    grey_SS: Grey
+    view: str
+    patient: str
+    remarks: tuple[str, ...]
+
+
+def read_image(path: Path, size: int, *, crop: bool = True) -> Picture:
     """Reads one image, a jpg, png or DICOM file.
 
     Args:
@@ -41,19 +62,15 @@ def read_image(path: Path, size: int, *, crop: bool = True) -> tuple[Grey, str, 
         size: pixels along each side of the result.
         crop: whether to cut it to the breast first.
 
-    Returns:
-        Grey values (S, S) from 0 to 1, black around the image where it is not square; the view and the patient's id, as
-        far as the file says them.
-
     Raises:
         Unreadable: if it cannot be decoded.
     """
     if path.suffix.lower() == DICOM:
         found = read_dicom(path)
-        grey_HW, view, patient = found.grey_HW, found.view, found.patient
+        grey_HW, view, patient, remarks = found.grey_HW, found.view, found.patient, found.remarks
     else:
-        grey_HW, view, patient = _picture(path), "", ""
-    return square(breast(grey_HW) if crop else grey_HW, size), view, patient
+        grey_HW, view, patient, remarks = _picture(path), "", "", ()
+    return Picture(square(breast(grey_HW) if crop else grey_HW, size), view, patient, remarks)
 
 
 def breast(grey_HW: Grey) -> Grey:
@@ -84,11 +101,20 @@ def square(grey_HW: Grey, size: int) -> Grey:
 
 def _picture(path: Path) -> Grey:
     try:
-        with Image.open(path) as file:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as file:
+            if file.width * file.height > LARGEST:
+                raise Unreadable(f"says that it has {file.height} x {file.width} pixels")
+            if (frames := getattr(file, "n_frames", 1)) != 1 and file.format == "PNG":
+                raise Unreadable(f"has {frames} frames, expected one image")
             upright = ImageOps.exif_transpose(file)
             wide = upright.mode in _WIDE_MODES  # Pillow itself would cut 16 bits off at 255
             value_HW = np.asarray(upright if wide else upright.convert("L"), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's for damaged files
-        raise Unreadable(f"cannot be read as a jpg or png ({error})") from error
+    except (KeyboardInterrupt, Unreadable):
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("cannot be read as a jpg or png (its content is neither)") from None
+    except BaseException as error:  # decoders raise whatever they like on damaged files, panics too
+        said = str(error).replace(str(path), path.name) or type(error).__name__
+        raise Unreadable(f"cannot be read as a jpg or png ({said})") from error
     most = next((depth for depth in _DEPTHS if value_HW.max() <= depth), _DEPTHS[-1]) if wide else 255
     return value_HW / np.float32(most)

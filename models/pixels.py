@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.cache import WHITE
 from models.data import DataSet
+from models.decoding import WHITE
 from models.loop import EVALUATION_BATCH
 from models.phantoms import DENSE
 

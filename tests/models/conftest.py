@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from hpo import Job, Objective, Report, Resources, Stage, Status, TrainableRef
 from hpo.training import Predictions, Training
 
 ROOT = Path(__file__).parents[2]
+RAMP_HW = np.linspace(0, 4095, 12 * 10).round().astype(np.uint16).reshape(12, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +62,32 @@ def trained(tmp_path) -> Callable[..., Trained]:
         )
 
     return run
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a DICOM file of 12 x 10 pixels of 12 bits, with what is given different."""
+    pydicom = pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    def written(value_HW=RAMP_HW, syntax=None, without=(), **tags):
+        data = pydicom.Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
+        data.Rows, data.Columns = value_HW.shape
+        data.SamplesPerPixel, data.PixelRepresentation = 1, 0
+        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
+        data.PhotometricInterpretation, data.PixelData = "MONOCHROME2", value_HW.tobytes()
+        for name, value in tags.items():
+            setattr(data, name, value)
+        if syntax is not None:
+            data.compress(syntax, generate_instance_uid=False)
+        for name in without:
+            delattr(data, name)
+        data.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        return tmp_path / "x.dcm"
+
+    return written

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ import pytest
 from PIL import Image
 
 import models.cache
-from models.cache import WHITE, prepared
+from models import decoding
+from models.cache import prepared
+from models.decoding import WHITE
 from models.images import read_image
 from models.listing import Case
 
@@ -44,7 +45,7 @@ def test_the_array_is_what_reading_each_image_gives_and_cannot_be_written_to(cas
 
 def test_a_second_time_nothing_is_read(cases, tmp_path, monkeypatch):
     first = read(cases, tmp_path)
-    monkeypatch.setattr(models.cache, "read_image", None)  # whoever calls it fails
+    monkeypatch.setattr(decoding, "read_image", None)  # whoever calls it fails
     monkeypatch.setattr(Path, "open", forbidding(Path.open, cases))
     again = read(cases, tmp_path)
     assert (again.digest, again.inputs) == (first.digest, first.inputs)
@@ -91,19 +92,6 @@ def test_one_bad_file_is_left_out_with_its_reason_and_ends_nothing(cases, tmp_pa
     assert read(cases, tmp_path).unreadable == found.unreadable
 
 
-def test_a_file_that_kills_its_decoder_is_left_out_and_ends_nothing(cases):
-    fatal, decode = {cases[1].path, cases[5].path}, models.cache._decode
-
-    def deadly(work):  # as a decoder in C may be on a damaged file
-        if work[0] in fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return decode(work)
-
-    found = list(models.cache._decoded(cases, 16, False, 2, deadly))
-    assert [isinstance(one, str) for one in found] == [False, True, False, False, False, True]
-    assert "ended the process that decoded it" in found[1]
-
-
 def test_what_a_killed_process_left_is_swept_after_a_week(cases, tmp_path):
     old, new = (tmp_path / "cache" / f".abc.{number}" for number in (1, 2))
     for folder in (old, new):
@@ -134,14 +122,14 @@ def test_processes_that_want_the_same_array_make_it_once(cases, tmp_path):
 
 
 def test_a_half_made_array_is_never_used(cases, tmp_path, monkeypatch):
-    decode = models.cache._decode
+    decode = models.cache.decode
 
     def broken(work):
         if work[0] == cases[3].path:
             raise KeyboardInterrupt
         return decode(work)
 
-    monkeypatch.setattr(models.cache, "_decode", broken)
+    monkeypatch.setattr(models.cache, "decode", broken)
     with pytest.raises(KeyboardInterrupt):
         read(cases, tmp_path)
     assert not list((tmp_path / "cache").glob("*/index.json"))

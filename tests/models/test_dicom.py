@@ -20,34 +20,6 @@ RAMP_HW = np.linspace(0, 4095, 12 * 10).round().astype(np.uint16).reshape(12, 10
 LARGE_HW = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(64, 48)
 
 
-@pytest.fixture
-def file(tmp_path):
-    """Writes a DICOM file of 12 x 10 pixels of 12 bits, with what is given different."""
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    def written(value_HW=RAMP_HW, syntax=None, without=(), **tags):
-        data = pydicom.Dataset()
-        data.file_meta = FileMetaDataset()
-        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
-        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
-        data.Rows, data.Columns = value_HW.shape
-        data.SamplesPerPixel, data.PixelRepresentation = 1, 0
-        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
-        data.PhotometricInterpretation, data.PixelData = "MONOCHROME2", value_HW.tobytes()
-        for name, value in tags.items():
-            setattr(data, name, value)
-        if syntax is not None:
-            data.compress(syntax, generate_instance_uid=False)
-        for name in without:
-            delattr(data, name)
-        data.save_as(tmp_path / "x.dcm", enforce_file_format=True)
-        return tmp_path / "x.dcm"
-
-    return written
-
-
 def reason(path):
     with pytest.raises(Unreadable) as found:
         read_dicom(path)
@@ -126,7 +98,7 @@ def test_an_image_of_one_value_is_refused(file):
 @pytest.mark.parametrize("content", [b"", b"no DICOM at all", b"\0" * 128 + b"DICM"])
 def test_what_is_no_dicom_file_says_so(tmp_path, content):
     (tmp_path / "x.dcm").write_bytes(content)
-    assert reason(tmp_path / "x.dcm") in ("is no DICOM file", "lacks Rows")
+    assert reason(tmp_path / "x.dcm") in ("is no DICOM file", "has no pixels")
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,6 +43,58 @@ def test_a_damaged_file_is_unreadable(tmp_path, content):
     (tmp_path / "bad.png").write_bytes(content)
     with pytest.raises(Unreadable, match="cannot be read as a jpg or png"):
         grey(tmp_path / "bad.png")
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(x) print\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "TIFF", "BMP", "ICO", "PPM", "WEBP", "PDF", "TGA"])
+def test_only_the_formats_that_are_meant_are_opened(tmp_path, monkeypatch, kind):
+    started = tmp_path / "started"
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {started}\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    path = tmp_path / "x.png"
+    if kind == "EPS":
+        path.write_bytes(EPS)
+    else:
+        Image.new("L", (8, 8), 7).save(path, kind)
+    with pytest.raises(Unreadable, match="its content is neither"):
+        grey(path)
+    assert not started.exists()
+
+
+def test_a_jpg_may_be_named_png(tmp_path):
+    Image.new("L", (8, 8), 51).save(tmp_path / "x.png", "JPEG")
+    assert grey(tmp_path / "x.png", 8) == pytest.approx(51 / 255)
+
+
+def test_a_size_that_only_the_header_has_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    Image.new("L", (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (12000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(Unreadable, match="says that it has 12000 x 12000 pixels"):
+        grey(path)
+
+
+def test_a_moving_picture_is_no_mammogram(tmp_path):
+    frames = [Image.new("L", (8, 8), value) for value in (1, 2, 3)]
+    frames[0].save(tmp_path / "x.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(Unreadable, match="has 3 frames, expected one image"):
+        grey(tmp_path / "x.png")
+
+
+def test_a_reason_names_no_folder(tmp_path):
+    Image.new("L", (64, 64), 9).save(tmp_path / "x.jpg")
+    (tmp_path / "x.jpg").write_bytes((tmp_path / "x.jpg").read_bytes()[:300])
+    with pytest.raises(Unreadable) as found:
+        grey(tmp_path / "x.jpg")
+    assert str(tmp_path) not in str(found.value)
 
 
 def test_a_file_cut_short_is_unreadable(tmp_path):
