@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from hpo import Tell, UsageError
 from models.cache import Prepared, prepared
 from models.dicom import refuse_missing_package
-from models.listing import CLASSES, DICOM, EXCLUDED, Dropped, Listing, listing
+from models.listing import CLASSES, DICOM, EXCLUDED, Listing, listing
 from models.phantoms import phantoms
 
 PHANTOMS = "phantoms"
@@ -79,7 +79,10 @@ class DataSet:
         names: of the classes, (C,).
         readers: the classes as readers number them, (C,).
         cases: columns that say which image a row is, (N,) each: `path`, `accession` and what else is known.
-        groups: (N,) whose image it is, the patient's or the examination's; None where every image stands alone.
+        groups: (N,) number of the patient, or of the examination where no patient is known, in the order in which they
+            come; None where every image stands alone.
+        group_keys: (N,) the same groups by keys that order them alike in every data set, for splits; whoever has a list
+            of patients could find them by these, so they are written nowhere.
         digest: sha256 of the content.
         manifest: what was read, what was left out and why.
     """
@@ -92,6 +95,7 @@ class DataSet:
     cases: Mapping[str, tuple[str, ...]]
     groups: tuple[str, ...] | None
     digest: str
+    group_keys: tuple[str, ...] | None = field(default=None, repr=False)
     manifest: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -105,12 +109,12 @@ class DataSet:
         """What was read and what was left out, in a sentence."""
         counts = Counter(self.label_N.tolist())
         found = f"{len(self.label_N)} images ({', '.join(f'{counts[i]} {name}' for i, name in enumerate(self.names))})"
-        left_out = self.manifest.get("left_out")
-        if not isinstance(left_out, list) or not left_out:
-            return found
-        first = "; ".join(f"{one['what']} {one['reason']}" for one in left_out[:SHOWN])
-        more = "; ..." if len(left_out) > SHOWN else ""
-        return f"{found}; left out: {len(left_out)} ({first}{more})"
+        for words, key in (("left out", "left_out"), ("read with a remark", "remarks")):
+            listed = self.manifest.get(key)
+            if isinstance(listed, list) and listed:
+                first = "; ".join(f"{one['what']} {one['reason']}" for one in listed[:SHOWN])
+                found += f"; {words}: {len(listed)} ({first}{'; ...' if len(listed) > SHOWN else ''})"
+        return found
 
 
 def data_set(params: DataParams, cache: Path) -> DataSet:
@@ -182,7 +186,7 @@ def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
         cases={"path": tuple(f"phantoms/{data_seed}/{number}" for number in accession), "accession": accession},
         groups=None,
         digest=digest.hexdigest(),
-        manifest={"source": PHANTOMS, "data_seed": data_seed, "size": size, **_counted(label_N, CLASSES, None)},
+        manifest={"source": PHANTOMS, "data_seed": data_seed, "size": size, **_counted(label_N, CLASSES, ())},
     )
 
 
@@ -233,7 +237,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
     count = len(names) if params.include_class_5 else len(CLASSES)
     label_N = np.array([case.label for case in cases], dtype=np.int64)
     label_N.flags.writeable = False
-    groups = tuple(_veiled(patient or case.accession) for case, patient in zip(cases, patients, strict=True))
+    keys = tuple(_veiled(name) for name in _owners([case.accession for case in cases], patients))
     columns = {
         "path": tuple(case.name for case in cases),
         "accession": tuple(case.accession for case in cases),
@@ -241,7 +245,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
         **({"view": tuple(views)} if any(views) else {}),
     }
     digest = hashlib.sha256(found.digest.encode())
-    digest.update("\n".join(map(str, (*label_N, *groups))).encode())
+    digest.update("\n".join(map(str, (*label_N, *keys))).encode())
     return DataSet(
         image_N1SS=found.image_N1SS,
         label_N=label_N,
@@ -249,7 +253,8 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
         names=names[:count],
         readers=readers[:count],
         cases=columns,
-        groups=groups if len(set(groups)) < len(groups) else None,
+        groups=_numbered(keys) if len(set(keys)) < len(keys) else None,
+        group_keys=keys if len(set(keys)) < len(keys) else None,
         digest=digest.hexdigest(),
         manifest=manifest(params, listed, found, label_N, names[:count], digest.hexdigest()),
     )
@@ -264,7 +269,7 @@ def manifest(
     digest: str,
 ) -> dict[str, object]:
     """Returns what `data_manifest.json` says: counts, what was left out and why, a hash of every input, one digest."""
-    left_out = [*listed.dropped, *(Dropped(name, reason) for name, reason in found.unreadable.items())]
+    left_out = [*((one.what, one.reason) for one in listed.dropped), *found.unreadable.items()]
     read, total = len(found.kept), len(listed.cases)
     return {
         "source": listed.kind,
@@ -276,6 +281,7 @@ def manifest(
         "exams_missing_dir": [one.what for one in listed.dropped if "has no folder" in one.reason],
         "dirs_missing_csv": list(listed.unlisted),
         **_counted(label_N, names, left_out),
+        **({"remarks": _listed(found.remarks.items())} if found.remarks else {}),
         "size": params.size,
         "crop": params.crop,
         "inputs": dict(found.inputs),
@@ -284,12 +290,13 @@ def manifest(
 
 
 def _counted(
-    label_N: npt.NDArray[np.int64], names: tuple[str, ...], left_out: list[Dropped] | None
+    label_N: npt.NDArray[np.int64], names: tuple[str, ...], left_out: Iterable[tuple[str, str]]
 ) -> dict[str, object]:
-    return {
-        **_histogram(label_N, names),
-        "left_out": [{"what": one.what, "reason": one.reason} for one in left_out or ()],
-    }
+    return {**_histogram(label_N, names), "left_out": _listed(left_out)}
+
+
+def _listed(reasons: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"what": what, "reason": reason} for what, reason in reasons]
 
 
 def _histogram(label_N: npt.NDArray[np.int64], names: tuple[str, ...]) -> dict[str, object]:
@@ -328,6 +335,7 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
         mask_NSS=None if found.mask_NSS is None else found.mask_NSS[kept_N],
         cases={name: tuple(column[row] for row in kept_N) for name, column in found.cases.items()},
         groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
+        group_keys=None if found.group_keys is None else tuple(found.group_keys[row] for row in kept_N),
         digest=digest,
         manifest={
             **found.manifest,
@@ -338,9 +346,21 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
     )
 
 
-def _veiled(patient: str) -> str:
-    """Returns what tells patients apart without saying who they are, for results are passed on."""
-    return hashlib.sha256(patient.encode()).hexdigest()[:12]
+def _owners(accessions: Sequence[str], patients: Sequence[str]) -> list[str]:
+    """Returns whose each image is: the patient's, or the examination's where no image of it names the patient."""
+    known = {accession: patient for accession, patient in zip(accessions, patients, strict=True) if patient}
+    return [patient or known.get(accession, accession) for accession, patient in zip(accessions, patients, strict=True)]
+
+
+def _veiled(name: str) -> str:
+    """Returns a key that puts patients in the order that splits have always had."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def _numbered(keys: Sequence[str]) -> tuple[str, ...]:
+    """Returns numbers in place of the keys, in the order in which they come, for results are passed on."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), start=1)}
+    return tuple(f"g{numbers[key]:0{len(str(len(numbers)))}d}" for key in keys)
 
 
 def _changed(digest: str, how: str) -> str:

@@ -116,7 +116,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         names=data.names,
         fold=ctx.fold,
         folds=ctx.folds,
-        groups=data.groups,
+        groups=data.group_keys,
     )
     if ctx.keeps:
         how = "fold" if ctx.folds else "random" if data.groups is None else "patient"

@@ -90,12 +90,13 @@ def _text(found: Mapping[str, Any]) -> str:
     ):
         if key in found:
             lines.append(f"{found[key]:>8} {words}")
-    left_out = found.get("left_out", [])
-    if left_out:
-        lines.append(f"Left out: {len(left_out)}.")
-        reasons = Counter(_kind(one["reason"]) for one in left_out)
+    for words, key in (("Left out", "left_out"), ("Read with a remark", "remarks")):
+        if not (listed := found.get(key)):
+            continue
+        lines.append(f"{words}: {len(listed)}.")
+        reasons = Counter(_kind(one["reason"]) for one in listed)
         for reason, count in reasons.most_common(REASONS):
-            first = next(one for one in left_out if _kind(one["reason"]) == reason)
+            first = next(one for one in listed if _kind(one["reason"]) == reason)
             lines.append(f"{count:>8} {first['what']}: {first['reason']}" + (", ..." if count > 1 else ""))
     if unlisted := found.get("dirs_missing_csv"):
         lines.append(f"{len(unlisted):>8} folders of the archive that no row names: {', '.join(unlisted[:5])}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from hpo import UsageError
 from models.archive import write_phantoms
 from models.data import DataParams, data_set
 from models.phantoms import phantoms
+from models.written import write_split
 
 
 def phantoms_of(**changes):
@@ -86,6 +88,51 @@ def test_patients_are_told_apart_and_never_named(archive, tmp_path):
     pairs = set(zip(patients, found.groups, strict=True))
     assert len(pairs) == len(set(patients)) == len(set(found.groups))
     assert not any(patient in str([*found.cases.values(), found.groups, found.manifest]) for patient in patients)
+
+
+def test_no_list_of_patients_finds_one_in_what_is_written(archive, tmp_path):
+    found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
+    write_split(tmp_path, found, range(0, len(found.label_N), 2), range(1, len(found.label_N), 2), "patient")
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.suffix in (".csv", ".json"))
+    written = written.replace((tmp_path / "cache").name, "")
+    for number in range(1, 60):
+        for name in (f"P{number:05d}", f"{number:05d}", f"{number}"):
+            for digest in (hashlib.sha256, hashlib.md5, hashlib.sha1):
+                assert digest(name.encode()).hexdigest()[:8] not in written
+    assert found.groups[:3] == ("g01", "g01", found.groups[2])
+    assert found.group_keys[0] not in f"{found!r} {written}"
+
+
+def test_numbers_of_patients_leave_splits_as_they_were(archive, tmp_path):
+    found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
+    ids = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
+    before = tuple(hashlib.sha256(one.encode()).hexdigest()[:12] for one in ids)
+    assert found.group_keys == before
+    assert len(set(zip(found.groups, before, strict=True))) == len(set(before))
+
+
+def test_an_image_without_a_patient_belongs_to_its_examination(tmp_path):
+    rows = ["image_path,label,accession,patient_id"]
+    for number in range(8):
+        Image.new("L", (8, 8), 20 * number + 20).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{number % 4 + 1},{number // 2},{'' if number % 2 else f'-{number // 4}'}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    found = data_set(DataParams(data=str(tmp_path / "list.csv"), size=16), tmp_path / "cache")
+    assert found.groups == ("g1",) * 4 + ("g2",) * 4
+
+
+def test_remarks_stand_in_the_manifest_and_the_summary(archive, tmp_path):
+    import pydicom
+
+    path = next((archive.parent / "archive" / "000001").rglob("*-CC.dcm"))
+    data = pydicom.dcmread(path)
+    data.WindowCenter, data.WindowWidth = "2000", "0"
+    data.save_as(path)
+    found = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    [remark] = found.manifest["remarks"]
+    assert remark["what"] == path.relative_to(archive.parent / "archive").as_posix()
+    assert "read with a remark: 1 (" in found.summary
+    assert "WindowWidth 0" in remark["reason"]
 
 
 def pydicom_id(path):
