@@ -229,7 +229,7 @@ def main() -> NoReturn:
     hide_in_tracebacks()
     keep_stdout_for_data()
     try:
-        app()
+        typer.main.get_command(app)()  # app() itself would put its own excepthook in the place of ours
     except UsageError as error:
         _fail(error, 2)
     except HpoError as error:
