@@ -30,6 +30,9 @@ from hpo.study.tables import (
 MOST_POINTS = 100_000
 """A larger grid is never searched whole."""
 
+MOST_LISTED = 1_000_000
+"""Values of one param that Optuna's GPSampler may list: it computes with an array of them at each proposal."""
+
 _SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
 
 
@@ -137,6 +140,8 @@ def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.D
         yield Problem("search.sampler_options.with_margin", "takes no conditional params; leave one of the two out")
     if sampler == "grid":
         yield from _grid_problems(dimensions)
+    if sampler == "gp":
+        yield from _gp_problems(dimensions)
 
 
 def _enqueued_problems(
@@ -182,6 +187,18 @@ def _grid_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Proble
             yield Problem(dotted("space", name, "when"), "a grid takes no conditions; use another sampler")
     if size > MOST_POINTS:
         yield Problem("search.sampler", f"the grid has {size} points, at most {MOST_POINTS} are taken")
+
+
+def _gp_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]:
+    """Yields the dimensions with more values than Optuna's GPSampler, which makes an array of them, can list."""
+    for name, dimension in dimensions.items():
+        count = space.count(dimension)
+        if count is not None and count > MOST_LISTED:
+            yield Problem(
+                dotted("space", name),
+                f"has {count} values, and sampler 'gp' lists them all: at most {MOST_LISTED} are taken; "
+                "use a float without a step, a larger step, or sampler 'tpe' or 'tpe+gp'",
+            )
 
 
 def _condition_problems(

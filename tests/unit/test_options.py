@@ -110,6 +110,12 @@ def test_all_problems_of_options_are_told_at_once():
     ]
 
 
+@pytest.mark.parametrize("wide", [{"int": [1, 2**53], "log": True}, {"float": [0.0, 1e6], "step": 0.1}])
+def test_gp_lists_no_more_values_than_fit_in_memory(wide):
+    assert problems({"sampler": "gp"}, space={"x": wide})["space.x"].endswith("or sampler 'tpe' or 'tpe+gp'")
+    assert problems({"sampler": "tpe"}, space={"x": wide}) == {}
+
+
 def test_a_grid_takes_no_conditions_and_no_endless_product():
     space = {"a": {"int": [1, 1000]}, "b": {"int": [1, 1000]}, "c": {"int": [1, 2], "when": {"a": 1}}}
     found = problems({"sampler": "grid"}, space=space)
