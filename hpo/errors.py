@@ -17,6 +17,7 @@ HpoError                      anything this package raises on purpose
 │   ├── StorageAway           the database does not answer now
 │   └── StudyHeld             the study is paused, so nothing new begins
 ├── StorageLost               the database has been away for too long (exit status 1)
+├── SamplerFailed             the sampler or the pruner raised an exception (exit status 1)
 ├── TooManyFailures           one training after the other fails (exit status 1)
 └── BackendError              a backend cannot go on (exit status 1)
 """
@@ -119,6 +120,10 @@ class StudyHeld(NotNow):
 
 class StorageLost(HpoError):
     """The database has been away for too long."""
+
+
+class SamplerFailed(HpoError):
+    """The sampler could not propose a trial, or the pruner not judge one."""
 
 
 class TooManyFailures(HpoError):

@@ -27,6 +27,9 @@ RANDOM, NEIGHBOURS, BEST = 400, 40, 6
 MOST_POINTS = 250
 """Trials that the process learns from: the best half and the newest, so that a proposal takes well below a second."""
 
+LARGE = 1e150
+"""Values above it have squares that no float can hold."""
+
 FEWEST = 4
 """Values below which there is nothing to learn."""
 
@@ -125,6 +128,7 @@ def _proposal(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistributio
     good = {trial.number: sign * trial.values[0] for trial in over if _counts(trial)}
     if len(good) < FEWEST or not space:
         return {}
+    good = _in_range(good)
     floor = float(np.quantile(list(good.values()), 0.25))
     value = {trial.number: max(good.get(trial.number, floor), floor) for trial in over}
     over = _kept(over, value)
@@ -149,6 +153,12 @@ def _proposal(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistributio
     fresh = [params for params in pool if form.key(params) not in tried] or pool
     gain = expected_improvement(*process.at(form.points(fresh)), best)
     return fresh[int(np.argmax(gain))]
+
+
+def _in_range(values: dict[int, float]) -> dict[int, float]:
+    """Returns the values themselves, or all divided by the largest where their squares would be beyond a float."""
+    largest = max(map(abs, values.values()))
+    return {number: value / largest for number, value in values.items()} if largest > LARGE else values
 
 
 def _counts(trial: FrozenTrial) -> bool:

@@ -25,6 +25,7 @@ from hpo.records import Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.alike import Alike
 from hpo.search.durable import DurableStudy, shortened
+from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
@@ -290,7 +291,8 @@ class SearchSource:
             self._taken += 1
         self._memory.sampler = make_sampler(self._study, number)
         # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
-        with prepared(1, load=self._study.search.sampler == "gp"):
+        what = f"sampler {self._study.search.sampler!r} could not propose trial {number}"
+        with explained_failure(what), prepared(1, load=self._study.search.sampler == "gp"):
             trial = self._memory.ask()
             suggest(trial, self._space)
         assert trial.number == number  # both studies count alike
@@ -318,7 +320,9 @@ class SearchSource:
     def _verdict(self, live: _Live, step: int, value: float) -> bool:
         live.frozen.intermediate_values[step] = value
         others = (other.frozen for other in self._live.values() if other is not live)
-        live.refused = self._judge.refuses(live.frozen, live.known, () if self._lag else others)
+        what = f"pruner {self._study.search.pruner!r} could not judge trial {live.frozen.number} at step {step}"
+        with explained_failure(what):
+            live.refused = self._judge.refuses(live.frozen, live.known, () if self._lag else others)
         return not live.refused
 
     def _release(self, frozen: FrozenTrial) -> None:
