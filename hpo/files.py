@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,9 +33,24 @@ def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Removes a file and what a killed process left of writing it."""
-    for file in (path, *path.parent.glob(f".{path.name}.*")):
-        file.unlink(missing_ok=True)
+    """Removes a file and what a killed process left of writing it; whatever else stands there under its name too.
+
+    What cannot be removed is left, e.g. where the folder may not be written.
+    """
+    with suppress(OSError):
+        for file in (path, *path.parent.glob(f".{path.name}.*")):
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is at `path`, or a link to one; False also where that cannot be found out."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def sync(path: Path) -> None:
@@ -49,6 +66,19 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file whole."""
     with replacing(path) as spare:
         spare.write_text(text, encoding="utf-8", newline="\n")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Adds to the end of a text file, which is made if it is missing, and its folder too.
+
+    Raises:
+        OSError: if that cannot be done, also where something else than a file is at `path`: a link, a folder, a pipe.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A pipe that nobody reads would be waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="\n") as file:
+        file.write(text)
 
 
 def sha256(path: Path) -> str:

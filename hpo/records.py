@@ -18,6 +18,9 @@ Value = bool | int | float | str
 Metrics = Mapping[str, float | None]
 """The metrics of one step by name; None where one is undefined (AUC with a single class)."""
 
+LARGEST = 1e150
+"""The largest size of a metric. The square of it is still a finite number, and so is a sum of squares."""
+
 
 class Stage(StrEnum):
     """What a training is for."""
@@ -193,6 +196,12 @@ class Evaluation:
     def metrics(self) -> Metrics:
         """The metrics of the step whose value counts; empty where there is none."""
         return next((report.metrics for report in self.reports if report.step == self.step), {})
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """The defaults of the params that neither the search nor the study set; empty where none were recorded."""
+        found = self.trainings[0].fingerprint.get("defaults")
+        return dict(found) if isinstance(found, Mapping) else {}
 
     @property
     def epoch(self) -> int | None:

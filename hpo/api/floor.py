@@ -8,7 +8,7 @@ from hpo.api.session import Opened, Workforce, make_backend, ready, resources, t
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
-from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
+from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently, run_all
 from hpo.search import Trial
 from hpo.study import Study
 
@@ -58,7 +58,8 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     tell_of_events(found.stored, floor.place, floor.observers)
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
         backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
-        backend.run(Observed(source, floor.observers), study.ref, resources(study, floor.place), floor.stop)
+        heard = Observed(source, floor.observers)
+        run_all(backend, heard, study.ref, resources(study, floor.place), floor.stop)
 
 
 def trial_named(found: Opened, study: Study, number: int) -> Trial:

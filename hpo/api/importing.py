@@ -28,6 +28,8 @@ class ImportOutcome:
         imported: how many of its trials the study has now.
         new: how many of those it did not have before.
         left_out: why each other trial could not be used, by its number there.
+        first_step: lowest step at which the other study's trials reported, as counted there; None if none reported.
+        last_step: highest step that was imported, counted from 1; None if there is none.
     """
 
     study: Study
@@ -36,6 +38,8 @@ class ImportOutcome:
     imported: int
     new: int
     left_out: Mapping[int, str]
+    first_step: int | None
+    last_step: int | None
 
 
 def import_trials(
@@ -86,6 +90,8 @@ def import_trials(
         imported=len(taken),
         new=new,
         left_out=left_out,
+        first_step=foreign.first_step,
+        last_step=max((step for trial in taken for step in trial.intermediate_values), default=None),
     )
 
 

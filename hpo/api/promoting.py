@@ -43,6 +43,7 @@ class PromotionOutcome:
         results: the winner's folders, in the order of the seeds; empty if no candidate is complete.
         stopped: whether it was ended early; then nothing was ranked.
         events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
+        open: trials whose search training was begun and is not over, so that they could not be chosen.
     """
 
     report: PromotionReport
@@ -52,6 +53,7 @@ class PromotionOutcome:
     results: tuple[Path, ...] = ()
     stopped: bool = False
     events: str | None = None
+    open: tuple[int, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -124,6 +126,7 @@ def promote(
                 asked_top=top,
                 stopped=stop.is_set(),
                 events=events_folder(found.stored, place),
+                open=tuple(trial.number for trial in trials if trial.state == "running"),
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:

@@ -86,6 +86,8 @@ class PromotionReport:
         folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
         alerts: by trial, how many its replicates raised; empty if none did.
+        defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
+            were recorded.
     """
 
     study: Study
@@ -97,6 +99,7 @@ class PromotionReport:
     refined: Certainty | None = None
     confirmation: Confirmation | None = None
     alerts: Mapping[int, int] = field(default_factory=dict)
+    defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -130,6 +133,11 @@ class PromotionReport:
             race=race,
             refined=refined,
             alerts=dict(alerts),
+            defaults={
+                row.candidate.trial: one.defaults
+                for row in ranking.rows
+                if (one := replicates.get((row.candidate.trial, ranking.seeds[0]))) is not None and one.defaults
+            },
         )
 
     @property
@@ -175,6 +183,7 @@ class PromotionReport:
             "validation": self.study.validation.model_dump() if self.study.validation else None,
             "winner": self.winner.candidate.trial if self.winner else None,
             "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
+            "defaults": {str(trial): dict(defaults) for trial, defaults in self.defaults.items()},
             "race": self._race(),
             "optimism": sure.optimism,
             "optimism_interval": sure.optimism_interval,

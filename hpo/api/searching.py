@@ -34,7 +34,7 @@ from hpo.folds import FoldedSource
 from hpo.place import Place
 from hpo.records import Value
 from hpo.scoring import Rule
-from hpo.seam import Fused, Observed, Observer, Source, Stop
+from hpo.seam import Fused, Observed, Observer, Source, Stop, run_all
 from hpo.search import Limits, ReplicatedSource, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
 from hpo.study import MOST_TRIALS, Configuration, Study, refuse_unfit
@@ -79,6 +79,11 @@ class SearchOutcome:
                 for one in self.trials
             ]
         )
+
+    @property
+    def open(self) -> tuple[int, ...]:
+        """The trials whose training was begun and is not over: the next search goes on with them."""
+        return tuple(trial.number for trial in self.trials if trial.state == "running")
 
     @property
     def own(self) -> int:
@@ -178,9 +183,9 @@ def run(
                 used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
-                make_backend(work_folder(found.stored, place), place, used).run(
-                    Fused(recorded, study.search.max_failures), study.ref, resources(study, place), deadline
-                )
+                backend = make_backend(work_folder(found.stored, place), place, used)
+                fused = Fused(recorded, study.search.max_failures)
+                run_all(backend, fused, study.ref, resources(study, place), deadline)
         table = tuple(source.trials())
     return SearchOutcome(
         study=study,

@@ -137,7 +137,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
                 f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
                 "but records of its trainings are left; choose another name or another --storage"
             )
-        stored = store.enrol(study)
+        stored = store.enrol(study, defaults_of(study))
         attributes = {UID: stored.uid, "hpo:digest": study.digest}
         yield Opened(
             store=store,
@@ -145,6 +145,18 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
             durable=durable.open(study.name, study.objective.direction, attributes),
             engine=durable.engine,
         )
+
+
+def defaults_of(study: Study) -> dict[str, object]:
+    """Returns the defaults of the trainable's params that count in this study, as JSON values by name.
+
+    Those of conditional params count too, in the trials whose condition is not met.
+
+    Raises:
+        UsageError: if the trainable cannot be imported.
+    """
+    always = {name for name, dimension in study.space.items() if not dimension.when}
+    return load(study.ref).defaults({*study.fixed, *always}, study.root)
 
 
 def refuse_other_database(name: str, known: StoredStudy | None, store: Store) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.api.session import (
     Workforce,
+    defaults_of,
     make_backend,
     never,
     ready,
@@ -24,7 +25,7 @@ from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import Observed, Observer, Stop
+from hpo.seam import Observed, Observer, Stop, run_all
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
 from hpo.training import Difference, at_hand, first_difference, shelf
@@ -98,6 +99,7 @@ def verify(
         What was compared, in the order of the records; those that a stop left out are not among them.
 
     Raises:
+        StudyChanged: if the stored study of that name means something else.
         NothingToPromote: if there is no promotion, and no trial was named.
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
@@ -105,6 +107,7 @@ def verify(
     refuse_unusable(study, place)
     with storage(place.storage, create=False) as (store, _durable):
         stored = stored_study(store, study.name)
+        store.refuse_changed(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)
     work = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
     for observer in observers:
@@ -118,7 +121,7 @@ def verify(
                 first = Observed(PromotionSource([job]), [halfway])
                 make_backend(work, place, 1).run(first, study.ref, wanted, halfway)
             source = PromotionSource(jobs)
-            make_backend(work, place, slots).run(Observed(source, observers), study.ref, wanted, stop)
+            run_all(make_backend(work, place, slots), Observed(source, observers), study.ref, wanted, stop)
             return list(_compared(recorded, source.by_key))
     finally:
         shelf(work).remove()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from hpo.errors import NotNow
+from hpo.files import is_file, remove
 from hpo.records import Evaluation, Job
 from hpo.seam import (
     DONE,
@@ -83,13 +85,22 @@ class _Attempts:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / ATTEMPTS
-        text = self._file.read_text() if self._file.exists() else ""
-        self.deaths = int(text) if text.isdecimal() else 0
+        self.deaths = 0
+        if is_file(self._file):  # not a folder or a pipe of the trainable's
+            with suppress(OSError):
+                text = self._file.read_text(errors="replace")
+                self.deaths = int(text) if text.isdecimal() and len(text) < 10 else 0
 
     def begin(self) -> None:
-        """Counts this process: if it dies, nobody can take that back."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(str(self.deaths + 1))
+        """Counts this process: if it dies, nobody can take that back.
+
+        Where nothing can be written, as on a disk that is full, it is not counted, and trained all the same.
+        """
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            if not is_file(self._file):
+                remove(self._file)
+            self._file.write_text(str(self.deaths + 1))
 
     def progress(self) -> None:
         """Forgets the others that died: the training got beyond the epoch that they died in."""
@@ -99,4 +110,4 @@ class _Attempts:
 
     def end(self) -> None:
         """Takes the count back: the training ended in order, or goes on in another process."""
-        self._file.unlink(missing_ok=True)
+        remove(self._file)

@@ -111,13 +111,13 @@ def run(
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
-            raise typer.Exit(stop.exit_status or _without_incumbent(searched))
+            raise typer.Exit(stop.exit_status or _search_status(searched))
         promoted = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
             _show_promotion(promoted)
-        raise typer.Exit(stop.exit_status or _without_winner(promoted))
+        raise typer.Exit(stop.exit_status or _search_status(searched) or _promotion_status(promoted))
 
 
 @app.command()
@@ -143,7 +143,7 @@ def promote(
             print_json(_promotion_values(outcome))
         else:
             _show_promotion(outcome)
-        raise typer.Exit(stop.exit_status or _without_winner(outcome))
+        raise typer.Exit(stop.exit_status or _promotion_status(outcome))
 
 
 @app.command()
@@ -279,15 +279,21 @@ def _promote(
         return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 
-def _without_incumbent(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where trials ended and none may be promoted, unless cut short."""
-    cut_short = outcome.timed_out or outcome.stopped
-    return 1 if outcome.own and outcome.incumbent is None and not cut_short else 0
+def _search_status(outcome: api.SearchOutcome) -> int:
+    """Returns the exit status of a search: 1 where a trial is open, or trials ended and none may be promoted.
+
+    A search that ends because of `hpo stop` has done what it was asked.
+    """
+    if outcome.stopped:
+        return 0
+    return 1 if outcome.open or (outcome.own and outcome.incumbent is None and not outcome.timed_out) else 0
 
 
-def _without_winner(outcome: api.PromotionOutcome) -> int:
-    """Returns the exit status of a promotion: 1 where no candidate is complete."""
-    return 0 if outcome.report.winner or outcome.stopped else 1
+def _promotion_status(outcome: api.PromotionOutcome) -> int:
+    """Returns the exit status of a promotion: 1 where a trial of the search is open, or no candidate is complete."""
+    if outcome.stopped:
+        return 0
+    return 1 if outcome.open or outcome.report.winner is None else 0
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

@@ -65,8 +65,16 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     folds = (
         f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
     )
-    notes_ = Text(note + known + seen + folds, style="dim")
+    notes_ = Text(note + known + seen + folds + _defaults(report), style="dim")
     return Group(made, notes_) if report.race is None else Group(made, notes_, _race(report.race, report.refined))
+
+
+def _defaults(report: PromotionReport) -> str:
+    """Returns the defaults that all candidates share; those of a conditional param are in --json alone."""
+    first, *others = report.defaults.values() or [{}]
+    shared = {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+    said = ", ".join(f"{name} = {value}" for name, value in shared.items())
+    return f"\nnot set by the study, so the trainable's default counts: {said}" if said else ""
 
 
 def _race(race: Race, sure: Certainty | None) -> RenderableType:
@@ -114,6 +122,11 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         shown = ", ".join(map(str, incomplete))
         lines.append(
             f"Incomplete, so not ranked: trial {shown}. See why: hpo show --study {outcome.study.name} {incomplete[0]}"
+        )
+    if outcome.open:
+        lines.append(
+            f"Left out: trial {', '.join(map(str, outcome.open))}, whose search training is not over. "
+            f"Finish it, then promote again: hpo run --study {outcome.study.name}"
         )
     lines.append(certainty_text(outcome.report))
     if outcome.report.winner is None:

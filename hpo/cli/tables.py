@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,6 +51,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
         lines.append(f"Ended: {outcome.ended}.")
+    if outcome.open:
+        lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
     lines += curves_text(outcome.events)
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
@@ -204,6 +206,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
         Text(params(trial.params)),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
+        *([Text(f"defaults: {said}")] if (said := defaults_said(evaluations)) else []),
     ]
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
@@ -236,6 +239,11 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     return Group(*parts)
 
 
+def defaults_said(evaluations: Sequence[Evaluation]) -> str:
+    """Returns the defaults of the params that nobody set: `bonus=0.0 width=8`; nothing where none were recorded."""
+    return " ".join(f"{name}={value}" for one in evaluations[:1] for name, value in one.defaults.items())
+
+
 def alert_said(alert: Alert) -> str:
     """Returns what was seen to go wrong: `exploding in epoch 3: a gradient's norm was ...`."""
     return f"{alert.kind} in epoch {alert.epoch}: {alert.message}"
@@ -249,8 +257,27 @@ def import_text(outcome: ImportOutcome) -> str:
         numbers = [number for number, reason in outcome.left_out.items() if reason == why]
         more = ", ..." if count > LEFT_OUT else ""
         lines.append(f"Left out: trial {', '.join(map(str, numbers[:LEFT_OUT]))}{more}: {why}.")
+    lines += _steps_said(outcome)
     lines.append(f"They inform the search and count nowhere else: hpo run --study {outcome.study.name}")
     return "\n".join(lines)
+
+
+def _steps_said(outcome: ImportOutcome) -> Iterator[str]:
+    first, last, budget = outcome.first_step, outcome.last_step, outcome.study.search.budget
+    if last is None:
+        yield "None of them reported values at steps, so they inform the sampler and not the pruner."
+        return
+    if first == 0:
+        yield "Steps are counted from 0 there and from 1 here: each was moved by one."
+    elif first == 1:
+        yield "Steps are counted from 1 there, as here."
+    else:
+        yield f"The lowest step there is {first}; steps were taken as they are, as epochs counted from 1."
+    if last != budget:
+        yield (
+            f"Their last step is {last} and the budget of this study is {budget}: values at other budgets may mislead "
+            "the search, and the pruner compares equal steps."
+        )
 
 
 def import_values(outcome: ImportOutcome) -> dict[str, object]:
@@ -261,6 +288,8 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
         "from_study": outcome.source_study,
         "imported": outcome.imported,
         "new": outcome.new,
+        "first_step": outcome.first_step,
+        "last_step": outcome.last_step,
         "left_out": {str(number): why for number, why in outcome.left_out.items()},
     }
 
@@ -272,7 +301,8 @@ def progress_values(one: Progress) -> dict[str, object]:
 
 def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:
     """Returns one trial as plain values."""
-    return {**asdict(trial), "evaluations": [evaluation_values(one) for one in evaluations]}
+    defaults = evaluations[0].defaults if evaluations else {}
+    return {**asdict(trial), "defaults": defaults, "evaluations": [evaluation_values(one) for one in evaluations]}
 
 
 def evaluation_values(one: Evaluation) -> dict[str, object]:
@@ -287,6 +317,7 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "variant": job.variant,
         "streams": dict(job.streams),
         "params": dict(job.params),
+        "defaults": one.defaults,
         "status": str(one.status),
         "value": one.value,
         "step": one.step,
@@ -313,6 +344,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "stopped": outcome.stopped,
         "ended": outcome.ended,
         "timed_out": outcome.timed_out,
+        "open": list(outcome.open),
         "events": outcome.events,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hpo.records import Evaluation, Value
+from hpo.records import Evaluation
 from hpo.results.history import known_metrics
 from hpo.results.plain import iso
 from hpo.results.winner import Winner
@@ -56,6 +56,8 @@ def optuna_trial(winner: Winner, member: int) -> dict[str, object]:
         "objective": evaluation.value,
         "metrics": {"epoch": evaluation.epoch, **known_metrics(evaluation.metrics)},
         "params": dict(evaluation.job.params),
+        "fixed": dict(winner.fixed),
+        "defaults": evaluation.defaults,
         "value": winner.search_value,
         "state": winner.trial.get("state"),
         "datetime_start": winner.trial.get("datetime_start"),
@@ -93,6 +95,7 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "streams": dict(job.streams),
         "params": dict(job.params),
         "fixed": dict(winner.fixed),
+        "defaults": evaluation.defaults,
         "value": evaluation.value,
         "step": evaluation.step,
         "seconds": evaluation.seconds,
@@ -107,8 +110,9 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
     }
 
 
-def _params(winner: Winner, evaluation: Evaluation) -> dict[str, Value]:
-    return {**winner.fixed, **evaluation.job.params}
+def _params(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
+    """Returns everything that the training was given: defaults, what the study fixes, and what the search chose."""
+    return {**evaluation.defaults, **winner.fixed, **evaluation.job.params}
 
 
 def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, object], began: str) -> dict[str, object]:

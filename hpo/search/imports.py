@@ -39,6 +39,16 @@ class Foreign:
     trials: tuple[FrozenTrial, ...]
 
     @property
+    def first_step(self) -> int | None:
+        """The lowest step at which any of its trials reported a value; None where none reported any."""
+        return min((step for trial in self.trials for step in trial.intermediate_values), default=None)
+
+    @property
+    def step_offset(self) -> int:
+        """What is added to its steps so that the first is 1, as in this package, where it counts them from 0."""
+        return 1 if self.first_step == 0 else 0
+
+    @property
     def origin(self) -> dict[str, str]:
         """What is stored with a copy of a trial, beside its number, to say where it is from."""
         return {"from": self.source, "study": self.study}
@@ -101,6 +111,8 @@ def _listed(names: Sequence[str]) -> str:
 def chosen(study: Study, foreign: Foreign) -> tuple[list[FrozenTrial], dict[int, str]]:
     """Returns the trials that `study` can learn from, as its own, and why each of the others is left out.
 
+    Their steps are counted from 1 afterwards: a pruner compares values of equal steps.
+
     Raises:
         UsageError: if better is lower in the one study and higher in the other.
     """
@@ -116,7 +128,7 @@ def chosen(study: Study, foreign: Foreign) -> tuple[list[FrozenTrial], dict[int,
         if reason := _unusable(study, trial) or _misfit(study, params):
             left_out[trial.number] = reason
         else:
-            taken.append(_own(study, trial, params, {**foreign.origin, "trial": trial.number}))
+            taken.append(_own(study, trial, params, foreign))
     return taken, left_out
 
 
@@ -137,7 +149,7 @@ def _misfit(study: Study, params: Mapping[str, Any]) -> str | None:
     return f"no param {missing[0]}" if missing else None
 
 
-def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], origin: Mapping[str, str | int]) -> FrozenTrial:
+def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], foreign: Foreign) -> FrozenTrial:
     fixed = FixedTrial(fitted(study.space, study.fixed, params)[0])
     values: dict[str, Value] = suggest(fixed, study.space)
     made = create_trial(
@@ -146,9 +158,11 @@ def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], origin: Mappi
         distributions=fixed.distributions,
         values=trial.values,
         intermediate_values={
-            step: value for step, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)
+            step + foreign.step_offset: value
+            for step, value in sorted(trial.intermediate_values.items())
+            if math.isfinite(value)
         },
-        user_attrs={IMPORTED: dict(origin)},
+        user_attrs={IMPORTED: {**foreign.origin, "trial": trial.number}},
         system_attrs={f"constraints:{name}": trial.constraints[name] for name in study.objective.constraints},
     )
     made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete

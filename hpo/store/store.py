@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from hpo.records import Evaluation, Job, Metrics, Report, Stage, Status
 from hpo.redaction import masked, secrets_in, without
 from hpo.store import schema
 from hpo.store.engine import READS, make_engine, normalised
+from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put
@@ -92,14 +93,18 @@ class Store:
         with self._reading() as connection:
             return list(connection.execute(select(StudyRow.name).order_by(StudyRow.id)).scalars())
 
-    def enrol(self, study: Study) -> StoredStudy:
+    def enrol(self, study: Study, defaults: Mapping[str, object] | None = None) -> StoredStudy:
         """Stores a study, or finds it and refuses one that means something else.
+
+        Args:
+            study: what is stored.
+            defaults: of the params that it does not set; None: they are not known, and are left as they are.
 
         Raises:
             StudyChanged: if a study of that name is stored whose trials would not compare; the message shows the
                 difference.
         """
-        identity = study.identity()
+        identity = study.identity() if defaults is None else with_defaults(study.identity(), defaults)
         with self._writing() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == study.name)).first()
             if row is None:
@@ -113,14 +118,31 @@ class Store:
                         created_at=now(),
                     )
                 )
-            elif row.identity != identity:
-                raise StudyChanged(self._changed(study.name, row.identity, identity))
-            elif row.digest != study.digest:
+            else:
+                self._refuse_difference(study.name, row.identity, identity)
                 values = {"content": study.content(), "digest": study.digest}
-                connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
+                values |= {"identity": identity} if knows_defaults(identity) else {}
+                if any(getattr(row, name) != value for name, value in values.items()):
+                    connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         stored = self.find(study.name)
         assert stored is not None  # written above
         return stored
+
+    def refuse_changed(self, study: Study, defaults: Mapping[str, object]) -> None:
+        """Raises, and writes nothing, where a study of that name is stored that means something else.
+
+        Raises:
+            StudyChanged: if it is so; the message shows the difference.
+        """
+        query = select(StudyRow.identity).where(StudyRow.name == study.name)
+        with self._reading() as connection:
+            stored = connection.execute(query).scalar()
+        if stored is not None:
+            self._refuse_difference(study.name, stored, with_defaults(study.identity(), defaults))
+
+    def _refuse_difference(self, name: str, stored: Mapping[str, str], identity: Mapping[str, str]) -> None:
+        if differences(stored, identity):
+            raise StudyChanged(changed_text(name, masked(self.url), stored, identity))
 
     def lease(self, study: StoredStudy, verb: str) -> Lease:
         """Takes the right to write for a study.
@@ -307,22 +329,6 @@ class Store:
         with self._reading() as connection:
             moment = connection.execute(query).scalar()
         return None if moment is None else moment.isoformat(timespec="seconds")
-
-    def _changed(self, name: str, stored: Mapping[str, str], now_: Mapping[str, str]) -> str:
-        keys = sorted(key for key in {*stored, *now_} if stored.get(key) != now_.get(key))
-        width = max(map(len, keys))
-        lines = [f"  {key:<{width}}  {stored.get(key, '(absent)')}   ->   {now_.get(key, '(absent)')}" for key in keys]
-        return "\n".join(
-            [
-                f"study {name!r} in {masked(self.url)} was made with another {_named(keys)}:",
-                *lines,
-                "Trials of the two do not compare. Give the study another name, or keep the old values.",
-            ]
-        )
-
-
-def _named(keys: Iterable[str]) -> str:
-    return " and ".join(dict.fromkeys(key.partition(".")[0] for key in keys))
 
 
 def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -10,6 +11,12 @@ from hpo import space
 from hpo.errors import Problem, did_you_mean
 from hpo.records import Value
 from hpo.study.table import dotted
+
+GRID_ULPS = 8
+"""How far a value may lie off its step, in units in the last place: what computing in binary numbers costs."""
+
+LARGEST = sys.float_info.max
+"""The largest finite float."""
 
 
 def on_a_grid(then: str) -> str:
@@ -59,8 +66,21 @@ def _fitting(dimension: space.Dimension, came: object) -> Value | None:
         case space.Float(low=low, high=high, step=step):
             if isinstance(came, bool) or not isinstance(came, int | float):
                 return None
-            if not low <= came <= high or not math.isfinite(came):
-                return None
-            if step is not None and (Decimal(str(came)) - Decimal(str(low))) % Decimal(str(step)):
-                return None
-            return float(came)
+            if step is not None:
+                return _on_the_grid(came, low, high, step)
+            return float(came) if low <= came <= high else None
+
+
+def _on_the_grid(came: float, low: float, high: float, step: float) -> float | None:
+    """Returns a value that lies in steps from `low`, None for any other.
+
+    Optuna computes in binary numbers: three steps of 0.1 are 0.30000000000000004 there, and that is the trial's value.
+    """
+    if not abs(came) <= LARGEST:  # an infinity, no number, or an integer that no float can be
+        return None
+    index = round((Decimal(came) - Decimal(str(low))) / Decimal(str(step)))
+    near = float(Decimal(str(low)) + index * Decimal(str(step)))
+    rounding = GRID_ULPS * math.ulp(max(abs(came), abs(low), abs(high)))
+    if not low <= near <= high or abs(near - came) > min(rounding, step / 4):
+        return None
+    return min(max(float(came), low), high)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from hpo.alerts import Alert, Seen, seen_from
 from hpo.errors import CheckpointInvalid
-from hpo.files import remove, replacing
+from hpo.files import is_file, remove, replacing
 from hpo.records import Report
 
 # torch is imported where it is used: a trainable without epochs needs none.
@@ -27,6 +28,18 @@ PREVIOUS = "checkpoint-previous.pt"
 """The one before."""
 
 _SUM = hashlib.sha256().digest_size
+
+
+class Stateful(Protocol):
+    """Anything that can say and take back its state: a model, an optimizer, a scheduler, a scaler."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
+
+
+class Paused(BaseException):
+    """Ends a training between two epochs, with its checkpoint written. No Exception: user code must not catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +93,12 @@ class Checkpoint:
         """
         import torch
 
-        content = path.read_bytes()
+        if not is_file(path):  # a pipe would be waited for
+            raise CheckpointInvalid(f"{path.name} is no file")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CheckpointInvalid(f"{path.name} cannot be read ({error.strerror or error})") from error
         if hashlib.sha256(content[:-_SUM]).digest() != content[-_SUM:]:
             raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not fit)")
         try:
@@ -127,13 +145,13 @@ def newest(folder: Path, job: str, device: str) -> tuple[Checkpoint | None, list
     faults: list[str] = []
     for name in (NEWEST, PREVIOUS):
         path = folder / name
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         try:
             checkpoint = Checkpoint.load(path, job, device)
         except CheckpointInvalid as fault:
             faults.append(str(fault))
-            path.unlink()
+            remove(path)
             continue
         return checkpoint, [f"{fault}: went on from epoch {checkpoint.epoch}" for fault in faults]
     return None, [f"{fault}: trained anew" for fault in faults[-1:]]

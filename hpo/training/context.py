@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -15,12 +15,14 @@ from hpo.errors import TrainableError
 from hpo.files import replacing
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
-from hpo.training.checkpoint import Checkpoint, newest
+from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
 from hpo.training.events import Events
+from hpo.training.facts import plain_facts
+from hpo.training.log import Log
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE, weights_digest
-from hpo.training.yielded import checked_metrics, metrics_said
+from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,21 +33,8 @@ if TYPE_CHECKING:
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
 
-
 ARTEFACTS = "artefacts"
 """Below a training's folder: files of the trainable's own that belong to its result."""
-
-
-class Stateful(Protocol):
-    """Anything that can say and take back its state: a model, an optimizer, a scheduler, a scaler."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
-
-
-class Paused(BaseException):
-    """Ends a training between two epochs, with its checkpoint written. No Exception: user code must not catch it."""
 
 
 class Context:
@@ -62,7 +51,6 @@ class Context:
         cache: for prepared data that all trainings of the project share.
         keeps: whether artefacts are wanted: those of a promotion are.
         objective: what the study judges by, for rules of the trainable's own that go by it, such as early stopping.
-        reports: what was yielded so far, in order; after a resume those of the epochs before it too.
     """
 
     def __init__(
@@ -87,12 +75,15 @@ class Context:
         self.folder = folder
         self.cache = cache
         self.keeps = job.stage is Stage.PROMOTION
-        self.reports: list[Report] = []
         self.digests: dict[str, str] = {}
         self.facts: dict[str, object] = {}
         self.remarks: list[str] = []
         self.pausing = False
+        self.left_off = False
         self._job = job
+        self._reports: list[Report] = []
+        self._size = 0
+        self._log = Log(folder, self.remarks.append) if self.keeps else None
         self.objective = objective
         self._saved = saved
         self._began = time.monotonic()
@@ -102,6 +93,11 @@ class Context:
         self._fold_read = False
         self._diagnostics: Diagnostics | None = None
         self._events = Events(folder, job, objective, self._remark) if events else None
+
+    @property
+    def reports(self) -> list[Report]:
+        """What was yielded so far, in order; after a resume that of the epochs before it too. The list is a copy."""
+        return list(self._reports)
 
     @property
     def fold(self) -> int:
@@ -148,12 +144,13 @@ class Context:
         self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):
             if self.pausing:
+                self.left_off = True
                 raise Paused
             self.streams.dropout.seed_global(epoch)
             yield epoch
-            if len(self.reports) != epoch:
+            if len(self._reports) != epoch:
                 raise TrainableError(
-                    f"after epoch {epoch} of ctx.epochs() {len(self.reports)} metrics had been yielded; "
+                    f"after epoch {epoch} of ctx.epochs() {len(self._reports)} metrics had been yielded; "
                     "yield them exactly once in each epoch"
                 )
             self._select(stateful, epoch)
@@ -230,7 +227,7 @@ class Context:
 
     def last_alerts(self) -> tuple[Alert, ...]:
         """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""
-        return self._look(len(self.reports) + 1, {})
+        return self._look(len(self._reports) + 1, {})
 
     def save_predictions(
         self,
@@ -290,7 +287,7 @@ class Context:
         """
         if self._in_loop:
             raise TrainableError(
-                f"the loop over ctx.epochs() was left after {len(self.reports)} of {self.budget} epochs; finish it, "
+                f"the loop over ctx.epochs() was left after {len(self._reports)} of {self.budget} epochs; finish it, "
                 "end it by ctx.stop(reason), or let the study's budget be smaller"
             )
 
@@ -306,17 +303,21 @@ class Context:
                 "but that one of the ctx.folds that ctx.streams.split divides the data into, or take [validation] out"
             )
 
-    def note(self, **facts: str | int | float | bool) -> None:
-        """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint."""
-        self.facts.update(facts)
+    def note(self, **facts: object) -> None:
+        """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint.
+
+        Args:
+            **facts: plain values, and what can be turned into them; see `hpo.training.facts`.
+
+        Raises:
+            TrainableError: if one cannot be kept as a JSON value.
+        """
+        self.facts.update(plain_facts(facts))
 
     def log(self, message: str) -> None:
         """Adds a line to the training's `run.log`; kept where artefacts are."""
-        if self.keeps:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            with (self.folder / "run.log").open("a", encoding="utf-8") as file:
-                file.write(f"{stamp} [INFO] {message}\n")
+        if self._log is not None:
+            self._log.write(message)
 
     def add(self, metrics: object) -> Report:
         """Takes what the trainable yielded as the report of the next step.
@@ -325,12 +326,13 @@ class Context:
             TrainableError: if it is no mapping of names to finite numbers (None: undefined), lacks the objective's
                 metric, or there are more of them than the budget has epochs.
         """
-        step = len(self.reports) + 1
+        step = len(self._reports) + 1
         if step > self.budget:
             raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
         checked = checked_metrics(metrics, step, self.objective)
+        self._size += refuse_large_history(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
-        self.reports.append(report)
+        self._reports.append(report)
         self.log(f"epoch {step}/{self.budget}  {metrics_said(report.metrics)}")
         if self._events is not None:
             seen, tensors = self._diagnostics.last() if self._diagnostics else (None, {})
@@ -362,14 +364,14 @@ class Context:
         self._selected = saved.selected
         if self._diagnostics is not None:
             self._diagnostics.restore(saved.seen)
-        self.reports[:] = saved.reports
+        self._reports[:] = saved.reports
         self._began = time.monotonic() - saved.seconds
         self.log(f"resumed after epoch {saved.epoch}")
         return saved.epoch
 
     def _select(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
         if MODEL in stateful and self.objective.epoch == "best":
-            chosen = self.objective.select(tuple(self.reports))
+            chosen = self.objective.select(tuple(self._reports))
             if chosen.step == epoch:
                 self._selected = copy.deepcopy(stateful[MODEL].state_dict())
 
@@ -378,7 +380,7 @@ class Context:
             job=self._job.digest,
             epoch=epoch,
             selected=self._selected,
-            reports=tuple(self.reports),
+            reports=tuple(self._reports),
             states={name: thing.state_dict() for name, thing in stateful.items()},
             seconds=self.seconds,
             seen=self._diagnostics.seen if self._diagnostics else (),
@@ -392,7 +394,7 @@ class Context:
     def _look(self, epoch: int, metrics: Metrics) -> tuple[Alert, ...]:
         if self._diagnostics is None:
             return ()
-        raised = {alert.kind for report in self.reports for alert in report.alerts}
+        raised = {alert.kind for report in self._reports for alert in report.alerts}
         alerts = self._diagnostics.judged(epoch, metrics, raised)
         for alert in alerts:
             self.log(f"epoch {epoch}: {alert.kind}: {alert.message}")

@@ -7,7 +7,7 @@ import inspect
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from hpo.declared import extra_with
 from hpo.errors import HpoError, UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
+from hpo.training.defaults import defaults_of
 
 Trainable = Callable[..., Iterator[Metrics]]
 
@@ -55,6 +56,15 @@ class Loaded:
                 raise UsageError(_hook_failure(name, found, error)) from error
 
         return guarded
+
+    def defaults(self, given: Collection[str], root: str | Path) -> dict[str, object]:
+        """Returns the defaults of the params that count where only `given` is set, as JSON values by name.
+
+        Args:
+            given: names of the params that are set.
+            root: the project's folder.
+        """
+        return defaults_of(self.params, given, root)
 
     def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
         """Returns the training's generator; nothing has run yet."""

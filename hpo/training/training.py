@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
+from typing import TypeVar
 
 from hpo.alerts import Alert
-from hpo.errors import HpoError
 from hpo.records import Job, Metrics, Report, Status
 from hpo.seam import Packet, Resources, TrainableRef
-from hpo.training.context import Context, Paused
+from hpo.texts import cleaned
+from hpo.training.context import Context
+from hpo.training.facts import plain_facts
+from hpo.training.faults import fault_of, interrupts
 from hpo.training.process import device_for, fingerprint, prepared
 from hpo.training.shelf import shelf
 from hpo.training.trainable import load
 
+Answer = TypeVar("Answer")
+
 _END = object()  # not None, which a trainable may yield by mistake
+
+MOST_CLOSES = 10
+"""How often a generator is asked to end that yields instead."""
 
 
 class Training:
     """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
 
-    A fault of the trainable never raises here: it ends the training with a failed packet, and the process lives on.
+    A fault of the trainable never raises here, whatever it is: it ends the training with a failed packet, and the
+    process lives on. All that a trainable says leaves by its packets, as plain values and texts that can be stored.
 
     Args:
         job: what to train.
         trainable: with what.
         resources: cores and graphics cards.
         work: the study's folder, or its URL; the job's own is `job.place` below it.
+
+    Raises:
+        KeyboardInterrupt: from any method, if Ctrl-C was pressed; one that the trainable itself raises is its fault.
     """
 
     def __init__(self, job: Job, trainable: TrainableRef, resources: Resources, work: str | Path) -> None:
+        self._job = job
         self._shelf, self._place = shelf(work), job.place
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
@@ -53,36 +66,16 @@ class Training:
         self._events = resources.events
         self._sent = 0
         self._fault = fault
-        if fault is not None:
-            return
-        try:
-            loaded = load(trainable)
-            self._stack.enter_context(prepared(self._threads))
-            self._context.begin()
-            self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
-            self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
-            shown = " ".join(f"{name}={value}" for name, value in job.params.items())
-            self._context.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
-        except (Exception, SystemExit) as error:  # whatever user code raises is that job's failure, not the worker's
-            self._fail(error)
+        self._defaults: dict[str, object] = {}
+        if fault is None:
+            self._guarded(lambda: self._begin(job, trainable))
 
     def advance(self, seconds: float = 0.0) -> Packet:
         """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
         end = time.monotonic() + seconds
-        done = False
-        try:
-            while self._fault is None and self._generator is not None:
-                metrics = next(self._generator, _END)
-                if metrics is _END:
-                    self._context.refuse_broken_loop()
-                    self._context.refuse_unused_folds()
-                    done = True
-                    break
-                self._context.add(metrics)
-                if time.monotonic() >= end:
-                    break
-        except (Exception, SystemExit) as error:  # see above
-            self._fail(error)
+        done = bool(self._guarded(lambda: self._advanced(end)))
+        if self._context.left_off:  # what the trainable did on its way out does not count
+            return Packet(reports=self._fresh(), paused=True)
         return self._packet(done)
 
     def pause(self) -> Packet:
@@ -94,10 +87,7 @@ class Training:
         if not self._context.in_loop:
             return Packet(paused=True)
         self._context.pausing = True
-        try:
-            return self.advance()
-        except Paused:
-            return Packet(reports=self._fresh(), paused=True)
+        return self.advance()
 
     def close(self) -> None:
         """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
@@ -106,14 +96,46 @@ class Training:
         """
         generator, self._generator = self._generator, None
         try:
-            if generator is not None and hasattr(generator, "close"):
-                generator.close()
-        except Exception as error:  # a fault in a `finally` block comes too late to change the outcome
-            self._context.log(f"while closing: {type(error).__name__}: {error}")
+            if isinstance(generator, Generator):
+                self._end(generator)
+            self._guarded(self._context.close)
         finally:
-            self._context.close()
             self._stack.close()
             self._shelf.close(self._place)
+
+    def _begin(self, job: Job, trainable: TrainableRef) -> None:
+        loaded = load(trainable)
+        self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
+        self._stack.enter_context(prepared(self._threads))
+        self._context.begin()
+        self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
+        self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
+        shown = " ".join(f"{name}={value}" for name, value in job.params.items())
+        self._context.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
+
+    def _advanced(self, end: float) -> bool:
+        """Trains until a moment of the monotonic clock; returns whether the training is complete."""
+        while self._fault is None and self._generator is not None:
+            metrics = next(self._generator, _END)
+            if self._context.left_off:
+                return False
+            if metrics is _END:
+                self._context.refuse_broken_loop()
+                self._context.refuse_unused_folds()
+                return True
+            self._context.add(metrics)
+            if time.monotonic() >= end:
+                return False
+        return False
+
+    def _end(self, generator: Generator[Metrics, None, None]) -> None:
+        """Closes a generator. One that yields instead of ending is asked again, as it would else go on at any time."""
+        for _ in range(MOST_CLOSES):
+            fault = self._raised(generator.close)
+            if fault is not None:  # it comes too late to change the outcome
+                self._context.log(f"while closing: {fault}")
+            if getgeneratorstate(generator) == GEN_CLOSED:
+                return
 
     def _opened(self) -> tuple[Path, str | None]:
         try:
@@ -125,19 +147,29 @@ class Training:
         fresh = self._fresh()
         if not done and self._fault is None:
             return Packet(reports=fresh)
-        self._context.log("failed" if self._fault else f"complete in {self._context.seconds:.1f} s")
-        self._context.close(complete=done)
-        files = self._kept()
-        outcome = {
-            "seconds": self._context.seconds,
-            "digests": dict(self._context.digests),
-            "fingerprint": fingerprint(self._device, self._threads, self._context.facts),
-            "files": files,
-            "remarks": tuple(self._context.remarks),
-            **({"last_alerts": alerts} if (alerts := self._last_alerts()) else {}),
-        }
+        outcome = self._guarded(self._outcome) or {}
         status = Status.FAILED if self._fault else Status.COMPLETE
         return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+
+    def _outcome(self) -> dict[str, object]:
+        """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
+        context = self._context
+        context.log("failed" if self._fault else f"complete in {context.seconds:.1f} s")
+        context.close(complete=self._fault is None)
+        files = self._kept()
+        facts = self._guarded(lambda: plain_facts(context.facts)) or {}
+        alerts = self._guarded(self._last_alerts) or ()
+        return {
+            "seconds": context.seconds,
+            "digests": {cleaned(str(name)): cleaned(str(digest)) for name, digest in context.digests.items()},
+            "fingerprint": {
+                **fingerprint(self._device, self._threads, facts),
+                **({"defaults": self._defaults} if self._defaults else {}),
+            },
+            "files": files,
+            "remarks": tuple(cleaned(str(remark)) for remark in context.remarks),
+            **({"last_alerts": alerts} if alerts else {}),
+        }
 
     def _last_alerts(self) -> tuple[Alert, ...]:
         return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()
@@ -154,14 +186,32 @@ class Training:
 
     def _fresh(self) -> tuple[Report, ...]:
         fresh = tuple(self._context.reports[self._sent :])
-        self._sent = len(self._context.reports)
+        self._sent += len(fresh)
         return fresh
 
-    def _fail(self, error: BaseException) -> None:
-        # Our own sentences say what is wrong; a traceback, and its part in this package, would only hide it.
-        inner = error.__traceback__.tb_next if error.__traceback__ else None
-        told = "".join(traceback.format_exception(type(error), error, inner, limit=-5)).strip()
-        self._fault = str(error) if isinstance(error, HpoError) else told
+    def _guarded(self, call: Callable[[], Answer]) -> Answer | None:
+        """Returns what something of the trainable's returns; None where it raised, which is the training's fault."""
+        answer: list[Answer] = []
+        fault = self._raised(lambda: answer.append(call()))
+        if fault is not None:
+            self._fault = self._fault or fault  # the first says why, those after it may only follow from it
+        return answer[0] if answer else None
+
+    def _raised(self, call: Callable[[], object]) -> str | None:
+        """Calls something of the trainable's and returns what it raised, as a text.
+
+        Raises:
+            KeyboardInterrupt: if Ctrl-C was pressed meanwhile, whatever the trainable made of it.
+        """
+        fault = None
+        with interrupts() as ctrl_c:
+            try:
+                call()
+            except BaseException as error:  # whatever user code raises is that job's failure, not the process's
+                fault = fault_of(error)
+        if ctrl_c.pressed:
+            raise KeyboardInterrupt
+        return fault
 
 
 def discard_checkpoint(work: str | Path, job: Job) -> None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hpo.errors import TrainableError
-from hpo.records import Metrics, Objective
+from hpo.records import LARGEST, Metrics, Objective
+from hpo.texts import is_clean, shown, type_name
+
+LONGEST_NAME = 200
+"""Characters of the name of a metric or a fact."""
+
+MOST_METRICS = 10_000
+"""Metrics of one step."""
+
+VALUE_SIZE = 24
+"""Characters that a value takes at most where it is stored."""
+
+LARGEST_HISTORY = 200_000_000
+"""Characters of all metrics of a training: neither database stores a record of a gigabyte."""
 
 
 def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics:
-    """Returns what was yielded as metrics.
+    """Returns what was yielded as metrics: plain texts and plain floats.
 
     Args:
         metrics: what was yielded.
@@ -21,26 +35,84 @@ def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics
         TrainableError: if it is no mapping of names to finite numbers (None: undefined), or something is missing.
     """
     if not isinstance(metrics, Mapping):
-        raise TrainableError(f"a trainable must yield a mapping of metrics, not {type(metrics).__name__}")
+        raise TrainableError(f"a trainable must yield a mapping of metrics, not {type_name(metrics)}")
     needed = (objective.metric, *objective.constraints)
     checked: dict[str, float | None] = {}
-    for name, value in metrics.items():
-        if value is None and name not in needed:
-            checked[str(name)] = None
-            continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TrainableError(f"metric {name!r} at step {step} is {value!r}, not a number") from None
-        if not math.isfinite(number):
-            raise TrainableError(f"metric {name!r} at step {step} is {number}, not a finite number")
-        checked[str(name)] = number
+    # A subclass of dict may have methods of its own; what the dict holds is what was yielded.
+    items: Iterable[tuple[Any, Any]] = dict.items(metrics) if isinstance(metrics, dict) else metrics.items()
+    for key, value in items:
+        name = checked_name(key, "metric")
+        if name in checked:
+            raise TrainableError(f"two metrics at step {step} are named {name!r}; a name is a text and occurs once")
+        if len(checked) == MOST_METRICS:
+            raise TrainableError(f"more than {MOST_METRICS} metrics were yielded at step {step}; yield fewer of them")
+        undefined = value is None and name not in needed
+        checked[name] = None if undefined else _number(value, f"metric {name!r} at step {step}")
     for name in needed:
         if name not in checked:
-            known = ", ".join(sorted(checked)) or "nothing"
+            known = ", ".join(sorted(checked)[:20]) or "nothing"
+            more = f" and {len(checked) - 20} more" if len(checked) > 20 else ""
             role = "the objective's metric" if name == objective.metric else "the constraint"
-            raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}")
+            raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}{more}")
     return checked
+
+
+def refuse_large_history(metrics: Metrics, step: int, before: int) -> int:
+    """Returns how many characters a step's metrics take where they are stored.
+
+    Args:
+        metrics: of the step.
+        step: which one it is.
+        before: characters of the steps before it.
+
+    Raises:
+        TrainableError: if they are too many to be stored with those before.
+    """
+    size = sum(len(name) + VALUE_SIZE for name in metrics)
+    if before + size > LARGEST_HISTORY:
+        raise TrainableError(
+            f"the metrics of the first {step} steps take over {LARGEST_HISTORY} characters; yield fewer at each step"
+        )
+    return size
+
+
+def checked_name(key: object, what: str) -> str:
+    """Returns the name of a metric or a fact as a plain text.
+
+    Args:
+        key: the name as it was given; what is not a text is named as `str` shows it.
+        what: `metric` or `fact`, for the message.
+
+    Raises:
+        TrainableError: if it is empty or too long, or has line breaks, control characters or halves of characters.
+    """
+    name = str.__str__(key) if isinstance(key, str) else str(key)
+    if not name.strip() or len(name) > LONGEST_NAME or not is_clean(name) or "\n" in name or "\t" in name:
+        raise TrainableError(
+            f"the name of a {what} must be a text of 1 to {LONGEST_NAME} characters without line breaks, tabs and "
+            f"control characters, not {shown(key)}"
+        )
+    return name
+
+
+def _number(value: Any, what: str) -> float:
+    """Returns a value as a float: a number, or an array or a tensor that holds one."""
+    try:
+        detach = getattr(value, "detach", None)  # torch warns of a tensor that still has its gradient
+        value = detach() if callable(detach) else value
+        if getattr(value, "size", None) == 1 and getattr(value, "ndim", 0):  # NumPy refuses, or warns of, [0.5]
+            value = value.reshape(()) if hasattr(value, "reshape") else value.item()
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    except Exception as error:  # whatever the methods of a user's value raise, it is no number
+        why = "" if isinstance(error, TypeError | ValueError) else f" ({type_name(error)})"
+        raise TrainableError(f"{what} is {shown(value)}, not a number{why}") from None
+    if not math.isfinite(number):
+        raise TrainableError(f"{what} is {number}, not a finite number")
+    if abs(number) > LARGEST:
+        raise TrainableError(f"{what} is {number:g}, beyond ±{LARGEST:g}; that is as good as infinite")
+    return number + 0.0  # a plain float, and no -0.0, which SQLite and Postgres keep differently
 
 
 def metrics_said(metrics: Metrics) -> str:

@@ -50,6 +50,13 @@ class Jobs:
         self.evaluations[evaluation.job.trial] = evaluation
 
 
+class Brief(Jobs):
+    """A source that says DONE as soon as it has handed out its last job, as a search does."""
+
+    def ask(self):
+        return super().ask() if self.waiting else DONE
+
+
 def jobs(count, budget=4, **params):
     return [Job(trial=n, params={"x": n / count, **params}, seed=41, budget=budget) for n in range(count)]
 
@@ -344,6 +351,22 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
     assert remark.startswith("went on in another worker after one had died: ActorDiedError")
     pids = [report.metrics["pid"] for report in source.evaluations[1].reports]
     assert len(set(pids)) == 2
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_last_job_s_worker_dies_and_another_goes_on(ray_slots, tmp_path, count):
+    """The source has nothing more to hand out and the other slot is idle when the worker dies, twice."""
+    from hpo.backends.ray import RayBackend
+
+    made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(count)]
+    params = {"x": 0.9, "fault": "kill-each-once", "nap": 0.5, "flags": str(tmp_path)}
+    made[-1] = Job(trial=count - 1, params=params, seed=41, budget=3)
+    source = Brief(made)
+    RayBackend(tmp_path / "work", 2).run(source, ref(), Resources(), threading.Event())
+    assert sorted(source.evaluations) == list(range(count))
+    assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
+    assert len({report.metrics["pid"] for report in source.evaluations[count - 1].reports}) >= 2
 
 
 @pytest.mark.ray

@@ -18,6 +18,7 @@ from sqlalchemy.exc import InternalError
 from typer.testing import CliRunner
 
 from hpo import api
+from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.errors import StorageLost, StorageUnavailable, UsageError
 from hpo.records import Job
@@ -27,8 +28,11 @@ from hpo.store import prepare_optuna
 OLD = "what we did before"
 
 
-def fill(storage, study, *, name=OLD, trials=12, direction="maximize"):
-    """Makes a study as anybody makes one with Optuna: the third trial fails, some are pruned, the last one is open."""
+def fill(storage, study, *, name=OLD, trials=12, direction="maximize", first=1):
+    """Makes a study as anybody makes one with Optuna: the third trial fails, some are pruned, the last one is open.
+
+    Its steps are counted from `first`.
+    """
     made = optuna.create_study(
         study_name=name, storage=storage, direction=direction, sampler=optuna.samplers.RandomSampler(seed=3)
     )
@@ -39,7 +43,7 @@ def fill(storage, study, *, name=OLD, trials=12, direction="maximize"):
         if params["shape"] == "late":
             params["gain"] = trial.suggest_float("gain", 0.1, 1.0)
         for step in range(1, 3 if number % 4 == 0 else 6):
-            trial.report(value(params, step), step)
+            trial.report(value(params, step), step - 1 + first)
         if number == 2:
             made.tell(trial, state=TrialState.FAIL)
         elif number < trials - 1:
@@ -321,3 +325,33 @@ def test_the_command_says_what_it_took_and_what_it_left(tmp_path, curve, old):
     assert "It began with 10 imported trials." in CliRunner().invoke(app, run).stdout
     shown = CliRunner().invoke(app, ["show", *common, "0"]).stdout
     assert f"from: pruned trial 0 of study {OLD} in {old}" in shown
+
+
+def steps_of(trials):
+    return [sorted(trial.intermediate_values.items()) for trial in trials]
+
+
+def test_steps_counted_from_0_are_moved_by_one(curve, old, tmp_path):
+    url = f"sqlite:///{tmp_path / 'from-0.db'}"
+    fill_database(url, curve(), first=0)
+    assert steps_of(usable(curve(), url)) == steps_of(usable(curve(), old))
+
+
+def test_steps_that_begin_late_stay_as_they_are(curve, tmp_path):
+    url = f"sqlite:///{tmp_path / 'late.db'}"
+    fill_database(url, curve(), first=3)
+    assert min(step for trial in usable(curve(), url) for step in trial.intermediate_values) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (0, "Steps are counted from 0 there and from 1 here: each was moved by one."),
+        (1, "Steps are counted from 1 there, as here."),
+        (2, "Their last step is 6 and the budget of this study is 5"),
+    ],
+)
+def test_the_convention_of_steps_is_said(place, curve, tmp_path, first, said):
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    fill_database(url, curve(), first=first)
+    assert said in tables.import_text(api.import_trials(curve(), url, place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ from searches import in_random_order, one_by_one, open_source, table
 
 import hpo
 from hpo import api
+from hpo.cli.main import _promotion_status, _search_status
 from hpo.cli.options import seconds_of
+from hpo.cli.promoted import promotion_text
+from hpo.cli.tables import search_text
 from hpo.errors import UsageError
+from hpo.seam import Observer
 from hpo.search import Durable
 from hpo.store import prepare_optuna
 
@@ -85,10 +90,30 @@ def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, place):
     first = api.run(study, place, seconds=3.0)  # of which making the database takes a part; a training takes five
     assert (first.timed_out, first.stopped) == (True, False)
     assert first.count("running") == 1
+    assert first.open == (len(first.trials) - 1,)
+    assert f"Not over: trial {first.open[0]}" in search_text(first, promotes=False)
+    assert _search_status(first) == 1, "0 would say that nothing is left to do"
     assert first.seconds < 10
     second = api.run(study, place, trials=len(first.trials))
     assert (second.timed_out, second.count("running")) == (False, 0)
+    assert _search_status(second) == 0
     assert second.ended == f"the study has its {len(first.trials)} trials"
+
+
+def test_a_promotion_names_the_open_trials_it_left_out(curve, place):
+    class AtTheSecond(Observer, threading.Event):
+        def reported(self, job, step, value):
+            if job.trial == 1:
+                self.set()
+
+    study, stop = curve(search={"trials": 2, "pruner": "none"}), AtTheSecond()
+    assert api.run(study, place, observers=[stop], stop=stop).open == (1,)
+    without = api.promote(study, place)
+    assert without.open == (1,)
+    assert "Left out: trial 1, whose search training is not over" in promotion_text(without)
+    assert _promotion_status(without) == 1
+    api.run(study, place)
+    assert _promotion_status(api.promote(study, place)) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"until": float("nan")}, {"patience": 0}])

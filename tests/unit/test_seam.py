@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import BackendError, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status
-from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait
+from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait, run_all
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")
@@ -96,3 +97,35 @@ def test_only_failures_in_a_row_end_the_work():
     fused.tell(ended(Status.FAILED))
     with pytest.raises(TooManyFailures, match="the first"):
         fused.tell(ended(Status.FAILED))
+
+
+class Forgetful:
+    """A backend that takes two jobs and ends without a word on the second."""
+
+    def run(self, source, trainable, resources, stop):
+        source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="x"))
+        source.ask()
+
+
+class Two:
+    """A source of two jobs."""
+
+    def __init__(self):
+        self.jobs = [Job(trial=n, params={}, seed=41, budget=8) for n in range(2)]
+
+    def ask(self):
+        return self.jobs.pop(0)
+
+    def tell(self, evaluation):
+        pass
+
+
+def test_a_backend_that_ends_with_an_open_job_is_refused():
+    with pytest.raises(BackendError, match="trial 1 seed 41 is not over"):
+        run_all(Forgetful(), Two(), None, None, threading.Event())
+
+
+def test_a_stop_may_leave_a_job_open():
+    stop = threading.Event()
+    stop.set()
+    run_all(Forgetful(), Two(), None, None, stop)

@@ -5,8 +5,10 @@ Three rules keep K workers alive by Tune's public interface alone:
 1. The scheduler chooses no trial itself (`choose_trial_to_run` returns None). The answer of FIFOScheduler makes Tune
    hand a finished trial's actor to a trial whose own actor is still starting, and cancel that actor; with short trials
    the work collapses to one worker without a word.
-2. `suggest` never answers None while a slot is free. When the source waits, the slot gets an idle trial, which keeps
-   the worker with its imports and its data alive and ends as soon as there is a job.
+2. `suggest` never answers None while a slot is free and the source has jobs. When the source waits, the slot gets an
+   idle trial, which keeps the worker with its imports and its data alive and ends as soon as there is a job. Once the
+   source is done the answer is None, not FINISHED, for as long as jobs are out: a worker may die, and another one has
+   to go on with its job.
 3. An idle trial gives its worker to a job that has been without one for long: after a machine was lost fewer trials
    than slots can run, and idle ones would keep the rest while the source waits for that very job.
 """
@@ -101,6 +103,7 @@ class Desk:
     _late: deque[_Out] = field(default_factory=deque)  # over, and not told yet
     _again: deque[_Out] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
+    _done: bool = False  # the source has no more jobs; those that are out may still come back
     _halting: bool = False
 
     def closing(self) -> bool:
@@ -111,11 +114,21 @@ class Desk:
                 self._halting = True
         return self.fault is not None
 
-    def task(self, trial_id: str) -> Task | None:
-        """Returns what the new trial is to do; None: nothing ever again."""
+    @property
+    def open(self) -> list[Job]:
+        """The jobs that were handed out and whose end the source has not heard of."""
+        held = [*(out for out in self._out.values() if out is not None), *self._late, *self._again]
+        return [out.hearing.job for out in held]
+
+    def task(self, trial_id: str) -> Task | Wait | Done:
+        """Returns what the new trial is to do.
+
+        `WAIT`: nothing now, and no worker is kept for it. The source has no more jobs, but those that are out can come
+        back when their worker dies, so Tune must not hear of the end before they are over.
+        """
         answer = self._peek()
         if answer is DONE:
-            return None
+            return WAIT if self.open and not self._is_ending else DONE
         if not isinstance(answer, Job):
             self._out[trial_id] = None
             return self.idle
@@ -172,8 +185,14 @@ class Desk:
         self._peek()  # tells it
 
     def left(self, trial_id: str) -> None:
-        """Takes a trial off the list that is over, or was idle, or was stopped."""
-        self._out.pop(trial_id, None)
+        """Takes a trial off the list that is over, or was idle, or was stopped.
+
+        Tune may end one of its own accord; its job is then taken back as if its worker had died.
+        """
+        if self._is_ending:
+            self._out.pop(trial_id, None)
+        else:
+            self.died(trial_id, "Ray Tune ended its trial", counts=True)
 
     def close(self) -> None:
         """Tells what could not be told before, for as long as that is worth while."""
@@ -205,6 +224,11 @@ class Desk:
         answer = self._guarded(self._asked, otherwise)
         return DONE if self.fault is not None else answer
 
+    @property
+    def _is_ending(self) -> bool:
+        """Whether the work ends early, so that open jobs stay open."""
+        return self.fault is not None or self.stop.is_set()
+
     def _asked(self) -> Job | Wait | Done:
         if self.stop.is_set():
             return DONE
@@ -213,11 +237,14 @@ class Desk:
             return WAIT
         if self._again:
             return self._again[0].hearing.job
+        if self._done:
+            return DONE
         if self._ready is None:
             answer = self.source.ask()
             if answer is WAIT:
                 refuse_endless_wait(running=sum(out is not None for out in self._out.values()))
             if not isinstance(answer, Job):
+                self._done = answer is DONE
                 return answer
             self._ready = answer
         return self._ready
@@ -239,9 +266,11 @@ class DeskSearcher(Searcher):
         super().__init__()
         self._desk = desk
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a text
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
         task = self._desk.task(trial_id)
-        return Searcher.FINISHED if task is None else {"task": task}
+        if isinstance(task, Task):
+            return {"task": task}
+        return Searcher.FINISHED if task is DONE else None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the scheduler has heard it, and this is not called for a step at which it stops a trial."""

@@ -1,0 +1,95 @@
+"""The defaults of a trainable's params: what the study does not set and the training depends on all the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Set
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+LONGEST = 300
+"""Characters of a default that are kept as they are; of a longer one the sha256 is."""
+
+
+def defaults_of(params: type[object], given: Collection[str], root: str | Path = "") -> dict[str, object]:
+    """Returns, as JSON values by name, the defaults that count where only `given` is set.
+
+    Args:
+        params: the dataclass of the trainable's params.
+        given: names that are set: by the space, or fixed by the study.
+        root: the project's folder; a default path below it is said relative to it, so that a project may move.
+    """
+    factories = {
+        field.name: field.default_factory
+        for field in dataclasses.fields(params)  # type: ignore[arg-type]  # a dataclass, which mypy cannot see here
+        if field.default_factory is not dataclasses.MISSING
+    }
+    found: dict[str, object] = {}
+    for name, parameter in inspect.signature(params).parameters.items():
+        if name in given or parameter.default is parameter.empty:
+            continue
+        if name in factories:
+            found[name] = _made(factories[name], Path(root))
+        else:
+            found[name] = plain(parameter.default, Path(root))
+    return found
+
+
+def plain(value: object, root: Path) -> object:
+    """Returns a default as a JSON value that is the same in every process.
+
+    Args:
+        value: the default.
+        root: the project's folder.
+    """
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if value is None or isinstance(value, bool | int | str):
+        return value if not isinstance(value, str) or len(value) <= LONGEST else _digested(value, value.encode())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, Path):
+        below = root.is_absolute() and value.is_relative_to(root)
+        return value.relative_to(root).as_posix() if below else value.as_posix()
+    if isinstance(value, Mapping):
+        return {str(key): plain(one, root) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one, root) for one in value]
+    if isinstance(value, Set):
+        return sorted((plain(one, root) for one in value), key=repr)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: plain(getattr(value, field.name, None), root) for field in dataclasses.fields(value)}
+        return {"": type(value).__qualname__, **fields}
+    return _said(value)
+
+
+def _made(factory: Callable[[], object], root: Path) -> object:
+    """Returns what a factory makes; its name where that is another thing each time, such as a date or an id."""
+    try:
+        first, second = plain(factory(), root), plain(factory(), root)
+    except Exception:  # code of the user's own: the training itself will say what is wrong with it
+        return _said(factory)
+    return first if first == second else _said(factory)
+
+
+def _said(value: Any) -> str:
+    """Returns an object in words without its address in memory, which is another one in every process."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if isinstance(module, str) and isinstance(name, str):  # a class or a function
+        return f"{module}.{name}"
+    try:
+        if callable(content := getattr(value, "tobytes", None)):  # an array
+            return _digested(value, content())
+        text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    except Exception:  # code of the user's own
+        return type(value).__qualname__
+    return text if len(text) <= LONGEST else _digested(value, text.encode())
+
+
+def _digested(value: object, content: bytes) -> str:
+    return f"{type(value).__qualname__} of sha256 {hashlib.sha256(content).hexdigest()}"

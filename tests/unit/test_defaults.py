@@ -1,0 +1,173 @@
+"""Defaults of the params that the study does not set: part of what a study means, and of every record."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
+import hpo
+from hpo import api
+from hpo.cli import promoted, tables
+from hpo.cli.output import print_text
+from hpo.errors import StudyChanged
+from hpo.store.identity import differences, with_defaults
+from hpo.training.defaults import defaults_of
+from tests.support.projects import Project
+
+
+class Kind(Enum):
+    SMALL = 1
+
+
+@dataclass(frozen=True)
+class Inner:
+    a: int = 1
+
+
+@dataclass(frozen=True)
+class Odd:
+    x: float
+    kind: Kind = Kind.SMALL
+    sizes: tuple[int, ...] = (3, 4)
+    file: Path = Path("/project/data/list.csv")
+    nothing: float | None = None
+    far: float = float("inf")
+    inner: Inner = Inner()
+    table: dict[str, int] = field(default_factory=lambda: {"b": 2})
+    made: object = field(default_factory=object)
+    call: object = len
+    hidden: int = field(default=1, init=False)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = Project(tmp_path / "project")
+    made.toy(fields="bonus: float = 0.0", value="params.x + params.bonus")
+    yield made
+    made.forget()
+
+
+def test_defaults_of_any_type_become_json_values():
+    found = defaults_of(Odd, {"x"}, "/project")
+    assert found == {
+        "kind": "Kind.SMALL",
+        "sizes": [3, 4],
+        "file": "data/list.csv",
+        "nothing": None,
+        "far": "inf",
+        "inner": {"": "Inner", "a": 1},
+        "table": {"b": 2},
+        "made": "<object object>",
+        "call": "builtins.len",
+    }
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_param_that_is_set_has_no_default_that_counts():
+    assert "sizes" not in defaults_of(Odd, {"x", "sizes"})
+
+
+def test_a_default_that_is_made_anew_each_time_is_named():
+    @dataclass
+    class Params:
+        when: int = field(default_factory=iter(range(9)).__next__)
+
+    assert defaults_of(Params, ()) == defaults_of(Params, ())
+
+
+def test_a_changed_default_is_a_changed_study(project, place, capsys):
+    hpo.run(project.study(), place)
+    project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
+    for verb in (hpo.run, hpo.promote, lambda *said: api.verify(*said, trial=0)):
+        with pytest.raises(StudyChanged, match=r"default\.bonus +0\.0 +-> +5\.0") as refused:
+            verb(project.study(), place)
+        assert "does not set bonus, so the default of the trainable's params counts: it was 0.0 and is 5.0" in str(
+            refused.value
+        )
+    assert len(api.show("toy", 1, place)[1]) == 1
+
+
+def test_the_old_default_as_a_fixed_value_is_the_same_study(project, place):
+    hpo.run(project.study(), place)
+    project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
+    project.study_file(more="fixed = { bonus = 0.0 }", trials=2)
+    assert hpo.run(project.study(), place).own == 2
+    project.study_file(trials=2)
+    with pytest.raises(StudyChanged, match="bonus"):
+        hpo.run(project.study(), place)
+
+
+def test_defaults_stand_in_every_record_of_a_result(project, place, capsys):
+    hpo.run(project.study(), place)
+    outcome = hpo.promote(project.study(), place)
+    for name in ("summary.json", "optuna_trial.json"):
+        found = json.loads((outcome.results[0] / name).read_text())
+        assert found.get("hpo", found)["defaults"] == {"bonus": 0.0}
+    assert json.loads((outcome.results[0] / "summary.json").read_text())["params"]["bonus"] == 0.0
+    assert json.loads((outcome.folder / "promotion.json").read_text())["defaults"] == {
+        "0": {"bonus": 0.0},
+        "1": {"bonus": 0.0},
+    }
+    trial, evaluations = api.show("toy", 0, place)
+    assert tables.trial_values(trial, evaluations)["defaults"] == {"bonus": 0.0}
+    print_text(tables.trial_text(trial, evaluations, "val"))
+    print_text(promoted.ranking_table(outcome.report))
+    assert "defaults: bonus=0.0" in (printed := capsys.readouterr().out)
+    assert "the trainable's default counts: bonus = 0.0" in printed
+
+
+def test_the_default_of_a_conditional_param_counts(project, place):
+    project.toy(fields="on: bool = True\nbonus: float = 0.0", value="params.x + params.bonus")
+    more = "space.on = { choice = [true, false] }\nspace.bonus = { float = [1.0, 2.0], when = { on = true } }"
+    project.write(
+        "studies/toy.toml", (project.folder / "studies/toy.toml").read_text().replace("[space]", more + "\n[space]")
+    )
+    text_ = (project.folder / "studies/toy.toml").read_text().replace("\n[space]\nx =", "\nspace.x =")
+    project.write("studies/toy.toml", text_.replace("trials = 2", "trials = 6"))
+    hpo.run(project.study(), place)
+    found = [(one.job.params, one.defaults) for number in range(6) for one in api.show("toy", number, place)[1]]
+    assert all(defaults == ({} if params["on"] else {"bonus": 0.0}) for params, defaults in found)
+    assert {params["on"] for params, _ in found} == {True, False}
+    project.toy(fields="on: bool = True\nbonus: float = 0.5", value="params.x + params.bonus")
+    with pytest.raises(StudyChanged, match=r"default\.bonus +0\.0 +-> +0\.5"):
+        hpo.run(project.study(), place)
+
+
+def test_a_study_stored_before_defaults_were_recorded_goes_on(project, place):
+    hpo.run(project.study(), place)
+    engine = create_engine(place.storage)
+    with engine.begin() as connection:
+        found = json.loads(connection.execute(text("SELECT identity FROM hpo_studies")).scalar())
+        old = {key: value for key, value in found.items() if not key.startswith("default")}
+        assert old != found
+        connection.execute(text("UPDATE hpo_studies SET identity = :old"), {"old": json.dumps(old)})
+    engine.dispose()
+    project.study_file(trials=3)
+    assert hpo.run(project.study(), place).own == 3
+    project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
+    with pytest.raises(StudyChanged, match="bonus"):  # by now they are recorded
+        hpo.run(project.study(), place)
+
+
+NAMES = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3)
+
+
+@given(NAMES, NAMES, NAMES, NAMES)
+def test_identities_differ_where_an_effective_value_does(fixed, defaults, fixed_now, defaults_now):
+    def made(fixed, defaults):
+        texts = {f"fixed.{name}": repr(value) for name, value in fixed.items()}
+        return with_defaults(texts, {name: value for name, value in defaults.items() if name not in fixed})
+
+    was, is_ = defaults | fixed, defaults_now | fixed_now
+    found = {key.partition(".")[2] for key in differences(made(fixed, defaults), made(fixed_now, defaults_now))}
+    assert found >= {name for name in was if name in is_ and was[name] != is_[name]}
+    assert not any(was.get(name) == is_.get(name) for name in found)

@@ -1,0 +1,195 @@
+"""Whatever a trainable hands over, raises or does ends that training and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from hpo.records import LARGEST, Job, Objective, Stage, Status, canonical_json
+from hpo.seam import Hearing, Resources, TrainableRef
+from hpo.training import Training, discard_checkpoint, load
+
+PROJECT = Path(__file__).parents[1] / "project"
+
+
+def ref(name="train"):
+    return TrainableRef(path=f"toys.hostile:{name}", root=str(PROJECT), objective=Objective(metric="val"))
+
+
+hostile = load(ref()).module
+
+
+class Listener:
+    """A source that lets everything go on."""
+
+    def report(self, job, step, value):
+        assert type(value) is float
+        assert math.isfinite(value)
+        return True
+
+
+def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):
+    """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
+    job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
+    hearing = Hearing(Listener(), job, ref(name).objective)
+    training = Training(job, ref(name), Resources(), work)
+    try:
+        for step in range(budget + 2):
+            packet = training.pause() if step == pause_at else training.advance()
+            if packet.paused:
+                return None
+            if (evaluation := hearing.hear(packet)) is not None:
+                return evaluation
+    finally:
+        training.close()
+        discard_checkpoint(work, job)
+    raise AssertionError("the training never ended")
+
+
+def plain(evaluation):
+    """Returns an evaluation's content as both databases get it, having seen that both can keep it."""
+    content = {
+        "error": evaluation.error,
+        "reports": [dict(report.metrics) for report in evaluation.reports],
+        "digests": dict(evaluation.digests),
+        "fingerprint": dict(evaluation.fingerprint),
+        "remarks": list(evaluation.remarks),
+    }
+    text = canonical_json(content)
+    text.encode()  # no halves of characters
+    assert "\\u0000" not in text
+    assert len(text) < 1_000_000
+    return json.loads(text)
+
+
+def checked(evaluation):
+    """Says that an evaluation is what may become of any training."""
+    plain(evaluation)
+    assert evaluation.status in set(Status)
+    if evaluation.status is Status.FAILED:
+        assert evaluation.error.strip()
+    if evaluation.status is Status.COMPLETE:
+        assert abs(evaluation.value) <= LARGEST
+    return evaluation
+
+
+COMPLETE = {
+    "plain", "float32", "float16", "longdouble", "numpy-bool", "bool", "int", "numpy-int", "array-0d", "array-1d",
+    "array-2d", "tensor", "tensor-1d", "tensor-grad", "float-subclass", "int-subclass", "decimal", "fraction",
+    "minus-zero", "subnormal", "number-text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", hostile.VALUES)
+def test_a_value_is_a_number_or_a_sentence(tmp_path, value):
+    evaluation = checked(trained(tmp_path, value=value, stage=Stage.SEARCH))
+    assert evaluation.status is (Status.COMPLETE if value in COMPLETE else Status.FAILED)
+    if value not in COMPLETE:
+        assert evaluation.error.startswith("metric 'val' at step 2 is ") or value == "exits"
+        assert len(evaluation.error) < 400 or value == "exits"
+
+
+GOOD_YIELDS = {"a-dict-of-its-own", "name-slash", "name-odd", "name-none", "name-tuple", "name-subclass", "many"}
+
+
+@pytest.mark.parametrize("value", hostile.YIELDS)
+def test_what_is_yielded_is_metrics_or_a_sentence(tmp_path, value):
+    evaluation = checked(trained(tmp_path, value=value))
+    assert evaluation.status is (Status.COMPLETE if value in GOOD_YIELDS else Status.FAILED)
+    if value not in GOOD_YIELDS | {"name-cursed"}:
+        assert "Traceback" not in evaluation.error
+        assert len(evaluation.error) < 600
+
+
+@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("error", hostile.ERRORS)
+def test_whatever_is_raised_fails_that_training(tmp_path, error, loop):
+    evaluation = checked(trained(tmp_path, error=error, stage=Stage.SEARCH, loop=loop))
+    expected = {"none": Status.COMPLETE}.get(error, Status.FAILED)
+    assert evaluation.status is expected
+    assert len(evaluation.error or "") < 150_000
+
+
+def test_an_error_without_a_word_says_where_it_was(tmp_path):
+    error = trained(tmp_path, error="empty").error
+    assert "TrainableError" in error
+    assert "hostile.py" in error
+
+
+def test_a_long_error_keeps_its_ends_and_says_how_much_is_gone(tmp_path):
+    error = trained(tmp_path, error="huge").error
+    assert len(error) < 30_000
+    assert "characters left out) ..." in error
+    assert error.startswith("Traceback")
+
+
+def test_an_error_s_unfit_characters_are_shown_as_escapes(tmp_path):
+    assert trained(tmp_path, error="surrogate-sentence").error == r"no file scan-\udcff\x00.png"
+
+
+PLAIN_FACTS = {
+    "numpy-int": 3, "numpy-float": 0.5, "numpy-bool": True, "array": [0, 1, 2], "tensor": 1.5,
+    "path": r"/data/scan-\udcff", "nan": "nan", "inf": "-inf", "huge-int": 10**400, "surrogate": r"\ud800\x00",
+    "none": 1, "enum": "red", "decimal": ["1.5", "1/3"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", hostile.FACTS)
+def test_a_fact_is_plain_or_a_sentence_that_names_it(tmp_path, fact):
+    evaluation = checked(trained(tmp_path, fact=fact, stage=Stage.SEARCH))
+    if fact in PLAIN_FACTS:
+        noted = {} if fact == "none" else {"fact": PLAIN_FACTS[fact]}
+        assert plain(evaluation)["fingerprint"].get("facts", {}) == noted
+    elif fact not in {"huge-text", "exits"}:
+        assert evaluation.status is Status.FAILED
+        assert "fact" in evaluation.error
+        assert "Traceback" not in evaluation.error
+
+
+@pytest.mark.parametrize("effect", hostile.EFFECTS)
+def test_no_side_effect_leaves_its_training(tmp_path, effect):
+    checked(trained(tmp_path, effect=effect))
+    calm = checked(trained(tmp_path / "other"))
+    assert calm.status is Status.COMPLETE
+    assert calm.value == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("effect", ["folder-gone", "parents-gone", "pipe-at-run.log", "full-folder-at-checkpoint.pt"])
+def test_what_is_done_to_our_files_costs_no_training(tmp_path, effect):
+    assert trained(tmp_path, effect=effect).status is Status.COMPLETE
+
+
+@pytest.mark.parametrize("name", ["ignores_close", "catches_everything", "swallows"])
+@pytest.mark.parametrize("pause_at", [1, 2, None])
+def test_a_training_that_will_not_end_is_ended(tmp_path, name, pause_at):
+    evaluation = trained(tmp_path, name, pause_at=pause_at)
+    if pause_at is not None:
+        assert evaluation is None
+    else:
+        assert evaluation.status is (Status.FAILED if name == "ignores_close" else Status.COMPLETE)
+
+
+def trained_for_ever(work):
+    while True:
+        trained(work, "swallows", stage=Stage.SEARCH, budget=40)
+
+
+def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trained_for_ever(tmp_path)
+    timer.join()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_reports_cannot_be_changed_from_outside(tmp_path):
+    evaluation = trained(tmp_path, effect="own-reports")
+    assert [report.metrics["val"] for report in evaluation.reports] == pytest.approx([0.6, 0.7, 0.8])
