@@ -204,9 +204,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     """Returns one trial with its evaluations."""
     parts: list[RenderableType] = [
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
-        Text(params(trial.params)),
+        Text(params(trial.params) + (f"   (defaults: {said})" if (said := defaults_said(evaluations)) else "")),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
-        *([Text(f"defaults: {said}")] if (said := defaults_said(evaluations)) else []),
     ]
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from projects import Project
 from sqlalchemy import create_engine, text
 
 import hpo
@@ -20,7 +21,6 @@ from hpo.cli.output import print_text
 from hpo.errors import StudyChanged
 from hpo.store.identity import differences, with_defaults
 from hpo.training.defaults import defaults_of
-from tests.support.projects import Project
 
 
 class Kind(Enum):
