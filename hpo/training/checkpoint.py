@@ -18,6 +18,7 @@ from hpo.alerts import Alert, Seen, seen_from
 from hpo.errors import CheckpointInvalid
 from hpo.files import is_file, remove, replacing
 from hpo.records import Report
+from hpo.training.states import load_plain, refuse_unreadable, unsavable
 
 # torch is imported where it is used: a trainable without epochs needs none.
 
@@ -70,6 +71,7 @@ class Checkpoint:
 
         Raises:
             OSError: if it cannot be written; the older ones are as they were.
+            TrainableError: if a state is of a kind that cannot be saved, or could not be read back.
         """
         import torch
 
@@ -81,7 +83,13 @@ class Checkpoint:
             try:
                 torch.save(fields, cast(IO[bytes], summed))  # it writes and flushes, no more
             except RuntimeError as error:  # how torch's writer passes on that a write failed
-                raise summed.fault or error from error
+                raise summed.fault or unsavable(error) from error
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # whatever pickling a user's object raises
+                raise unsavable(error) from error
+            file.flush()
+            refuse_unreadable(spare, self.states)
             file.write(summed.sum.digest())
 
     @classmethod
@@ -91,8 +99,6 @@ class Checkpoint:
         Raises:
             CheckpointInvalid: if the file is damaged or belongs to another job.
         """
-        import torch
-
         if not is_file(path):  # a pipe would be waited for
             raise CheckpointInvalid(f"{path.name} is no file")
         try:
@@ -102,7 +108,7 @@ class Checkpoint:
         if hashlib.sha256(content[:-_SUM]).digest() != content[-_SUM:]:
             raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not fit)")
         try:
-            fields = torch.load(io.BytesIO(content[:-_SUM]), map_location=device, weights_only=True)
+            fields = load_plain(io.BytesIO(content[:-_SUM]), device)
             fields["reports"] = tuple(_report(**report) for report in fields["reports"])
             fields["seen"] = tuple(seen_from(one) for one in fields.get("seen", ()))
             checkpoint = cls(**fields)

@@ -21,7 +21,7 @@ from hpo.training.facts import plain_facts
 from hpo.training.log import Log
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
-from hpo.training.weights import MODEL_FILE, weights_digest
+from hpo.training.weights import MODEL_FILE, on_cpu, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
 if TYPE_CHECKING:
@@ -410,4 +410,4 @@ class Context:
             import torch
 
             with replacing(self.folder / MODEL_FILE) as spare:
-                torch.save({name: tensor.cpu() for name, tensor in weights.items()}, spare)
+                torch.save(on_cpu(dict(weights)), spare)
