@@ -136,7 +136,7 @@ class FoldedSource:
         if fold not in one.told:  # else it is said again, for the database was away
             one.told[fold] = evaluation
             one.running -= 1
-            if evaluation.status is Status.FAILED:
+            if evaluation.status is not Status.COMPLETE:
                 one.left.clear()
         self._judge(one)
         if not one.left and not one.running:
@@ -168,7 +168,11 @@ class FoldedSource:
             return replace(mean, status=Status.PRUNED)
         folds = [one.told[fold] for fold in sorted(one.told)]
         failed = next((fold for fold in folds if fold.status is Status.FAILED), None)
-        return _failed(one.job, failed, folds) if failed else mean_of(one.job, folds, self._study.objective)
+        if failed is not None:
+            return _failed(one.job, failed, folds)
+        if any(fold.status is Status.PRUNED for fold in folds):
+            return _pruned(one.job, self._complete(one), folds, self._study.objective)
+        return mean_of(one.job, folds, self._study.objective)
 
 
 def _report(folds: Sequence[Evaluation], objective: Objective) -> Report:
@@ -183,6 +187,18 @@ def _report(folds: Sequence[Evaluation], objective: Objective) -> Report:
             metrics[name] = max(known) if holds else float(np.mean(known))
     at = max((report.at for one in folds for report in one.reports), default=0.0)
     return Report(step=len(folds), metrics=metrics, at=at)
+
+
+def _pruned(job: Job, complete: Sequence[Evaluation], folds: Sequence[Evaluation], objective: Objective) -> Evaluation:
+    """Returns the evaluation of a job of which a fold has pruned itself: the mean of those that were complete by then.
+
+    Without any the job has no value.
+    """
+    remarks = tuple(f"in fold {one.job.fold}: {remark}" for one in folds for remark in one.remarks)
+    if complete:
+        return replace(mean_of(job, complete, objective), status=Status.PRUNED, remarks=remarks, folds=tuple(folds))
+    seconds = sum(one.seconds for one in folds)
+    return Evaluation(job=job, status=Status.PRUNED, seconds=seconds, remarks=remarks, folds=tuple(folds))
 
 
 def _failed(job: Job, failed: Evaluation, folds: Sequence[Evaluation]) -> Evaluation:

@@ -152,7 +152,8 @@ class Packet:
 
     Attributes:
         reports: in step order; after a resume they begin again with the first.
-        status: None while the job is running. A worker never says pruned: that is for the source to decide.
+        status: None while the job is running. Pruning is for the source to decide; a worker says pruned only where the
+            trainable itself raised Optuna's `TrialPruned`.
         error: why it failed.
         paused: whether the worker has stopped between two epochs, with a checkpoint; it goes on in another run.
         outcome: with a final status, what else is known: seconds, digests, fingerprint, files, remarks.
@@ -190,8 +191,8 @@ class Hearing:
             goes_on = self.source.report(self.job, report.step, self.objective.value(report))
             self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
             pass_on(report.alerts, self.job, self.source)
-            if not goes_on:
-                return self._evaluation(Status.PRUNED, packet)
+            if not goes_on:  # what the worker did beyond the refusal does not count
+                return self._evaluation(Status.PRUNED, Packet())
         if packet.status is None:
             return None
         return self._evaluation(packet.status, packet)
@@ -211,6 +212,8 @@ class Hearing:
         )
         if status is Status.FAILED:
             return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
+        if not reports and status is Status.PRUNED:  # by the trainable itself, before it had a value
+            return replace(evaluation, status=status, error=None, **packet.outcome)  # type: ignore[arg-type]  # see above
         if not reports:
             return replace(
                 evaluation, error="the trainable ended without yielding any metrics; it must yield them once per epoch"
@@ -224,8 +227,6 @@ class Hearing:
             step=chosen.step,
             error=None,
         )
-        if status is Status.PRUNED:
-            return evaluation  # what the worker did beyond the refusal does not count
         return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
 
 

@@ -26,8 +26,9 @@ class _Trial:
 class ReplicatedSource:
     """Stands between a search and a backend: a job of the search becomes one for each seed, and their evaluations one.
 
-    The value is the mean over the seeds, or the mean - lambda * sigma. A replicate that fails fails its trial, and
-    those that have not begun are left out. Nothing is pruned: what all seeds give is known when all are over.
+    The value is the mean over the seeds, or the mean - lambda * sigma. A replicate that fails fails its trial, one that
+    prunes itself prunes it, and those that have not begun are left out. Nothing else is pruned: what all seeds give is
+    known when all are over.
 
     Args:
         source: the search.
@@ -63,7 +64,7 @@ class ReplicatedSource:
         if evaluation not in trial.told:  # said again if the database was away
             trial.told.append(evaluation)
             trial.running -= 1
-            if evaluation.status is Status.FAILED:
+            if evaluation.status is not Status.COMPLETE:
                 trial.left.clear()
         if not trial.left and not trial.running:
             self._source.tell(self._combined(trial))
@@ -77,6 +78,10 @@ class ReplicatedSource:
             if one.status is Status.FAILED:
                 error = f"under seed {one.job.seed}: {one.error}"
                 return Evaluation(job=trial.job, status=Status.FAILED, error=error, seconds=seconds)
+        pruned = next((one for one in told if one.status is Status.PRUNED), None)
+        if pruned is not None:  # by the trainable itself; a mean over fewer seeds would be another quantity
+            remarks = tuple(f"under seed {pruned.job.seed}: {remark}" for remark in pruned.remarks)
+            return Evaluation(job=trial.job, status=Status.PRUNED, seconds=seconds, remarks=remarks)
         values = [one.value for one in told if one.value is not None]
         value = self._rule.score(values, self._objective.direction)
         broken = {name: max(one.metrics[name] or 0.0 for one in told) for name in self._objective.constraints}

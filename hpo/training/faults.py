@@ -51,6 +51,12 @@ def interrupts() -> Iterator[Interrupts]:
             signal.signal(signal.SIGINT, before)
 
 
+def prunes(error: BaseException) -> bool:
+    """Whether an error is Optuna's `TrialPruned`, by which ported code ends a trial; Optuna is not imported for it."""
+    kinds = type.mro(type(error))
+    return any(kind.__name__ == "TrialPruned" and kind.__module__.split(".")[0] == "optuna" for kind in kinds)
+
+
 def fault_of(error: BaseException) -> str:
     """Returns why a training failed: our own sentence, or the traceback; never empty, and fit to be stored.
 

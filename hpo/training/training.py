@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo.alerts import Alert
-from hpo.records import Job, Metrics, Report, Status
+from hpo.records import Job, Metrics, Report, Stage, Status
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.texts import cleaned
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
-from hpo.training.faults import fault_of, interrupts
+from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.process import device_for, fingerprint, prepared
 from hpo.training.shelf import shelf
 from hpo.training.trainable import load
@@ -23,6 +23,8 @@ from hpo.training.trainable import load
 Answer = TypeVar("Answer")
 
 _END = object()  # not None, which a trainable may yield by mistake
+
+PRUNED_ITSELF = "pruned by the trainable itself, by optuna.TrialPruned, and not by the study's pruner"
 
 MOST_CLOSES = 10
 """How often a generator is asked to end that yields instead."""
@@ -66,6 +68,7 @@ class Training:
         self._events = resources.events
         self._sent = 0
         self._fault = fault
+        self._pruned = False
         self._defaults: dict[str, object] = {}
         if fault is None:
             self._guarded(lambda: self._begin(job, trainable))
@@ -116,7 +119,13 @@ class Training:
     def _advanced(self, end: float) -> bool:
         """Trains until a moment of the monotonic clock; returns whether the training is complete."""
         while self._fault is None and self._generator is not None:
-            metrics = next(self._generator, _END)
+            try:
+                metrics = next(self._generator, _END)
+            except BaseException as error:
+                if not prunes(error) or self._job.stage is not Stage.SEARCH:
+                    raise
+                self._pruned = True
+                return False
             if self._context.left_off:
                 return False
             if metrics is _END:
@@ -145,16 +154,17 @@ class Training:
 
     def _packet(self, done: bool) -> Packet:
         fresh = self._fresh()
-        if not done and self._fault is None:
+        if not done and self._fault is None and not self._pruned:
             return Packet(reports=fresh)
         outcome = self._guarded(self._outcome) or {}
-        status = Status.FAILED if self._fault else Status.COMPLETE
-        return Packet(reports=fresh, status=status, error=self._fault, outcome=outcome)
+        return Packet(reports=fresh, status=self._status, error=self._fault, outcome=outcome)
 
     def _outcome(self) -> dict[str, object]:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
         context = self._context
-        context.log("failed" if self._fault else f"complete in {context.seconds:.1f} s")
+        if self._pruned and self._fault is None:
+            context.remarks.append(PRUNED_ITSELF)
+        context.log("failed" if self._fault else f"{self._status} in {context.seconds:.1f} s")
         context.close(complete=self._fault is None)
         files = self._kept()
         facts = self._guarded(lambda: plain_facts(context.facts)) or {}
@@ -170,6 +180,11 @@ class Training:
             "remarks": tuple(cleaned(str(remark)) for remark in context.remarks),
             **({"last_alerts": alerts} if alerts else {}),
         }
+
+    @property
+    def _status(self) -> Status:
+        """How the training ended."""
+        return Status.FAILED if self._fault else Status.PRUNED if self._pruned else Status.COMPLETE
 
     def _last_alerts(self) -> tuple[Alert, ...]:
         return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()

@@ -176,6 +176,18 @@ def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
     assert (told.status, told.error) == (Status.FAILED, "in fold 2: it broke")
 
 
+@pytest.mark.parametrize(("pruned", "value"), [(0, None), (1, 0.5)])
+def test_a_fold_that_prunes_itself_prunes_its_job(study, pruned, value):
+    source = Source([JOB])
+    folded = FoldedSource(source, study(3), at_once=False)
+    for fold in range(pruned + 1):
+        one = folded.ask()
+        folded.tell(evaluation(one, 0.5, Status.PRUNED if fold == pruned else Status.COMPLETE))
+    assert folded.ask() is DONE
+    [told] = source.told
+    assert (told.status, told.value, len(told.folds)) == (Status.PRUNED, value, pruned + 1)
+
+
 def test_a_database_that_goes_away_while_the_source_hears_costs_nothing(study):
     class Away(Source):
         away = True

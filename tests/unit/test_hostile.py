@@ -111,9 +111,28 @@ def test_what_is_yielded_is_metrics_or_a_sentence(tmp_path, value):
 @pytest.mark.parametrize("error", hostile.ERRORS)
 def test_whatever_is_raised_fails_that_training(tmp_path, error, loop):
     evaluation = checked(trained(tmp_path, error=error, stage=Stage.SEARCH, loop=loop))
-    expected = {"none": Status.COMPLETE}.get(error, Status.FAILED)
+    expected = {"none": Status.COMPLETE, "pruned": Status.PRUNED}.get(error, Status.FAILED)
     assert evaluation.status is expected
     assert len(evaluation.error or "") < 150_000
+
+
+def test_optuna_s_trial_pruned_prunes_the_trial_with_its_last_value(tmp_path):
+    evaluation = trained(tmp_path, error="pruned", stage=Stage.SEARCH)
+    assert (evaluation.status, evaluation.value, evaluation.step, evaluation.error) == (Status.PRUNED, 0.6, 1, None)
+    assert "optuna.TrialPruned" in evaluation.remarks[-1]
+    assert evaluation.fingerprint["threads"] == 1
+    early = trained(tmp_path, error="pruned", epoch=1, stage=Stage.SEARCH)
+    assert (early.status, early.value, early.reports) == (Status.PRUNED, None, ())
+
+
+def test_a_replicate_of_a_promotion_cannot_prune_itself(tmp_path):
+    evaluation = trained(tmp_path, error="pruned", stage=Stage.PROMOTION)
+    assert evaluation.status is Status.FAILED
+    assert "TrialPruned: not worth it" in evaluation.error
+
+
+def test_a_name_alone_prunes_nothing(tmp_path):
+    assert trained(tmp_path, error="pruned-by-name", stage=Stage.SEARCH).status is Status.FAILED
 
 
 def test_an_error_without_a_word_says_where_it_was(tmp_path):

@@ -66,6 +66,19 @@ def test_a_training_without_a_word_has_failed():
     assert "without yielding" in evaluation.error
 
 
+def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
+    reports = tuple(Report(step=step, metrics={"val": 0.5}, at=float(step)) for step in (1, 2))
+    outcomes = []
+    for cut in ([reports[:1], reports[1:]], [reports]):
+        hearing = Hearing(Critic(refuses_at=2), JOB, OBJECTIVE)
+        *first, last = cut
+        for said in first:
+            assert hearing.hear(Packet(reports=said)) is None
+        outcomes.append(hearing.hear(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].seconds == 1.0
+
+
 def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
     hearing = Hearing(Critic(), JOB, OBJECTIVE)
     hearing.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))

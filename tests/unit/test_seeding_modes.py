@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,17 @@ def test_a_replicate_that_fails_fails_its_trial_and_the_others_of_it_are_left_ou
     source.tell(evaluation(second, 0.5))
     [told] = search.told
     assert (told.status, told.error) == (Status.FAILED, "under seed 1: broke")
+
+
+def test_a_replicate_that_prunes_itself_prunes_its_trial():
+    search = Trials(1)
+    source = ReplicatedSource(search, (1, 2, 3), Rule(), Objective(metric="val"))
+    first, second = source.ask(), source.ask()
+    source.tell(replace(evaluation(first, 0.5), status=Status.PRUNED, remarks=("by itself",)))
+    assert source.ask() is DONE
+    source.tell(evaluation(second, 0.5))
+    [told] = search.told
+    assert (told.status, told.value, told.remarks) == (Status.PRUNED, None, ("under seed 1: by itself",))
 
 
 def test_a_trial_breaks_a_constraint_if_one_of_its_replicates_does():

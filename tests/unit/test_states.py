@@ -38,7 +38,7 @@ SOUND = {
     "text array": np.array(["a", "bc"]),
     "array of objects": np.array([{"a": 1}, None], dtype=object),
     "generator's state": GENERATOR.bit_generator.state,
-    "legacy generator's state": np.random.RandomState(1).get_state(),  # noqa: NPY002  as schedulers keep it
+    "legacy generator's state": np.random.RandomState(1).get_state(),
     "set": {1, 2},
     "frozenset": frozenset({1}),
     "range": range(3),

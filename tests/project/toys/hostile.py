@@ -305,6 +305,7 @@ ERRORS: Mapping[str, Callable[[], object]] = {
     "stop-iteration": raising(lambda: StopIteration({"val": 1.0})),
     "stop-async": raising(lambda: StopAsyncIteration()),
     "pruned": raising(lambda: optuna.TrialPruned("not worth it")),
+    "pruned-by-name": raising(lambda: type("TrialPruned", (Exception,), {})("not Optuna's")),
     "os": raising(lambda: FileNotFoundError(2, "No such file", "scan-\udcff.png")),
     "full-disk": raising(lambda: OSError(28, "No space left on device")),
     "unicode": lambda: b"\xff".decode(),
