@@ -319,5 +319,5 @@ def test_params_that_another_sampler_fixes_stay_fixed():
 
 def test_values_near_the_largest_float_are_learnt_from():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=1))
-    study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 1.0) - 0.5) * 3e308, n_trials=24)
+    study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 1.0) - 0.5) * 1.5e308, n_trials=24)
     assert study.best_params["x"] < 0.05
