@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from hpo import catalog
 from hpo.api.session import resources
-from hpo.backends.machine import cores, refuse_too_large, refuse_unreachable
+from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
 from hpo.declared import Declared, Judged, declared, judged, python_fits
 from hpo.disks import disk_of
 from hpo.errors import HpoError, UsageError
@@ -214,6 +214,10 @@ def _ray(wanted: Resources, place: Place) -> tuple[Finding, int]:
     if place.backend == "local":
         return Finding(what="ray", state="ok", found="not used: --backend local"), 1
     if not place.ray_address:
+        try:
+            folder_for_sockets(os.environ.get("RAY_TMPDIR"))
+        except UsageError as error:
+            return Finding(what="ray", state="missing", found=str(error)), 1
         return Finding(what="ray", state="ok", found="none to join; a search starts one on this machine"), 1
     try:
         refuse_unreachable(place.ray_address)

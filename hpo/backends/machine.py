@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from hpo.errors import UsageError
 from hpo.redaction import redacted_word
@@ -24,9 +30,119 @@ EXPECTED = (
 )
 
 
+FOLDER = "hpo-ray-"
+"""How the names of the folders begin in which a Ray of our own keeps sockets and logs."""
+
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+"""Bytes that the path of a socket may have."""
+
+SOCKET = "12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""What Ray adds to the name of its folder for the longest of its sockets."""
+
+
 def cores() -> int:
-    """Returns how many cores this machine has."""
-    return os.cpu_count() or 1
+    """Returns how many cores this process may use: those it is bound to, and no more than its group's share of time."""
+    known = hasattr(os, "sched_getaffinity")  # not on every system
+    bound = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return max(1, min(bound, _share_of_group(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")) or bound))
+
+
+def _share_of_group(member: Path, mount: Path) -> int | None:
+    """Returns how many cores' time the control groups of this process allow it, rounded down; None: they do not say.
+
+    Args:
+        member: the file that names the groups, as Linux writes it.
+        mount: where the groups are mounted; of version 2, or of version 1 with one folder for each controller.
+    """
+    shares = []
+    for line in _text(member).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = mount / "cpu" if controllers else mount
+        inner = root / path.lstrip("/")
+        for folder in [inner, *inner.parents]:  # each group is held to those above it
+            if not folder.is_relative_to(root):
+                break
+            quota, period = _quota(folder, version=1 if controllers else 2)
+            if quota > 0 and period > 0:
+                shares.append(quota // period)
+    return max(1, min(shares)) if shares else None
+
+
+def _quota(folder: Path, version: int) -> tuple[int, int]:
+    """Returns how much time in which period, both in microseconds; 0 or less: no limit."""
+    if version == 2:
+        words = _text(folder / "cpu.max").split()
+    else:
+        words = [*_text(folder / "cpu.cfs_quota_us").split(), *_text(folder / "cpu.cfs_period_us").split()]
+    if len(words) != 2 or not all(word.lstrip("-").isdecimal() for word in words):
+        return 0, 0
+    return int(words[0]), int(words[1])
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def folder_for_sockets(wanted: str | None = None) -> Path:
+    """Returns the folder in which a Ray of our own makes its own: its sockets' paths must be short.
+
+    Args:
+        wanted: the only one that will do; None: the first fitting one of the usual temporary folders.
+
+    Raises:
+        UsageError: if none will do.
+    """
+    usual = [tempfile.gettempdir(), "/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR") or "/dev/shm"]
+    for each in [wanted] if wanted else usual:
+        folder = Path(each).absolute()
+        long = len(os.fsencode(folder / f"{FOLDER}{SOCKET}")) > LONGEST_SOCKET
+        if not long and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    longest = LONGEST_SOCKET - len(os.fsencode(f"/{FOLDER}{SOCKET}"))
+    raise UsageError(
+        f"Ray finds no folder for its sockets in {wanted or ', '.join(dict.fromkeys(usual))}: expected one that can be "
+        f"written, with a path of at most {longest} characters; set {'RAY_TMPDIR' if wanted else 'TMPDIR'} to a "
+        "shorter one. Without Ray, one training after the other: --backend local"
+    )
+
+
+@contextmanager
+def private_folder(wanted: str | None = None) -> Iterator[Path]:
+    """Makes a folder that nobody but this user may enter, and removes it at the end, with those of killed drivers.
+
+    Args:
+        wanted: as in `folder_for_sockets`.
+
+    Raises:
+        UsageError: likewise.
+    """
+    parent = folder_for_sockets(wanted)
+    for left in parent.glob(f"{FOLDER}*"):
+        _remove_unless_used(left)
+    made = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent))  # for this user alone
+    inner = made / "r"  # Ray opens the folder that it is given to everybody, so it is given one within
+    inner.mkdir()
+    with (made / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield inner
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _remove_unless_used(folder: Path) -> None:
+    """Removes a folder whose driver is gone: its lock was freed with it, also where that was another container's."""
+    try:
+        with (folder / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # in use, another user's, being made, or gone meanwhile
+        return
 
 
 def refuse_too_large(resources: Resources) -> None:

@@ -348,7 +348,8 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
     LocalBackend(tmp_path / "local").run(undisturbed, ref(), Resources(), threading.Event())
     assert source.evaluations[1].value == undisturbed.evaluations[1].value
     [remark] = source.evaluations[1].remarks
-    assert remark.startswith("went on in another worker after one had died: ActorDiedError")
+    assert "SIGSEGV" in remark, "the end of Ray's own account is kept"
+    assert remark.startswith("went on in another worker after one had died: ")
     pids = [report.metrics["pid"] for report in source.evaluations[1].reports]
     assert len(set(pids)) == 2
 
@@ -378,7 +379,7 @@ def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp
     source = Jobs(made)
     RayBackend(tmp_path, 2).run(source, ref(), Resources(max_attempts=2), threading.Event())
     assert source.evaluations[0].status is Status.FAILED
-    assert "2 workers died while they trained it; the last: ActorDiedError" in source.evaluations[0].error
+    assert "2 workers died while they trained it; the last: " in source.evaluations[0].error
     assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,9 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
         processes = [driver.pid, *descendants(driver.pid)]
         titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
         environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes[1:]]
+        said = "\n".join(title.decode() for title in titles)
+        [session] = {Path(found) for found in re.findall(r"[^\s=\0]+/session_[-\w]+", said)}
+        files = {path: path.read_bytes() for path in session.rglob("*") if path.is_file()}
         (project / "go-on").touch()
         out, errors = driver.communicate(timeout=60)
     finally:
@@ -108,10 +112,8 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
     assert token["RAY_AUTH_TOKEN"] not in json.dumps(facts)
     assert SECRET not in json.dumps(facts)
     assert "hpo" in facts["jobs"], "the job's entry was not found"
-    [session] = {Path(found) for title in titles for found in re.findall(r"[^\s=\0]+/session_[-\w]+", title.decode())}
-    files = [path for path in session.rglob("*") if path.is_file()]
     assert any("raylet" in path.name for path in files)
-    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert not [path for path, content in files.items() if SECRET.encode() in content]
     assert SECRET not in out + errors
 
 
@@ -137,3 +139,52 @@ def test_a_sigterm_while_ray_starts_ends_the_search_in_order(project):
     rest = started(project, "--trials", "2", "--json")
     out, errors = rest.communicate(timeout=60)
     assert [trial["state"] for trial in json.loads(out)["trials"]] == ["complete"] * 2, errors
+
+
+STRANGER = """
+import logging, os, ray
+ray.init(address=os.environ["AT"], log_to_driver=False, logging_level=logging.CRITICAL)
+print("nodes:", len(ray.nodes()))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_our_own_ray_is_open_to_no_stranger(project, descendants):
+    """Its ports are those of the loopback interface, and whoever reaches one needs the token, which no file holds."""
+    home = project / "home"
+    home.mkdir()
+    own = {"HOME": str(home), "HPO_TOKEN": SECRET}
+    driver = started(project, "--trials", "1", "--concurrency", "1", **own)
+    try:
+        wait_for((project / "facts.json").exists, driver)
+        processes = [psutil.Process(pid) for pid in (driver.pid, *descendants(driver.pid))]
+        ports = {c.laddr for each in processes for c in each.net_connections() if c.status == psutil.CONN_LISTEN}
+        outer = [address for address in ports if address.ip not in {"127.0.0.1", "::1", "::ffff:127.0.0.1"}]
+        title = next(one.cmdline() for one in processes if one.name() == "raylet")
+        [at] = {word.partition("=")[2] for word in title if word.startswith("--gcs-address=")}
+        # Without the second one Ray would look for the address at the outer interface, where nobody listens.
+        reached = {"AT": at, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(home)}
+        token = json.loads((project / "facts.json").read_text())["environment"]["RAY_AUTH_TOKEN"]
+        answers = [
+            subprocess.run(
+                [sys.executable, "-c", STRANGER],
+                env={**plain, **reached, **more},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            ).stdout
+            for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token})
+        ]
+        (project / "go-on").touch()
+        _, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    assert len(ports) > 3, "the ports of Ray were not found"
+    assert outer == []
+    assert answers == ["", "nodes: 1\n"], "the second one shows that the address was right"
+    assert not (home / ".ray").exists()
+    assert SECRET not in (project / "facts.json").read_text()

@@ -15,15 +15,14 @@ Three rules keep K workers alive by Tune's public interface alone:
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -38,6 +37,9 @@ Answer = TypeVar("Answer")
 
 REASON_LENGTH = 400
 """Characters of Ray's own account of a death; what matters comes last in it."""
+
+LONGEST_TEXT = 2**14
+"""Bytes that are read of such an account."""
 
 STARVED_SECONDS = 20.0
 """How long a job may be without a worker before an idle one is given up for it; longer than a worker takes to start."""
@@ -311,8 +313,8 @@ class DeskScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        error = _error_of(trial)
-        self._desk.died(trial.trial_id, _in_short(error), counts=not getattr(error, "preempted", False))
+        # Tune counts every failure but that of a node that was taken away.
+        self._desk.died(trial.trial_id, _reason(trial.error_file), counts=trial.num_failures > 0)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -334,13 +336,16 @@ class DeskStopper(tune.Stopper):
         return {"_desk": None}  # Tune pickles its stopper with each snapshot of the experiment
 
 
-def _error_of(trial: Any) -> BaseException | None:
-    """Returns why a trial's worker died. Tune's own getter looks where the file is only after the run."""
-    file = Path(trial.pickled_error_file or "")
-    return ray.cloudpickle.loads(file.read_bytes()) if file.is_file() else None
+def _reason(error_file: str | None) -> str:
+    """Returns why a trial's worker died in a line or two; Ray adds ids and advice on its own command line.
 
-
-def _in_short(error: BaseException | None) -> str:
-    """Returns why a worker died in a line or two; Ray adds ids and advice on its own command line."""
-    text = " ".join(str(error or "no reason given").split())
-    return f"{type(error).__name__}: {text[-REASON_LENGTH:]}"
+    Only the text is read that Tune writes of the error. It pickles the error too, into a folder that on a cluster's
+    machine others may write, and whoever unpickles a file runs what its writer wants.
+    """
+    try:
+        with open(os.open(error_file or "", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_TEXT))
+            said = file.read(LONGEST_TEXT).decode(errors="replace")
+    except OSError:
+        return "no reason given"
+    return " ".join(said.split())[-REASON_LENGTH:]

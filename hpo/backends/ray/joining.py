@@ -8,11 +8,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import ray
 
 from hpo.backends.machine import cores, refuse_too_large
+from hpo.backends.ray.starting import joined_with_token, started_safely, token_said
 from hpo.errors import UsageError
 from hpo.redaction import driver_variables
 from hpo.seam import Resources
@@ -33,13 +35,11 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
         UsageError: if there is no Ray at the address, or not a single training fits.
     """
     ours = not ray.is_initialized()
-    if ours:
-        _join(address, resources, concurrency)
-    try:
-        yield _slots(resources, concurrency)
-    finally:
+    with ExitStack() as stack:
         if ours:
-            ray.shutdown()
+            _join(address, resources, concurrency, stack)
+            stack.callback(ray.shutdown)
+        yield _slots(resources, concurrency)
 
 
 def machines() -> int:
@@ -47,9 +47,14 @@ def machines() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's
 
 
-def _join(address: str | None, resources: Resources, concurrency: int | None) -> None:
-    if not address:
+def _join(address: str | None, resources: Resources, concurrency: int | None, stack: ExitStack) -> None:
+    """Joins Ray; what it needs for as long as it is joined goes on the stack."""
+    folder: Path | None = None
+    if address:
+        stack.enter_context(joined_with_token())
+    else:
         refuse_too_large(resources)
+        folder = stack.enter_context(started_safely())
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it takes a job that failed for an error of its own
     try:
@@ -57,20 +62,21 @@ def _join(address: str | None, resources: Resources, concurrency: int | None) ->
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else max(cores(), (concurrency or 1) * resources.cpu),
-                include_dashboard=False if not address else None,
+                include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=True,
+                _temp_dir=str(folder) if folder else None,
             )
     except SystemExit:  # by Ray's handler of SIGTERM: what it was sent for is for ours to say
         ray.shutdown()
         signal.raise_signal(signal.SIGTERM)
-        _join(address, resources, concurrency)  # ours has only taken note
+        _join(address, resources, concurrency, stack)  # ours has only taken note
     except Exception as error:  # Ray raises a dozen kinds here, plain Exception among them; all mean the same
         ray.shutdown()
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         if address:
-            raise UsageError(f"cannot join Ray at {address}: {reason}") from error
+            raise UsageError(f"cannot join Ray at {address}: {reason}. {token_said()}") from error
         raise UsageError(
             f"cannot start Ray here: {reason} Without Ray, one training after the other: --backend local"
         ) from error
