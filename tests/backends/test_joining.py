@@ -161,12 +161,12 @@ def test_our_own_ray_is_open_to_no_stranger(project, descendants):
         processes = [psutil.Process(pid) for pid in (driver.pid, *descendants(driver.pid))]
         ports = {c.laddr for each in processes for c in each.net_connections() if c.status == psutil.CONN_LISTEN}
         outer = [address for address in ports if address.ip not in {"127.0.0.1", "::1", "::ffff:127.0.0.1"}]
-        title = next(one.cmdline() for one in processes if one.name() == "raylet")
-        [at] = {word.partition("=")[2] for word in title if word.startswith("--gcs-address=")}
+        raylet = next(one for one in processes if one.name() == "raylet")
+        [at] = {word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--gcs-address=")}
         # Without the second one Ray would look for the address at the outer interface, where nobody listens.
         reached = {"AT": at, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(home)}
-        token = json.loads((project / "facts.json").read_text())["environment"]["RAY_AUTH_TOKEN"]
+        token = raylet.environ()["RAY_AUTH_TOKEN"]
         answers = [
             subprocess.run(
                 [sys.executable, "-c", STRANGER],
