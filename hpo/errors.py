@@ -17,6 +17,7 @@ HpoError                      anything this package raises on purpose
 │   ├── StorageAway           the database does not answer now
 │   └── StudyHeld             the study is paused, so nothing new begins
 ├── StorageLost               the database has been away for too long (exit status 1)
+├── StorageDamaged            the database's file is damaged (exit status 1)
 ├── SamplerFailed             the sampler or the pruner raised an exception (exit status 1)
 ├── TooManyFailures           one training after the other fails (exit status 1)
 └── BackendError              a backend cannot go on (exit status 1)
@@ -120,6 +121,10 @@ class StudyHeld(NotNow):
 
 class StorageLost(HpoError):
     """The database has been away for too long."""
+
+
+class StorageDamaged(HpoError):
+    """The database's file is damaged: it has to be repaired, or replaced by a copy."""
 
 
 class SamplerFailed(HpoError):

@@ -44,7 +44,7 @@ def assets(
     """
     study, place = resolved(study, to_train=False), place or Place()
     if not results:
-        with storage(place.storage, create=False) as (store, _durable):
+        with storage(place.storage) as (store, _durable):
             promotion = store.promotion(stored_study(store, study.name))
         if promotion is None or not promotion.results:
             raise NothingToPromote(

@@ -286,13 +286,17 @@ class NotThere(UsageError):
 
 
 @contextmanager
-def boards(place: Place) -> Iterator[Boards]:
+def boards(place: Place, *, writes: bool = False) -> Iterator[Boards]:
     """Opens a storage to look at its studies again and again.
+
+    Args:
+        place: which.
+        writes: whether notes and attributes of Optuna's studies are to be written.
 
     Raises:
         StorageUnavailable: if there is none.
     """
-    with storage(place.storage, create=False, cached=True) as (store, durable):
+    with storage(place.storage, writes=writes, cached=True) as (store, durable):
         yield Boards(store, durable, Path(place.outputs).absolute())
 
 

@@ -114,7 +114,7 @@ def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
         raise UsageError(f"{given} is neither a trial's number nor a folder of results nor a CSV file that is there")
     if study is None:
         raise UsageError(f"of which study is trial {given}? Name it with --study")
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage) as (store, _durable):
         stored = stored_study(store, study.name)
         found = joined(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
     values = {one.job.seed: one.value for one in found if one.status is Status.COMPLETE and one.value is not None}

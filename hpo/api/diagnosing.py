@@ -124,7 +124,7 @@ def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = (
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
     """
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage) as (store, _durable):
         stored = stored_study(store, name)
         study, all_ = as_stored(stored), store.evaluations(stored, trial=number)
     found = [one for one in all_ if not one.job.variant and (not seeds or one.job.seed in seeds)]

@@ -21,7 +21,7 @@ from hpo.errors import HpoError, UsageError
 from hpo.place import Place
 from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.seam import Resources
-from hpo.search import refuse_missing_package
+from hpo.search import OPTUNA, refuse_missing_package
 from hpo.store import Tables, health, masked, normalised, sqlite_file
 from hpo.study import Study
 from hpo.training import graphics, is_url, refuse_unusable_url
@@ -52,10 +52,15 @@ TABLES: Mapping[Tables, tuple[State, str, str]] = {
         "the next command that opens it migrates it; keep a copy if the older hpo is to read it again",
     ),
     "newer": ("missing", "made by a newer hpo, migration {}", "use that hpo, or another --storage"),
+    "optuna": (
+        "attention",
+        "has Optuna's tables and none of hpo's",
+        "the first hpo run adds its own beside them; or choose another with --storage",
+    ),
     "others": (
         "attention",
         "has tables of another program and none of hpo's",
-        "the first hpo run adds its own; or choose another with --storage",
+        "choose another with --storage; in Postgres hpo run adds its own where no name is taken",
     ),
 }
 """Of a database's tables: how good that is, what is said of them, with their migration, and what to do."""
@@ -234,7 +239,7 @@ def _ray(wanted: Resources, place: Place) -> tuple[Finding, int]:
 def _storage(url: str) -> Finding:
     what = "storage"
     try:
-        found, path = health(url), sqlite_file(normalised(url))
+        found, path = health(url, OPTUNA, thorough=True), sqlite_file(normalised(url))
         disk = disk_of(path) if path is not None else None
     except (HpoError, OSError) as error:
         return Finding(what=what, state="missing", found=str(error))
@@ -246,11 +251,17 @@ def _storage(url: str) -> Finding:
     if found is None:
         return Finding(what=what, state="ok", found=f"{said} is not there yet; the first hpo run makes it")
     said += f", {found.server}"
+    if found.damage is not None:
+        advice = "go on with a copy from before, or save what can be read: sqlite3 OLD.db .recover | sqlite3 NEW.db"
+        return Finding(what=what, state="missing", found=f"{said}, is damaged: {found.damage}", advice=advice)
     if found.unwritable is not None:
         busy = "locked" in found.unwritable
         advice = "somebody writes there for long; who drives: hpo status" if busy else "choose another with --storage"
         state: State = "attention" if busy else "missing"
         return Finding(what=what, state=state, found=f"{said}, cannot be written: {found.unwritable}", advice=advice)
+    if found.lacking:
+        lacks = f"{said}, lacks {', '.join(found.lacking)}: a command was ended while it made its tables"
+        return Finding(what=what, state="attention", found=lacks, advice="the next command that opens it repairs it")
     state, tables, advice = TABLES[found.tables]
     return Finding(what=what, state=state, found=f"{said}, {tables.format(found.migration)}", advice=advice)
 

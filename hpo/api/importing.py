@@ -100,5 +100,5 @@ def _read(source: str, name: str | None) -> Foreign:
         return read_foreign(source, source, name, {})
     url, options = read_only(source, OPTUNA_TABLE)
     shown = masked(source)
-    with explained(shown):
+    with explained(source, shown):
         return read_foreign(url, shown, name, options)

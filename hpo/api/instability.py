@@ -106,7 +106,7 @@ def instability(name: str, place: Place) -> Instability:
         UsageError: if the storage has no such study.
         NothingToPromote: if too few of its trials have replicates.
     """
-    with storage(place.storage, create=False) as (store, durable):
+    with storage(place.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)
         evaluations = joined(store.evaluations(stored), study)

@@ -81,7 +81,7 @@ def status(name: str | None, place: Place) -> list[Progress]:
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage, create=False) as (store, durable):
+    with storage(place.storage) as (store, durable):
         if name is None:
             return [progress(stored_study(store, known), store, durable) for known in store.names()]
         return [progress(stored_study(store, name), store, durable)]
@@ -94,7 +94,7 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
         UsageError: if the storage has no such study or the study no such trial.
     """
     name = study if isinstance(study, str) else study.name
-    with storage(place.storage, create=False) as (store, durable):
+    with storage(place.storage) as (store, durable):
         stored = stored_study(store, name)
         trials = trials_of(durable, name)
         if not 0 <= number < len(trials):
@@ -119,7 +119,7 @@ def rank_stored(
     """
     study = resolved(study, to_train=False)
     score = rule_of(study, rule, lambda_, ddof)
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage) as (store, _durable):
         return newest_report(study, stored_study(store, study.name), store, score)
 
 

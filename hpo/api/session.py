@@ -19,7 +19,7 @@ from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, Usage
 from hpo.place import Place
 from hpo.results import refuse_unwritable
 from hpo.seam import Backend, Observer, Resources, Stop
-from hpo.search import Durable
+from hpo.search import OPTUNA, Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
     JOB,
@@ -76,13 +76,14 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
 
 @contextmanager
 def storage(
-    url: str, *, create: bool, outage: Outage | None = None, cached: bool = False
+    url: str, *, create: bool = False, writes: bool = False, outage: Outage | None = None, cached: bool = False
 ) -> Iterator[tuple[Store, Durable]]:
     """Opens a database.
 
     Args:
         url: SQLAlchemy's.
-        create: whether a missing SQLite file is made; otherwise nothing is written.
+        create: whether a missing SQLite file and missing tables are made.
+        writes: whether anything is to be written; otherwise the database refuses that.
         outage: how long it may be away once it is open; None: not at all.
         cached: whether finished trials are kept in memory; see `Durable`.
 
@@ -95,10 +96,11 @@ def storage(
     if path is not None and not create and not os.path.exists(path):
         raise StorageUnavailable(f"there is no storage {masked(url)} yet; {MAKE_ONE}")
     outage = outage or Outage(masked(url))
-    with explained(masked(url)), ExitStack() as stack:
-        store = Store(url, outage, create=create)
+    with explained(url, masked(url)), ExitStack() as stack:
+        store = Store(url, outage, create=create, writes=writes, library=OPTUNA)
         stack.callback(store.close)
-        durable = Durable(store.url, prepare_optuna, engine_options(store.url), outage.watched, cached=cached)
+        prepare, options = partial(prepare_optuna, read_only=not writes), engine_options(url, read_only=not writes)
+        durable = Durable(store.location, prepare, options, outage.watched, cached=cached, make=False)
         stack.callback(durable.close)
         yield store, durable
 
@@ -119,7 +121,9 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
         StorageUnavailable: if the database cannot be opened.
     """
     outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
-    with storage(place.storage, create=create, outage=outage) as (store, durable):
+    with storage(place.storage, create=create, writes=True, outage=outage) as (store, durable):
+        if store.found in ("optuna", "others"):
+            tell_phase(observers, f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
         known, trials = store.find(study.name), durable.find(study.name)
         refuse_other_database(study.name, known, store)
         if known is None and not create:
@@ -274,8 +278,8 @@ def prepare_new(study: Study, place: Place, observers: Sequence[Observer]) -> bo
         UsageError: if the data cannot be used.
     """
     found = health(place.storage)
-    if found is not None and found.tables not in {"none", "others"}:
-        with storage(place.storage, create=False) as (store, _durable):
+    if found is not None and found.tables in {"current", "old"}:
+        with storage(place.storage) as (store, _durable):
             if store.find(study.name) is not None:
                 return False
     _prepare(study, place, observers)

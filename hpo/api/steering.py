@@ -43,7 +43,7 @@ def pause(study: str, place: Place) -> Steered:
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         return steered(store, stored, changed=store.pause(stored))
 
@@ -54,7 +54,7 @@ def resume(study: str, place: Place) -> Steered:
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         return steered(store, stored, changed=store.resume(stored))
 
@@ -71,7 +71,7 @@ def stop(study: str, place: Place, *, now: bool = False, jobs_address: str = JOB
     Raises:
         UsageError: if the storage has no such study, or the driver is to be ended at once and is out of reach.
     """
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         driver = driver_of(store, stored)
         if driver is None:

@@ -100,7 +100,7 @@ def logs(name: str, place: Place, *, follow: bool = False, jobs_address: str = J
     Raises:
         UsageError: if there is no such study, or it was never submitted, or Ray knows no such job any more.
     """
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage) as (store, _durable):
         job = stored_study(store, name).job
     if job is None:
         raise UsageError(

@@ -105,7 +105,7 @@ def verify(
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
     refuse_unusable(study, place)
-    with storage(place.storage, create=False) as (store, _durable):
+    with storage(place.storage) as (store, _durable):
         stored = stored_study(store, study.name)
         store.refuse_changed(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)

@@ -7,9 +7,11 @@ from hpo.search.mixed import MixedSampler
 from hpo.search.proposals import refuse_missing_package
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
+from hpo.search.tables import OPTUNA
 from hpo.search.trials import Trial
 
 __all__ = [
+    "OPTUNA",
     "Durable",
     "Foreign",
     "Limits",

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageUnavailable
 from hpo.records import Value, canonical_json
+from hpo.search.tables import make_tables
 from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
 
 ERROR_LENGTH = 2000
@@ -29,6 +30,7 @@ class Durable:
         options: for that engine.
         watched: surrounds everything that is asked of the database; see `hpo.store.Outage`.
         cached: whether finished trials are kept in memory, for a process that reads again and again and writes nothing.
+        make: whether Optuna's tables are made or repaired first; False: they are there.
 
     Raises:
         StorageUnavailable: if Optuna cannot use the database, e.g. because another version of it wrote the tables.
@@ -42,10 +44,14 @@ class Durable:
         watched: Callable[[], AbstractContextManager[None]] = nullcontext,
         *,
         cached: bool = False,
+        make: bool = True,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._watched = watched
-        self._rdb = open_storage(url, options or {})
+        if make:
+            make_tables(url)
+        # Optuna would make them statement by statement, and a process that is killed between two leaves a part.
+        self._rdb = open_storage(url, options or {}, skip_table_creation=True)
         prepare(self._rdb.engine)
         self._storage: BaseStorage = get_storage(self._rdb) if cached else self._rdb
 
@@ -82,8 +88,13 @@ class Durable:
 
     def find(self, name: str) -> DurableStudy | None:
         """Returns the study of that name, None if there is none."""
-        known = name in optuna.get_all_study_names(self._storage)
-        return DurableStudy(self._storage, name, self._watched) if known else None
+        found = optuna.get_all_study_names(self._storage).count(name)
+        if found > 1:  # by a missing index; who only looks cannot repair that
+            raise StorageUnavailable(
+                f"Optuna's tables hold study {name!r} {found} times, because an index of theirs is missing; "
+                f"the next hpo run --study {name} repairs that, or says what to do"
+            )
+        return DurableStudy(self._storage, name, self._watched) if found else None
 
 
 class DurableStudy:

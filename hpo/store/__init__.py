@@ -1,14 +1,17 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
 from hpo.redaction import masked
-from hpo.store.engine import engine_options, normalised, prepare_optuna, sqlite_file
-from hpo.store.health import Health, Tables, health
+from hpo.store.engine import engine_options, make_engine, prepare_optuna
+from hpo.store.health import Health, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver
 from hpo.store.outage import Outage, explained
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
 from hpo.store.recorded import Recorded
+from hpo.store.schema import Library, ensure
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
+from hpo.store.survey import Tables
+from hpo.store.urls import normalised, sqlite_file
 
 __all__ = [
     "JOB",
@@ -16,6 +19,7 @@ __all__ = [
     "Health",
     "Holder",
     "Lease",
+    "Library",
     "Outage",
     "Recorded",
     "Store",
@@ -25,8 +29,10 @@ __all__ = [
     "Tables",
     "end_driver",
     "engine_options",
+    "ensure",
     "explained",
     "health",
+    "make_engine",
     "masked",
     "normalised",
     "prepare_optuna",

@@ -10,10 +10,15 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hpo.errors import HpoError, StorageAway, StorageLost
+from hpo.errors import HpoError, StorageAway, StorageDamaged, StorageLost
+from hpo.store.damage import damage_of, damaged
 
 SHORTEST, LONGEST = 0.2, 5.0
 """Seconds between two tries; each pause is twice the one before."""
+
+
+FINAL = ("attempt to write a readonly database",)
+"""Reasons that no waiting mends."""
 
 
 class Outage:
@@ -51,6 +56,8 @@ class Outage:
             reason = away(error)
             if reason is None:
                 raise
+            if reason in FINAL:
+                raise StorageLost(f"storage {self._name} cannot be written: {reason}") from error
             raise self._again(reason) from error
         if self._since is not None:
             self._say(f"storage is back after {time.monotonic() - self._since:.0f} s")
@@ -75,16 +82,26 @@ class Outage:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def explained(url: str, name: str) -> Iterator[None]:
     """Turns an error of a database that nobody watched into a sentence.
+
+    Args:
+        url: of the database, normalised.
+        name: what to call it, without its password.
 
     Raises:
         StorageLost: if the database did not answer.
+        StorageDamaged: if its file is damaged, which shows in errors of any kind.
     """
     try:
         yield
+    except HpoError:
+        raise
     except Exception as error:
-        reason = None if isinstance(error, HpoError) else away(error)
+        damage = damage_of(url)
+        if damage is not None:
+            raise StorageDamaged(damaged(name, damage)) from error
+        reason = away(error)
         if reason is None:
             raise
         raise StorageLost(f"storage {name} does not answer: {reason}") from error

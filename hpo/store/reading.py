@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
-from hpo.store.engine import engine_options, normalised, sqlite_file
+from hpo.store.engine import engine_options
 from hpo.store.outage import explained
+from hpo.store.survey import untouched
+from hpo.store.urls import normalised
 
 
 def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
@@ -26,24 +25,17 @@ def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
     Raises:
         StorageUnavailable: if the database is missing, or has no such table.
         StorageLost: if it does not answer.
+        StorageDamaged: if its pages are damaged.
     """
     url = normalised(url)
-    shown, path = masked(url), sqlite_file(url)
-    options = engine_options(url)
-    if path is None:
-        said = str(make_url(url).query.get("options", ""))
-        options["connect_args"]["options"] = f"{said} -c default_transaction_read_only=on".strip()
-    elif not os.path.isfile(path):
-        raise StorageUnavailable(f"there is no storage {shown}")
-    else:
-        file = "file:" + quote(os.path.abspath(path))
-        url = URL.create("sqlite", database=file, query={"mode": "ro", "uri": "true"}).render_as_string()
-    with explained(shown):
+    shown, options = masked(url), engine_options(url, read_only=True)
+    with explained(url, shown):
+        url = untouched(url)
         engine = create_engine(url, **options)
         try:
             found = inspect(engine).has_table(table)
         except DBAPIError as error:
-            if path is None or "not a database" not in str(error.orig):
+            if "not a database" not in str(error.orig):
                 raise
             found = False
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,19 +14,31 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hpo.alerts import Alert
-from hpo.errors import StorageUnavailable, StudyChanged
+from hpo.errors import StorageDamaged, StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Metrics, Report, Stage, Status
 from hpo.redaction import masked, secrets_in, without
 from hpo.store import schema
-from hpo.store.engine import READS, make_engine, normalised
+from hpo.store.damage import NOT_ONE, damage_of, damaged
+from hpo.store.engine import READS, make_engine
 from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put
+from hpo.store.schema import Library
+from hpo.store.survey import Survey, Tables, looking, readable, survey
 from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
+from hpo.store.urls import normalised, sqlite_file
 from hpo.study import Study
 
 MAKE_ONE = "make one with: hpo run --study NAME"
+
+CURES = {
+    NOT_ONE: "It is another kind of file; choose another with --storage.",
+    "readonly": "The file or its folder may not be written by you; change that, or choose another with --storage.",
+    "is full": "Make room on its disk, or choose another with --storage.",
+    "locked": "Another program holds its lock; who drives: hpo status.",
+}
+"""What to do, by a part of what SQLite says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +71,68 @@ class Store:
         url: SQLAlchemy's.
         outage: how long that is borne; None: not at all.
         create: whether the tables are made if they are missing.
+        writes: whether anything is to be changed in the database; else it refuses that.
+        library: whose tables are made and repaired together with ours; None: none.
+
+    Attributes:
+        url: normalised.
+        location: by which the database is opened: a file that cannot be written has another URL than its own.
+        found: whose tables were there before it was opened.
 
     Raises:
-        StorageUnavailable: if the database cannot be opened, or has no such tables and they are not to be made.
+        StorageUnavailable: if the database cannot be opened, is another program's, or has no tables of ours and they
+            are not to be made.
+        StorageDamaged: if its file is damaged.
     """
 
-    def __init__(self, url: str, outage: Outage | None = None, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        outage: Outage | None = None,
+        *,
+        create: bool = True,
+        writes: bool = True,
+        library: Library | None = None,
+    ) -> None:
         self.url = normalised(url)
         self._in_doubt: Evaluation | None = None
         self._outage = outage or Outage(masked(self.url))
-        self._engine = make_engine(self.url)
         try:
-            if not create and not schema.is_there(self._engine):
-                raise StorageUnavailable(f"storage {masked(self.url)} holds no studies of hpo; {MAKE_ONE}")
-            schema.upgrade(self._engine)
+            self.found = self._prepared(create, library)
+            self.location = self.url if writes else readable(self.url)
+            self._engine = make_engine(self.location, read_only=not writes)
         except DBAPIError as error:
+            if (damage := damage_of(self.url)) not in (None, NOT_ONE):
+                raise StorageDamaged(damaged(masked(self.url), str(damage))) from error
             raise StorageUnavailable(unavailable(self.url, error)) from error
+
+    def _prepared(self, create: bool, library: Library | None) -> Tables:
+        """Makes, migrates or repairs the tables where that is to be done, and returns whose there were before."""
+        path = sqlite_file(self.url)
+        there = Survey(tables="none")
+        if path is None or os.path.lexists(path) or not create:
+            with looking(self.url) as connection:
+                there = survey(connection, library)
+        shown = masked(self.url)
+        if there.tables in ("none", "others", "optuna") and not create:
+            if there.tables == "others":
+                raise StorageUnavailable(
+                    f"storage {shown} holds no studies of hpo: it is another program's; choose another with --storage"
+                )
+            raise StorageUnavailable(f"storage {shown} holds no studies of hpo; {MAKE_ONE}")
+        if there.tables == "others" and (path is not None or there.taken):
+            which = f" that we would need ({', '.join(there.taken)})" if there.taken else ""
+            raise StorageUnavailable(
+                f"storage {shown} is another program's: it has tables{which} that neither hpo nor Optuna made, so "
+                "nothing was written there. Choose another with --storage"
+            )
+        if there.tables != "current" or there.lacking:
+            engine = make_engine(self.url)
+            try:
+                schema.ensure(engine, library)
+            finally:
+                engine.dispose()
+        return there.tables
 
     def close(self) -> None:
         """Closes all connections."""
@@ -390,6 +449,6 @@ def unavailable(url: str, error: DBAPIError) -> str:
     cure = "Is the server up, and are user, host and name right?" if isinstance(error, OperationalError) else ""
     if url.startswith("sqlite"):
         cure = "Does the folder exist, and may it be written? Choose another with --storage."
-        if "not a database" in reason:
-            cure = "It is another kind of file; choose another with --storage."
+        for part, known in CURES.items():
+            cure = known if part in reason else cure
     return f"cannot open storage {masked(url)}: {reason}. {cure}".strip()

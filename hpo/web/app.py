@@ -69,7 +69,7 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None], cluste
     import uvicorn
 
     with ExitStack() as stack:
-        found = stack.enter_context(boards(place))
+        found = stack.enter_context(boards(place, writes=True))
         listening = stack.enter_context(_listening(settings))
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
 

@@ -25,6 +25,7 @@ from hpo.api import doctor, examining
 from hpo.declared import declared, judged, python_fits
 from hpo.disks import Disk, disk_of
 from hpo.errors import StorageUnavailable
+from hpo.search import OPTUNA
 from hpo.store import Store
 from hpo.store.schema import HEAD
 
@@ -288,7 +289,7 @@ def test_a_storage_is_not_there_then_empty_then_ours(looked, tmp_path):
     (tmp_path / "hpo.db").touch()
     assert looked()["storage"].found.endswith("empty; the first hpo run makes its tables")
     assert (tmp_path / "hpo.db").read_bytes() == b""
-    Store("sqlite:///hpo.db").close()
+    Store("sqlite:///hpo.db", library=OPTUNA).close()
     found = looked()["storage"]
     assert found.state == "ok"
     assert found.found.startswith("sqlite:///hpo.db, SQLite 3.")
@@ -332,7 +333,32 @@ def test_a_storage_that_somebody_holds_is_busy(looked, tmp_path):
     with changed(tmp_path / "hpo.db", "BEGIN IMMEDIATE"):
         found = looked()["storage"]
     assert (found.state, "database is locked" in found.found) == ("attention", True)
-    assert looked()["storage"].state == "ok"
+    assert "locked" not in looked()["storage"].found
+
+
+def test_a_storage_that_lacks_a_table_is_said(looked):
+    Store("sqlite:///hpo.db").close()
+    found = looked()["storage"]
+    assert found.state == "attention"
+    assert "lacks studies, " in found.found
+    assert "ix_studies_study_name" in found.found
+
+
+@pytest.mark.parametrize("harm", ["pages", "cut off", "beginning"])
+def test_a_damaged_storage_is_found(looked, tmp_path, harm):
+    Store("sqlite:///hpo.db", library=OPTUNA).close()
+    whole = (tmp_path / "hpo.db").read_bytes()
+    noise = bytes(range(256)) * 16
+    harmed = {
+        "pages": whole[:8192] + noise + whole[12288:],
+        "cut off": whole[:-8192],
+        "beginning": noise + whole[4096:],
+    }
+    (tmp_path / "hpo.db").write_bytes(harmed[harm])
+    found = looked()["storage"]
+    assert found.is_fatal
+    assert ("is damaged: " in found.found) == (harm != "beginning")
+    assert (tmp_path / "hpo.db").read_bytes() == harmed[harm]
 
 
 @pytest.mark.parametrize(
@@ -370,7 +396,7 @@ def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postg
     assert found.state == "ok"
     assert ", Postgres 1" in found.found
     assert found.found.endswith("empty; the first hpo run makes its tables")
-    Store(postgres_url).close()
+    Store(postgres_url, library=OPTUNA).close()
     assert looked(storage=postgres_url)["storage"].found.endswith(f", migration {HEAD}")
     separator = "&" if "?" in postgres_url else "?"
     standby = f"{postgres_url}{separator}options=-c%20default_transaction_read_only%3Don"

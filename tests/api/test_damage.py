@@ -1,0 +1,127 @@
+"""A database file that is damaged, or is none: every command ends in a sentence."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo import api
+from hpo.errors import StorageDamaged, StorageUnavailable
+
+PROJECT = Path(__file__).parents[1] / "project"
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory):
+    """The file of a database with a promoted study, closed in order."""
+    folder = tmp_path_factory.mktemp("promoted")
+    study = hpo.Study.model_validate(
+        {
+            "name": "curve",
+            "trainable": "toys.curve:train",
+            "objective": {"metric": "val"},
+            "space": {"x": {"float": [0.0, 1.0]}},
+            "fixed": {"k": 1, "shape": "flat"},
+            "search": {"trials": 12, "budget": 3, "sampler": "random"},
+            "promotion": {"top": 2},
+        }
+    ).located(PROJECT)
+    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study, place)
+    hpo.promote(study, place)
+    return study, folder / "hpo.db"
+
+
+COMMANDS = {
+    "status": lambda _study, place: api.status(None, place),
+    "show": lambda study, place: api.show(study, 0, place),
+    "rank": lambda study, place: api.rank_stored(study, place),
+    "report": lambda study, place: api.write_report(study.name, place),
+    "pause": lambda study, place: api.pause(study.name, place),
+    "run": lambda study, place: hpo.run(study, place, trials=13),
+    "promote": lambda study, place: hpo.promote(study, place),
+}
+
+
+def overwritten(pages):
+    def harm(path):
+        noise = random.Random(7)
+        with path.open("r+b") as file:
+            for page in pages:
+                file.seek(4096 * page)
+                file.write(noise.randbytes(4096))
+
+    return harm
+
+
+def every_page_but_the_first(path):
+    overwritten(range(1, path.stat().st_size // 4096))(path)
+
+
+def replaced_by_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def replaced_by_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+HARMS = {
+    "some pages": overwritten([3, 7, 11, 19]),
+    "all pages": every_page_but_the_first,
+    "cut in the middle": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "cut within a page": lambda path: os.truncate(path, 5000),
+    "cut within the header": lambda path: os.truncate(path, 50),
+    "nothing left": lambda path: os.truncate(path, 0),
+    "beginning": overwritten([0]),
+    "text": lambda path: path.write_text("these are notes\n" * 1000),
+    "folder": replaced_by_a_folder,
+    "pipe": replaced_by_a_pipe,
+}
+
+
+def suppressed(harm):
+    return suppress(StorageDamaged) if harm == "some pages" else nullcontext()
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_file_gets_a_sentence_from_every_command(tmp_path, promoted, harm):
+    study, whole = promoted
+    for name, command in COMMANDS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(whole, folder / "hpo.db")
+        HARMS[harm](folder / "hpo.db")
+        place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+        if harm == "nothing left" and name == "run":
+            continue  # an empty file becomes a database
+        may_pass = nullcontext() if harm == "some pages" else None  # a command need not meet those
+        with may_pass or pytest.raises((StorageDamaged, StorageUnavailable)) as caught, suppressed(harm):
+            command(study, place)
+        if may_pass is None:
+            assert str(folder) in str(caught.value)
+
+
+def test_a_damage_that_comes_while_a_study_is_driven_gets_a_sentence(tmp_path, promoted):
+    study, whole = promoted
+    shutil.copy(whole, tmp_path / "hpo.db")
+    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+
+    class Harm(hpo.Observer):
+        def asked(self, job):
+            with sqlite3.connect(tmp_path / "hpo.db") as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            every_page_but_the_first(tmp_path / "hpo.db")
+
+    with pytest.raises(StorageDamaged, match=r"is damaged: .*\.recover"):
+        hpo.run(study, replace(place, storage_wait=5.0), trials=14, observers=[Harm()])

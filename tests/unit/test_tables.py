@@ -1,0 +1,266 @@
+"""The tables of a database, ours and Optuna's: made in one step, repaired, and never added to what is not ours."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import sqlite3
+import sys
+import traceback
+from contextlib import contextmanager
+from functools import partial
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+
+from hpo.api.session import storage
+from hpo.errors import StorageUnavailable
+from hpo.search import OPTUNA, Durable
+from hpo.store import Store, normalised, prepare_optuna
+from hpo.store.survey import OPTUNA_TABLES, looking, survey
+
+WRITES = ("CREATE", "INSERT", "UPDATE", "ALTER", "DROP", "DELETE", "BEGIN", "COMMIT", "SELECT pg_advisory")
+
+
+def forked(work):
+    """Runs something in a forked process and returns its exit status; negative: the signal that ended it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def make(url):
+    with storage(url, create=True, writes=True):
+        pass
+
+
+def dies_at(number, url):
+    """Makes the tables and is killed just before the statement of that number that writes."""
+    seen = 0
+
+    def count(statement):
+        nonlocal seen
+        if statement.lstrip().upper().startswith(tuple(word.upper() for word in WRITES)):
+            seen += 1
+            if seen == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", lambda _c, _u, statement, *_: count(statement))
+    sa.event.listen(sa.Engine, "commit", lambda _connection: count("COMMIT"))
+    make(url)
+
+
+def surveyed(url):
+    with looking(normalised(url)) as connection:
+        return survey(connection, OPTUNA)
+
+
+def kill_at_statements(url, step):
+    """Kills whoever makes the tables at each step-th statement, and returns how many were killed."""
+    number, killed = 1, 0
+    while (status := forked(partial(dies_at, number, url))) != 0:
+        assert status == -signal.SIGKILL
+        number, killed = number + step, killed + 1
+        if not url.startswith("sqlite") or os.path.exists(url.removeprefix("sqlite:///")):
+            assert surveyed(url).tables in ("none", "current"), f"killed at statement {number}: a part is left"
+    assert number > 30
+    assert surveyed(url).tables == "current"
+    assert surveyed(url).lacking == ()
+    return killed
+
+
+def test_a_kill_while_tables_are_made_leaves_all_or_none(storage_url):
+    kill_at_statements(storage_url, 9)
+
+
+@pytest.mark.soak
+def test_a_kill_at_every_statement_of_the_tables_is_survived(storage_url):
+    sys.stderr.write(f"killed at {kill_at_statements(storage_url, 1)} statements that make tables\n")
+
+
+def test_many_commands_may_begin_on_a_missing_database(storage_url):
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(4)
+
+    def begin():
+        gate.wait()
+        with storage(storage_url, create=True, writes=True) as (store, durable):
+            assert store.names() == []
+            durable.open("one", "maximize", {})
+
+    processes = [context.Process(target=begin) for _ in range(4)]
+    [process.start() for process in processes]
+    [process.join(60) for process in processes]
+    assert [process.exitcode for process in processes] == [0] * 4
+    with storage(storage_url, writes=True) as (_, durable):
+        assert optuna.get_all_study_names(durable.storage) == ["one"]
+    assert surveyed(storage_url).lacking == ()
+
+
+@contextmanager
+def engine_of(url):
+    engine = sa.create_engine(normalised(url))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def without_the_index_of_names(url, studies):
+    """Leaves what an earlier version left where it was killed while it made the tables."""
+    make(url)
+    with engine_of(url) as connection:
+        connection.execute(sa.text("DROP INDEX ix_studies_study_name"))
+        for one in studies:
+            row = models.StudyModel.__table__.insert().values(study_name=one).returning(models.StudyModel.study_id)
+            study = connection.execute(row).scalar_one()
+            direction = models.StudyDirectionModel.__table__.insert()
+            connection.execute(direction.values(direction="MAXIMIZE", study_id=study, objective=0))
+
+
+def test_a_missing_index_is_made_and_empty_doubles_are_removed(storage_url):
+    without_the_index_of_names(storage_url, ["s", "s", "other", "s"])
+    with engine_of(storage_url) as connection:
+        attribute = models.StudyUserAttributeModel.__table__.insert()
+        connection.execute(attribute.values(study_id=2, key="hpo:uid", value_json='"x"'))
+    assert surveyed(storage_url).lacking == ("ix_studies_study_name",)
+    with storage(storage_url, writes=True) as (_, durable):
+        assert sorted(optuna.get_all_study_names(durable.storage)) == ["other", "s"]
+        assert optuna.load_study(study_name="s", storage=durable.storage).user_attrs == {"hpo:uid": "x"}
+    assert surveyed(storage_url).lacking == ()
+
+
+def test_two_studies_of_one_name_get_a_sentence(storage_url):
+    without_the_index_of_names(storage_url, ["s", "s"])
+    with engine_of(storage_url) as connection:
+        for study in (1, 2):
+            attribute = models.StudyUserAttributeModel.__table__.insert()
+            connection.execute(attribute.values(study_id=study, key="hpo:uid", value_json='"x"'))
+    for writes in (True, False):
+        with (
+            pytest.raises(StorageUnavailable, match=r"hold study 's' 2 times \(study_id 1 and 2\)"),
+            storage(storage_url, writes=writes),
+        ):
+            pass
+
+
+def test_optuna_s_tables_have_the_names_that_we_know():
+    assert OPTUNA.metadata.tables.keys() | {"alembic_version"} == OPTUNA_TABLES
+
+
+def test_tables_that_we_make_are_those_that_optuna_makes(tmp_path):
+    ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
+    Durable(f"sqlite:///{ours}", prepare_optuna).close()
+    optuna.storages.RDBStorage(f"sqlite:///{theirs}")
+    shapes = []
+    for path in (ours, theirs):
+        connection = sqlite3.connect(path)
+        shapes.append(sorted(connection.execute("SELECT type, name, sql FROM sqlite_master")))
+        shapes[-1] += connection.execute("SELECT * FROM version_info").fetchall()
+        shapes[-1] += connection.execute("SELECT * FROM alembic_version").fetchall()
+        connection.close()
+    assert shapes[0] == shapes[1]
+
+
+def test_an_optuna_of_another_schema_is_refused_and_left_alone(tmp_path):
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    Store(url).close()
+    Durable(url, prepare_optuna).close()
+    with engine_of(url) as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'v2.6.0.a'"))
+        connection.execute(sa.text("DROP INDEX ix_trials_study_id"))
+    with pytest.raises(StorageUnavailable, match="Optuna cannot use this storage"):
+        make(url)
+    assert surveyed(url).lacking == ("ix_trials_study_id",)
+
+
+# What is not ours.
+
+
+def plain_optuna(path):
+    study = optuna.create_study(storage=f"sqlite:///{path}", study_name="theirs")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    study._storage.remove_session()
+
+
+def another_program(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (a)")
+    connection.commit()
+    connection.close()
+
+
+def another_program_in_wal(path):
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE t (a)")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", [plain_optuna, another_program, another_program_in_wal, lambda path: path.touch()])
+def test_a_look_changes_nothing_in_what_is_not_ours(tmp_path, kind):
+    path = tmp_path / "theirs.db"
+    kind(path)
+    before, stamp = path.read_bytes(), path.stat().st_mtime_ns
+    for writes in (False, True):
+        with (
+            pytest.raises(StorageUnavailable, match="holds no studies of hpo"),
+            storage(f"sqlite:///{path}", writes=writes),
+        ):
+            pass
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, stamp)
+    assert [one.name for one in tmp_path.iterdir()] == ["theirs.db"]
+
+
+@pytest.mark.parametrize("kind", [another_program, another_program_in_wal])
+def test_another_program_s_file_gets_no_tables_of_ours(tmp_path, kind):
+    path = tmp_path / "theirs.db"
+    kind(path)
+    before = path.read_bytes()
+    with pytest.raises(StorageUnavailable, match="is another program's"):
+        make(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_optuna_s_gets_our_tables_beside_its_own(storage_url):
+    Durable(normalised(storage_url), prepare_optuna).close()
+    with storage(storage_url, create=True, writes=True) as (store, _):
+        assert store.found == "optuna"
+    assert surveyed(storage_url).tables == "current"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("table", "taken"), [("theirs", False), ("studies", True)])
+def test_a_postgres_that_others_use_is_shared_unless_a_name_is_taken(postgres_url, table, taken):
+    with engine_of(postgres_url) as connection:
+        connection.execute(sa.text(f"CREATE TABLE {table} (a INTEGER)"))
+        connection.execute(sa.text("CREATE TABLE more (a INTEGER)"))
+    if taken:
+        with pytest.raises(StorageUnavailable, match=r"tables that we would need \(studies\)"):
+            make(postgres_url)
+    else:
+        make(postgres_url)
+        assert surveyed(postgres_url).tables == "current"
+
+
+def test_a_look_is_refused_to_write_by_the_database_itself(storage_url):
+    make(storage_url)
+    with storage(storage_url) as (store, durable):
+        with pytest.raises(Exception) as caught:  # noqa: PT011  Optuna's, or ours for SQLite's
+            durable.open("one", "maximize", {})
+        assert re.search(r"readonly|read-only", f"{caught.value} {caught.value.__cause__}")
+        with pytest.raises(Exception, match=r"readonly|read-only"), store._engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM hpo_studies"))
+        assert store.names() == []
