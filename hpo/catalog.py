@@ -7,6 +7,7 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -134,19 +135,26 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
             yield from _values_fit(name, dimensions[name], hints[name], params.__name__)
         if name in fixed:
             yield from _value_fits(f"fixed.{name}", fixed[name], name, hints[name], params.__name__)
-    yield from _refused(loaded, dimensions, fixed)
+    yield from _refused(loaded, dimensions, fixed, content.get("validation"))
 
 
 def _refused(
-    loaded: Loaded, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value]
+    loaded: Loaded, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], validation: object
 ) -> Iterator[Problem]:
-    """Yields what the trainable's module knows to be amiss: a package or a file that is not there."""
+    """Yields what the trainable's module knows to be amiss: a package or a file that is not there, unusable data."""
     refuse = loaded.hook("refuse_unusable")
     if refuse is None:
         return
-    choices = {name: one.values for name, one in dimensions.items() if isinstance(one, space.Choice)}
+    values: dict[str, tuple[Value, ...]] = {
+        name: one.values if isinstance(one, space.Choice) else (one.low, one.high) for name, one in dimensions.items()
+    }
+    folds = validation.get("folds") if isinstance(validation, dict) else None
+    takes_folds = "folds" in signature(refuse).parameters
     try:
-        refuse({**choices, **{name: (value,) for name, value in fixed.items()}})
+        refuse(
+            {**values, **{name: (value,) for name, value in fixed.items()}},
+            **({"folds": folds} if takes_folds and isinstance(folds, int) else {}),
+        )
     except UsageError as error:
         yield Problem("trainable", str(error))
 

@@ -127,10 +127,7 @@ def data_set(params: DataParams, cache: Path) -> DataSet:
     Raises:
         UsageError: if a value makes no sense or the source cannot be used.
     """
-    if params.size < SMALLEST or params.images < 1:
-        raise UsageError(
-            f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
-        )
+    refuse_odd_params(params)
     if params.data == PHANTOMS:
         found = _of_phantoms(params.images, params.size, params.data_seed)
     else:
@@ -140,8 +137,20 @@ def data_set(params: DataParams, cache: Path) -> DataSet:
     return _subset(found, params.subset, params.data_seed) if params.subset else found
 
 
-def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
-    """Decodes what a study's trainings will read, before the first of them.
+def refuse_odd_params(params: DataParams) -> None:
+    """Raises where a number makes no sense.
+
+    Raises:
+        UsageError: if that is so.
+    """
+    if params.size < SMALLEST or params.images < 1:
+        raise UsageError(
+            f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
+        )
+
+
+def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:
+    """Reads everything that a study's trainings would and returns the manifest.
 
     Args:
         params: those that the study fixes, by name; others may be among them.
@@ -151,18 +160,14 @@ def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
     Raises:
         UsageError: if nothing can be used.
     """
-    said = _said(params)
-    if said.data != PHANTOMS:
-        read_files(said, cache, tell)
+    chosen = data_params(params)
+    if chosen.data != PHANTOMS:
+        read_files(chosen, cache, tell)
+    return data_set(chosen, cache).manifest
 
 
-def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:
-    """Reads everything that a study's trainings would and returns the manifest; see `prepare`."""
-    prepare(params, cache, tell)
-    return data_set(_said(params), cache).manifest
-
-
-def _said(params: Mapping[str, object]) -> DataParams:
+def data_params(params: Mapping[str, object]) -> DataParams:
+    """Returns what of a study's params says what its data are."""
     known = {one.name for one in fields(DataParams)}
     return DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
 
@@ -190,6 +195,16 @@ def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
     )
 
 
+def listed_by(params: DataParams) -> Listing:
+    """Returns what a source lists; nothing is decoded.
+
+    Raises:
+        UsageError: if it lists nothing that can be used.
+    """
+    archive = Path(params.archive).absolute() if params.archive else None
+    return listing(Path(params.data), archive, views=params.views, include_class_5=params.include_class_5)
+
+
 def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tuple[Listing, Prepared]:
     """Returns what a source lists and what could be read of it; decodes what is not in the cache.
 
@@ -201,9 +216,7 @@ def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tup
     Raises:
         UsageError: if nothing can be used.
     """
-    source = Path(params.data)
-    archive = Path(params.archive).absolute() if params.archive else None
-    listed = listing(source, archive, views=params.views, include_class_5=params.include_class_5)
+    source, listed = Path(params.data), listed_by(params)
     if any(case.path.suffix.lower() == DICOM for case in listed.cases):
         refuse_missing_package()
     try:

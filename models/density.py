@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hpo import Context, Metrics, UsageError
+from hpo import Context, Metrics, Tell, UsageError
 from models.archive import write_phantoms
 from models.augment import Augmentation
-from models.data import DataSet, audit, data_set, prepare
+from models.checks import refuse_undividable, refuse_unusable_data
+from models.data import PHANTOMS, DataSet, audit, data_params, data_set, read_files
 from models.efficientnet import MODEL as EFFICIENTNET
 from models.efficientnet import EfficientNetB0, package_version, refuse_missing_package
 from models.gradcam import chosen, heat_maps
@@ -81,20 +82,46 @@ class DensityParams(RecipeParams):
     drop_connect: float = 0.2
 
 
-def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
-    """Raises where a study names what is not here, before anything is trained.
+def refuse_unusable(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
+    """Raises where a study names what is not here or cannot be trained on, before anything is trained.
 
     Args:
-        values: those that a study gives a field, by the field's name; all of them where it is a choice.
+        values: those that a study gives a field, by the field's name; all of them where it is a choice, the ends where
+            it is a range.
+        folds: of the cross-validation; 0: there is none.
 
     Raises:
-        UsageError: if a package is not installed, or a file is missing.
+        UsageError: if a package is not installed, a file is missing, or the data cannot be used.
     """
     if EFFICIENTNET in values.get("arch", ()):
         refuse_missing_package()
     for path in values.get("weights", ()):
         if path and not Path(str(path)).is_file():
             raise UsageError(f"weights {path}: there is no such file in {Path.cwd()}")
+    refuse_unusable_data(values, folds)
+    sources = values.get("data") or (PHANTOMS,)
+    outlined = [value for value in values.get("mask_weight", ()) if isinstance(value, int | float) and value > 0]
+    if outlined and PHANTOMS not in sources:
+        raise UsageError(f"mask_weight is {outlined[0]}, but {sources[0]!r} has no masks; set it to 0")
+    if outlined and set(values.get("arch", ())) == {EFFICIENTNET}:
+        raise UsageError(f"mask_weight is {outlined[0]}, but only the U-Net outlines; set it to 0")
+
+
+def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
+    """Decodes what a study's trainings will read, before the first of them.
+
+    Args:
+        params: those that the study fixes, by name; others may be among them.
+        cache: folder in which decoded images are kept.
+        tell: hears how far it is.
+
+    Raises:
+        UsageError: if it cannot be used, or what could be read of it cannot be divided.
+    """
+    named = data_params(params)
+    if named.data != PHANTOMS:
+        read_files(named, cache, tell)
+        refuse_undividable(data_set(named, cache), named.data)
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:

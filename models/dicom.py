@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hpo import UsageError
 from models.greyscale import Unreadable, grey_values, whole
 
-__all__ = ["LARGEST", "LARGEST_FILE", "Dicom", "Unreadable", "read_dicom", "refuse_missing_package"]
+__all__ = ["LARGEST", "LARGEST_FILE", "Dicom", "Unreadable", "read_dicom", "read_patient", "refuse_missing_package"]
 
 LARGEST = 100_000_000
 """Pixels. A mammogram has a tenth of it; a header that says more is damaged, and nothing is allocated for it."""
@@ -104,6 +104,19 @@ def read_dicom(path: Path) -> Dicom:
         # What is wrong with a header may quote it, and a name is no part of a reason.
         said = type(error).__name__ if step == "header" else _said(error)
         raise Unreadable(f"cannot be decoded ({step}): {said}") from error
+
+
+def read_patient(path: Path) -> str:
+    """Returns the patient's id in a file's header; empty where it has none or cannot be read."""
+    from pydicom import dcmread
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return _patient(dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as in `read_dicom`, which says what is wrong with it
+        return ""
 
 
 def _header(path: Path) -> Any:

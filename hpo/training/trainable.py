@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, is_dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Loaded:
         if not callable(found):
             return None
 
+        @wraps(found)  # so that its signature can be asked for
         def guarded(*args: object, **kwargs: object) -> object:
             try:
                 with redirect_stdout(sys.stderr):  # stdout is for data: what a module prints must not spoil --json

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from hpo import UsageError, load_study
+from hpo import StudyInvalid, UsageError, load_study
 from hpo.training import load
+
+ROOT = Path(__file__).parents[2]
 
 STUDY = """
 name = "loud"
@@ -134,3 +138,28 @@ def test_a_hook_that_fails_leaves_nothing(project):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not (folder / "hpo.db").exists()
+
+
+def test_a_module_hears_choices_ranges_and_folds(project):
+    code = CODE + "\nimport hpo\ndef refuse_unusable(values, folds=0):\n    raise hpo.UsageError(f'{values} {folds}')\n"
+    folder = project(code)
+    study = folder / "studies" / "loud.toml"
+    study.write_text(study.read_text() + "[validation]\nfolds = 3\n")
+    with pytest.raises(StudyInvalid, match=r"\{'x': \(0\.0, 1\.0\)\} 3"):
+        load_study("loud", [folder / "studies"])
+
+
+def test_unusable_data_are_refused_before_anything_is_written(project):
+    folder = project("from models.density import *  # noqa: F403\nfrom models.density import train\n")
+    study = folder / "studies" / "loud.toml"
+    text = study.read_text().replace("x = { float", "lr = { float").replace('metric = "loss"', 'metric = "val_loss"')
+    study.write_text(text + '[fixed]\ndata = "nowhere/list.csv"\n')
+    before = sorted(folder.rglob("*"))
+    for command in ("check", "run --backend local", "promote --backend local"):
+        hpo = [sys.executable, "-m", "hpo", *command.split(), "--study", "loud"]
+        done = subprocess.run(
+            hpo, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        assert done.returncode == 2, done.stderr
+        assert "there is no such folder or CSV file" in done.stdout + done.stderr
+    assert [path for path in sorted(folder.rglob("*")) if "__pycache__" not in str(path)] == before
