@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.ranking import Ranking
 from hpo.scoring import Rule
+from hpo.seed_use import Use
 from hpo.statistics import (
     DDOFS,
     DECIDABLE,
@@ -20,7 +21,7 @@ from hpo.statistics import (
 )
 
 CALIBRATED = 6
-"""Seeds from which a chance of being best is as good as it says; below, it says too much by up to 0.1."""
+"""Seeds from which a chance of being best is as good as it says; below, it would say too much by up to 0.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +53,11 @@ class Certainty:
         correlation: Spearman's, between the search's values and those means; None below three candidates.
         winners: the winning trial under other rules and conventions, by their names; None where they name none, or
             where a candidate with replicates left out could have won.
-        chances: of each complete candidate, by trial, that its mean -+ lambda * sigma is the best; empty where there is
-            a single seed or a single candidate. Rounded to 0.1 below six seeds, else to 0.01.
-        pairs: of complete candidates, the better ranked one first.
-        variations: sigma in per cent of the mean, by trial.
+        chances: of each complete candidate whose seeds make a difference, by trial, that its mean -+ lambda * sigma is
+            the best; empty below `CALIBRATED` seeds, or where there is a single such candidate, or the winner is none.
+            Rounded to 0.01.
+        pairs: of complete candidates whose seeds make a difference, the better ranked one first.
+        variations: sigma in per cent of the mean, by trial; None where there is no sigma.
         seen: seeds of the promotion that the search had used.
         unseen_winner: the winner over the other seeds alone; None if none was seen, or none is left.
     """
@@ -103,7 +105,7 @@ def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: R
         all_candidates: that tells the optimism, where the ranking holds those that were chosen on its seeds; None: it
             does.
     """
-    rows = ranking.complete
+    rows = ranking.sound
     seen = tuple(seed for seed in ranking.seeds if seed in search_seeds)
     fresh = [seed for seed in ranking.seeds if seed not in seen]
     gaps = _gaps(ranking, fresh) if all_candidates is None else _gaps(all_candidates, all_candidates.seeds)
@@ -126,16 +128,24 @@ def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: R
             for place, one in enumerate(rows)
             for other in rows[place + 1 :]
         ),
-        variations={row.candidate.trial: variation(ranking.values(row), ranking.rule.ddof) for row in rows},
+        variations={
+            row.candidate.trial: None if row.sigma is None else variation(ranking.values(row), ranking.rule.ddof)
+            for row in ranking.complete
+        },
         seen=seen,
         unseen_winner=_winner(ranking.over(fresh)) if seen and len(fresh) >= ranking.rule.fewest else None,
     )
 
 
 def _gaps(ranking: Ranking, fresh: Sequence[int]) -> list[tuple[float, float]]:
-    """Returns each complete candidate's value in the search, and its mean over seeds that the search did not use."""
+    """Returns the value in the search of each complete candidate whose seeds make a difference, and its fresh mean.
+
+    Fresh: over seeds that the search did not use.
+    """
     found = []
     for row in ranking.complete:
+        if row.candidate.use is not Use.USED:
+            continue  # on any seed it gives what it gave in the search
         values = [value for seed in fresh if (value := row.candidate.values[seed]) is not None]
         if row.candidate.search_value is not None and values:
             found.append((row.candidate.search_value, float(np.mean(values))))
@@ -160,11 +170,10 @@ def _winner(ranking: Ranking) -> int | None:
 
 
 def _chances(ranking: Ranking) -> dict[int, float]:
-    rows, count = ranking.complete, len(ranking.seeds)
-    if len(rows) < 2 or count < 2:
+    rows, count = ranking.sound, len(ranking.seeds)
+    if len(rows) < 2 or count < CALIBRATED:
         return {}
     sign = 1.0 if ranking.direction == "maximize" else -1.0
     samples_KN = [[sign * value for value in ranking.values(row)] for row in rows]
     found = chances_of_being_best(samples_KN, ranking.rule.lambda_)
-    digits = 2 if count >= CALIBRATED else 1
-    return {row.candidate.trial: round(chance, digits) for row, chance in zip(rows, found, strict=True)}
+    return {row.candidate.trial: round(chance, 2) for row, chance in zip(rows, found, strict=True)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo.scoring import Rule
+from hpo.seed_use import Use
 from hpo.statistics import sigma, t_interval
 
 
@@ -19,11 +20,13 @@ class Candidate:
         trial: its number.
         values: of its replicates by seed; None where one failed, no entry where it was left out.
         search_value: what it reached in the search, on the search's seed.
+        use: what its replicates say of its seeds; only where they are `used` has it a sigma.
     """
 
     trial: int
     values: Mapping[int, float | None]
     search_value: float | None = None
+    use: Use = Use.USED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +37,10 @@ class Row:
         candidate: whose.
         rank: 1 for the winner; None where a replicate is missing: a candidate is never ranked over fewer seeds.
         mean: of the values.
-        sigma: of the values, by the rule's ddof.
-        score: by the rule.
-        interval: Student's, 95 %, for the mean; None with a single seed.
+        sigma: of the values, by the rule's ddof; None with a single seed, and where seeds make no difference.
+        score: by the rule; None where it needs a sigma and there is none.
+        order: what it is ranked by: the score, and where there is none what the rule makes of a sigma of 0.
+        interval: Student's, 95 %, for the mean; None where there is no sigma.
         bound: the best score that it could still have; None unless replicates were left out and none failed.
     """
 
@@ -45,6 +49,7 @@ class Row:
     mean: float | None = None
     sigma: float | None = None
     score: float | None = None
+    order: float | None = None
     interval: tuple[float, float] | None = None
     bound: float | None = None
 
@@ -64,6 +69,8 @@ class Ranking:
         seeds: in the order in which they are shown.
         rows: the winner first.
         limit: no value can be better; None: unknown.
+        allow_ignored: whether candidates that ignore their seeds are ranked among the others, as if their sigma were 0,
+            and not behind them.
     """
 
     rule: Rule
@@ -71,6 +78,7 @@ class Ranking:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     limit: float | None = None
+    allow_ignored: bool = False
 
     @property
     def winner(self) -> Row | None:
@@ -90,7 +98,7 @@ class Ranking:
     @property
     def undecided(self) -> tuple[int, ...]:
         """Trials whose replicates that were left out could still have made them the winner."""
-        best = self.winner.score if self.winner else None
+        best = self.winner.order if self.winner else None
         sign = 1.0 if self.direction == "maximize" else -1.0
         return tuple(
             row.candidate.trial
@@ -102,19 +110,54 @@ class Ranking:
         """Returns the values of a complete row, (n,) in the order of the seeds."""
         return [value for seed in self.seeds if (value := row.candidate.values[seed]) is not None]
 
+    @property
+    def sound(self) -> tuple[Row, ...]:
+        """The rows that have a rank and whose seeds make a difference: of these alone can anything be said to be sure.
+
+        Empty where a candidate that ignores its seeds is ranked first.
+        """
+        if self.winner is None or self.winner.candidate.use is not Use.USED:
+            return ()
+        return tuple(row for row in self.complete if row.candidate.use is Use.USED)
+
+    @property
+    def ties(self) -> tuple[int, ...]:
+        """Trials that are ranked by exactly what the winner is, the winner's first; empty where it is alone."""
+        if self.winner is None:
+            return ()
+        found = [
+            row.candidate.trial
+            for row in self.complete
+            if row.order == self.winner.order and row.candidate.use is self.winner.candidate.use
+        ]
+        return tuple(found) if len(found) > 1 else ()
+
     def under(self, rule: Rule) -> Ranking:
         """Returns the same candidates, ranked by another rule."""
-        return rank([row.candidate for row in self.rows], self.seeds, rule, self.direction, self.limit)
+        return self._again(self.seeds, rule)
 
     def over(self, seeds: Sequence[int]) -> Ranking:
         """Returns the same candidates, ranked over other seeds."""
-        return rank([row.candidate for row in self.rows], seeds, self.rule, self.direction, self.limit)
+        return self._again(seeds, self.rule)
+
+    def _again(self, seeds: Sequence[int], rule: Rule) -> Ranking:
+        candidates = [row.candidate for row in self.rows]
+        return rank(candidates, seeds, rule, self.direction, self.limit, allow_ignored=self.allow_ignored)
 
 
 def rank(
-    candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str, limit: float | None = None
+    candidates: Sequence[Candidate],
+    seeds: Sequence[int],
+    rule: Rule,
+    direction: str,
+    limit: float | None = None,
+    *,
+    allow_ignored: bool = False,
 ) -> Ranking:
     """Returns the ranking. Of equal scores the better mean comes first, then the lower trial number.
+
+    A candidate that ignores its seeds has no sigma and comes behind all others, unless that is allowed: the sigma of 0
+    would put it before them. With a single seed no candidate has one, and the value itself ranks.
 
     Args:
         candidates: with a value, or None, for each seed.
@@ -122,10 +165,18 @@ def rank(
         rule: the score's.
         direction: `maximize` or `minimize`.
         limit: no value can be better; None: unknown.
+        allow_ignored: see `Ranking`.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [_row(candidate, seeds, rule, direction) for candidate in candidates if _is_complete(candidate, seeds)]
-    complete.sort(key=lambda row: (sign * (row.score or 0.0), sign * (row.mean or 0.0), row.candidate.trial))
+    complete.sort(
+        key=lambda row: (
+            row.candidate.use is Use.IGNORED and not allow_ignored,
+            sign * (row.order or 0.0),
+            sign * (row.mean or 0.0),
+            row.candidate.trial,
+        )
+    )
     ranked = [replace(row, rank=place) for place, row in enumerate(complete, start=1)]
     others = [
         Row(candidate=candidate, bound=_bound(candidate, seeds, rule, direction, limit))
@@ -133,7 +184,14 @@ def rank(
         if not _is_complete(candidate, seeds)
     ]
     others.sort(key=lambda row: (row.bound is None, sign * (row.bound or 0.0), row.candidate.trial))
-    return Ranking(rule=rule, direction=direction, seeds=tuple(seeds), rows=(*ranked, *others), limit=limit)
+    return Ranking(
+        rule=rule,
+        direction=direction,
+        seeds=tuple(seeds),
+        rows=(*ranked, *others),
+        limit=limit,
+        allow_ignored=allow_ignored,
+    )
 
 
 def _is_complete(candidate: Candidate, seeds: Sequence[int]) -> bool:
@@ -148,10 +206,13 @@ def _bound(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: st
 
 def _row(candidate: Candidate, seeds: Sequence[int], rule: Rule, direction: str) -> Row:
     values = [value for seed in seeds if (value := candidate.values[seed]) is not None]
+    order = rule.score(values, direction)
+    has_sigma = len(values) > 1 and candidate.use is Use.USED
     return Row(
         candidate=candidate,
         mean=float(np.mean(values)),
-        sigma=sigma(values, rule.ddof),
-        score=rule.score(values, direction),
-        interval=t_interval(values),
+        sigma=sigma(values, rule.ddof) if has_sigma else None,
+        score=order if has_sigma or not rule.needs_sigma else None,
+        order=order,
+        interval=t_interval(values) if has_sigma else None,
     )

@@ -48,12 +48,15 @@ class Objective:
         direction: whether more or less of it is better.
         epoch: whose value counts, the best epoch's or the last's.
         constraints: names of metrics that must not be above zero at the step whose value counts.
+        ignore: names of metrics that no two trainings have in common, such as times: they are not compared where
+            trainings are compared bit by bit.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
     constraints: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether `value` beats `than`; equals do not."""

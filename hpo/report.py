@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hpo.effects import Effect, Effects
@@ -19,11 +21,21 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
 
 
+WIDTH = 120
+"""Characters of a line below a picture's title."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """A candidate's colour. Source: Okabe and Ito, Color universal design, 2008; without yellow, which paper swallows."""
 
 
-def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, metric: str, searched_on: str) -> Figure:
+def promotion_figure(
+    ranking: Ranking,
+    standings: Sequence[str],
+    study: str,
+    metric: str,
+    searched_on: str,
+    warnings: Sequence[str] = (),
+) -> Figure:
     """Returns every candidate's value on every seed, its mean with a bar of one sigma, and what the search had said.
 
     Args:
@@ -32,6 +44,7 @@ def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, met
         study: its name, for the title.
         metric: name of the values' axis.
         searched_on: for the legend, e.g. `seed 41`.
+        warnings: sentences that have to be read first; they stand below the title.
     """
     from plotly import graph_objects
 
@@ -50,7 +63,7 @@ def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, met
         mode="markers",
         name=f"mean ± sigma (ddof {rule.ddof})",
         marker={"symbol": "line-ns-open", "size": 22, "color": "black", "line": {"width": 3}},
-        error_x={"array": [row.sigma or 0.0 for row in rows], "color": "black"},
+        error_x={"array": [row.sigma for row in rows], "color": "black"},
     )
     figure.add_scatter(
         x=[row.candidate.search_value for row in rows],
@@ -59,7 +72,14 @@ def promotion_figure(ranking: Ranking, standings: Sequence[str], study: str, met
         name=f"search ({searched_on})",
         marker={"symbol": "circle-open", "size": 12, "color": "gray"},
     )
-    figure.update_layout(title=title, template="simple_white", xaxis_title=metric, height=220 + 60 * len(rows))
+    told = [escape(line) for warning in warnings for line in wrap(f"! {warning}", WIDTH)]
+    figure.update_layout(
+        title="<br>".join([title, *(f"<sub>{line}</sub>" for line in told)]),
+        template="simple_white",
+        xaxis_title=metric,
+        height=220 + 60 * len(rows) + 20 * len(told),
+        margin_t=100 + 20 * len(told),
+    )
     figure.update_yaxes(autorange="reversed", title="rank")
     figure.update_xaxes(showgrid=True)
     return figure
@@ -149,7 +169,7 @@ def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, search
     figure.add_scatter(
         x=[one["search_value"] for one in shown],
         y=[one["mean"] for one in shown],
-        error_y={"array": [one["sigma"] or 0.0 for one in shown]},
+        error_y={"array": [one["sigma"] for one in shown]},
         text=[str(one["trial"]) for one in shown],
         mode="markers+text",
         textposition="middle right",

@@ -34,6 +34,11 @@ class Rule:
         """How many values it takes at least."""
         return 2 if self.name == "lcb" or self.ddof != 0 else 1
 
+    @property
+    def needs_sigma(self) -> bool:
+        """Whether the score is undefined without a sigma: with a single value, or where seeds make no difference."""
+        return self.name == "lcb" or (self.name == "mean-std" and self.lambda_ > 0)
+
     def score(self, values: Sequence[float], direction: str) -> float:
         """Returns the score of (n,) values; more is better when maximizing, less when minimizing."""
         if self.name == "median":

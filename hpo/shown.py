@@ -23,6 +23,13 @@ def spread(value: float) -> str:
     return number(value) if abs(value) >= 0.001 else f"{value:.3g}".removeprefix("0")
 
 
+def percent(chance: float) -> str:
+    """Returns a chance in whole per cent; one close to 0 or 1 as a bound."""
+    if chance < 0.005:
+        return "< 0.5 %"
+    return "> 99.5 %" if chance > 0.995 else f"{100 * chance:.0f} %"
+
+
 def param(value: Value | None) -> str:
     """Returns one param."""
     if value is None:

@@ -87,9 +87,9 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
 
 
 def variation(values: Sequence[float], ddof: Ddof) -> float | None:
-    """Returns sigma in per cent of the mean's size; None where the mean is 0."""
+    """Returns sigma in per cent of the mean's size; None with a single value, or where the mean is 0."""
     mean = abs(float(np.mean(values)))
-    return 100 * sigma(values, ddof) / mean if mean else None
+    return 100 * sigma(values, ddof) / mean if mean and len(values) > 1 else None
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -13,6 +13,7 @@ from hpo.api.choosing import rule_of
 from hpo.api.look import Progress, as_stored, newest_report, progress, trials_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.session import storage, stored_study
+from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
 from hpo.certainty import AS_IT_IS
 from hpo.errors import NothingToPromote, OutputRefused, UsageError
@@ -119,6 +120,7 @@ class Board:
             "is_final": self.is_final,
             "promotion": {**report.values(), "candidates": report.candidates()} if report else None,
             "sentences": self.sentences,
+            "warnings": list(report.warnings) if report else [],
             "unbiasing": c4(len(report.ranking.seeds)) if report and len(report.ranking.seeds) > 1 else None,
             "winner_under": {
                 name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
@@ -201,7 +203,8 @@ class Boards:
         stored = self._stored(name)
         study = as_stored(stored)
         try:
-            return newest_report(study, stored, self._store, rule_of(study, rule, lambda_, ddof))
+            score = rule_of(study, rule, lambda_, ddof)
+            return newest_report(study, stored, self._store, score, trials_of(self.durable, name))
         except NothingToPromote as error:
             raise NotThere(str(error)) from error
 
@@ -265,7 +268,8 @@ class Boards:
     ) -> tuple[PromotionReport | None, bool]:
         """Returns the newest promotion; while there is none, what is known of one under way."""
         with suppress(NothingToPromote):
-            return newest_report(study, stored, self._store, rule_of(study, None, None, None)), True
+            score = rule_of(study, None, None, None)
+            return newest_report(study, stored, self._store, score, trials_of(self.durable, study.name)), True
         seeds = study.promotion.seeds
         known: dict[int, dict[int, float | None]] = {}
         for one in replicates:
@@ -277,6 +281,7 @@ class Boards:
         candidates = [
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
+        candidates = with_uses(candidates, replicates, study.objective)
         ranking = rank(candidates, seeds, rule_of(study, None, None, None), study.objective.direction)
         return PromotionReport.of(study, ranking, replicates), False
 

@@ -34,6 +34,8 @@ class PromotionOptions(TypedDict, total=False):
         trainings: of search and promotion together, that the plan is made for; None: as many as fit the search.
         confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
         first: number of the first results folder; taken blocks are passed over.
+        allow_ignored_seed: whether candidates whose replicates are bit-identical under different seeds are ranked among
+            the others, as if their sigma were 0; it is recorded with the promotion.
     """
 
     top: int | None
@@ -47,6 +49,7 @@ class PromotionOptions(TypedDict, total=False):
     trainings: int | None
     confirm_seeds: Sequence[int]
     first: int
+    allow_ignored_seed: bool
 
 
 def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOptions]) -> Rule:

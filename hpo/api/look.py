@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hpo.api.choosing import rule_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study
+from hpo.api.soundness import with_uses
 from hpo.api.steering import is_pending
 from hpo.catalog import Checked
 from hpo.errors import NothingToPromote, UsageError
@@ -22,7 +23,7 @@ from hpo.records import Evaluation, Stage, canonical_json
 from hpo.scoring import Rule, RuleName
 from hpo.search import Durable, Trial
 from hpo.statistics import Ddof
-from hpo.store import Holder, Store, StoredStudy
+from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.study import Study
 
 
@@ -39,6 +40,7 @@ class Progress:
         incumbent: the best complete trial.
         promoted: number of the winner, None if nothing was promoted.
         results: names of the winner's folders.
+        since: trials that completed after that promotion and are no part of it.
         driver: who drives it, or did and did not let go.
         paused: whether nothing new is to begin.
         job: its newest of Ray's jobs; None: it was never submitted.
@@ -54,6 +56,7 @@ class Progress:
     incumbent: Trial | None
     promoted: int | None
     results: tuple[str, ...]
+    since: int
     driver: Holder | None
     paused: bool
     job: str | None
@@ -119,12 +122,22 @@ def rank_stored(
     """
     study = resolved(study, to_train=False)
     score = rule_of(study, rule, lambda_, ddof)
-    with storage(place.storage) as (store, _durable):
-        return newest_report(study, stored_study(store, study.name), store, score)
+    with storage(place.storage) as (store, durable):
+        trials = trials_of(durable, study.name)
+        return newest_report(study, stored_study(store, study.name), store, score, trials)
 
 
-def newest_report(study: Study, stored: StoredStudy, store: Store, score: Rule) -> PromotionReport:
+def newest_report(
+    study: Study, stored: StoredStudy, store: Store, score: Rule, trials: Sequence[Trial]
+) -> PromotionReport:
     """Returns the report of the newest promotion, ranked by a rule.
+
+    Args:
+        study: whose.
+        stored: the same study, as the store knows it.
+        store: that has the promotion.
+        score: the rule.
+        trials: of the study by now.
 
     Raises:
         NothingToPromote: if there was no promotion.
@@ -143,15 +156,27 @@ def newest_report(study: Study, stored: StoredStudy, store: Store, score: Rule) 
         )
         for row in promotion.ranks
     ]
-    ranking = rank(candidates, promotion.seeds, score, study.objective.direction)
+    candidates = with_uses(candidates, replicates, study.objective)
+    allow = promotion.allow_ignored
+    ranking = rank(candidates, promotion.seeds, score, study.objective.direction, allow_ignored=allow)
     race = None
     if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
         own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
         sign = -1.0 if ranking.direction == "maximize" else 1.0
         by_search = sorted(candidates, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
-        race = Race.of(plan, by_search, promotion.race["seeds"], own, ranking.direction).under(score)
-    return PromotionReport.of(study, ranking, replicates, race)
+        seeds = promotion.race["seeds"]
+        race = Race.of(plan, by_search, seeds, own, ranking.direction, allow_ignored=allow).under(score)
+    since = completed_since(promotion, stored, store, trials)
+    return PromotionReport.of(study, ranking, replicates, race, since=since)
+
+
+def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Store, trials: Sequence[Trial]) -> int:
+    """Returns how many trials of the search completed after a promotion was made."""
+    if promotion.made_at is None:
+        return 0
+    complete = {trial.number for trial in trials if trial.state == "complete"}
+    return len(complete & store.completed_after(stored, promotion.made_at))
 
 
 def trials_of(durable: Durable, name: str) -> list[Trial]:
@@ -180,6 +205,7 @@ def progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
         incumbent=incumbent(trials, study),
         promoted=promotion.winner if promotion else None,
         results=promotion.results if promotion else (),
+        since=completed_since(promotion, stored, store, trials) if promotion else 0,
         driver=store.holder(stored),
         paused=stored.paused_at is not None,
         job=stored.job,

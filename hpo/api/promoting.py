@@ -13,6 +13,7 @@ from hpo.api.floor import Counter, Floor, train
 from hpo.api.heeding import Heeding
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import Opened, Workforce, driving, events_folder, opened, resolved, tell_phase
+from hpo.api.soundness import with_uses
 from hpo.errors import HpoError
 from hpo.folds import FoldedSource, fold_jobs
 from hpo.place import FIRST, Place
@@ -120,7 +121,7 @@ def promote(
                 observer.begins(total + len(confirm_seeds) * study.trainings, min(total, known))
             train(recorded, found, study, floor)
             outcome = PromotionOutcome(
-                report=_report(candidates, source, study, score, plan),
+                report=_report(candidates, source, study, score, plan, allow=options.get("allow_ignored_seed", False)),
                 folder=folder,
                 trained=counter.trained,
                 asked_top=top,
@@ -140,7 +141,7 @@ def promote(
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
-            winner = _winner(first_row, score, candidates, source.evaluations, found, study)
+            winner = _winner(first_row, outcome.report, candidates, source.evaluations, found)
             lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]
             needed = {one.job.key: _fetched(one) for one in lacking}
             restored = _restore_files(list(needed.values()), found, study, floor)
@@ -169,6 +170,7 @@ def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int)
         ranks=tuple(_stored_rank(row) for row in ranking.rows),
         winner=winner.candidate.trial if winner else None,
         race=race.values() if race else None,
+        allow_ignored=ranking.allow_ignored,
     )
 
 
@@ -209,7 +211,7 @@ def _jobs(trial: Trial, seeds: Sequence[int], study: Study) -> list[Job]:
 
 
 def _report(
-    trials: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule, plan: Plan | None
+    trials: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule, plan: Plan | None, *, allow: bool
 ) -> PromotionReport:
     seeds = race_seeds(study, plan) if plan else study.promotion.seeds
     known = source.evaluations
@@ -222,8 +224,11 @@ def _report(
         for trial in trials
     ]
     direction = study.objective.direction
-    ranking = rank(candidates, study.promotion.seeds, rule, direction, study.limit)
-    race = Race.of(plan.of(len(candidates)), candidates, seeds, rule, direction) if plan else None
+    candidates = with_uses(candidates, known.values(), study.objective)
+    ranking = rank(candidates, study.promotion.seeds, rule, direction, study.limit, allow_ignored=allow)
+    race = None
+    if plan:
+        race = Race.of(plan.of(len(candidates)), candidates, seeds, rule, direction, allow_ignored=allow)
     return PromotionReport.of(study, ranking, source.evaluations.values(), race)
 
 
@@ -233,16 +238,13 @@ def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:
 
 def _winner(
     row: Row,
-    rule: Rule,
+    report: PromotionReport,
     candidates: Sequence[Trial],
     evaluations: Mapping[tuple[int, int], Evaluation],
     found: Opened,
-    study: Study,
 ) -> Winner:
-    trial = _trial(row, candidates)
+    trial, study, rule = _trial(row, candidates), report.study, report.ranking.rule
     assert row.mean is not None  # a winner is complete
-    assert row.sigma is not None
-    assert row.score is not None
     return Winner(
         study=study.name,
         uid=found.stored.uid,
@@ -265,6 +267,9 @@ def _winner(
         },
         evaluations=tuple(evaluations[trial.number, seed] for seed in study.promotion.seeds),
         project=provenance.project(study.root),
+        is_decided=report.is_decided,
+        seeds=str(row.candidate.use),
+        warnings=report.warnings,
     )
 
 

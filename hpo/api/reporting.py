@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from hpo.api.soundness import one_class_predictions, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
+from hpo.collapse import Collapse, collapses
 from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation, Stage, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.scoring import Rule
+from hpo.seed_use import SeedUse, Use, seed_uses
 from hpo.statistics import sigma, t_interval
 from hpo.study import Study
 
@@ -29,14 +32,14 @@ class MetricRow:
         metric: its name.
         values: by seed.
         mean: of the values.
-        sigma: of the values, by the rule's ddof.
+        sigma: of the values, by the rule's ddof; None where the candidate has none.
     """
 
     trial: int
     metric: str
     values: Mapping[int, float]
     mean: float
-    sigma: float
+    sigma: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,9 @@ class PromotionReport:
         alerts: by trial, how many its replicates raised; empty if none did.
         defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
             were recorded.
+        seed_uses: by trial, whether its replicates under different seeds differ.
+        collapses: by trial, replicates whose model learned nothing.
+        since: trials that completed after the promotion was made, and are no part of it.
     """
 
     study: Study
@@ -100,10 +106,19 @@ class PromotionReport:
     confirmation: Confirmation | None = None
     alerts: Mapping[int, int] = field(default_factory=dict)
     defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
+    seed_uses: Mapping[int, SeedUse] = field(default_factory=dict)
+    collapses: Mapping[int, Collapse] = field(default_factory=dict)
+    since: int = 0
 
     @classmethod
     def of(
-        cls, study: Study, ranking: Ranking, evaluations: Iterable[Evaluation], race: Race | None = None
+        cls,
+        study: Study,
+        ranking: Ranking,
+        evaluations: Iterable[Evaluation],
+        race: Race | None = None,
+        *,
+        since: int = 0,
     ) -> PromotionReport:
         """Returns the report of a ranking.
 
@@ -112,13 +127,14 @@ class PromotionReport:
             ranking: of the candidates.
             evaluations: the replicates; others may be among them.
             race: that it comes from, if it comes from one.
+            since: trials that completed after the promotion was made.
         """
         evaluations = list(evaluations)
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
         folds = {row.candidate.trial: spread for row in ranking.rows if (spread := _folds(row, replicates))}
-        seen = study.common_seeds
+        seen, trials = study.common_seeds, {row.candidate.trial for row in ranking.rows}
         if race is None:
             sure, refined = certainty(ranking, seen), None
         else:  # who left early left for low values, so only the first rung tells of all what they are worth
@@ -138,6 +154,39 @@ class PromotionReport:
                 for row in ranking.rows
                 if (one := replicates.get((row.candidate.trial, ranking.seeds[0]))) is not None and one.defaults
             },
+            seed_uses={trial: use for trial, use in seed_uses(evaluations, study.objective).items() if trial in trials},
+            collapses={
+                trial: one
+                for trial, one in collapses(
+                    evaluations, study.objective, study.limit, one_class_predictions(evaluations)
+                ).items()
+                if trial in trials
+            },
+            since=since,
+        )
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether its winner can be called one: it is there, and its seeds make a difference."""
+        return self.winner is not None and self.winner.candidate.use is Use.USED
+
+    @property
+    def ignores_seeds(self) -> bool:
+        """Whether a candidate's replicates are the same to the last bit under different seeds."""
+        return any(one.use is Use.IGNORED for one in self.seed_uses.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has to be known before anything of this is read, as sentences; said first wherever it is shown."""
+        return tuple(
+            warnings_of(
+                study=self.study.name,
+                ranking=self.ranking,
+                winner=self.winner,
+                uses=list(self.seed_uses.values()),
+                collapses=self.collapses,
+                since=self.since,
+            )
         )
 
     @property
@@ -155,7 +204,7 @@ class PromotionReport:
         confirmation = Confirmation(
             values=dict(values),
             mean=float(np.mean(found)) if found else None,
-            sigma=sigma(found, rule.ddof) if len(found) > (rule.ddof != 0) else None,
+            sigma=sigma(found, rule.ddof) if len(found) > 1 else None,
             interval=t_interval(found),
         )
         return replace(self, confirmation=confirmation)
@@ -181,9 +230,22 @@ class PromotionReport:
             "searched_on": self.study.seeds_said,
             "budget": self.study.search.budget,
             "validation": self.study.validation.model_dump() if self.study.validation else None,
+            "warnings": list(self.warnings),
             "winner": self.winner.candidate.trial if self.winner else None,
-            "winner_under": {name: trial for name, trial in sure.winners.items() if name != AS_IT_IS},
             "defaults": {str(trial): dict(defaults) for trial, defaults in self.defaults.items()},
+            "winner_is_decided": self.is_decided,
+            "seeds_ignored": [trial for trial, one in self.seed_uses.items() if one.use is Use.IGNORED],
+            "seeds_unclear": [trial for trial, one in self.seed_uses.items() if one.use is Use.UNCLEAR],
+            "ignored_seed_allowed": self.ranking.allow_ignored,
+            "collapsed": {
+                str(trial): {str(seed): reason for seed, reason in one.reasons.items()}
+                for trial, one in self.collapses.items()
+            },
+            "trials_since": self.since,
+            "tied": list(self.ranking.ties),
+            "winner_under": {
+                name: trial for name, trial in sure.winners.items() if name != AS_IT_IS and self.is_decided
+            },
             "race": self._race(),
             "optimism": sure.optimism,
             "optimism_interval": sure.optimism_interval,
@@ -253,6 +315,7 @@ class PromotionReport:
             "rank": row.rank,
             "trial": candidate.trial,
             "standing": self.standing(row),
+            "seeds": str(candidate.use),
             **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
             **_moments(row),
             **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
@@ -287,7 +350,8 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path])
     write_promotion(folder, head, report.candidates(), texts)
     study = report.study
     standings = [report.standing(row) for row in report.ranking.rows]
-    figure = promotion_figure(report.ranking, standings, study.name, study.objective.metric, study.seeds_said)
+    metric, warnings = study.objective.metric, report.warnings
+    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
     write_page(folder / "promotion.html", figure)
 
 
@@ -320,7 +384,7 @@ def _metrics(row: Row, ranking: Ranking, replicates: Mapping[tuple[int, int], Ev
                 metric=name,
                 values=dict(zip(ranking.seeds, values, strict=True)),
                 mean=float(np.mean(values)),
-                sigma=sigma(values, ranking.rule.ddof),
+                sigma=None if row.sigma is None else sigma(values, ranking.rule.ddof),
             )
         )
     return rows

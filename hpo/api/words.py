@@ -7,25 +7,29 @@ from collections.abc import Sequence
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.certainty import CALIBRATED, Certainty
 from hpo.ranking import Ranking, Row
-from hpo.shown import number
+from hpo.shown import counted, number, percent
 
 
 def certainty_text(report: PromotionReport) -> str:
-    """Returns who won, and how sure that is."""
+    """Returns who won, and how sure that is; what has to be known before that is in `PromotionReport.warnings`."""
     ranking, sure = report.ranking, report.certainty
     winner = report.winner
     if winner is None:
         return "No candidate is complete, so there is no winner."
     trial = winner.candidate.trial
+    place = "Winner" if report.is_decided else "First, and no winner"
     if report.race is None or report.refined is None:
-        lines = [f"Winner: trial {trial}, score {number(winner.score)}. {_changes(sure)}"]
+        lines = [f"{place}: trial {trial}, {_ranked_by(winner, ranking)}. {_changes(report, sure)}"]
+        lines += _margin(ranking)
     else:
         final, first = report.race.final, ranking.winner
-        score, names = (final.winner.score if final.winner else None), seeds_text(ranking.seeds)
+        by = _ranked_by(final.winner, final) if final.winner else "not ranked"
         same = "it too" if first is winner or first is None else f"trial {first.candidate.trial}"
         lines = [
-            f"Winner: trial {trial}, score {number(score)} over {len(final.seeds)} seeds. {_changes(report.refined)}",
-            f"The table of seeds {names} alone names {same}. {_changes(sure)}",
+            f"{place}: trial {trial}, {by} over {counted(len(final.seeds), 'seed')}. "
+            f"{_changes(report, report.refined)}",
+            *_margin(final),
+            f"The table of seeds {seeds_text(ranking.seeds)} alone names {same}. {_changes(report, sure)}",
         ]
     if ranking.undecided and report.race is None:
         lines.append(
@@ -36,28 +40,72 @@ def certainty_text(report: PromotionReport) -> str:
         without = "is not known" if sure.unseen_winner is None else f"is trial {sure.unseen_winner}"
         lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
     incumbent = _incumbent(ranking)
-    if incumbent is not winner:
+    if incumbent is not None and incumbent.candidate.trial != trial:
         lines.append(
             f"The search alone would have named trial {incumbent.candidate.trial} "
             f"({number(incumbent.candidate.search_value)} on {report.study.seeds_said})."
         )
     if sure.optimism is not None:
-        side = "above" if ranking.direction == "maximize" else "below"
-        interval = sure.optimism_interval
-        known = f" (95 %: {number(interval[0])} .. {number(interval[1])})" if interval else ""
-        rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
-        reach = "the candidates' means"
-        if report.race is not None:
-            reach = f"what the {len(ranking.rows)} candidates reach under {seeds_text(report.race.rungs[0].seeds)}"
-        lines.append(f"Optimism: search values lie {number(sure.optimism)} {side} {reach}{known}{rho}.")
+        lines.append(_optimism(report))
     if report.confirmation is not None:
         lines.append(_confirmed(report.confirmation, winner))
-    if report.race is None and (chance := sure.chances.get(trial)):
-        lines.append(_chance(sure, trial, chance, len(ranking.seeds)))
+    if report.race is None and report.is_decided:
+        lines += _how_sure(sure, ranking, trial)
     return "\n".join(lines)
 
 
-def _changes(sure: Certainty) -> str:
+def _ranked_by(winner: Row, ranking: Ranking) -> str:
+    """Returns what put a row first: its score, or why it has none and what was taken in its place."""
+    if winner.score is not None:
+        return f"score {number(winner.score)}"
+    score = ranking.rule.said(ranking.direction)
+    if len(ranking.seeds) == 1:
+        return (
+            f"{number(winner.order)} under seed {ranking.seeds[0]} alone (sigma and {score} are not defined at n = 1)"
+        )
+    return f"mean {number(winner.mean)} ({score} is not defined without a sigma)"
+
+
+def _margin(ranking: Ranking) -> list[str]:
+    """Returns what there is to say of a winner that is ahead of the next by nothing, or by less than a table shows."""
+    if ties := ranking.ties:
+        others = ", ".join(map(str, ties[1:]))
+        return [f"Tied: trial {others} has exactly the same score; the better mean, then the lower number comes first."]
+    rows = [row for row in ranking.complete if row.candidate.use is ranking.complete[0].candidate.use]
+    if len(rows) < 2 or rows[0].order is None or rows[1].order is None:
+        return []
+    first, second = rows[0].order, rows[1].order
+    if number(first) != number(second):
+        return []
+    return [f"It is ahead of trial {rows[1].candidate.trial} by {abs(first - second):.2g}: less than the table shows."]
+
+
+def _optimism(report: PromotionReport) -> str:
+    ranking, sure = report.ranking, report.certainty
+    assert sure.optimism is not None  # asked before
+    interval = ""
+    if sure.optimism_interval is not None:
+        low, high = (_lies(end, ranking) for end in sure.optimism_interval)
+        interval = f" (95 %: {low} to {high})"
+    rho = "" if sure.correlation is None else f"; rank correlation {number(sure.correlation)}"
+    reach = "the candidates' means"
+    if report.race is not None:
+        reach = f"what the {len(ranking.rows)} candidates reach under {seeds_text(report.race.rungs[0].seeds)}"
+    if sure.optimism == 0:
+        return f"No optimism: search values equal {reach} on average{interval}{rho}."
+    word = "Optimism" if sure.optimism > 0 else "No optimism"
+    return f"{word}: search values lie {_lies(sure.optimism, ranking)} {reach}{interval}{rho}."
+
+
+def _lies(optimism: float, ranking: Ranking) -> str:
+    """Returns by how much, and on which side, values of a search lie that are so much better than the means."""
+    is_above = (optimism > 0) == (ranking.direction == "maximize")
+    return f"{number(abs(optimism))} {'above' if is_above else 'below'}"
+
+
+def _changes(report: PromotionReport, sure: Certainty) -> str:
+    if not report.is_decided:
+        return "What other conventions would name is no more certain."
     changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
     stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
     unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
@@ -76,29 +124,26 @@ def _confirmed(found: Confirmation, winner: Row) -> str:
     )
 
 
-def _chance(sure: Certainty, trial: int, chance: float, count: int) -> str:
-    rough = " (rough below 6 seeds)" if count < CALIBRATED else ""
-    text = f"P(trial {trial} is best) about {percent(chance, count)}{rough}"
+def _how_sure(sure: Certainty, ranking: Ranking, trial: int) -> list[str]:
+    """Returns how often the winner beats the next candidate, and how likely it is the best where the seeds allow it."""
+    count = len(ranking.seeds)
     against = next((pair for pair in sure.pairs if pair.first == trial), None)
     if against is None:
-        return f"{text}."
-    better = f"better on {against.outperformance * count:g} of {count} seeds"
-    decided = "" if against.decidable else f", not decidable at n = {count}"
-    return f"{text} · trial {trial} against {against.second}: {better}{decided}."
+        return []
+    text = f"Trial {trial} against {against.second}: better on {against.outperformance * count:g} of {count} seeds"
+    if not against.decidable:
+        return [f"{text}. Not decidable at n = {count}: no P(best) below {CALIBRATED} seeds."]
+    chance = sure.chances.get(trial)
+    if chance is None:
+        return [f"{text}; no P(best) below {CALIBRATED} seeds."]
+    return [f"P(trial {trial} is best) about {percent(chance)}. {text}."]
 
 
-def _incumbent(ranking: Ranking) -> Row:
+def _incumbent(ranking: Ranking) -> Row | None:
     """Returns the candidate that the search had put first: of equal ones the lower number, as it did."""
     sign = -1.0 if ranking.direction == "maximize" else 1.0
-    return min(ranking.rows, key=lambda row: (sign * (row.candidate.search_value or 0.0), row.candidate.trial))
-
-
-def percent(chance: float, count: int) -> str:
-    """Returns a chance as it is known under so many seeds: to ten per cent below six of them."""
-    step = 0.1 if count < CALIBRATED else 0.01
-    if chance < step / 2:
-        return f"< {50 * step:g} %"
-    return f"> {100 - 50 * step:g} %" if chance > 1 - step / 2 else f"{100 * chance:.0f} %"
+    known = [(sign * value, row) for row in ranking.rows if (value := row.candidate.search_value) is not None]
+    return min(known, key=lambda one: (one[0], one[1].candidate.trial))[1] if known else None
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from hpo.cli.options import (
+    AllowIgnoredSeed,
     BackendName,
     Concurrency,
     ConfirmSeeds,
@@ -55,6 +56,7 @@ _PROMOTION: Mapping[str, tuple[Any, object]] = {
     "widths": (Widths, None),
     "confirm_seeds": (ConfirmSeeds, None),
     "first": (First, FIRST),
+    "allow_ignored_seed": (AllowIgnoredSeed, False),
 }
 
 

@@ -290,10 +290,14 @@ def _search_status(outcome: api.SearchOutcome) -> int:
 
 
 def _promotion_status(outcome: api.PromotionOutcome) -> int:
-    """Returns the exit status of a promotion: 1 where a trial of the search is open, or no candidate is complete."""
+    """Returns the exit status of a promotion: 1 where it is not what was asked for, unless it was stopped.
+
+    A trial of the search is open, no candidate is complete, or one ignores its seeds and that was not allowed.
+    """
     if outcome.stopped:
         return 0
-    return 1 if outcome.open or outcome.report.winner is None else 0
+    ignored = outcome.report.ignores_seeds and not outcome.ranking.allow_ignored
+    return 1 if outcome.open or outcome.report.winner is None or ignored else 0
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:

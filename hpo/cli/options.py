@@ -197,6 +197,13 @@ Seeds = Annotated[
     ),
 ]
 First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
+AllowIgnoredSeed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-ignored-seed",
+        help="Rank candidates whose replicates are bit-identical under different seeds as they are; end with 0.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

@@ -6,11 +6,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hpo.api import PromotionOutcome, PromotionReport
-from hpo.api.words import certainty_text, percent, seeds_text
-from hpo.certainty import CALIBRATED, Certainty
+from hpo.api.words import certainty_text, seeds_text
+from hpo.certainty import Certainty
 from hpo.cli.tables import curves_text, table
 from hpo.promotion import Race
-from hpo.shown import number
+from hpo.seed_use import Use
+from hpo.shown import number, percent
 from hpo.study import notes
 
 
@@ -21,6 +22,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
     score = [rule.said(ranking.direction)] if rule.name != "mean" else []
     by_race, by_folds = report.race is not None, bool(report.folds)
+    by_use = any(row.candidate.use is not Use.USED for row in ranking.rows)
     made = table(
         "rank",
         "trial",
@@ -33,6 +35,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         "95 % interval",
         f"search ({report.study.seeds_said.removeprefix('seed ')})",
         *["alerts"] * bool(report.alerts),
+        *["seeds"] * by_use,
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
     for row in ranking.rows:
@@ -56,17 +59,22 @@ def ranking_table(report: PromotionReport) -> RenderableType:
             interval,
             number(candidate.search_value),
             *[str(report.alerts.get(candidate.trial, 0))] * bool(report.alerts),
+            *[str(candidate.use)] * by_use,
         )
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
-    known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 else ""
+    note += " · no sigma at n = 1: the value itself ranks" if count == 1 else ""
+    note += " · no sigma where seeds make no difference: not meaningful" if by_use else ""
+    known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 and ranking.sound else ""
     seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
     validation = report.study.validation
     folds = (
         f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
     )
     notes_ = Text(note + known + seen + folds + _defaults(report), style="dim")
-    return Group(made, notes_) if report.race is None else Group(made, notes_, _race(report.race, report.refined))
+    first = [Text(f"! {warning}", style="bold") for warning in report.warnings]
+    last = [] if report.race is None else [_race(report.race, report.refined)]
+    return Group(*first, made, notes_, *last)
 
 
 def _defaults(report: PromotionReport) -> str:
@@ -83,11 +91,21 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
     rungs = ", ".join(f"{len(rung.entered)} under {seeds_text(rung.seeds)}" for rung in race.rungs)
     score = [rule.said(direction)] if rule.name != "mean" else []
     count = len(race.rungs[-1].seeds)
-    made = table("rank", "trial", f"mean of {count} seeds", "sigma", "CV %", *score, "95 % interval", "P(best)")
+    chances = sure.chances if sure else {}
+    made = table(
+        "rank",
+        "trial",
+        f"mean of {count} seeds",
+        "sigma",
+        "CV %",
+        *score,
+        "95 % interval",
+        *["P(best)"] * bool(chances),
+    )
     for row in race.final.rows:
         trial = row.candidate.trial
         variation = sure.variations.get(trial) if sure else None
-        chance = sure.chances.get(trial) if sure else None
+        chance = chances.get(trial)
         made.add_row(
             row.standing,
             str(trial),
@@ -96,11 +114,9 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
             "-" if variation is None else f"{variation:.1f}",
             *([number(row.score)] if score else []),
             f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-",
-            "-" if chance is None else percent(chance, count),
+            *["-" if chance is None else percent(chance)] * bool(chances),
         )
-    rough = f"P(best) is rough below {CALIBRATED} seeds"
-    notes_ = [Text(rough, style="dim")] if count < CALIBRATED else []
-    return Group(Text(f"Race: {rungs}. Its last rung:"), made, *notes_)
+    return Group(Text(f"Race: {rungs}. Its last rung:"), made)
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.pages.strip import strips
 from hpo.report import curves_figure, decomposition_figure, optimism_figure, script
-from hpo.shown import number
+from hpo.shown import number, percent
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -111,7 +111,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "moment": _moment, "bytes": _bytes}
+    made.filters |= {"number": number, "chance": percent, "moment": _moment, "bytes": _bytes}
     return made
 
 

@@ -10,6 +10,7 @@ from hpo.promotion.grid import PromotionSource, by_seed
 from hpo.ranking import Candidate, Ranking, rank
 from hpo.records import Job
 from hpo.scoring import Rule
+from hpo.seed_use import Use
 
 SHORT, LONG = (1, 2, 4), (1, 2, 4, 8, 12)
 """Seeds that a survivor has after each rung, where there are few trainings and where there are more."""
@@ -120,7 +121,16 @@ class Race:
         return replace(self, final=self.final.under(rule))
 
     @classmethod
-    def of(cls, plan: Plan, candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str) -> Race:
+    def of(
+        cls,
+        plan: Plan,
+        candidates: Sequence[Candidate],
+        seeds: Sequence[int],
+        rule: Rule,
+        direction: str,
+        *,
+        allow_ignored: bool = False,
+    ) -> Race:
         """Returns the race that these values make; the same values make the same race.
 
         Args:
@@ -129,6 +139,8 @@ class Race:
             seeds: of the last rung, in their order.
             rule: by which candidates are compared; where a rung has too few seeds for it, by the mean.
             direction: `maximize` or `minimize`.
+            allow_ignored: in the last rung, as in `hpo.ranking.Ranking`. In the rungs before it nothing is known yet of
+                the seeds that a candidate ignores.
         """
         known = {candidate.trial: candidate for candidate in candidates}
         entered = [candidate.trial for candidate in candidates[: plan.widths[0]]]
@@ -136,7 +148,7 @@ class Race:
         for place, count in enumerate(plan.rungs):
             here = tuple(seeds[:count])
             width = plan.widths[place + 1] if place + 1 < len(plan.rungs) else 0
-            field = [known[trial] for trial in entered]
+            field = [replace(known[trial], use=Use.USED) for trial in entered]
             compared = _compared(field, here, rule, direction)
             is_over = all(_has_failed(one) or all(seed in one.values for seed in here) for one in field)
             ranked = [row.candidate.trial for row in compared.complete]
@@ -147,7 +159,8 @@ class Race:
                 break
             entered = survivors
         last = rungs[-1]
-        final = rank([known[trial] for trial in last.entered], seeds, rule, direction)
+        finalists = [known[trial] for trial in last.entered]
+        final = rank(finalists, seeds, rule, direction, allow_ignored=allow_ignored)
         return cls(plan=plan, rungs=tuple(rungs), final=final)
 
 

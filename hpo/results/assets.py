@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from hpo.errors import OutputRefused, UsageError
 from hpo.files import replacing, write_text
-from hpo.results.plain import csv_text, json_text
+from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
 from hpo.statistics import Ddof, sigma
 
@@ -83,6 +83,17 @@ class Run:
         found: Mapping[str, Any] = self.summary[SECTION]
         return found
 
+    @property
+    def folds(self) -> tuple[Path, ...]:
+        """The directories of its folds in the order of their numbers; empty without cross-validation."""
+        found = (path for path in self.folder.glob("fold_*") if path.is_dir() and path.name[5:].isdecimal())
+        return tuple(sorted(found, key=lambda path: int(path.name[5:])))
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether seeds make a difference, so that a sigma over them means something."""
+        return bool(self.own.get("seed_use", "used") == "used")
+
 
 def write_assets(
     folders: Sequence[Path], out: Path, *, prefix: str, ddof: Ddof | None = None, force: bool = False
@@ -132,7 +143,7 @@ def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
                 "metric": name,
                 **{f"seed {run.seed}": value for run, value in zip(runs, known, strict=True)},
                 "mean": math.fsum(known) / len(known),
-                "sigma": sigma(known, ddof) if len(known) > (ddof != 0) else None,
+                "sigma": sigma(known, ddof) if len(known) > 1 and runs[0].has_sigma else None,
             }
         )
     return rows
@@ -159,10 +170,18 @@ def _pictures(runs: Sequence[Run], out: Path, prefix: str) -> list[Path]:
         for word, name in PICTURES.items():
             if (run.folder / name).is_file():
                 path = out / f"{prefix}_{word}_seed{run.seed}.png"
-                with replacing(path) as spare:
-                    spare.write_bytes((run.folder / name).read_bytes())
-                written.append(path)
+                written.append(_copied(run.folder / name, path))
+        for fold in run.folds:  # a model's pictures are its fold's: there is no single model
+            if (fold / PICTURES["gradcam"]).is_file():
+                path = out / f"{prefix}_gradcam_seed{run.seed}_{fold.name}.png"
+                written.append(_copied(fold / PICTURES["gradcam"], path))
     return written
+
+
+def _copied(picture: Path, path: Path) -> Path:
+    with replacing(path) as spare:
+        spare.write_bytes(picture.read_bytes())
+    return path
 
 
 def _texts(runs: Sequence[Run], rows: Sequence[Mapping[str, object]], ddof: Ddof, out: Path, prefix: str) -> list[Path]:
@@ -176,7 +195,7 @@ def _texts(runs: Sequence[Run], rows: Sequence[Mapping[str, object]], ddof: Ddof
         f"{prefix}_metrics.csv": csv_text(columns, rows),
         f"{prefix}_metrics.tex": f"% {said}\n{tex}\n",
         f"{prefix}_metrics.md": f"{said}\n\n{page}\n",
-        f"{prefix}_text.tex": f"{_latex(said)}\n",
+        f"{prefix}_text.tex": f"{latex(said)}\n",
     }
     for name, text in texts.items():
         write_text(out / name, text)
@@ -196,10 +215,24 @@ def words(runs: Sequence[Run], ddof: Ddof) -> str:
     params = ", ".join(f"{name} = {_param(value)}" for name, value in own.get("params", {}).items())
     searched = own.get("search_value")
     seen = "" if searched is None else f" The search had seen {searched:.3f} under seed {own.get('search_seed')}."
+    folds = len(runs[0].folds)
+    values = "Values are of the validation images at the selected epoch"
+    if folds:
+        values = (
+            f"Each seed was cross-validated over {folds} folds. Values are of the pooled predictions of all folds, of "
+            "each fold's model at its selected epoch for the images it was not trained on; the promotion ranks by the "
+            "mean over the folds, which is another number (cv_summary.json, promotion.csv)"
+        )
+    spread = f"mean ± sigma over {len(runs)} seeds, sigma with ddof {ddof}"
+    if len(runs) == 1:
+        spread = "a single seed has no sigma"
+    elif not runs[0].has_sigma:
+        spread = f"mean over {len(runs)} seeds, whose sigma is not meaningful"
+    warnings = "".join(f"Warning: {warning} " for warning in own.get("warnings", ()))
     return (
-        f"Study {own.get('study')}: trial {own.get('trial')} ({params}), trained under seeds {seeds}; it was chosen "
-        f"among the candidates by {own.get('rule')} of {own.get('metric')} over these seeds. Values are of the "
-        f"validation images at the selected epoch; mean ± sigma over {len(runs)} seeds, sigma with ddof {ddof}.{seen}"
+        f"{warnings}Study {own.get('study')}: trial {own.get('trial')} ({params}), trained under seeds {seeds}; it was "
+        f"chosen among the candidates by {own.get('rule')} of {own.get('metric')} over these seeds. {values}; "
+        f"{spread}.{seen}"
     )
 
 
@@ -209,9 +242,3 @@ def _param(value: object) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _latex(text: str) -> str:
-    """Returns a text whose special letters LaTeX prints as they are."""
-    escaped = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", r"\textbackslash "))
-    return escaped.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}").replace("±", r"$\pm$")

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from hpo.errors import OutputRefused
 from hpo.files import write_text
-from hpo.results.plain import csv_text, json_text
+from hpo.results.plain import csv_text, json_text, latex
 
 
 def write_promotion(
@@ -49,7 +49,8 @@ def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, objec
     """Returns the ranking and the winner's metrics as Markdown tables."""
     heading = f"## {table['study']}: promotion by {table['score']} of {table['objective']}"
     note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on {table['searched_on']}."
-    parts = [heading, _drawn(_ranking(table, rows), "github"), note]
+    warnings = [f"**Warning:** {warning}" for warning in _warnings(table)]
+    parts = [heading, *warnings, _drawn(_ranking(table, rows), "github"), note]
     if final := _final(table):
         parts += [f"### The race's last rung: winner trial {table['winner']}", _drawn(final, "github")]
     if metrics := _metrics(table):
@@ -59,12 +60,20 @@ def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, objec
 
 def latex_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> str:
     """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
-    parts = [_drawn(_ranking(table, rows), "latex_booktabs")]
+    warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in _warnings(table)]
+    parts = [*warnings, _drawn(_ranking(table, rows), "latex_booktabs")]
     if final := _final(table):
         parts.append(_drawn(final, "latex_booktabs"))
     if metrics := _metrics(table):
         parts.append(_drawn(metrics, "latex_booktabs"))
     return "\n\n".join(parts) + "\n"
+
+
+def _warnings(table: Mapping[str, object]) -> list[str]:
+    """Returns what has to be known before anything of a promotion is read."""
+    found = table["warnings"]
+    assert isinstance(found, Sequence)
+    return [str(warning) for warning in found]
 
 
 def _drawn(rows: Sequence[Mapping[str, object]], style: str) -> str:
@@ -103,6 +112,7 @@ def _ranking(table: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> 
             "95 % interval": "-" if row["interval_low"] is None else _interval(row),
             "CV %": _text(row["variation_percent"], 1),
             "search": _text(row["search_value"]),
+            **({"seeds": str(row["seeds"])} if any(one["seeds"] != "used" for one in rows) else {}),
         }
         for row in rows
     ]

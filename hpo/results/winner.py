@@ -20,8 +20,8 @@ class Winner:
         fixed: params that no trial changes.
         rank: place in the ranking, 1 for the first.
         mean: of the replicates' values.
-        sigma: of the replicates' values, with `ddof`.
-        score: what the ranking is by.
+        sigma: of the replicates' values, with `ddof`; None with a single one, or where seeds make no difference.
+        score: what the ranking is by; None where it needs a sigma and there is none.
         rule: how the score comes from mean and sigma, e.g. `mean-std`.
         lambda_: weight of sigma in the score.
         ddof: how sigma is estimated; see `hpo.statistics.Ddof`.
@@ -30,6 +30,9 @@ class Winner:
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
         evaluations: the replicates, complete, in the order of the promotion's seeds.
         project: git_commit, git_dirty, command_line and what else is known of the project.
+        is_decided: whether it can be called the winner; a candidate that ignores its seeds only comes first.
+        seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
+        warnings: what has to be known before its results are read, as sentences.
     """
 
     study: str
@@ -38,8 +41,8 @@ class Winner:
     fixed: Mapping[str, Value]
     rank: int
     mean: float
-    sigma: float
-    score: float
+    sigma: float | None
+    score: float | None
     rule: str
     lambda_: float
     ddof: Ddof
@@ -48,6 +51,9 @@ class Winner:
     trial: Mapping[str, object]
     evaluations: tuple[Evaluation, ...]
     project: Mapping[str, object]
+    is_decided: bool = True
+    seeds: str = "used"
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.evaluations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ class StoredPromotion:
         ranks: of all candidates.
         winner: its trial; None if no candidate was complete.
         race: rungs, widths and seeds of the race that chose it; None if the ranking did.
+        allow_ignored: whether candidates that ignore their seeds were ranked among the others.
+        made_at: when it was stored, in UTC; None before that.
     """
 
     rule: RuleName
@@ -49,6 +52,8 @@ class StoredPromotion:
     ranks: tuple[StoredRank, ...]
     winner: int | None = None
     race: Mapping[str, Sequence[int]] | None = None
+    allow_ignored: bool = False
+    made_at: dt.datetime | None = None
 
 
 def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> None:
@@ -63,6 +68,7 @@ def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> No
         results=list(promotion.results),
         winner=promotion.winner,
         race=dict(promotion.race) if promotion.race else None,
+        allow_ignored=promotion.allow_ignored,
         created_at=now(),
     )
     promotion_id = connection.execute(query.returning(PromotionRow.id)).scalar_one()
@@ -121,4 +127,6 @@ def _promotion(connection: Connection, row: Any) -> StoredPromotion:
         ranks=ranks,
         winner=row.winner,
         race=row.race,
+        allow_ignored=row.allow_ignored,
+        made_at=row.created_at,
     )

@@ -377,6 +377,21 @@ class Store:
         with self._reading() as connection:
             return newest(connection, study.id)
 
+    def completed_after(self, study: StoredStudy, moment: dt.datetime) -> set[int]:
+        """Returns the trials of which a training of the search was recorded complete after a moment in UTC."""
+        query = (
+            select(EvaluationRow.trial)
+            .where(
+                EvaluationRow.study_id == study.id,
+                EvaluationRow.stage == str(Stage.SEARCH),
+                EvaluationRow.status == str(Status.COMPLETE),
+                EvaluationRow.recorded_at > moment,
+            )
+            .distinct()
+        )
+        with self._reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def last_activity(self, study: StoredStudy) -> str | None:
         """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
         query = (

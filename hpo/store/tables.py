@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -160,6 +161,7 @@ class PromotionRow(Base):
     results: Mapped[list[Any]]
     winner: Mapped[int | None]
     race: Mapped[dict[str, Any] | None]
+    allow_ignored: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
 
 

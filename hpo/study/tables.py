@@ -49,13 +49,39 @@ MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{name!r} is named twice")
+    return names
+
+
 class ObjectiveTable(Table):
-    """Which number counts; see `hpo.Objective`. No value can be better than `limit`: 1.0 for an accuracy."""
+    """Which number counts; see `hpo.Objective`. No value can be better than `limit`: 1.0 for an accuracy.
+
+    `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
+    check for ignored seeds do not compare them. It may change at any time.
+    """
 
     metric: MetricName
     direction: Literal["maximize", "minimize"] = "maximize"
     epoch: Literal["best", "last"] = "best"
     limit: Finite | None = None
+    ignore: Annotated[
+        tuple[MetricName, ...],
+        Field(
+            strict=False,
+            description="Names of metrics that differ between any two trainings, such as times (latency_ms): they are "
+            "not compared by hpo verify, by hpo seeds replay, or to find seeds that are ignored.",
+        ),
+        AfterValidator(_each_once),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _compares_the_metric(self) -> ObjectiveTable:
+        if self.metric in self.ignore:
+            raise ValueError(f"ignore names {self.metric!r}, which is the metric that is optimized; leave it out")
+        return self
 
 
 class ResourcesTable(Table):
@@ -68,13 +94,6 @@ class ResourcesTable(Table):
     gpu: Annotated[Finite, Field(ge=0)] = 0.0
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     slots: Annotated[int, Field(ge=1, le=5000)] = 2
-
-
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{name!r} is named twice")
-    return names
 
 
 class Search(Table):
@@ -316,6 +335,8 @@ class Study(Table):
             del content["validation"]
         if not self.search.enqueue:
             del content["search"]["enqueue"]
+        if not self.objective_.ignore:
+            del content["objective"]["ignore"]
         return content
 
     @property

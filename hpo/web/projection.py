@@ -46,9 +46,11 @@ def project(found: Boards, name: str) -> bool:
     score = f"mean {number(row.mean)} ± {number(row.sigma)}, score {number(row.score)}"
     seeds = ", ".join(map(str, report.ranking.seeds))
     place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
-    save_note(winner, f"# PROMOTED: {place}\n\n{score} on seeds {seeds}. {link}")
+    warnings = [f"**Warning:** {warning}" for warning in report.warnings]
+    save_note(winner, "\n\n".join([f"# PROMOTED: {place}", *warnings, f"{score} on seeds {seeds}. {link}"]))
     standings = [report.standing(one) for one in report.ranking.rows]
-    figure = promotion_figure(report.ranking, standings, name, objective.metric, board.study.seeds_said)
+    searched_on, warnings = board.study.seeds_said, list(report.warnings)
+    figure = promotion_figure(report.ranking, standings, name, objective.metric, searched_on, warnings)
     save_plotly_graph_object(study, figure, graph_object_id=PICTURE)
     study.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
     return True
@@ -97,5 +99,5 @@ def _said(board: Board) -> dict[str, object]:
         "seeds": list(report.ranking.seeds),
         "results": [one.name for one in board.results],
         "page": f"/robustness/{board.study.name}",
-        "digest": digest(report.candidates())[:16],
+        "digest": digest([report.candidates(), *report.warnings])[:16],
     }

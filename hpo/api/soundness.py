@@ -1,0 +1,119 @@
+"""What makes a promotion unsound, as sentences: ignored seeds, models that collapsed, trials that came later."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from hpo.collapse import Collapse
+from hpo.errors import HpoError
+from hpo.ranking import Candidate, Ranking, Row
+from hpo.records import Evaluation, Objective
+from hpo.seed_use import SeedUse, Use, said, seed_uses
+from hpo.shown import counted
+from hpo.training.predictions import FILE, Predictions
+
+
+def warnings_of(
+    *,
+    study: str,
+    ranking: Ranking,
+    winner: Row | None,
+    uses: Sequence[SeedUse],
+    collapses: Mapping[int, Collapse],
+    since: int,
+) -> Iterator[str]:
+    """Yields what has to be known before a promotion is read, as sentences, the gravest first.
+
+    Args:
+        study: its name.
+        ranking: of the candidates.
+        winner: the row that comes first, of the ranking or of its race; None if there is none.
+        uses: whether the candidates' replicates under different seeds differ.
+        collapses: by trial, replicates whose model learned nothing.
+        since: trials that completed after the promotion was made.
+    """
+    first = winner.candidate.trial if winner else None
+    if first is not None and first in collapses and collapses[first].is_whole:
+        yield (
+            f"Trial {first} comes first and {collapses[first].said}: it has learned nothing that tells cases apart, "
+            "and no other candidate scores better."
+        )
+    yield from said(uses, len(ranking.rows))
+    if winner is not None:
+        yield from _placed(winner, ranking, any(one.use is Use.IGNORED for one in uses))
+    for trial, collapse in collapses.items():
+        if trial != first or not collapse.is_whole:
+            yield f"Trial {trial} {collapse.said}."
+    if since:
+        yield (
+            f"Not the newest: {counted(since, 'trial')} completed since this promotion and "
+            f"{'is' if since == 1 else 'are'} no part of it. Promote again: hpo promote --study {study}"
+        )
+
+
+def _placed(winner: Row, ranking: Ranking, ignored: bool) -> Iterator[str]:
+    """Yields what became of candidates whose seeds make no difference, as a sentence."""
+    if winner.candidate.use is not Use.USED:
+        yield f"No winner is decided: trial {winner.candidate.trial} only comes first."
+    if ignored and ranking.allow_ignored:
+        yield "Candidates that ignore the seed are ranked as if their sigma were 0: allowed by --allow-ignored-seed."
+    elif ignored and winner.candidate.use is Use.USED:
+        yield (
+            "Candidates that ignore the seed are ranked behind the others; --allow-ignored-seed ranks them as they are."
+        )
+
+
+def with_uses(
+    candidates: Iterable[Candidate], evaluations: Iterable[Evaluation], objective: Objective
+) -> list[Candidate]:
+    """Returns candidates that know whether their replicates under different seeds differ.
+
+    Args:
+        candidates: of a promotion.
+        evaluations: their replicates; others may be among them.
+        objective: of the study.
+    """
+    uses = seed_uses(evaluations, objective)
+    return [replace(one, use=uses[one.trial].use) if one.trial in uses else one for one in candidates]
+
+
+def one_class_predictions(evaluations: Iterable[Evaluation]) -> dict[tuple[int, int], str]:
+    """Returns the class into which a replicate puts all validation cases, by trial and seed, as its files name it.
+
+    Only of replicates whose predictions are on this machine's disk, and have cases of several classes.
+    """
+    found = {}
+    for one in evaluations:
+        known = [_one_class(Path(training.files)) for training in one.trainings if training.files]
+        if known and len(known) == len(one.trainings) and known[0] is not None and all(known):
+            found[one.job.trial, one.job.seed] = known[0]
+    return found
+
+
+def _one_class(folder: Path) -> str | None:
+    try:
+        return _one_class_of(folder, (folder / FILE).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)  # pages ask every few seconds
+def _one_class_of(folder: Path, _changed: int) -> str | None:
+    try:
+        predictions = Predictions.load(folder)
+    except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # who needs the file says what is wrong with it
+    if predictions is None or len(np.unique(predictions.truth)) < 2:
+        return None
+    said_N = predictions.probabilities.argmax(axis=1)
+    if len(np.unique(said_N)) != 1:
+        return None
+    place = int(said_N[0])
+    name, label = predictions.names[place], str(predictions.labels[place])
+    return name if name == label else f"{name} ({label})"

@@ -1,0 +1,114 @@
+"""Whether trainings collapsed: their model puts every case into one class, or its value never moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hpo.records import Evaluation, Objective, Stage, Status
+
+ONE_CLASS = "one-class-predictions"
+"""The kind of the alert that says it of an epoch."""
+
+LEAST_STEPS = 3
+"""Reports from which on a value that never moves is no chance."""
+
+AGREEMENT = re.compile(r"kappa|(?:^|_)mcc(?:$|_)|matthews", re.IGNORECASE)
+"""Names of metrics that are exactly 0 where all predictions are of one class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collapse:
+    """A trial some of whose replicates collapsed.
+
+    Attributes:
+        trial: its number.
+        reasons: what was seen of each replicate that collapsed, by seed.
+        replicates: how many are complete.
+    """
+
+    trial: int
+    reasons: Mapping[int, str]
+    replicates: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its complete replicates collapsed."""
+        return len(self.reasons) == self.replicates
+
+    @property
+    def said(self) -> str:
+        """What was seen, as a sentence without its beginning: `collapsed under every seed: ...`."""
+        by_reason: dict[str, list[str]] = {}
+        for seed, reason in self.reasons.items():
+            by_reason.setdefault(reason, []).append(str(seed))
+        where = "; ".join(f"seed {', '.join(seeds)}: {reason}" for reason, seeds in by_reason.items())
+        reach = "every seed" if self.is_whole else f"{len(self.reasons)} of {self.replicates} seeds"
+        return f"collapsed under {reach} ({where})"
+
+
+def collapses(
+    evaluations: Iterable[Evaluation],
+    objective: Objective,
+    limit: float | None = None,
+    one_class: Mapping[tuple[int, int], str] | None = None,
+) -> dict[int, Collapse]:
+    """Returns by trial which of its replicates collapsed; trials of which none did are left out.
+
+    Args:
+        evaluations: of promotions; others may be among them and are passed over.
+        objective: of the study.
+        limit: no value can be better; one that is reached in every epoch is no collapse.
+        one_class: the class, as it is named in the files, into which all cases were put, by trial and seed, where the
+            predictions say so.
+    """
+    counts: dict[int, int] = {}
+    reasons: dict[int, dict[int, str]] = {}
+    for one in evaluations:
+        job = one.job
+        if job.stage is not Stage.PROMOTION or one.status is not Status.COMPLETE or job.variant:
+            continue
+        counts[job.trial] = counts.get(job.trial, 0) + 1
+        name = (one_class or {}).get((job.trial, job.seed))
+        found = f"all validation cases were put into class {name}" if name else collapse_of(one, objective, limit)
+        if found is not None:
+            reasons.setdefault(job.trial, {})[job.seed] = found
+    return {
+        trial: Collapse(trial=trial, reasons=found, replicates=counts[trial])
+        for trial, found in sorted(reasons.items())
+    }
+
+
+def collapse_of(one: Evaluation, objective: Objective, limit: float | None = None) -> str | None:
+    """Returns why the value of a training is that of a model that learned nothing; None where nothing says so.
+
+    Of a cross-validated one it takes all folds.
+    """
+    found = [_collapsed(training, objective, limit) for training in one.trainings]
+    return found[0] if found and all(found) else None
+
+
+def _collapsed(one: Evaluation, objective: Objective, limit: float | None) -> str | None:
+    values = [report.metrics.get(objective.metric) for report in one.reports]
+    for number, report in enumerate(one.reports):
+        alert = next((alert for alert in report.alerts if alert.kind == ONE_CLASS), None)
+        if alert is None or one.step is None:
+            continue
+        # The alert is raised once, in the second epoch of that kind. What follows is not told epoch by epoch: a value
+        # that has not moved since says that the model has not either.
+        has_stayed = all(value == values[number] for value in values[number:])
+        if alert.epoch - 1 <= one.step <= alert.epoch or (one.step > alert.epoch and has_stayed):
+            return alert.message
+    undecided = [name for name, value in one.metrics.items() if value == 0 and AGREEMENT.search(name)]
+    if undecided:
+        return f"{undecided[0]} is exactly 0, as where all cases are put into one class"
+    first = values[0] if values else None
+    is_best = first is not None and first == (limit if limit is not None else _best_of_a_share(objective))
+    if len(values) >= LEAST_STEPS and first is not None and not is_best and len(set(values)) == 1:
+        return f"{objective.metric} is {first:.4g} in every epoch"
+    return None
+
+
+def _best_of_a_share(objective: Objective) -> float:
+    return 1.0 if objective.direction == "maximize" else 0.0

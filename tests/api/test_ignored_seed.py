@@ -1,0 +1,145 @@
+"""A trainable that ignores its seed: said wherever a promotion is read, never called sure, and no success."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.cli.main import app
+
+WORDS = "bit-identical under seeds 42 43 44"
+
+
+@pytest.fixture
+def heedless(curve):
+    def made(seeds, **changes):
+        return curve(
+            name="heedless",
+            trainable="toys.heedless:train",
+            space={"x": {"float": [0.0, 1.0]}},
+            fixed={"seeds": seeds},
+            search={"trials": 3, "budget": 2, "pruner": "none", **changes.pop("search", {})},
+            **changes,
+        )
+
+    return made
+
+
+def promoted(study, place, **options):
+    hpo.run(study, place)
+    return hpo.promote(study, place, **options)
+
+
+@pytest.fixture
+def arguments(place):
+    """The options that name the study that ignores its seed, on the command line."""
+    file = Path(__file__).parents[1] / "project" / "studies" / "heedless.toml"
+    return ["--study", str(file), "--storage", place.storage]
+
+
+def test_every_file_of_the_promotion_says_it(heedless, place):
+    outcome = promoted(heedless("ignored"), place)
+    folder = outcome.folder
+    for name in ("promotion.json", "promotion.md", "promotion.tex", "promotion.html"):
+        assert WORDS in (folder / name).read_text().replace("<br>", " ").replace("</sub> <sub>", " "), name
+    table = json.loads((folder / "promotion.json").read_text())
+    assert (table["winner_is_decided"], table["seeds_ignored"], table["ignored_seed_allowed"]) == (
+        False,
+        [0, 1, 2],
+        False,
+    )
+    with (folder / "promotion.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["seeds"], row["sigma"], row["score"], row["variation_percent"]) for row in rows} == {
+        ("ignored", "", "", "")
+    }
+    summary = json.loads((outcome.results[0] / "summary.json").read_text())["hpo"]
+    assert (summary["seed_use"], summary["is_decided"], summary["sigma"], summary["score"]) == (
+        "ignored",
+        False,
+        None,
+        None,
+    )
+    assert WORDS in summary["warnings"][0]
+
+
+def test_nothing_is_said_to_be_sure(heedless, place):
+    outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 50))}), place)
+    sure = outcome.report.certainty
+    assert (sure.chances, sure.pairs, sure.optimism) == ({}, (), None)
+    text = api.words.certainty_text(outcome.report)
+    assert text.startswith("First, and no winner: trial ")
+    assert "P(" not in text
+    assert "Winner" not in text
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_the_command_ends_with_1_unless_allowed(arguments, place, allow):
+    extra = ["--outputs", str(place.outputs), *["--allow-ignored-seed"] * allow]
+    done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
+    assert done.exit_code == (0 if allow else 1), done.output
+    lines = done.stdout.splitlines()
+    table = next(number for number, line in enumerate(lines) if line.startswith("rank"))
+    assert any(WORDS in line for line in lines[:table]), "above the table"
+    ranked = CliRunner().invoke(app, ["rank", *arguments])
+    assert ranked.exit_code == 0
+    assert ("allowed by --allow-ignored-seed" in ranked.stdout) is allow, "it is recorded"
+
+
+def test_pages_and_the_report_say_it_first(heedless, place):
+    study = heedless("ignored")
+    promoted(study, place)
+    page = api.write_report("heedless", place).read_text()
+    body = page[page.index("<main") :]
+    assert WORDS in body
+    assert body.index(WORDS) < body.index('id="leaderboard"')
+    assert "★ winner" not in body
+    assert "seed ignored" in body
+
+
+def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, place):
+    outcome = promoted(
+        heedless("in-bad-trials", search={"trials": 6, "sampler": "random"}, promotion={"top": 6}), place
+    )
+    trials = {row.candidate.trial: row.candidate for row in outcome.ranking.rows}
+    ignored = set(json.loads((outcome.folder / "promotion.json").read_text())["seeds_ignored"])
+    assert ignored
+    assert len(ignored) < len(trials)
+    behind = [row.candidate.trial in ignored for row in outcome.ranking.rows]
+    assert behind == sorted(behind)
+    assert outcome.report.is_decided
+    assert any("ranked behind the others" in one for one in outcome.report.warnings)
+
+
+def test_two_seeds_that_give_the_same_bits_are_named(heedless, place):
+    outcome = promoted(heedless("halved"), place)
+    assert any("ignored in part" in one and "under seeds 42 43" in one for one in outcome.report.warnings)
+
+
+def test_a_seed_that_is_used_raises_nothing(heedless, place):
+    outcome = promoted(heedless("used"), place)
+    assert outcome.report.warnings == ()
+    assert {row.sigma is None for row in outcome.ranking.rows} == {False}
+
+
+def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, place):
+    report = promoted(heedless("constant"), place).report
+    assert report.warnings[0].startswith("Cannot tell the seeds apart: ")
+    assert report.warnings[1].startswith("No winner is decided: ")
+    assert not report.ignores_seeds
+    assert api.words.certainty_text(report).startswith("First, and no winner: ")
+
+
+def test_a_winner_whose_value_never_moves_is_said_first(heedless, place):
+    outcome = promoted(heedless("flat", search={"budget": 3}), place)
+    first = outcome.report.warnings[0]
+    assert first.startswith(
+        f"Trial {outcome.ranking.winner.candidate.trial} comes first and collapsed under every seed"
+    )
+    assert "in every epoch" in first

@@ -1,0 +1,139 @@
+"""When replicates under different seeds count as the same, and when that may be chance."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Job, Objective, Report, Stage, Status
+from hpo.scoring import Rule
+from hpo.seed_use import CLOCKS, Use, said, seed_uses
+
+OBJECTIVE = Objective(metric="acc")
+SEEDS = (42, 43, 44)
+
+
+def replicate(seed, history, digests=None, trial=0, stage=Stage.PROMOTION):
+    """A complete training with these metrics, a mapping for each step."""
+    reports = tuple(Report(step=step, metrics=metrics, at=float(seed)) for step, metrics in enumerate(history, 1))
+    job = Job(trial=trial, params={}, seed=seed, budget=len(history), stage=stage)
+    value = history[-1]["acc"]
+    return Evaluation(
+        job=job, status=Status.COMPLETE, value=value, step=len(history), reports=reports, digests=digests or {}
+    )
+
+
+def use_of(*replicates, objective=OBJECTIVE):
+    return seed_uses(replicates, objective)[0]
+
+
+def curve(*values, **others):
+    return [{"acc": value, **others} for value in values]
+
+
+def test_equal_curves_under_other_seeds_are_an_ignored_seed():
+    found = use_of(*(replicate(seed, curve(0.61234567, 0.71234567)) for seed in SEEDS))
+    assert (found.use, found.equal, found.is_whole) == (Use.IGNORED, (SEEDS,), True)
+
+
+def test_equal_weights_are_an_ignored_seed_whatever_a_clock_says():
+    found = use_of(*(replicate(seed, curve(1.0, latency=seed), {"weights": "w"}) for seed in SEEDS))
+    assert found.use is Use.IGNORED
+
+
+def test_other_weights_are_a_used_seed_though_the_metric_is_full():
+    found = use_of(*(replicate(seed, curve(1.0, 1.0), {"weights": f"w{seed}"}) for seed in SEEDS))
+    assert (found.use, found.equal) == (Use.USED, ())
+
+
+def test_a_full_metric_with_other_losses_is_a_used_seed():
+    found = use_of(*(replicate(seed, curve(1.0, 1.0, loss=1 / seed)) for seed in SEEDS))
+    assert found.use is Use.USED
+
+
+@pytest.mark.parametrize("name", ["latency_ms", "seconds", "train_time", "images_per_second", "step/time"])
+def test_times_do_not_hide_an_ignored_seed(name):
+    found = use_of(*(replicate(seed, curve(0.61234567, 0.7, **{name: float(seed)})) for seed in SEEDS))
+    assert found.use is Use.IGNORED
+
+
+@pytest.mark.parametrize("name", ["loss", "acc", "val_kappa", "sensitivity", "items", "times_two_loss_x"[6:]])
+def test_other_names_are_no_clocks(name):
+    assert CLOCKS.search(name) is None
+
+
+def test_a_metric_that_the_study_ignores_hides_nothing():
+    runs = [replicate(seed, curve(0.61234567, 0.7, stamp=float(seed))) for seed in SEEDS]
+    assert use_of(*runs).use is Use.USED
+    assert use_of(*runs, objective=Objective(metric="acc", ignore=("stamp",))).use is Use.IGNORED
+
+
+@pytest.mark.parametrize("values", [(0.5,), (0.61234567,), (1.0,), (1.0, 1.0, 1.0)])
+def test_one_number_cannot_tell_the_seeds_apart(values):
+    found = use_of(*(replicate(seed, curve(*values)) for seed in SEEDS))
+    assert found.use is Use.UNCLEAR
+    assert said([found], 3)[0].startswith("Cannot tell the seeds apart: all that trial 0 yielded is the same")
+
+
+def test_two_seeds_of_three_that_agree_are_named():
+    histories = {42: curve(0.61234567, 0.7), 43: curve(0.61234567, 0.7), 44: curve(0.62, 0.71)}
+    found = use_of(*(replicate(seed, history) for seed, history in histories.items()))
+    assert (found.use, found.equal, found.is_whole) == (Use.IGNORED, ((42, 43),), False)
+    assert "replicates of trial 0 are bit-identical under seeds 42 43, " in said([found], 1)[0]
+
+
+def test_shares_of_few_cases_may_agree_by_chance():
+    histories = {42: curve(29 / 30, 1.0), 43: curve(29 / 30, 1.0), 44: curve(28 / 30, 1.0)}
+    assert use_of(*(replicate(seed, history) for seed, history in histories.items())).use is Use.USED
+
+
+def test_weights_that_agree_under_other_values_are_said():
+    found = use_of(*(replicate(seed, curve(1 / seed), {"weights": "w"}) for seed in SEEDS))
+    assert (found.use, found.same_weights) == (Use.USED, SEEDS)
+    assert (
+        "The weights of trial 0 are bit-identical under seeds 42 43 44, though its values differ" in said([found], 1)[0]
+    )
+
+
+def test_only_complete_replicates_of_the_promotion_count():
+    same = curve(0.61234567, 0.7)
+    searched = replicate(41, same, stage=Stage.SEARCH)
+    assert seed_uses([replicate(42, same), searched], OBJECTIVE) == {}
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=3, max_size=6, unique=True), st.booleans())
+def test_all_or_none_is_found_whatever_the_values(values, ignored):
+    runs = [replicate(seed, curve(*(value + (0 if ignored else seed) for value in values))) for seed in SEEDS]
+    assert use_of(*runs).use is (Use.IGNORED if ignored else Use.USED)
+
+
+def candidates(use):
+    steady = Candidate(trial=0, values=dict.fromkeys(SEEDS, 0.9), use=use)
+    return [steady, Candidate(trial=1, values={42: 0.8, 43: 0.85, 44: 0.95})]
+
+
+def test_an_ignored_seed_comes_behind_whoever_has_a_sigma():
+    found = rank(candidates(Use.IGNORED), SEEDS, Rule(), "maximize")
+    assert [row.candidate.trial for row in found.rows] == [1, 0]
+    last = found.rows[1]
+    assert (last.sigma, last.score, last.interval, last.rank) == (None, None, None, 2)
+    assert [row.candidate.trial for row in found.under(Rule(name="min")).rows] == [1, 0]
+
+
+def test_an_ignored_seed_that_is_allowed_is_ranked_as_it_is():
+    found = rank(candidates(Use.IGNORED), SEEDS, Rule(), "maximize", allow_ignored=True)
+    assert [row.candidate.trial for row in found.rows] == [0, 1]
+    assert found.sound == (), "nothing is known of how sure a winner without a sigma is"
+    assert found.over((42, 43)).allow_ignored
+
+
+def test_a_single_seed_has_no_sigma_and_ranks_by_its_value():
+    pair = [Candidate(trial=trial, values={42: value}) for trial, value in enumerate((0.8, 0.9))]
+    found = rank(pair, (42,), Rule(), "maximize")
+    assert [(row.candidate.trial, row.sigma, row.score, row.order) for row in found.rows] == [
+        (1, None, None, 0.9),
+        (0, None, None, 0.8),
+    ]
+    assert found.under(Rule(name="mean")).rows[0].score == 0.9
