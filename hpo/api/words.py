@@ -132,7 +132,7 @@ def _how_sure(sure: Certainty, ranking: Ranking, trial: int) -> list[str]:
         return []
     text = f"Trial {trial} against {against.second}: better on {against.outperformance * count:g} of {count} seeds"
     if not against.decidable:
-        return [f"{text}. Not decidable at n = {count}: no P(best) below {CALIBRATED} seeds."]
+        return [f"{text}, not decidable at n = {count}; no P(best) below {CALIBRATED} seeds."]
     chance = sure.chances.get(trial)
     if chance is None:
         return [f"{text}; no P(best) below {CALIBRATED} seeds."]

@@ -153,6 +153,9 @@ def show(
     if as_json:
         print_json(tables.trial_values(found, evaluations))
     else:
+        now = api.status(loaded.name, place_of(storage))[0]
+        if now.since:
+            print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.since_said(now)}.")
         print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
 
 

@@ -155,6 +155,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
         promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
+        promoted += f" ({since_said(one)})" if one.since else ""
         states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
         own = sum(count for state, count in one.counts.items() if state != "imported")
         made.add_row(
@@ -167,6 +168,11 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
             _driver(one),
         )
     return made
+
+
+def since_said(one: Progress) -> str:
+    """Returns how many trials a promotion knows nothing of, e.g. `2 trials completed since`."""
+    return f"{counted(one.since, 'trial')} completed since"
 
 
 def _driver(one: Progress) -> str:

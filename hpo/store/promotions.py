@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from hpo.scoring import RuleName
 from hpo.statistics import Ddof, ddof_of
@@ -40,7 +40,7 @@ class StoredPromotion:
         winner: its trial; None if no candidate was complete.
         race: rungs, widths and seeds of the race that chose it; None if the ranking did.
         allow_ignored: whether candidates that ignore their seeds were ranked among the others.
-        made_at: when it was stored, in UTC; None before that.
+        made_at: when it was made, or made again with the same outcome, in UTC; None before that.
     """
 
     rule: RuleName
@@ -53,7 +53,7 @@ class StoredPromotion:
     winner: int | None = None
     race: Mapping[str, Sequence[int]] | None = None
     allow_ignored: bool = False
-    made_at: dt.datetime | None = None
+    made_at: dt.datetime | None = field(default=None, compare=False)
 
 
 def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> None:
@@ -85,6 +85,12 @@ def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> No
                 search_value=rank.search_value,
             )
         )
+
+
+def renew(connection: Connection, study_id: int) -> None:
+    """Stores that the newest promotion was made again, with the same outcome."""
+    last = select(func.max(PromotionRow.id)).where(PromotionRow.study_id == study_id).scalar_subquery()
+    connection.execute(update(PromotionRow).where(PromotionRow.id == last).values(created_at=now()))
 
 
 def newest(connection: Connection, study_id: int) -> StoredPromotion | None:

@@ -23,7 +23,7 @@ from hpo.store.engine import READS, make_engine
 from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
-from hpo.store.promotions import StoredPromotion, newest, put
+from hpo.store.promotions import StoredPromotion, newest, put, renew
 from hpo.store.schema import Library
 from hpo.store.survey import Survey, Tables, looking, readable, survey
 from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
@@ -360,17 +360,19 @@ class Store:
             return [_evaluation(found) for found in connection.execute(query)]
 
     def put_promotion(self, study: StoredStudy, promotion: StoredPromotion, held: Lease | None = None) -> None:
-        """Stores a ranking; an equal one that was stored last is not stored again.
+        """Stores a ranking; of an equal one that was stored last only the time is stored.
 
         Raises:
             StudyBusy: if `held` has been taken over.
         """
-        if self.promotion(study) == promotion:
-            return
+        is_known = self.promotion(study) == promotion
         with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
-            put(connection, study.id, promotion)
+            if is_known:
+                renew(connection, study.id)
+            else:
+                put(connection, study.id, promotion)
 
     def promotion(self, study: StoredStudy) -> StoredPromotion | None:
         """Returns the newest promotion, None if there is none."""

@@ -142,7 +142,7 @@ def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
     winners = [re.search(r"Winner: trial \d+", one)[0] for one in (curtailed, printed)]
     assert winners[0] == winners[1]
     assert all(f"hpo promote {option}" in README for option in ("--curtail", "--confirm-seeds 45,46,47"))
-    for said in ("It changes under:", "Optimism:", "P(trial", "not decidable at n = 3", "Unbiased estimate"):
+    for said in ("It changes under:", "Optimism:", "not decidable at n = 3", "Unbiased estimate"):
         assert said in printed
 
 

@@ -59,7 +59,7 @@ def test_the_json_the_csv_and_the_tables_say_the_same(promoted):
     _, outcome, _ = promoted
     folder, winner = outcome.folder, outcome.ranking.winner
     table = json.loads((folder / "promotion.json").read_text())
-    assert table["rows"][0]["chance_of_being_best"] == outcome.report.certainty.chances[winner.candidate.trial]
+    assert table["rows"][0]["chance_of_being_best"] is None, "three seeds allow none"
     assert table["optimism"] == outcome.report.certainty.optimism
     assert len(table["pairs"]) == 3
     assert {row["metric"] for row in table["metrics"]} >= {"val"}

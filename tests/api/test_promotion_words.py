@@ -1,0 +1,150 @@
+"""The sentences under a promotion's table: one for each thing that used to mislead."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hpo
+from hpo import api
+from hpo.api import PromotionReport
+from hpo.api.words import certainty_text
+from hpo.cli.main import app
+from hpo.ranking import Candidate, rank
+from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.scoring import Rule
+
+SEEDS = (42, 43, 44)
+
+
+@pytest.fixture
+def said(curve):
+    """Returns what is said of a table of values, a row for each trial, and of what the search had seen."""
+
+    def text(table, search=None, seeds=SEEDS, direction="maximize", rule=None):
+        study = curve(objective={"direction": direction}, promotion={"seeds": list(seeds)})
+        candidates = [
+            Candidate(
+                trial=trial,
+                values=dict(zip(seeds, values, strict=True)),
+                search_value=search[trial] if search else None,
+            )
+            for trial, values in enumerate(table)
+        ]
+        return certainty_text(PromotionReport.of(study, rank(candidates, seeds, rule or Rule(), direction), []))
+
+    return text
+
+
+def test_no_chance_stands_beside_not_decidable(said):
+    text = said([(0.9, 0.91, 0.92), (0.7, 0.71, 0.72)])
+    assert "Trial 0 against 1: better on 3 of 3 seeds, not decidable at n = 3; no P(best) below 6 seeds." in text
+    assert "P(trial" not in text
+
+
+def test_from_six_seeds_on_there_is_a_chance(said):
+    draw = np.random.default_rng(1)
+    text = said(draw.normal(0.5, 0.1, (2, 8)), seeds=range(42, 50))
+    assert re.search(r"P\(trial \d is best\) about (\d+ %|[<>] [\d.]+ %)", text)
+    assert "not decidable" not in text
+
+
+@pytest.mark.parametrize(
+    ("search", "direction", "sentence"),
+    [
+        ((0.6, 0.6), "maximize", "Optimism: search values lie .1000 above the candidates' means"),
+        ((0.4, 0.4), "maximize", "No optimism: search values lie .1000 below the candidates' means"),
+        ((0.6, 0.6), "minimize", "No optimism: search values lie .1000 above the candidates' means"),
+        ((0.4, 0.4), "minimize", "Optimism: search values lie .1000 below the candidates' means"),
+        ((0.5, 0.5), "maximize", "No optimism: search values equal the candidates' means on average"),
+    ],
+)
+def test_the_side_on_which_search_values_lie_has_a_word(said, search, direction, sentence):
+    text = said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6)], search, direction=direction)
+    assert sentence in text
+    line = next(line for line in text.splitlines() if "ptimism" in line)
+    assert not re.search(r"-\.\d|-\d", line), line
+
+
+def test_both_ends_of_the_interval_have_a_side(said):
+    text = said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6), (0.4, 0.5, 0.6)], (0.6, 0.5, 0.45))
+    assert re.search(r"\(95 %: [\d.]+ below to [\d.]+ above\)", text), text
+
+
+def test_a_tie_is_called_one(said):
+    assert "Tied: trial 1 has exactly the same score" in said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)])
+
+
+def test_a_margin_below_what_the_table_shows_is_told(said):
+    text = said([(0.5, 0.6, 0.7), (0.500002, 0.600002, 0.700002)])
+    assert "Winner: trial 1" in text
+    assert "It is ahead of trial 0 by 2e-06: less than the table shows." in text
+
+
+def test_a_single_seed_defines_neither_sigma_nor_score(said):
+    text = said([(0.5,), (0.6,)], seeds=(42,))
+    first = text.splitlines()[0]
+    assert first.startswith(
+        "Winner: trial 1, .6000 under seed 42 alone (sigma and mean - sigma are not defined at n = 1)"
+    )
+
+
+def test_a_single_seed_shows_no_spread_anywhere(curve, place):
+    study = curve(search={"trials": 3}, promotion={"seeds": [42]})
+    hpo.run(study, place)
+    outcome = hpo.promote(study, place)
+    row = outcome.report.candidates()[0]
+    assert (row["sigma"], row["score"], row["variation_percent"], row["interval_low"]) == (None, None, None, None)
+    assert {one["sigma"] for one in outcome.report.metric_rows()} == {None}
+    assert "|       - |" in (outcome.folder / "promotion.md").read_text()
+    page = api.write_report(study.name, place).read_text()
+    assert 'id="sensitivity"' not in page[: page.index("</main>")]
+    assert "no sigma at n = 1: the value itself ranks" in page
+
+
+def test_trials_that_completed_since_mark_a_promotion_as_old(curve, place):
+    study = curve(search={"trials": 3, "pruner": "none"})
+    hpo.run(study, place)
+    hpo.promote(study, place)
+    assert api.rank_stored(study, place).warnings == ()
+    hpo.run(study, place, trials=5)
+    sentence = "Not the newest: 2 trials completed since this promotion and are no part of it."
+    assert api.rank_stored(study, place).warnings[0].startswith(sentence)
+    assert api.status(study.name, place)[0].since == 2
+    assert sentence in api.write_report(study.name, place).read_text()
+    file = str(study.root / "studies" / "curve.toml")
+    arguments = ["--study", file, "--storage", place.storage]
+    assert sentence in CliRunner().invoke(app, ["rank", *arguments]).stdout.replace("\n", " ")
+    assert "2 trials completed since" in CliRunner().invoke(app, ["status", "--storage", place.storage]).stdout
+    assert "2 trials completed since" in CliRunner().invoke(app, ["show", *arguments, "0"]).stdout
+    hpo.promote(study, place)
+    assert api.rank_stored(study, place).warnings == (), "the same winner made again is as new as another"
+
+
+def one_class(seed, epoch, step, values):
+    """A replicate that was seen to put all cases into one class from an epoch on."""
+    from hpo.alerts import Alert
+
+    alert = Alert(kind="one-class-predictions", epoch=epoch, message=f"all 9 cases were put into class {seed}")
+    reports = tuple(
+        Report(step=number, metrics={"val": value}, at=0.0, alerts=(alert,) if number == epoch else ())
+        for number, value in enumerate(values, 1)
+    )
+    job = Job(trial=0, params={}, seed=seed, budget=len(values), stage=Stage.PROMOTION)
+    return Evaluation(job=job, status=Status.COMPLETE, value=values[step - 1], step=step, reports=reports)
+
+
+def test_a_winner_that_puts_all_into_one_class_is_said_first(curve):
+    study = curve()
+    values = {42: 0.3, 43: 0.31, 44: 0.32}
+    runs = [one_class(seed, 2, 1, (value, value, value)) for seed, value in values.items()]
+    ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
+    first = PromotionReport.of(study, ranking, runs).warnings[0]
+    assert first.startswith(
+        "Trial 0 comes first and collapsed under every seed (seed 42: all 9 cases were put into class 42;"
+    )
+    recovered = [one_class(seed, 2, 3, (value, value, value + 0.5)) for seed, value in values.items()]
+    assert PromotionReport.of(study, ranking, recovered).warnings == ()
