@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from hpo.errors import OutputRefused, UsageError
 
 
 @contextmanager
@@ -60,6 +63,41 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_json(path: Path) -> object:
+    """Returns what a JSON file holds.
+
+    Raises:
+        UsageError: if the file cannot be read, is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {path}: it is not UTF-8 text (byte {error.start})") from error
+    except RecursionError as error:
+        raise UsageError(f"cannot read {path}: its JSON is nested too deeply") from error
+    except ValueError as error:  # a path with a null byte too
+        raise UsageError(f"cannot read {path}: it is not JSON ({error})") from error
+
+
+@contextmanager
+def refused_where_unwritable(where: Path) -> Iterator[None]:
+    """Turns an error of writing into a sentence.
+
+    Args:
+        where: the file or the folder that the block writes.
+
+    Raises:
+        OutputRefused: if it could not be written.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a path without a name, or with a null byte
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise OutputRefused(f"cannot write {where}: {reason}; name another place for it") from error
 
 
 def write_text(path: Path, text: str) -> None:

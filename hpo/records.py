@@ -12,6 +12,12 @@ from typing import Literal
 
 from hpo.alerts import Alert
 
+LARGEST_SEED = 2**63 - 1
+"""The largest integer that both databases store."""
+
+MOST_TRIALS = 1_000_000
+"""Of a study, and of whatever else is counted; more would be a mistyped number."""
+
 Value = bool | int | float | str
 """What a param can be."""
 

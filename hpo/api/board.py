@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -16,8 +15,8 @@ from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
 from hpo.certainty import AS_IT_IS
-from hpo.errors import NothingToPromote, OutputRefused, UsageError
-from hpo.files import write_text
+from hpo.errors import NothingToPromote, UsageError
+from hpo.files import read_json, refused_where_unwritable, write_text
 from hpo.folds import joined
 from hpo.pages import board_page
 from hpo.place import Place
@@ -330,11 +329,8 @@ def write_report(
     else:
         text = found.report.markdown() if kind == "md" else found.report.latex()
     path = out or place.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with refused_where_unwritable(path):
         write_text(path, text)
-    except OSError as error:
-        raise OutputRefused(f"cannot write {path}: {error.strerror or error}") from error
     return path.absolute()
 
 
@@ -414,7 +410,7 @@ def _newest_decomposition(folder: Path) -> Mapping[str, object] | None:
 
 def _json(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(path)
+    except UsageError:
         return {}
     return found if isinstance(found, dict) else {}

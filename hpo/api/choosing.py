@@ -12,11 +12,12 @@ from hpo.api.session import refuse_unusable
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import FIRST, Place
 from hpo.promotion import Plan
+from hpo.records import LARGEST_SEED, MOST_TRIALS
 from hpo.results import refuse_unwritable
 from hpo.scoring import Rule, RuleName
 from hpo.search import Trial
 from hpo.statistics import DDOFS, Ddof
-from hpo.study import LARGEST_SEED, Study
+from hpo.study import Study
 
 
 class PromotionOptions(TypedDict, total=False):
@@ -70,8 +71,10 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
         _refuse_endless(study, score)
     plan = race_plan(study, study.search.trials, **options)
     refuse_confirming(study, options.get("confirm_seeds", ()), plan)
-    if (top is not None and top < 1) or first < 0:
-        raise UsageError(f"top must be at least 1 and first at least 0, not {top} and {first}")
+    if top is not None and not 1 <= top <= MOST_TRIALS:
+        raise UsageError(f"top must be 1 to {MOST_TRIALS}, not {top}")
+    if not 0 <= first <= MOST_TRIALS:
+        raise UsageError(f"first must be 0 to {MOST_TRIALS}, not {first}")
     refuse_unusable(study, place)
     refuse_unwritable(place.outputs / study.name)
     return score

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpo.api.session import resolved, storage, stored_study
 from hpo.errors import UsageError
+from hpo.files import read_json
 from hpo.folds import joined
 from hpo.place import Place
 from hpo.records import Stage, Status
@@ -18,6 +21,13 @@ from hpo.study import Study
 
 MEANINGFUL = 0.75
 """The outperformance from which a difference matters. Source: Bouthillier et al., 2021, section 4."""
+
+
+LONGEST_NUMBER = 20
+"""Digits of the number of a trial; Python itself refuses to read one of thousands."""
+
+SHOWN = 100
+"""Characters of what was given that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +115,15 @@ def _listed(values: Mapping[int, float]) -> str:
 
 
 def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
-    path = Path(given)
-    if path.is_dir():
-        return _of_results(path)
-    if path.is_file():
-        return _of_csv(path)
-    if not given.isdecimal():
-        raise UsageError(f"{given} is neither a trial's number nor a folder of results nor a CSV file that is there")
+    if os.path.isdir(given):  # False, where Path.is_dir raises, for a name that is too long
+        return _of_results(Path(given))
+    if os.path.isfile(given):
+        return _of_csv(Path(given))
+    if not (given.isascii() and given.isdecimal() and len(given) < LONGEST_NUMBER):
+        raise UsageError(
+            f"{given[:SHOWN]} is neither the number of a trial, nor a folder of results, nor a CSV file: nothing of "
+            "that name is there"
+        )
     if study is None:
         raise UsageError(f"of which study is trial {given}? Name it with --study")
     with storage(place.storage) as (store, _durable):
@@ -130,9 +142,9 @@ def _of_results(folder: Path) -> dict[int, float]:
     found: dict[int, float] = {}
     for file in files:
         try:
-            summary = json.loads(file.read_text(encoding="utf-8"))
-            seed, value = int(summary["seed"]), float(summary["best_metric"])
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            summary: Any = read_json(file)
+            seed, value = _seed_and_value(summary["seed"], summary["best_metric"])
+        except (ValueError, OverflowError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{file} does not say which seed reached what ({type(error).__name__}: {error})"
             ) from error
@@ -143,12 +155,31 @@ def _of_results(folder: Path) -> dict[int, float]:
     return found
 
 
+def _seed_and_value(seed: Any, value: Any) -> tuple[int, float]:
+    """Returns both as numbers.
+
+    Raises:
+        ValueError: if the value is not finite, or one of them is not a number.
+        OverflowError: if the seed is infinite.
+        TypeError: if one of them cannot be a number.
+    """
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"the value under seed {seed} is {number}, not a finite number")
+    return int(seed), number
+
+
 def _of_csv(path: Path) -> dict[int, float]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-        return {int(row["seed"]): float(row["value"]) for row in rows}
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        found: dict[int, float] = {}
+        for row in rows:
+            seed, value = _seed_and_value(row["seed"], row["value"])
+            if found.setdefault(seed, value) != value:
+                raise ValueError(f"seed {seed} has several values")
+        return found
+    except (ValueError, OverflowError, KeyError, TypeError, OSError, csv.Error) as error:
         raise UsageError(
             f"{path} is no table of values ({type(error).__name__}: {error}); "
             "expected CSV with the columns seed and value"

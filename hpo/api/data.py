@@ -8,7 +8,7 @@ from pathlib import Path
 from hpo import catalog
 from hpo.api.session import resolved
 from hpo.errors import HpoError, UsageError
-from hpo.files import write_text
+from hpo.files import refused_where_unwritable, write_text
 from hpo.place import Place
 from hpo.results import json_text
 from hpo.seam import Tell
@@ -57,10 +57,8 @@ def audit(
         {**study.fixed, **said}, shelf(f"{place.work_root}/{study.name}").cache, tell
     )
     if out is not None:
-        try:
+        with refused_where_unwritable(out):
             write_text(out, json_text(found))
-        except OSError as error:
-            raise UsageError(f"cannot write {out}: {error.strerror or error}") from error
     return found
 
 

@@ -13,7 +13,7 @@ from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_val
 from hpo.api.session import Opened, Workforce, driving, opened, refuse_unusable, resolved
 from hpo.effects import Effect, Effects, effects_of
 from hpo.errors import UsageError, did_you_mean
-from hpo.files import write_text
+from hpo.files import refused_where_unwritable, write_text
 from hpo.place import Place
 from hpo.promotion import Draws, PromotionSource
 from hpo.records import Evaluation, Job, Status
@@ -375,7 +375,8 @@ def _written(outcome: Decomposition, folder: Path) -> Decomposition:
         notes=notes,
     )
     files = tuple(folder / f"{name}.{kind}" for kind in ("html", "json", "csv"))
-    write_page(files[0], figure, "decomposition")
-    write_text(files[1], json_text(outcome.plain()))
-    write_text(files[2], table_text(outcome.rows()))
+    with refused_where_unwritable(folder):
+        write_page(files[0], figure, "decomposition")
+        write_text(files[1], json_text(outcome.plain()))
+        write_text(files[2], table_text(outcome.rows()))
     return replace(outcome, files=files)

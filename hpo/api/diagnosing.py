@@ -14,7 +14,7 @@ from hpo.api.board import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
 from hpo.errors import UsageError
-from hpo.files import write_text
+from hpo.files import refused_where_unwritable, write_text
 from hpo.place import Place
 from hpo.records import Evaluation, Status
 from hpo.report import curves_figure, write_page
@@ -224,8 +224,9 @@ def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diag
     figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates")
     if marks.get(metric):
         figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="they part")
-    folder.mkdir(parents=True, exist_ok=True)
     files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))
-    write_page(files[0], figure, "diagnosis")
-    write_text(files[1], json_text(made.plain()))
+    with refused_where_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_page(files[0], figure, "diagnosis")
+        write_text(files[1], json_text(made.plain()))
     return replace(made, files=files)

@@ -14,7 +14,7 @@ from hpo import space
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
 from hpo.errors import NothingToPromote
-from hpo.files import write_text
+from hpo.files import refused_where_unwritable, write_text
 from hpo.folds import joined
 from hpo.place import Place
 from hpo.records import Evaluation, Status, Value
@@ -191,9 +191,11 @@ def _is_number(value: Value) -> bool:
 
 
 def _written(found: Instability, folder: Path) -> Instability:
-    folder.mkdir(parents=True, exist_ok=True)
     files = tuple(folder / f"instability.{kind}" for kind in ("html", "json", "csv"))
-    write_page(files[0], instability_figure(found.rows(), found.study.name, len(found.sigmas)), "instability")
-    write_text(files[1], json_text(found.plain()))
-    write_text(files[2], table_text(found.rows()))
+    figure = instability_figure(found.rows(), found.study.name, len(found.sigmas))
+    with refused_where_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_page(files[0], figure, "instability")
+        write_text(files[1], json_text(found.plain()))
+        write_text(files[2], table_text(found.rows()))
     return replace(found, files=files)

@@ -13,11 +13,11 @@ from hpo.errors import UsageError
 from hpo.folds import fold_jobs
 from hpo.place import Place
 from hpo.promotion import PromotionSource, replayed
-from hpo.records import Evaluation, Job, Stage, Status
+from hpo.records import LARGEST_SEED, Evaluation, Job, Stage, Status
 from hpo.seam import Observer, Stop
 from hpo.statistics import sigma
 from hpo.store import Recorded
-from hpo.study import LARGEST_SEED, Study
+from hpo.study import Study
 
 REPLAYS = 3
 """How often a job is trained if nothing is said."""

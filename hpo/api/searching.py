@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import time
@@ -30,14 +29,15 @@ from hpo.api.session import (
     work_folder,
 )
 from hpo.errors import UsageError
+from hpo.files import read_json
 from hpo.folds import FoldedSource
 from hpo.place import Place
-from hpo.records import Value
+from hpo.records import MOST_TRIALS, Value
 from hpo.scoring import Rule
 from hpo.seam import Fused, Observed, Observer, Source, Stop, run_all
 from hpo.search import Limits, ReplicatedSource, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
-from hpo.study import MOST_TRIALS, Configuration, Study, refuse_unfit
+from hpo.study import Configuration, Study, refuse_unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,13 +234,7 @@ def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
         UsageError: if it cannot be read.
         ParamsInvalid: if they do not fit the study's space; the message lists every problem.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
-    return refuse_unfit(study, found, str(path))
+    return refuse_unfit(study, read_json(path), str(path))
 
 
 def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:

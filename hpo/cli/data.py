@@ -14,6 +14,8 @@ import typer
 from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.place import OUTPUTS
+from hpo.records import LARGEST_SEED
+from hpo.records import MOST_TRIALS as MOST
 
 app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
 
@@ -52,10 +54,10 @@ def audit(
 @app.command()
 def phantoms(
     out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
-    n: Annotated[int, typer.Option("--n", help="How many: examinations, or pictures.")] = 200,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many: examinations, or pictures.")] = 200,
     dicom: Annotated[bool, typer.Option("--dicom", help="DICOM files with a CSV file, rather than pictures.")] = False,
-    size: Annotated[int, typer.Option(help="Pixels along each side.")] = 256,
-    seed: Annotated[int, typer.Option(help="The same one writes the same.")] = 0,
+    size: Annotated[int, typer.Option(min=1, max=100_000, help="Pixels along each side.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="The same one writes the same.")] = 0,
     study: Annotated[
         str | None,
         typer.Option(

@@ -9,10 +9,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Ddof, Folders, Json, Lambda, Outputs, Rule, Seeds, Storage, StudyName, place_of, study_names
+from hpo.cli.options import (
+    Ddof,
+    Folders,
+    Json,
+    Lambda,
+    Outputs,
+    Rule,
+    Seeds,
+    Storage,
+    StudyName,
+    TrialNumber,
+    place_of,
+    study_names,
+)
 from hpo.cli.output import print_json, print_text
 from hpo.errors import StudyInvalid
 from hpo.place import OUTPUTS
+from hpo.records import MOST_TRIALS as MOST
 
 
 def rank(
@@ -76,7 +90,7 @@ def assets(
 
 def diagnose(
     study: StudyName,
-    trial: Annotated[int, typer.Option(help="Number of the trial.", show_default=False)],
+    trial: TrialNumber,
     seeds: Seeds = None,
     storage: Storage = None,
     outputs: Outputs = OUTPUTS,
@@ -139,7 +153,7 @@ def compare(
 
 def show(
     study: StudyName,
-    trial: Annotated[int, typer.Argument(help="Number of the trial.", show_default=False)],
+    trial: Annotated[int, typer.Argument(min=0, max=MOST, help="Number of the trial.", show_default=False)],
     studies: Folders = None,
     storage: Storage = None,
     as_json: Json = False,

@@ -36,6 +36,8 @@ from hpo.cli.options import (
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.errors import HpoError, StudyInvalid, UsageError
 from hpo.place import Place
+from hpo.records import LARGEST_SEED
+from hpo.records import MOST_TRIALS as MOST
 from hpo.redaction import known_secrets, without
 
 if TYPE_CHECKING:
@@ -151,8 +153,12 @@ def promote(
 def verify(
     place: Place,
     study: StudyName,
-    trial: Annotated[int | None, typer.Option(help="Trial to train again. [the winner]", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(help="Only under this seed. [all]", show_default=False)] = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, max=MOST, help="Trial to train again. [the winner]", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Only under this seed. [all]", show_default=False)
+    ] = None,
     promotion: Annotated[bool, typer.Option("--promotion", help="Only trainings of the promotion.")] = False,
     resumed: Annotated[bool, typer.Option("--resumed", help="Interrupt each halfway and let it go on.")] = False,
     studies: Folders = None,

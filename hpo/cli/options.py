@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hpo.records import LARGEST_SEED
+from hpo.records import MOST_TRIALS as MOST
+
 if TYPE_CHECKING:
     from hpo.place import Place
 
@@ -62,14 +65,24 @@ Work = Annotated[
 BackendName = Annotated[
     Literal["ray", "local"], typer.Option("--backend", help="Ray Tune's workers, or one training after the other here.")
 ]
-Concurrency = Annotated[int | None, typer.Option(help="Trainings at a time. [as many as fit]", show_default=False)]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="Trainings at a time. [as many as fit]", show_default=False)
+]
 Cpus = Annotated[
     int | None,
-    typer.Option("--cpus-per-trial", help="Cores and threads of one training. [the study's]", show_default=False),
+    typer.Option(
+        "--cpus-per-trial", min=1, max=MOST, help="Cores and threads of one training. [the study's]", show_default=False
+    ),
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option("--gpus-per-trial", help="GPUs of one training; 0.5 shares one. [the study's]", show_default=False),
+    typer.Option(
+        "--gpus-per-trial",
+        min=0,
+        max=MOST,
+        help="GPUs of one training; 0.5 shares one. [the study's]",
+        show_default=False,
+    ),
 ]
 RayAddress = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
@@ -89,11 +102,17 @@ StorageWait = Annotated[
         "--storage-wait", min=0.0, help="Seconds to wait for a database that has gone away; trainings go on meanwhile."
     ),
 ]
-Trials = Annotated[int | None, typer.Option(help="Trials to have in the end. [the study's]", show_default=False)]
+TrialNumber = Annotated[int, typer.Option("--trial", min=0, max=MOST, help="Number of the trial.", show_default=False)]
+Trials = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="Trials to have in the end. [the study's]", show_default=False)
+]
 Trainings = Annotated[
     int | None,
     typer.Option(
-        help="Trainings in all, of the search and of a race that promotes; they are split.", show_default=False
+        min=1,
+        max=MOST,
+        help="Trainings in all, of the search and of a race that promotes; they are split.",
+        show_default=False,
     ),
 ]
 Time = Annotated[
@@ -109,7 +128,10 @@ Until = Annotated[
     float | None, typer.Option(help="End the search when this value is reached. [the study's]", show_default=False)
 ]
 Patience = Annotated[
-    int | None, typer.Option(help="End it after so many trials without a better one. [the study's]", show_default=False)
+    int | None,
+    typer.Option(
+        min=1, max=MOST, help="End it after so many trials without a better one. [the study's]", show_default=False
+    ),
 ]
 Enqueue = Annotated[
     Path | None,
@@ -133,7 +155,9 @@ TensorBoard = Annotated[
     bool,
     typer.Option("--tensorboard", help="Write event files: curves, histograms, params; needs the extra tensorboard."),
 ]
-Top = Annotated[int | None, typer.Option(help="Candidates to retrain. [the study's]", show_default=False)]
+Top = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="Candidates to retrain. [the study's]", show_default=False)
+]
 Lambda = Annotated[
     float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
 ]
@@ -196,7 +220,9 @@ Seeds = Annotated[
         show_default=False,
     ),
 ]
-First = Annotated[int, typer.Option(help="Number of the first results folder; taken ones are passed over.")]
+First = Annotated[
+    int, typer.Option(min=0, max=MOST, help="Number of the first results folder; taken ones are passed over.")
+]
 AllowIgnoredSeed = Annotated[
     bool,
     typer.Option(
@@ -208,10 +234,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def _numbers_of(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"expected whole numbers such as 45,46,47, got {text!r}") from error
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,19}", part) and int(part) <= LARGEST_SEED for part in parts):
+        raise typer.BadParameter(f"expected whole numbers of 0 to {LARGEST_SEED} such as 45,46,47, got {text[:100]!r}")
+    return tuple(map(int, parts))
 
 
 def _ddof_of(text: str) -> object:

@@ -14,16 +14,17 @@ from hpo.cli.options import (
     Folders,
     Json,
     StudyName,
+    TrialNumber,
 )
 from hpo.cli.output import print_json, print_text
 from hpo.place import Place
+from hpo.records import LARGEST_SEED
+from hpo.records import MOST_TRIALS as MOST
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Which source of randomness moves a result, and whether one job gives the same bits again.",
 )
-
-TrialNumber = Annotated[int, typer.Option(help="Number of the trial.", show_default=False)]
 
 
 @app.command()
@@ -32,8 +33,10 @@ def decompose(
     place: Place,
     study: StudyName,
     trial: TrialNumber,
-    n: Annotated[int, typer.Option("--n", help="Draws with everything at random, each again for each source.")] = 10,
-    replays: Annotated[int, typer.Option(help="How often one job is trained again as it is.")] = 3,
+    n: Annotated[
+        int, typer.Option("--n", min=1, max=MOST, help="Draws with everything at random, each again for each source.")
+    ] = 10,
+    replays: Annotated[int, typer.Option(min=0, max=MOST, help="How often one job is trained again as it is.")] = 3,
     sources: Annotated[
         Any,
         typer.Option(
@@ -61,9 +64,10 @@ def replay(
     study: StudyName,
     trial: TrialNumber,
     seed: Annotated[
-        int | None, typer.Option(help="Under which. [the first of the promotion]", show_default=False)
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Under which. [the first of the promotion]", show_default=False),
     ] = None,
-    r: Annotated[int, typer.Option("--r", help="How many trainings of the same job.")] = 3,
+    r: Annotated[int, typer.Option("--r", min=1, max=MOST, help="How many trainings of the same job.")] = 3,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:

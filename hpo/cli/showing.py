@@ -21,7 +21,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's wants a token.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="0: a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
     token_file: Annotated[
         Path | None,
         typer.Option(help="File with the token that lets in and may change things. [HPO_TOKEN]", show_default=False),

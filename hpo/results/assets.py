@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hpo.errors import OutputRefused, UsageError
-from hpo.files import replacing, write_text
+from hpo.files import read_json, refused_where_unwritable, replacing, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
 from hpo.statistics import Ddof, sigma
@@ -61,11 +60,11 @@ class Run:
         found = []
         for name in ("summary.json", "metrics/val_metrics.json"):
             try:
-                content = json.loads((folder / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise UsageError(f"{folder} is no directory of results: {name} cannot be read ({error})") from error
+                content = read_json(folder / name)
+            except UsageError as error:
+                raise UsageError(f"{folder} is not a folder of results: {error}") from error
             if not isinstance(content, dict):
-                raise UsageError(f"{folder} is no directory of results: {name} holds no table")
+                raise UsageError(f"{folder} is not a folder of results: {name} does not hold a JSON object")
             found.append(content)
         summary, metrics = found
         if not isinstance(summary.get("seed"), int) or not isinstance(summary.get(SECTION), dict):
@@ -122,12 +121,9 @@ def write_assets(
         raise UsageError(f"expected the results of one promotion, one for each seed, not {named}")
     chosen = runs[0].own.get("ddof", 0) if ddof is None else ddof
     rows = table(runs, chosen)
-    try:
+    with refused_where_unwritable(out):
         _refuse_another(out, prefix, str(blocks.pop()), force=force)
-        written = [*_pictures(runs, out, prefix), *_texts(runs, rows, chosen, out, prefix)]
-    except OSError as error:
-        raise OutputRefused(f"cannot write in {out}: {error.strerror or error}") from error
-    return tuple(written)
+        return (*_pictures(runs, out, prefix), *_texts(runs, rows, chosen, out, prefix))
 
 
 def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
@@ -153,10 +149,10 @@ def _refuse_another(out: Path, prefix: str, block: str, *, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     mark = out / MARK
     try:
-        known = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
+        found = read_json(mark)
+    except UsageError:
+        found = None
+    known = found if isinstance(found, dict) else {}
     if known.get(prefix, block) != block and not force:
         raise OutputRefused(
             f"{out} has the files {prefix}_* of another promotion; name another folder or --prefix, or give --force"

@@ -21,7 +21,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import StudyBusy
-from hpo.records import Evaluation, Job, Status
+from hpo.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.alike import Alike
 from hpo.search.durable import DurableStudy, shortened
@@ -31,7 +31,7 @@ from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
 from hpo.search.view import Judge
 from hpo.space import count
-from hpo.study import MOST_TRIALS, Study
+from hpo.study import Study
 from hpo.training import prepared
 
 _MARKS = ("completed_rung", "constraints:")

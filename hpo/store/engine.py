@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, SAWarning
 
 from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
@@ -38,17 +41,33 @@ def make_engine(url: str, *, read_only: bool = False) -> Engine:
     Raises:
         StorageUnavailable: if the driver for it is not installed.
     """
-    try:
-        engine = create_engine(url, **engine_options(url, read_only=read_only))
-    except ModuleNotFoundError as error:
-        raise StorageUnavailable(missing_driver(url, error)) from error
+    engine = bare_engine(url, engine_options(url, read_only=read_only))
     prepare(engine, read_only=read_only)
     return engine
 
 
-def missing_driver(url: str, error: ModuleNotFoundError) -> str:
-    """Returns what to install for a database."""
-    return f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'"
+def bare_engine(url: str, options: Mapping[str, Any]) -> Engine:
+    """Returns an engine that has not connected yet, as SQLAlchemy makes it.
+
+    Args:
+        url: normalised, see `normalised`.
+        options: keyword arguments of SQLAlchemy's `create_engine`.
+
+    Raises:
+        StorageUnavailable: if the driver for it is not installed, or the URL has parameters that cannot be used.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SAWarning)  # how SQLAlchemy says that it ignores a parameter
+            return create_engine(url, **options)
+    except ModuleNotFoundError as error:
+        raise StorageUnavailable(
+            f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'"
+        ) from error
+    except (ValueError, TypeError, ArgumentError, SAWarning) as error:
+        raise StorageUnavailable(
+            f"storage {masked(url)} has parameters that the database's driver cannot use; check what follows the ?"
+        ) from error
 
 
 def engine_options(url: str, *, read_only: bool = False, patience: int = BUSY_SECONDS) -> dict[str, Any]:

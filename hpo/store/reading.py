@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
-from hpo.store.engine import engine_options
+from hpo.store.engine import bare_engine, engine_options
 from hpo.store.outage import explained
 from hpo.store.survey import untouched
 from hpo.store.urls import normalised
@@ -31,7 +31,7 @@ def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
     shown, options = masked(url), engine_options(url, read_only=True)
     with explained(url, shown):
         url = untouched(url)
-        engine = create_engine(url, **options)
+        engine = bare_engine(url, options)
         try:
             found = inspect(engine).has_table(table)
         except DBAPIError as error:

@@ -30,6 +30,9 @@ from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
 from hpo.store.urls import normalised, sqlite_file
 from hpo.study import Study
 
+LARGEST_NUMBER = 2**31 - 1
+"""Of a trial: what the databases' columns can hold."""
+
 MAKE_ONE = "make one with: hpo run --study NAME"
 
 CURES = {
@@ -347,6 +350,8 @@ class Store:
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial, stage and seed."""
         row = EvaluationRow
+        if trial is not None and not 0 <= trial <= LARGEST_NUMBER:
+            return []
         query = (
             select(row.__table__)
             .where(row.study_id == study.id)

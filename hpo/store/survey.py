@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
 
 from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
 from hpo.store import schema
-from hpo.store.engine import engine_options, missing_driver
+from hpo.store.engine import bare_engine, engine_options
 from hpo.store.schema import HEAD, VERSION_TABLE, Library
 from hpo.store.tables import Base
 from hpo.store.urls import sqlite_file
@@ -104,10 +104,7 @@ def looking(url: str, *, forced: bool = True) -> Iterator[Connection]:
         StorageUnavailable: if there is no such file, or the driver for the database is not installed.
     """
     options = engine_options(url, read_only=forced, patience=PATIENCE)
-    try:
-        engine = create_engine(untouched(url), **options)
-    except ModuleNotFoundError as error:
-        raise StorageUnavailable(missing_driver(url, error)) from error
+    engine = bare_engine(untouched(url), options)
     try:
         with engine.connect() as connection:
             yield connection

@@ -17,6 +17,8 @@ def normalised(url: str) -> str:
     Raises:
         StorageUnavailable: if it is no such URL, or one that can be read in two ways.
     """
+    if "\0" in url:
+        raise StorageUnavailable("the storage's URL has a null byte in it, which no file and no server can have")
     parsed = parsed_url(url)
     if parsed.drivername == "sqlite":
         return url
@@ -65,7 +67,10 @@ def _refuse_unclear(url: str, parsed: URL) -> None:
         StorageUnavailable: if an @ or a ? was not escaped, or Postgres knows no parameter of such a name.
     """
     rest = url.partition("://")[2]
-    user = rest[: rest.find("@", rest.find(":") + 1)] if "@" in rest else ""
+    at, colon = rest.find("@"), rest.find(":")
+    if 0 <= colon < at:  # what follows the colon is a password, and not a port
+        at = rest.find("@", colon + 1)
+    user = rest[: max(at, 0)]
     if is_unclear(url) or "?" in user or any("@" in (part or "") for part in (parsed.host, parsed.database)):
         raise StorageUnavailable(
             f"storage {masked(url)} can be read in two ways; in a user, a password or a parameter write @ as %40, ? as "

@@ -5,11 +5,9 @@ from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, said
 from hpo.study.reading import dimensions_of, fixed_of, notes, parse
 from hpo.study.table import dotted
-from hpo.study.tables import LARGEST_SEED, MOST_TRIALS, NAME, PromotionRules, Search, Study, json_schema
+from hpo.study.tables import NAME, PromotionRules, Search, Study, json_schema
 
 __all__ = [
-    "LARGEST_SEED",
-    "MOST_TRIALS",
     "NAME",
     "PRUNERS",
     "SAMPLERS",

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from hpo import space
-from hpo.records import Objective, digest
+from hpo.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
 from hpo.scoring import Rule, RuleName
 from hpo.seam import Resources, TrainableRef
 from hpo.seeding import search_seed
@@ -25,8 +25,6 @@ from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
-
-LARGEST_SEED = 2**63 - 1
 
 
 def _exactly(*wanted: bool | int | str) -> BeforeValidator:
@@ -41,9 +39,6 @@ def _exactly(*wanted: bool | int | str) -> BeforeValidator:
 
     return BeforeValidator(check)
 
-
-MOST_TRIALS = 1_000_000
-"""More would be a mistyped number."""
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]

@@ -12,9 +12,10 @@ from starlette.responses import FileResponse
 
 from hpo.api.board import Boards, standing
 from hpo.pages import board_fragment
+from hpo.records import MOST_TRIALS
 from hpo.scoring import RuleName
 from hpo.statistics import ddof_of
-from hpo.study import MOST_TRIALS, NAME
+from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
 Number = Annotated[int, Path(ge=0, le=MOST_TRIALS, description="A trial's number.")]

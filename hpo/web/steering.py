@@ -12,7 +12,8 @@ from fastapi import APIRouter, Body, Path
 from hpo import api
 from hpo.api.board import Boards
 from hpo.place import JOBS_ADDRESS, Place
-from hpo.study import MOST_TRIALS, NAME
+from hpo.records import MOST_TRIALS
+from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
 Trials = Annotated[int | None, Body(embed=True, ge=1, le=MOST_TRIALS, description="In all; the study's if not said.")]

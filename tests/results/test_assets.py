@@ -126,7 +126,7 @@ def test_what_is_no_directory_of_results_is_refused(results, tmp_path, content):
     (folders[1] / "summary.json").unlink()
     if content is not None:
         (folders[1] / "summary.json").write_text(content)
-    with pytest.raises(UsageError, match=r"results_8 (is no directory of results|was not written by a promotion)"):
+    with pytest.raises(UsageError, match=r"results_8 (is not a folder of results|was not written by a promotion)"):
         write_assets(folders, tmp_path / "out", prefix="x")
     assert not (tmp_path / "out").exists()
 

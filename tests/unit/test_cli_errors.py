@@ -291,6 +291,16 @@ def test_a_url_that_can_be_read_in_two_ways_is_refused_without_its_parts(refused
     refused("status", "--storage", url)
 
 
+def test_a_url_without_a_password_may_have_parameters(refused):
+    err = refused(*RUN, "--storage", "postgresql://me@127.0.0.1:1/x?sslmode=disable")
+    assert "connection failed" in err
+
+
+@pytest.mark.parametrize("url", ["sqlite:///hpo.db?timeout=x", "sqlite:///hpo.db?frobnicate=1"])
+def test_a_parameter_that_the_driver_cannot_use_is_named(refused, url):
+    assert "parameters that the database's driver cannot use" in refused(*RUN, "--storage", url)
+
+
 def test_a_traceback_shows_no_secret_that_the_process_was_given(project):
     code = (
         "import os\nimport hpo.api\nfrom hpo.cli.main import main\n"
@@ -586,3 +596,56 @@ def test_a_password_is_in_no_stream_of_a_process(project):
     assert "user:***@127.0.0.1:1/x" in done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Numbers that no column holds, names that no disk holds, files that no parser takes.
+
+HUGE = "9" * 30
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", LONG, "x"],
+        ["compare", HUGE, "1", "--study", "curve"],
+        ["compare", "big.csv", "big.csv"],
+        ["compare", "nan.csv", "nan.csv"],
+        ["compare", "twice.csv", "twice.csv"],
+        ["compare", "deep", "deep"],
+        ["compare", "infinite", "infinite"],
+        ["verify", "--study", "curve", "--trial", HUGE],
+        ["verify", "--study", "curve", "--trial", "-1"],
+        ["verify", "--study", "curve", "--seed", HUGE],
+        ["diagnose", "--study", "curve", "--trial", HUGE],
+        ["seeds", "replay", "--study", "curve", "--trial", HUGE],
+        ["seeds", "decompose", "--study", "curve", "--trial", "0", "--n", HUGE],
+        ["show", "--study", "curve", HUGE],
+        ["report", "--study", "curve", "--out", "."],
+        ["report", "--study", "curve", "--out", "afile/x.html"],
+        ["report", "--study", "curve", "--out", f"{LONG}/x.html"],
+        ["assets", "--study", "curve", "--out", "as", "--results", "deep"],
+        ["assets", "--study", "curve", "--out", "as", "--results", LONG],
+        ["instability", "--study", "curve", "--outputs", "afile"],
+        ["promote", "--study", "curve", "--backend", "local", "--top", HUGE],
+        ["promote", "--study", "curve", "--backend", "local", "--first", HUGE],
+        ["promote", "--study", "curve", "--backend", "local", "--confirm-seeds", HUGE],
+        ["promote", "--study", "curve", "--backend", "local", "--workdir", "http://[::1"],
+        ["run", "--study", "curve", "--backend", "local", "--trials", "1e3"],
+        ["run", "--study", "curve", "--backend", "local", "--enqueue", "deep/summary.json"],
+        ["serve", "--port", "99999"],
+    ],
+    ids=lambda command: " ".join(command)[:60].replace(LONG[:40], "LONG"),
+)
+def test_no_number_or_name_is_a_traceback(searched, cli, command):
+    (searched / "afile").touch()
+    (searched / "big.csv").write_text("seed,value\n1," + "9" * 200_000)
+    (searched / "nan.csv").write_text("seed,value\n1,nan\n")
+    (searched / "twice.csv").write_text("seed,value\n1,0.5\n1,0.6\n")
+    for name, text in (("deep", "[" * 100_000), ("infinite", '{"seed": Infinity, "best_metric": 1}')):
+        (searched / name).mkdir()
+        (searched / name / "summary.json").write_text(text)
+    status, out, err = cli(*command)
+    assert (status, out) == (2, "")
+    assert "Traceback" not in err
+    assert err.strip()

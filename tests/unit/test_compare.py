@@ -95,7 +95,7 @@ def test_trials_and_folders_of_results_are_compared(curve, place, tmp_path):
 
 
 WRONG = [
-    ("nothing.csv", "is neither a trial's number nor a folder of results nor a CSV file"),
+    ("nothing.csv", "is neither the number of a trial, nor a folder of results, nor a CSV file"),
     ("3", "of which study is trial 3?"),
     ("{}/words.csv", "expected CSV with the columns seed and value"),
     ("{}/empty", "there are no results in"),

@@ -182,7 +182,10 @@ def test_a_file_on_the_command_line_is_enqueued(tmp_path, curve):
     assert [trial["params"]["x"] for trial in trials][:2] == [0.3, 0.5]
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "cannot read"), ("{", "is no JSON"), ("[" * 10**5, "is no JSON")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "cannot read"), ("{", "it is not JSON"), ("[" * 10**5, "its JSON is nested too deeply")],
+)
 def test_a_file_that_cannot_be_read_is_refused_with_its_reason(tmp_path, curve, text, message):
     file = tmp_path / "params.json"
     if text is not None:
