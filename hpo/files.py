@@ -56,6 +56,15 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def file_mark(path: Path) -> tuple[int, ...]:
+    """Returns what is different once a file was written again: empty where none is."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return ()
+    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def sync(path: Path) -> None:
     """Waits until a file or a folder's entries are on the disk."""
     handle = os.open(path, os.O_RDONLY)

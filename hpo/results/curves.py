@@ -12,6 +12,12 @@ from hpo.results.pictures import GREY, LOOKS, drawing, save
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 
+MOST_CASES = 40
+"""Cases in one picture; each has one of its own too."""
+
+MOST_CURVES = 12
+"""Classes that have a curve in one picture: the first that can have one."""
+
 COLUMNS = 2
 """Of panels beside each other: image and heat map make one."""
 
@@ -27,6 +33,7 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
     known = [label for label in classes if len(np.unique(predictions.truth == label)) == 2]
     if not known:
         return False
+    known = known[:MOST_CURVES]
     with drawing():
         figure = Figure(figsize=(5.2, 5.4), layout="constrained")
         axis = figure.subplots()
@@ -46,8 +53,8 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
 
 
 def panels_png(path: Path, panels: Panels, title: str) -> None:
-    """Draws all cases, image and heat map beside each other."""
-    count = len(panels.names)
+    """Draws the cases, up to `MOST_CASES`, image and heat map beside each other."""
+    count = min(len(panels.names), MOST_CASES)
     rows = math.ceil(count / COLUMNS)
     with drawing():
         figure = Figure(figsize=(4.6 * min(COLUMNS, count), 2.75 * rows + 0.7), layout="constrained")

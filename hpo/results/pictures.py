@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from hpo.records import Evaluation, Metrics
+from hpo.records import Evaluation, Metrics, Objective
 from hpo.results.winner import Winner
 from hpo.training.predictions import Predictions
 
@@ -26,6 +26,12 @@ LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), 
 
 GREY = "#555555"
 DPI = 200
+MOST_ROWS = 40
+"""Metrics in a picture's table; the files have them all."""
+
+MOST_CELLS = 25
+"""Classes of a confusion matrix whose counts are written into it; of more, the shade alone can be seen."""
+
 SHOWN = (("accuracy", "acc"), ("quadratic κ", "kappa_quadratic"), ("macro-F1", "macro_f1"), ("AUC", "auc_ovr"))
 """What stands under a confusion matrix, by its key in `val_metrics.json`."""
 
@@ -56,7 +62,7 @@ def metrics_png(
     counts = metrics.get("confusion_matrix")
     with drawing():
         if predictions is None or counts is None:
-            figure = _table(evaluation.metrics)
+            figure = _table(_chosen(evaluation.metrics, winner.objective), len(evaluation.metrics))
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
         where = _where(evaluation, f"at epoch {evaluation.step}")
@@ -96,11 +102,11 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
     totals_C1 = counts_CC.sum(axis=1, keepdims=True)
     shares_CC = counts_CC / np.maximum(totals_C1, 1)
     classes = len(counts_CC)
-    side = max(5.0, 0.95 * classes + 1.6)
+    side = max(5.0, 0.95 * min(classes, MOST_CELLS) + 1.6)
     figure = Figure(figsize=(side, side + 0.9), layout="constrained")
     axis = figure.subplots()
     axis.imshow(shares_CC, cmap="Blues", vmin=0.0, vmax=1.0)
-    for (row, column), count in np.ndenumerate(counts_CC):
+    for (row, column), count in np.ndenumerate(counts_CC if classes <= MOST_CELLS else np.zeros((0, 0))):
         share = f"{100 * shares_CC[row, column]:.0f} %" if totals_C1[row, 0] else "-"
         ink = "white" if shares_CC[row, column] > 0.55 else "black"
         axis.text(
@@ -118,13 +124,16 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
         name[:14] if name == str(label) else f"{name[:14]} ({label})"
         for name, label in zip(predictions.names, predictions.labels, strict=True)
     ]
-    axis.set_xticks(range(classes), ticks)
-    axis.set_yticks(range(classes), [f"{tick}\nn = {n}" for tick, n in zip(ticks, totals_C1[:, 0], strict=True)])
+    every = math.ceil(classes / MOST_CELLS)
+    sized = [f"{tick}\nn = {n}" for tick, n in zip(ticks, totals_C1[:, 0], strict=True)]
+    axis.set_xticks(range(0, classes, every), ticks[::every])
+    axis.set_yticks(range(0, classes, every), sized[::every])
     axis.tick_params(length=0, labelsize=12)
-    axis.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
-    axis.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
-    axis.tick_params(which="minor", length=0)
-    axis.grid(which="minor", color=GREY, linewidth=0.6)  # cells stay apart where the shade is as white as the paper
+    if classes <= MOST_CELLS:  # cells stay apart where the shade is as white as the paper
+        axis.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
+        axis.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
+        axis.tick_params(which="minor", length=0)
+        axis.grid(which="minor", color=GREY, linewidth=0.6)
     axis.set_xlabel("predicted", fontsize=13)
     said = [f"{word} {_text(metrics.get(key), '.3f', 'undefined')}" for word, key in SHOWN]
     figure.supxlabel(f"{said[0]},  {said[1]}\n{said[2]},  {said[3]}", fontsize=13, linespacing=1.3)
@@ -132,16 +141,28 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
     return figure
 
 
-def _table(metrics: Metrics) -> Figure:
-    figure = Figure(figsize=(5.0, 1.6 + 0.34 * len(metrics)), layout="constrained")
+def _chosen(metrics: Metrics, objective: Objective) -> Metrics:
+    """Returns the metrics that a picture shows: all, or the objective's and its constraints, and the first others."""
+    if len(metrics) <= MOST_ROWS:
+        return metrics
+    names = dict.fromkeys((objective.metric, *objective.constraints, *metrics))
+    return {name: metrics[name] for name in [name for name in names if name in metrics][:MOST_ROWS]}
+
+
+def _table(metrics: Metrics, count: int) -> Figure:
+    """Draws names and values in rows, and how many of the `count` metrics are left out."""
+    rows = [(name if len(name) <= 34 else f"{name[:33]}…", _text(value)) for name, value in metrics.items()]
+    if count > len(metrics):
+        rows.append((f"… and {count - len(metrics)} more in val_metrics.json", ""))
+    figure = Figure(figsize=(5.0, 1.6 + 0.34 * len(rows)), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
-    axis.set(xlim=(0, 1), ylim=(len(metrics) - 0.5, -0.5))
-    for row, (name, value) in enumerate(metrics.items()):
+    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+    for row, (name, value) in enumerate(rows):
         if row:
             axis.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
-        axis.text(0.02, row, name if len(name) <= 34 else f"{name[:33]}…", va="center", fontsize=12)
-        axis.text(0.98, row, _text(value), va="center", ha="right", fontsize=12)
+        axis.text(0.02, row, name, va="center", fontsize=12)
+        axis.text(0.98, row, value, va="center", ha="right", fontsize=12)
     return figure
 
 

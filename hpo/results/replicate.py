@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
-from hpo.training.context import ARTEFACTS
+from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
 
@@ -86,13 +88,13 @@ class Replicate:
         }
         if self.predictions is not None:
             texts["val_predictions.csv"] = predictions_csv(self.predictions)
-        if not (self.files / LOG).is_file():
+        if not _is_own_file(self.files / LOG):
             texts[LOG] = log_text(evaluation)
         (folder / "metrics").mkdir()
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         for path in (MODEL, LOG):
-            if (self.files / path).is_file():
+            if _is_own_file(self.files / path):
                 shutil.copyfile(self.files / path, folder / path)
         with quiet():
             # These bring matplotlib, which only a promotion needs.
@@ -104,7 +106,7 @@ class Replicate:
             head = title(self.winner, evaluation, 48)
             if self.predictions is not None:
                 roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
-            if (panels := Panels.load(self.files)) is not None:
+            if (panels := Panels.load(self.files)) is not None and panels.names:
                 (folder / "gradcam").mkdir()
                 panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\nwhat speaks for the class it says")
                 for place, name in enumerate(panels.names):
@@ -117,14 +119,26 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64]
 
 
+def _is_own_file(path: Path) -> bool:
+    """Whether a regular file is at `path`: no link to somebody else's, and no pipe, which would be waited for."""
+    return path.is_file() and not path.is_symlink()
+
+
 def _copy_artefacts(files: Path, folder: Path) -> None:
-    """Copies what the trainable itself wrote: regular files, none that is here already, and never a checkpoint."""
+    """Copies what the trainable itself wrote: files that can be read, none that is here already, and no checkpoint.
+
+    What is left out was said in the training's remarks.
+    """
+    left_out = {path for path, _ in unfit_artefacts(files)}
+    if files.is_symlink():
+        return
     for path in sorted(files.rglob("*")):
         place = folder / path.relative_to(files)
-        if path.is_symlink() or not path.is_file() or path.name == CHECKPOINT or place.exists():
+        if path in left_out or not path.is_file() or path.name == CHECKPOINT or os.path.lexists(place):
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
+        with suppress(FileExistsError, NotADirectoryError):  # a folder of the trainable's by the name of a file of ours
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
 
 
 def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions | None:

@@ -1,6 +1,7 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
-from hpo.training.context import ARTEFACTS, Context
+from hpo.training.artefacts import ARTEFACTS
+from hpo.training.context import Context
 from hpo.training.events import refuse_missing_tensorboard
 from hpo.training.graphics import Graphics, graphics
 from hpo.training.keras_state import KerasState

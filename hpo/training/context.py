@@ -12,14 +12,16 @@ import numpy.typing as npt
 
 from hpo.alerts import Alert
 from hpo.errors import TrainableError
-from hpo.files import replacing
+from hpo.files import file_mark, replacing
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
+from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
 from hpo.training.events import Events
 from hpo.training.facts import plain_facts
 from hpo.training.log import Log
 from hpo.training.panels import Panels
+from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions
 from hpo.training.weights import MODEL_FILE, on_cpu, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
-
-ARTEFACTS = "artefacts"
-"""Below a training's folder: files of the trainable's own that belong to its result."""
 
 
 class Context:
@@ -83,6 +82,7 @@ class Context:
         self._job = job
         self._reports: list[Report] = []
         self._size = 0
+        self._written: dict[str, tuple[int, ...]] = {}
         self._log = Log(folder, self.remarks.append) if self.keeps else None
         self.objective = objective
         self._saved = saved
@@ -257,6 +257,7 @@ class Context:
         self.digests["predictions"] = predictions.digest
         if self.keeps:
             predictions.save(self.folder)
+            self._written[PREDICTIONS_FILE] = file_mark(self.folder / PREDICTIONS_FILE)
 
     def save_panels(
         self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]
@@ -339,6 +340,10 @@ class Context:
             self._events.epoch(report, seen, tensors)
         return report
 
+    def changed_files(self) -> list[str]:
+        """Returns the names of those files that were written here and are not as they were written."""
+        return [name for name, mark in self._written.items() if file_mark(self.folder / name) != mark]
+
     def close(self, *, complete: bool = False) -> None:
         """Ends what is written while training.
 
@@ -411,3 +416,4 @@ class Context:
 
             with replacing(self.folder / MODEL_FILE) as spare:
                 torch.save(on_cpu(dict(weights)), spare)
+            self._written[MODEL_FILE] = file_mark(self.folder / MODEL_FILE)

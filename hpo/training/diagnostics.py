@@ -15,6 +15,7 @@ from hpo.alerts import Alert, Seen, judged
 from hpo.errors import TrainableError
 from hpo.files import replacing
 from hpo.records import Metrics, canonical_json
+from hpo.training.predictions import as_array
 from hpo.training.watching import Watch
 from hpo.training.weights import INITIAL
 
@@ -66,13 +67,16 @@ class Diagnostics:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        truth_N, probability_NC = np.asarray(truth), np.asarray(probabilities)
+        truth_N = as_array(truth, "the true classes of saw_predictions").astype(np.int64)
+        probability_NC = as_array(probabilities, "the probabilities of saw_predictions")
         if truth_N.ndim != 1 or probability_NC.ndim != 2 or len(truth_N) != len(probability_NC):
             raise TrainableError(
                 f"saw_predictions: expected truth (N,) and probabilities (N, C), got {truth_N.shape} and "
                 f"{probability_NC.shape}"
             )
         classes = probability_NC.shape[1]
+        if len(truth_N) and not (truth_N.min() >= 0 and truth_N.max() < classes):
+            raise TrainableError(f"saw_predictions: true classes must be indices 0 .. {classes - 1}")
         said, true = (
             tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
         )

@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.errors import TrainableError
-from hpo.files import replacing
+from hpo.files import is_file, replacing
+from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"
+
+ROUNDING = 1e-4
+"""How far beyond 0 .. 1 a heat may lie by rounding; it is put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,11 +40,13 @@ class Panels:
         """Checks the shapes and takes copies.
 
         Raises:
-            TrainableError: if shapes do not fit together.
+            TrainableError: if shapes do not fit together, or a value is not finite, or a heat not within 0 .. 1.
         """
-        image_NHW, heat_NHW = (np.asarray(one).astype(np.float32) for one in (image, heat))
+        image_NHW = as_array(image, "the images of panels").astype(np.float32)
+        heat_NHW = as_array(heat, "the heat maps of panels").astype(np.float32)
         if (
             image_NHW.ndim != 3
+            or not all(image_NHW.shape[1:])
             or image_NHW.shape != heat_NHW.shape
             or not len(names) == len(captions) == len(image_NHW)
         ):
@@ -48,7 +54,9 @@ class Panels:
                 f"panels: expected images and heat maps (N, H, W) of one shape with N names and captions; got "
                 f"{image_NHW.shape}, {heat_NHW.shape}, {len(names)} and {len(captions)}"
             )
-        return cls(image=image_NHW, heat=heat_NHW, names=tuple(map(str, names)), captions=tuple(map(str, captions)))
+        if not np.isfinite(image_NHW).all() or not (np.abs(heat_NHW - 0.5) <= 0.5 + ROUNDING).all():
+            raise TrainableError("panels: grey values must be finite numbers, and heat within 0 .. 1")
+        return cls(image=image_NHW, heat=heat_NHW.clip(0, 1), names=as_texts(names), captions=as_texts(captions))
 
     def save(self, folder: Path) -> None:
         """Writes `panels.npz` atomically."""
@@ -64,7 +72,7 @@ class Panels:
     @classmethod
     def load(cls, folder: Path) -> Panels | None:
         """Reads what `save` wrote; None where nothing was saved."""
-        if not (folder / FILE).exists():
+        if not is_file(folder / FILE):
             return None
         with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             return cls.of(

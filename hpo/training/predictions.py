@@ -12,9 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.errors import TrainableError
-from hpo.files import replacing
+from hpo.files import is_file, replacing
+from hpo.records import LARGEST
+from hpo.texts import cleaned, shown, type_name
+from hpo.training.yielded import checked_name
 
 FILE = "predictions.npz"
+
+LONGEST_CELL = 1_000
+"""Characters of a text that stands beside a case; every row of a column takes as much room as the longest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,11 +54,12 @@ class Predictions:
         """Checks the shapes and takes copies.
 
         Raises:
-            TrainableError: if shapes do not fit together, a class index is out of range or a probability not finite.
+            TrainableError: if shapes do not fit together, a class index is out of range, a probability not finite, or
+                something no number or no text.
         """
-        truth_N = np.asarray(truth).astype(np.int64)
-        probabilities_NC = np.asarray(probabilities).astype(np.float64)
-        rows, classes = len(truth_N), len(labels)
+        truth_N = as_array(truth, "the true classes of predictions").astype(np.int64)
+        probabilities_NC = as_array(probabilities, "the probabilities of predictions").astype(np.float64)
+        rows, classes = truth_N.size, len(labels)
         if truth_N.ndim != 1 or probabilities_NC.shape != (rows, classes) or len(names) != classes:
             raise TrainableError(
                 f"predictions: {classes} labels and {rows} true classes want probabilities of shape "
@@ -60,17 +67,22 @@ class Predictions:
             )
         if rows and (truth_N.min() < 0 or truth_N.max() >= classes):
             raise TrainableError(f"predictions: true classes must be indices 0 .. {classes - 1}")
-        if not np.isfinite(probabilities_NC).all():
+        if not np.isfinite(probabilities_NC).all() or (np.abs(probabilities_NC) > LARGEST).any():
             raise TrainableError("predictions: a probability is not a finite number")
-        for name, column in cases.items():
+        columns = {checked_name(name, "case column"): as_texts(column) for name, column in cases.items()}
+        for name, column in columns.items():
             if len(column) != rows:
                 raise TrainableError(f"predictions: case column {name!r} has {len(column)} rows, not {rows}")
+        try:
+            whole = tuple(map(int, labels))
+        except (TypeError, ValueError) as error:
+            raise TrainableError(f"predictions: labels must be whole numbers, not {shown(labels)}") from error
         return cls(
             truth=truth_N,
             probabilities=probabilities_NC,
-            labels=tuple(map(int, labels)),
-            names=tuple(map(str, names)),
-            cases={name: tuple(map(str, column)) for name, column in cases.items()},
+            labels=whole,
+            names=as_texts(names),
+            cases=columns,
         )
 
     @property
@@ -96,7 +108,7 @@ class Predictions:
     @classmethod
     def load(cls, folder: Path) -> Predictions | None:
         """Reads what `save` wrote; None where nothing was saved."""
-        if not (folder / FILE).exists():
+        if not is_file(folder / FILE):
             return None
         with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             cases = {name.removeprefix("case_"): file[name].tolist() for name in file.files if name.startswith("case_")}
@@ -107,3 +119,29 @@ class Predictions:
                 names=file["names"].tolist(),
                 cases=cases,
             )
+
+
+def as_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """Returns numbers as an array.
+
+    Args:
+        value: an array, a tensor with its gradient or without, or nested sequences.
+        what: they are, for the message.
+
+    Raises:
+        TrainableError: if they are no numbers, or rows differ in length.
+    """
+    try:
+        detach = getattr(value, "detach", None)
+        array = np.asarray(detach().cpu() if callable(detach) else value)
+        number = array.dtype.kind in "biuf" or array.size == 0
+    except Exception as error:  # whatever the methods of a user's value raise
+        raise TrainableError(f"{what} are no array of numbers: {type_name(error)}") from error
+    if not number:
+        raise TrainableError(f"{what} must be numbers, not {shown(value)}")
+    return array
+
+
+def as_texts(column: Sequence[object]) -> tuple[str, ...]:
+    """Returns texts that can be written anywhere; what is no text is written as `str` shows it."""
+    return tuple(cleaned(one if isinstance(one, str) else str(one), LONGEST_CELL) for one in column)

@@ -13,6 +13,7 @@ from hpo.alerts import Alert
 from hpo.records import Job, Metrics, Report, Stage, Status
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.texts import cleaned
+from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
@@ -25,6 +26,9 @@ Answer = TypeVar("Answer")
 _END = object()  # not None, which a trainable may yield by mistake
 
 PRUNED_ITSELF = "pruned by the trainable itself, by optuna.TrialPruned, and not by the study's pruner"
+
+MOST_SAID = 20
+"""Artefacts that are not kept are named one by one up to here."""
 
 MOST_CLOSES = 10
 """How often a generator is asked to end that yields instead."""
@@ -166,6 +170,10 @@ class Training:
             context.remarks.append(PRUNED_ITSELF)
         context.log("failed" if self._fault else f"{self._status} in {context.seconds:.1f} s")
         context.close(complete=self._fault is None)
+        if context.keeps:
+            self._refuse_changed_files()
+            for path, why in unfit_artefacts(context.folder / ARTEFACTS)[:MOST_SAID]:
+                context.remarks.append(f"not kept: {path.relative_to(context.folder)}: {why}")
         files = self._kept()
         facts = self._guarded(lambda: plain_facts(context.facts)) or {}
         alerts = self._guarded(self._last_alerts) or ()
@@ -180,6 +188,14 @@ class Training:
             "remarks": tuple(cleaned(str(remark)) for remark in context.remarks),
             **({"last_alerts": alerts} if alerts else {}),
         }
+
+    def _refuse_changed_files(self) -> None:
+        changed = self._context.changed_files()
+        if changed and self._fault is None:
+            self._fault = (
+                f"{' and '.join(changed)} in ctx.folder was changed by the trainable after hpo had written it; write "
+                "files of your own to ctx.artefacts"
+            )
 
     @property
     def _status(self) -> Status:

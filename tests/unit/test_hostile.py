@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import threading
-from pathlib import Path
 
+import numpy as np
 import pytest
+from hostile_trainings import hostile, trained
 
-from hpo.records import LARGEST, Job, Objective, Stage, Status, canonical_json
-from hpo.seam import Hearing, Resources, TrainableRef
-from hpo.training import Training, discard_checkpoint, load
-
-PROJECT = Path(__file__).parents[1] / "project"
-
-
-def ref(name="train"):
-    return TrainableRef(path=f"toys.hostile:{name}", root=str(PROJECT), objective=Objective(metric="val"))
-
-
-hostile = load(ref()).module
-
-
-class Listener:
-    """A source that lets everything go on."""
-
-    def report(self, job, step, value):
-        assert type(value) is float
-        assert math.isfinite(value)
-        return True
-
-
-def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):
-    """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
-    job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
-    hearing = Hearing(Listener(), job, ref(name).objective)
-    training = Training(job, ref(name), Resources(), work)
-    try:
-        for step in range(budget + 2):
-            packet = training.pause() if step == pause_at else training.advance()
-            if packet.paused:
-                return None
-            if (evaluation := hearing.hear(packet)) is not None:
-                return evaluation
-    finally:
-        training.close()
-        discard_checkpoint(work, job)
-    raise AssertionError("the training never ended")
+from hpo.errors import TrainableError
+from hpo.records import LARGEST, Stage, Status, canonical_json
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
 
 
 def plain(evaluation):
@@ -212,3 +177,59 @@ def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path):
 def test_reports_cannot_be_changed_from_outside(tmp_path):
     evaluation = trained(tmp_path, effect="own-reports")
     assert [report.metrics["val"] for report in evaluation.reports] == pytest.approx([0.6, 0.7, 0.8])
+
+
+GRID = np.zeros((1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("image", "heat", "message"),
+    [
+        (GRID, GRID + 1.5, "heat within 0 .. 1"),
+        (GRID, GRID + np.nan, "heat within 0 .. 1"),
+        (GRID + np.inf, GRID, "finite numbers"),
+        (np.zeros((1, 0, 2)), np.zeros((1, 0, 2)), "of one shape"),
+        ([[["a", "b"]]], GRID, "must be numbers"),
+        ([[[1.0], [1.0, 2.0]]], GRID, "no array of numbers"),
+        (hostile.Cursed(), GRID, "panels"),
+    ],
+)
+def test_panels_that_could_not_be_drawn_are_refused(image, heat, message):
+    with pytest.raises(TrainableError, match=message):
+        Panels.of(image=image, heat=heat, names=["a"], captions=["a"])
+
+
+def test_a_heat_beyond_its_bounds_by_rounding_is_put_back():
+    heat = Panels.of(image=GRID, heat=GRID + 1 + 1e-6, names=["\udcff"], captions=["\x00"]).heat
+    assert heat.max() == 1.0
+
+
+@pytest.mark.parametrize("effect", [f"predict-{name}" for name in hostile.PREDICTIONS])
+def test_predictions_are_kept_or_refused_with_a_sentence(tmp_path, effect):
+    evaluation = trained(tmp_path, effect=effect, epoch=3)
+    good = effect.removeprefix("predict-") in {"right", "tensors", "odd-cases", "case-long", "empty"}
+    assert evaluation.status is (Status.COMPLETE if good else Status.FAILED)
+    if good:
+        found = Predictions.load(tmp_path / evaluation.job.place)
+        assert found.digest == evaluation.digests["predictions"]
+    else:
+        assert "Traceback" not in evaluation.error or effect in {"predict-case-cursed", "predict-labels"}
+
+
+def test_odd_cases_are_kept_as_escapes(tmp_path):
+    evaluation = trained(tmp_path, effect="predict-odd-cases", epoch=3)
+    cases = Predictions.load(tmp_path / evaluation.job.place).cases
+    assert cases == {"path": (r"scan-\udcff.png", r"b\x00.png"), "n": ("1", "None")}
+
+
+def test_a_file_of_ours_that_the_trainable_changes_is_said(tmp_path):
+    evaluation = trained(tmp_path, "changes_predictions")
+    assert evaluation.status is Status.FAILED
+    assert "predictions.npz in ctx.folder was changed by the trainable" in evaluation.error
+
+
+def test_artefacts_that_cannot_be_kept_are_named(tmp_path):
+    assert trained(tmp_path / "a", effect="pipe-at-artefacts/thing").remarks == (
+        "not kept: artefacts/thing: it is a pipe, a socket or a device",
+    )
+    assert trained(tmp_path / "b", effect="link-at-artefacts").remarks == ("not kept: artefacts: it is a link",)

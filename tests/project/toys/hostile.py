@@ -542,6 +542,14 @@ def catches_everything(params: HostileParams, ctx: Context) -> Iterator[Metrics]
             yield {"val": -1.0}
 
 
+def changes_predictions(params: HostileParams, ctx: Context) -> Iterator[Metrics]:
+    """Writes its own file over one of hpo's, by a name that suggests itself."""
+    for epoch in ctx.epochs():
+        yield {"val": params.x + epoch / 10}
+    ctx.save_predictions(truth=[0, 1], probabilities=[[0.9, 0.1], [0.2, 0.8]], labels=(0, 1), names=("no", "yes"))
+    np.savez(ctx.folder / "predictions.npz", mine=[1, 2])
+
+
 def swallows(params: HostileParams, ctx: Context) -> Iterator[Metrics]:
     """Makes another error of whatever ends it."""
     try:

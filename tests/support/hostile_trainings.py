@@ -1,0 +1,46 @@
+"""Trainings of `toys.hostile`, to the evaluation that both backends come to."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from hpo.records import Job, Objective, Stage
+from hpo.seam import Hearing, Resources, TrainableRef
+from hpo.training import Training, discard_checkpoint, load
+
+PROJECT = Path(__file__).parents[1] / "project"
+
+
+def ref(name="train"):
+    return TrainableRef(path=f"toys.hostile:{name}", root=str(PROJECT), objective=Objective(metric="val"))
+
+
+hostile = load(ref()).module
+
+
+class Listener:
+    """A source that lets everything go on."""
+
+    def report(self, job, step, value):
+        assert type(value) is float
+        assert math.isfinite(value)
+        return True
+
+
+def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):
+    """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
+    job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
+    hearing = Hearing(Listener(), job, ref(name).objective)
+    training = Training(job, ref(name), Resources(), work)
+    try:
+        for step in range(budget + 2):
+            packet = training.pause() if step == pause_at else training.advance()
+            if packet.paused:
+                return None
+            if (evaluation := hearing.hear(packet)) is not None:
+                return evaluation
+    finally:
+        training.close()
+        discard_checkpoint(work, job)
+    raise AssertionError("the training never ended")
