@@ -115,6 +115,7 @@ class Seen:
         val_loss: as reported.
         predicted: (C,) validation cases that were put into each class.
         truth: (C,) validation cases of each class.
+        classes: (C,) the classes as the files name them; empty where they were not said.
     """
 
     epoch: int
@@ -134,6 +135,7 @@ class Seen:
     val_loss: float | None = None
     predicted: tuple[int, ...] = ()
     truth: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def seen_from(fields: Mapping[str, Any]) -> Seen:
@@ -143,6 +145,7 @@ def seen_from(fields: Mapping[str, Any]) -> Seen:
         "activations": {name: Activation(**one) for name, one in fields["activations"].items()},
         "predicted": tuple(fields["predicted"]),
         "truth": tuple(fields["truth"]),
+        "classes": tuple(fields.get("classes", ())),
     }
     return Seen(**{**fields, **nested})
 
@@ -188,7 +191,10 @@ def exploding(seen: Sequence[Seen]) -> str | None:
 
 
 def vanishing(seen: Sequence[Seen]) -> str | None:
-    """A layer whose gradient is a tiny share of another's (`VANISHING_SHARE`), so that it does not learn."""
+    """A layer whose gradient is a tiny share of another's (`VANISHING_SHARE`), so that it does not learn.
+
+    Frozen layers are none of those that were seen.
+    """
     norms = {name: one.grad_norm for name, one in seen[-1].layers.items() if one.grad_norm is not None}
     if not norms:
         return None
@@ -217,7 +223,7 @@ def one_class_predictions(seen: Sequence[Seen]) -> str | None:
         return None
     if sum(count > 0 for count in last.truth) == 1:
         return None
-    return f"all {sum(last.predicted)} validation cases were put into class {last.predicted.index(max(last.predicted))}"
+    return f"all {sum(last.predicted)} validation cases were put into {_class(last, last.predicted)}"
 
 
 def plateau(seen: Sequence[Seen]) -> str | None:
@@ -277,7 +283,15 @@ def one_class_data(seen: Sequence[Seen]) -> str | None:
     truth = seen[-1].truth
     if sum(count > 0 for count in truth) != 1:
         return None
-    return f"all {sum(truth)} validation cases are of class {truth.index(max(truth))}"
+    return f"all {sum(truth)} validation cases are of {_class(seen[-1], truth)}"
+
+
+def _class(seen: Seen, counts: Sequence[int]) -> str:
+    """Returns the class of most cases by its name in the files; one without a name by its place, counted from 1."""
+    place = counts.index(max(counts))
+    if place < len(seen.classes):
+        return f"class {seen.classes[place]}"
+    return f"the class in column {place + 1} of {len(counts)}"
 
 
 def _losses(seen: Sequence[Seen], name: str) -> list[float]:

@@ -185,7 +185,9 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
             update(loss, model, optimizer, scheduler, params.clip)
             running.add(loss, outputs.logit_BC, label_T[at_B])
         graded_VC = _graded(model, pixels, held_out_V)
-        ctx.saw_predictions(truth=data.label_N[held_out_V], probabilities=graded_VC)
+        ctx.saw_predictions(
+            truth=data.label_N[held_out_V], probabilities=graded_VC, labels=data.readers, names=data.names
+        )
         yield {**running.metrics(), **classification_metrics(data.label_N[held_out_V], graded_VC)}
         values = [ctx.objective.value(report) for report in ctx.reports]
         scheduler.judge(values[-1])

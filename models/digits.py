@@ -123,7 +123,7 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
             running.add(loss, logit_BC, label_T[at_B])
         trained = running.metrics()
         graded_VC = probabilities(model, held_out_B1HW, model)
-        ctx.saw_predictions(truth=label_N[held_out_V], probabilities=graded_VC)
+        ctx.saw_predictions(truth=label_N[held_out_V], probabilities=graded_VC, labels=DIGITS, names=NAMES)
         yield {**trained, **classification_metrics(label_N[held_out_V], graded_VC)}
 
     ctx.save_predictions(

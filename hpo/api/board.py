@@ -76,14 +76,25 @@ class Raised:
     Attributes:
         trial: whose.
         kind: of the alert.
-        seeds: of the replicates that raised it.
-        message: what the first of them saw.
+        messages: what each replicate saw that raised it, by seed.
     """
 
     trial: int
     kind: str
-    seeds: tuple[str, ...]
-    message: str
+    messages: Mapping[str, str]
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """Of the replicates that raised it."""
+        return tuple(self.messages)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What was seen, with the seeds under which: one text for all that saw the same."""
+        by_message: dict[str, list[str]] = {}
+        for seed, message in self.messages.items():
+            by_message.setdefault(message, []).append(seed)
+        return tuple(f"under seed {', '.join(seeds)}: {message}" for message, seeds in by_message.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +136,7 @@ class Board:
                 name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
             },
             "curves": [asdict(one) for one in self.curves],
-            "alerts": [asdict(one) for one in self.alerts],
+            "alerts": [{**asdict(one), "seeds": list(one.seeds), "said": list(one.said)} for one in self.alerts],
             "results": [asdict(one) for one in self.results],
             "decomposition": self.decomposition,
         }
@@ -379,10 +390,7 @@ def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:
     for one in replicates:
         for alert in one.alerts:
             found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_said, alert.message)
-    return tuple(
-        Raised(trial=trial, kind=kind, seeds=tuple(said), message=next(iter(said.values())))
-        for (trial, kind), said in sorted(found.items())
-    )
+    return tuple(Raised(trial=trial, kind=kind, messages=said) for (trial, kind), said in sorted(found.items()))
 
 
 def _results(folder: Path) -> Results:

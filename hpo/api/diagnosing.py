@@ -208,9 +208,13 @@ def _advice(replicates: Sequence[ReplicateFinding], scales: Mapping[str, tuple[f
     kinds = dict.fromkeys(alert.kind for one in replicates for alert in one.alerts)
     for kind in kinds:
         hit = [(one.seed, alert) for one in replicates for alert in one.alerts if alert.kind == kind]
-        seeds = ", ".join(seed for seed, _ in hit)
-        first = hit[0][1]
-        said.append(f"{kind} under seed {seeds} (epoch {first.epoch}: {first.message}): {ADVICE[kind]}.")
+        by_text: dict[str, list[str]] = {}
+        for seed, alert in hit:
+            by_text.setdefault(f"epoch {alert.epoch}: {alert.message}", []).append(seed)
+        all_seeds = ", ".join(seed for seed, _ in hit)
+        told = "; ".join(f"seed {', '.join(seeds)}, {text}" for text, seeds in by_text.items())
+        told = told if len(by_text) > 1 else next(iter(by_text))
+        said.append(f"{kind} under seed {all_seeds} ({told}): {ADVICE[kind]}.")
     for name, (he, xavier) in list((scales or {}).items())[:3]:
         said.append(f"{name} begins at {he:.2g} times He's sd and {xavier:.2g} times Xavier's: another initialisation.")
     return said

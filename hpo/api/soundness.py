@@ -16,7 +16,7 @@ from hpo.ranking import Candidate, Ranking, Row
 from hpo.records import Evaluation, Objective
 from hpo.seed_use import SeedUse, Use, said, seed_uses
 from hpo.shown import counted
-from hpo.training.predictions import FILE, Predictions
+from hpo.training.predictions import FILE, Predictions, class_names
 
 
 def warnings_of(
@@ -114,6 +114,4 @@ def _one_class_of(folder: Path, _changed: int) -> str | None:
     said_N = predictions.probabilities.argmax(axis=1)
     if len(np.unique(said_N)) != 1:
         return None
-    place = int(said_N[0])
-    name, label = predictions.names[place], str(predictions.labels[place])
-    return name if name == label else f"{name} ({label})"
+    return class_names(predictions.labels, predictions.names)[int(said_N[0])]

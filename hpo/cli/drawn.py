@@ -118,7 +118,10 @@ def diagnosis_text(found: Diagnosis) -> RenderableType:
         lines.append("How the weights began is not known: no replicate of a promotion was watched (ctx.watch).")
     elif not found.scales:
         lines.append("Weights began at a scale between a third and three times He's or Xavier's.")
-    lines += found.advice or ["Nothing looks wrong in any of them by itself."]
+    quiet = "Nothing looks wrong in any of them by itself."
+    if found.scales is None:
+        quiet = "No alert was raised, which says nothing: trainings are looked at only where ctx.watch is called."
+    lines += found.advice or [quiet]
     first, *others = found.files
     lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
     head = f"{found.study.name}, trial {found.trial} · {counted(len(found.replicates), 'training')}"

@@ -69,7 +69,7 @@ def panel_png(path: Path, panels: Panels, place: int) -> None:
     with drawing():
         figure = Figure(figsize=(4.8, 2.9), layout="constrained")
         _pair(figure, panels, place)
-        save(figure, path, "")
+        save(figure, path, None)
 
 
 def _pair(figure: Figure, panels: Panels, place: int) -> None:

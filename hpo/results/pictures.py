@@ -188,9 +188,10 @@ def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:
     return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else nothing
 
 
-def save(figure: Figure, path: Path, title: str) -> None:
-    """Writes a figure under its title."""
-    figure.suptitle(title, fontsize=13)
+def save(figure: Figure, path: Path, title: str | None) -> None:
+    """Writes a figure under its title; None: under the one that it has already."""
+    if title is not None:
+        figure.suptitle(title, fontsize=13)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(w_pad=0.12, h_pad=0.12)

@@ -22,7 +22,7 @@ from hpo.training.facts import plain_facts
 from hpo.training.log import Log
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
-from hpo.training.predictions import Predictions
+from hpo.training.predictions import Predictions, class_names
 from hpo.training.weights import MODEL_FILE, on_cpu, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
@@ -210,7 +210,14 @@ class Context:
             folder=self.artefacts if self.keeps else None,
         )
 
-    def saw_predictions(self, *, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
+    def saw_predictions(
+        self,
+        *,
+        truth: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        labels: Sequence[int] = (),
+        names: Sequence[str] = (),
+    ) -> None:
         """Records how the validation cases of this epoch fall into classes; call it before the metrics are yielded.
 
         Without a watch nothing is recorded.
@@ -218,12 +225,14 @@ class Context:
         Args:
             truth: (N,) index of the true class, 0 .. C-1.
             probabilities: (N, C) probability of each class.
+            labels: (C,) the classes as whole numbers, as `save_predictions` gets them, for what an alert says of one.
+            names: (C,) their short names, likewise; empty: the labels.
 
         Raises:
             TrainableError: if the shapes do not fit together.
         """
         if self._diagnostics is not None:
-            self._diagnostics.classes(truth, probabilities)
+            self._diagnostics.classes(truth, probabilities, class_names(labels, names))
 
     def last_alerts(self) -> tuple[Alert, ...]:
         """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""

@@ -61,8 +61,8 @@ class Diagnostics:
         """Takes back what was seen before a checkpoint."""
         self._seen[:] = seen
 
-    def classes(self, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
-        """Takes the validation cases of this epoch; see `Context.saw_predictions`.
+    def classes(self, truth: npt.ArrayLike, probabilities: npt.ArrayLike, names: Sequence[str] = ()) -> None:
+        """Takes the validation cases of this epoch, and the classes' names; see `Context.saw_predictions`.
 
         Raises:
             TrainableError: if the shapes do not fit together.
@@ -77,10 +77,12 @@ class Diagnostics:
         classes = probability_NC.shape[1]
         if len(truth_N) and not (truth_N.min() >= 0 and truth_N.max() < classes):
             raise TrainableError(f"saw_predictions: true classes must be indices 0 .. {classes - 1}")
+        if names and len(names) != classes:
+            raise TrainableError(f"saw_predictions: expected a name for each of {classes} classes, got {len(names)}")
         said, true = (
             tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
         )
-        self._watch.classes(said, true)
+        self._watch.classes(said, true, tuple(names))
 
     def judged(self, epoch: int, metrics: Metrics, raised: Collection[str]) -> tuple[Alert, ...]:
         """Ends an epoch and returns its alerts.

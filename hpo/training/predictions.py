@@ -145,3 +145,16 @@ def as_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
 def as_texts(column: Sequence[object]) -> tuple[str, ...]:
     """Returns texts that can be written anywhere; what is no text is written as `str` shows it."""
     return tuple(cleaned(one if isinstance(one, str) else str(one), LONGEST_CELL) for one in column)
+
+
+def class_names(labels: Sequence[int], names: Sequence[str]) -> tuple[str, ...]:
+    """Returns classes as a sentence names them: `B (2)`; where there are labels or names alone, these.
+
+    Args:
+        labels: (C,) whole numbers, as readers know the classes; or none.
+        names: (C,) short names; or none.
+    """
+    numbers, words = as_texts(labels), as_texts(names)
+    if len(numbers) != len(words):
+        return numbers or words
+    return tuple(name if name == label else f"{name} ({label})" for name, label in zip(words, numbers, strict=True))

@@ -75,6 +75,7 @@ class Watch:
         self._gradients: dict[str, Tensor] = {}
         self._predicted: tuple[int, ...] = ()
         self._truth: tuple[int, ...] = ()
+        self._classes: tuple[str, ...] = ()
         self.forget()
         optimizer.register_step_pre_hook(self._before_step)
         optimizer.register_step_post_hook(self._after_step)
@@ -122,10 +123,12 @@ class Watch:
         self._alive_U: dict[str, Tensor] = {}
         self._moments: dict[str, list[Tensor]] = {}
         self._predicted = self._truth = ()
+        self._classes = ()
+        self._trained: set[str] = set()
 
-    def classes(self, predicted: tuple[int, ...], truth: tuple[int, ...]) -> None:
-        """Takes how many validation cases of this epoch were put into each class, and how many are of each."""
-        self._predicted, self._truth = predicted, truth
+    def classes(self, predicted: tuple[int, ...], truth: tuple[int, ...], names: tuple[str, ...] = ()) -> None:
+        """Takes how many validation cases of this epoch were put into each class, how many are of each, their names."""
+        self._predicted, self._truth, self._classes = predicted, truth, names
 
     def seen(self, epoch: int, metrics: Metrics) -> Seen:
         """Returns what was seen since the last call, and begins anew."""
@@ -148,7 +151,7 @@ class Watch:
                 update_ratio=_finite(found["ratios"][row]) if found["ratios"] else None,
             )
             for row, (name, place) in enumerate(self._layers.items())
-            if found["layers"]
+            if found["layers"] and name in self._trained  # one that was frozen all along has no gradient to speak of
         }
         clipped = [norm >= self._clip * (1 - CLIPPED_WITHIN) for norm in finite]
         seen = Seen(
@@ -169,12 +172,17 @@ class Watch:
             val_loss=metrics.get("val_loss"),
             predicted=self._predicted,
             truth=self._truth,
+            classes=self._classes,
         )
         self.forget()
         return seen
 
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
+        if len(self._trained) < len(self._layers):
+            self._trained |= {
+                name for name, weight in zip(self._layers, self._weights, strict=True) if weight.requires_grad
+            }
         grads = [one.grad for one in self._parameters]
         present = [grad for grad in grads if grad is not None and not grad.is_sparse]
         if not present:

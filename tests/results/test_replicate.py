@@ -21,6 +21,7 @@ from matplotlib.image import imread
 from hpo.errors import TrainableError
 from hpo.records import Evaluation, Objective, Report
 from hpo.results import Winner, write_results
+from hpo.results.curves import panel_png
 from hpo.results.history import history_csv, log_text
 from hpo.training.context import ARTEFACTS
 from hpo.training.panels import Panels
@@ -407,6 +408,16 @@ def test_the_trainable_s_own_files_are_copied_but_never_a_checkpoint_or_over_our
     assert files(first) == FILES | {"splits/train.csv"}
     assert files(second) == FILES
     assert json.loads((first / "summary.json").read_text())["seed"] == 42
+
+
+def test_a_case_is_drawn_under_its_own_caption(tmp_path: Path) -> None:
+    blank = np.zeros((1, 8, 8))
+    drawn = []
+    for caption in ("000272\ntrue A, said B", "another", "another"):
+        panel_png(tmp_path / "one.png", Panels.of(image=blank, heat=blank, names=["x"], captions=[caption]), 0)
+        drawn.append((tmp_path / "one.png").read_bytes())
+    assert drawn[0] != drawn[1]
+    assert drawn[1] == drawn[2]
 
 
 def test_where_the_model_looked_is_drawn_for_each_case_and_for_all(make: Make, tmp_path: Path) -> None:

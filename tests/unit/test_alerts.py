@@ -84,6 +84,18 @@ def test_a_kind_that_was_raised_is_not_looked_for_again():
     assert judged(last, {"non-finite"}) == ()
 
 
+def test_a_class_has_the_name_that_it_has_in_the_files():
+    known = {"predicted": (0, 4, 0), "truth": (2, 1, 1), "classes": ("A (1)", "B (2)", "C (3)")}
+    said = KINDS["one-class-predictions"]([Seen(epoch=epoch, **known) for epoch in (1, 2)])
+    assert said == "all 4 validation cases were put into class B (2)"
+    assert KINDS["one-class-data"]([Seen(epoch=1, truth=(0, 3, 0), classes=known["classes"])]).endswith("class B (2)")
+
+
+def test_a_class_without_a_name_is_counted_from_one():
+    said = KINDS["one-class-predictions"]([Seen(epoch=epoch, predicted=(0, 4), truth=(2, 2)) for epoch in (1, 2)])
+    assert said == "all 4 validation cases were put into the class in column 2 of 2"
+
+
 def gradients(most, median=1.0, **layers):
     return [Seen(epoch=1, grad_norm_max=most, grad_norm_median=median, layers=layers)]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from hpo.alerts import vanishing
 from hpo.errors import UsageError
 from hpo.records import Job, Objective, Stage, Status
 from hpo.seam import Resources, TrainableRef
@@ -149,7 +150,7 @@ def test_parameters_without_a_gradient_count_nothing():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch = Watch(model, optimizer)
     trained(model, optimizer, 2)
-    assert watch.seen(1, {}).layers["0"].grad_norm == 0
+    assert "0" not in watch.seen(1, {}).layers
 
 
 def test_an_optimizer_of_another_model_is_refused():
@@ -175,3 +176,38 @@ def test_a_watched_model_can_still_be_pickled_whole(tmp_path):
 def test_a_second_watch_is_refused(tmp_path):
     packet, _ = run(tmp_path, watches=2)
     assert "call it once, before ctx.epochs()" in packet.error
+
+
+def frozen(model, optimizer, epoch=1):
+    """Trains an epoch under a watch and returns its layers and what is said of their gradients."""
+    watch = Watch(model, optimizer)
+    trained(model, optimizer, 3)
+    seen = watch.seen(epoch, {})
+    return set(seen.layers), vanishing([seen])
+
+
+def test_a_layer_that_is_frozen_does_not_vanish():
+    model = network()
+    model[0].requires_grad_(False)
+    assert frozen(model, torch.optim.SGD(model.parameters(), 0.1)) == ({"2"}, None)
+
+
+def test_a_layer_that_was_frozen_later_does_not_vanish():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    trained(model, optimizer, 2)
+    model[0].requires_grad_(False)
+    for weight in model.parameters():  # as zero_grad(set_to_none=False) leaves it
+        weight.grad = torch.zeros_like(weight)
+    assert frozen(model, optimizer) == ({"2"}, None)
+
+
+def test_a_layer_that_no_loss_reaches_still_vanishes():
+    used, unused = network(), nn.Linear(4, 4)
+    whole = nn.ModuleList([used, unused])
+    optimizer = torch.optim.SGD(whole.parameters(), 0.1)
+    watch = Watch(whole, optimizer)
+    trained(used, optimizer, 2)
+    said = vanishing([watch.seen(1, {})])
+    assert said is not None
+    assert said.startswith("the gradient of 1 was 0")
