@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from hpo.alerts import Alert
+from hpo.code import Code, code_from
 
 LARGEST_SEED = 2**63 - 1
 """The largest integer that both databases store."""
@@ -205,6 +206,11 @@ class Evaluation:
     def metrics(self) -> Metrics:
         """The metrics of the step whose value counts; empty where there is none."""
         return next((report.metrics for report in self.reports if report.step == self.step), {})
+
+    @property
+    def code(self) -> Code:
+        """The files that the trainable was made of; unknown where they were not recorded."""
+        return code_from(self.trainings[0].fingerprint.get("code"))
 
     @property
     def defaults(self) -> dict[str, object]:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from hpo.alerts import Alert
+from hpo.code import UNKNOWN, Code
 from hpo.errors import BackendError, NotNow, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status, Value
 
@@ -106,6 +107,8 @@ class TrainableRef:
         fixed: params that no trial changes.
         objective: which of its metrics counts.
         folds: into how many the data is divided where a job names a fold; 0: there are none.
+        code: the files that it is made of, as the driver sees them; a worker that sees others trains nothing.
+        defaults: of the params that are not set in every trial, as JSON values by name.
     """
 
     path: str
@@ -113,6 +116,14 @@ class TrainableRef:
     objective: Objective
     fixed: Mapping[str, Value] = field(default_factory=dict)
     folds: int = 0
+    code: Code = UNKNOWN
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+    def known_of(self, job: Job) -> dict[str, object]:
+        """Returns what is known of a training's fingerprint before it begins: its code, and the defaults that count."""
+        defaults = {name: value for name, value in self.defaults.items() if name not in job.params}
+        code = {"code": self.code.plain()} if self.code.digest else {}
+        return {**code, **({"defaults": defaults} if defaults else {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +168,7 @@ class Packet:
         error: why it failed.
         paused: whether the worker has stopped between two epochs, with a checkpoint; it goes on in another run.
         outcome: with a final status, what else is known: seconds, digests, fingerprint, files, remarks.
+        refusal: why the worker can train nothing at all of what the driver wants; None: it can.
     """
 
     reports: tuple[Report, ...] = ()
@@ -164,6 +176,7 @@ class Packet:
     error: str | None = None
     paused: bool = False
     outcome: Mapping[str, object] = field(default_factory=dict)
+    refusal: str | None = None
 
 
 @dataclass(slots=True)
@@ -172,19 +185,30 @@ class Hearing:
 
     Reports are judged in step order up to the first refusal and the rest is dropped, also when the packet says
     complete, so that no outcome depends on how the clock cut the packets.
+
+    Attributes:
+        source: hears of the reports, and judges them.
+        job: that is running.
+        objective: which of the metrics counts.
+        reports: that were heard.
+        known: what is known of the training's fingerprint before its end.
     """
 
     source: Source
     job: Job
     objective: Objective
     reports: list[Report] = field(default_factory=list)
+    known: Mapping[str, object] = field(default_factory=dict)
 
     def hear(self, packet: Packet) -> Evaluation | None:
         """Returns the evaluation if the job is over. The source has not been told of it yet.
 
         Raises:
             NotNow: if the source cannot listen now; hear the same packet again later.
+            BackendError: if the worker cannot train what the driver wants.
         """
+        if packet.refusal is not None:
+            raise BackendError(packet.refusal)
         for report in packet.reports:
             if self.reports and report.step <= self.reports[-1].step:
                 continue  # said again after a resume
@@ -207,6 +231,7 @@ class Hearing:
             job=self.job,
             status=Status.FAILED,
             reports=reports,
+            fingerprint=self.known,
             error=packet.error,
             seconds=reports[-1].at - reports[0].at if len(reports) > 1 else 0.0,
         )

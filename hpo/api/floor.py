@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.api.session import Opened, Workforce, make_backend, ready, resources, tell_of_events, work_folder
+from hpo.api.session import Opened, Workforce, make_backend, ready, resources, tell_of_events, trainable_of, work_folder
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
@@ -59,7 +59,7 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
         backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
         heard = Observed(source, floor.observers)
-        run_all(backend, heard, study.ref, resources(study, floor.place), floor.stop)
+        run_all(backend, heard, trainable_of(study), resources(study, floor.place), floor.stop)
 
 
 def trial_named(found: Opened, study: Study, number: int) -> Trial:

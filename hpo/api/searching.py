@@ -26,6 +26,7 @@ from hpo.api.session import (
     resources,
     tell_of_events,
     tell_phase,
+    trainable_of,
     work_folder,
 )
 from hpo.errors import UsageError
@@ -185,7 +186,7 @@ def run(
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 backend = make_backend(work_folder(found.stored, place), place, used)
                 fused = Fused(recorded, study.search.max_failures)
-                run_all(backend, fused, study.ref, resources(study, place), deadline)
+                run_all(backend, fused, trainable_of(study), resources(study, place), deadline)
         table = tuple(source.trials())
     return SearchOutcome(
         study=study,

@@ -18,7 +18,7 @@ from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.place import Place
 from hpo.results import refuse_unwritable
-from hpo.seam import Backend, Observer, Resources, Stop
+from hpo.seam import Backend, Observer, Resources, Stop, TrainableRef
 from hpo.search import OPTUNA, Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
@@ -159,8 +159,18 @@ def defaults_of(study: Study) -> dict[str, object]:
     Raises:
         UsageError: if the trainable cannot be imported.
     """
-    always = {name for name, dimension in study.space.items() if not dimension.when}
-    return load(study.ref).defaults({*study.fixed, *always}, study.root)
+    return dict(trainable_of(study).defaults)
+
+
+def trainable_of(study: Study) -> TrainableRef:
+    """Returns where the study's trainable is, with its code and the defaults of its params as this process sees them.
+
+    Raises:
+        UsageError: if the trainable cannot be imported.
+    """
+    loaded, always = load(study.ref), {name for name, dimension in study.space.items() if not dimension.when}
+    defaults = loaded.defaults({*study.fixed, *always}, study.root)
+    return replace(study.ref, code=loaded.code(study.root), defaults=defaults)
 
 
 def refuse_other_database(name: str, known: StoredStudy | None, store: Store) -> None:

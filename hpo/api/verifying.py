@@ -19,6 +19,7 @@ from hpo.api.session import (
     storage,
     stored_study,
     tell_phase,
+    trainable_of,
     work_folder,
 )
 from hpo.errors import NothingToPromote, UsageError
@@ -115,13 +116,14 @@ def verify(
     try:
         with ready(study, place, workforce, observers) as slots:
             wanted, jobs = resources(study, place), [one.job for one in recorded]
+            trainable = trainable_of(study)
             for job in jobs if resumed else ():  # one at a time: the stop is for all that run
                 tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
                 halfway = _Halfway()
                 first = Observed(PromotionSource([job]), [halfway])
-                make_backend(work, place, 1).run(first, study.ref, wanted, halfway)
+                make_backend(work, place, 1).run(first, trainable, wanted, halfway)
             source = PromotionSource(jobs)
-            run_all(make_backend(work, place, slots), Observed(source, observers), study.ref, wanted, stop)
+            run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop)
             return list(_compared(recorded, source.by_key))
     finally:
         shelf(work).remove()

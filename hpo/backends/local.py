@@ -58,7 +58,7 @@ class LocalBackend:
     def _train(
         self, job: Job, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
-        hearing = Hearing(source, job, trainable.objective)
+        hearing = Hearing(source, job, trainable.objective, known=trainable.known_of(job))
         attempts = _Attempts(self._scratch / job.place)
         if attempts.deaths >= resources.max_attempts:
             attempts.end()

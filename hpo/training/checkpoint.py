@@ -56,6 +56,7 @@ class Checkpoint:
             delivered again.
         seconds: spent in training so far.
         seen: what was recorded of each epoch, where the trainable is watched.
+        code: digest of the files that the trainable is made of; empty where they were not known.
     """
 
     job: str
@@ -65,6 +66,7 @@ class Checkpoint:
     reports: tuple[Report, ...]
     seconds: float
     seen: tuple[Seen, ...] = ()
+    code: str = ""
 
     def save(self, folder: Path) -> None:
         """Writes the file atomically; the newest so far becomes the previous one.
@@ -93,11 +95,11 @@ class Checkpoint:
             file.write(summed.sum.digest())
 
     @classmethod
-    def load(cls, path: Path, job: str, device: str) -> Checkpoint:
+    def load(cls, path: Path, job: str, device: str, code: str = "") -> Checkpoint:
         """Reads a checkpoint of `job`; nothing in it is executed.
 
         Raises:
-            CheckpointInvalid: if the file is damaged or belongs to another job.
+            CheckpointInvalid: if the file is damaged, or was written by another job or by other code.
         """
         if not is_file(path):  # a pipe would be waited for
             raise CheckpointInvalid(f"{path.name} is no file")
@@ -116,6 +118,8 @@ class Checkpoint:
             raise CheckpointInvalid(f"{path.name} cannot be read ({error})") from error
         if checkpoint.job != job:
             raise CheckpointInvalid(f"{path.name} belongs to another job")
+        if code and checkpoint.code and checkpoint.code != code:
+            raise CheckpointInvalid(f"{path.name} was written before the code was changed")
         return checkpoint
 
 
@@ -143,7 +147,7 @@ class _Summed:
         """Nothing: the file is synced when it is whole."""
 
 
-def newest(folder: Path, job: str, device: str) -> tuple[Checkpoint | None, list[str]]:
+def newest(folder: Path, job: str, device: str, code: str = "") -> tuple[Checkpoint | None, list[str]]:
     """Returns the newest checkpoint that is sound, and a remark where another one had to be passed over.
 
     One that is not sound is removed: it must not become the previous one of the next.
@@ -154,7 +158,7 @@ def newest(folder: Path, job: str, device: str) -> tuple[Checkpoint | None, list
         if not os.path.lexists(path):
             continue
         try:
-            checkpoint = Checkpoint.load(path, job, device)
+            checkpoint = Checkpoint.load(path, job, device, code)
         except CheckpointInvalid as fault:
             faults.append(str(fault))
             remove(path)

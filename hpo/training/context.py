@@ -48,6 +48,7 @@ class Context:
         threads: of torch's CPU kernels; set already.
         folder: for this training's own files.
         cache: for prepared data that all trainings of the project share.
+        code: digest of the files that the trainable is made of; empty where they are not known.
         keeps: whether artefacts are wanted: those of a promotion are.
         objective: what the study judges by, for rules of the trainable's own that go by it, such as early stopping.
     """
@@ -74,6 +75,7 @@ class Context:
         self.folder = folder
         self.cache = cache
         self.keeps = job.stage is Stage.PROMOTION
+        self.code = ""
         self.digests: dict[str, str] = {}
         self.facts: dict[str, object] = {}
         self.remarks: list[str] = []
@@ -363,7 +365,7 @@ class Context:
             self._events.close(complete=complete)
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
-        saved, remarks = newest(self.folder, self._job.digest, self.device)
+        saved, remarks = newest(self.folder, self._job.digest, self.device, self.code)
         for remark in remarks:
             self._remark(remark)
         if saved is None:
@@ -392,6 +394,7 @@ class Context:
     def _save(self, stateful: Mapping[str, Stateful], epoch: int) -> None:
         checkpoint = Checkpoint(
             job=self._job.digest,
+            code=self.code,
             epoch=epoch,
             selected=self._selected,
             reports=tuple(self._reports),

@@ -12,13 +12,16 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from hpo.code import Code
 from hpo.declared import extra_with
 from hpo.errors import HpoError, UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
 from hpo.training.defaults import defaults_of
+from hpo.training.project_code import code_of
 
 Trainable = Callable[..., Iterator[Metrics]]
 
@@ -36,7 +39,7 @@ class Loaded:
 
     train: Trainable
     params: type[object]
-    module: object
+    module: ModuleType
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """Returns the module's function of that name, if there is one; what it prints goes to stderr.
@@ -67,6 +70,10 @@ class Loaded:
             root: the project's folder.
         """
         return defaults_of(self.params, given, root)
+
+    def code(self, root: str | Path) -> Code:
+        """Returns the files of the project that the trainable is made of, as this process runs them."""
+        return code_of(self.module, root)
 
     def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
         """Returns the training's generator; nothing has run yet."""
@@ -101,7 +108,7 @@ def load(ref: TrainableRef) -> Loaded:
     return Loaded(train, _params(train, ref), module)
 
 
-def _module(name: str, ref: TrainableRef) -> object:
+def _module(name: str, ref: TrainableRef) -> ModuleType:
     if ref.root not in sys.path:
         sys.path.insert(0, ref.root)
         importlib.invalidate_caches()

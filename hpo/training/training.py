@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo.alerts import Alert
+from hpo.code import UNKNOWN
 from hpo.records import Job, Metrics, Report, Stage, Status
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.texts import cleaned
@@ -74,11 +76,15 @@ class Training:
         self._fault = fault
         self._pruned = False
         self._defaults: dict[str, object] = {}
+        self._code = UNKNOWN
+        self._refusal: str | None = None
         if fault is None:
             self._guarded(lambda: self._begin(job, trainable))
 
     def advance(self, seconds: float = 0.0) -> Packet:
         """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
+        if self._refusal is not None:
+            return Packet(refusal=self._refusal)
         end = time.monotonic() + seconds
         done = bool(self._guarded(lambda: self._advanced(end)))
         if self._context.left_off:  # what the trainable did on its way out does not count
@@ -112,6 +118,11 @@ class Training:
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
         loaded = load(trainable)
+        self._code = loaded.code(trainable.root)
+        if trainable.code.differs(self._code):
+            self._refusal = _other_code(trainable.code.changes(self._code))
+            return
+        self._context.code = self._code.digest
         self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
         self._stack.enter_context(prepared(self._threads))
         self._context.begin()
@@ -183,6 +194,7 @@ class Training:
             "fingerprint": {
                 **fingerprint(self._device, self._threads, facts),
                 **({"defaults": self._defaults} if self._defaults else {}),
+                **({"code": self._code.plain()} if self._code.digest else {}),
             },
             "files": files,
             "remarks": tuple(cleaned(str(remark)) for remark in context.remarks),
@@ -243,6 +255,14 @@ class Training:
         if ctrl_c.pressed:
             raise KeyboardInterrupt
         return fault
+
+
+def _other_code(changes: str) -> str:
+    """Returns why a process cannot train: its files are not those that the driver began with."""
+    return (
+        f"the code on {platform.node()} is not the driver's ({changes}): its files were edited since the driver "
+        "began, or its disk has other ones. Let all machines see the same files, and start again"
+    )
 
 
 def discard_checkpoint(work: str | Path, job: Job) -> None:

@@ -30,7 +30,7 @@ from ray.tune.search import Searcher
 from hpo.backends.ray.worker import Task, Word
 from hpo.errors import NotNow
 from hpo.records import Evaluation, Job
-from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, Wait, patiently, refuse_endless_wait
+from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, TrainableRef, Wait, patiently, refuse_endless_wait
 from hpo.training import shelf
 
 Answer = TypeVar("Answer")
@@ -138,7 +138,7 @@ class Desk:
             self._out[trial_id] = again = self._again.popleft()
             again.waits_since = time.monotonic()
         else:
-            self._out[trial_id] = _Out(Hearing(self.source, answer, self.idle.trainable.objective))
+            self._out[trial_id] = _Out(_hearing(self.source, answer, self.idle.trainable))
             self._ready = None
         return replace(self.idle, job=answer)
 
@@ -259,6 +259,10 @@ class Desk:
         except Exception as error:  # kept and raised by the backend, see `fault`
             self.fault = self.fault or error
             return otherwise
+
+
+def _hearing(source: Source, job: Job, trainable: TrainableRef) -> Hearing:
+    return Hearing(source, job, trainable.objective, known=trainable.known_of(job))
 
 
 class DeskSearcher(Searcher):
