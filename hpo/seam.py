@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 from hpo.alerts import Alert
 from hpo.code import UNKNOWN, Code
 from hpo.errors import BackendError, NotNow, TooManyFailures
-from hpo.records import Evaluation, Job, Objective, Report, Status, Value
+from hpo.records import LARGEST, Evaluation, Job, Objective, Report, Status, Value
 
 Answer = TypeVar("Answer")
 
@@ -212,7 +212,10 @@ class Hearing:
         for report in packet.reports:
             if self.reports and report.step <= self.reports[-1].step:
                 continue  # said again after a resume
-            goes_on = self.source.report(self.job, report.step, self.objective.value(report))
+            value = self.objective.value(report)
+            if not abs(value) <= LARGEST:  # the training's own gate lets none pass; no database would keep it
+                return self.lost(f"the objective's value at step {report.step} is {value:g}, beyond ±{LARGEST:g}")
+            goes_on = self.source.report(self.job, report.step, value)
             self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
             pass_on(report.alerts, self.job, self.source)
             if not goes_on:  # what the worker did beyond the refusal does not count

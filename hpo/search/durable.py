@@ -16,6 +16,7 @@ from hpo.errors import StorageUnavailable
 from hpo.records import Value, canonical_json
 from hpo.search.tables import make_tables
 from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
+from hpo.texts import cleaned
 
 ERROR_LENGTH = 2000
 """Characters of an error that are shown in the dashboard; the record holds all of it."""
@@ -261,4 +262,4 @@ def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorag
 
 def shortened(error: str) -> str:
     """Returns as much of an error as is shown in the dashboard."""
-    return error[-ERROR_LENGTH:]
+    return cleaned(error)[-ERROR_LENGTH:]

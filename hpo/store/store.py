@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -20,6 +20,7 @@ from hpo.redaction import masked, secrets_in, without
 from hpo.store import schema
 from hpo.store.damage import NOT_ONE, damage_of, damaged
 from hpo.store.engine import READS, make_engine
+from hpo.store.fit import content_of
 from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
@@ -282,22 +283,7 @@ class Store:
             sqlalchemy.exc.IntegrityError: if the job has an evaluation that is no failure.
         """
         job = evaluation.job
-        values = {
-            "params": dict(job.params),
-            "streams": dict(job.streams),
-            "status": str(evaluation.status),
-            "value": evaluation.value,
-            "step": evaluation.step,
-            "error": evaluation.error,
-            "reports": [_stored_report(report) for report in evaluation.reports],
-            "seconds": evaluation.seconds,
-            "digests": dict(evaluation.digests),
-            "fingerprint": dict(evaluation.fingerprint),
-            "files": evaluation.files,
-            # Beside what was made good, what was seen to go wrong; the one is a text, the other an object.
-            "remarks": [*evaluation.remarks, *(asdict(alert) for alert in evaluation.last_alerts)],
-            "recorded_at": now(),
-        }
+        values = {**content_of(evaluation), "recorded_at": now()}
         if self._in_doubt is evaluation:  # said again, because the database did not answer: it may have landed
             stored = self.get(study, job)
             if stored is not None and _result(stored) == _result(evaluation):
@@ -450,11 +436,6 @@ def _evaluation(row: Any) -> Evaluation:
         remarks=tuple(one for one in row.remarks if isinstance(one, str)),
         last_alerts=tuple(Alert(**one) for one in row.remarks if not isinstance(one, str)),
     )
-
-
-def _stored_report(report: Report) -> list[object]:
-    alerts = [[asdict(alert) for alert in report.alerts]] if report.alerts else []
-    return [report.step, report.at, dict(report.metrics), *alerts]
 
 
 def _report(step: int, at: float, metrics: Metrics, alerts: Sequence[Mapping[str, Any]] = ()) -> Report:

@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from hpo.texts import cleaned
+
 LONGEST = 300
 """Characters of a default that are kept as they are; of a longer one the sha256 is."""
 
@@ -49,13 +51,16 @@ def plain(value: object, root: Path) -> object:
     """
     if isinstance(value, Enum):
         return f"{type(value).__qualname__}.{value.name}"
-    if value is None or isinstance(value, bool | int | str):
-        return value if not isinstance(value, str) or len(value) <= LONGEST else _digested(value, value.encode())
+    if isinstance(value, str):
+        whole = cleaned(value, max(LONGEST, len(value)))
+        return whole if len(value) <= LONGEST else _digested(value, whole.encode())
+    if value is None or isinstance(value, bool | int):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if isinstance(value, Path):
         below = root.is_absolute() and value.is_relative_to(root)
-        return value.relative_to(root).as_posix() if below else value.as_posix()
+        return cleaned((value.relative_to(root) if below else value).as_posix())
     if isinstance(value, Mapping):
         return {str(key): plain(one, root) for key, one in value.items()}
     if isinstance(value, list | tuple):

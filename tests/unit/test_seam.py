@@ -79,6 +79,15 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
     assert outcomes[0].seconds == 1.0
 
 
+@pytest.mark.parametrize("value", [1e200, -1e308, float("nan"), float("inf")])
+def test_a_value_that_no_database_keeps_fails_the_job(value):
+    critic = Critic()
+    report = Report(step=1, metrics={"val": value}, at=0.0)
+    evaluation = Hearing(critic, JOB, OBJECTIVE).hear(Packet(reports=(report,), status=Status.COMPLETE))
+    assert (evaluation.status, evaluation.value, critic.heard) == (Status.FAILED, None, [])
+    assert "the objective's value at step 1 is" in evaluation.error
+
+
 def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
     hearing = Hearing(Critic(), JOB, OBJECTIVE)
     hearing.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))

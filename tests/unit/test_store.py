@@ -58,6 +58,32 @@ def test_alerts_come_back_with_the_epochs_that_raised_them(store, curve):
     assert one.alerts == (early, late)
 
 
+def test_neither_database_raises_for_what_is_in_an_evaluation(store, curve):
+    """A training's own gate lets none of this pass; the store does not rely on it."""
+    study = store.enrol(curve())
+    circle = {}
+    circle["again"] = circle
+    odd = {"\x00\udcff": float("nan"), "n": 10**5000, "o": object(), "b": b"\x00", "c": circle, "l": [float("inf")]}
+    one = evaluation(
+        value=None,
+        status=Status.FAILED,
+        error="a\x00b\ud800" + "x" * 1_000_000,
+        fingerprint=odd,
+        digests={"w\udcff": "\x00"},
+        remarks=("\x00\udcff",),
+        files="/work/\udcff",
+        seconds=math.inf,
+    )
+    one = replace(one, reports=(Report(step=1, metrics={"v\x00": math.nan, "w\udcff": 1.0}, at=1.0),))
+    store.put(study, one)
+    found = store.get(study, one.job)
+    assert found.error.startswith(r"a\x00b\ud800xxx")
+    assert found.remarks == (r"\x00\udcff",)
+    assert dict(found.reports[0].metrics) == {r"v\x00": None, r"w\udcff": 1.0}
+    assert found.fingerprint["n"] == "a number of over 1000 digits"
+    assert store.evaluations(study) == [found]
+
+
 def test_a_complete_evaluation_is_never_replaced(store, curve):
     study = store.enrol(curve())
     store.put(study, evaluation(value=0.5))
