@@ -174,7 +174,7 @@ def _shorten(file: Path, count: int, size: int) -> None:
 
 def _hashes(cases: Sequence[Case], cache: Path, tell: Tell | None) -> dict[str, str]:
     """Returns the sha256 of every file by name; one whose size and time have not changed is not read again."""
-    roots = hashlib.sha256("\n".join(sorted(str(case.path) for case in cases)).encode()).hexdigest()[:16]
+    roots = hashlib.sha256(b"\n".join(sorted(os.fsencode(case.path) for case in cases))).hexdigest()[:16]
     file = cache / f"hashes-{roots}.json"
     try:
         known = json.loads(file.read_text(encoding="utf-8"))

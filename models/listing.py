@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +12,8 @@ from typing import NoReturn
 import pandas as pd
 
 from hpo import UsageError
+from hpo.texts import cleaned
+from models.spreadsheet import columns_shown, read_table
 
 CLASSES = ("A", "B", "C", "D")
 """BI-RADS density classes as folders and readers name them, in the order of their labels 0 .. 3."""
@@ -26,18 +25,16 @@ IMAGES = (".jpg", ".jpeg", ".png")
 DICOM = ".dcm"
 SUFFIXES = (*IMAGES, DICOM)
 
-ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
-"""Tried one after the other; the last one reads anything."""
+FORMULA = "=+-@"
+"""What a spreadsheet takes for a formula at the beginning of a cell; results are opened in one."""
+
+LONGEST = 80
+"""Letters of a path from a table that are shown in a reason."""
 
 LABEL_COLUMNS = ("density_label", "label", "y", "professional_label")
 ACCESSION_COLUMNS = ("AccessionNumber", "accession")
 VIEW_COLUMNS = ("view", "ViewPosition")
 PATIENT_COLUMNS = ("patient_id", "PatientID")
-
-_RAGGED = "\0 ragged"
-
-LARGEST_CSV = 500_000_000
-"""Bytes. A larger file is no list of examinations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +107,9 @@ def listing(data: Path, archive: Path | None = None, *, views: str = "first", in
     """
     if views not in ("first", "all"):
         raise UsageError(f"views: expected first or all, got {views!r}")
-    if data.is_dir():
+    if _is(data, Path.is_dir):
         found = _of_folders(data)
-    elif data.is_file():
+    elif _is(data, Path.is_file):
         rows, ragged = _rows(data)
         if "image_path" in rows.columns:
             found = _of_paths(data, rows, ragged, include_class_5=include_class_5)
@@ -128,23 +125,30 @@ def listing(data: Path, archive: Path | None = None, *, views: str = "first", in
 
 
 def _of_folders(folder: Path) -> Listing:
-    missing = [name for name in CLASSES if not (folder / name).is_dir()]
+    missing = [name for name in CLASSES if not _is(folder / name, Path.is_dir)]
     if missing:
-        found = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
+        found = ", ".join(sorted(cleaned(path.name) for path in _entries(folder) if _is(path, Path.is_dir))) or "none"
         raise UsageError(
             f"data folder {folder}: expected subfolders {', '.join(CLASSES)} of {', '.join(SUFFIXES)} images, but "
             f"{', '.join(missing)} is missing (subfolders found: {found}); add it"
         )
     cases, dropped = [], []
     for label, name in enumerate(CLASSES):
-        for path in _files(folder / name):
-            shown = path.relative_to(folder).as_posix()
+        try:
+            files = _files(folder / name)
+        except OSError as error:
+            raise UsageError(f"data folder {folder / name} cannot be read: {error.strerror or error}") from error
+        for path in files:
+            shown = _shown(path, folder)
             if path.suffix.lower() not in SUFFIXES:
                 dropped.append(Dropped(shown, f"is none of {', '.join(SUFFIXES)}"))
             elif not _inside(path, folder):
                 dropped.append(Dropped(shown, "is a link that leaves the folder"))
+            elif path.name[0] in FORMULA:
+                dropped.append(Dropped(shown, "has a name that begins like a formula"))
             else:
-                cases.append(Case(path=path, name=shown, label=label, raw=str(label + 1), accession=path.stem))
+                stem = cleaned(path.stem)
+                cases.append(Case(path=path, name=shown, label=label, raw=str(label + 1), accession=stem))
     empty = [name for label, name in enumerate(CLASSES) if all(case.label != label for case in cases)]
     if empty:
         raise UsageError(
@@ -159,7 +163,7 @@ def _of_archive(
 ) -> Listing:
     _refuse_missing(file, rows, ("AccessionNumber", "Classification"))
     try:
-        folders = {entry.name for entry in archive.iterdir() if entry.is_dir()}
+        folders = {entry.name for entry in archive.iterdir() if _is(entry, Path.is_dir)}
     except OSError as error:
         raise UsageError(
             f"archive {archive} of {file.name} cannot be read: {error.strerror or error}; name it with archive = "
@@ -187,23 +191,21 @@ def _of_archive(
             continue
         inside = [path for path in files if _inside(path, archive)]
         dropped += [
-            Dropped(path.relative_to(archive).as_posix(), "is a link that leaves the archive")
-            for path in files
-            if path not in inside
+            Dropped(_shown(path, archive), "is a link that leaves the archive") for path in files if path not in inside
         ]
         if not inside:
             dropped.append(Dropped(row, f"examination {accession} has no {DICOM} file"))
         cases += [
             Case(
                 path=path,
-                name=path.relative_to(archive).as_posix(),
+                name=_shown(path, archive),
                 label=label,
                 raw=raw,
                 accession=accession,
             )
             for path in inside[: 1 if views == "first" else None]
         ]
-    unlisted = tuple(sorted(folders - set(rows["AccessionNumber"])))
+    unlisted = tuple(sorted(map(cleaned, folders - set(rows["AccessionNumber"]))))
     return Listing(kind="archive", cases=tuple(cases), dropped=tuple(dropped), rows=len(rows), unlisted=unlisted)
 
 
@@ -212,7 +214,7 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
     if column is None:
         raise UsageError(
             f"{file}: beside image_path expected one of the columns {', '.join(LABEL_COLUMNS)}, found "
-            f"{', '.join(rows.columns)}"
+            f"{columns_shown(list(rows.columns))}"
         )
     known = {name: _first(rows, names) for name, names in (("view", VIEW_COLUMNS), ("patient", PATIENT_COLUMNS))}
     accessions = _first(rows, ACCESSION_COLUMNS)
@@ -222,22 +224,23 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
     ).items():
         said, row = rows["image_path"][place], _row(place)
         path = root / said
+        shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
         if not _inside(path, root):
-            dropped.append(Dropped(row, f"image_path {said} leaves the folder of the CSV file"))
+            dropped.append(Dropped(row, f"image_path {shown} leaves the folder of the CSV file"))
         elif path.suffix.lower() not in SUFFIXES:
-            dropped.append(Dropped(row, f"image_path {said} is none of {', '.join(SUFFIXES)}"))
-        elif not path.is_file():
-            dropped.append(Dropped(row, f"image_path {said} does not exist"))
+            dropped.append(Dropped(row, f"image_path {shown} is none of {', '.join(SUFFIXES)}"))
+        elif not _is(path, Path.is_file):
+            dropped.append(Dropped(row, f"image_path {shown} does not exist"))
         else:
             accession = "" if accessions is None else accessions[place]
-            extra = {name: "" if column is None else str(column[place]) for name, column in known.items()}
+            extra = {name: "" if column is None else cleaned(column[place]) for name, column in known.items()}
             cases.append(
                 Case(
                     path=path,
-                    name=Path(said).as_posix(),
+                    name=cleaned(Path(said).as_posix()),
                     label=label,
                     raw=raw,
-                    accession=accession or path.stem,
+                    accession=cleaned(accession) or path.stem,
                     **extra,
                 )
             )
@@ -245,54 +248,8 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
 
 
 def _rows(file: Path) -> tuple[pd.DataFrame, list[Dropped]]:
-    """Reads a CSV file as texts: leading zeros stay, and nothing is taken for a number, a date or a missing value."""
-    try:
-        if file.stat().st_size > LARGEST_CSV:
-            raise UsageError(f"{file} has {file.stat().st_size / 1e6:.0f} MB, which is no list of examinations")
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-    encodings = ("utf-16",) if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ENCODINGS
-    text = next((text for encoding in encodings if (text := _decoded(content, encoding)) is not None), None)
-    if text is None:
-        raise UsageError(f"{file} begins as UTF-16 does, but is none; save it as UTF-8")
-    if text.count('"') % 2:
-        raise UsageError(f"{file} is no CSV table: a quotation mark is opened and never closed")
-    first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    width = len(next(csv.reader([first], delimiter=separator), []))
-
-    def ragged(fields: list[str]) -> list[str]:
-        return [*fields[: width - 1], _RAGGED]
-
-    try:
-        rows = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            index_col=False,
-            engine="python",
-            on_bad_lines=ragged,
-        )
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, csv.Error) as error:
-        raise UsageError(f"{file} is no CSV table: {str(error).splitlines()[0]}") from error
-    rows.columns = [str(name).strip() for name in rows.columns]
-    if len(set(rows.columns)) < len(rows.columns):
-        raise UsageError(f"{file}: a column is named twice: {', '.join(rows.columns)}")
-    if rows.empty:
-        raise UsageError(f"{file} has no rows; its columns are {', '.join(rows.columns)}")
-    rows = rows.fillna("").map(str.strip)
-    bad = (rows == _RAGGED).any(axis=1)
-    return rows[~bad], [Dropped(_row(place), "has more fields than the header") for place in rows.index[bad]]
-
-
-def _decoded(content: bytes, encoding: str) -> str | None:
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return None
+    table = read_table(file)
+    return table.rows, [Dropped(_row(number), "has more fields than the header") for number in table.ragged]
 
 
 def _refuse_missing(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> None:
@@ -300,7 +257,7 @@ def _refuse_missing(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> No
     if missing:
         raise UsageError(
             f"{file}: expected the columns {', '.join(wanted)}, or image_path and a label; {', '.join(missing)} is "
-            f"missing, found: {', '.join(rows.columns)}"
+            f"missing, found: {columns_shown(list(rows.columns))}"
         )
 
 
@@ -320,7 +277,7 @@ def _labels(
     for place, raw, key in zip(labels.index, labels, keys, strict=True):
         if not key:
             dropped.append(Dropped(_row(place), f"has no {keys.name}"))
-        elif key[0] in "=+-@":
+        elif key[0] in FORMULA:
             dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} begins like a formula"))
         elif not _is_plain(key, is_path=keys.name == "image_path"):
             dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} is no plain name"))
@@ -366,7 +323,7 @@ def _first(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
 
 
 def _row(place: int) -> str:
-    return f"row {place + 2}"  # as a spreadsheet counts: from 1, the header included
+    return f"row {place}"
 
 
 def _files(folder: Path, *, deep: bool = False) -> list[Path]:
@@ -374,7 +331,27 @@ def _files(folder: Path, *, deep: bool = False) -> list[Path]:
         found = [Path(at, name) for at, _, names in os.walk(folder, onerror=_raised) for name in names]
     else:
         found = list(folder.iterdir())
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    return sorted(path for path in found if not path.name.startswith(".") and _is(path, Path.is_file))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"data folder {folder} cannot be read: {error.strerror or error}") from error
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    """Whether there is such a file or folder; not where the name is too long or cannot be one, or may not be read."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _shown(path: Path, folder: Path) -> str:
+    r"""Returns a path for results and messages; a byte that is no text as `\udcff`, a line break as `\x0a`."""
+    return cleaned(path.relative_to(folder).as_posix()).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
 def _raised(error: OSError) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -146,3 +147,11 @@ def test_it_says_how_far_it_is(cases, tmp_path, monkeypatch):
     assert message.startswith("reading images: 6 of 6, ")
     assert message.endswith("about 0 s left")
     assert count == [6, 6]
+
+
+def test_names_that_are_no_text_are_read(cases, tmp_path):
+    odd = tmp_path / "in" / os.fsdecode(b"scan-\xff.png")
+    cases[0].path.rename(odd)
+    renamed = [dataclasses.replace(cases[0], path=odd), *cases[1:]]
+    assert read(renamed, tmp_path).kept == tuple(range(6))
+    assert read(renamed, tmp_path).digest == read(renamed, tmp_path / "other").digest

@@ -73,6 +73,66 @@ def test_encodings_and_separators_of_spreadsheets_are_read(archive, encoding, se
     ]
 
 
+ROWS = "AccessionNumber,Classification,Note\n000001,1,one\n000022,4,two\n3,2,\n"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_line_ends_of_every_system_are_read(archive, ends, encoding):
+    found = listing(archive(ROWS.replace("\n", ends), encoding=encoding))
+    assert [(one.accession, one.label) for one in found.cases] == [("000001", 0), ("000022", 3), ("3", 1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\nAccessionNumber,Classification\n000001,1\n",
+        "sep=;\nAccessionNumber;Classification\n000001;1\n",
+        "AccessionNumber|Classification\n000001|1\n",
+        'AccessionNumber;Classification;"a, b, c, d"\n000001;1;x\n',
+        "AccessionNumber;Classification;;\n000001;1;;;;\n",
+        'AccessionNumber,Classification,Note\n000001,1,"two\nlines, and a ""quote"""\n',
+        "AccessionNumber,Classification,Note\n000001,1,nul \0 inside\n",
+        "AccessionNumber,Classification\n000001,1\n,\n\n",
+        "AccessionNumber,Note,Classification\n000001," + "x" * 200_000 + ",1\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(archive, text):
+    found = listing(archive(text))
+    assert [(one.accession, one.label) for one in found.cases] == [("000001", 0)]
+    assert found.dropped == ()
+
+
+def test_rows_are_numbered_as_a_spreadsheet_does(archive):
+    text = HEADER + '000001,1,"two\nlines"\n\n000022,x,\n3,2,,more\n'
+    assert {what for what, _ in said(listing(archive(text)))} == {"row 4", "row 5"}
+    text = "\n" + HEADER + "000001,1,\n000022,x,\n"
+    assert {what for what, _ in said(listing(archive(text)))} == {"row 4"}
+
+
+def test_a_header_of_200_kb_is_cut_in_the_message(archive):
+    with pytest.raises(UsageError, match=r"AccessionNumber is missing, found: A{40}") as found:
+        listing(archive("A" * 200_000 + ",Classification\n1,2\n"))
+    assert len(str(found.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "y/" * 3000 + "x.png"])
+def test_a_path_that_no_file_can_have_is_left_out(tmp_path, name):
+    Image.new("L", (4, 4), 9).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text(f"image_path,label\na.png,1\n{name},2\n")
+    found = listing(tmp_path / "list.csv")
+    assert [one.name for one in found.cases] == ["a.png"]
+    [(row, reason)] = said(found)
+    assert row == "row 3"
+    assert reason.startswith("image_path ")
+    assert len(reason) < 200
+
+
+def test_a_source_of_a_name_too_long_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="there is no such folder or CSV file"):
+        listing(tmp_path / ("x" * 300))
+
+
 def test_every_row_that_is_left_out_has_its_reason(archive):
     rows = [
         "000001,1,",
@@ -141,7 +201,7 @@ def test_an_examination_without_files_is_left_out(archive, tmp_path):
         ("\n\n", "is no CSV table"),
         (HEADER, "has no rows"),
         ("Accession,Class\n1,2\n", "AccessionNumber, Classification is missing, found: Accession, Class"),
-        ("AccessionNumber,AccessionNumber\n1,2\n", "named twice|missing"),
+        ("AccessionNumber,Classification,AccessionNumber\n1,2,3\n", "a column is named twice: AccessionNumber"),
         ("image_path,class\na.png,1\n", "expected one of the columns density_label, label"),
         (HEADER + "000001,0,\n000022,3,\n", "There is a 0, and here 1 is A"),
         (HEADER + "000001,0,\n000022,3,\n3,5,\n", "There is a 0, and here 1 is A"),
@@ -159,6 +219,30 @@ def test_a_damaged_file_that_begins_as_utf_16_does_is_a_usage_error(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"\xff\xfex")
     with pytest.raises(UsageError, match="begins as UTF-16 does, but is none"):
         listing(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_bytes("AccessionNumber".encode("utf-16-le") + b"\0\xd8")
+    with pytest.raises(UsageError, match="looks as UTF-16-LE does, but is none"):
+        listing(tmp_path / "x.csv")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_table_or_a_usage_error(tmp_path_factory, content):
+    file = tmp_path_factory.mktemp("bytes") / "list.csv"
+    file.write_bytes(content)
+    with pytest.raises(UsageError):
+        listing(file)
+
+
+@given(
+    st.text(max_size=60),
+    st.sampled_from(["utf-8", "utf-16", "latin-1"]),
+    st.sampled_from(["image_path,label\n", HEADER]),
+)
+def test_any_rows_are_left_out_or_a_usage_error(tmp_path_factory, text, encoding, header):
+    folder = tmp_path_factory.mktemp("rows")
+    (folder / "archive").mkdir()
+    (folder / "list.csv").write_bytes((header + text).encode(encoding, errors="replace"))
+    with pytest.raises(UsageError):
+        listing(folder / "list.csv")
 
 
 def test_an_accession_that_lost_its_zeros_is_told_where_it_may_be(archive):
@@ -239,6 +323,26 @@ def test_folders_come_by_class_then_by_name(folder):
     assert [one.name for one in found.cases] == ["A/one.png", "B/a.JPG", "B/one.png", "C/one.png", "D/one.png"]
     assert [one.label for one in found.cases] == [0, 1, 1, 2, 3]
     assert said(found) == {("A/notes.txt", "is none of .jpg, .jpeg, .png, .dcm")}
+
+
+def test_names_that_are_no_text_are_shown_as_escapes(folder):
+    for number, name in enumerate((b"scan-\xff.png", b"two\nlines.png", b"red\x1b[31m.png")):
+        Image.new("L", (8, 4), number).save(folder / "A" / "spare.png")
+        os.rename(folder / "A" / "spare.png", os.fsencode(folder / "A") + b"/" + name)
+    found = listing(folder)
+    assert [one.name for one in found.cases[:4]] == [
+        "A/one.png",
+        r"A/red\x1b[31m.png",
+        r"A/scan-\udcff.png",
+        r"A/two\x0alines.png",
+    ]
+    assert found.cases[2].accession == r"scan-\udcff"
+    assert all(one.path.is_file() for one in found.cases)
+
+
+def test_a_name_that_begins_like_a_formula_is_left_out(folder):
+    Image.new("L", (8, 4), 9).save(folder / "A" / "=1+1.png")
+    assert said(listing(folder)) == {("A/=1+1.png", "has a name that begins like a formula")}
 
 
 def test_a_missing_or_an_empty_class_folder_is_named(folder):
