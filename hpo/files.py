@@ -7,26 +7,35 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpo.errors import OutputRefused, UsageError
 
+Guard = Callable[[], None]
+"""Called right before a file gets its name; raises where whoever writes may no longer do so."""
+
+
+def unguarded() -> None:
+    """Lets everybody write."""
+
 
 @contextmanager
-def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, previous: Path | None = None, guard: Guard = unguarded) -> Iterator[Path]:
     """Lends a temporary name beside `path`; on success the file takes its place, on failure it is removed.
 
     Args:
         path: what is to be written; its folder is made if it is missing.
         previous: gets what was at `path` before; None: that is gone.
+        guard: asked once the file is written, right before it takes its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     spare = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield spare
         sync(spare)
+        guard()
         if previous is not None:
             with suppress(FileNotFoundError):
                 os.replace(path, previous)
@@ -109,9 +118,15 @@ def refused_where_unwritable(where: Path) -> Iterator[None]:
         raise OutputRefused(f"cannot write {where}: {reason}; name another place for it") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole."""
-    with replacing(path) as spare:
+def write_text(path: Path, text: str, guard: Guard = unguarded) -> None:
+    """Writes a text file whole.
+
+    Args:
+        path: of the file.
+        text: its content, written as UTF-8.
+        guard: see `replacing`.
+    """
+    with replacing(path, guard=guard) as spare:
         spare.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hpo.effects import Effect, Effects
-from hpo.files import write_text
+from hpo.files import Guard, unguarded, write_text
 from hpo.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -252,6 +252,13 @@ def script() -> str:
     return str(get_plotlyjs())
 
 
-def write_page(path: Path, figure: Figure, name: str = "promotion") -> None:
-    """Writes a picture as one HTML file, plotly's script included."""
-    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id=name))
+def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard = unguarded) -> None:
+    """Writes a picture as one HTML file, plotly's script included.
+
+    Args:
+        path: of the file.
+        figure: that is drawn.
+        name: of its element on the page.
+        guard: see `hpo.files.replacing`.
+    """
+    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id=name), guard)

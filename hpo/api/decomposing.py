@@ -13,7 +13,7 @@ from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_val
 from hpo.api.session import Opened, Workforce, driving, opened, refuse_unusable, resolved
 from hpo.effects import Effect, Effects, effects_of
 from hpo.errors import UsageError, did_you_mean
-from hpo.files import refused_where_unwritable, write_text
+from hpo.files import Guard, refused_where_unwritable, write_text
 from hpo.place import Place
 from hpo.promotion import Draws, PromotionSource
 from hpo.records import Evaluation, Job, Status
@@ -255,24 +255,25 @@ def decompose(
             for observer in observers:
                 observer.begins(len(draws.jobs), len(draws.jobs) - lacking)
             train(recorded, found, study, floor)
-    known = source.by_key
-    values = {key: _value(one, metric, study) for key, one in known.items()}
-    if known and not stop.is_set() and all(value is None for value in values.values()):
-        _refuse_metric(metric, known.values())
-    outcome = Decomposition(
-        study=study,
-        trial=trial,
-        metric=metric,
-        draws=draws,
-        values=values,
-        effects=None,
-        lines=(),
-        replays=None,
-        failures=tuple(one.error or "" for one in known.values() if one.status is Status.FAILED),
-        trained=counter.trained,
-        stopped=stop.is_set(),
-    )
-    return outcome if outcome.stopped else _written(_estimated(outcome, known), folder)
+            known = source.by_key
+            values = {key: _value(one, metric, study) for key, one in known.items()}
+            if known and not stop.is_set() and all(value is None for value in values.values()):
+                _refuse_metric(metric, known.values())
+            outcome = Decomposition(
+                study=study,
+                trial=trial,
+                metric=metric,
+                draws=draws,
+                values=values,
+                effects=None,
+                lines=(),
+                replays=None,
+                failures=tuple(one.error or "" for one in known.values() if one.status is Status.FAILED),
+                trained=counter.trained,
+                stopped=stop.is_set(),
+            )
+            guard = found.guard(lease, stop)
+            return outcome if outcome.stopped else _written(_estimated(outcome, known), folder, guard)
 
 
 def _sources(study: Study, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -351,7 +352,7 @@ def _row(line: SourceLine) -> dict[str, object]:
     }
 
 
-def _written(outcome: Decomposition, folder: Path) -> Decomposition:
+def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decomposition:
     """Writes JSON, CSV and the picture; nothing where nothing could be estimated."""
     if outcome.effects is None:
         return outcome
@@ -376,7 +377,7 @@ def _written(outcome: Decomposition, folder: Path) -> Decomposition:
     )
     files = tuple(folder / f"{name}.{kind}" for kind in ("html", "json", "csv"))
     with refused_where_unwritable(folder):
-        write_page(files[0], figure, "decomposition")
-        write_text(files[1], json_text(outcome.plain()))
-        write_text(files[2], table_text(outcome.rows()))
+        write_page(files[0], figure, "decomposition", guard)
+        write_text(files[1], json_text(outcome.plain()), guard)
+        write_text(files[2], table_text(outcome.rows()), guard)
     return replace(outcome, files=files)

@@ -112,6 +112,7 @@ def promote(
         top = plan.widths[0] if plan else options.get("top") or study.promotion.top
         candidates = choose(trials, study, top)
         with driving(found, "promote", stop) as lease:
+            guard = found.guard(lease, stop)
             source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
             recorded = _recorded(source, found, study, lease)
             trainings = [training for job in source.jobs for training in fold_jobs(job, study)]
@@ -149,11 +150,11 @@ def promote(
                 return replace(outcome, stopped=True)
             whole = needed | restored
             winner = replace(winner, evaluations=tuple(_with(whole, one) for one in winner.evaluations))
-            written = write_results(folder, winner, first=first)
+            written = write_results(folder, winner, first=first, guard=guard)
             outcome = replace(outcome, results=written, trained=counter.trained)
             promotion = stored_promotion(outcome.report, written, top)
             patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
-            write_beside(folder, outcome.report, written)
+            write_beside(folder, outcome.report, written, guard)
     return outcome
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from hpo.api.soundness import one_class_predictions, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.collapse import Collapse, collapses
+from hpo.files import Guard, unguarded
 from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
 from hpo.records import Evaluation, Stage, Status
@@ -337,22 +338,23 @@ def _moments(row: Row) -> dict[str, float | None]:
     }
 
 
-def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path]) -> None:
+def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = unguarded) -> None:
     """Writes the whole ranking beside the winner's folders: as JSON, CSV, Markdown, LaTeX and as a picture.
 
     Args:
         folder: where the files go.
         report: of the promotion.
         results: the winner's folders.
+        guard: asked right before each file takes its place; see `hpo.files.replacing`.
     """
     head = {**report.values(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
-    write_promotion(folder, head, report.candidates(), texts)
+    write_promotion(folder, head, report.candidates(), texts, guard)
     study = report.study
     standings = [report.standing(row) for row in report.ranking.rows]
     metric, warnings = study.objective.metric, report.warnings
     figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
-    write_page(folder / "promotion.html", figure)
+    write_page(folder / "promotion.html", figure, guard=guard)
 
 
 def _folds(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:

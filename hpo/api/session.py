@@ -16,9 +16,10 @@ from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
+from hpo.files import Guard
 from hpo.place import Place
 from hpo.results import refuse_unwritable
-from hpo.seam import Backend, Observer, Resources, Stop, TrainableRef
+from hpo.seam import Backend, Observer, Resources, Stop, TrainableRef, patiently
 from hpo.search import OPTUNA, Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
@@ -58,6 +59,15 @@ class Opened:
     stored: StoredStudy
     durable: DurableStudy
     engine: Any
+
+    def guard(self, lease: Lease, stop: Stop) -> Guard:
+        """Returns what has to be asked right before each file that others read: whether this driver still is the one.
+
+        Args:
+            lease: the driver's.
+            stop: ends the waiting for a database that is away.
+        """
+        return lambda: patiently(lambda: self.store.refuse_replaced(lease), stop)
 
 
 def resolved(study: Study | str, *, to_train: bool = True) -> Study:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpo.errors import OutputRefused
-from hpo.files import sync
+from hpo.files import Guard, sync, unguarded
 from hpo.place import FIRST
 from hpo.records import Evaluation
 from hpo.results.folds import FoldedReplicate
@@ -27,7 +27,7 @@ _NAME = re.compile(r"results_(0|[1-9][0-9]*)")
 _SPARE = re.compile(r"\.results_[0-9]+\.[0-9]+")
 
 
-def write_results(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Path, ...]:
+def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = unguarded) -> tuple[Path, ...]:
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
     Where some of the directories exist already, only the missing ones are written, in their old places. Otherwise the
@@ -37,6 +37,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[
         folder: where the directories go; made if it is missing.
         winner: whose replicates.
         first: number of the first directory of the first block.
+        guard: asked right before a directory takes its place; see `hpo.files.replacing`.
 
     Raises:
         OutputRefused: if the folder cannot be written.
@@ -48,7 +49,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[
             for _ in range(ATTEMPTS):
                 start = _start(_taken(folder, winner), len(winner.evaluations), first)
                 places = tuple(folder / f"results_{start + member}" for member in range(len(winner.evaluations)))
-                if _published(winner, places):
+                if _published(winner, places, guard):
                     return places
     except OSError as error:
         raise _refused(folder, error) from error
@@ -157,7 +158,7 @@ def _start(taken: Mapping[int, int | None], length: int, first: int) -> int:
     return next(start for start in blocks if not any(start + index in taken for index in range(length)))
 
 
-def _published(winner: Winner, places: Sequence[Path]) -> bool:
+def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
     """Writes the missing directories; False, with nothing written, if somebody took one of the places meanwhile."""
     missing = {member: place for member, place in enumerate(places) if not os.path.lexists(place)}
     folded = bool(winner.evaluations[0].folds)
@@ -169,6 +170,7 @@ def _published(winner: Winner, places: Sequence[Path]) -> bool:
             spare.mkdir()
             replicate.write(spare, place.name)
             _sync_tree(spare)
+        guard()
         for place in spares:
             try:
                 place.mkdir()  # only one can make it; and a folder replaces an empty one and no other
@@ -176,6 +178,7 @@ def _published(winner: Winner, places: Sequence[Path]) -> bool:
                 return False
             claimed.append(place)
         for place, spare in spares.items():
+            guard()
             os.rename(spare, place)
             claimed.remove(place)
         sync(places[0].parent)

@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hpo.errors import OutputRefused
-from hpo.files import write_text
+from hpo.files import Guard, unguarded, write_text
 from hpo.results.plain import csv_text, json_text, latex
 
 
@@ -19,6 +19,7 @@ def write_promotion(
     table: Mapping[str, object],
     rows: Sequence[Mapping[str, object]],
     texts: Mapping[str, str] = MappingProxyType({}),
+    guard: Guard = unguarded,
 ) -> None:
     """Writes promotion.json, promotion.csv and other texts, each whole; those of an earlier promotion are replaced.
 
@@ -27,15 +28,16 @@ def write_promotion(
         table: what holds for the whole promotion; the JSON file has it, with the rows under `rows`.
         rows: one per candidate, in the order of the ranking; the CSV file has the columns in the rows' own order.
         texts: by the file's name.
+        guard: asked right before each file takes its place; see `hpo.files.replacing`.
 
     Raises:
         OutputRefused: if the folder cannot be written.
     """
     try:
-        write_text(folder / "promotion.json", json_text({**table, "rows": list(rows)}))
-        write_text(folder / "promotion.csv", table_text(rows))
+        write_text(folder / "promotion.json", json_text({**table, "rows": list(rows)}), guard)
+        write_text(folder / "promotion.csv", table_text(rows), guard)
         for name, text in texts.items():
-            write_text(folder / name, text)
+            write_text(folder / name, text, guard)
     except OSError as error:
         raise OutputRefused(f"cannot write the promotion in {folder}: {error.strerror or error}") from error
 

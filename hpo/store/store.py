@@ -215,6 +215,15 @@ class Store:
         """
         return Lease(self._engine, study.id, study.name, verb)
 
+    def refuse_replaced(self, lease: Lease) -> None:
+        """Raises where another driver has taken the study over; asked right before what the database cannot guard.
+
+        Raises:
+            StudyBusy: if it has.
+        """
+        with self._reading() as connection:
+            lease.refuse_if_lost(connection)
+
     def holder(self, study: StoredStudy) -> Holder | None:
         """Returns who drives the study, or did last."""
         with self._reading() as connection:

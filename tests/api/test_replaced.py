@@ -1,0 +1,82 @@
+"""A driver that hung, was replaced and goes on writes nothing that others read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+import sqlalchemy as sa
+
+import hpo
+from hpo import api
+from hpo.api.session import storage
+from hpo.errors import StudyBusy
+from hpo.store import normalised
+
+
+def seen(folder):
+    """What others see in a folder: names that begin with a dot are of files that are being written."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
+@pytest.fixture
+def replaced_at(place, monkeypatch):
+    """Returns a function: another driver takes over as the n-th file is synced; it returns what was seen then."""
+
+    def arm(number):
+        found, count = {}, 0
+
+        def fsync(handle, real=os.fsync):
+            nonlocal count
+            real(handle)
+            count += os.readlink(f"/proc/self/fd/{handle}").startswith(str(place.outputs / "curve"))
+            if count == number and not found:
+                engine = sa.create_engine(normalised(place.storage))
+                with engine.begin() as connection:
+                    connection.execute(sa.text("UPDATE hpo_leases SET token = token + 1"))
+                engine.dispose()
+                found.update(seen(place.outputs / "curve"))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        return found
+
+    return arm
+
+
+def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(curve, place, replaced_at, monkeypatch):
+    hpo.run(curve(), place)
+    hpo.promote(curve(), place)
+    for number in (1, 3, 5):
+        lambda_ = 1.0 + number
+        found = replaced_at(number)
+        with pytest.raises(StudyBusy, match="has taken this study over"):
+            hpo.promote(curve(), place, lambda_=lambda_)
+        assert found
+        assert seen(place.outputs / "curve") == found, f"taken over at file {number}"
+        monkeypatch.undo()
+        hpo.promote(curve(), place)  # which writes all files again
+
+
+def test_no_results_are_published_once_another_driver_has_the_study(curve, place, replaced_at):
+    hpo.run(curve(), place)
+    found = replaced_at(1)
+    with pytest.raises(StudyBusy, match="has taken this study over"):
+        hpo.promote(curve(), place)
+    assert found == {}
+    assert [path.name for path in (place.outputs / "curve").iterdir()] == []
+    with storage(place.storage) as (store, _):
+        assert store.promotion(store.find("curve")) is None
+
+
+def test_no_decomposition_is_written_once_another_driver_has_the_study(curve, place, replaced_at):
+    hpo.run(curve(), place)
+    before = len(list(place.outputs.rglob("decomposition-*")))
+    replaced_at(1)
+    with pytest.raises(StudyBusy, match="has taken this study over"):
+        api.decompose(curve(), place, trial=0, n=2, replays=0, sources=["order"])
+    assert len(list(place.outputs.rglob("decomposition-*"))) == before
