@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +19,12 @@ from hpo.errors import OutputRefused, UsageError
 
 Guard = Callable[[], None]
 """Called right before a file gets its name; raises where whoever writes may no longer do so."""
+
+
+_SPARE = re.compile(r"\..+\.([0-9]{1,10})-([0-9a-f]{8})")
+"""The name of a file that is being written: its own, then the process and its machine."""
+
+_DAY = 86400.0
 
 
 def unguarded() -> None:
@@ -31,7 +41,7 @@ def replacing(path: Path, previous: Path | None = None, guard: Guard = unguarded
         guard: asked once the file is written, right before it takes its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    spare = path.with_name(f".{path.name}.{os.getpid()}")
+    spare = path.with_name(f".{path.name}.{os.getpid()}-{machine()}")
     try:
         yield spare
         sync(spare)
@@ -42,6 +52,41 @@ def replacing(path: Path, previous: Path | None = None, guard: Guard = unguarded
         os.replace(spare, path)
     finally:
         spare.unlink(missing_ok=True)
+
+
+@functools.cache
+def machine() -> str:
+    """Returns eight characters that tell this machine and its container, since their start, from others."""
+    try:
+        said = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        said = socket.gethostname()
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+
+def clear_spares(folder: Path) -> None:
+    """Removes half-written files of processes of this machine that are gone; those of others once they are a day old.
+
+    Args:
+        folder: where they are; it need not exist, and its folders are not looked at.
+    """
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        match = _SPARE.fullmatch(entry.name)
+        if match is None or not entry.is_file():
+            continue
+        is_ours = match[2] == machine()
+        if not _is_alive(int(match[1])) if is_ours else time.time() - entry.stat().st_mtime > _DAY:
+            entry.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def remove(path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.api.heeding import Heeding
+from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
@@ -53,12 +54,14 @@ class Opened:
         stored: the study there.
         durable: its trials in Optuna's tables.
         engine: of Optuna's tables.
+        place: where it is kept and run.
     """
 
     store: Store
     stored: StoredStudy
     durable: DurableStudy
     engine: Any
+    place: Place
 
     def guard(self, lease: Lease, stop: Stop) -> Guard:
         """Returns what has to be asked right before each file that others read: whether this driver still is the one.
@@ -158,6 +161,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
             stored=stored,
             durable=durable.open(study.name, study.objective.direction, attributes),
             engine=durable.engine,
+            place=place,
         )
 
 
@@ -216,6 +220,8 @@ def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[
         stop.lease = lease
     try:
         with lease.fencing(opened.engine):
+            place, stored = opened.place, opened.stored
+            clear_leftovers(opened.store, stored, work_folder(stored, place), place.outputs)
             yield lease
     finally:
         lease.release()

@@ -22,6 +22,7 @@ from hpo.api.session import (
     trainable_of,
     work_folder,
 )
+from hpo.api.tidying import owned_folder
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
@@ -29,7 +30,7 @@ from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import Observed, Observer, Stop, run_all
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
-from hpo.training import Difference, at_hand, first_difference, shelf
+from hpo.training import Difference, at_hand, first_difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +111,20 @@ def verify(
         stored = stored_study(store, study.name)
         store.refuse_changed(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)
-    work = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
     for observer in observers:
         observer.begins(len(recorded), 0)
-    try:
-        with ready(study, place, workforce, observers) as slots:
-            wanted, jobs = resources(study, place), [one.job for one in recorded]
-            trainable = trainable_of(study)
-            for job in jobs if resumed else ():  # one at a time: the stop is for all that run
-                tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
-                halfway = _Halfway()
-                first = Observed(PromotionSource([job]), [halfway])
-                make_backend(work, place, 1).run(first, trainable, wanted, halfway)
-            source = PromotionSource(jobs)
-            run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop)
-            return list(_compared(recorded, source.by_key))
-    finally:
-        shelf(work).remove()
+    folder = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
+    with owned_folder(folder) as work, ready(study, place, workforce, observers) as slots:
+        wanted, jobs = resources(study, place), [one.job for one in recorded]
+        trainable = trainable_of(study)
+        for job in jobs if resumed else ():  # one at a time: the stop is for all that run
+            tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
+            halfway = _Halfway()
+            first = Observed(PromotionSource([job]), [halfway])
+            make_backend(work, place, 1).run(first, trainable, wanted, halfway)
+        source = PromotionSource(jobs)
+        run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop)
+        return list(_compared(recorded, source.by_key))
 
 
 def _recorded(

@@ -1,7 +1,7 @@
 """Replicates as directories `results_7`, `results_8`, ... that the report step reads; matplotlib's room."""
 
 from hpo.results.assets import write_assets
-from hpo.results.block import LEAST_ROOM, refuse_unwritable, unwritten, write_results
+from hpo.results.block import LEAST_ROOM, clear_probes, clear_unpublished, refuse_unwritable, unwritten, write_results
 from hpo.results.plain import json_text
 from hpo.results.promotion import latex_text, markdown_text, table_text, write_promotion
 from hpo.results.winner import Winner
@@ -9,6 +9,8 @@ from hpo.results.winner import Winner
 __all__ = [
     "LEAST_ROOM",
     "Winner",
+    "clear_probes",
+    "clear_unpublished",
     "json_text",
     "latex_text",
     "markdown_text",

@@ -65,6 +65,24 @@ def unwritten(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Eval
     return tuple(evaluation for index, evaluation in enumerate(winner.evaluations) if start + index not in taken)
 
 
+PROBE = ".results_probe_"
+"""How the names of files begin that are made to see whether a folder can be written."""
+
+
+def clear_unpublished(folder: Path) -> None:
+    """Removes the results that a process was writing when it was killed; waits for one that is alive."""
+    if folder.is_dir():
+        with _alone(folder):
+            pass
+
+
+def clear_probes(folder: Path) -> None:
+    """Removes what processes left that were killed while they tried a folder; earlier versions made empty folders."""
+    for entry in folder.glob(f"{PROBE}*"):
+        with suppress(OSError):  # not empty: nobody's of ours
+            entry.rmdir()
+
+
 LEAST_ROOM = 20_000_000
 """Bytes; with less than that on the disk nothing is begun."""
 
@@ -79,7 +97,11 @@ def refuse_unwritable(folder: Path) -> None:
         OutputRefused: if the folder, or the nearest one above that exists, cannot be written, or its disk is full.
     """
     try:  # to write is the only honest question: permission bits say nothing to root, nor of a disk mounted read-only
-        tempfile.TemporaryDirectory(prefix=".results_probe_", dir=_nearest(folder)).cleanup()
+        # Where the disk can, the file has no name at any time, so that a kill leaves nothing.
+        with tempfile.TemporaryFile(prefix=PROBE, dir=_nearest(folder)) as file:
+            file.write(b"0")
+            file.flush()
+        clear_probes(_nearest(folder))
         free = shutil.disk_usage(_nearest(folder)).free
     except OSError as error:
         raise _refused(folder, error) from error

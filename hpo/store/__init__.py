@@ -5,6 +5,7 @@ from hpo.store.engine import engine_options, make_engine, prepare_optuna
 from hpo.store.health import Health, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver
 from hpo.store.outage import Outage, explained
+from hpo.store.process import host, is_dead, mark
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
 from hpo.store.recorded import Recorded
@@ -32,7 +33,10 @@ __all__ = [
     "ensure",
     "explained",
     "health",
+    "host",
+    "is_dead",
     "make_engine",
+    "mark",
     "masked",
     "normalised",
     "prepare_optuna",

@@ -342,6 +342,16 @@ class Store:
             )
             return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant) for r in rows}
 
+    def finished(self, study: StoredStudy) -> Iterator[tuple[tuple[Any, ...], Status, dt.datetime]]:
+        """Yields the keys of all jobs that have an evaluation, with its status and when it was recorded."""
+        row = EvaluationRow
+        columns = (row.trial, row.stage, row.seed, row.fold, row.budget, row.variant, row.status, row.recorded_at)
+        with self._reading() as connection:
+            rows = connection.execute(select(*columns).where(row.study_id == study.id)).all()
+        for r in rows:
+            key = (r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant)
+            yield key, Status(r.status), r.recorded_at
+
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial, stage and seed."""
         row = EvaluationRow

@@ -8,12 +8,14 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import OutputRefused, UsageError, did_you_mean
+from hpo.files import clear_spares
 from hpo.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
 
@@ -62,6 +64,23 @@ class Shelf:
         discard(folder)
         with suppress(OSError):  # artefacts in it, or gone already
             folder.rmdir()
+
+    def tidy(self, over: Mapping[str, datetime | None]) -> None:
+        """Deletes checkpoints and half-written files of jobs that are over, which killed processes left.
+
+        Args:
+            over: places of those jobs; with a moment, what was written later is of another attempt and is kept.
+        """
+        for folder in self._root.glob("*/trial-*"):
+            place = folder.relative_to(self._root).as_posix()
+            if place not in over or not folder.is_dir():
+                continue
+            at = over[place]
+            files = [folder / NEWEST, folder / PREVIOUS]
+            if at is None or all(not file.exists() or file.stat().st_mtime <= at.timestamp() for file in files):
+                self.discard(place)
+                if folder.is_dir():
+                    clear_spares(folder)
 
     def remove(self) -> None:
         """Deletes everything."""
@@ -137,6 +156,14 @@ class Mirror(Shelf):
         if len(gone) == len(left):
             with suppress(Exception):  # an object store has no folders
                 self._remote.rmdir(self._at(place))
+
+    def tidy(self, over: Mapping[str, datetime | None]) -> None:
+        with _as_os_error(self._path):
+            found = self._remote.find(self._path) if self._remote.exists(self._path) else []
+        for path in found:
+            place, _, name = path.removeprefix(self._path).lstrip("/").rpartition("/")
+            if (NEWEST in name or PREVIOUS in name) and over.get(place, datetime.max) is None:
+                self.discard(place)
 
     def remove(self) -> None:
         with suppress(Exception):  # nothing was kept, or the server is away: it is only in the way

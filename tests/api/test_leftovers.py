@@ -1,0 +1,124 @@
+"""What killed commands leave is cleared by the next driver of the study, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+
+import pytest
+
+import hpo
+from hpo.api.session import storage, work_folder
+from hpo.api.tidying import OWNER
+from hpo.files import machine
+from hpo.store import host, mark
+
+
+@pytest.fixture
+def gone():
+    """The pid and the mark of a process of this machine that is over."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        marked = mark(process.pid)
+        process.communicate(b"\n")
+    return process.pid, marked
+
+
+@pytest.fixture
+def work(curve, place):
+    """The work folder of a study that was searched."""
+    from pathlib import Path
+
+    hpo.run(curve(search={"trials": 3}), place)
+    with storage(place.storage) as (store, _):
+        return Path(work_folder(store.find("curve"), place))
+
+
+def go_on(curve, place):
+    hpo.run(curve(search={"trials": 3}), place)
+
+
+def test_checkpoints_of_trainings_that_are_over_are_cleared(curve, place, work):
+    over, open_ = work / "search" / "trial-00000-seed-41-fold-0-budget-5", work / "search" / "trial-00099-seed-41"
+    with storage(place.storage) as (store, _):
+        [one, *_] = store.evaluations(store.find("curve"))
+        over = work / one.job.place
+    for folder in (over, open_):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("checkpoint.pt", "checkpoint-previous.pt", f".checkpoint.pt.77-{machine()}"):
+            (folder / name).write_bytes(b"x")
+    go_on(curve, place)
+    assert not over.exists() or not list(over.glob("*checkpoint*"))
+    assert len(list(open_.iterdir())) == 3, "a training that is not over goes on from there"
+
+
+def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, place, work):
+    hpo.run(curve(name="curve2", search={"trials": 1, "max_failures": 9}, trainable="toys.curve:train_nan"), place)
+    with storage(place.storage) as (store, _):
+        stored = store.find("curve2")
+        [one] = store.evaluations(stored)
+        [(_, _, at)] = store.finished(stored)
+        from pathlib import Path
+
+        folder = Path(work_folder(stored, place)) / one.job.place
+    for seconds, left in ((-5, False), (5, True)):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoint.pt").write_bytes(b"x")
+        moment = (at + timedelta(seconds=seconds)).timestamp()
+        os.utime(folder / "checkpoint.pt", (moment, moment))
+        hpo.run(curve(name="curve2", search={"trials": 1, "max_failures": 9}, trainable="toys.curve:train_nan"), place)
+        assert (folder / "checkpoint.pt").exists() is left
+
+
+def test_folders_of_commands_that_are_gone_are_cleared(curve, place, work, gone):
+    owners = {
+        "verify-dead": {"host": host(), "pid": gone[0], "process": gone[1]},
+        "verify-live": {"host": host(), "pid": os.getpid(), "process": mark(os.getpid())},
+        "verify-else": {"host": "gpu-3", "pid": gone[0], "process": gone[1]},
+    }
+    for name, owner in owners.items():
+        (work / name / "promotion").mkdir(parents=True)
+        (work / name / OWNER).write_text(json.dumps(owner))
+    for name, days in (("verify-new", 0), ("verify-old", 2)):  # of earlier versions, which named no owner
+        (work / name).mkdir()
+        at = (datetime.now() - timedelta(days=days)).timestamp()
+        os.utime(work / name, (at, at))
+    (work / "tune-1a2b3c4d" / "tune").mkdir(parents=True)
+    (work / "halt-1a2b3c4d").touch()
+    (work / "mine").mkdir()
+    go_on(curve, place)
+    left = {path.name for path in work.iterdir() if path.name.startswith(("verify", "tune", "halt", "mine"))}
+    assert left == {"verify-live", "verify-else", "verify-new", "mine"}
+
+
+def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, place, work, gone):
+    folder = place.outputs / "curve"
+    folder.mkdir(exist_ok=True)
+    names = {
+        f".promotion.json.{gone[0]}-{machine()}": False,
+        f".promotion.json.{os.getpid()}-{machine()}": True,
+        f".promotion.csv.{gone[0]}-0123abcd": True,
+        f".report.html.{gone[0]}-0123abcd": False,  # of another machine, two days old
+        ".gitignore": True,
+        "promotion.json": True,
+    }
+    for name in names:
+        (folder / name).touch()
+    old = time.time() - 2 * 86400
+    os.utime(folder / f".report.html.{gone[0]}-0123abcd", (old, old))
+    (folder / f".results_7.{gone[0]}").mkdir()
+    for probed in (place.outputs, folder):
+        (probed / ".results_probe_ab12").mkdir()
+    go_on(curve, place)
+    assert {name: (folder / name).exists() for name in names} == names
+    assert not list(place.outputs.rglob(".results_*"))
+
+
+def test_to_try_a_folder_leaves_nothing(tmp_path):
+    from hpo.results import refuse_unwritable
+
+    refuse_unwritable(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
