@@ -7,10 +7,14 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from hpo.errors import HpoError
 from hpo.texts import cleaned, type_name
+
+PACKAGE = str(Path(__file__).parents[1])
+"""Where this package lies; its own frames above those of the trainable are left out of a traceback."""
 
 
 class Interrupts:
@@ -72,6 +76,9 @@ def fault_of(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    inner = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, inner, limit=-5)).strip()
+    inner = error.__traceback__
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(PACKAGE):
+        inner = inner.tb_next
+    shown = inner or error.__traceback__
+    text = "".join(traceback.format_exception(type(error), error, shown, limit=-5)).strip()
     return text or f"the trainable raised {type_name(error)}"

@@ -106,6 +106,12 @@ def test_an_error_without_a_word_says_where_it_was(tmp_path):
     assert "hostile.py" in error
 
 
+def test_a_traceback_begins_in_the_user_s_code(tmp_path):
+    error = trained(tmp_path, error="value").error
+    assert "/hpo/training/" not in error
+    assert error.splitlines()[1].strip().endswith("in train")
+
+
 def test_a_long_error_keeps_its_ends_and_says_how_much_is_gone(tmp_path):
     error = trained(tmp_path, error="huge").error
     assert len(error) < 30_000

@@ -477,7 +477,7 @@ EFFECTS: Mapping[str, Callable[[Context], object]] = {
     "log-not-a-text": lambda ctx: ctx.log(b"\xff"),  # type: ignore[arg-type]
     "log-cursed": lambda ctx: ctx.log(Cursed()),  # type: ignore[arg-type]
     "print-odd": lambda _ctx: print("\x1b[31m\ud800\x00", file=sys.stdout),
-    "print-much": lambda _ctx: print("x" * 1_000_000, file=sys.stderr),
+    "print-much": lambda _ctx: print("x" * 10_000, file=sys.stderr),
     "logging": lambda _ctx: logging.getLogger("mine").critical("bad %s %d", Cursed()),
     "thread-raises": lambda _ctx: _raise_in_thread(),
     "own-reports": _own_reports,
@@ -504,6 +504,9 @@ TAKES_THE_PROCESS: Mapping[str, Callable[[Context], object]] = {
 
 def train(params: HostileParams, ctx: Context) -> Iterator[Metrics]:
     """Goes wrong in one epoch, in the loop over the epochs or in one of its own."""
+    if params.value == "innocent":
+        yield from innocent(params, ctx)
+        return
     epochs = ctx.epochs() if params.loop else range(1, ctx.budget + 1)
     for epoch in epochs:
         value: Any = params.x + epoch / 10
@@ -571,7 +574,7 @@ def innocent(params: HostileParams, ctx: Context) -> Iterator[Metrics]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        yield {"val": params.x + float(loss) + random_noise() + 0 * epoch}
+        yield {"val": params.x + loss.item() + random_noise() + 0 * epoch}
 
 
 def random_noise() -> float:
