@@ -19,7 +19,7 @@ from hpo.locating import find, listed, shown
 from hpo.records import Objective, Value
 from hpo.seam import TrainableRef
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse
-from hpo.training import Loaded, load
+from hpo.training import Loaded, hints_of, load
 
 __all__ = ["Checked", "check", "find", "listed", "load_study", "read"]
 
@@ -109,7 +109,7 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
         return
     params = loaded.params
     try:
-        hints = typing.get_type_hints(params)
+        hints = hints_of(params)
     except Exception as error:  # annotations are code of the user's own
         yield Problem("trainable", f"the annotations of {params.__name__} cannot be read: {error}")
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ BINARY = ("AB", "CD")
 
 SHOWN = 5
 """Dropped rows that are named in a log; the manifest has them all."""
+
+
+Params = TypeVar("Params", bound="DataParams")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +150,19 @@ def refuse_odd_params(params: DataParams) -> None:
         raise UsageError(
             f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
         )
+
+
+def in_project(params: Params, project: Path) -> Params:
+    """Returns params whose relative paths are in the project's folder, as a training runs in a folder of its own.
+
+    Args:
+        params: those of a trainable; a field `weights` may be among them.
+        project: the project's folder.
+    """
+    names = [one.name for one in fields(params) if one.name in ("data", "archive", "weights")]
+    said = {name: getattr(params, name) for name in names}
+    found = {name: str(project / path) for name, path in said.items() if path and (name, path) != ("data", PHANTOMS)}
+    return replace(params, **found)  # type: ignore[arg-type]  # texts for fields that are texts
 
 
 def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:

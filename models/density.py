@@ -19,7 +19,7 @@ from hpo import Context, Metrics, Tell, UsageError
 from models.archive import write_phantoms
 from models.augment import Augmentation
 from models.checks import refuse_undividable, refuse_unusable_data
-from models.data import PHANTOMS, DataSet, audit, data_params, data_set, read_files
+from models.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
 from models.efficientnet import MODEL as EFFICIENTNET
 from models.efficientnet import EfficientNetB0, package_version, refuse_missing_package
 from models.gradcam import chosen, heat_maps
@@ -60,8 +60,8 @@ class DensityParams(RecipeParams):
 
     Attributes:
         arch: "unet" or "efficientnet-b0", which needs the extra `monai`.
-        weights: file with a state dict to begin with, relative to the current folder; the head's may be for other
-            classes. "": all weights are drawn at random.
+        weights: file with a state dict to begin with, relative to the project's folder; the head's may be for
+            other classes. "": all weights are drawn at random.
         norm: "batch" or "group"; of the U-Net also "none".
         dropout: probability.
         width: of the U-Net: channels at full resolution.
@@ -131,6 +131,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         UsageError: if the data or a value of `params` cannot be used.
         TrainableError: if the training diverges.
     """
+    params = in_project(params, ctx.project)
     data = data_set(params, ctx.cache)
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")

@@ -117,7 +117,7 @@ def listing(data: Path, archive: Path | None = None, *, views: str = "first", in
             place = archive or data.parent / "archive"
             found = _of_archive(data, rows, ragged, place, views, include_class_5=include_class_5)
     else:
-        raise UsageError(f"data {data}: there is no such folder or CSV file; give its path relative to {Path.cwd()}")
+        raise UsageError(f"data {data}: there is no such folder or CSV file; give its path relative to the project")
     if not found.cases:
         reasons = "; ".join(f"{one.what}: {one.reason}" for one in found.dropped[:3]) or "it lists nothing"
         raise UsageError(f"data {data}: no image can be used ({reasons})")

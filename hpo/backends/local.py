@@ -36,6 +36,7 @@ class LocalBackend:
     def __init__(self, work: str | Path) -> None:
         self._work = work
         self._scratch = shelf(work).scratch
+        self._spoiled: tuple[str, ...] = ()
 
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs one job after the other until the source is done or `stop` is set.
@@ -64,7 +65,7 @@ class LocalBackend:
             attempts.end()
             return hearing.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
         attempts.begin()
-        training = Training(job, trainable, resources, self._work)
+        training = Training(job, trainable, resources, self._work, spoiled=self._spoiled)
         try:
             while True:
                 packet = training.pause() if stop.is_set() else training.advance()
@@ -73,7 +74,8 @@ class LocalBackend:
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:
-            training.close()
+            left = training.close()
+            self._spoiled += tuple(f"trial {job.trial} left {what}" for what in left)
             attempts.end()
 
 

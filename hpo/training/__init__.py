@@ -1,5 +1,6 @@
 """One job trained under its seed; with `hpo.seeding`, torch's room."""
 
+from hpo.training.annotations import hints_of
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.context import Context
 from hpo.training.events import refuse_missing_tensorboard
@@ -28,6 +29,7 @@ __all__ = [
     "discard_checkpoint",
     "first_difference",
     "graphics",
+    "hints_of",
     "is_url",
     "load",
     "prepared",

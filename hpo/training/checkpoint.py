@@ -167,6 +167,11 @@ def newest(folder: Path, job: str, device: str, code: str = "") -> tuple[Checkpo
     return None, [f"{fault}: trained anew" for fault in faults[-1:]]
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint in a folder, sound or not."""
+    return any((folder / name).exists() for name in (NEWEST, PREVIOUS))
+
+
 def discard(folder: Path) -> None:
     """Removes the checkpoints of a folder."""
     for name in (NEWEST, PREVIOUS):

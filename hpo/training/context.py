@@ -46,7 +46,10 @@ class Context:
         folds: into how many the data is divided; 0: not at all, and the trainable chooses what it is judged on.
         device: `cpu` or `cuda`.
         threads: of torch's CPU kernels; set already.
-        folder: for this training's own files.
+        folder: for this training's own files. The trainable itself runs in a working directory of its own: what it
+            writes under a relative path is there when it is resumed, and is deleted when it is recorded. What is to be
+            kept goes into `artefacts`.
+        project: the project's folder, above `studies`; read its files as `ctx.project / "data/train.csv"`.
         cache: for prepared data that all trainings of the project share.
         code: digest of the files that the trainable is made of; empty where they are not known.
         keeps: whether artefacts are wanted: those of a promotion are.
@@ -60,6 +63,7 @@ class Context:
         *,
         folder: Path,
         cache: Path,
+        project: Path | None = None,
         device: str = "cpu",
         threads: int = 1,
         folds: int = 0,
@@ -74,6 +78,7 @@ class Context:
         self.threads = threads
         self.folder = folder
         self.cache = cache
+        self.project = project or Path.cwd()
         self.keeps = job.stage is Stage.PROMOTION
         self.code = ""
         self.digests: dict[str, str] = {}

@@ -12,6 +12,7 @@ from types import FrameType
 
 from hpo.errors import HpoError
 from hpo.texts import cleaned, type_name
+from hpo.training.locating import hint
 
 PACKAGE = str(Path(__file__).parents[1])
 """Where this package lies; its own frames above those of the trainable are left out of a traceback."""
@@ -61,16 +62,18 @@ def prunes(error: BaseException) -> bool:
     return any(kind.__name__ == "TrialPruned" and kind.__module__.split(".")[0] == "optuna" for kind in kinds)
 
 
-def fault_of(error: BaseException) -> str:
+def fault_of(error: BaseException, project: Path | None = None) -> str:
     """Returns why a training failed: our own sentence, or the traceback; never empty, and fit to be stored.
 
     Args:
         error: anything that code can raise, also one whose own methods raise.
+        project: the project's folder, for advice where a relative path is there and was not found.
     """
     try:
         said = str(error).strip() if isinstance(error, HpoError) else ""
         # Our own sentences say what is wrong; a traceback, and its part in this package, would only hide it.
-        return cleaned(said or _traceback(error))
+        advice = hint(error, project) if project is not None else None
+        return cleaned("\n".join(filter(None, (said or _traceback(error), advice))))
     except BaseException:  # its __str__, its __class__ or its type may raise anything, also SystemExit
         return f"the trainable raised {type_name(error)}, which cannot be shown"
 

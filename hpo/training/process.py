@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from hpo.errors import UsageError
+from hpo.training.isolation import TORCH, make_torch_repeatable
 
 PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
 """Whose versions can change the bits of a result."""
@@ -21,47 +21,45 @@ OTHERS = ("tensorflow", "keras", "xgboost", "lightgbm")
 
 @contextmanager
 def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
-    """Sets threads and determinism for one training and puts them back.
-
-    The thread count changes the bits of a convolution on a CPU, and torch keeps the count of a process's first task
-    whatever is asked for later, so it is set for each training. Does nothing where torch is neither loaded nor to be.
-    Where TensorFlow is loaded, it is settled too, for good: it has no way back.
+    """Sets torch's threads and determinism and puts them back. Does nothing where torch is neither loaded nor to be.
 
     Args:
         threads: of torch's CPU kernels.
         load: whether torch is imported for this.
-
-    Raises:
-        UsageError: if TensorFlow runs with another number of threads in this process.
     """
-    _settle_tensorflow(threads)
-    torch = import_module("torch") if load else sys.modules.get("torch")
-    if torch is None:
+    if load:
+        import_module("torch")
+    if "torch" not in sys.modules:
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; harmless without it
-    cudnn = torch.backends.cudnn
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        cudnn.benchmark,
-        cudnn.deterministic,
-    )
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    cudnn.benchmark, cudnn.deterministic = False, True
+    before = TORCH.save()
+    make_torch_repeatable(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        cudnn.benchmark, cudnn.deterministic = before[2], before[3]
+        TORCH.restore(before)
+
+
+def settle(library: str, threads: int, seed: int) -> None:
+    """Tells a library of a training's threads, determinism and seed. Other libraries need nothing.
+
+    Args:
+        library: name of its module, which has been imported.
+        threads: of its CPU kernels.
+        seed: of its global generator; torch's, as the others are seeded where they are used.
+
+    Raises:
+        UsageError: if TensorFlow runs with another number of threads in this process; it has no way back.
+    """
+    if library == "torch":
+        make_torch_repeatable(threads)
+        sys.modules["torch"].manual_seed(seed)
+    elif library == "tensorflow":
+        _settle_tensorflow(threads)
 
 
 def _settle_tensorflow(threads: int) -> None:
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        return
+    tensorflow = sys.modules["tensorflow"]
     tensorflow.config.experimental.enable_op_determinism()
     try:
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)

@@ -18,6 +18,7 @@ from hpo.errors import OutputRefused, UsageError, did_you_mean
 from hpo.files import clear_spares
 from hpo.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
+from hpo.training.isolation import clear_working_folder, working_folder
 
 LOOK_SECONDS = 2.0
 """How long what was seen at a URL is taken to hold; a server is not to be asked after every epoch."""
@@ -59,9 +60,10 @@ class Shelf:
         """Gives back what `open` took."""
 
     def discard(self, place: str) -> None:
-        """Deletes a job's checkpoints, and its folder if nothing else is in it."""
+        """Deletes a job's checkpoints and its working directory, and its folder if nothing else is in it."""
         folder = self._root / place
         discard(folder)
+        clear_working_folder(folder)
         with suppress(OSError):  # artefacts in it, or gone already
             folder.rmdir()
 
@@ -135,7 +137,7 @@ class Mirror(Shelf):
             if remote.exists(f"{at}/{NEWEST}"):
                 self._replace(f"{at}/{NEWEST}", f"{at}/{PREVIOUS}")
             self._replace(spare, f"{at}/{NEWEST}")
-            self._put(place, skip=(NEWEST, PREVIOUS))
+            self._put(place, skip=(NEWEST, PREVIOUS), working=True)
 
     def keep(self, place: str) -> str:
         with _as_os_error(self._at(place)):
@@ -150,7 +152,8 @@ class Mirror(Shelf):
             if not self._remote.exists(self._at(place)):
                 return
             left = self._remote.find(self._at(place))
-            gone = [path for path in left if NEWEST in path or PREVIOUS in path]
+            working = f"{working_folder(Path(self._at(place))).as_posix()}/"
+            gone = [path for path in left if NEWEST in path or PREVIOUS in path or path.startswith(working)]
             for path in gone:
                 self._remote.rm_file(path)
         if len(gone) == len(left):
@@ -195,9 +198,11 @@ class Mirror(Shelf):
     def _at(self, place: str) -> str:
         return f"{self._path}/{place}"
 
-    def _put(self, place: str, skip: tuple[str, ...]) -> None:
+    def _put(self, place: str, skip: tuple[str, ...], *, working: bool = False) -> None:
         folder = self._copy(place)
         for file in sorted(folder.rglob("*")):
+            if not working and file.is_relative_to(working_folder(folder)):
+                continue
             if file.is_file() and file.name not in skip:
                 target = f"{self._at(place)}/{file.relative_to(folder).as_posix()}"
                 self._remote.makedirs(target.rpartition("/")[0], exist_ok=True)

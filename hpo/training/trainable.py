@@ -20,7 +20,10 @@ from hpo.declared import extra_with
 from hpo.errors import HpoError, UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
+from hpo.training.annotations import hints_of
 from hpo.training.defaults import defaults_of
+from hpo.training.isolation import in_project, unchanged
+from hpo.training.locating import located
 from hpo.training.project_code import code_of
 
 Trainable = Callable[..., Iterator[Metrics]]
@@ -35,14 +38,18 @@ class Loaded:
         params: the dataclass it takes first.
         module: where it is; besides the trainable it may have functions that hpo calls by their names, such as
             `prepare(params, cache, tell)`.
+        project: the project's folder, which relative paths mean.
     """
 
     train: Trainable
     params: type[object]
     module: ModuleType
+    project: Path
 
     def hook(self, name: str) -> Callable[..., Any] | None:
-        """Returns the module's function of that name, if there is one; what it prints goes to stderr.
+        """Returns the module's function of that name, if there is one.
+
+        It runs in the project's folder; what it prints goes to stderr, and what it changes in the process is put back.
 
         The function raises UsageError for whatever the module's own function raises, Ctrl-C left out.
         """
@@ -53,7 +60,7 @@ class Loaded:
         @wraps(found)  # so that its signature can be asked for
         def guarded(*args: object, **kwargs: object) -> object:
             try:
-                with redirect_stdout(sys.stderr):  # stdout is for data: what a module prints must not spoil --json
+                with in_project(self.project), redirect_stdout(sys.stderr):  # stdout is for data, e.g. of --json
                     return found(*args, **kwargs)
             except (HpoError, KeyboardInterrupt):
                 raise
@@ -76,8 +83,9 @@ class Loaded:
         return code_of(self.module, root)
 
     def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
-        """Returns the training's generator; nothing has run yet."""
-        return self.train(self.params(**params), context)
+        """Returns the training's generator; of the trainable nothing has run yet."""
+        given = located(params, self.params, hints_of(self.params), self.project)
+        return self.train(self.params(**given), context)
 
 
 def _hook_failure(name: str, function: Callable[..., Any], error: BaseException) -> str:
@@ -105,7 +113,7 @@ def load(ref: TrainableRef) -> Loaded:
             f"trainable {ref.path!r} is no generator function; it must yield the metrics of each epoch, "
             "e.g. `yield {'val_loss': loss}`"
         )
-    return Loaded(train, _params(train, ref), module)
+    return Loaded(train, _params(train, ref), module, Path(ref.root).absolute())
 
 
 def _module(name: str, ref: TrainableRef) -> ModuleType:
@@ -113,7 +121,9 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
         sys.path.insert(0, ref.root)
         importlib.invalidate_caches()
     try:
-        with redirect_stdout(sys.stderr):  # stdout is for data: what a module prints must not spoil --json
+        # What a module sets up when it is imported lasts, but for what the driver itself stands on. Stdout is for data:
+        # what a module prints must not spoil --json.
+        with unchanged("working directory", "umask", "signal handlers"), redirect_stdout(sys.stderr):
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
@@ -158,7 +168,7 @@ def _params(train: Trainable, ref: TrainableRef) -> type[object]:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     arguments = [name for name, one in inspect.signature(train).parameters.items() if one.kind in positional]
     try:
-        hints = typing.get_type_hints(train)
+        hints = hints_of(train)
     except Exception as error:
         raise UsageError(f"trainable {ref.path!r}: its annotations cannot be read: {error}") from error
     params = hints.get(arguments[0]) if len(arguments) == 2 else None

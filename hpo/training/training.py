@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +16,19 @@ from hpo.records import Job, Metrics, Report, Stage, Status
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.texts import cleaned
 from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
+from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
-from hpo.training.process import device_for, fingerprint, prepared
+from hpo.training.isolation import Isolation, clear_working_folder, working_folder
+from hpo.training.process import device_for, fingerprint, settle
 from hpo.training.shelf import shelf
 from hpo.training.trainable import load
 
 Answer = TypeVar("Answer")
+
+SHOWN_FILES = 5
+"""How many names of files a line of a training's log holds."""
 
 _END = object()  # not None, which a trainable may yield by mistake
 
@@ -47,21 +52,32 @@ class Training:
         trainable: with what.
         resources: cores and graphics cards.
         work: the study's folder, or its URL; the job's own is `job.place` below it.
+        spoiled: what earlier trainings left in this process that could not be put back; said in a remark.
 
     Raises:
         KeyboardInterrupt: from any method, if Ctrl-C was pressed; one that the trainable itself raises is its fault.
     """
 
-    def __init__(self, job: Job, trainable: TrainableRef, resources: Resources, work: str | Path) -> None:
+    def __init__(
+        self,
+        job: Job,
+        trainable: TrainableRef,
+        resources: Resources,
+        work: str | Path,
+        *,
+        spoiled: Sequence[str] = (),
+    ) -> None:
         self._job = job
         self._shelf, self._place = shelf(work), job.place
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
+        self._project = Path(trainable.root).absolute()
         folder, fault = self._opened()
         self._context = Context(
             job,
             trainable.objective,
             folder=folder,
+            project=self._project,
             cache=self._shelf.cache,
             device=self._device,
             threads=self._threads,
@@ -69,7 +85,9 @@ class Training:
             events=resources.events,
             saved=lambda: self._shelf.save(job.place),
         )
-        self._stack = ExitStack()
+        self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
+        if spoiled:
+            self._context.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
         self._generator: Iterator[Metrics] | None = None
         self._events = resources.events
         self._sent = 0
@@ -86,10 +104,15 @@ class Training:
         if self._refusal is not None:
             return Packet(refusal=self._refusal)
         end = time.monotonic() + seconds
-        done = bool(self._guarded(lambda: self._advanced(end)))
-        if self._context.left_off:  # what the trainable did on its way out does not count
-            return Packet(reports=self._fresh(), paused=True)
-        return self._packet(done)
+        try:
+            with self._isolation.inside():
+                done = bool(self._guarded(lambda: self._advanced(end)))
+                if self._context.left_off:  # what the trainable did on its way out does not count
+                    return Packet(reports=self._fresh(), paused=True)
+                return self._packet(done)
+        except OSError as error:  # the trainable's own are caught within
+            self._fault = self._fault or f"its working directory cannot be used: {error}"
+            return Packet(reports=self._fresh(), status=Status.FAILED, error=self._fault)
 
     def pause(self) -> Packet:
         """Returns what is new once the training stands between two epochs with its checkpoint written.
@@ -102,21 +125,34 @@ class Training:
         self._context.pausing = True
         return self.advance()
 
-    def close(self) -> None:
+    def close(self) -> tuple[str, ...]:
         """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
 
         The checkpoint stays; whoever knows that the job is over and recorded discards it.
+
+        Returns:
+            What of the process could not be put back: nothing else should be trained in it.
         """
         generator, self._generator = self._generator, None
+        folder = self._isolation.folder
+        existed = folder.is_dir()  # not if the job is over, and its folder was discarded
         try:
             if isinstance(generator, Generator):
-                self._end(generator)
+                with suppress(OSError), self._isolation.inside():  # OSError: there is no folder to end it in
+                    self._end(generator)
             self._guarded(self._context.close)
         finally:
-            self._stack.close()
+            spoiled = self._isolation.end()
+            if not existed:
+                clear_working_folder(folder.parent)
+                with suppress(OSError):  # something else is in it, or it is gone
+                    folder.parent.rmdir()
             self._shelf.close(self._place)
+        return spoiled
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
+        if not has_checkpoint(self._context.folder):
+            clear_working_folder(self._context.folder)  # it begins anew, and must not find what its last attempt left
         loaded = load(trainable)
         self._code = loaded.code(trainable.root)
         if trainable.code.differs(self._code):
@@ -124,12 +160,16 @@ class Training:
             return
         self._context.code = self._code.digest
         self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
-        self._stack.enter_context(prepared(self._threads))
-        self._context.begin()
-        self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
-        self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
+        self._isolation.begin(trainable.path.partition(":")[0])
+        with self._isolation.inside():
+            self._context.begin()
+            self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
+            self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
         shown = " ".join(f"{name}={value}" for name, value in job.params.items())
         self._context.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
+
+    def _settle(self, library: str) -> None:
+        settle(library, self._threads, self._context.streams.init.number())
 
     def _advanced(self, end: float) -> bool:
         """Trains until a moment of the monotonic clock; returns whether the training is complete."""
@@ -141,6 +181,7 @@ class Training:
                     raise
                 self._pruned = True
                 return False
+            self._isolation.end_fork()
             if self._context.left_off:
                 return False
             if metrics is _END:
@@ -197,7 +238,7 @@ class Training:
                 **({"code": self._code.plain()} if self._code.digest else {}),
             },
             "files": files,
-            "remarks": tuple(cleaned(str(remark)) for remark in context.remarks),
+            "remarks": tuple(cleaned(str(remark)) for remark in (*context.remarks, *self._isolation.remarks)),
             **({"last_alerts": alerts} if alerts else {}),
         }
 
@@ -213,6 +254,14 @@ class Training:
     def _status(self) -> Status:
         """How the training ended."""
         return Status.FAILED if self._fault else Status.PRUNED if self._pruned else Status.COMPLETE
+
+    def _log_what_is_deleted(self) -> None:
+        folder = self._isolation.folder
+        found = [path for path in folder.rglob("*") if path.is_file()] if self._context.keeps else []
+        if found:
+            names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in found)[:SHOWN_FILES])
+            more = ", ..." if len(found) > SHOWN_FILES else ""
+            self._context.log(f"the {len(found)} files of its working directory are not kept: {names}{more}")
 
     def _last_alerts(self) -> tuple[Alert, ...]:
         return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()
@@ -251,7 +300,8 @@ class Training:
             try:
                 call()
             except BaseException as error:  # whatever user code raises is that job's failure, not the process's
-                fault = fault_of(error)
+                fault = fault_of(error, self._project)
+            self._isolation.end_fork()
         if ctrl_c.pressed:
             raise KeyboardInterrupt
         return fault

@@ -413,3 +413,18 @@ def test_a_training_that_does_not_fit_is_refused(ray_slots):
 
     with pytest.raises(UsageError, match="one training wants 512 CPU"), connected(None, Resources(cpu=512), None):
         pass
+
+
+def innocent_after(run, *before):
+    """The evaluation of an innocent training that comes after others in the same process."""
+    made = [*before, Job(trial=9, params={"x": 0.5}, seed=41, budget=3)]
+    return run(Jobs(made), ref("toys.nasty:train")).evaluations[9]
+
+
+def test_a_nasty_training_does_not_reach_the_next(run):
+    nasty = [Job(trial=n, params={"x": 0.1, "nasty": True}, seed=41, budget=3) for n in range(4)]
+    alone, after = innocent_after(run), innocent_after(run, *nasty)
+    assert alone.status is Status.COMPLETE, alone.error
+    assert dict(after.reports[0].metrics) == dict(alone.reports[0].metrics)
+    assert compared(after) == compared(alone)
+    assert after.remarks == alone.remarks == ()

@@ -57,6 +57,10 @@ class Word:
     packet: Packet | None
 
 
+class WorkerSpoiled(Exception):
+    """A training left something in this worker's process that cannot be put back: a new process must take over."""
+
+
 class Worker(tune.Trainable):
     """One process. A trial is a training that is advanced; an idle trial is a short sleep."""
 
@@ -68,6 +72,7 @@ class Worker(tune.Trainable):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
         self._training: Training | None = None
+        self._spoiled: tuple[str, ...] = ()
         self._shelf = shelf(config["task"].work)
         self._take(config["task"])
 
@@ -95,6 +100,8 @@ class Worker(tune.Trainable):
 
     def _take(self, task: Task) -> None:
         self._drop()
+        if self._spoiled:
+            raise WorkerSpoiled("; ".join(self._spoiled))
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
             self._training = Training(task.job, task.trainable, task.resources, task.work)
@@ -104,7 +111,7 @@ class Worker(tune.Trainable):
         """Tune tells a stopped actor nothing, so the old training is closed when the next one comes."""
         training, self._training = self._training, None
         if training is not None:
-            training.close()
+            self._spoiled += training.close()
 
 
 def share_gpu(gpu: float) -> None:

@@ -1,0 +1,15 @@
+"""What user code does to the process it runs in, kept from the driver and from the next training."""
+
+from hpo.training.isolation.interpreter import unchanged
+from hpo.training.isolation.isolation import Isolation, clear_working_folder, in_project, working_folder
+from hpo.training.isolation.libraries import TORCH, make_torch_repeatable
+
+__all__ = [
+    "TORCH",
+    "Isolation",
+    "clear_working_folder",
+    "in_project",
+    "make_torch_repeatable",
+    "unchanged",
+    "working_folder",
+]

@@ -1,0 +1,303 @@
+"""What user code may change in the process it runs in: each part can be saved and put back.
+
+Two groups. What stands in the way of the driver, or is used by both sides, is exchanged whenever a training begins and
+ends a step; the rest is put back once, when the training is over. The states of libraries are in `libraries`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import gc
+import locale
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows has no limits of this kind
+    resource = None  # type: ignore[assignment]  # a module that may be missing
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One part of the process.
+
+    Attributes:
+        name: what it is, for a sentence about a part that could not be put back.
+        save: returns the part as it is now.
+        restore: puts back what `save` returned; cheap where nothing changed.
+    """
+
+    name: str
+    save: Callable[[], Any]
+    restore: Callable[[Any], None]
+
+
+def _save_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was deleted
+        return None
+
+
+def _restore_folder(saved: str | None) -> None:
+    if saved is not None and saved != _save_folder():
+        os.chdir(saved)
+
+
+def _save_umask() -> int:
+    mask = os.umask(0o077)  # there is no way to read it without setting it
+    os.umask(mask)
+    return mask
+
+
+def _restore_umask(saved: int) -> None:
+    os.umask(saved)
+
+
+def _restore_environment(saved: dict[str, str]) -> None:
+    if os.environ == saved:
+        return
+    for name in set(os.environ) - set(saved):
+        del os.environ[name]
+    for name, value in saved.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+_STREAMS = ("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook")
+_LISTS = ("argv", "path", "meta_path", "path_hooks", "warnoptions")
+
+
+def _save_interpreter() -> dict[str, Any]:
+    return {
+        "streams": {name: getattr(sys, name) for name in _STREAMS},
+        "lists": {name: (getattr(sys, name), list(getattr(sys, name))) for name in _LISTS},
+        "recursion": sys.getrecursionlimit(),
+        "switch": sys.getswitchinterval(),
+        "trace": (sys.gettrace(), sys.getprofile()),
+        "thread_hook": threading.excepthook,
+    }
+
+
+def _restore_interpreter(saved: dict[str, Any]) -> None:
+    for name, value in saved["streams"].items():
+        setattr(sys, name, value)
+    for name, (found, content) in saved["lists"].items():
+        if found != content:
+            found[:] = content
+        setattr(sys, name, found)
+    if sys.getrecursionlimit() != saved["recursion"]:
+        sys.setrecursionlimit(saved["recursion"])
+    if sys.getswitchinterval() != saved["switch"]:
+        sys.setswitchinterval(saved["switch"])
+    if (sys.gettrace(), sys.getprofile()) != saved["trace"]:
+        sys.settrace(saved["trace"][0])
+        sys.setprofile(saved["trace"][1])
+    threading.excepthook = saved["thread_hook"]
+
+
+def _save_warnings() -> tuple[list[Any], Any]:
+    return list(warnings.filters), warnings.showwarning
+
+
+def _restore_warnings(saved: tuple[list[Any], Any]) -> None:
+    filters, shown = saved
+    warnings.showwarning = shown
+    if list(warnings.filters) != filters:
+        warnings.resetwarnings()  # also lets Python forget what it has warned of under the old filters
+        warnings.filters.extend(filters)  # type: ignore[attr-defined]  # a list, though typed as a sequence
+
+
+_HANDLED = ("INT", "TERM", "HUP", "QUIT", "ALRM", "USR1", "USR2", "CHLD", "PIPE", "TSTP", "VTALRM", "XCPU")
+_SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _HANDLED if hasattr(signal, f"SIG{name}"))
+"""Those that programs handle; to ask for all takes longer than a short step of a training."""
+
+
+def _save_signals() -> dict[str, Any] | None:
+    if threading.current_thread() is not threading.main_thread():
+        return None  # only the main thread may set handlers
+    return {
+        "handlers": {number: signal.getsignal(number) for number in _SIGNALS},
+        "timer": signal.getitimer(signal.ITIMER_REAL) if hasattr(signal, "getitimer") else None,
+        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, []) if hasattr(signal, "pthread_sigmask") else None,
+    }
+
+
+def _restore_signals(saved: dict[str, Any] | None) -> None:
+    if saved is None or threading.current_thread() is not threading.main_thread():
+        return
+    if saved["timer"] is not None and saved["timer"] != (0.0, 0.0):
+        signal.setitimer(signal.ITIMER_REAL, *saved["timer"])
+    elif saved["timer"] is not None and signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm of the training must not end the driver
+    for number, handler in saved["handlers"].items():
+        if signal.getsignal(number) is not handler and handler is not None:
+            signal.signal(number, handler)
+    if saved["mask"] is not None and signal.pthread_sigmask(signal.SIG_BLOCK, []) != saved["mask"]:
+        signal.pthread_sigmask(signal.SIG_SETMASK, saved["mask"])
+
+
+def _save_logging() -> tuple[Any, ...]:
+    root = logging.getLogger()
+    return root.level, list(root.handlers), list(root.filters), logging.root.manager.disable, logging.getLoggerClass()
+
+
+def _restore_logging(saved: tuple[Any, ...]) -> None:
+    root = logging.getLogger()
+    level, handlers, filters, disabled, cls = saved
+    if root.level != level:
+        root.setLevel(level)
+    root.handlers[:], root.filters[:] = handlers, filters
+    if logging.root.manager.disable != disabled:
+        logging.disable(disabled)
+    logging.setLoggerClass(cls)
+
+
+def _save_locale() -> str:
+    return locale.setlocale(locale.LC_ALL)
+
+
+def _restore_locale(saved: str) -> None:
+    if locale.setlocale(locale.LC_ALL) != saved:
+        locale.setlocale(locale.LC_ALL, saved)
+
+
+def _restore_decimal(saved: decimal.Context) -> None:
+    decimal.setcontext(saved.copy())
+
+
+def _save_gc() -> tuple[bool, tuple[int, int, int], list[Any], int]:
+    return gc.isenabled(), gc.get_threshold(), list(gc.callbacks), gc.get_debug()
+
+
+def _restore_gc(saved: tuple[bool, tuple[int, int, int], list[Any], int]) -> None:
+    enabled, threshold, callbacks, debug = saved
+    gc.set_threshold(*threshold)
+    gc.callbacks[:] = callbacks
+    gc.set_debug(debug)
+    (gc.enable if enabled else gc.disable)()
+
+
+def exchanged() -> tuple[State, ...]:
+    """Returns the parts that are exchanged with each step."""
+    return (
+        State("working directory", _save_folder, _restore_folder),
+        State("umask", _save_umask, _restore_umask),
+        State("environment", lambda: dict(os.environ), _restore_environment),
+        State("interpreter", _save_interpreter, _restore_interpreter),
+        State("warnings", _save_warnings, _restore_warnings),
+        State("signal handlers", _save_signals, _restore_signals),
+        State("logging", _save_logging, _restore_logging),
+        State("Python's generator", random.getstate, random.setstate),
+        State("locale", _save_locale, _restore_locale),
+        State("decimal context", lambda: decimal.getcontext().copy(), _restore_decimal),
+        State("garbage collector", _save_gc, _restore_gc),
+    )
+
+
+def _save_loggers() -> dict[str, tuple[Any, ...]]:
+    found = {}
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger):
+            found[name] = (logger.level, logger.disabled, logger.propagate, list(logger.handlers), list(logger.filters))
+    return found
+
+
+def _restore_loggers(saved: dict[str, tuple[Any, ...]]) -> None:
+    for name, (level, disabled, propagate, handlers, filters) in saved.items():
+        logger = logging.getLogger(name)
+        if logger.level != level:
+            logger.setLevel(level)
+        logger.disabled, logger.propagate = disabled, propagate
+        logger.handlers[:], logger.filters[:] = handlers, filters
+
+
+_LIMITS = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_STACK")
+
+
+def _save_limits() -> dict[int, tuple[int, int]]:
+    if resource is None:
+        return {}
+    return {number: resource.getrlimit(number) for name in _LIMITS if (number := getattr(resource, name, None))}
+
+
+def _restore_limits(saved: dict[int, tuple[int, int]]) -> None:
+    for number, limits in saved.items():
+        if resource.getrlimit(number) != limits:
+            resource.setrlimit(number, limits)  # ValueError: the hard limit was lowered, which is for good
+
+
+def _save_cores() -> set[int] | None:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+
+def _restore_cores(saved: set[int] | None) -> None:
+    if saved is not None and os.sched_getaffinity(0) != saved:
+        os.sched_setaffinity(0, saved)
+
+
+def _save_priority() -> int | None:
+    return os.nice(0) if hasattr(os, "nice") else None
+
+
+def _restore_priority(saved: int | None) -> None:
+    if saved is not None and (now := os.nice(0)) != saved:
+        os.nice(saved - now)
+
+
+def _restore_start_method(saved: str | None) -> None:
+    if multiprocessing.get_start_method(allow_none=True) != saved:
+        multiprocessing.set_start_method(saved, force=True)
+
+
+def put_back() -> tuple[State, ...]:
+    """Returns the parts that are put back when the training is over."""
+    return (
+        State("loggers", _save_loggers, _restore_loggers),
+        State("resource limits", _save_limits, _restore_limits),
+        State("CPU affinity", _save_cores, _restore_cores),
+        State("priority", _save_priority, _restore_priority),
+        State(
+            "start method of multiprocessing",
+            lambda: multiprocessing.get_start_method(allow_none=True),
+            _restore_start_method,
+        ),
+    )
+
+
+def save(states: tuple[State, ...]) -> list[Any]:
+    """Returns the parts as they are now."""
+    return [state.save() for state in states]
+
+
+def restore(states: tuple[State, ...], saved: list[Any]) -> list[str]:
+    """Puts parts back and returns the names of those that could not be."""
+    failed = []
+    for state, value in zip(states, saved, strict=True):
+        try:
+            state.restore(value)
+        except Exception as error:  # each part has its own kinds; what matters is that the others are put back
+            failed.append(f"{state.name} ({error})")
+    return failed
+
+
+@contextlib.contextmanager
+def unchanged(*names: str) -> Any:
+    """Puts the named parts of `exchanged` back at the end of the block."""
+    states = tuple(state for state in exchanged() if state.name in names)
+    saved = save(states)
+    try:
+        yield
+    finally:
+        restore(states, saved)

@@ -1,0 +1,101 @@
+"""Threads and child processes that a training leaves running when it is over."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from hpo.training.isolation.project import is_of_project
+
+GRACE_SECONDS = 0.3
+"""How long threads may take to end by themselves."""
+
+END_SECONDS = 2.0
+"""How long child processes may take to end once they are told to."""
+
+_SHARED = ("resource_tracker", "forkserver")
+"""Helpers of multiprocessing's own, which serve the whole process."""
+
+
+class Leftovers:
+    """What runs in this process before a training begins, to tell it from what the training leaves.
+
+    Args:
+        root: the project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._threads = {id(thread) for thread in threading.enumerate()}
+        self._children = set(_children())
+
+    def threads(self) -> list[str]:
+        """Returns the names of threads that run code of the project, or would keep the process from ending."""
+        end = time.monotonic() + GRACE_SECONDS
+        while (left := [thread for thread in self._new() if self._disturbs(thread)]) and time.monotonic() < end:
+            time.sleep(0.01)
+        return [thread.name for thread in left]
+
+    def end_children(self) -> list[str]:
+        """Ends the child processes that are left and returns their names."""
+        new = [pid for pid in _children() if pid not in self._children]
+        if not new:
+            return []
+        if (loky := sys.modules.get("joblib.externals.loky.reusable_executor")) is not None:
+            executor = getattr(loky, "_executor", None)  # the pool that joblib keeps for its next call
+            if executor is not None:
+                executor.shutdown(wait=True, kill_workers=True)
+        found = []
+        for pid in new:
+            with suppress(psutil.Error):
+                child = psutil.Process(pid)
+                command = " ".join(child.cmdline())
+                if child.status() != psutil.STATUS_ZOMBIE and not any(name in command for name in _SHARED):
+                    found += [child, *child.children(recursive=True)]
+        names = []
+        for process in found:
+            with suppress(psutil.Error):
+                names.append(process.name())
+                process.terminate()
+        _, alive = psutil.wait_procs(found, timeout=END_SECONDS)
+        for process in alive:
+            with suppress(psutil.Error):
+                process.kill()
+        return names
+
+    def _new(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if id(thread) not in self._threads and thread.is_alive()]
+
+    def _disturbs(self, thread: threading.Thread) -> bool:
+        frames = [Path(frame.f_code.co_filename) for frame in _frames(thread)]
+        if any(is_of_project(str(file), self._root) for file in frames):
+            return True
+        idle = any(file.parts[-2:] == ("futures", "thread.py") for file in frames)  # an executor's, waiting for work
+        return not thread.daemon and not idle
+
+
+def _frames(thread: threading.Thread) -> Iterator[FrameType]:
+    frame = sys._current_frames().get(thread.ident or -1)  # documented, for debugging
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _children() -> list[int]:
+    """Returns this process's children. Where Linux lists them no other process has to be looked at."""
+    found: list[int] = []
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            with suppress(FileNotFoundError):  # a thread that has just ended
+                found += [int(pid) for pid in (task / "children").read_text().split()]
+        return found
+    except OSError:
+        return [child.pid for child in psutil.Process(os.getpid()).children()]

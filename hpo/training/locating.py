@@ -1,0 +1,90 @@
+"""Relative paths: what a study and its params say means the project's folder, wherever a training runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+
+def located(
+    params: Mapping[str, object], of: type[object], hints: Mapping[str, Any], project: Path
+) -> dict[str, object]:
+    """Returns the params with relative paths made absolute, defaults among them.
+
+    A value is a path if its field is annotated as one; or if it is a text with a `/` or a suffix, and there is such a
+    file or folder in the project.
+
+    Args:
+        params: by name.
+        of: the dataclass they are for.
+        hints: its fields' types, by name.
+        project: the project's folder.
+    """
+    found = dict(params)
+    for field in dataclasses.fields(typing.cast(Any, of)):
+        value = params.get(field.name, field.default)
+        if not field.init or not isinstance(value, str | PurePath) or PurePath(value).is_absolute():
+            continue
+        if _is_path(hints.get(field.name)):
+            found[field.name] = project / value
+        elif isinstance(value, str) and _names_file(value) and _exists(project / value):
+            found[field.name] = str(project / value)
+    return found
+
+
+def hint(error: BaseException, project: Path) -> str | None:
+    """Returns what to do about a relative path that was not found in a training's working directory, if that is it.
+
+    Args:
+        error: that the trainable raised.
+        project: the project's folder.
+    """
+    for name in _named(error):
+        if _exists(project / name) and not _exists(Path(name)):
+            return (
+                f"{name} is in the project's folder {project}, but each training runs in a folder of its own, so that "
+                f"trainings cannot disturb each other's files. Read it as ctx.project / {name!r}, or give it to the "
+                "trainable as a param whose type is pathlib.Path."
+            )
+    return None
+
+
+def _named(error: BaseException) -> list[str]:
+    """Returns what in an exception, or in what caused it, may be a relative path."""
+    files: list[str] = []
+    names: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        for name in (getattr(seen, "filename", None), getattr(seen, "filename2", None)):
+            if isinstance(name, str | PurePath):
+                files.append(str(name))
+        text = str(seen)[:2000]
+        names += re.findall(r"""['"`]([^'"`\n]+)['"`]""", text)
+        names += [word.strip(".,:;()[]<>") for word in text.split()]
+        seen = seen.__cause__ or seen.__context__
+    files += [name for name in names if _names_file(name)]
+    return [name for name in dict.fromkeys(files) if not PurePath(name).is_absolute()]
+
+
+def _is_path(hint: Any) -> bool:
+    if isinstance(hint, type):
+        return issubclass(hint, PurePath)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_is_path(one) for one in typing.get_args(hint))
+    return False
+
+
+def _names_file(text: str) -> bool:
+    return bool(text.strip("./")) and ("/" in text or PurePath(text).suffix != "")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or no text that can be a path
+        return False
