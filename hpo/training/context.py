@@ -36,6 +36,16 @@ MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
 
 
+SECOND_LOOP = (
+    "ctx.epochs() was looped over a second time. It counts all epochs of a training, 1 to the study's budget, and its "
+    "checkpoints and the choice of the best epoch belong to one loop. Write phases as one loop with an if in it, e.g. "
+    "`for epoch in ctx.epochs(model=model, optimizer=optimizer):` and in it "
+    "`model.backbone.requires_grad_(epoch > params.head_epochs)`, with one optimizer that has all parameters from the "
+    "beginning (those without a gradient are left as they are)"
+)
+"""Why a second loop is refused: its weights would go with the first one's value."""
+
+
 class Context:
     """One training, seen from inside.
 
@@ -96,6 +106,7 @@ class Context:
         self._began = time.monotonic()
         self._selected: dict[str, Any] | None = None
         self._in_loop = False
+        self._looped = False
         self._stopped = False
         self._fold_read = False
         self._diagnostics: Diagnostics | None = None
@@ -145,8 +156,11 @@ class Context:
             **stateful: everything with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
 
         Raises:
-            TrainableError: if the trainable did not yield its metrics exactly once in an epoch.
+            TrainableError: if the trainable did not yield its metrics exactly once in an epoch, or has looped before.
         """
+        if self._looped:
+            raise TrainableError(SECOND_LOOP)
+        self._looped = True
         done = self._restore(stateful)
         self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+MOST_CAUSES = 10
+"""Exceptions of a chain that are looked at; one may be its own cause."""
+
 
 def located(
     params: Mapping[str, object], of: type[object], hints: Mapping[str, Any], project: Path
@@ -59,7 +62,9 @@ def _named(error: BaseException) -> list[str]:
     files: list[str] = []
     names: list[str] = []
     seen: BaseException | None = error
-    while seen is not None:
+    for _ in range(MOST_CAUSES):
+        if seen is None:
+            break
         for name in (getattr(seen, "filename", None), getattr(seen, "filename2", None)):
             if isinstance(name, str | PurePath):
                 files.append(str(name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
+import importlib.util
 import inspect
 import sys
 import traceback
@@ -120,6 +122,7 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
     if ref.root not in sys.path:
         sys.path.insert(0, ref.root)
         importlib.invalidate_caches()
+    _prefer_folder(name.partition(".")[0], ref.root)
     try:
         # What a module sets up when it is imported lasts, but for what the driver itself stands on. Stdout is for data:
         # what a module prints must not spoil --json.
@@ -127,6 +130,8 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            above = name.partition(".")[0]
+            _refuse_other_project(sys.modules.get(above), above, ref)
             raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
         extra = extra_with((error.name or "").partition(".")[0])
         hint = f": pip install 'hpo[{extra}]'" if extra else ""
@@ -137,6 +142,18 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
         raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error
     _refuse_other_project(module, name, ref)
     return module
+
+
+def _prefer_folder(name: str, root: str) -> None:
+    """Imports a folder of the project without an `__init__.py` as a package.
+
+    Python itself would rather take a package of that name that is installed, e.g. one that is called models.
+    """
+    spec = None
+    if name not in sys.modules and (Path(root) / name).is_dir():
+        spec = importlib.machinery.PathFinder.find_spec(name, [root])
+    if spec is not None and spec.loader is None:
+        sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
 def _refuse_other_project(module: object, name: str, ref: TrainableRef) -> None:

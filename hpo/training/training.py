@@ -218,6 +218,8 @@ class Training:
     def _outcome(self) -> dict[str, object]:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
         context = self._context
+        self._isolation.look()
+        self._log_what_is_deleted()
         if self._pruned and self._fault is None:
             context.remarks.append(PRUNED_ITSELF)
         context.log("failed" if self._fault else f"{self._status} in {context.seconds:.1f} s")

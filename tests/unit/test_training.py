@@ -187,10 +187,8 @@ def test_an_undefined_metric_beside_the_objective_is_none(tmp_path):
 def test_threads_are_set_for_each_training_and_given_back(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    training = Training(net_job(), ref(), Resources(cpu=1), tmp_path)
-    assert torch.get_num_threads() == 1
-    assert torch.are_deterministic_algorithms_enabled()
-    training.close()
+    _, reports = whole(Job(trial=0, params={"x": 0.5}, seed=41, budget=2), ref("toys.nasty:train", "val"), tmp_path)
+    assert [report.metrics["threads"] for report in reports] == [1, 1]
     assert torch.get_num_threads() == 2
     assert not torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(before)

@@ -58,7 +58,7 @@ def _join(address: str | None, resources: Resources, concurrency: int | None, st
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it takes a job that failed for an error of its own
     try:
-        with _secrets_hidden(), _signals_kept():
+        with _secrets_hidden(), _signals_kept(), _own_package_found():
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else max(cores(), (concurrency or 1) * resources.cpu),
@@ -90,6 +90,23 @@ def _secrets_hidden() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@contextmanager
+def _own_package_found() -> Iterator[None]:
+    """Lets workers find this package where the current folder has another of its name.
+
+    Ray puts the folder in which it is joined on the import path of all workers, before everything that is installed.
+    """
+    here, ours = Path.cwd(), Path(__file__).parents[2]
+    if all((here / name).resolve() == ours for name in ("hpo", "hpo.py") if (here / name).exists()):
+        yield
+        return
+    os.chdir(ours.parent)
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 @contextmanager

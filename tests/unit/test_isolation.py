@@ -1,0 +1,269 @@
+"""What a training does to its process, and where its relative paths lead."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from hpo.backends.local import LocalBackend
+from hpo.records import Job, Objective, Status
+from hpo.seam import DONE, Resources, TrainableRef
+from hpo.training import Training, discard_checkpoint
+
+PROJECT = Path(__file__).parents[1] / "project"
+HEAD = """
+import os, signal, sys, time, threading, subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from hpo import Context
+
+@dataclass(frozen=True)
+class Params:
+    x: float = 0.0
+    data: Path = Path("data/train.csv")
+    table: str = "data/train.csv"
+    arch: str = "data"
+
+"""
+RUN = """
+import json, sys
+from pathlib import Path
+from hpo.records import *; from hpo.seam import *; from hpo.training import Training
+ref = TrainableRef(path="mine:train", root=sys.argv[1], objective=Objective(metric="val"))
+job = Job(trial=0, params={}, seed=int(sys.argv[2]), budget=3)
+training = Training(job, ref, Resources(), Path(sys.argv[1], "work"))
+reports = []
+while True:
+    packet = training.advance()
+    reports += [dict(report.metrics) for report in packet.reports]
+    if packet.status is not None:
+        break
+spoiled = training.close()
+found = {"error": packet.error, "reports": reports, "spoiled": spoiled, "remarks": packet.outcome["remarks"]}
+print("FOUND" + json.dumps(found))
+"""
+
+
+def trained(folder, body, seed=1, before=""):
+    """Trains a trainable of that body in a process of its own and returns what is known of it."""
+    code = textwrap.indent(textwrap.dedent(body), "    ")
+    (folder / "mine.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n{code}\n")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "train.csv").write_text("1,2\n")
+    done = subprocess.run(
+        [sys.executable, "-c", before + RUN, str(folder), str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+    )
+    assert done.stdout.count("FOUND") == 1, done.stdout + done.stderr
+    return json.loads(done.stdout.partition("FOUND")[2])
+
+
+def test_relative_files_are_the_trainings_own(tmp_path):
+    (tmp_path / "best.txt").write_text("of the project")
+    found = trained(tmp_path, "Path('best.txt').write_text('mine')\nyield {'val': float(len(os.listdir()))}")
+    assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
+    assert (tmp_path / "best.txt").read_text() == "of the project"
+
+
+def test_a_missing_relative_file_of_the_project_is_named(tmp_path):
+    found = trained(tmp_path, "open('data/train.csv')\nyield {'val': 1.0}")
+    assert "FileNotFoundError" in found["error"]
+    assert f"data/train.csv is in the project's folder {tmp_path}" in found["error"]
+    assert "ctx.project / 'data/train.csv'" in found["error"]
+
+
+def test_a_file_that_is_nowhere_brings_no_advice(tmp_path):
+    assert "ctx.project" not in trained(tmp_path, "open('data/other.csv')\nyield {'val': 1.0}")["error"]
+
+
+def test_paths_among_the_params_mean_the_project(tmp_path):
+    body = """
+    assert params.data == ctx.project / "data/train.csv" == Path(params.table), params
+    assert params.arch == "data"  # a text that only happens to be a folder's name
+    yield {"val": float(params.data.stat().st_size)}
+    """
+    assert trained(tmp_path, body) == {"error": None, "reports": [{"val": 4.0}], "spoiled": [], "remarks": []}
+
+
+def test_files_last_for_a_resume_and_no_longer(tmp_path):
+    ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
+    job = Job(trial=0, params={"x": 0.5, "nasty": True}, seed=41, budget=3)
+    first = Training(job, ref, Resources(), tmp_path)
+    first.advance()
+    first.advance()  # it wrote left.txt after the first epoch
+    first.close()
+    assert (tmp_path / job.place / "cwd" / "left.txt").exists()
+    again = Training(job, ref, Resources(), tmp_path)
+    again.advance()
+    assert (tmp_path / job.place / "cwd" / "left.txt").exists()
+    again.close()
+    discard_checkpoint(tmp_path, job)
+    assert not (tmp_path / job.place).exists()
+
+
+def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
+    ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
+    job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
+    stale = tmp_path / job.place / "cwd" / "stale.txt"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    training = Training(job, ref, Resources(), tmp_path)
+    assert training.advance().reports[0].metrics["files"] == 0
+    training.close()
+
+
+def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
+    body = """
+    assert "torch" not in sys.modules
+    import torch
+    yield {"val": torch.rand(1).item(), "threads": torch.get_num_threads(),
+           "repeatable": torch.are_deterministic_algorithms_enabled()}
+    """
+    one, two = trained(tmp_path, body, seed=1), trained(tmp_path, body, seed=2)
+    assert one["error"] is None
+    assert one["reports"][0]["val"] != two["reports"][0]["val"]
+    assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)
+
+
+def test_pools_of_blas_and_openmp_have_the_threads_asked_for(tmp_path):
+    body = """
+    import numpy, scipy.linalg, sklearn.ensemble
+    from threadpoolctl import threadpool_info
+    found = threadpool_info()
+    assert len(found) >= 2, found
+    yield {"val": float(max(one["num_threads"] for one in found))}
+    assert max(one["num_threads"] for one in threadpool_info()) == 1
+    """
+    assert trained(tmp_path, body)["reports"] == [{"val": 1.0}]
+
+
+def test_a_process_that_is_forked_and_runs_on_is_no_second_driver(tmp_path):
+    body = """
+    os.fork()
+    yield {"val": 1.0}
+    """
+    found = trained(tmp_path, body)
+    assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
+
+
+def test_children_left_running_are_ended_and_named(tmp_path):
+    found = trained(tmp_path, "subprocess.Popen(['sleep', '77'])\nyield {'val': 1.0}")
+    assert found["remarks"] == ["left 1 child process (sleep) running; ended"]
+    assert found["spoiled"] == []
+
+
+def test_threads_left_running_spoil_the_process(tmp_path):
+    found = trained(tmp_path, "threading.Thread(target=time.sleep, args=(5,), name='t').start()\nyield {'val': 1.0}")
+    assert found["spoiled"] == ["1 thread (t) still running"]
+
+
+POOL = """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    try:
+        pool.apply_async(time.sleep, (60,)).get(timeout=0.5)
+    except multiprocessing.TimeoutError:
+        pass
+yield {"val": 1.0}
+"""
+
+
+def test_a_fork_pool_ends_although_the_driver_heeds_signals(tmp_path):
+    before = "from hpo.cli.stopping import StopSignal; stop = StopSignal(''); stop.armed().__enter__()\n"
+    assert trained(tmp_path, POOL, before=before)["reports"] == [{"val": 1.0}]
+
+
+class Two:
+    """A source of two jobs that keeps their evaluations."""
+
+    def __init__(self, *jobs):
+        self.jobs, self.evaluations = list(jobs), []
+
+    def ask(self):
+        return self.jobs.pop(0) if self.jobs else DONE
+
+    def report(self, job, step, value):
+        return True
+
+    def tell(self, evaluation):
+        self.evaluations.append(evaluation)
+
+
+def test_who_is_trained_beside_a_left_thread_says_so(tmp_path):
+    ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
+    first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)
+    source = Two(first, Job(trial=1, params={"x": 0.1}, seed=41, budget=1))
+    LocalBackend(tmp_path).run(source, ref, Resources(), threading.Event())
+    assert [one.status for one in source.evaluations] == [Status.COMPLETE] * 2
+    (remark,) = source.evaluations[1].remarks
+    assert "trial 0 left 1 thread (lingers) still running" in remark
+
+
+def test_the_driver_keeps_its_folder_and_handlers(tmp_path):
+    before = (os.getcwd(), signal.getsignal(signal.SIGTERM), dict(os.environ))
+    ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
+    training = Training(Job(trial=0, params={"x": 0.1, "nasty": True}, seed=41, budget=3), ref, Resources(), tmp_path)
+    for _ in range(3):
+        training.advance()
+        assert (os.getcwd(), signal.getsignal(signal.SIGTERM), dict(os.environ)) == before
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    training.close()
+
+
+def test_a_second_loop_over_the_epochs_is_refused(tmp_path):
+    body = """
+    for phase in (1, 2):
+        for epoch in ctx.epochs():
+            yield {"val": float(epoch)}
+    """
+    found = trained(tmp_path, body)
+    assert "ctx.epochs() was looped over a second time" in found["error"]
+    assert "one loop with an if in it" in found["error"]
+
+
+@pytest.mark.parametrize("name", ["models", "parts"])
+def test_a_folder_without_init_is_a_package_of_the_project(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "own.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n    yield {{}}\n")
+    code = (
+        "import sys; from hpo.seam import *; from hpo.records import *; from hpo.training import load;"
+        f"ref = TrainableRef(path='{name}.own:train', root=sys.argv[1], objective=Objective(metric='val'));"
+        "print(load(ref).module.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == str(tmp_path / name / "own.py")
+
+
+def test_annotations_for_type_checkers_are_read(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from collections.abc import Iterator\n    from pathlib import Path\n"
+        "    from nowhere import Missing\n    from hpo import Context, Metrics\n"
+        "@dataclass\nclass Params:\n    x: float\n    folder: Path | None = None\n    other: Missing | None = None\n"
+        "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    yield {}\n"
+    )
+    code = (
+        "import sys; from hpo.seam import *; from hpo.records import *; from hpo.training import hints_of, load;"
+        "ref = TrainableRef(path='mine:train', root=sys.argv[1], objective=Objective(metric='val'));"
+        "print(hints_of(load(ref).params))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "'x': <class 'float'>, 'folder': pathlib.Path | None" in done.stdout
