@@ -98,6 +98,6 @@ def write_phantoms(
         except HpoError:
             function = None  # a trainable that cannot be imported writes nothing
         if function is not None:
-            return Path(function(out, n, dicom=dicom, size=size, seed=seed, tell=tell))
+            return Path(function(out.absolute(), n, dicom=dicom, size=size, seed=seed, tell=tell))
     whose = f"of study {study!r}" if study else f"of {len(paths)} studies"
     raise UsageError(f"no trainable {whose} writes phantoms: its module would need a function write_phantoms")
