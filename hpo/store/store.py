@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from hpo.store.schema import Library
 from hpo.store.survey import Survey, Tables, looking, readable, survey
 from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
 from hpo.store.urls import normalised, sqlite_file
-from hpo.study import Study
+from hpo.study import NAME, Study
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a trial: what the databases' columns can hold."""
@@ -144,6 +145,8 @@ class Store:
 
     def find(self, name: str) -> StoredStudy | None:
         """Returns a stored study, None if there is none of that name."""
+        if not re.fullmatch(NAME, name):  # no study has it, and a database need not be able to store it
+            return None
         with self._reading() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).first()
         if row is None:

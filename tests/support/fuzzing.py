@@ -76,15 +76,17 @@ ALWAYS = {"--backend": "local", "--trials": "3", "--trainings": "6", "--time": "
 
 
 def _words(parameter):
-    """Returns what a parameter of the command line may be given."""
+    """Returns what a parameter of the command line is made for, and what else it may be given."""
     option, kind = max(parameter.opts, key=len), str(parameter.type_descriptor.annotation)
     if option in URL_OPTIONS:
-        return URLS
+        return URLS[:1], URLS
     if option == "--study":
-        return ("curve", "curve", "curve", *TEXTS)
+        return ("curve",), TEXTS
     if "Path" in kind or option in {"--out", "--outputs", "--workdir"}:
-        return PATHS
-    return NUMBERS if "int" in kind or "float" in kind else (*TEXTS, *PATHS, *NUMBERS)
+        return ("afolder/new", "outputs"), PATHS
+    if "int" in kind or "float" in kind:
+        return ("0", "1", "2"), NUMBERS
+    return ("0", "1", "x", "42,43"), (*TEXTS, *PATHS, *NUMBERS)
 
 
 def arguments_of(command, draw):
@@ -97,7 +99,10 @@ def arguments_of(command, draw):
     found = []
     for parameter in command.params:
         option = max(parameter.opts, key=len)
-        if option in {"--help", "--open", "--version"} or draw.random() < (0.3 if parameter.required else 0.8):
+        if option == "--study" and draw.random() < 0.9:
+            found += [option, "curve"]
+            continue
+        if option in {"--help", "--open", "--version"} or draw.random() < (0.1 if parameter.required else 0.85):
             if option in ALWAYS:
                 found += [option, ALWAYS[option]]
             elif not parameter.required:
@@ -105,6 +110,7 @@ def arguments_of(command, draw):
         elif getattr(parameter, "is_flag", False):
             found.append(option)
         else:
-            word = ALWAYS[option] if option in ALWAYS and draw.random() < 0.7 else draw.choice(_words(parameter))
+            meant, others = _words(parameter)
+            word = ALWAYS.get(option) or draw.choice(meant) if draw.random() < 0.8 else draw.choice(others)
             found += [option, word] if option.startswith("-") else [word]
     return found
