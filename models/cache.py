@@ -83,7 +83,8 @@ def prepared(
     Raises:
         OSError: if the cache cannot be written.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, exist_ok=True)  # it holds the images, and who they are of
     hashes = _hashes(cases, cache, tell)
     settings = {"version": VERSION, "size": size, "crop": crop, "cases": [hashes[case.name] for case in cases]}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]

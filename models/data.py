@@ -21,6 +21,7 @@ from hpo import Tell, UsageError
 from models.cache import Prepared, prepared
 from models.dicom import refuse_missing_package
 from models.listing import CLASSES, DICOM, EXCLUDED, Listing, listing
+from models.naming import without_names
 from models.phantoms import phantoms
 
 PHANTOMS = "phantoms"
@@ -56,6 +57,8 @@ class DataParams:
         size: pixels along each side; a multiple of 2 ** depth.
         data_seed: of the phantoms, and of the subset; they stay the same under every training seed.
         validation: fraction of the images that is judged on.
+        pseudonyms: whether results name images and examinations by numbers, in the order of the source, instead of file
+            names and accession numbers; `hpo data audit` names them all the same.
     """
 
     data: str = PHANTOMS
@@ -69,6 +72,7 @@ class DataParams:
     size: int = 32
     data_seed: int = 0
     validation: float = 0.25
+    pseudonyms: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -176,7 +180,7 @@ def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str,
     Raises:
         UsageError: if nothing can be used.
     """
-    chosen = data_params(params)
+    chosen = replace(data_params(params), pseudonyms=False)  # whoever asks what is amiss has to find it
     if chosen.data != PHANTOMS:
         read_files(chosen, cache, tell)
     return data_set(chosen, cache).manifest
@@ -240,8 +244,8 @@ def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tup
     except OSError as error:
         raise UsageError(f"cannot keep decoded images in {cache}: {error.strerror or error}") from error
     if not found.kept:
-        name, reason = next(iter(found.unreadable.items()))
-        raise UsageError(f"data {source}: none of {len(listed.cases)} files can be read; {name} {reason}")
+        reason = next(iter(found.unreadable.values()))
+        raise UsageError(f"data {source}: none of {len(listed.cases)} files can be read; the first one {reason}")
     return listed, found
 
 
@@ -254,11 +258,14 @@ def _without_what_shapes_nothing(params: DataParams) -> DataParams:
         include_class_5=params.include_class_5,
         crop=params.crop,
         size=params.size,
+        pseudonyms=params.pseudonyms,
     )
 
 
 def _of_files(params: DataParams, cache: Path) -> DataSet:
     listed, found = read_files(params, cache)
+    if params.pseudonyms:
+        listed, found = without_names(listed, found)
     cases = [listed.cases[place] for place in found.kept]
     views = [case.view or view for case, view in zip(cases, found.views, strict=True)]
     patients = [case.patient or patient for case, patient in zip(cases, found.patients, strict=True)]
@@ -266,7 +273,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
     count = len(names) if params.include_class_5 else len(CLASSES)
     label_N = np.array([case.label for case in cases], dtype=np.int64)
     label_N.flags.writeable = False
-    keys = tuple(_veiled(name) for name in _owners([case.accession for case in cases], patients))
+    keys = tuple(_veiled(name) for name in _owners([case.owner or case.accession for case in cases], patients))
     columns = {
         "path": tuple(case.name for case in cases),
         "accession": tuple(case.accession for case in cases),

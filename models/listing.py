@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,7 +48,8 @@ class Case:
         raw: the class as the source has it.
         accession: of the examination, with its leading zeros.
         view: `CC`, `MLO` or whatever the source says; empty where it says nothing.
-        patient: likewise.
+        patient: the patient's id; empty where the source says none.
+        owner: the accession that the source has, where `accession` is a number in its place; never written.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Case:
     accession: str
     view: str = ""
     patient: str = ""
+    owner: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

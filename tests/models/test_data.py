@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -12,7 +13,7 @@ from PIL import Image
 
 from hpo import UsageError
 from models.archive import write_phantoms
-from models.data import DataParams, data_set
+from models.data import DataParams, audit, data_set
 from models.phantoms import phantoms
 from models.written import write_split
 
@@ -119,6 +120,38 @@ def test_an_image_without_a_patient_belongs_to_its_examination(tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(rows))
     found = data_set(DataParams(data=str(tmp_path / "list.csv"), size=16), tmp_path / "cache")
     assert found.groups == ("g1",) * 4 + ("g2",) * 4
+
+
+def test_pseudonyms_leave_no_name_and_change_nothing_else(archive, tmp_path):
+    damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    shutil.rmtree(archive.parent / "archive" / "000003")
+    (archive.parent / "archive" / "999999").mkdir()
+    params = DataParams(data=str(archive), size=32, views="all")
+    named = data_set(params, tmp_path / "cache")
+    found = data_set(dataclasses.replace(params, pseudonyms=True), tmp_path / "cache")
+    assert (found.digest, found.groups, found.group_keys) == (named.digest, named.groups, named.group_keys)
+    assert (found.image_N1SS == named.image_N1SS).all()
+    assert found.cases["path"][0] == "image-00001"
+    exams = zip(found.cases["accession"], named.cases["accession"], strict=True)
+    assert len(set(exams)) == len(set(found.cases["accession"])) == len(set(named.cases["accession"]))
+    said = found.manifest
+    assert list(said["inputs"].values()) == list(named.manifest["inputs"].values())
+    assert len(said["left_out"]) == len(named.manifest["left_out"])
+    assert {"what": "row 4", "reason": "its examination has no folder"} in said["left_out"]
+    assert said["exams_missing_dir"] == ["row 4"]
+    write_split(tmp_path, found, range(0, len(found.label_N), 2), range(1, len(found.label_N), 2), "patient")
+    written = "".join(path.read_text() for path in [*tmp_path.glob("*.json"), *(tmp_path / "splits").iterdir()])
+    shown = f"{written} {found.summary} {found.cases}"
+    for path in (archive.parent / "archive").rglob("*"):
+        assert path.name not in shown
+    audited = audit({"data": str(archive), "size": 32, "pseudonyms": True}, tmp_path / "cache", silent)
+    assert any("000001" in name for name in audited["inputs"])
+
+
+def test_the_cache_is_its_users_alone(archive, tmp_path):
+    data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
+    assert (tmp_path / "cache" / "images").stat().st_mode & 0o077 == 0
 
 
 def test_remarks_stand_in_the_manifest_and_the_summary(archive, tmp_path):
