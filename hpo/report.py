@@ -214,7 +214,12 @@ def decomposition_figure(found: Mapping[str, Any]) -> Figure:
         interact=bool(found["interact"]),
         leader=found["leader"],
     )
-    notes = {effect.source: "no effect" for effect in effects if effect.sd == 0}
+    identical = {one["source"]: one["identical"] == one["pairs"] for one in found["sources"]}
+    notes = {
+        effect.source: "not used" if identical[effect.source] else "no difference in this metric"
+        for effect in effects
+        if effect.sd == 0
+    }
     return effects_figure(whole, title=f"trial {found['trial']}", metric=found["metric"], notes=notes)
 
 

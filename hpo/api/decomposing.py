@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from hpo.api.floor import Counter, Floor, train, trial_named
 from hpo.api.heeding import Heeding
 from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_values
 from hpo.api.session import Opened, Workforce, driving, opened, refuse_unusable, resolved
+from hpo.collapse import collapse_of
 from hpo.effects import Effect, Effects, effects_of
 from hpo.errors import UsageError, did_you_mean
 from hpo.files import Guard, refused_where_unwritable, write_text
@@ -20,6 +22,7 @@ from hpo.records import Evaluation, Job, Status
 from hpo.report import effects_figure, write_page
 from hpo.results import json_text, refuse_unwritable, table_text
 from hpo.seam import Observer, Stop
+from hpo.seed_use import CLOCKS
 from hpo.seeding import STREAMS
 from hpo.store import Recorded
 from hpo.study import Study
@@ -51,8 +54,8 @@ class SourceLine:
     identical: int
 
     @property
-    def is_without_effect(self) -> bool:
-        """Whether the training does not depend on it: every pair is identical."""
+    def is_unused(self) -> bool:
+        """Whether the trainable takes nothing from this stream: every pair is identical."""
         return self.pairs > 0 and self.identical == self.pairs
 
 
@@ -72,6 +75,9 @@ class Decomposition:
         failures: why trainings failed.
         trained: how many were trained now; the others were recorded.
         stopped: whether it was ended early; then nothing was estimated or written.
+        seed_is_ignored: whether all base draws are the same to the last bit.
+        collapsed: what was seen of base draws whose model learned nothing.
+        most_alike: how many base draws gave the most frequent value, without being the same to the last bit.
         files: that were written.
     """
 
@@ -86,6 +92,9 @@ class Decomposition:
     failures: tuple[str, ...]
     trained: int
     stopped: bool
+    seed_is_ignored: bool = False
+    collapsed: tuple[str, ...] = ()
+    most_alike: int = 1
     files: tuple[Path, ...] = ()
 
     @property
@@ -114,11 +123,50 @@ class Decomposition:
         )
 
     @property
+    def mostly_collapsed(self) -> bool:
+        """Whether so many base draws learned nothing that the others cannot be told of."""
+        return self.effects is not None and 2 * len(self.collapsed) >= self.effects.count
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has to be known before the lines are read, as sentences."""
+        found, lines = self.effects, []
+        if found is None:
+            return ()
+        if self.seed_is_ignored:
+            lines.append(f"The seed is ignored: all {found.count} draws are bit-identical.")
+        if self.collapsed:
+            lines.append(
+                f"{len(self.collapsed)} of {found.count} draws collapsed ({self.collapsed[0]}): what the lines tell is "
+                "in part, or wholly, whether a training collapses, and not how well it does."
+            )
+        elif found.count > 2 and 2 * self.most_alike > found.count and not self.seed_is_ignored:
+            lines.append(
+                f"{self.most_alike} of {found.count} draws gave exactly the same {self.metric}, though they differ: it "
+                "is too coarse to tell them apart, or the model says the same of every case."
+            )
+        if unused := [line.source for line in self.lines if line.is_unused and not self.seed_is_ignored]:
+            lines.append(
+                f"Not used: {', '.join(unused)}. Drawing it anew changes no bit, so the trainable takes nothing from "
+                "that stream. What it draws from the process-wide generators instead (a DataLoader that shuffles "
+                "without generator=, nn.Dropout) is seeded from init before the first epoch and from dropout in each, "
+                "and counts there."
+            )
+        return tuple(lines)
+
+    @property
     def advice(self) -> str:
         """What to do, as one sentence."""
         found = self.effects
         if found is None:
             return "Fewer than two draws completed, so nothing can be said."
+        if self.seed_is_ignored:
+            return (
+                "Nothing can be decomposed: the trainable sets a seed of its own, such as torch.manual_seed(0), or "
+                "nothing in it is random. Take randomness from ctx.streams."
+            )
+        if self.mostly_collapsed:
+            return "Draw no conclusion from these lines: find params with which it trains, and decompose those."
         if self.replays is not None and self.replays.sd > 0 and self.replays.sd >= LOUD * found.sd:
             return (
                 "Training the same job again moves this result about as much as other seeds do: make it deterministic "
@@ -126,7 +174,12 @@ class Decomposition:
             )
         if not any(effect.sd > 0 for effect in found.effects):
             if found.sd == 0:
-                return "Nothing random moves this result: one seed says it all."
+                return f"Nothing random moves {self.metric}, though trainings differ: decompose another --metric too."
+            if {line.source for line in self.lines} | set(self.fixed) == set(STREAMS):
+                return (
+                    "No stream moves this result, but seeds do: the trainable takes its randomness from ctx.seed "
+                    "itself. Take it from ctx.streams to tell the sources apart."
+                )
             return "None of these sources moves this result, but seeds do: redraw the others too."
         largest = found.effects[0].source
         if len(found.effects) == 1:
@@ -173,6 +226,10 @@ class Decomposition:
             "interact": found.interact if found else None,
             "leader": found.leader if found else None,
             "replays": replays_values(self.replays),
+            "warnings": list(self.warnings),
+            "seed_is_ignored": self.seed_is_ignored,
+            "collapsed": list(self.collapsed),
+            "unused": [line.source for line in self.lines if line.is_unused],
             "advice": self.advice,
             "draws": [self._draw(number) for number in range(len(self.draws.base))],
         }
@@ -318,7 +375,11 @@ def _value(one: Evaluation, metric: str, study: Study) -> float | None:
 
 
 def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evaluation]) -> Decomposition:
-    draws, values = outcome.draws, outcome.values
+    draws, values, study = outcome.draws, outcome.values, outcome.study
+    objective = study.objective
+    metrics = {name for one in known.values() for report in one.reports for name in report.metrics}
+    clocks = {name for name in metrics if CLOCKS.search(name) and name != objective.metric}
+    ignore = clocks | set(objective.ignore)
 
     def of(jobs: Sequence[Job]) -> list[float | None]:
         return [values.get(job.key) for job in jobs]
@@ -329,13 +390,25 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
     for source in [*by_source, *(name for name in draws.redrawn if name not in by_source)]:
         both = list(zip(draws.base, draws.redrawn[source], strict=True))
         pairs = [(a.key, b.key) for a, b in both if values.get(a.key) is not None and values.get(b.key) is not None]
-        identical = sum(all(alike(known[one], known[other]).values()) for one, other in pairs)
+        identical = sum(all(alike(known[one], known[other], ignore).values()) for one, other in pairs)
         lines.append(SourceLine(source=source, effect=by_source.get(source), pairs=len(pairs), identical=identical))
     again = [job for job in (draws.base[0], *draws.replays) if values.get(job.key) is not None]
     replays = None
     if len(again) > 1 and again[0] is draws.base[0]:
-        replays = Replays.of([known[job.key] for job in again], [value for value in of(again) if value is not None])
-    return replace(outcome, effects=effects, lines=tuple(lines), replays=replays)
+        found = [value for value in of(again) if value is not None]
+        replays = Replays.of([known[job.key] for job in again], found, objective.ignore)
+    base = [known[job.key] for job in draws.base if values.get(job.key) is not None]
+    reasons = [collapse_of(one, objective, study.limit) for one in base]
+    counts = collections.Counter(values[one.job.key] for one in base)
+    return replace(
+        outcome,
+        effects=effects,
+        lines=tuple(lines),
+        replays=replays,
+        seed_is_ignored=len(base) > 1 and all(all(alike(base[0], one, ignore).values()) for one in base[1:]),
+        collapsed=tuple(reason for reason in reasons if reason is not None),
+        most_alike=max(counts.values(), default=1),
+    )
 
 
 def _row(line: SourceLine) -> dict[str, object]:
@@ -361,7 +434,7 @@ def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decompositio
     if other:
         name += "-" + re.sub(r"[^A-Za-z0-9._-]", "_", outcome.metric)
     notes = {
-        line.source: "no effect: identical" if line.is_without_effect else "no difference in this metric"
+        line.source: "not used: identical" if line.is_unused else "no difference in this metric"
         for line in outcome.lines
         if line.effect is not None and line.effect.sd == 0
     }

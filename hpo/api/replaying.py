@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.api.floor import Counter, Floor, train, trial_named
@@ -35,6 +35,7 @@ class Replays:
         same: by what was compared (weights, predictions, history): how many of the others equal the first.
         identical: how many of the others equal it in everything.
         epoch: the first one in which the metrics of any of them differ; None if none do.
+        metrics: names of those that differ, without those that the study ignores.
         sd: of the values, ddof 1.
         largest: the largest difference between two values.
         circumstances: what was not the same in how they were trained, as (first, other) by name.
@@ -44,16 +45,24 @@ class Replays:
     same: Mapping[str, int]
     identical: int
     epoch: int | None
+    metrics: tuple[str, ...]
     sd: float
     largest: float
     circumstances: Mapping[str, tuple[object, object]]
 
     @classmethod
-    def of(cls, trainings: Sequence[Evaluation], values: Sequence[float]) -> Replays:
-        """Returns the comparison of at least two complete trainings with their values."""
+    def of(cls, trainings: Sequence[Evaluation], values: Sequence[float], ignore: Collection[str] = ()) -> Replays:
+        """Returns the comparison of trainings of one job.
+
+        Args:
+            trainings: at least two that are complete.
+            values: of each.
+            ignore: names of metrics that are not compared.
+        """
         first, others = trainings[0], trainings[1:]
-        found = [alike(first, other) for other in others]
-        epochs = [epoch for other in others if (epoch := first_other_epoch(first, other)) is not None]
+        found = [alike(first, other, ignore) for other in others]
+        histories = [first_other_epoch(first, other, ignore) for other in others]
+        epochs = [epoch for epoch, _ in histories if epoch is not None]
         circumstances: dict[str, tuple[object, object]] = {}
         for other in others:
             circumstances |= changed(first.fingerprint, other.fingerprint)
@@ -62,6 +71,7 @@ class Replays:
             same={name: sum(one[name] for one in found) for name in found[0]},
             identical=sum(all(one.values()) for one in found),
             epoch=min(epochs, default=None),
+            metrics=tuple(dict.fromkeys(name for _, names in histories for name in names)),
             sd=sigma(values, 1),
             largest=max(values) - min(values),
             circumstances=circumstances,
@@ -205,7 +215,9 @@ def replay(
         study=study,
         job=job,
         wanted=r,
-        replays=Replays.of(complete, values) if len(complete) > 1 and not stop.is_set() else None,
+        replays=Replays.of(complete, values, study.objective.ignore)
+        if len(complete) > 1 and not stop.is_set()
+        else None,
         seeds=_values(promoted, job),
         failures=tuple(one.error or "" for one in known if one.status is Status.FAILED),
         trained=counter.trained,
@@ -224,11 +236,17 @@ def _values(promoted: Sequence[Evaluation], job: Job) -> dict[int, float]:
     }
 
 
-def alike(one: Evaluation, other: Evaluation) -> dict[str, bool]:
-    """Returns in what two trainings are the same to the last bit: weights and predictions, where recorded; history."""
+def alike(one: Evaluation, other: Evaluation, ignore: Collection[str] = ()) -> dict[str, bool]:
+    """Returns in what two trainings are the same to the last bit: weights and predictions, where recorded; history.
+
+    Args:
+        one: a training.
+        other: another.
+        ignore: names of metrics that are not compared.
+    """
     names = dict.fromkeys([*one.digests, *other.digests])
     same = {name: one.digests.get(name) == other.digests.get(name) for name in names}
-    return {**same, "history": first_other_epoch(one, other) is None}
+    return {**same, "history": first_other_epoch(one, other, ignore)[0] is None}
 
 
 def replays_values(found: Replays | None) -> dict[str, object] | None:
@@ -240,6 +258,7 @@ def replays_values(found: Replays | None) -> dict[str, object] | None:
         "identical": found.identical,
         "same": dict(found.same),
         "first_epoch_that_differs": found.epoch,
+        "metrics_that_differ": list(found.metrics),
         "sd": found.sd,
         "largest_difference": found.largest,
         "values": list(found.values),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import Observed, Observer, Stop, run_all
+from hpo.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
 from hpo.training import Difference, at_hand, first_difference
@@ -42,6 +43,7 @@ class Verified:
         again: what came now; its status says whether it completed.
         same: by what was compared (weights, predictions, history): whether it is the same to the last bit.
         epoch: the first one whose metrics differ; None if none does.
+        metrics: names of those that differ in any epoch, without those that the study ignores.
         tensor: where the weights differ most; None if they do not, or one of them was not kept.
         circumstances: what is recorded of how it was trained and is not so now, as (recorded, now) by name.
     """
@@ -50,6 +52,7 @@ class Verified:
     again: Evaluation
     same: Mapping[str, bool]
     epoch: int | None
+    metrics: tuple[str, ...]
     tensor: Difference | None
     circumstances: Mapping[str, tuple[object, object]]
 
@@ -57,6 +60,12 @@ class Verified:
     def is_identical(self) -> bool:
         """Whether everything is the same."""
         return self.again.status is Status.COMPLETE and all(self.same.values())
+
+    @property
+    def differ_by_clock(self) -> tuple[str, ...]:
+        """Names of the metrics that differ, where nothing else does and all are named like times; else none."""
+        others = [name for name, same in self.same.items() if not same and name != "history"]
+        return self.metrics if not others and self.metrics and all(map(CLOCKS.search, self.metrics)) else ()
 
 
 class _Halfway(Observer):
@@ -124,7 +133,7 @@ def verify(
             make_backend(work, place, 1).run(first, trainable, wanted, halfway)
         source = PromotionSource(jobs)
         run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop)
-        return list(_compared(recorded, source.by_key))
+        return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 
 def _recorded(
@@ -153,32 +162,52 @@ def _recorded(
     return found
 
 
-def _compared(recorded: Iterable[Evaluation], again: Mapping[tuple[object, ...], Evaluation]) -> Iterable[Verified]:
+def _compared(
+    recorded: Iterable[Evaluation], again: Mapping[tuple[object, ...], Evaluation], ignore: Collection[str]
+) -> Iterable[Verified]:
     for one in recorded:
         new = again.get(one.job.key)
         if new is None:
             continue
         same = {name: new.digests.get(name) == digest for name, digest in one.digests.items()}
-        epoch = first_other_epoch(one, new)
+        epoch, metrics = first_other_epoch(one, new, ignore)
         kept = one.files is not None and new.files is not None and not same.get("weights", True)
         yield Verified(
             recorded=one,
             again=new,
             same={**same, "history": epoch is None},
             epoch=epoch,
+            metrics=metrics,
             tensor=first_difference(at_hand(one.files), at_hand(new.files)) if kept else None,  # type: ignore[arg-type]
             circumstances=changed(one.fingerprint, new.fingerprint),
         )
 
 
-def first_other_epoch(one: Evaluation, other: Evaluation) -> int | None:
-    """Returns the first epoch whose metrics differ; None if none does."""
+def first_other_epoch(
+    one: Evaluation, other: Evaluation, ignore: Collection[str] = ()
+) -> tuple[int | None, tuple[str, ...]]:
+    """Returns the first epoch whose metrics differ, None if none does, and the names of those that differ in any.
+
+    Args:
+        one: a training.
+        other: another.
+        ignore: names of metrics that are not compared.
+    """
+    epoch: int | None = None
+    names: dict[str, None] = {}
     for first, second in zip(one.reports, other.reports, strict=False):
-        if dict(first.metrics) != dict(second.metrics):
-            return first.step
-    if len(one.reports) != len(other.reports):
-        return min(len(one.reports), len(other.reports)) + 1
-    return None
+        differing = [
+            name
+            for name in dict.fromkeys([*first.metrics, *second.metrics])
+            if name not in ignore
+            and (first.metrics.get(name), name in first.metrics) != (second.metrics.get(name), name in second.metrics)
+        ]
+        names |= dict.fromkeys(differing)
+        if differing and epoch is None:
+            epoch = first.step
+    if epoch is None and len(one.reports) != len(other.reports):
+        epoch = min(len(one.reports), len(other.reports)) + 1
+    return epoch, tuple(names)
 
 
 def changed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[object, object]]:

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hpo.api import Decomposition, Diagnosis, Instability, ReplayOutcome, Replays
-from hpo.cli.tables import near, table
+from hpo.cli.tables import ignoring, near, table
+from hpo.seed_use import CLOCKS
 from hpo.shown import counted, number, spread
 
 BAR = 20
@@ -29,8 +30,8 @@ def decomposition_text(found: Decomposition) -> RenderableType:
         effect = line.effect
         if effect is None:
             made.add_row(line.source, "-", "-", "-", f"not known: {counted(line.pairs, 'pair')} completed")
-        elif line.is_without_effect:
-            made.add_row(line.source, "0", "-", "0", f"no effect: bit-identical {line.identical} of {line.pairs}")
+        elif line.is_unused:
+            made.add_row(line.source, "0", "-", "0", f"not used: bit-identical {line.identical} of {line.pairs}")
         elif effect.interval is None:
             made.add_row(line.source, "0", "-", "0", "trainings differ, this metric does not")
         else:
@@ -43,17 +44,17 @@ def decomposition_text(found: Decomposition) -> RenderableType:
     lines = [f"{name}: the same in all draws, [streams] {name} = {seed}" for name, seed in found.fixed.items()]
     lines += _failed(found.failures, found.study.name, found.trial)
     if found.replays is not None and not found.replays.are_identical:
-        noise = f"the largest difference is {found.replays.largest:.3g}, the seeds' sd {spread(effects.sd)}"
-        lines.append(
-            f"Replays differ in {', '.join(found.replays.differing)}: {noise}; each line above holds that too."
-        )
-    if found.sum_said is not None:
+        noise = f"{found.metric} {_by(found.replays.largest)}, the seeds' sd is {spread(effects.sd)}"
+        also = "; each line above holds that too" if found.replays.largest else ""
+        lines.append(f"Replays differ in {_differing(found.replays)}: {noise}{also}.")
+    if found.sum_said is not None and not found.mostly_collapsed:
         lines.append(found.sum_said)
     lines.append(found.advice)
     lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
     first, *others = found.files
     lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
-    return Group(Text(head), made, Text("\n".join(lines)))
+    first_said = [Text(f"! {warning}", style="bold") for warning in found.warnings]
+    return Group(Text(head), *first_said, made, Text("\n".join(lines)))
 
 
 def replay_text(found: ReplayOutcome) -> str:
@@ -67,9 +68,9 @@ def replay_text(found: ReplayOutcome) -> str:
     lines = [head, f"replays   sd {spread(replays.sd)}   {_bits(replays, replays.identical + 1, 1)}"]
     if not replays.are_identical:
         epoch = "" if replays.epoch is None else f", from epoch {replays.epoch}"
-        lines.append(
-            f"They differ in {', '.join(replays.differing)}{epoch}; the values by up to {replays.largest:.3g}."
-        )
+        lines.append(f"They differ in {_differing(replays)}{epoch}; {metric} {_by(replays.largest)}.")
+        if replays.metrics and replays.differing == ("history",) and all(map(CLOCKS.search, replays.metrics)):
+            lines.append(f"If {', '.join(replays.metrics)} are times, leave them out: {ignoring(replays.metrics)}")
         lines += _circumstances(replays.circumstances)
     if found.seed_sd is None:
         lines.append(
@@ -85,6 +86,16 @@ def replay_text(found: ReplayOutcome) -> str:
     lines += failed
     lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
     return "\n".join(lines)
+
+
+def _differing(replays: Replays) -> str:
+    """Returns in what replays differ, with the names of the metrics: `weights, history (val_loss)`."""
+    metrics = f" ({', '.join(replays.metrics)})" if replays.metrics else ""
+    return ", ".join(f"{name}{metrics}" if name == "history" else name for name in replays.differing)
+
+
+def _by(largest: float) -> str:
+    return f"by up to {largest:.3g}" if largest else "does not"
 
 
 def _bits(replays: Replays, count: int, itself: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -114,13 +115,23 @@ def _verified(one: Verified) -> list[str]:
     if one.tensor is not None:
         size = "of another shape" if one.tensor.size is None else f"max |d| {one.tensor.size:.1e}"
         tensor = f": {one.tensor.tensor}, {size}"
-    lines = [f"{who}   DIFFERS{where} in {differ}{tensor}"]
+    metrics = f" ({', '.join(one.metrics)})" if one.metrics else ""
+    lines = [f"{who}   DIFFERS{where} in {differ}{metrics}{tensor}"]
     lines += [f"    recorded with {name} {was}, now {now}" for name, (was, now) in one.circumstances.items()]
     if "threads" in one.circumstances:
         lines.append(f"    use --cpus-per-trial {one.circumstances['threads'][0]}")
-    if not one.circumstances:
+    if one.differ_by_clock:
+        lines.append(
+            f"    {', '.join(one.metrics)}: if these are times, name them in the study: {ignoring(one.metrics)}"
+        )
+    elif not one.circumstances:
         lines.append("    nothing that is recorded of how it was trained has changed: is the trainable deterministic?")
     return lines
+
+
+def ignoring(metrics: Sequence[str]) -> str:
+    """Returns the line of a study that leaves metrics out of comparisons: `[objective] ignore = ["latency_ms"]`."""
+    return f"[objective] ignore = {json.dumps(list(metrics), ensure_ascii=False)}"
 
 
 def verified_values(one: Verified) -> dict[str, object]:
@@ -134,6 +145,7 @@ def verified_values(one: Verified) -> dict[str, object]:
         "identical": one.is_identical,
         "same": dict(one.same),
         "first_other_epoch": one.epoch,
+        "metrics": list(one.metrics),
         "tensor": asdict(one.tensor) if one.tensor else None,
         "circumstances": {name: {"recorded": was, "now": now} for name, (was, now) in one.circumstances.items()},
         "error": one.again.error,

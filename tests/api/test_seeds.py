@@ -126,7 +126,7 @@ def test_the_sources_of_a_known_function_are_told_apart(searched, place):
     for name in ("order", "augment", "dropout"):
         line = by_source[name]
         assert (line.effect.sd, line.effect.share, line.effect.interval) == (0.0, 0.0, None)
-        assert (line.is_without_effect, line.identical, line.pairs) == (True, 30, 30)
+        assert (line.is_unused, line.identical, line.pairs) == (True, 30, 30)
 
 
 def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, place):
@@ -156,7 +156,7 @@ def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searche
     page = (place.outputs / "sources" / "decomposition-trial-0.html").read_text()
     drawn = page[page.rindex("Plotly.newPlot") :]
     assert '"arrayminus"' in drawn
-    assert "no effect: identical" in drawn
+    assert "not used: identical" in drawn
     assert "bit-identical 3 of 3" in drawn
     effects = api.decompose(searched, place, trial=0, n=3).effects
     figure = effects_figure(effects, title="", metric="val", notes={"order": "no effect"})
@@ -195,7 +195,7 @@ def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondetermini
     rooted = study(fixed={"rooted": True})
     hpo.run(rooted, place)
     found = api.decompose(rooted, place, trial=0, n=4)
-    assert {line.source for line in found.lines if line.is_without_effect} == {"order", "augment", "dropout"}
+    assert {line.source for line in found.lines if line.is_unused} == {"order", "augment", "dropout"}
     assert found.replays.are_identical
 
 
@@ -210,7 +210,7 @@ def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, plac
     same = api.decompose(searched, place, trial=0, n=3, metric="sign")
     assert (same.metric, same.trained) == ("sign", 0)
     flat = api.decompose(searched, place, trial=0, n=2, sources=["order"], metric="sign", replays=0)
-    assert flat.lines[0].is_without_effect
+    assert flat.lines[0].is_unused
 
 
 def test_trainings_that_fail_are_left_out_and_said(study, place):
@@ -243,7 +243,65 @@ def test_replays_that_differ_are_said_with_their_size(study, place):
     assert found.replays.largest == pytest.approx(max(found.replays.values) - min(found.replays.values))
     printed = text_of(decomposition_text(found))
     assert "bit-identical 0 of 3" in printed
-    assert f"Replays differ in history: the largest difference is {found.replays.largest:.3g}" in printed
+    assert f"Replays differ in history (val, sign): val by up to {found.replays.largest:.3g}, the seeds' sd" in printed
+
+
+def test_a_stream_that_is_not_used_is_said_to_be_none(searched, place):
+    found = api.decompose(searched, place, trial=0, n=3)
+    printed = text_of(decomposition_text(found))
+    assert "not used: bit-identical 3 of 3" in printed
+    assert "no effect" not in printed
+    assert "Not used: order, augment, dropout. Drawing it anew changes no bit" in printed
+    assert "(a DataLoader that shuffles without generator=, nn.Dropout) is seeded from init" in found.warnings[0]
+    assert found.plain()["unused"] == ["order", "augment", "dropout"]
+
+
+@pytest.fixture
+def heedless(curve):
+    def made(seeds, budget=2):
+        return curve(
+            name="heedless",
+            trainable="toys.heedless:train",
+            space={"x": {"float": [0.0, 1.0]}},
+            fixed={"seeds": seeds},
+            search={"trials": 1, "budget": budget, "pruner": "none"},
+        )
+
+    return made
+
+
+def test_nothing_is_decomposed_where_the_seed_is_ignored(heedless, place):
+    study = heedless("ignored")
+    hpo.run(study, place)
+    found = api.decompose(study, place, trial=0, n=3)
+    assert found.warnings == ("The seed is ignored: all 3 draws are bit-identical.",)
+    assert found.advice.startswith("Nothing can be decomposed: the trainable sets a seed of its own")
+
+
+def test_a_seed_that_is_taken_past_the_streams_is_said(heedless, place):
+    study = heedless("used")
+    hpo.run(study, place)
+    found = api.decompose(study, place, trial=0, n=3)
+    assert found.advice.startswith("No stream moves this result, but seeds do: the trainable takes its randomness from")
+
+
+def test_collapsed_draws_lead_to_no_conclusion(heedless, place):
+    study = heedless("flat", budget=3)
+    hpo.run(study, place)
+    found = api.decompose(study, place, trial=0, n=3)
+    assert found.warnings[0].startswith("3 of 3 draws collapsed (val is ")
+    assert found.advice.startswith("Draw no conclusion from these lines")
+    assert "Draw no conclusion" in json.loads(found.files[1].read_text())["advice"]
+
+
+def test_a_time_is_named_and_can_be_left_out(heedless, place, curve):
+    study = heedless("used")
+    hpo.run(study, place)
+    printed = replay_text(api.replay(study, place, trial=0, r=2))
+    assert "They differ in history (seconds), from epoch 1; val does not." in printed
+    assert 'leave them out: [objective] ignore = ["seconds"]' in printed
+    ignoring = curve(**{**study.content(), "objective": {**study.content()["objective"], "ignore": ["seconds"]}})
+    assert api.replay(ignoring, place, trial=0, r=2).replays.are_identical
 
 
 def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, place):
@@ -363,7 +421,7 @@ def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, place):
     assert found.share == pytest.approx(found.replays.sd / found.seed_sd)
     printed = replay_text(found)
     assert "bit-identical 1 of 5" in printed
-    assert "They differ in history, from epoch 1; the values by up to" in printed
+    assert "They differ in history (val), from epoch 1; val by up to" in printed
     assert f"Nondeterminism is {100 * found.share:.2g} % of seed noise." in printed
 
 

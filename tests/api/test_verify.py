@@ -90,7 +90,7 @@ def test_other_weights_are_told_with_their_tensor_and_epoch(study, place, promot
     assert first.tensor.tensor == "0.weight"
     assert first.tensor.size > 0
     text = verified_text([first])
-    assert "DIFFERS from epoch 1 in weights, predictions, history: 0.weight, max |d| " in text
+    assert "DIFFERS from epoch 1 in weights, predictions, history (val_acc, loss): 0.weight, max |d| " in text
     assert "0 of 1 training identical." in text
 
 
@@ -127,3 +127,36 @@ def test_the_command_says_identical_and_its_json_too(place, curve, tmp_path):
     assert "search trial 0 seed 41   history   identical" in done.stdout
     [one] = json.loads(runner.invoke(app, ["verify", *common, "--trial", "0", "--json"]).stdout)
     assert (one["identical"], one["same"]) == (True, {"history": True})
+
+
+@pytest.fixture
+def timed(curve):
+    """A study one of whose metrics is a time, with what it does not compare."""
+
+    def made(*ignore):
+        return curve(
+            name="heedless",
+            trainable="toys.heedless:train",
+            objective={"metric": "val", "ignore": list(ignore)},
+            space={"x": {"float": [0.0, 1.0]}},
+            fixed={"seeds": "used"},
+            search={"trials": 1, "budget": 2, "pruner": "none"},
+        )
+
+    return made
+
+
+def test_a_metric_that_differs_has_its_name(timed, place):
+    hpo.run(timed(), place)
+    [found] = api.verify(timed(), place, trial=0)
+    assert (found.metrics, found.epoch, found.differ_by_clock) == (("seconds",), 1, ("seconds",))
+    printed = verified_text([found])
+    assert "DIFFERS from epoch 1 in history (seconds)" in printed
+    assert 'if these are times, name them in the study: [objective] ignore = ["seconds"]' in printed
+    assert "is the trainable deterministic?" not in printed
+
+
+def test_a_metric_that_the_study_ignores_is_not_compared(timed, place):
+    hpo.run(timed(), place)
+    [found] = api.verify(timed("seconds"), place, trial=0)
+    assert found.is_identical, "it may be named after the trials were trained"

@@ -541,3 +541,16 @@ def test_the_files_that_are_shipped_fit_the_json_schema():
 def test_a_sound_study_fits_the_json_schema(content):
     jsonschema = pytest.importorskip("jsonschema")
     assert list(jsonschema.Draft202012Validator(json_schema()).iter_errors(content)) == []
+
+
+def test_metrics_that_are_not_compared_are_no_part_of_what_a_study_means(curve):
+    plain, timed = curve(), curve(objective={"ignore": ["latency_ms"]})
+    assert timed.objective.ignore == ("latency_ms",)
+    assert timed.identity() == plain.identity()
+    assert "ignore" not in plain.content()["objective"], "stored studies keep their digest"
+    assert "latency_ms" in str(json_schema()["$defs"]["ObjectiveTable"]["properties"]["ignore"])
+
+
+def test_the_metric_that_is_optimized_cannot_be_ignored(curve):
+    with pytest.raises(ValueError, match="ignore names 'val', which is the metric that is optimized"):
+        curve(objective={"ignore": ["val"]})
