@@ -18,6 +18,9 @@ OUTPUTS = Path("outputs")
 STORAGE_WAIT = 600.0
 """Seconds to wait for a database that has gone away if nothing is said."""
 
+STOP_WAIT = 30.0
+"""Seconds that a training may take to end its epoch after a stop if nothing is said."""
+
 JOBS_ADDRESS = "http://127.0.0.1:8265"
 """Where a cluster takes jobs if nothing is said: the dashboard of this machine's head."""
 
@@ -62,6 +65,8 @@ class Place:
         ray_address: of a running Ray; None: one of our own on this machine.
         cpus_per_trial: cores and threads of one training; None: what the study says.
         storage_wait: seconds to wait for a database that has gone away, while trainings go on.
+        stop_wait: seconds that a training may take to end its epoch after a stop (Ctrl-C, `hpo stop`, the end of
+            `--time`), or two of its epochs where those are longer; then it is ended.
         tensorboard: whether trainings write TensorBoard's event files in their folders below `work`.
         gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
     """
@@ -75,6 +80,7 @@ class Place:
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     storage_wait: float = STORAGE_WAIT
+    stop_wait: float = STOP_WAIT
     tensorboard: bool = False
 
     @property

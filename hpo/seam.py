@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 from hpo.alerts import Alert
 from hpo.code import UNKNOWN, Code
 from hpo.errors import BackendError, NotNow, TooManyFailures
+from hpo.place import STOP_WAIT
 from hpo.records import LARGEST, Evaluation, Job, Objective, Report, Status, Value
 
 Answer = TypeVar("Answer")
@@ -133,6 +134,8 @@ class Resources:
     Attributes:
         cpu: cores; also the number of threads, which is part of a result on a CPU.
         gpu: graphics cards; a fraction shares one.
+        stop_wait: seconds that it may take to end its epoch after a stop, or two of its epochs where those are longer;
+            then it is ended, and goes on from its last checkpoint next time.
         max_attempts: how often it is begun or resumed when what trains it dies, before it counts as failed.
         events: whether TensorBoard's event files are written in its folder.
     """
@@ -141,6 +144,7 @@ class Resources:
     gpu: float = 0.0
     max_attempts: int = 3
     events: bool = False
+    stop_wait: float = STOP_WAIT
 
 
 class Stop(Protocol):
@@ -150,8 +154,22 @@ class Stop(Protocol):
         """Whether to stop."""
 
 
+@runtime_checkable
+class EndsProcess(Protocol):
+    """A stop of a process that is the command's own, so that it may be ended."""
+
+    def end_process(self, why: str) -> None:
+        """Says why and ends the process with all that it has started; does nothing where the process is another's."""
+
+
 class Backend(Protocol):
-    """Runs jobs until the source is done."""
+    """Runs jobs until the source is done.
+
+    Attributes:
+        overdue: jobs of the last run whose training did not end its epoch in time after a stop, and was ended.
+    """
+
+    overdue: tuple[Job, ...]
 
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Asks, runs, reports and tells until the source is done or `stop` is set."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.api.session import Opened, Workforce, make_backend, ready, resources, tell_of_events, trainable_of, work_folder
+from hpo.api.session import (
+    Opened,
+    Workforce,
+    make_backend,
+    ready,
+    resources,
+    tell_of_events,
+    tell_overdue,
+    trainable_of,
+    work_folder,
+)
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
@@ -60,6 +70,7 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
         backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
         heard = Observed(source, floor.observers)
         run_all(backend, heard, trainable_of(study), resources(study, floor.place), floor.stop)
+        tell_overdue(floor.observers, backend)
 
 
 def trial_named(found: Opened, study: Study, number: int) -> Trial:

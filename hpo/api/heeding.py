@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.seam import Observer, Stop
+from hpo.seam import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
 
@@ -41,6 +41,11 @@ class Heeding:
             goes_on = f"paused: what runs goes to its end, nothing new begins until: hpo resume --study {self._study}"
             self._tell(goes_on if self._paused else "resumed")
         return self._stopping
+
+    def end_process(self, why: str) -> None:
+        """Ends the process where the other stop says that it may be ended; see `EndsProcess`."""
+        if isinstance(self._stop, EndsProcess):
+            self._stop.end_process(why)
 
     def _tell(self, message: str) -> None:
         for observer in self._observers:

@@ -25,6 +25,7 @@ from hpo.api.session import (
     resolved,
     resources,
     tell_of_events,
+    tell_overdue,
     tell_phase,
     trainable_of,
     work_folder,
@@ -35,7 +36,7 @@ from hpo.folds import FoldedSource
 from hpo.place import Place
 from hpo.records import MOST_TRIALS, Value
 from hpo.scoring import Rule
-from hpo.seam import Fused, Observed, Observer, Source, Stop, run_all
+from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop, run_all
 from hpo.search import Limits, ReplicatedSource, SearchSource, Trial, refuse_missing_package
 from hpo.store import Recorded
 from hpo.study import Configuration, Study, refuse_unfit
@@ -112,6 +113,11 @@ class Deadline:
         """Whether to stop."""
         return self.stop.is_set() or time.monotonic() >= self.at
 
+    def end_process(self, why: str) -> None:
+        """Ends the process where the other stop says that it may be ended; see `EndsProcess`."""
+        if isinstance(self.stop, EndsProcess):
+            self.stop.end_process(why)
+
 
 def run(
     study: Study | str,
@@ -187,6 +193,7 @@ def run(
                 backend = make_backend(work_folder(found.stored, place), place, used)
                 fused = Fused(recorded, study.search.max_failures)
                 run_all(backend, fused, trainable_of(study), resources(study, place), deadline)
+                tell_overdue(observers, backend)
         table = tuple(source.trials())
     return SearchOutcome(
         study=study,

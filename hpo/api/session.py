@@ -13,6 +13,7 @@ from typing import Any
 
 from hpo.api.heeding import Heeding
 from hpo.api.tidying import clear_leftovers
+from hpo.backends.grace import overdue_said
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
@@ -207,6 +208,12 @@ def tell_phase(observers: Sequence[Observer], message: str) -> None:
         observer.phase(message)
 
 
+def tell_overdue(observers: Sequence[Observer], backend: Backend) -> None:
+    """Tells all observers which trainings were ended because they did not heed a stop in time."""
+    for job in backend.overdue:
+        tell_phase(observers, overdue_said(job))
+
+
 @contextmanager
 def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[Lease]:
     """Takes the study for this process, which from then on heeds what is wished of the study's driver.
@@ -371,7 +378,7 @@ def resources(study: Study, place: Place) -> Resources:
     """Returns what one training gets: the place's word, else the study's."""
     cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
     gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard)
+    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard, stop_wait=place.stop_wait)
 
 
 def refuse_unusable(study: Study, place: Place) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from hpo.backends.grace import Pace, Watch
 from hpo.errors import NotNow
 from hpo.files import is_file, remove
 from hpo.records import Evaluation, Job
@@ -37,12 +38,15 @@ class LocalBackend:
         self._work = work
         self._scratch = shelf(work).scratch
         self._spoiled: tuple[str, ...] = ()
+        self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs one job after the other until the source is done or `stop` is set.
 
         A job that is stopped ends its epoch and stays open: it is not told, and goes on from its checkpoint next time.
+        One that does not end its epoch in time is interrupted, and stays open too.
         """
+        self.overdue = ()
         try:
             while not stop.is_set() and (answer := patiently(source.ask, stop)) is not DONE:
                 if answer is WAIT:
@@ -59,6 +63,26 @@ class LocalBackend:
     def _train(
         self, job: Job, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
+        pace = Pace()
+        with Watch(job, stop, lambda: pace.grace(resources.stop_wait)).watching() as watch:
+            try:
+                return self._heard(job, source, trainable, resources, stop, pace, watch)
+            except KeyboardInterrupt:
+                if not watch.overdue:
+                    raise
+                self.overdue = (job,)
+                return None
+
+    def _heard(
+        self,
+        job: Job,
+        source: Source,
+        trainable: TrainableRef,
+        resources: Resources,
+        stop: Stop,
+        pace: Pace,
+        watch: Watch,
+    ) -> Evaluation | None:
         hearing = Hearing(source, job, trainable.objective, known=trainable.known_of(job))
         attempts = _Attempts(self._scratch / job.place)
         if attempts.deaths >= resources.max_attempts:
@@ -68,13 +92,17 @@ class LocalBackend:
         training = Training(job, trainable, resources, self._work, spoiled=self._spoiled)
         try:
             while True:
-                packet = training.pause() if stop.is_set() else training.advance()
+                stopping = stop.is_set()
+                with watch.inside():
+                    packet = training.pause() if stopping else training.advance()
+                pace.reported()
                 attempts.progress()
                 evaluation = patiently(partial(hearing.hear, packet), stop)
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:
-            left = training.close()
+            with watch.inside():
+                left = training.close()
             self._spoiled += tuple(f"trial {job.trial} left {what}" for what in left)
             attempts.end()
 

@@ -23,6 +23,7 @@ from hpo.cli.options import (
     RayAddress,
     Rule,
     Rungs,
+    StopWait,
     Storage,
     StorageWait,
     Top,
@@ -30,7 +31,7 @@ from hpo.cli.options import (
     Work,
     place_of,
 )
-from hpo.place import FIRST, OUTPUTS, STORAGE_WAIT
+from hpo.place import FIRST, OUTPUTS, STOP_WAIT, STORAGE_WAIT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,6 +45,7 @@ _PLACE: Mapping[str, tuple[Any, object]] = {
     "gpus_per_trial": (Gpus, None),
     "ray_address": (RayAddress, None),
     "storage_wait": (StorageWait, STORAGE_WAIT),
+    "stop_wait": (StopWait, STOP_WAIT),
 }
 _PROMOTION: Mapping[str, tuple[Any, object]] = {
     "top": (Top, None),

@@ -102,6 +102,14 @@ StorageWait = Annotated[
         "--storage-wait", min=0.0, help="Seconds to wait for a database that has gone away; trainings go on meanwhile."
     ),
 ]
+StopWait = Annotated[
+    float,
+    typer.Option(
+        "--stop-wait",
+        min=0.0,
+        help="Seconds to end an epoch after a stop, or two epochs if longer; then a training is ended.",
+    ),
+]
 TrialNumber = Annotated[int, typer.Option("--trial", min=0, max=MOST, help="Number of the trial.", show_default=False)]
 Trials = Annotated[
     int | None, typer.Option(min=1, max=MOST, help="Trials to have in the end. [the study's]", show_default=False)

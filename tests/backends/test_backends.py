@@ -85,6 +85,51 @@ def run(request, tmp_path):
     return ray
 
 
+@pytest.fixture(params=["local", pytest.param("ray", marks=[pytest.mark.ray])])
+def backend(request, tmp_path):
+    """Each of the backends, with two slots where it can have them."""
+    if request.param == "local":
+        return LocalBackend(tmp_path)
+    request.getfixturevalue("ray_slots")
+    from hpo.backends.ray import RayBackend
+
+    return RayBackend(tmp_path, 2)
+
+
+def test_a_training_that_blocks_does_not_hold_a_stop(backend, tmp_path):
+    """It is ended after a while, stays open, and goes on from its checkpoint in the next run."""
+    params = {"x": 0.1, "fault": "block-once", "flags": str(tmp_path)}
+    job = Job(trial=0, params=params, seed=41, budget=4)
+    source, resources = Jobs([job]), Resources(stop_wait=2.0)
+
+    class OnceItBlocks:
+        def is_set(self):
+            return (tmp_path / "blocked").exists()
+
+    backend.run(source, ref(), resources, OnceItBlocks())
+    assert (source.evaluations, backend.overdue) == ({}, (job,))
+    again = Jobs([job])
+    backend.run(again, ref(), resources, threading.Event())
+    assert [report.step for report in again.evaluations[0].reports] == [1, 2, 3, 4]
+    assert trained(tmp_path, job) == [1, 2, 2, 3, 4], "the epoch that blocked is trained again, and no other"
+    assert backend.overdue == ()
+
+
+def test_a_slow_epoch_is_waited_for_after_a_stop(backend, tmp_path):
+    """Two of the epochs so far are longer than the wait that was asked for."""
+    stop, slow = threading.Event(), Job(trial=0, params={"x": 0.1}, seed=41, budget=4)
+
+    class Stops(Jobs):
+        def report(self, job, step, value):
+            if step == 2:
+                stop.set()
+            return super().report(job, step, value)
+
+    backend.run(Stops([slow]), ref("toys.curve:train_slow"), Resources(stop_wait=0.1), stop)
+    assert backend.overdue == ()
+    assert list(tmp_path.rglob("checkpoint.pt"))
+
+
 def compared(evaluation):
     """What must be equal wherever a job is run: all but clocks, process ids and folders."""
     reports = [(r.step, {k: v for k, v in r.metrics.items() if k != "pid"}) for r in evaluation.reports]

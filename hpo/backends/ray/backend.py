@@ -11,7 +11,7 @@ from ray import tune
 from hpo.backends.ray.desk import Desk, DeskScheduler, DeskSearcher, DeskStopper
 from hpo.backends.ray.worker import Task, Worker
 from hpo.errors import BackendError
-from hpo.records import Evaluation
+from hpo.records import Evaluation, Job
 from hpo.seam import Resources, Source, Stop, TrainableRef
 from hpo.training import discard_checkpoint, is_url, shelf
 
@@ -34,6 +34,7 @@ class RayBackend:
         self._slots = slots
         self._gather = slots if gather else 0
         self.workers: dict[tuple[str, int], int] = {}
+        self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs the source's jobs until it is done or `stop` is set.
@@ -41,6 +42,7 @@ class RayBackend:
         Raises:
             BackendError: if Tune gives up.
         """
+        self.overdue = ()
         if stop.is_set():  # while Ray was starting
             return
         name = uuid.uuid4().hex[:8]
@@ -73,7 +75,7 @@ class RayBackend:
         except tune.TuneError as error:
             raise BackendError(f"Ray Tune gave up: {error}") from error
         finally:
-            self.workers = desk.workers
+            self.workers, self.overdue = desk.workers, desk.overdue
             desk.close()
             self._shelf.lower_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)

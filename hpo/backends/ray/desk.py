@@ -23,10 +23,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from hpo.backends.grace import Pace
 from hpo.backends.ray.worker import Task, Word
 from hpo.errors import NotNow
 from hpo.records import Evaluation, Job
@@ -56,6 +58,7 @@ class _Out:
         deaths: workers that died over it, those left out whose node was taken away.
         reason: why the last worker died.
         waits_since: for a worker, by this process's clock; None: it has one.
+        pace: how fast its training gets on.
     """
 
     hearing: Hearing
@@ -64,6 +67,7 @@ class _Out:
     deaths: int = 0
     reason: str = ""
     waits_since: float | None = field(default_factory=time.monotonic)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def starves(self) -> bool:
@@ -91,6 +95,7 @@ class Desk:
         finished: called with each evaluation after the source has taken it.
         gather: how many workers must have spoken before the first job is handed out; for tests of determinism.
         workers: results by worker.
+        overdue: jobs whose worker did not end its epoch in time after a stop.
         fault: an exception of the source. Tune would take it for the trial's, so it is kept and raised after the run.
     """
 
@@ -100,6 +105,7 @@ class Desk:
     finished: Callable[[Evaluation], None]
     gather: int = 0
     workers: dict[tuple[str, int], int] = field(default_factory=dict)
+    overdue: tuple[Job, ...] = ()
     fault: Exception | None = None
     _out: dict[str, _Out | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
     _late: deque[_Out] = field(default_factory=deque)  # over, and not told yet
@@ -107,14 +113,32 @@ class Desk:
     _ready: Job | None = None  # asked for and not yet handed out
     _done: bool = False  # the source has no more jobs; those that are out may still come back
     _halting: bool = False
+    _stopped_at: float | None = None
 
     def closing(self) -> bool:
         """Whether nobody can go on; a stop, in contrast, lets everybody end an epoch, and is passed on here."""
-        if self.stop.is_set() and not self._halting:
-            with suppress(OSError):  # its server is away; tried again at the next result
-                shelf(self.idle.work).raise_flag(self.idle.halt)
-                self._halting = True
+        if self.stop.is_set():
+            if self._stopped_at is None:
+                self._stopped_at = time.monotonic()
+            if not self._halting:
+                with suppress(OSError):  # its server is away; tried again at the next result
+                    shelf(self.idle.work).raise_flag(self.idle.halt)
+                    self._halting = True
         return self.fault is not None
+
+    def late(self) -> list[str]:
+        """Takes their jobs from the trials that have not ended an epoch in time after the stop, and returns those.
+
+        The jobs stay open: they are not told, and go on from their checkpoints in the next run.
+        """
+        if self._stopped_at is None:
+            return []
+        seconds, least = time.monotonic() - self._stopped_at, self.idle.resources.stop_wait
+        late = {name: one for name, one in self._out.items() if one is not None and seconds > one.pace.grace(least)}
+        for trial_id, out in late.items():
+            del self._out[trial_id]
+            self.overdue += (out.hearing.job,)
+        return list(late)
 
     @property
     def open(self) -> list[Job]:
@@ -148,7 +172,10 @@ class Desk:
         out = self._out.get(trial_id)
         if out is None or word.packet is None:
             return self._peek() is not WAIT
-        out.waits_since = None
+        if out.waits_since is not None:  # its worker took a while to start
+            out.waits_since, out.pace.since = None, time.monotonic()
+        elif word.packet.reports:
+            out.pace.reported()
         out.packets.append(word.packet)
         over = self._guarded(lambda: self._settled(out), False)
         if not over and (word.packet.paused or word.packet.status is not None):
@@ -306,8 +333,15 @@ class DeskScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._desk = desk
 
-    def choose_trial_to_run(self, tune_controller: object) -> None:
-        return None
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Chooses none, see the first rule. Tune calls this in each round, also when no worker says anything."""
+        for trial_id in self._desk.late():
+            trial = tune_controller.get_trial(trial_id)
+            actor = trial.temporary_state.ray_actor
+            if actor is None:  # not started yet
+                tune_controller.stop_trial(trial)
+            else:  # to a stop Tune waits for an answer, which a worker that is busy for ever does not give
+                ray.kill(actor)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         word: Word = result["word"]

@@ -71,6 +71,14 @@ def _go_wrong(params: CurveParams, epoch: int) -> None:
             raise ValueError("the user's own mistake")
         case "exit":
             raise SystemExit("the user's own exit")
+        case "block-once" | "block-and-swallow" if not (Path(params.flags) / "blocked").exists():
+            (Path(params.flags) / "blocked").touch()
+            while True:
+                try:
+                    time.sleep(10**6)
+                except BaseException:
+                    if params.fault == "block-once":
+                        raise
         case "kill-once":
             flag = Path(params.flags) / "killed"
             if not flag.exists():
@@ -89,3 +97,10 @@ def train_nan(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
 def train_silent(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     """Ends without a word."""
     yield from ()
+
+
+def train_slow(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Takes two seconds for each epoch."""
+    for _ in ctx.epochs(state=State()):
+        time.sleep(2)
+        yield {"val": params.x, "loss": 0.0}
