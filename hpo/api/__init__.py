@@ -10,6 +10,7 @@ from hpo.api.diagnosing import Diagnosis, diagnose
 from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.instability import Instability, instability
+from hpo.api.keeping import Kept, copy, delete, rename, standing_of
 from hpo.api.look import Progress, check, rank_stored, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.replaying import ReplayOutcome, Replays, replay
@@ -31,6 +32,7 @@ __all__ = [
     "Finding",
     "ImportOutcome",
     "Instability",
+    "Kept",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
@@ -48,7 +50,9 @@ __all__ = [
     "board",
     "check",
     "compare",
+    "copy",
     "decompose",
+    "delete",
     "diagnose",
     "doctor",
     "import_trials",
@@ -63,11 +67,13 @@ __all__ = [
     "rank_stored",
     "read_configurations",
     "refuse_promotion",
+    "rename",
     "replay",
     "resume",
     "run",
     "share_of_search",
     "show",
+    "standing_of",
     "status",
     "stop",
     "studies",

@@ -40,7 +40,7 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import is_url, load, refuse_missing_tensorboard, refuse_unusable_url, shelf
+from hpo.training import is_url, load, named_like, refuse_missing_tensorboard, refuse_unusable_url, shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -153,7 +153,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
         if known is not None and trials is None and store.keys(known):
             raise StudyChanged(
                 f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
-                "but records of its trainings are left; choose another name or another --storage"
+                f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
             )
         stored = store.enrol(study, defaults_of(study))
         attributes = {UID: stored.uid, "hpo:digest": study.digest}
@@ -346,8 +346,12 @@ def make_backend(work: str, place: Place, slots: int) -> Backend:
 
 
 def work_folder(stored: StoredStudy, place: Place) -> str:
-    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another."""
-    return f"{place.work_root}/{stored.name}-{stored.uid[:8]}"
+    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another.
+
+    It is named after the study as it was first called: the records of a study that was renamed lead there.
+    """
+    name = f"{stored.name}-{stored.uid[:8]}"
+    return f"{place.work_root}/{named_like(str(place.work_root), name, stored.uid[:8])}"
 
 
 def events_folder(stored: StoredStudy, place: Place) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from hpo.cli import begin, data, look, seeds, showing, steering
+from hpo.cli import begin, data, keeping, look, seeds, showing, steering
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_in_tracebacks, hide_urls
 from hpo.cli.options import (
@@ -225,6 +225,8 @@ for each in (
 app.command(context_settings={"ignore_unknown_options": True})(steering.submit)
 for wish in (steering.logs, steering.pause, steering.resume, steering.stop):
     app.command()(wish)
+for change in (keeping.delete, keeping.rename, keeping.copy):
+    app.command()(change)
 app.add_typer(seeds.app, name="seeds")
 app.add_typer(data.app, name="data")
 

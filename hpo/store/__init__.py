@@ -13,6 +13,7 @@ from hpo.store.schema import Library, ensure
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 from hpo.store.survey import Tables
 from hpo.store.urls import normalised, sqlite_file
+from hpo.store.whole import copy_study, delete_study, rename_study
 
 __all__ = [
     "JOB",
@@ -28,6 +29,8 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "Tables",
+    "copy_study",
+    "delete_study",
     "end_driver",
     "engine_options",
     "ensure",
@@ -41,5 +44,6 @@ __all__ = [
     "normalised",
     "prepare_optuna",
     "read_only",
+    "rename_study",
     "sqlite_file",
 ]

@@ -153,6 +153,7 @@ class Lease:
         name: the study's, for the message.
         verb: what the driver does: run or promote.
         seconds: how long the study is kept without a sign.
+        even_paused: whether a paused study is taken too, by what trains nothing.
 
     Attributes:
         paused: whether nothing new is to begin, as the last look at the database found.
@@ -169,7 +170,16 @@ class Lease:
     _taking: ClassVar[threading.Lock] = threading.Lock()
     """Held from the look to the note in `_held`: between commit and note a lease would look like one not given back."""
 
-    def __init__(self, engine: Engine, study_id: int, name: str, verb: str, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        study_id: int,
+        name: str,
+        verb: str,
+        seconds: float = LEASE_SECONDS,
+        *,
+        even_paused: bool = False,
+    ) -> None:
         self._engine = engine
         self._study_id = study_id
         self._seconds = seconds
@@ -183,7 +193,8 @@ class Lease:
                 if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
                 self._refuse_second(connection, name)
-                refuse_paused(connection, study_id, name)
+                if not even_paused:
+                    refuse_paused(connection, study_id, name)
                 self.token = self._take(connection, verb)
             self._held.add(self._key)
         looking = select(StudyRow.paused_at, DriverRow.stopping_at).join(DriverRow, DriverRow.study_id == StudyRow.id)

@@ -6,10 +6,10 @@ import datetime as dt
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -34,6 +34,8 @@ from hpo.study import NAME, Study
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a trial: what the databases' columns can hold."""
+
+Answer = TypeVar("Answer")
 
 MAKE_ONE = "make one with: hpo run --study NAME"
 
@@ -217,6 +219,29 @@ class Store:
             StudyBusy: if another driver holds it.
         """
         return Lease(self._engine, study.id, study.name, verb)
+
+    @contextmanager
+    def held(self, study: StoredStudy) -> Iterator[Lease]:
+        """Keeps drivers away while a whole study is changed; a pause is no hindrance.
+
+        Raises:
+            StudyBusy: if a driver holds the study.
+        """
+        lease = Lease(self._engine, study.id, study.name, "change", even_paused=True)
+        try:
+            yield lease
+        finally:
+            lease.release()
+
+    def in_one_step(self, work: Callable[[Connection], Answer], lease: Lease) -> Answer:
+        """Does something in one transaction that is committed only while the lease holds, and returns its answer.
+
+        Raises:
+            StudyBusy: if another driver has taken the study over.
+        """
+        with self._writing() as connection:
+            lease.refuse_if_lost(connection)
+            return work(connection)
 
     def refuse_replaced(self, lease: Lease) -> None:
         """Raises where another driver has taken the study over; asked right before what the database cannot guard.

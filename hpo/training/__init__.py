@@ -8,7 +8,7 @@ from hpo.training.graphics import Graphics, graphics
 from hpo.training.keras_state import KerasState
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
-from hpo.training.shelf import Shelf, at_hand, is_url, refuse_unusable_url, shelf
+from hpo.training.shelf import Shelf, at_hand, is_url, named_like, refuse_unusable_url, shelf
 from hpo.training.trainable import Loaded, load
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
@@ -32,6 +32,7 @@ __all__ = [
     "hints_of",
     "is_url",
     "load",
+    "named_like",
     "prepared",
     "refuse_missing_tensorboard",
     "refuse_unusable_url",

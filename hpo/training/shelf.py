@@ -231,6 +231,27 @@ def shelf(work: str | Path) -> Shelf:
     return Mirror(str(work)) if is_url(str(work)) else Shelf(Path(work).absolute())
 
 
+def named_like(root: str, name: str, mark: str) -> str:
+    """Returns the name of a study's folder: another one that ends with its mark, where the study was renamed since.
+
+    Args:
+        root: the folder that has those of all studies, or its URL.
+        name: of the folder if there is none yet.
+        mark: the part of the study's uid with which its folder's name ends.
+    """
+    if not is_url(root):
+        if os.path.isdir(f"{root}/{name}") or not os.path.isdir(root):
+            return name
+        found = sorted(path.name for path in Path(root).glob(f"*-{mark}") if path.is_dir())
+        return found[0] if found else name
+    remote, path = _opened(root)
+    with suppress(Exception):  # a server that is away: whoever reads or writes there says so
+        if not remote.exists(f"{path}/{name}") and remote.exists(path):
+            listed = sorted(str(one).rstrip("/").rpartition("/")[2] for one in remote.ls(path, detail=False))
+            return next((one for one in listed if one.endswith(f"-{mark}")), name)
+    return name
+
+
 def at_hand(files: str) -> Path:
     """Returns a folder that a training kept as one on this machine's disk; it is missing if it is gone.
 

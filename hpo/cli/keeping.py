@@ -1,0 +1,84 @@
+"""The commands for whole studies: delete, rename, copy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpo.cli.options import Json, Outputs, Storage, Work, place_of
+from hpo.cli.output import print_json, print_text
+from hpo.cli.steering import StoredName
+from hpo.place import OUTPUTS
+
+if TYPE_CHECKING:
+    from hpo import api
+
+NewName = Annotated[str, typer.Option("--to", help="The other name; no study may have it.", show_default=False)]
+
+
+def delete(
+    study: StoredName,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Remove its work folder too: checkpoints and artefacts.")
+    ] = False,
+    results: Annotated[
+        bool, typer.Option("--results", help="Remove its folder in the outputs too, with every results_N.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Delete a study from the database: its trials, records and promotions; files stay, unless they are named."""
+    from hpo import api
+
+    place = place_of(storage, outputs=outputs, work=work)
+    if not yes:
+        found = api.standing_of(study, place)
+        lost = f"{_counted(found.trials, 'trial')} and {_counted(found.evaluations, 'recorded training')}"
+        typer.confirm(f"Delete study {study} with {lost} for good?", abort=True, err=True)
+    _show(api.delete(study, place, checkpoints=checkpoints, results=results), as_json, "deleted")
+
+
+def rename(
+    study: StoredName,
+    to: NewName,
+    storage: Storage = None,
+    outputs: Outputs = OUTPUTS,
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Give a stored study another name; its folder of results goes with it, its file is yours to change."""
+    from hpo import api
+
+    found = api.rename(study, to, place_of(storage, outputs=outputs, work=work))
+    _show(found, as_json, f"the new name of {study}; let its file say so too: name = {found.study!r}")
+
+
+def copy(
+    study: StoredName,
+    to: NewName,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Make a second study with the trials and recorded trainings of a first; promotions and results are not copied."""
+    from hpo import api
+
+    found = api.copy(study, to, place_of(storage))
+    _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
+
+
+def _show(found: api.Kept, as_json: bool, what: str) -> None:
+    if as_json:
+        print_json(asdict(found))
+        return
+    counts = f"{_counted(found.trials, 'trial')}, {_counted(found.evaluations, 'recorded training')}"
+    moved = "".join(f"\n  {folder}" for folder in found.folders)
+    print_text(f"{found.study} is {what}: {counts}." + (f"\nWith it:{moved}" if moved else ""))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
