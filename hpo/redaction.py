@@ -138,7 +138,7 @@ def known_secrets(environment: Mapping[str, str] | None = None, arguments: Itera
         name, value = (variable.removesuffix("_FILE"), _content(said)) if is_file else (variable, said)
         if "://" in value:
             found |= secrets_in(value)
-        elif re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):
+        elif name != "PWD" and re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):  # a shell's working folder
             found.add(value)
     for word in arguments:
         at = _SCHEME.search(word)

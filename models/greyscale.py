@@ -156,8 +156,8 @@ def _displayed(data: Any, value_HW: Values, remarks: list[str]) -> Reals:
         if width >= 1 or (width > 0 and function != "LINEAR"):
             return _windowed(value_HW, center, width, function)
     if centers or widths:
-        said = f"WindowWidth {widths[0]:g}" if widths else "no WindowWidth"
-        remarks.append(f"has {said}, which is no window: it is shown over its whole range")
+        said = f"has WindowWidth {widths[0]:g}" if widths else "has no WindowWidth"
+        remarks.append(f"{said} and is shown over its whole range")
     return value_HW
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import models.dicom
 from models.dicom import LARGEST, Unreadable, read_dicom
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
@@ -121,6 +122,93 @@ def test_a_wrong_transfer_syntax_is_named(file):
     data["PixelData"].is_undefined_length = True
     data.save_as(path)
     assert "cannot be decoded (JPEG Baseline (Process 1)" in reason(path)
+
+
+def test_a_file_without_its_preamble_is_read(file):
+    path = file()
+    right_HW = read_dicom(path).grey_HW
+    path.write_bytes(path.read_bytes()[132:])
+    assert (read_dicom(path).grey_HW == right_HW).all()
+
+
+def test_a_file_without_a_transfer_syntax_says_so(file):
+    path = file()
+    right_HW = read_dicom(path).grey_HW
+    bare = pydicom.Dataset()
+    bare.update({element.tag: element for element in pydicom.dcmread(path)})
+    pydicom.dcmwrite(path, bare, implicit_vr=True, little_endian=True)
+    found = read_dicom(path)
+    assert (found.grey_HW == right_HW).all()
+    assert found.remarks == ("has no transfer syntax and is read as Implicit VR Little Endian",)
+
+
+def recompressed(path, frame, syntax):
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = syntax
+    data.PixelData = pydicom.encaps.encapsulate([frame])
+    data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+    data.save_as(path)
+
+
+@pytest.mark.parametrize("name", ["JPEG2000Lossless", "JPEGLSLossless"])
+def test_a_compressed_image_without_its_end_is_refused(file, name):
+    path = file(LARGE_HW, getattr(pydicom.uid, name))
+    frame = next(pydicom.encaps.generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
+    recompressed(path, frame[: len(frame) * 2 // 3 // 2 * 2], getattr(pydicom.uid, name))
+    assert "the compressed image has no end" in reason(path)
+
+
+@pytest.mark.parametrize("name", ["JPEG2000Lossless", "JPEGLSLossless"])
+def test_a_compressed_image_of_another_size_is_refused(file, name):
+    path = file(LARGE_HW, getattr(pydicom.uid, name))
+    data = pydicom.dcmread(path)
+    data.Rows = 32
+    data.save_as(path)
+    assert reason(path) == "says 32 x 48 pixels and has a compressed image of 64 x 48"
+
+
+def test_a_deflated_file_that_unpacks_to_too_much_is_refused(file, monkeypatch):
+    path = file(np.tile(LARGE_HW, (20, 20)))
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    data.save_as(path)
+    assert read_dicom(path).grey_HW.shape == (1280, 960)
+    monkeypatch.setattr(models.dicom, "LARGEST_FILE", 1_000_000)
+    assert reason(path) == "unpacks to more than 1 MB, which is no mammogram"
+    monkeypatch.setattr(models.dicom, "LARGEST_FILE", 1000)
+    assert reason(path) == "has 0 MB, which is no mammogram"
+
+
+def test_a_reason_quotes_no_name(file):
+    path = file(PatientName="SOUZA^MARIA", PatientID="4711", PatientBirthDate="19610203")
+    content, rng, said = path.read_bytes(), np.random.default_rng(0), []
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(200, len(content) - 240, 3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_dicom(path)
+        except Unreadable as error:
+            said.append(str(error))
+    assert len(said) > 20
+    assert not [one for one in said if any(name in one for name in ("SOUZA", "MARIA", "4711", "1961"))]
+
+
+def test_numbers_with_a_point_are_refused(file):
+    path = file()
+    data = pydicom.dcmread(path)
+    del data.PixelData
+    data.FloatPixelData = LARGE_HW.astype(np.float32).tobytes()
+    data.save_as(path)
+    assert reason(path) == "has pixels that are floating point numbers, expected whole ones"
+
+
+def test_the_view_is_a_code_and_nothing_else(file):
+    assert read_dicom(file(ViewPosition="MLO")).view == "MLO"
+    path = file(ViewPosition="MLO")
+    path.write_bytes(path.read_bytes().replace(b"MLO ", b"=1+1"))
+    assert read_dicom(path).view == ""
 
 
 def test_without_pydicom_a_sentence_says_what_to_install():

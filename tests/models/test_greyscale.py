@@ -208,7 +208,7 @@ def test_the_first_of_several_windows_counts_and_one_of_width_0_is_none(file):
 def test_no_window_is_the_whole_range_and_said(file, tags, said):
     found = read_dicom(file(FOUR_HW, **tags))
     assert found.grey_HW == pytest.approx(FOUR_HW / 4000)
-    assert found.remarks == (f"{said}, which is no window: it is shown over its whole range",)
+    assert found.remarks == (f"{said} and is shown over its whole range",)
 
 
 def test_a_window_of_width_1_is_a_threshold(file):

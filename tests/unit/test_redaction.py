@@ -140,6 +140,7 @@ def test_what_a_process_was_given_is_known(tmp_path):
         "HPO_TOKEN": "of the pages",
         "PGPASSWORD": "of libpq",
         "MAX_TOKENS": "512",
+        "PWD": "/home/me/project",
         "GIT_ASKPASS": "/usr/bin/ask",
         "HPO_TOKEN_FILE": "/none",
         "SOME_URL": "mysql://u:of-ftp@h",
