@@ -473,3 +473,17 @@ def test_a_nasty_training_does_not_reach_the_next(run):
     assert dict(after.reports[0].metrics) == dict(alone.reports[0].metrics)
     assert compared(after) == compared(alone)
     assert after.remarks == alone.remarks == ()
+
+
+@pytest.mark.ray
+def test_a_worker_with_a_thread_left_in_it_is_replaced(ray_slots, tmp_path, capfd):
+    from hpo.backends.ray import RayBackend
+
+    first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)
+    source = Jobs([first, *(Job(trial=n, params={"x": 0.1}, seed=41, budget=1) for n in (1, 2))])
+    backend = RayBackend(tmp_path, 1)
+    backend.run(source, ref("toys.nasty:train"), Resources(), threading.Event())
+    assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE] * 3
+    assert [source.evaluations[n].remarks for n in range(3)] == [()] * 3
+    assert len(backend.workers) == 2
+    assert "Spoiled" not in capfd.readouterr().err

@@ -169,6 +169,19 @@ def test_threads_left_running_spoil_the_process(tmp_path):
     assert found["spoiled"] == ["1 thread (t) still running"]
 
 
+def test_exit_functions_are_called_when_the_training_ends(tmp_path):
+    body = """
+    import atexit
+    def bye():
+        (ctx.project / "bye.txt").write_text(os.getcwd())
+    atexit.register(bye)
+    yield {"val": 1.0}
+    """
+    before = "import atexit, os, sys; atexit.register(lambda: os.rename('bye.txt', 'in-time.txt'))\n"
+    assert trained(tmp_path, body, before=before)["error"] is None
+    assert (tmp_path / "in-time.txt").read_text().endswith("/cwd")
+
+
 POOL = """
 import multiprocessing
 with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -267,3 +280,21 @@ def test_annotations_for_type_checkers_are_read(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "'x': <class 'float'>, 'folder': pathlib.Path | None" in done.stdout
+
+
+def test_a_notebooks_backend_does_not_stop_pictures():
+    code = "from hpo.results.quiet import quiet\nwith quiet():\n    import matplotlib.pyplot as p; p.figure()\n"
+    environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+
+
+@pytest.mark.parametrize("own", ["hpo", "hpo.py", None])
+def test_ray_is_joined_where_no_other_hpo_is_found_first(tmp_path, monkeypatch, own):
+    from hpo.backends.ray.joining import _own_package_found
+
+    if own is not None:
+        (tmp_path / own).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with _own_package_found():
+        assert (Path.cwd() == tmp_path) is (own is None)
+    assert Path.cwd() == tmp_path

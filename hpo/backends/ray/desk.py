@@ -29,7 +29,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hpo.backends.grace import Pace
-from hpo.backends.ray.worker import Task, Word
+from hpo.backends.ray.worker import Task, Word, WorkerSpoiled
 from hpo.errors import NotNow
 from hpo.records import Evaluation, Job
 from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, TrainableRef, Wait, patiently, refuse_endless_wait
@@ -199,13 +199,13 @@ class Desk:
 
         Args:
             trial_id: Tune's.
-            reason: in Ray's words.
+            reason: in Ray's words; empty: the worker was replaced on purpose.
             counts: whether it may be the job's doing; a node that was taken away is not.
         """
         out = self._out.pop(trial_id, None)
         if out is None:
             return
-        out.deaths, out.reason = out.deaths + counts, reason
+        out.deaths, out.reason = out.deaths + counts, reason or out.reason
         if out.deaths < self.idle.resources.max_attempts:
             self._again.append(out)
             return
@@ -351,8 +351,10 @@ class DeskScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
+        reason = _reason(trial.error_file)
+        replaced = WorkerSpoiled.__name__ in reason  # it ended itself, so that nobody is trained in what is left there
         # Tune counts every failure but that of a node that was taken away.
-        self._desk.died(trial.trial_id, _reason(trial.error_file), counts=trial.num_failures > 0)
+        self._desk.died(trial.trial_id, "" if replaced else reason, counts=trial.num_failures > 0 and not replaced)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -101,7 +101,7 @@ class Worker(tune.Trainable):
     def _take(self, task: Task) -> None:
         self._drop()
         if self._spoiled:
-            raise WorkerSpoiled("; ".join(self._spoiled))
+            raise WorkerSpoiled("; ".join(self._spoiled)[:100])
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
             self._training = Training(task.job, task.trainable, task.resources, task.work)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.training.isolation import interpreter, libraries
-from hpo.training.isolation.leftovers import Leftovers
+from hpo.training.isolation.leftovers import ExitFunctions, Leftovers
 from hpo.training.isolation.libraries import BY_MODULE, THREAD_VARIABLES, Imports, ThreadPools, is_imported
 from hpo.training.isolation.project import ProjectState
 
@@ -62,6 +62,7 @@ class Isolation:
         self._project: ProjectState | None = None
         self._leftovers: Leftovers | None = None
         self._imports = Imports(SETTLED, self._library_loaded)
+        self._exits = ExitFunctions(root)
         self._pid = os.getpid()
         self._failed: list[str] = []
         self.handlers: dict[int, Any] = {}
@@ -93,7 +94,8 @@ class Isolation:
             _running.append(self)
             try:
                 self._enter()
-                yield
+                with self._exits.taken():
+                    yield
             finally:
                 self.end_fork()
                 _running.remove(self)
@@ -119,6 +121,9 @@ class Isolation:
 
     def end(self) -> tuple[str, ...]:
         """Puts everything back, and returns what could not be: this process should not train anything else."""
+        if self._exits:
+            with suppress(OSError), self.inside():  # OSError: there is no folder for them
+                self._exits.call()
         if self._leftovers is not None:
             self.look()
             self._leftovers = None

@@ -1,15 +1,17 @@
-"""Threads and child processes that a training leaves running when it is over."""
+"""What a training leaves for later: threads, child processes, functions to be called when the process ends."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -80,6 +82,48 @@ class Leftovers:
             return True
         idle = any(file.parts[-2:] == ("futures", "thread.py") for file in frames)  # an executor's, waiting for work
         return not thread.daemon and not idle
+
+
+class ExitFunctions:
+    """Functions of the project that a training wants to be called at the end of its process: they are at its own end.
+
+    Those of libraries are left to the process, which they serve.
+
+    Args:
+        root: the project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._found: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self._register = atexit.register
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Takes what is registered until the block ends."""
+        self._register = atexit.register
+        atexit.register = self._take  # type: ignore[assignment]  # for as long as the training has the process
+        try:
+            yield
+        finally:
+            atexit.register = self._register
+
+    def call(self) -> None:
+        """Calls them, the last one first, as Python would."""
+        while self._found:
+            function, args, options = self._found.pop()
+            with suppress(BaseException):  # as little is made of it as at the end of a process; also of an exit
+                function(*args, **options)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def _take(self, function: Callable[..., object], *args: object, **options: object) -> Callable[..., object]:
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if code is None or not is_of_project(code.co_filename, self._root):
+            return self._register(function, *args, **options)
+        self._found.append((function, args, options))
+        return function
 
 
 def _frames(thread: threading.Thread) -> Iterator[FrameType]:
