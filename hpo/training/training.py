@@ -125,6 +125,10 @@ class Training:
         self._context.pausing = True
         return self.advance()
 
+    def log(self, line: str) -> None:
+        """Adds what the trainable has printed to the training's log, where it keeps one."""
+        self._context.log(line)
+
     def close(self) -> tuple[str, ...]:
         """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
 

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.backends.local import LocalBackend
 from hpo.errors import BackendError, StorageAway, UsageError
-from hpo.records import Job, Objective, Status
+from hpo.records import Job, Objective, Stage, Status
 from hpo.seam import DONE, WAIT, Resources, TrainableRef
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -426,6 +426,36 @@ def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp
     assert source.evaluations[0].status is Status.FAILED
     assert "2 workers died while they trained it; the last: " in source.evaluations[0].error
     assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
+
+
+@pytest.mark.ray
+def test_what_a_training_prints_reaches_the_driver(ray_slots, tmp_path, capsys):
+    from hpo.backends.ray import RayBackend
+
+    params = {"x": 0.5}
+    made = [Job(trial=n, params=params, seed=41 + n, budget=2, stage=Stage.PROMOTION) for n in range(2)]
+    source = Jobs(made)
+    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_talks"), Resources(), threading.Event())
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial ")]
+    wanted = ["begins with 0.5", "half a line, and the rest of 1", "only 1 rows", "half a line, and the rest of 2"]
+    for trial in (0, 1):
+        mine = [line.partition(": ")[2] for line in shown if line.startswith(f"trial {trial}: ")]
+        assert mine[:4] == wanted
+        assert len(mine) < 60
+        assert "lines more" in mine[-1]
+        log = (Path(source.evaluations[trial].files) / "run.log").read_text()
+        assert [word for word in (*wanted, "many 99") if word not in log] == [], "the log has all"
+
+
+@pytest.mark.ray
+def test_a_job_is_not_blamed_for_a_spoiled_worker(ray_slots, tmp_path):
+    from hpo.backends.ray import RayBackend
+
+    source = Jobs(jobs(5, budget=1))
+    resources = Resources(max_attempts=1)
+    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_spoils"), resources, threading.Event())
+    assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
+    assert [one.remarks for one in source.evaluations.values() if "another worker" in str(one.remarks)] == []
 
 
 @pytest.mark.ray

@@ -16,6 +16,7 @@ Three rules keep K workers alive by Tune's public interface alone:
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -176,6 +177,8 @@ class Desk:
             out.waits_since, out.pace.since = None, time.monotonic()
         elif word.packet.reports:
             out.pace.reported()
+        for line in word.printed:  # as it would stand there if the training ran in this process
+            sys.stderr.write(f"trial {out.hearing.job.trial}: {line}\n")
         out.packets.append(word.packet)
         over = self._guarded(lambda: self._settled(out), False)
         if not over and (word.packet.paused or word.packet.status is not None):
@@ -199,7 +202,7 @@ class Desk:
 
         Args:
             trial_id: Tune's.
-            reason: in Ray's words; empty: the worker was replaced on purpose.
+            reason: in Ray's words; empty: none that concerns the job.
             counts: whether it may be the job's doing; a node that was taken away is not.
         """
         out = self._out.pop(trial_id, None)
@@ -351,10 +354,12 @@ class DeskScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        reason = _reason(trial.error_file)
-        replaced = WorkerSpoiled.__name__ in reason  # it ended itself, so that nobody is trained in what is left there
-        # Tune counts every failure but that of a node that was taken away.
-        self._desk.died(trial.trial_id, "" if replaced else reason, counts=trial.num_failures > 0 and not replaced)
+        said = _said(trial.error_file)
+        # Tune counts every failure but that of a node that was taken away. A worker that is given up because of what
+        # an earlier training left in it says nothing about the job that it was to take next.
+        spoiled = WorkerSpoiled.__name__ in said
+        reason = "" if spoiled else said[-REASON_LENGTH:] or "no reason given"
+        self._desk.died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -376,8 +381,8 @@ class DeskStopper(tune.Stopper):
         return {"_desk": None}  # Tune pickles its stopper with each snapshot of the experiment
 
 
-def _reason(error_file: str | None) -> str:
-    """Returns why a trial's worker died in a line or two; Ray adds ids and advice on its own command line.
+def _said(error_file: str | None) -> str:
+    """Returns what Ray says of a worker's death; ids come first in it, and advice on its command line.
 
     Only the text is read that Tune writes of the error. It pickles the error too, into a folder that on a cluster's
     machine others may write, and whoever unpickles a file runs what its writer wants.
@@ -387,5 +392,5 @@ def _reason(error_file: str | None) -> str:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_TEXT))
             said = file.read(LONGEST_TEXT).decode(errors="replace")
     except OSError:
-        return "no reason given"
-    return " ".join(said.split())[-REASON_LENGTH:]
+        return ""
+    return " ".join(said.split())

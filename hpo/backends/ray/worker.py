@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from hpo.backends.ray.prints import WorkerPrints
 from hpo.records import Job
 from hpo.redaction import driver_variables
 from hpo.seam import Packet, Resources, TrainableRef
@@ -51,10 +52,12 @@ class Word:
     Attributes:
         worker: its node and process.
         packet: what is new, None from an idle trial.
+        printed: lines that the training has printed since the last one.
     """
 
     worker: tuple[str, int]
     packet: Packet | None
+    printed: tuple[str, ...] = ()
 
 
 class WorkerSpoiled(Exception):
@@ -72,6 +75,7 @@ class Worker(tune.Trainable):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
         self._training: Training | None = None
+        self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
         self._shelf = shelf(config["task"].work)
         self._take(config["task"])
@@ -85,11 +89,11 @@ class Worker(tune.Trainable):
         if self._training is None:
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
-        elif self._shelf.sees_flag(self._task.halt):
-            packet = self._training.pause()
         else:
-            packet = self._training.advance(self._task.chunk_seconds)
-        return {"word": Word(worker=self._me, packet=packet)}
+            halted = self._shelf.sees_flag(self._task.halt)
+            with self._prints.heard():
+                packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
+        return {"word": Word(worker=self._me, packet=packet, printed=self._prints.taken())}
 
     def cleanup(self) -> None:
         self._drop()
@@ -104,14 +108,19 @@ class Worker(tune.Trainable):
             raise WorkerSpoiled("; ".join(self._spoiled)[:100])
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
-            self._training = Training(task.job, task.trainable, task.resources, task.work)
+            with self._prints.heard():
+                self._training = Training(task.job, task.trainable, task.resources, task.work)
+            self._prints.log = self._training.log
             share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 
     def _drop(self) -> None:
         """Tune tells a stopped actor nothing, so the old training is closed when the next one comes."""
         training, self._training = self._training, None
         if training is not None:
-            self._spoiled += training.close()
+            with self._prints.heard():
+                self._spoiled += training.close()
+        self._prints.log = None
+        self._prints.taken()  # what is printed on the way out belongs to no later training
 
 
 def share_gpu(gpu: float) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,4 +105,23 @@ def train_slow(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     """Takes two seconds for each epoch."""
     for _ in ctx.epochs(state=State()):
         time.sleep(2)
+        yield {"val": params.x, "loss": 0.0}
+
+
+def train_talks(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Prints, logs and writes half lines, on both streams."""
+    print("begins with", params.x)
+    for epoch in ctx.epochs(state=State()):
+        print("half a line, ", end="")
+        print("and the rest of", epoch)
+        logging.getLogger("talks").warning("only %d rows", epoch)
+        for number in range(100 if epoch == 2 else 0):
+            print("many", number)
+        yield {"val": params.x, "loss": 0.0}
+
+
+def train_spoils(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Leaves a thread behind, so that its worker is given up."""
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    for _ in ctx.epochs(state=State()):
         yield {"val": params.x, "loss": 0.0}
