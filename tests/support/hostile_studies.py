@@ -41,18 +41,18 @@ def hostile_params(*, kills=False):
     return st.fixed_dictionaries(kinds)
 
 
-def study_of(curve, wanted, name="hostile"):
+def study_of(curve, wanted, name="hostile", **tables):
     """Returns a study that tries these params one after the other, with an innocent training after every fifth."""
     configurations = []
     for number, params in enumerate(wanted):
         configurations.append({"x": (number + 1) / 10_000, **CALM, "epoch": 2, **params})
-        if number % 5 == 4 or number == len(wanted) - 1:
+        if number % 5 == 4:
             configurations.append({"x": (number + 1.5) / 10_000, **CALM, "epoch": 2, "value": "innocent"})
     space = {"x": {"float": [0.0, 1.0]}, "epoch": {"int": [1, 3]}}
     space |= {param: {"choice": choices} for param, choices in CHOICES.items()}
     search = {"trials": len(configurations), "budget": 3, "sampler": "random", "pruner": "none"}
     search |= {"max_failures": len(configurations), "enqueue": configurations}
-    return curve(name=name, trainable="toys.hostile:train", space=space, search=search)
+    return curve(name=name, trainable="toys.hostile:train", space=space, search=search, **tables)
 
 
 def run_to_the_end(study, place, workforce=None):
