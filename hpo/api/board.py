@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 from hpo.api.choosing import rule_of
 from hpo.api.look import Progress, as_stored, newest_report, progress, trials_of
+from hpo.api.outputs import Results, newest_decomposition, results_in
 from hpo.api.reporting import PromotionReport
 from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
 from hpo.certainty import AS_IT_IS
 from hpo.errors import NothingToPromote, UsageError
-from hpo.files import read_json, refused_where_unwritable, write_text
+from hpo.files import refused_where_unwritable, write_text
 from hpo.folds import joined
 from hpo.pages import board_page
 from hpo.place import Place
@@ -30,33 +31,6 @@ from hpo.study import Study
 
 LARGEST_FILE = 512_000_000
 """Bytes. A larger file of a result is listed, and not handed out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """A file of a results folder."""
-
-    path: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """One results folder.
-
-    Attributes:
-        name: `results_7`.
-        seed: of the replicate; None where the folder does not say.
-        confusion: of the validation cases at the selected epoch, rows true; empty where there is none.
-        classes: its rows' names.
-        files: in it.
-    """
-
-    name: str
-    seed: int | None
-    confusion: tuple[tuple[int, ...], ...]
-    classes: tuple[str, ...]
-    files: tuple[File, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +212,7 @@ class Boards:
             ),
             alerts=raised(one for one in replicates if one.job.trial in wanted),
             results=tuple(self.results(name, now.results)) if is_final else (),
-            decomposition=_newest_decomposition(self._outputs / name),
+            decomposition=newest_decomposition(self._outputs / name),
         )
 
     def results(self, name: str, folders: Sequence[str] | None = None) -> Iterator[Results]:
@@ -249,9 +223,9 @@ class Boards:
             folders: their names, if they are known.
         """
         for folder in folders if folders is not None else self.progress(name).results:
-            path = self._outputs / name / folder
-            if path.is_dir():
-                yield _results(path)
+            path = self._inside(name, folder)
+            if path is not None and path.is_dir():
+                yield results_in(path)
 
     def file(self, name: str, folder: str, path: str) -> Path:
         """Returns a file of the newest promotion's results.
@@ -262,10 +236,17 @@ class Boards:
         listed = next((one for one in self.results(name) if one.name == folder), None)
         if listed is None or path not in {file.path for file in listed.files}:
             raise NotThere(f"{folder}/{path} is no file of the newest results of study {name!r}")
-        found = self._outputs / name / folder / path
+        found = (self._outputs / name / folder / path).resolve()
         if found.stat().st_size > LARGEST_FILE:
             raise UsageError(f"{folder}/{path} is larger than {LARGEST_FILE // 10**6} MB; copy it from {found.parent}")
         return found
+
+    def _inside(self, name: str, folder: str) -> Path | None:
+        """Returns a results folder without links in its path, None where it does not lie in the outputs."""
+        if Path(folder).name != folder:
+            return None
+        found = (self._outputs / name / folder).resolve()
+        return found if found.is_relative_to(self._outputs.resolve()) else None
 
     def _stored(self, name: str) -> StoredStudy:
         try:
@@ -391,34 +372,3 @@ def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:
         for alert in one.alerts:
             found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_said, alert.message)
     return tuple(Raised(trial=trial, kind=kind, messages=said) for (trial, kind), said in sorted(found.items()))
-
-
-def _results(folder: Path) -> Results:
-    files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder.resolve())
-    )
-    metrics, summary = _json(folder / "metrics" / "val_metrics.json"), _json(folder / "summary.json")
-    matrix, named = metrics.get("confusion_matrix"), metrics.get("classification_report")
-    confusion = tuple(tuple(map(int, row)) for row in matrix) if isinstance(matrix, list) else ()
-    names = tuple(named)[: len(confusion)] if isinstance(named, dict) else ()
-    seed = summary.get("seed")
-    return Results(
-        name=folder.name,
-        seed=seed if isinstance(seed, int) else None,
-        confusion=confusion,
-        classes=names or tuple(map(str, range(len(confusion)))),
-        files=tuple(File(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size) for path in files),
-    )
-
-
-def _newest_decomposition(folder: Path) -> Mapping[str, object] | None:
-    files = sorted(folder.glob("decomposition-trial-*.json"), key=lambda path: path.stat().st_mtime)
-    return _json(files[-1]) or None if files else None
-
-
-def _json(path: Path) -> dict[str, object]:
-    try:
-        found = read_json(path)
-    except UsageError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from hpo import provenance
 from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.api.floor import Counter, Floor, train
 from hpo.api.heeding import Heeding
+from hpo.api.noting import note_promotion
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import Opened, Workforce, driving, events_folder, opened, resolved, tell_phase
 from hpo.api.soundness import with_uses
@@ -23,8 +24,8 @@ from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule
 from hpo.seam import Observer, Source, Stop, patiently
-from hpo.search import Trial
-from hpo.store import Lease, Recorded, StoredPromotion, StoredRank
+from hpo.search import Durable, Trial
+from hpo.store import Lease, Recorded, StoredPromotion, StoredRank, away
 from hpo.study import Study
 from hpo.training import at_hand
 
@@ -155,7 +156,19 @@ def promote(
             promotion = stored_promotion(outcome.report, written, top)
             patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
             write_beside(folder, outcome.report, written, guard)
+            _note(found.studies, outcome.report, promotion.results, observers)
     return outcome
+
+
+def _note(durable: Durable, report: PromotionReport, results: Sequence[str], observers: Sequence[Observer]) -> None:
+    """Notes the promotion for Optuna's dashboard; where that fails it is said, for the promotion itself is recorded."""
+    try:
+        note_promotion(durable, report, results)
+    except HpoError:
+        raise  # e.g. another driver holds the study now
+    except Exception as error:  # Optuna wraps what a database says in many kinds
+        reason = away(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+        tell_phase(observers, f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
 
 
 def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int) -> StoredPromotion:

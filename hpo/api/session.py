@@ -54,6 +54,7 @@ class Opened:
         store: our tables.
         stored: the study there.
         durable: its trials in Optuna's tables.
+        studies: all of Optuna's studies there.
         engine: of Optuna's tables.
         place: where it is kept and run.
     """
@@ -61,6 +62,7 @@ class Opened:
     store: Store
     stored: StoredStudy
     durable: DurableStudy
+    studies: Durable
     engine: Any
     place: Place
 
@@ -161,6 +163,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
             store=store,
             stored=stored,
             durable=durable.open(study.name, study.objective.direction, attributes),
+            studies=durable,
             engine=durable.engine,
             place=place,
         )

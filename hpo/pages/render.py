@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def _board(values: Mapping[str, Any]) -> dict[str, Any]:
         if any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
             figures["optimism"] = optimism_figure(candidates, metric, promotion["searched_on"])
     if values["decomposition"] and values["decomposition"].get("sd") is not None:
-        figures["decomposition"] = decomposition_figure(values["decomposition"])
+        # A file of that name in the outputs need not be one that hpo wrote.
+        with suppress(AttributeError, LookupError, TypeError, ValueError):
+            figures["decomposition"] = decomposition_figure(values["decomposition"])
     data = {
         "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
         "unbiasing": values["unbiasing"],

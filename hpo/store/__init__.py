@@ -4,7 +4,7 @@ from hpo.redaction import masked
 from hpo.store.engine import engine_options, make_engine, prepare_optuna
 from hpo.store.health import Health, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver
-from hpo.store.outage import Outage, explained
+from hpo.store.outage import Outage, away, explained
 from hpo.store.process import host, is_dead, mark
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
@@ -29,6 +29,7 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "Tables",
+    "away",
     "copy_study",
     "delete_study",
     "end_driver",

@@ -8,22 +8,25 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
+from anyio import to_thread
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from hpo.api.board import Boards, boards
 from hpo.errors import UsageError
 from hpo.place import Place
+from hpo.web.attempts import Attempts
 from hpo.web.dashboard import dashboard
 from hpo.web.guard import Guard
 from hpo.web.interface import interface
+from hpo.web.limits import LARGEST_HEAD, RUNNING, Bounded, LimitedProtocol, ending_late
 from hpo.web.problems import tell_problems
 from hpo.web.projection import projecting
 from hpo.web.settings import Settings
 from hpo.web.sites import sites
 from hpo.web.steering import Cluster, steering
 
-DASHBOARD_THREADS = 8
+PAGES_THREADS = 6
+"""That answer for pages and interface. With the dashboard's they are fewer than the database takes connections, 15."""
 
 
 def application(found: Boards, settings: Settings, place: Place, cluster: Cluster | None = None) -> FastAPI:
@@ -45,11 +48,12 @@ def application(found: Boards, settings: Settings, place: Place, cluster: Cluste
     tell_problems(app)
     app.include_router(interface(found))
     app.include_router(steering(found, place, cluster or Cluster()))
-    app.include_router(sites(app, found, settings))
-    behind: Any = WSGIMiddleware(dashboard(found), workers=DASHBOARD_THREADS)  # typed by other names for the same
-    app.mount("/", behind)  # last: it takes every path
-    app.add_middleware(Guard, settings=settings)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
+    attempts = Attempts()
+    app.include_router(sites(app, found, settings, attempts))
+    # Its threads are its own, and an answer is queued whole: a slow reader must not hold one.
+    behind: Any = WSGIMiddleware(dashboard(found), workers=RUNNING, send_queue_size=0)  # typed by other names
+    app.mount("/", Bounded(behind))  # last: it takes every path
+    app.add_middleware(Guard, settings=settings, attempts=attempts)
     return app
 
 
@@ -75,14 +79,27 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None], cluste
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            began(address)
-            yield
+            to_thread.current_default_thread_limiter().total_tokens = PAGES_THREADS
+            async with ending_late(server.server_state.connections):
+                began(address)
+                yield
 
         stack.enter_context(projecting(found))
         app = application(found, settings, place, cluster)
         app.router.lifespan_context = lifespan
-        config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=LimitedProtocol,
+                ws="none",
+                h11_max_incomplete_event_size=LARGEST_HEAD,
+                log_level="warning",
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=5,  # a reader that takes nothing must not keep the server from ending
+            )
+        )
+        server.run(sockets=[listening])
 
 
 def _listening(settings: Settings) -> socket.socket:

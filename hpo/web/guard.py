@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import math
+import re
+import traceback
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +18,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hpo.redaction import known_secrets, redacted
+from hpo.web.attempts import Attempts
+from hpo.web.limits import LARGEST_HEAD
 from hpo.web.problems import problem
 from hpo.web.settings import Settings
 
@@ -22,16 +29,20 @@ COOKIE = "hpo_session"
 LARGEST_BODY = 1_000_000
 """Bytes of a request."""
 
-OPEN = ("/login", "/healthz", "/hpo/static/board.css")
+LOGIN = "/login"
+OPEN = (LOGIN, "/healthz", "/hpo/static/board.css")
 """What is answered without a token."""
 
-READING = ("GET", "HEAD", "OPTIONS")
+READING = ("GET", "HEAD")
+METHODS = (*READING, "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 SANDBOX = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
+
+logger = logging.getLogger(__name__)
 
 
 class Guard:
@@ -40,69 +51,132 @@ class Guard:
     Args:
         app: what is guarded.
         settings: of the server.
+        attempts: who has sent wrong tokens.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._settings = app, settings
+    def __init__(self, app: ASGIApp, settings: Settings, attempts: Attempts) -> None:
+        self._app, self._settings, self._attempts = app, settings, attempts
+        self._secrets = known_secrets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
             return
-        headers, path = MutableHeaders(scope=scope), str(scope["path"])
-        headers.setdefault("accept-encoding", "identity")  # the dashboard's static files fail without one
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, has_begun = str(scope["path"]), False
 
         async def send_guarded(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 _harden(MutableHeaders(scope=message), path)
             await send(message)
 
-        answer = self._refusal(scope, Headers(scope=scope), path)
-        if answer is not None:
-            await answer(scope, receive, send_guarded)
-        else:
-            await self._app(scope, _bounded(receive), send_guarded)
+        try:
+            await self._answer(scope, path, receive, send_guarded)
+        except Exception as error:  # whatever it is, whoever asked gets an answer, and the log no secret
+            trace = "".join(traceback.format_exception(error))
+            logger.error("%s %s failed: %s", scope["method"], quote(path)[:200], redacted(trace, self._secrets))
+            if not has_begun:
+                await problem(500, "Failed", "the server's log says why")(scope, receive, send_guarded)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers, path)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        body = await _whole_body(receive)
+        if body is None:  # nobody waits for an answer
+            return
+        refusal = _refused_body(body, headers, path)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves out the body
+        inner = {**scope, "method": method, "headers": list(scope["headers"])}
+        MutableHeaders(scope=inner).setdefault("accept-encoding", "identity")  # the dashboard's files fail without one
+        await self._app(inner, _once(body, receive), send)
 
     def _refusal(self, scope: Scope, headers: Headers, path: str) -> Response | None:
+        method = scope["method"]
+        if _head_of(scope) > LARGEST_HEAD:  # the server itself counts only a head that comes in pieces
+            return problem(431, "Too large", f"the head of a request has at most {LARGEST_HEAD} bytes")
+        if not self._is_asked_for_by_its_name(headers):
+            return problem(400, "Another host", "this server is not asked for by that name; see --allowed-host")
+        if method not in METHODS:
+            return problem(405, "Not allowed", f"expected one of {', '.join(METHODS)}", {"Allow": ", ".join(METHODS)})
+        if any(letter < " " or letter == "\x7f" for letter in path) or not path.startswith("/"):
+            return problem(400, "Cannot be used", "a path holds no control characters and begins with /")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
-            return problem(413, "Too large", f"a request has at most {LARGEST_BODY} bytes")
-        if path in OPEN:
+        if not length.isdecimal() or len(length) > 12 or int(length) > LARGEST_BODY:
+            return problem(413, "Too large", f"a request has at most {LARGEST_BODY} bytes", {"Connection": "close"})
+        if method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": ", ".join(METHODS)})
+        if path in OPEN and method in READING:
             return None
-        is_bearer, is_known = self._known(headers)
-        if self._settings.token is not None and not is_known:
-            if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
-                return RedirectResponse(f"/login?goal={quote(path)}", status_code=303)
-            return problem(
-                401,
-                "Token wanted",
-                "send the server's token: Authorization: Bearer TOKEN",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        if scope["method"] in READING:
-            return None
+        if path == LOGIN and method == "POST":
+            return None if _is_own_form(headers) else _foreign()
+        refusal, is_bearer = self._unknown(scope, headers, path)
+        if refusal is not None or method in READING:
+            return refusal
         if self._settings.token is None:
             return problem(
                 403, "Read-only", "start the server with a token (--token-file or HPO_TOKEN) to change things"
             )
         if not is_bearer and not _is_same_origin(headers):
-            return problem(
-                403, "Another site's request", "what changes something must come from this server's own pages"
-            )
+            return _foreign()
         if not path.startswith("/hpo/") and not self._settings.writable_dashboard:
             return problem(403, "Read-only", "Optuna's dashboard is read-only here; see --writable-dashboard")
         return None
 
-    def _known(self, headers: Headers) -> tuple[bool, bool]:
-        """Returns whether the token itself was sent, and whether it or the cookie was."""
+    def _is_asked_for_by_its_name(self, headers: Headers) -> bool:
+        """Whether the host is one of the server's: another one's name may lead here too (DNS rebinding)."""
+        hosts = self._settings.hosts
+        if "*" in hosts:
+            return True
+        said = headers.getlist("host")
+        name = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{0,5})?", said[0]) if len(said) == 1 else None
+        return name is not None and name[1].lower().rstrip(".") in {host.lower() for host in hosts}
+
+    def _unknown(self, scope: Scope, headers: Headers, path: str) -> tuple[Response | None, bool]:
+        """Returns what is answered to somebody without the token, None with it; and whether the token was sent."""
         token = self._settings.token
-        if token is None:
-            return False, False
+        if token is None or same(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), session_of(token)):
+            return None, False
         kind, _, sent = headers.get("authorization", "").partition(" ")
-        is_bearer = kind.lower() == "bearer" and same(sent.strip(), token)
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        return is_bearer, is_bearer or same(cookie, session_of(token))
+        if kind.lower() == "bearer":
+            address = address_of(scope)
+            wait = self._attempts.wait(address)
+            if wait:
+                return too_many(wait), False
+            if same(sent.strip(), token):
+                self._attempts.right(address)
+                return None, True
+            self._attempts.wrong(address)
+        if scope["method"] in ("GET", "HEAD") and "text/html" in headers.get("accept", ""):
+            return RedirectResponse(f"{LOGIN}?goal={quote(path)}", status_code=303), False
+        detail, scheme = "send the server's token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+        return problem(401, "Token wanted", detail, scheme), False
+
+
+def _foreign() -> Response:
+    return problem(403, "Another site's request", "what changes something must come from this server's own pages")
+
+
+def too_many(wait: float) -> Response:
+    """Returns the answer to somebody who has sent too many wrong tokens."""
+    seconds = math.ceil(wait)
+    detail = f"too many wrong tokens were sent; try again in {seconds} s"
+    return problem(429, "Too many attempts", detail, {"Retry-After": str(seconds)})
+
+
+def address_of(scope: Scope) -> str:
+    """Returns the address that a request came from. What a proxy says of whom it speaks for is not believed."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def session_of(token: str) -> str:
@@ -111,24 +185,64 @@ def session_of(token: str) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two secrets are equal; how long it takes to say says nothing of where they differ."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    """Whether two secrets are equal; how long it takes to say tells neither where they differ nor how long they are."""
+    digests = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (one, other))
+    return hmac.compare_digest(*digests)
 
 
 def _is_same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host", "")
+    try:
+        return origin is not None and urlsplit(origin).netloc == headers.get("host", "")
+    except ValueError:  # no URL
+        return False
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Ends a request that sends more than it may without having said so."""
-    total = 0
+def _is_own_form(headers: Headers) -> bool:
+    return "origin" not in headers or _is_same_origin(headers)
+
+
+def _head_of(scope: Scope) -> int:
+    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return lines + len(scope.get("raw_path") or b"") + len(scope["query_string"])
+
+
+async def _whole_body(receive: Receive) -> bytes | None:
+    """Returns a request's body, at most a byte more than it may have; None if the client has gone away.
+
+    It is read before anything is done: what answers runs in threads, of which a slow sender must not hold one. How
+    long it may take is the connection's to say.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > LARGEST_BODY:
+            return bytes(body[: LARGEST_BODY + 1])
+
+
+def _refused_body(body: bytes, headers: Headers, path: str) -> Response | None:
+    if len(body) > LARGEST_BODY:
+        return problem(413, "Too large", f"a request has at most {LARGEST_BODY} bytes", {"Connection": "close"})
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    wanted = "application/x-www-form-urlencoded" if path == LOGIN else "application/json"
+    if body and kind != wanted:
+        return problem(415, "Another kind of content", f"expected Content-Type: {wanted}")
+    return None
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Hands on a body that was read, and then what the connection says."""
+    sent = False
 
     async def received() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if total > LARGEST_BODY else message
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return received
 

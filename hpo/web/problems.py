@@ -22,6 +22,8 @@ from hpo.errors import (
     UsageError,
 )
 
+PROBLEM = "application/problem+json"
+
 STATUS: Mapping[type[HpoError], tuple[int, str]] = {
     NotThere: (404, "Not there"),
     StudyBusy: (409, "Busy"),
@@ -37,8 +39,12 @@ STATUS: Mapping[type[HpoError], tuple[int, str]] = {
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Returns an error as an answer."""
-    content = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
-    return Response(content, status, dict(headers or {}), "application/problem+json")
+    return Response(problem_text(status, title, detail), status, dict(headers or {}), PROBLEM)
+
+
+def problem_text(status: int, title: str, detail: str) -> str:
+    """Returns an error as the JSON of an answer of kind `PROBLEM`."""
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
 
 
 def tell_problems(app: FastAPI) -> None:

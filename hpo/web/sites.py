@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -10,23 +11,27 @@ from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.api.board import Boards, NotThere, standing
+from hpo.errors import UsageError
 from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
 from hpo.report import script
 from hpo.study import NAME
-from hpo.web.guard import COOKIE, same, session_of
+from hpo.web.attempts import Attempts
+from hpo.web.guard import COOKIE, address_of, same, session_of, too_many
 from hpo.web.interface import unless_same
 from hpo.web.settings import Settings
 
 DAY = 24 * 3600
+MOST_FIELDS = 5
 
 
-def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
+def sites(app: FastAPI, found: Boards, settings: Settings, attempts: Attempts) -> APIRouter:
     """Returns the routes of the pages.
 
     Args:
         app: whose interface is described on one of them.
         found: the studies.
         settings: of the server.
+        attempts: who has sent wrong tokens.
     """
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -46,7 +51,7 @@ def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
         return interface_page(app.openapi())
 
     @router.get("/healthz", response_class=Response)
-    def healthz() -> Response:
+    async def healthz() -> Response:
         return Response("ok", media_type="text/plain")
 
     @router.get("/hpo/static/plotly.min.js", response_class=Response)
@@ -60,15 +65,25 @@ def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
         return FileResponse(STATIC / name)
 
     @router.get("/login")
-    def ask(goal: str = "/robustness") -> str:
+    async def ask(goal: str = "/robustness") -> str:
         return login_page(wrong=False, goal=_own(goal))
 
     @router.post("/login")
     async def login(request: Request) -> Response:
-        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=5)
-        goal = _own(form.get("goal", ["/robustness"])[0])
-        if settings.token is None or not same(form.get("token", [""])[0], settings.token):
+        try:
+            form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+        except ValueError as error:
+            raise UsageError(f"a login has the fields token and goal, and at most {MOST_FIELDS} in all") from error
+        goal, address = _own(form.get("goal", ["/robustness"])[0]), address_of(request.scope)
+        if settings.token is None:
+            raise UsageError("this server has no token; look at its pages without one")
+        wait = attempts.wait(address)
+        if wait:
+            return too_many(wait)
+        if not same(form.get("token", [""])[0], settings.token):
+            attempts.wrong(address)
             return HTMLResponse(login_page(wrong=True, goal=goal), status_code=401)
+        attempts.right(address)
         answer = RedirectResponse(goal, status_code=303)
         secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, session_of(settings.token), httponly=True, samesite="strict", secure=secure)
@@ -79,7 +94,7 @@ def sites(app: FastAPI, found: Boards, settings: Settings) -> APIRouter:
 
 def _own(goal: str) -> str:
     """Returns a path of this server: a link to its login must not lead on to another."""
-    return goal if goal.startswith("/") and not goal.startswith(("//", "/\\")) else "/robustness"
+    return goal if re.fullmatch(r"/(?!/)[\w.~/%?=&+:@-]*", goal, re.ASCII) else "/robustness"
 
 
 @lru_cache

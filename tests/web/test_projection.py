@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import time
+
+import optuna
+import pytest
+from optuna_dashboard import get_note
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from optuna_dashboard._note import get_note_from_system_attrs
 
 import hpo
 from hpo.api.board import boards
+from hpo.search.notes import write_note, write_picture
 from hpo.web import projection
 from hpo.web.projection import project
 from tests.web.conftest import study
 
 
 def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place):
-    with boards(promoted_place) as found:
+    with boards(promoted_place, writes=True) as found:
         project(found, "curve")
         winner = found.ranking("curve").winner.candidate.trial
     shown = client.get("/api/studies/1").json()
@@ -26,23 +34,56 @@ def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place
     assert [number for number, note in noted.items() if note] == [winner]
 
 
-def test_it_is_written_once_and_again_after_another_promotion(tmp_path):
+def test_a_promotion_notes_itself_once_and_again_after_another(tmp_path):
     place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), place)
-    with boards(place) as found:
-        assert not project(found, "curve")
-        hpo.promote(study("curve"), place, top=2)
-        assert [project(found, "curve"), project(found, "curve")] == [True, False]
-        hpo.promote(study("curve"), place, top=3)
-        assert [project(found, "curve"), project(found, "curve")] == [True, False]
+    for top in (2, 3):
+        hpo.promote(study("curve"), place, top=top)
+        optuna_study = optuna.load_study(study_name="curve", storage=place.storage)
+        assert optuna_study.metric_names == ["val"]
+        assert len(re.findall(r"^\| {6}", get_note(optuna_study), re.MULTILINE)) == top
+        winner = optuna_study.user_attrs["hpo:promoted"]["trial"]
+        noted = {trial.number: note_of(optuna_study, trial) for trial in optuna_study.trials}
+        assert noted[winner].startswith(f"# PROMOTED: rank 1 of {top}")
+        assert list(get_plotly_graph_objects(system_attrs(optuna_study))) == ["hpo-robustness"]
+        with boards(place, writes=True) as found:
+            assert not project(found, "curve"), "a server has nothing to add"
     assert len(hpo.run(study("curve"), place, trials=8).trials) == 8, "what was noted does not disturb the search"
+
+
+def system_attrs(found):
+    return found._storage.get_study_system_attrs(found._study_id)
+
+
+def note_of(found, trial):
+    return get_note_from_system_attrs(system_attrs(found), trial._trial_id)["body"]
+
+
+@pytest.mark.parametrize("texts", [("a" * 5000, "b" * 3000, "c"), ("", "x"), ("é" * 2045, "é" * 4090)])
+def test_notes_and_pictures_are_read_back_by_the_dashboard_s_own_functions(texts):
+    made = optuna.create_study(study_name="x")
+    for version, text in enumerate(texts, 1):
+        write_note(made, text)
+        write_picture(made, "p", text)
+        assert get_note_from_system_attrs(system_attrs(made), None) == {"version": version, "body": text}
+        assert get_plotly_graph_objects(system_attrs(made)).get("p", "") == text
+
+
+def test_a_note_that_cannot_be_written_ends_no_promotion(place, curve, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no")
+
+    hpo.run(curve(search={"trials": 2}), place)
+    monkeypatch.setattr("hpo.api.promoting.note_promotion", fail)
+    outcome = hpo.promote(curve(search={"trials": 2}), place, top=1)
+    assert len(outcome.results) == 3
 
 
 def test_a_server_keeps_looking_for_new_promotions(tmp_path, monkeypatch):
     monkeypatch.setattr(projection, "SECONDS", 0.05)
     place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), place)
-    with boards(place) as found, projection.projecting(found):
+    with boards(place, writes=True) as found, projection.projecting(found):
         for top in (2, 3):
             hpo.promote(study("curve"), place, top=top)
             end = time.monotonic() + 20

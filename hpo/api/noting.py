@@ -1,0 +1,64 @@
+"""A promotion as Optuna's dashboard shows it: notes, a picture, attributes, the metric's name. The record is ours."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from hpo.api.reporting import PromotionReport
+from hpo.api.words import certainty_text
+from hpo.records import digest
+from hpo.report import promotion_figure
+from hpo.search import Durable
+from hpo.search.notes import name_metric, write_note, write_picture
+from hpo.shown import number
+
+ATTRIBUTE = "hpo:promoted"
+PICTURE = "hpo-robustness"
+
+
+def note_promotion(durable: Durable, report: PromotionReport, results: Sequence[str]) -> bool:
+    """Writes a promotion to where Optuna's dashboard looks, and returns whether it was not there yet.
+
+    Args:
+        durable: Optuna's studies, open for writing.
+        report: of the promotion; one without a winner is not noted.
+        results: names of the winner's results folders.
+    """
+    row, study = report.winner, report.study
+    if row is None:
+        return False
+    handle, trial = durable.handles(study.name, row.candidate.trial)
+    said = _said(report, results)
+    if handle.user_attrs.get(ATTRIBUTE) == said:
+        return False
+    name_metric(handle, study.objective.metric)
+    link = f"[Robustness of {study.name}](/robustness/{study.name})"
+    texts = [html.escape(text, quote=False) for text in (*certainty_text(report).split("\n"), report.markdown())]
+    write_note(handle, "\n\n".join([f"# {link}", *texts]))
+    score = f"mean {number(row.mean)} ± {number(row.sigma)}, score {number(row.score)}"
+    seeds = ", ".join(map(str, report.ranking.seeds))
+    place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
+    write_note(handle, f"# PROMOTED: {place}\n\n{score} on seeds {seeds}. {link}", trial._trial_id)
+    standings = [report.standing(one) for one in report.ranking.rows]
+    metric, warnings = study.objective.metric, report.warnings
+    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
+    write_picture(handle, PICTURE, figure.to_json())
+    handle.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
+    return True
+
+
+def _said(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
+    row = report.winner
+    assert row is not None  # it is asked for promotions with a winner only
+    return {
+        "trial": row.candidate.trial,
+        "mean": row.mean,
+        "sigma": row.sigma,
+        "score": row.score,
+        "rule": report.ranking.rule.said(report.ranking.direction),
+        "seeds": list(report.ranking.seeds),
+        "results": list(results),
+        "page": f"/robustness/{report.study.name}",
+        "digest": digest(report.candidates())[:16],
+    }

@@ -1,0 +1,59 @@
+"""What others than hpo show of a study: Optuna's attributes, and the notes and pictures of its dashboard.
+
+The dashboard is an optional package, so its format is written here; a test reads it with the dashboard's own functions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+PIECE = 2045
+"""Characters of an attribute, as the dashboard splits what is longer."""
+
+
+def write_note(study: optuna.Study, text: str, trial_id: int | None = None) -> None:
+    """Writes the note, Markdown, of a study or of one of its trials, in the place of the one before.
+
+    Args:
+        study: Optuna's own.
+        text: the note.
+        trial_id: Optuna's id of the trial; None: the study's note.
+    """
+    prefix = "dashboard:" if trial_id is None else f"dashboard:{trial_id}:"
+    version = f"{prefix}note_ver"
+    known = study._storage.get_study_system_attrs(study._study_id)
+    study._storage.set_study_system_attr(study._study_id, version, int(known.get(version, 0)) + 1)
+    _write_pieces(study, f"{prefix}note_str:", text)
+
+
+def write_picture(study: optuna.Study, name: str, figure: str) -> None:
+    """Writes a picture of a study.
+
+    Args:
+        study: Optuna's own.
+        name: letters, digits and hyphens; one of the same name is replaced.
+        figure: plotly's JSON.
+    """
+    _write_pieces(study, f"dashboard:plot_data:{name}:", figure)
+
+
+def name_metric(study: optuna.Study, metric: str) -> None:
+    """Names the objective, which Optuna shows as `Objective 0` otherwise."""
+    if study.metric_names != [metric]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([metric])
+
+
+def _write_pieces(study: optuna.Study, prefix: str, text: str) -> None:
+    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    known: dict[str, Any] = study._storage.get_study_system_attrs(study._study_id)
+    count = sum(key.startswith(prefix) for key in known)
+    for place in range(max(len(pieces), count)):
+        piece = pieces[place] if place < len(pieces) else ""  # an attribute cannot be deleted
+        if known.get(f"{prefix}{place}") != piece:
+            study._storage.set_study_system_attr(study._study_id, f"{prefix}{place}", piece)
