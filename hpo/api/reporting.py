@@ -231,6 +231,7 @@ class PromotionReport:
             "searched_on": self.study.seeds_said,
             "budget": self.study.search.budget,
             "validation": self.study.validation.model_dump() if self.study.validation else None,
+            "folds_said": str(self.study.validation) if self.study.validation else None,
             "warnings": list(self.warnings),
             "winner": self.winner.candidate.trial if self.winner else None,
             "defaults": {str(trial): dict(defaults) for trial, defaults in self.defaults.items()},

@@ -51,6 +51,7 @@ def markdown_text(table: Mapping[str, object], rows: Sequence[Mapping[str, objec
     """Returns the ranking and the winner's metrics as Markdown tables."""
     heading = f"## {table['study']}: promotion by {table['score']} of {table['objective']}"
     note = f"sigma: ddof {table['ddof']}; intervals: Student's, 95 %; search on {table['searched_on']}."
+    note = " ".join([note, *_folded(table)])
     warnings = [f"**Warning:** {warning}" for warning in _warnings(table)]
     parts = [heading, *warnings, _drawn(_ranking(table, rows), "github"), note]
     if final := _final(table):
@@ -68,7 +69,13 @@ def latex_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]
         parts.append(_drawn(final, "latex_booktabs"))
     if metrics := _metrics(table):
         parts.append(_drawn(metrics, "latex_booktabs"))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *map(latex, _folded(table))]) + "\n"
+
+
+def _folded(table: Mapping[str, object]) -> list[str]:
+    """Returns what a value is under cross-validation, as a sentence; none without."""
+    folds = table["folds_said"]
+    return [f"A seed's value, and each of its metrics, is the mean over {folds}."] if folds else []
 
 
 def _warnings(table: Mapping[str, object]) -> list[str]:

@@ -162,6 +162,20 @@ def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(prom
     assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
 
 
+def test_whatever_shows_a_promotion_names_the_folds(promoted, place, tmp_path):
+    made, outcome = promoted
+    for name in ("promotion.md", "promotion.tex"):
+        assert "each of its metrics, is the mean over 2 folds x 2." in (outcome.folder / name).read_text()
+    page = api.write_report(made.name, place, out=tmp_path / "report.html").read_text()
+    assert "the value of a seed is the mean over 2 folds x 2" in page
+    assert "the pooled predictions of all folds" in page
+    api.assets(made, place, out=tmp_path / "assets")
+    text = (tmp_path / "assets" / "folds_text.tex").read_text()
+    assert "Each seed was cross-validated over 4 folds. Values are of the pooled predictions of all folds" in text
+    assert r"which is another number (cv\_summary.json, promotion.csv)" in text
+    assert "Values are of the validation images at the selected epoch" not in text
+
+
 def test_every_fold_of_the_winner_is_a_whole_replicate_with_a_summary_above(promoted):
     _, outcome = promoted
     assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
