@@ -19,6 +19,7 @@ from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
 from hpo.training.events import Events
 from hpo.training.facts import plain_facts
+from hpo.training.isolation import clear_working_folder
 from hpo.training.log import Log
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
@@ -104,6 +105,7 @@ class Context:
         self.objective = objective
         self._saved = saved
         self._began = time.monotonic()
+        self._started = time.time()
         self._selected: dict[str, Any] | None = None
         self._in_loop = False
         self._looped = False
@@ -388,6 +390,8 @@ class Context:
         for remark in remarks:
             self._remark(remark)
         if saved is None:
+            if remarks:  # there were checkpoints, of no use: it begins anew, without what its last attempt has written
+                clear_working_folder(self.folder, before=self._started)
             return 0
         if set(saved.states) != set(stateful):
             raise TrainableError(

@@ -124,6 +124,20 @@ def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
     training.close()
 
 
+def test_a_training_whose_checkpoints_are_of_no_use_finds_no_old_files(tmp_path):
+    ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
+    job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
+    first = Training(job, ref, Resources(), tmp_path)
+    first.advance()
+    first.advance()
+    first.close()
+    for path in (tmp_path / job.place).glob("checkpoint*"):
+        path.write_bytes(b"damaged")
+    again = Training(job, ref, Resources(), tmp_path)
+    assert again.advance().reports[0].metrics["files"] == 0
+    again.close()
+
+
 def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
     body = """
     assert "torch" not in sys.modules

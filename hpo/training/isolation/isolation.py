@@ -195,13 +195,20 @@ def working_folder(folder: Path) -> Path:
     return folder / WORKING
 
 
-def clear_working_folder(folder: Path) -> None:
-    """Deletes a training's working directory, if it has one.
+def clear_working_folder(folder: Path, before: float | None = None) -> None:
+    """Deletes a training's working directory, if it has one, or what is old in it.
 
     Args:
         folder: of the training.
+        before: seconds since the epoch: only files that were last written before are deleted; None: all.
     """
-    shutil.rmtree(working_folder(folder), ignore_errors=True)
+    if before is None:
+        shutil.rmtree(working_folder(folder), ignore_errors=True)
+        return
+    for path in working_folder(folder).rglob("*"):
+        with suppress(OSError):  # gone already
+            if not path.is_dir() and path.lstat().st_mtime < before:
+                path.unlink()
 
 
 def _counted(names: list[str], one: str, more: str) -> str:
