@@ -12,6 +12,7 @@ import numpy as np
 from hpo.api.soundness import one_class_predictions, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.collapse import Collapse, collapses
+from hpo.devices import devices_said
 from hpo.files import Guard, unguarded
 from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
@@ -95,6 +96,7 @@ class PromotionReport:
         seed_uses: by trial, whether its replicates under different seeds differ.
         collapses: by trial, replicates whose model learned nothing.
         since: trials that completed after the promotion was made, and are no part of it.
+        devices: a sentence where the replicates ran on different devices, or not on what was asked for.
     """
 
     study: Study
@@ -110,6 +112,7 @@ class PromotionReport:
     seed_uses: Mapping[int, SeedUse] = field(default_factory=dict)
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
+    devices: str | None = None
 
     @classmethod
     def of(
@@ -164,6 +167,7 @@ class PromotionReport:
                 if trial in trials
             },
             since=since,
+            devices=devices_said((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
         )
 
     @property
@@ -179,16 +183,15 @@ class PromotionReport:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What has to be known before anything of this is read, as sentences; said first wherever it is shown."""
-        return tuple(
-            warnings_of(
-                study=self.study.name,
-                ranking=self.ranking,
-                winner=self.winner,
-                uses=list(self.seed_uses.values()),
-                collapses=self.collapses,
-                since=self.since,
-            )
+        found = warnings_of(
+            study=self.study.name,
+            ranking=self.ranking,
+            winner=self.winner,
+            uses=list(self.seed_uses.values()),
+            collapses=self.collapses,
+            since=self.since,
         )
+        return (*found, *([self.devices] if self.devices else []))
 
     @property
     def winner(self) -> Row | None:

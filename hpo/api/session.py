@@ -250,9 +250,12 @@ class Workforce(ExitStack):
         """
         if self.slots is None:
             tell_phase(observers, f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
-            from hpo.backends.ray import connected  # a second to import, and of no use to the local backend
+            from hpo.backends.ray import connected, refuse_blind_machines  # a second to import, and not needed locally
 
-            self.slots = self.enter_context(connected(place.ray_address, resources(study, place), place.concurrency))
+            wanted = resources(study, place)
+            slots = self.enter_context(connected(place.ray_address, wanted, place.concurrency))
+            refuse_blind_machines(wanted)
+            self.slots = slots
         return self.slots
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from hpo.alerts import Alert
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
+from hpo.devices import device_of, devices_said
 from hpo.records import Evaluation, Stage, Status
 from hpo.search import Trial
 from hpo.shown import counted, duration, number, params
@@ -230,8 +231,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
         parts.append(Text(f"constraints {said}   {broken}"))
     alarmed = any(one.alerts for one in evaluations)
-    names = ["stage", "seed", "status", metric, "epoch", "seconds", *["alerts"] * alarmed, "weights"]
-    made = table(*names, left=("stage", "status", "weights"))
+    names = ["stage", "seed", "status", metric, "epoch", "seconds", "device", *["alerts"] * alarmed, "weights"]
+    made = table(*names, left=("stage", "status", "device", "weights"))
     shown = [one for one in evaluations if one.job.stage in (Stage.SEARCH, Stage.PROMOTION)]
     for one in shown:
         made.add_row(
@@ -241,6 +242,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
             number(one.value),
             f"{one.step or '-'}/{one.job.budget}",
             f"{one.seconds:.1f}",
+            device_of(one),
             *[str(len(one.alerts))] * alarmed,
             one.digests.get("weights", "-")[:12],
         )
@@ -249,6 +251,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
         if count := sum(one.job.stage is stage for one in evaluations):
             parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
+    if (devices := devices_said(shown, 0)) is not None:
+        parts.append(Text(f"! {devices}", style="bold"))
     parts += [Text(f"seed {one.job.seed_said}: {remark}") for one in evaluations for remark in one.remarks]
     parts += [Text(f"seed {one.job.seed_said}: {alert_said(alert)}") for one in evaluations for alert in one.alerts]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())

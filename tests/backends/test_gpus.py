@@ -52,6 +52,46 @@ def trained(folder, cards, share):
     return slots, workers, found
 
 
+BLIND = """
+import sys
+from pathlib import Path
+import ray
+import hpo
+from hpo import api
+from hpo.errors import UsageError
+
+ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+study = api.load_study(sys.argv[1])
+folder, share = Path(sys.argv[2]), float(sys.argv[3])
+place = hpo.Place(storage=f"sqlite:///{folder}/hpo.db", outputs=folder, gpus_per_trial=share)
+try:
+    api.run(study, place, trials=1)
+except UsageError as error:
+    print("refused:", error)
+print("written:", (folder / "hpo.db").exists())
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("share", ["1", "0.5"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+def test_a_card_that_torch_does_not_see_is_refused(tmp_path, share):
+    """A Ray may offer cards that are not there, or that torch was not built for."""
+    study = ROOT / "tests" / "project" / "studies" / "curve.toml"
+    done = subprocess.run(
+        [sys.executable, "-c", BLIND, str(study), str(tmp_path), share],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert f"refused: one training wants {share} GPU; Ray offers cards on " in done.stdout, done.stderr
+    assert "where torch sees none" in done.stdout
+    assert "written: False" in done.stdout
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "slots"), [pytest.param(0.4, 4, marks=pytest.mark.soak), (1.0, 2)])

@@ -8,16 +8,22 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.backends.machine import cores, refuse_too_large
 from hpo.backends.ray.starting import joined_with_token, started_safely, token_said
 from hpo.errors import UsageError
 from hpo.redaction import driver_variables
 from hpo.seam import Resources
+from hpo.training import graphics
+
+ASK_SECONDS = 120.0
+"""How long a machine may take to say which cards torch sees; one that is busy until then is not asked."""
 
 
 @contextmanager
@@ -45,6 +51,45 @@ def connected(address: str | None, resources: Resources, concurrency: int | None
 def machines() -> int:
     """Returns how many machines the Ray has that this process has joined."""
     return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's
+
+
+def refuse_blind_machines(resources: Resources) -> None:
+    """Raises where a machine of the Ray that is joined offers graphics cards and torch sees none there.
+
+    A training would use its CPU, and nobody would know. Each machine is asked, as a worker of it would ask.
+
+    Raises:
+        UsageError: if there is one.
+    """
+    if not resources.gpu:
+        return
+    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) > 0]  # type: ignore[no-untyped-call]  # Ray's
+    task = ray.remote(num_cpus=0, num_gpus=min(1.0, resources.gpu), max_retries=0)(_torch_sees)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(): node
+        for node in alive
+    }
+    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_SECONDS) if asked else ([], [])
+    blind = []
+    for each in ready:
+        with suppress(RayError):  # a machine that has gone away meanwhile trains nothing
+            if (seen := ray.get(each)) is not None:
+                blind.append(f"{asked[each]['NodeManagerAddress']} ({seen})")
+    if blind:
+        raise UsageError(
+            f"one training wants {resources.gpu:g} GPU; Ray offers cards on {', '.join(blind)}, where torch sees none, "
+            "and the CPU would be used without a word. Install a torch that was built for the card there, start Ray "
+            "there with --num-gpus 0, or use --gpus-per-trial 0"
+        )
+
+
+def _torch_sees() -> str | None:
+    """Returns what is wrong with the graphics cards of this process, None if torch sees one."""
+    try:
+        seen = graphics()
+    except Exception as error:  # a torch that does not fit the machine fails in many ways
+        return f"torch cannot be imported: {type(error).__name__}"
+    return None if seen.cards else f"torch {seen.torch}, built for {seen.built_for or 'no card'}"
 
 
 def _join(address: str | None, resources: Resources, concurrency: int | None, stack: ExitStack) -> None:
