@@ -109,12 +109,23 @@ def _padding(data: Any, raw_HW: Values, stored_HW: Values) -> npt.NDArray[np.boo
     found_HW = np.zeros(stored_HW.shape, dtype=np.bool_)
     if not named:
         return found_HW
-    # Written with the wrong sign as often as not: its type in the file depends on another attribute.
-    limit = np.iinfo(raw_HW.dtype)
-    typed = [(value - limit.min) % (limit.max - limit.min + 1) + limit.min for value in named]
+    typed = [_with_sign(value, raw_HW.dtype) for value in named]
     for values_HW in (raw_HW, stored_HW):  # some devices fill the bits that are not stored too
         found_HW |= (values_HW >= min(typed)) & (values_HW <= max(typed))
     return found_HW
+
+
+def _with_sign(value: int, kind: np.dtype[Any]) -> int:
+    """Returns a value as the pixels have it: it is written with the wrong sign as often as not.
+
+    Its type in the file depends on another attribute. A value that pixels of this kind cannot have stays as it is.
+    """
+    limit = np.iinfo(kind)
+    is_signed = limit.min < 0
+    if (value > limit.max) if is_signed else (value < 0):
+        other = value - 2**limit.bits if is_signed else value + 2**limit.bits
+        return other if limit.min <= other <= limit.max else value
+    return value
 
 
 def _first(data: Any, name: str) -> int | None:

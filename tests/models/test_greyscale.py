@@ -79,6 +79,13 @@ def test_unsigned_padding_written_as_signed_is_found(file):
     assert grey(path) == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
 
+@pytest.mark.parametrize("padding", [4095, 65535, 511])
+def test_padding_that_no_pixel_can_have_is_none(file, padding):
+    value_HW = np.array([[0, 64], [128, 255]], np.uint8)
+    found = grey(file(value_HW, BitsAllocated=8, BitsStored=8, HighBit=7, PixelPaddingValue=padding))
+    assert found == pytest.approx(value_HW / 255)
+
+
 def test_padding_may_fill_the_bits_that_are_not_stored(file):
     value_HW = np.array([[65535, 0, 4095]], np.uint16)
     assert grey(file(value_HW, PixelPaddingValue=65535)) == pytest.approx(np.array([[0, 0, 1]]))
