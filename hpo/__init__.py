@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpo.api import check, load_study, promote, run
+    from hpo.declared import install_line
     from hpo.errors import HpoError, StudyInvalid, TrainableError, UsageError
     from hpo.place import Place
     from hpo.ranking import Candidate, Ranking, rank
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "hpo.api": ("check", "load_study", "promote", "run"),
+    "hpo.declared": ("install_line",),
     "hpo.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
     "hpo.place": ("Place",),
     "hpo.ranking": ("Candidate", "Ranking", "rank"),
@@ -67,6 +69,7 @@ __all__ = [
     "TrainableRef",
     "UsageError",
     "check",
+    "install_line",
     "load_study",
     "promote",
     "rank",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import PackageNotFoundError, distribution, metadata, version
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-NAME = "hpo"
+DISTRIBUTION = "hpo-robust"
+"""Of this distribution on a package index, where the name `hpo` is another project's; what is imported is `hpo`."""
 
 DEVELOPMENT = ("bench", "dev")
 """Extras that are of no use but to those who change this package."""
@@ -62,7 +67,7 @@ class Judged:
 def declared() -> Declared | None:
     """Returns what is declared, None where neither the installed package says it nor a pyproject.toml beside it."""
     try:
-        found = metadata(NAME)
+        found = metadata(DISTRIBUTION)
     except PackageNotFoundError:
         return _from_project(Path(__file__).parents[1] / "pyproject.toml")
     wanted = [Requirement(one) for one in found.get_all("Requires-Dist", ())]
@@ -76,6 +81,22 @@ def declared() -> Declared | None:
         extras=_useful(extras),
         installed=True,
     )
+
+
+def install_line(extra: str) -> str:
+    """Returns the command that adds an extra to the installation that is running: `pip install 'hpo-robust[web]'`.
+
+    One that was installed from a folder is installed from there again.
+    """
+    try:
+        origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        origin = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
+    if not isinstance(origin.get("dir_info"), dict):
+        return f"pip install '{DISTRIBUTION}[{extra}]'"
+    folder = url2pathname(urlsplit(str(origin.get("url"))).path)
+    editable = "--editable " if origin["dir_info"].get("editable") else ""
+    return f"pip install {editable}{shlex.quote(f'{folder}[{extra}]')}"
 
 
 def extra_with(module: str) -> str | None:
@@ -99,7 +120,7 @@ def _from_project(path: Path) -> Declared | None:
     if not path.is_file():
         return None
     project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    if project.get("name") != NAME:
+    if project.get("name") != DISTRIBUTION:
         return None
     return Declared(
         python=project["requires-python"],

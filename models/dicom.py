@@ -1,4 +1,4 @@
-"""DICOM files as grey values. The room of pydicom, an extra: `pip install hpo[dicom]`."""
+"""DICOM files as grey values. The room of pydicom, an extra: `dicom`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpo import UsageError
+from hpo import UsageError, install_line
 from models.greyscale import Unreadable, grey_values, whole
 
 __all__ = ["LARGEST", "LARGEST_FILE", "Dicom", "Unreadable", "read_dicom", "read_patient", "refuse_missing_package"]
@@ -69,7 +69,7 @@ def refuse_missing_package() -> None:
     try:
         import pydicom  # noqa: F401
     except ModuleNotFoundError:
-        raise UsageError("reading DICOM files needs pydicom: pip install 'hpo[dicom]'") from None
+        raise UsageError(f"reading DICOM files needs pydicom: {install_line('dicom')}") from None
 
 
 def read_dicom(path: Path) -> Dicom:

@@ -1,4 +1,4 @@
-"""EfficientNet-B0 as a grader of images. The room of MONAI, an extra: `pip install hpo[monai]`.
+"""EfficientNet-B0 as a grader of images. The room of MONAI, an extra: `monai`.
 
 Source: Tan and Le, EfficientNet: Rethinking model scaling for convolutional neural networks, ICML 2019. Every operation
 has a deterministic backward pass on a graphics card: the pooling is to one pixel, which torch computes as a mean.
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from hpo import UsageError
+from hpo import UsageError, install_line
 from models.grader import Grader, Outputs
 from models.unet import Norm
 
@@ -36,7 +36,7 @@ def refuse_missing_package() -> None:
         UsageError: if MONAI is not installed.
     """
     if find_spec("monai") is None:
-        raise UsageError(f"arch {MODEL!r} needs MONAI: pip install 'hpo[monai]'")
+        raise UsageError(f"arch {MODEL!r} needs MONAI: {install_line('monai')}")
 
 
 def package_version() -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from threadpoolctl import threadpool_limits
 
-from hpo import Context, Metrics, UsageError
+from hpo import Context, Metrics, UsageError, install_line
 from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.metrics import classification_metrics
 from models.splits import split
@@ -55,7 +55,7 @@ def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
     """
     for kind in values.get("kind", ()):
         if kind in ("lightgbm", "xgboost") and find_spec(str(kind)) is None:
-            raise UsageError(f"kind {kind!r} needs a package that is not installed: pip install 'hpo[boosting]'")
+            raise UsageError(f"kind {kind!r} needs a package that is not installed: {install_line('boosting')}")
 
 
 def train(params: TreesParams, ctx: Context) -> Iterator[Metrics]:

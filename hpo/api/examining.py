@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from hpo import catalog
 from hpo.api.session import resources
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
-from hpo.declared import Declared, Judged, declared, judged, python_fits
+from hpo.declared import Declared, Judged, declared, install_line, judged, python_fits
 from hpo.disks import disk_of
 from hpo.errors import HpoError, UsageError
 from hpo.place import Place
@@ -160,7 +160,7 @@ def _required(wanted: Iterable[Requirement], *, installed: bool) -> Finding:
 def _extra(name: str, wanted: Iterable[Requirement]) -> Finding:
     found = judged(wanted)
     wrong = [one for one in found if not one.fits]
-    advice = f"where it is wanted: pip install 'hpo[{name}]'" if wrong else ""
+    advice = f"where it is wanted: {install_line(name)}" if wrong else ""
     said = ", ".join(map(str, wrong or found))
     return Finding(what=f"extra {name}", state=_worst(wrong), found=said, advice=advice, essential=False)
 

@@ -57,7 +57,9 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        sys.stdout.write(f"hpo {version('hpo')}\n")
+        from hpo.declared import DISTRIBUTION
+
+        sys.stdout.write(f"hpo {version(DISTRIBUTION)}\n")
         raise typer.Exit
 
 

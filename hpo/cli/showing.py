@@ -42,7 +42,9 @@ def serve(
     try:
         from hpo import web
     except ModuleNotFoundError as error:
-        raise UsageError(f"serving needs {error.name}: pip install 'hpo[web]'") from error
+        from hpo.declared import install_line
+
+        raise UsageError(f"serving needs {error.name}: {install_line('web')}") from error
 
     token = web.read_token(token_file) if token_file else os.environ.get("HPO_TOKEN") or None
     settings = web.Settings(

@@ -31,6 +31,7 @@ from optuna.samplers import (
 )
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
+from hpo.declared import install_line
 from hpo.errors import UsageError
 from hpo.records import Value
 from hpo.search.median import ColumnMedianPruner
@@ -90,7 +91,7 @@ def refuse_missing_package(study: Study) -> None:
         UsageError: if so.
     """
     if study.search.sampler == "cmaes" and find_spec("cmaes") is None:
-        raise UsageError("sampler 'cmaes' needs the package cmaes; install it with: pip install 'hpo[cmaes]'")
+        raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")
 
 
 def make_pruner(study: Study) -> BasePruner:

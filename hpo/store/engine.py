@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, SAWarning
 
+from hpo.declared import install_line
 from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
 from hpo.store.outage import unretried
@@ -62,7 +63,7 @@ def bare_engine(url: str, options: Mapping[str, Any]) -> Engine:
             return create_engine(url, **options)
     except ModuleNotFoundError as error:
         raise StorageUnavailable(
-            f"storage {masked(url)} needs {error.name}; install it with: pip install 'hpo[postgres]'"
+            f"storage {masked(url)} needs {error.name}; install it with: {install_line('postgres')}"
         ) from error
     except (ValueError, TypeError, ArgumentError, SAWarning) as error:
         raise StorageUnavailable(

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo.alerts import Seen
+from hpo.declared import install_line
 from hpo.errors import UsageError
 from hpo.records import Job, Objective, Report
 
@@ -32,7 +33,7 @@ def refuse_missing_tensorboard() -> None:
         UsageError: if TensorBoard is not installed.
     """
     if find_spec("tensorboard") is None:
-        raise UsageError("event files need TensorBoard, which is not installed: pip install 'hpo[tensorboard]'")
+        raise UsageError(f"event files need TensorBoard, which is not installed: {install_line('tensorboard')}")
 
 
 class Events:

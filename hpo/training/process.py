@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from hpo.declared import DISTRIBUTION
 from hpo.errors import UsageError
 from hpo.training.isolation import TORCH, make_torch_repeatable
 
-PACKAGES = ("hpo", "numpy", "torch", "scikit-learn")
-"""Whose versions can change the bits of a result."""
+PACKAGES = {"hpo": DISTRIBUTION, "numpy": "numpy", "torch": "torch", "scikit-learn": "scikit-learn"}
+"""By the name that stands in a fingerprint, the distributions whose versions can change the bits of a result."""
 
 OTHERS = ("tensorflow", "keras", "xgboost", "lightgbm")
 """Modules whose versions matter too where a trainable has imported them."""
@@ -90,7 +91,7 @@ def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        "packages": {name: _version(name) for name in PACKAGES}
+        "packages": {name: _version(distribution) for name, distribution in PACKAGES.items()}
         | {name: getattr(sys.modules[name], "__version__", None) for name in OTHERS if name in sys.modules},
     }
     if torch is not None:

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from hpo.code import Code
-from hpo.declared import extra_with
+from hpo.declared import extra_with, install_line
 from hpo.errors import HpoError, UsageError, did_you_mean
 from hpo.records import Metrics
 from hpo.seam import TrainableRef
@@ -134,7 +134,7 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
             _refuse_other_project(sys.modules.get(above), above, ref)
             raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
         extra = extra_with((error.name or "").partition(".")[0])
-        hint = f": pip install 'hpo[{extra}]'" if extra else ""
+        hint = f": {install_line(extra)}" if extra else ""
         raise UsageError(
             f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed{hint}"
         ) from error

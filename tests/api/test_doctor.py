@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from hpo import Place
 from hpo.api import doctor, examining
-from hpo.declared import declared, judged, python_fits
+from hpo.declared import declared, install_line, judged, python_fits
 from hpo.disks import Disk, disk_of
 from hpo.errors import StorageUnavailable
 from hpo.search import OPTUNA
@@ -106,9 +106,9 @@ def test_a_trainable_that_prints_does_not_spoil_the_json(tmp_path):
 
 def installed_as(folder, *wanted, python=">=3.11", extras=()):
     """Makes a folder in which this package looks installed, with other needs."""
-    info = folder / "hpo-0.1.0.dist-info"
+    info = folder / "hpo_robust-0.1.0.dist-info"
     info.mkdir()
-    lines = ["Metadata-Version: 2.4", "Name: hpo", "Version: 0.1.0", f"Requires-Python: {python}"]
+    lines = ["Metadata-Version: 2.4", "Name: hpo-robust", "Version: 0.1.0", f"Requires-Python: {python}"]
     lines += [f"Provides-Extra: {extra}" for extra in extras] + [f"Requires-Dist: {one}" for one in wanted]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
     return folder
@@ -125,7 +125,7 @@ def test_packages_that_are_not_there_or_of_another_version_are_named(tmp_path):
     assert found["packages"]["found"].startswith("no-such-package (not installed, wanted >=1), numpy ")
     assert found["packages"]["found"].endswith(" (wanted <1)")
     assert found["packages"]["advice"] == "pip install 'no-such-package>=1' 'numpy<1'"
-    assert found["extra odd"]["advice"] == "where it is wanted: pip install 'hpo[odd]'"
+    assert found["extra odd"]["advice"] == "where it is wanted: pip install 'hpo-robust[odd]'"
 
 
 def test_an_extra_that_is_not_there_is_nothing_essential(tmp_path):
@@ -157,6 +157,19 @@ def test_a_version_for_one_kind_of_machine_is_in_the_range_of_the_plain_one():
     assert found.fits
     assert python_fits(">=3.11", "3.15.0rc1")
     assert not python_fits(">=3.11", "3.10.9")
+
+
+def test_the_install_line_names_where_it_was_installed_from(tmp_path):
+    site = installed_as(tmp_path)
+    said = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[str(site), *sys.path, str(ROOT)]!r}\n{LINE}"]
+    assert subprocess.run(said, capture_output=True, text=True, check=True).stdout == "pip install 'hpo-robust[web]'\n"
+    origin = {"url": "file:///a%20b", "dir_info": {"editable": True}}
+    (site / "hpo_robust-0.1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    found = subprocess.run(said, capture_output=True, text=True, check=True).stdout
+    assert found == "pip install --editable '/a b[web]'\n"
+
+
+LINE = "from hpo.declared import install_line\nprint(install_line('web'))"
 
 
 def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
@@ -208,7 +221,7 @@ def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path,
     text = text.replace("[search]", '[search]\nsampler = "cmaes"').replace('"curve"', '"evolved"')
     (tmp_path / "studies" / "evolved.toml").write_text(text)
     monkeypatch.setitem(sys.modules, "cmaes", None)  # as where it is not installed
-    assert looked("evolved")["study"].found.endswith("install it with: pip install 'hpo[cmaes]'")
+    assert looked("evolved")["study"].found.endswith(f"install it with: {install_line('cmaes')}")
     assert "no study named 'nothing'" in looked("nothing")["study"].found
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import models.dicom
+from hpo import install_line
 from models.dicom import LARGEST, Unreadable, read_dicom
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
@@ -215,9 +216,9 @@ def test_without_pydicom_a_sentence_says_what_to_install():
     code = (
         "import sys; sys.modules['pydicom'] = None\n"
         "from models.dicom import refuse_missing_package\n"
-        "from hpo import UsageError\n"
+        "from hpo import install_line, UsageError\n"
         "try: refuse_missing_package()\n"
         "except UsageError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "reading DICOM files needs pydicom: pip install 'hpo[dicom]'\n"
+    assert done.stdout == f"reading DICOM files needs pydicom: {install_line('dicom')}\n"

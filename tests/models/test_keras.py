@@ -13,6 +13,7 @@ import pytest
 
 import hpo
 from hpo import api
+from hpo.declared import install_line
 from hpo.errors import TrainableError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         find_spec("keras") is None or find_spec("tensorflow") is None,
-        reason="Keras or TensorFlow is not installed: pip install 'hpo[keras]'",
+        reason="Keras or TensorFlow is not installed: pip install 'hpo-robust[keras]'",
     ),
 ]
 SPACE = """
@@ -139,7 +140,7 @@ def test_where_keras_is_missing_the_extra_is_named(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "it needs 'keras', which is not installed: pip install 'hpo[keras]'" in done.stderr
+    assert f"it needs 'keras', which is not installed: {install_line('keras')}" in done.stderr
 
 
 class Variable:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from hpo.declared import install_line
 from hpo.errors import StudyBusy, UsageError
 from hpo.place import JOBS_ADDRESS
 from hpo.redaction import masked, redacted, redacted_word, secrets_in
@@ -44,10 +45,10 @@ class Jobs:
         except _FAULTS as error:
             reason = self._reason(error)
             if "ray[default]" in reason:
-                raise UsageError("jobs need Ray's dashboard, which is not here: pip install 'hpo[jobs]'") from error
+                raise UsageError(f"jobs need Ray's dashboard, which is not here: {install_line('jobs')}") from error
             raise UsageError(
                 f"no Ray takes jobs at {self._address} ({reason}). Is its head running, started with its dashboard "
-                "(pip install 'hpo[jobs]' there)? Name another with --jobs-address."
+                "(pip install 'hpo-robust[jobs]' there)? Name another with --jobs-address."
             ) from error
 
     def listed(self, prefix: str) -> dict[str, bool]:
