@@ -6,6 +6,7 @@ HpoError                      anything this package raises on purpose
 │   ├── StudyInvalid          a study file with problems, all of them listed
 │   │   └── ParamsInvalid     configurations that do not fit the space
 │   ├── StudyChanged          the stored study of that name means something else
+│   │   └── CodeChanged       its trainings are of other code than there is now
 │   ├── StudyBusy             another driver holds the study
 │   ├── StudyPaused           the study is paused, so it is not driven
 │   ├── StorageUnavailable    the database cannot be opened
@@ -73,6 +74,10 @@ class ParamsInvalid(StudyInvalid):
 
 class StudyChanged(UsageError):
     """The stored study of that name means something else."""
+
+
+class CodeChanged(StudyChanged):
+    """The stored study's trainings are of other code than there is now."""
 
 
 class StudyBusy(UsageError):

@@ -258,6 +258,7 @@ def decompose(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
+    accept_code_change: bool = False,
 ) -> Decomposition:
     """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
 
@@ -275,9 +276,12 @@ def decompose(
         observers: hear of every job, report and evaluation.
         stop: ends the work in order when it is set.
         workforce: keeps the backend running after this verb.
+        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
+            trials of that code are marked, and replicates are trained anew.
 
     Raises:
         NothingToPromote: if the study has not been searched.
+        CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
     study, place = resolved(study), place or Place()
@@ -291,7 +295,7 @@ def decompose(
     refuse_unwritable(folder)
     counter, metric = Counter(), metric or study.objective.metric
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, place, observers, create=False) as found:
+    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
         params = trial_named(found, study, trial).params
         _refuse_unknown_metric(metric, found, trial)
         draws = Draws.of(
@@ -307,7 +311,7 @@ def decompose(
         )
         with driving(found, "decompose", stop) as lease:
             source = PromotionSource(draws.jobs)
-            recorded = Recorded(source, found.store, found.stored, lease)
+            recorded = Recorded(source, found.store, found.stored, lease, code=found.code)
             lacking = sum(recorded.lacks(job) for job in draws.jobs)
             for observer in observers:
                 observer.begins(len(draws.jobs), len(draws.jobs) - lacking)

@@ -81,6 +81,7 @@ def promote(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
+    accept_code_change: bool = False,
     **options: Unpack[PromotionOptions],
 ) -> PromotionOutcome:
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
@@ -93,10 +94,13 @@ def promote(
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
         workforce: keeps the backend running after this verb.
+        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
+            trials of that code are marked, and replicates are trained anew.
         options: see `PromotionOptions`.
 
     Raises:
         NothingToPromote: if no trial has completed.
+        CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
     study, place = resolved(study), place or Place()
@@ -106,7 +110,7 @@ def promote(
     score = refuse_promotion(study, place, **options)
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = place.outputs / study.name
-    with opened(study, place, observers, create=False) as found:
+    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
         trials = found.durable.trials()
         plan = race_plan(study, sum(trial.state != "imported" for trial in trials), **options)
         refuse_confirming(study, confirm_seeds, plan)
@@ -205,7 +209,7 @@ def _recorded(source: PromotionSource, found: Opened, study: Study, lease: Lease
     split_up: Source = source
     if study.validation is not None:
         split_up = FoldedSource(source, study, at_once=True)
-    return Recorded(split_up, found.store, found.stored, lease)
+    return Recorded(split_up, found.store, found.stored, lease, code=found.code)
 
 
 def _source(

@@ -162,6 +162,7 @@ def replay(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
+    accept_code_change: bool = False,
 ) -> ReplayOutcome:
     """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
 
@@ -174,9 +175,12 @@ def replay(
         observers: hear of every job, report and evaluation.
         stop: ends the work in order when it is set.
         workforce: keeps the backend running after this verb.
+        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
+            trials of that code are marked, and replicates are trained anew.
 
     Raises:
         NothingToPromote: if the study has not been searched.
+        CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
     study, place = resolved(study), place or Place()
@@ -189,7 +193,7 @@ def replay(
     refuse_unusable(study, place)
     counter = Counter()
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, place, observers, create=False) as found:
+    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
         params = trial_named(found, study, trial).params
         whole = Job(
             trial=trial,
@@ -202,7 +206,7 @@ def replay(
         job = fold_jobs(whole, study)[0]  # where there are folds, the first
         with driving(found, "replay", stop) as lease:
             source = PromotionSource(replayed(job, r))
-            recorded = Recorded(source, found.store, found.stored, lease)
+            recorded = Recorded(source, found.store, found.stored, lease, code=found.code)
             lacking = sum(recorded.lacks(one) for one in source.jobs)
             for observer in observers:
                 observer.begins(r, r - lacking)

@@ -132,6 +132,7 @@ def run(
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
+    accept_code_change: bool = False,
 ) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
 
@@ -149,8 +150,11 @@ def run(
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
+        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
+            trials of that code are marked, and replicates are trained anew.
 
     Raises:
+        CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
@@ -169,7 +173,7 @@ def run(
     with ExitStack() as stack:
         force = stack.enter_context(enlisted(study, place, workforce, observers))
         prepared = prepare_new(study, place, observers)
-        found = stack.enter_context(opened(study, place, observers, create=True))
+        found = stack.enter_context(opened(study, place, observers, create=True, accept_code_change=accept_code_change))
         lease = stack.enter_context(driving(found, "run", stop))
         _refuse_half_imported(study, found.durable.half_brought)
         found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
@@ -178,9 +182,9 @@ def run(
             study.search.until if until is None else until,
             study.search.patience if patience is None else patience,
         )
-        source = SearchSource(study, found.durable, trials, limits, configurations)
+        source = SearchSource(study, found.durable, trials, limits, configurations, found.code.digest)
         heard = Observed(_split_up(source, study), observers)
-        recorded = Recorded(heard, found.store, found.stored, lease, source.same, study.objective.metric)
+        recorded = Recorded(heard, found.store, found.stored, lease, source.same, study.objective.metric, found.code)
         each = len(study.search_seeds(0)) * study.trainings
         for observer in observers:
             observer.begins(each * source.total, each * source.over)

@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.api.code_changes import heed_code
 from hpo.api.heeding import Heeding
 from hpo.api.tidying import clear_leftovers
 from hpo.backends.grace import overdue_said
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
+from hpo.code import UNKNOWN, Code
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.files import Guard
 from hpo.place import Place
@@ -57,6 +59,7 @@ class Opened:
         studies: all of Optuna's studies there.
         engine: of Optuna's tables.
         place: where it is kept and run.
+        code: that is trained with.
     """
 
     store: Store
@@ -65,6 +68,7 @@ class Opened:
     studies: Durable
     engine: Any
     place: Place
+    code: Code = UNKNOWN
 
     def guard(self, lease: Lease, stop: Stop) -> Guard:
         """Returns what has to be asked right before each file that others read: whether this driver still is the one.
@@ -122,7 +126,14 @@ def storage(
 
 
 @contextmanager
-def opened(study: Study, place: Place, observers: Sequence[Observer], *, create: bool) -> Iterator[Opened]:
+def opened(
+    study: Study,
+    place: Place,
+    observers: Sequence[Observer],
+    *,
+    create: bool,
+    accept_code_change: bool = False,
+) -> Iterator[Opened]:
     """Opens a study in its database.
 
     Args:
@@ -130,12 +141,15 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
         place: where.
         observers: told when the database goes away later, and when it is back.
         create: whether study and database are made if they are missing; otherwise nothing is written.
+        accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
 
     Raises:
         NothingToPromote: if the study is missing and not to be made.
         StudyChanged: if the stored study of that name means something else.
+        CodeChanged: if its trainings are of other code than there is now, and that is not accepted.
         StorageUnavailable: if the database cannot be opened.
     """
+    trainable = trainable_of(study)
     outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
     with storage(place.storage, create=create, writes=True, outage=outage) as (store, durable):
         if store.found in ("optuna", "others"):
@@ -157,7 +171,10 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
                 f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
                 f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
             )
-        stored = store.enrol(study, defaults_of(study))
+        store.refuse_changed(study, trainable.defaults)
+        tell = partial(tell_phase, observers)
+        code = heed_code(known, trainable.code, store, tell, accept=accept_code_change)
+        stored = store.enrol(study, trainable.defaults, code)
         attributes = {UID: stored.uid, "hpo:digest": study.digest}
         yield Opened(
             store=store,
@@ -166,6 +183,7 @@ def opened(study: Study, place: Place, observers: Sequence[Observer], *, create:
             studies=durable,
             engine=durable.engine,
             place=place,
+            code=trainable.code,
         )
 
 

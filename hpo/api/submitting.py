@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.api.code_changes import ACCEPT
 from hpo.api.session import opened, storage, stored_study
 from hpo.catalog import find, load_study
 from hpo.errors import StudyBusy, UsageError
@@ -66,7 +67,8 @@ def submit(
     _refuse_secrets(options)
     command = _command(file, options)
     jobs = jobs_at(jobs_address)
-    with opened(study, place, (), create=True) as found:
+    accept = ACCEPT in options
+    with opened(study, place, (), create=True, accept_code_change=accept) as found:
         found.store.refuse_driving(found.stored)
         prefix = f"hpo-{study.name}-{found.stored.uid[:8]}-"
         known = jobs.listed(prefix)

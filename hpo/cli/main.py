@@ -17,6 +17,7 @@ from hpo.cli import begin, data, keeping, look, seeds, showing, steering
 from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_in_tracebacks, hide_urls
 from hpo.cli.options import (
+    AcceptCodeChange,
     Enqueue,
     Folders,
     From,
@@ -86,6 +87,7 @@ def run(
     patience: Patience = None,
     enqueue: Enqueue = None,
     promote: Promote = False,
+    accept_code_change: AcceptCodeChange = False,
     tensorboard: TensorBoard = False,
     studies: Folders = None,
     as_json: Json = False,
@@ -108,7 +110,7 @@ def run(
         api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
         limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
-        limits |= {"seconds": time, "until": until, "patience": patience}
+        limits |= {"seconds": time, "until": until, "patience": patience, "accept_code_change": accept_code_change}
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
@@ -131,6 +133,7 @@ def promote(
     place: Place,
     wanted: dict[str, Any],
     study: StudyName,
+    accept_code_change: AcceptCodeChange = False,
     tensorboard: TensorBoard = False,
     studies: Folders = None,
     as_json: Json = False,
@@ -142,6 +145,7 @@ def promote(
     place = replace(place, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
+        wanted = {**wanted, "accept_code_change": accept_code_change}
         outcome = _promote(loaded, place, wanted, stop, workforce)
         if as_json:
             print_json(_promotion_values(outcome))

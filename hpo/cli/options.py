@@ -238,6 +238,12 @@ AllowIgnoredSeed = Annotated[
         help="Rank candidates whose replicates are bit-identical under different seeds as they are; end with 0.",
     ),
 ]
+AcceptCodeChange = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code-change", help="Go on although the code was changed; what is of other code is marked as such."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

@@ -11,6 +11,7 @@ import typer
 
 from hpo.cli.bundles import with_place
 from hpo.cli.options import (
+    AcceptCodeChange,
     Folders,
     Json,
     StudyName,
@@ -47,12 +48,14 @@ def decompose(
         ),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="What is decomposed. [the objective]", show_default=False)] = None,
+    accept_code_change: AcceptCodeChange = False,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
     """Say how much each source of randomness moves a trial: split, init, order, augment, dropout, and none of them."""
-    wanted = {"trial": trial, "n": n, "replays": replays, "sources": sources, "metric": metric}
+    wanted: dict[str, Any] = {"trial": trial, "n": n, "replays": replays, "sources": sources, "metric": metric}
     said = {"--n": n, "--replays": replays, "--sources": ",".join(sources or ()), "--metric": metric}
+    wanted["accept_code_change"] = accept_code_change
     again = _command("decompose", study, trial, said)
     _go("decompose", f"Decomposing trial {trial}", again, study, studies, place, wanted, as_json=as_json)
 
@@ -68,11 +71,13 @@ def replay(
         typer.Option(min=0, max=LARGEST_SEED, help="Under which. [the first of the promotion]", show_default=False),
     ] = None,
     r: Annotated[int, typer.Option("--r", min=1, max=MOST, help="How many trainings of the same job.")] = 3,
+    accept_code_change: AcceptCodeChange = False,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
     """Train one job several times: the same bits or not, and nondeterminism in per cent of seed noise."""
-    wanted = {"trial": trial, "seed": seed, "r": r}
+    wanted: dict[str, Any] = {"trial": trial, "seed": seed, "r": r}
+    wanted["accept_code_change"] = accept_code_change
     again = _command("replay", study, trial, {"--seed": seed, "--r": r})
     _go("replay", f"Replaying trial {trial}", again, study, studies, place, wanted, as_json=as_json)
 

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageUnavailable
 from hpo.records import Value, canonical_json
 from hpo.search.tables import make_tables
-from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
+from hpo.search.trials import CODE, ENQUEUED, IMPORTED, Trial, trial_of
 from hpo.texts import cleaned
 
 ERROR_LENGTH = 2000
@@ -205,6 +206,23 @@ class DurableStudy:
         """Stores the objective's value at a step."""
         with self._watched():
             self._storage.set_trial_intermediate_value(self._row(number), step, value)
+
+    def begin_anew(self, number: int, code: str) -> None:
+        """Forgets what a running trial has reported, for other code goes on with it.
+
+        Optuna has no method for it: a stored value can only be replaced, and those of later steps would stay.
+
+        Args:
+            number: of the trial.
+            code: digest of what it is trained with from now on.
+        """
+        with self._watched():
+            row, rdb = self._row(number), self._storage
+            assert isinstance(rdb, RDBStorage)  # a driver keeps no cache
+            with rdb.engine.begin() as connection:
+                values = TrialIntermediateValueModel.__table__
+                connection.execute(values.delete().where(values.c.trial_id == row))
+            self._storage.set_trial_user_attr(row, CODE, code)
 
     def finish(
         self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, Any], error: str | None

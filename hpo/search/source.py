@@ -28,7 +28,7 @@ from hpo.search.durable import DurableStudy, shortened
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.search.trials import ENQUEUED, IMPORTED, Trial, trial_of
+from hpo.search.trials import CODE, ENQUEUED, IMPORTED, Trial, trial_of
 from hpo.search.view import Judge
 from hpo.space import count
 from hpo.study import Study
@@ -78,6 +78,7 @@ class SearchSource:
         trials: how many to have in the end; None: as many as the study says.
         limits: what else ends the search; None: what the study says.
         configurations: how many different ones to try, instead of a number of trials; None: trials count.
+        code: digest of what is trained with; empty: it is not known. A trial that other code left open begins anew.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class SearchSource:
         trials: int | None = None,
         limits: Limits | None = None,
         configurations: int | None = None,
+        code: str = "",
     ) -> None:
         self._study = study
         self._space = study.space
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
         self._configurations = configurations
+        self._code = code
         if configurations is not None:
             self._trials = MOST_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
@@ -284,7 +287,10 @@ class SearchSource:
 
     def _propose(self, number: int) -> FrozenTrial:
         seeds = self._study.search_seeds(number)
-        before, attributes = self._shared(), {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
+        before = self._shared()
+        attributes: dict[str, Any] = {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
+        if self._code:
+            attributes[CODE] = self._code
         if self._taken < len(self._queue):
             self._memory.enqueue_trial(self._queue[self._taken])
             attributes[ENQUEUED] = self._taken
@@ -381,6 +387,10 @@ class SearchSource:
         Its stored values are judged again, because the driver may have ended between storing a value and acting on the
         verdict; a verdict depends on the view and the values alone, so it is the same one.
         """
+        began_with = trial.user_attrs.get(CODE)
+        if self._code and began_with and began_with != self._code:
+            self._durable.begin_anew(trial.number, self._code)
+            trial.intermediate_values, trial.user_attrs[CODE] = {}, self._code
         values, trial.intermediate_values = dict(sorted(trial.intermediate_values.items())), {}
         trial.system_attrs = _without_marks(trial)
         self._enter(trial.number, trial)

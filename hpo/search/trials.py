@@ -24,6 +24,10 @@ IMPORTED = "hpo:imported"
 """The attribute of a trial that was another study's: where it is from; that of a study: what was to be imported."""
 
 
+CODE = "hpo:code"
+"""The attribute of a trial that holds the digest of the code that it is trained with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One configuration the sampler proposed, and how it stands.
@@ -39,6 +43,7 @@ class Trial:
         error: why it failed.
         started: ISO text, local time without a zone, as Optuna gives it.
         ended: likewise; None while it is running.
+        code: digest of the code that it was trained with; None where it is not known.
     """
 
     number: int
@@ -51,6 +56,7 @@ class Trial:
     ended: str | None
     constraints: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None
+    code: str | None = None
 
     @property
     def is_feasible(self) -> bool:
@@ -71,6 +77,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         started=frozen.datetime_start.isoformat() if frozen.datetime_start else None,
         ended=frozen.datetime_complete.isoformat() if frozen.datetime_complete else None,
         origin=_origin(frozen),
+        code=frozen.user_attrs.get(CODE),
     )
 
 

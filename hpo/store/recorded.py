@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hpo.alerts import Alert
+from hpo.code import UNKNOWN, Code
 from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import Done, Source, Wait, pass_on
 from hpo.store.lease import Lease
@@ -24,6 +25,7 @@ class Recorded:
         study: whose.
         lease: the driver's right to write.
         same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
+        code: that is trained with; a record that is known to be of other code answers nothing.
         metric: of the objective, for an evaluation that comes from another trial is heard step by step.
     """
 
@@ -35,6 +37,7 @@ class Recorded:
         lease: Lease,
         same: Callable[[int], int | None] | None = None,
         metric: str = "",
+        code: Code = UNKNOWN,
     ) -> None:
         self._source = source
         self._store = store
@@ -42,10 +45,12 @@ class Recorded:
         self._lease = lease
         self._same = same
         self._metric = metric
+        self._code = code
         self._known = store.keys(study)
         # What is half done when the database goes away; it is gone on with when the same is said again.
         self._asked: Job | None = None
         self._put: Evaluation | None = None
+        self._told: tuple[Evaluation, Evaluation] | None = None
 
     def ask(self) -> Job | Wait | Done:
         self._lease.refuse_if_known_lost()
@@ -75,11 +80,23 @@ class Recorded:
         pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
-        if self._put is not evaluation:
-            self._store.put(self._study, evaluation, self._lease)
-            self._put = evaluation
-        self._known.add(evaluation.job.key)
-        self._source.tell(evaluation)
+        if self._told is None or self._told[0] is not evaluation:  # else it is said again, for the database was away
+            self._told = evaluation, self._remarked(evaluation)
+        whole = self._told[1]
+        if self._put is not whole:
+            self._store.put(self._study, whole, self._lease)
+            self._put = whole
+        self._known.add(whole.job.key)
+        self._source.tell(whole)
+
+    def _remarked(self, evaluation: Evaluation) -> Evaluation:
+        """Returns an evaluation with a word on the one that it replaces, where that is of other code."""
+        before = self._store.get(self._study, evaluation.job) if evaluation.job.key in self._known else None
+        if before is None or not before.code.differs(evaluation.code):
+            return evaluation
+        value = "no value" if before.value is None else f"value {before.value!r}"
+        remark = f"trained anew, for the code was changed ({before.code.changes(evaluation.code)}); it had {value}"
+        return replace(evaluation, remarks=(*evaluation.remarks, remark))
 
     def lacks(self, job: Job) -> bool:
         """Whether the job is still to be trained."""
@@ -97,6 +114,8 @@ class Recorded:
         if job.key not in self._known:
             return None
         evaluation = self._store.get(self._study, job)
+        if evaluation is not None and self._code.differs(evaluation.code):
+            return None
         # A replicate that failed is tried again: the source asks for it only if it wants that.
         if evaluation is not None and evaluation.status is Status.FAILED and job.stage is not Stage.SEARCH:
             return None

@@ -15,7 +15,7 @@ from hpo.errors import StorageUnavailable
 from hpo.redaction import masked
 from hpo.store.tables import Base
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; a test compares it with alembic's own answer."""
 
 VERSION_TABLE = "hpo_alembic_version"

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from hpo.alerts import Alert
+from hpo.code import Code, code_from
 from hpo.errors import StorageDamaged, StorageUnavailable, StudyChanged
 from hpo.records import Evaluation, Job, Metrics, Report, Stage, Status
 from hpo.redaction import masked, secrets_in, without
@@ -59,6 +60,8 @@ class StoredStudy:
         content: the study file as it was last run.
         paused_at: since when it is paused; None: it is not.
         job: its newest of Ray's jobs, as it was submitted; None: it never was.
+        codes: that it was trained with, the newest last: digest, files, since when, whether a change was accepted;
+            empty where an earlier hpo stored it.
     """
 
     id: int
@@ -67,6 +70,7 @@ class StoredStudy:
     content: Mapping[str, Any]
     paused_at: dt.datetime | None = None
     job: str | None = None
+    codes: tuple[Mapping[str, Any], ...] = ()
 
 
 class Store:
@@ -154,19 +158,25 @@ class Store:
         if row is None:
             return None
         fields = {key: getattr(row, key) for key in ("id", "uid", "name", "content", "paused_at", "job")}
-        return StoredStudy(**fields)
+        return StoredStudy(**fields, codes=tuple(row.codes or ()))
 
     def names(self) -> list[str]:
         """Returns the names of all stored studies, the oldest first."""
         with self._reading() as connection:
             return list(connection.execute(select(StudyRow.name).order_by(StudyRow.id)).scalars())
 
-    def enrol(self, study: Study, defaults: Mapping[str, object] | None = None) -> StoredStudy:
+    def enrol(
+        self,
+        study: Study,
+        defaults: Mapping[str, object] | None = None,
+        code: Mapping[str, Any] | None = None,
+    ) -> StoredStudy:
         """Stores a study, or finds it and refuses one that means something else.
 
         Args:
             study: what is stored.
             defaults: of the params that it does not set; None: they are not known, and are left as they are.
+            code: that it is trained with from now on, see `StoredStudy.codes`; None: as before, or not known.
 
         Raises:
             StudyChanged: if a study of that name is stored whose trials would not compare; the message shows the
@@ -183,13 +193,15 @@ class Store:
                         content=study.content(),
                         identity=identity,
                         digest=study.digest,
+                        codes=[code] if code else None,
                         created_at=now(),
                     )
                 )
             else:
                 self._refuse_difference(study.name, row.identity, identity)
-                values = {"content": study.content(), "digest": study.digest}
+                values: dict[str, Any] = {"content": study.content(), "digest": study.digest}
                 values |= {"identity": identity} if knows_defaults(identity) else {}
+                values |= {"codes": [*(row.codes or ()), code]} if code else {}
                 if any(getattr(row, name) != value for name, value in values.items()):
                     connection.execute(update(StudyRow).where(StudyRow.id == row.id).values(**values))
         stored = self.find(study.name)
@@ -313,11 +325,11 @@ class Store:
             yield connection
 
     def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
-        """Stores an evaluation; only a failed one is ever replaced.
+        """Stores an evaluation; only one that failed, or is of other code, is ever replaced.
 
         Raises:
             StudyBusy: if `held` has been taken over.
-            sqlalchemy.exc.IntegrityError: if the job has an evaluation that is no failure.
+            sqlalchemy.exc.IntegrityError: if the job has an evaluation of the same code that is no failure.
         """
         job = evaluation.job
         values = {**content_of(evaluation), "recorded_at": now()}
@@ -329,7 +341,10 @@ class Store:
         try:
             self._insert(study, job, values, held)
         except IntegrityError:
-            if not self._replace_failed(study, job, values, held):
+            stored = self.get(study, job)
+            if stored is None or not (stored.status is Status.FAILED or stored.code.differs(evaluation.code)):
+                raise
+            if not self._replace(study, stored, values, held):
                 raise
         self._in_doubt = None
 
@@ -342,13 +357,13 @@ class Store:
             # The values beside the statement, so that it is the same one each time and is compiled once.
             connection.execute(insert(EvaluationRow), {"study_id": study.id, **key, "attempts": 1, **values})
 
-    def _replace_failed(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> bool:
+    def _replace(self, study: StoredStudy, stored: Evaluation, values: Mapping[str, Any], held: Lease | None) -> bool:
         with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
             again = (
                 update(EvaluationRow)
-                .where(*_key(study, job), EvaluationRow.status == Status.FAILED)
+                .where(*_key(study, stored.job), EvaluationRow.status == str(stored.status))
                 .values(attempts=EvaluationRow.attempts + 1, **values)
             )
             return connection.execute(again).rowcount > 0
@@ -379,6 +394,13 @@ class Store:
         for r in rows:
             key = (r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant)
             yield key, Status(r.status), r.recorded_at
+
+    def codes(self, study: StoredStudy) -> list[tuple[Code, Status]]:
+        """Returns, of each evaluation, the code that it is of and how it ended."""
+        row = EvaluationRow
+        with self._reading() as connection:
+            rows = connection.execute(select(row.fingerprint, row.status).where(row.study_id == study.id))
+            return [(code_from(r.fingerprint.get("code")), Status(r.status)) for r in rows]
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial, stage and seed."""

@@ -74,6 +74,7 @@ class StudyRow(Base):
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
     paused_at: Mapped[dt.datetime | None]
     job: Mapped[str | None] = mapped_column(String(128))
+    codes: Mapped[list[Any] | None]
 
 
 class DriverRow(Base):

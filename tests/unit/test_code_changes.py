@@ -1,0 +1,187 @@
+"""A trainable that is edited between two runs: said before anything is trained, and never mixed in without a word."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from projects import Project
+from sqlalchemy import create_engine, text
+
+import hpo
+from hpo import api
+from hpo.errors import CodeChanged
+
+FIRST, SECOND = "params.x + ctx.streams.init.numpy().random()", "params.x + 7 + ctx.streams.init.numpy().random()"
+
+
+class Ear(hpo.Observer):
+    """Remembers what is said, and can stop a search."""
+
+    def __init__(self, stops_after=None):
+        self.said, self._stops_after, self._steps = [], stops_after, 0
+
+    def phase(self, message):
+        self.said.append(message)
+
+    def reported(self, job, step, value):
+        self._steps += 1
+
+    def is_set(self):
+        return self._stops_after is not None and self._steps >= self._stops_after
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = Project(tmp_path / "project")
+    yield made
+    made.forget()
+
+
+def values(place, *trials):
+    return [[one.value for one in api.show("toy", trial, place)[1]] for trial in trials]
+
+
+def edited(project, place):
+    """Searches, promotes, and then edits the trainable."""
+    hpo.run(project.study(), place)
+    hpo.promote(project.study(), place)
+    before = values(place, 0, 1)
+    project.toy(value=SECOND)
+    return before
+
+
+@pytest.mark.parametrize("verb", [hpo.run, hpo.promote, api.decompose, api.replay])
+def test_changed_code_is_refused_and_nothing_is_written(project, place, verb):
+    before = edited(project, place)
+    ear, more = Ear(), {} if verb in (hpo.run, hpo.promote) else {"trial": 0}
+    with pytest.raises(
+        CodeChanged, match=r"was changed since it was last run: toy\.py changed\. 6 trainings"
+    ) as refused:
+        verb(project.study(), place, observers=[ear], **more)
+    assert "--accept-code-change" in str(refused.value)
+    assert values(place, 0, 1) == before
+    assert ear.said == []
+
+
+def test_replicates_of_other_code_are_trained_anew(project, place):
+    before = edited(project, place)
+    ear = Ear()
+    outcome = hpo.promote(project.study(), place, accept_code_change=True, observers=[ear])
+    assert "accepted: 6 trainings of other code stay and are marked" in ear.said[0]
+    assert outcome.trained == 4
+    for old, new in zip(before, values(place, 0, 1), strict=True):
+        assert new[0] == old[0]  # of the search: what it proposed since rests on it
+        assert new[1:] == pytest.approx([value + 7 for value in old[1:]])
+    remarks = [one.remarks for one in api.show("toy", 0, place)[1]]
+    assert remarks[0] == ()
+    assert "trained anew, for the code was changed (toy.py changed); it had value 1." in remarks[1][0]
+    assert hpo.promote(project.study(), place).trained == 0
+    kept = json.loads(_one(place, "SELECT codes FROM hpo_studies"))
+    assert [one["accepted"] for one in kept] == [False, True]
+    assert [set(one["files"]) for one in kept] == [{"toy.py"}, {"toy.py"}]
+
+
+def test_code_that_is_changed_back_goes_on(project, place):
+    edited(project, place)
+    with pytest.raises(CodeChanged):
+        hpo.promote(project.study(), place)
+    project.toy(value=FIRST)
+    assert hpo.promote(project.study(), place).trained == 0
+
+
+def test_an_edit_of_a_file_that_is_imported_counts(project, place):
+    project.write("helper.py", "ADDED = 0")
+    project.toy(head="import helper", value="params.x + helper.ADDED")
+    hpo.run(project.study(), place)
+    project.write("helper.py", "ADDED = 1")
+    with pytest.raises(CodeChanged, match=r"helper\.py changed"):
+        hpo.run(project.study(), place)
+    project.write("helper.py", "ADDED = 0  # as before")
+    hpo.run(project.study(), place)
+
+
+def test_an_interrupted_trial_begins_anew_under_other_code(project, place):
+    project.toy(value="params.x", head="import torch")
+    loop = "model = torch.nn.Linear(1, WIDTH)\n    for epoch in ctx.epochs(model=model):"
+    text_ = (project.folder / "toy.py").read_text().replace("for epoch in ctx.epochs():", loop)
+    project.write("toy.py", "WIDTH = 2\n" + text_)
+    project.study_file(budget=4)
+    ear = Ear(stops_after=2)
+    hpo.run(project.study(), place, observers=[ear], stop=ear)
+    assert api.status("toy", place)[0].counts == {"running": 1}
+    project.write("toy.py", "WIDTH = 3\n" + text_.replace('"val": params.x', '"val": params.x + 7'))
+    ear = Ear()
+    outcome = hpo.run(project.study(), place, observers=[ear])
+    assert [trial.state for trial in outcome.trials] == ["complete", "complete"]
+    assert ear.said[0].startswith("the code was changed since the study was last run (toy.py changed)")
+    assert set(outcome.trials[0].values.values()) == {outcome.trials[0].params["x"] + 7}
+    assert outcome.trials[0].code == outcome.trials[1].code
+    [one] = api.show("toy", 0, place)[1]
+    assert one.remarks == ("checkpoint-previous.pt was written before the code was changed: trained anew",) or (
+        one.remarks == ("checkpoint.pt was written before the code was changed: trained anew",)
+    )
+
+
+def test_values_of_later_steps_do_not_stay_with_a_trial_that_begins_anew(project, place):
+    project.study_file(budget=4)
+    ear = Ear(stops_after=3)
+    hpo.run(project.study(), place, observers=[ear], stop=ear)
+    project.toy(value="[params.x, None][epoch > 1]", head="")
+    outcome = hpo.run(project.study(), place)
+    assert [trial.state for trial in outcome.trials] == ["failed", "failed"]
+    assert list(outcome.trials[0].values) == [1]
+    assert list(api.show("toy", 0, place)[0].values) == [1]
+
+
+def test_failed_trials_do_not_hold_back_the_code_that_mends_them(project, place):
+    project.toy(value="no_such_name")
+    hpo.run(project.study(), place)
+    project.toy()
+    project.study_file(trials=4)
+    ear = Ear()
+    outcome = hpo.run(project.study(), place, observers=[ear])
+    assert [trial.state for trial in outcome.trials] == ["failed", "failed", "complete", "complete"]
+    assert "nothing that counts was trained before" in ear.said[0]
+
+
+def test_a_database_without_code_goes_on_and_says_so(project, place):
+    hpo.run(project.study(), place)
+    _change(place, "UPDATE hpo_studies SET codes = NULL")
+    _change(place, "UPDATE hpo_evaluations SET fingerprint = '{}'")
+    project.study_file(trials=3)
+    ear = Ear()
+    hpo.run(project.study(), place, observers=[ear])
+    assert "the code of 2 trainings is not known: an earlier hpo recorded them" in ear.said[0]
+    project.toy(value=SECOND)
+    with pytest.raises(CodeChanged, match="3 trainings that it holds are of the code before"):
+        hpo.run(project.study(), place)
+
+
+def test_the_same_params_under_other_code_are_another_training(project, place):
+    project.write(
+        "studies/toy.toml",
+        (project.folder / "studies/toy.toml").read_text().replace("float = [0.0, 1.0]", "choice = [0.5]"),
+    )
+    hpo.run(project.study(), place)
+    project.toy(value=SECOND)
+    outcome = hpo.run(project.study(), place, trials=4, accept_code_change=True)
+    found = [trial.value for trial in outcome.trials]
+    assert found == pytest.approx([found[0], found[0], found[0] + 7, found[0] + 7])
+
+
+def _change(place, statement):
+    engine = create_engine(place.storage)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def _one(place, query):
+    engine = create_engine(place.storage)
+    with engine.connect() as connection:
+        found = connection.execute(text(query)).scalar()
+    engine.dispose()
+    return found
