@@ -105,7 +105,7 @@ class Guard:
         if _head_of(scope) > LARGEST_HEAD:  # the server itself counts only a head that comes in pieces
             return problem(431, "Too large", f"the head of a request has at most {LARGEST_HEAD} bytes")
         if not self._is_asked_for_by_its_name(headers):
-            return problem(400, "Another host", "this server is not asked for by that name; see --allowed-host")
+            return problem(400, "Another host", "this server is not asked for by that name; see --allow-host")
         if method not in METHODS:
             return problem(405, "Not allowed", f"expected one of {', '.join(METHODS)}", {"Allow": ", ".join(METHODS)})
         if any(letter < " " or letter == "\x7f" for letter in path) or not path.startswith("/"):
