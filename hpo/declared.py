@@ -108,7 +108,7 @@ def extra_with(module: str) -> str | None:
 
 def judged(wanted: Iterable[Requirement]) -> list[Judged]:
     """Looks up the version of each."""
-    return [Judged(requirement=one, found=_version(one.name)) for one in wanted]
+    return [Judged(requirement=one, found=version_of(one.name)) for one in wanted]
 
 
 def python_fits(wanted: str, found: str) -> bool:
@@ -142,7 +142,8 @@ def _applies(requirement: Requirement, extra: str = "") -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Returns the version of an installed distribution, None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -56,11 +56,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from hpo.declared import DISTRIBUTION, version_of
 
-        from hpo.declared import DISTRIBUTION
-
-        sys.stdout.write(f"hpo {version(DISTRIBUTION)}\n")
+        sys.stdout.write(f"hpo {version_of(DISTRIBUTION) or '(not installed, it runs from its folder)'}\n")
         raise typer.Exit
 
 

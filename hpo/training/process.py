@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
-from hpo.declared import DISTRIBUTION
+from hpo.declared import DISTRIBUTION, version_of
 from hpo.errors import UsageError
 from hpo.training.isolation import TORCH, make_torch_repeatable
 
@@ -91,7 +90,7 @@ def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        "packages": {name: _version(distribution) for name, distribution in PACKAGES.items()}
+        "packages": {name: version_of(distribution) for name, distribution in PACKAGES.items()}
         | {name: getattr(sys.modules[name], "__version__", None) for name in OTHERS if name in sys.modules},
     }
     if torch is not None:
@@ -102,10 +101,3 @@ def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[
             found["gpu"] = torch.cuda.get_device_name()
             found["cuda"] = torch.version.cuda
     return {**found, **({"facts": dict(facts)} if facts else {})}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
