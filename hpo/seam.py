@@ -391,7 +391,8 @@ class Fused:
             raise TooManyFailures(
                 f"{self._most} trainings in a row failed, so the search was ended. The first, of trial "
                 f"{first.job.trial}, said:\n{first.error}\n"
-                "What was running goes on next time. If such failures are to be expected, raise search.max_failures."
+                "What was running goes on next time, and what failed by one and the same error is trained again then. "
+                "If such failures are to be expected, raise search.max_failures."
             )
 
 

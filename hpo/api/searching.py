@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.api.heeding import Heeding
 from hpo.api.session import (
+    Opened,
     Workforce,
     driving,
     enlisted,
@@ -37,8 +38,18 @@ from hpo.place import Place
 from hpo.records import MOST_TRIALS, Value
 from hpo.scoring import Rule
 from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop, run_all
-from hpo.search import Limits, ReplicatedSource, SearchSource, Trial, refuse_missing_package
-from hpo.store import Recorded
+from hpo.search import (
+    OPTUNA,
+    Limits,
+    ReplicatedSource,
+    SearchSource,
+    Trial,
+    failed_together,
+    kind_of,
+    last_line,
+    refuse_missing_package,
+)
+from hpo.store import Lease, Recorded, reopen
 from hpo.study import Configuration, Study, refuse_unfit
 
 if TYPE_CHECKING:
@@ -129,12 +140,15 @@ def run(
     until: float | None = None,
     patience: int | None = None,
     enqueue: Sequence[Configuration] = (),
+    retry_failed: bool = False,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
     workforce: Workforce | None = None,
     accept_code_change: bool = False,
 ) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
+
+    Trials that one mistake of the whole study made fail, one after the other with the same error, are trained again.
 
     Args:
         study: or its name.
@@ -147,6 +161,8 @@ def run(
         patience: so many trials in a row without a better value end the search; None: as the study says.
         enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
             already is not enqueued again.
+        retry_failed: whether all failed trials are trained again, with the same numbers and params; the failures
+            before stay as remarks.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workforce: keeps the backend running after this verb.
@@ -176,6 +192,7 @@ def run(
         found = stack.enter_context(opened(study, place, observers, create=True, accept_code_change=accept_code_change))
         lease = stack.enter_context(driving(found, "run", stop))
         _refuse_half_imported(study, found.durable.half_brought)
+        _train_failed_again(found, study, lease, observers, every=retry_failed)
         found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
@@ -210,6 +227,24 @@ def run(
         repeats=source.repeats,
         events=events_folder(found.stored, place),
     )
+
+
+def _train_failed_again(
+    found: Opened, study: Study, lease: Lease, observers: Sequence[Observer], *, every: bool
+) -> None:
+    """Reopens failed trials: all of them, or those that failed by a mistake of the whole study."""
+    trials = found.durable.trials()
+    failed = [one.number for one in trials if one.state == "failed"]
+    numbers = failed if every else failed_together(trials, study.search.max_failures)
+    if not numbers:
+        if every:
+            tell_phase(observers, "no trial has failed, so none is trained again")
+        return
+    found.store.in_one_step(lambda one: reopen(one, OPTUNA, found.stored.id, study.name, numbers), lease)
+    count = f"{len(numbers)} failed trial{'s' if len(numbers) != 1 else ''}"
+    errors = {kind_of(trials[number].error) for number in numbers}
+    why = "" if every or len(errors) != 1 else f", which had all failed with: {last_line(trials[numbers[-1]].error)}"
+    tell_phase(observers, f"training {count} again{why}")
 
 
 def _split_up(source: Source, study: Study) -> Source:

@@ -25,6 +25,7 @@ from hpo.cli.options import (
     Json,
     Patience,
     Promote,
+    RetryFailed,
     Storage,
     StudyName,
     TensorBoard,
@@ -84,6 +85,7 @@ def run(
     until: Until = None,
     patience: Patience = None,
     enqueue: Enqueue = None,
+    retry_failed: RetryFailed = False,
     promote: Promote = False,
     accept_code_change: AcceptCodeChange = False,
     tensorboard: TensorBoard = False,
@@ -108,7 +110,8 @@ def run(
         api.refuse_promotion(loaded, place, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
         limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
-        limits |= {"seconds": time, "until": until, "patience": patience, "accept_code_change": accept_code_change}
+        limits |= {"seconds": time, "until": until, "patience": patience, "retry_failed": retry_failed}
+        limits |= {"accept_code_change": accept_code_change}
         searched = _search(loaded, place, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))

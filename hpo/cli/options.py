@@ -158,6 +158,9 @@ From = Annotated[
 FromStudy = Annotated[
     str | None, typer.Option("--from-study", help="Name of the study there. [the only one]", show_default=False)
 ]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Train failed trials again, with the same numbers and params.")
+]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
 TensorBoard = Annotated[
     bool,

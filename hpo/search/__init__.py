@@ -6,6 +6,7 @@ from hpo.search.limits import Limits
 from hpo.search.mixed import MixedSampler
 from hpo.search.proposals import refuse_missing_package
 from hpo.search.replicated import ReplicatedSource
+from hpo.search.retrying import failed_together, kind_of, last_line
 from hpo.search.source import SearchSource
 from hpo.search.tables import OPTUNA
 from hpo.search.trials import Trial
@@ -20,6 +21,9 @@ __all__ = [
     "SearchSource",
     "Trial",
     "chosen",
+    "failed_together",
+    "kind_of",
+    "last_line",
     "read_foreign",
     "refuse_missing_package",
 ]

@@ -22,6 +22,10 @@ class ColumnMedianPruner(MedianPruner):
 
     def __init__(self) -> None:
         super().__init__(n_startup_trials=STARTUP_TRIALS)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets all that it has learnt."""
         self._complete = [0]  # of the first n trials, by n
         self._columns: dict[int, array[float]] = {}  # by step, a value per complete trial, NaN where it has none
 

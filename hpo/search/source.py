@@ -125,6 +125,7 @@ class SearchSource:
         self._taken = 0  # of those in the queue, how many have become trials
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
+        self._was_retried = False  # whether a trial is trained that is older than others that are over
         with _no_collection():
             self._rebuild()
 
@@ -174,7 +175,10 @@ class SearchSource:
     def ask(self) -> Job | Wait | Done:
         while True:
             while self._orphans:
-                number = self._orphans.pop(0)
+                number = self._orphans[0]
+                if self._lag is not None and not self._catch_up(number - self._lag):
+                    break  # of several that failed, the earlier ones are trained first, as they were then
+                self._orphans.pop(0)
                 if number in self._live and not self._holds_back(number):
                     return self._job(number)
             for number in self._held_back:
@@ -182,7 +186,7 @@ class SearchSource:
                     self._held_back.remove(number)
                     return self._job(number)
             answer = self._new()
-            if answer is DONE and self._held_back:
+            if answer is DONE and (self._held_back or self._orphans):
                 return WAIT
             if not isinstance(answer, Job) or not self._holds_back(answer.trial):
                 return answer
@@ -281,8 +285,11 @@ class SearchSource:
         """Tells the study in memory of all trials up to `horizon`, in order; False if one of them is not over."""
         if self._live and min(self._live) <= horizon:
             return False
-        for number in sorted(number for number in self._held if number <= horizon):
+        late = [number for number in self._held if number <= horizon]
+        for number in sorted(late):
             self._release(self._held.pop(number))
+        if late and self._was_retried:
+            self._judge.put_in_order()
         return True
 
     def _propose(self, number: int) -> FrozenTrial:
@@ -379,6 +386,7 @@ class SearchSource:
             if over:
                 self._held[trial.number] = trial
             else:
+                self._was_retried = self._was_retried or trial.number <= self._next - (self._lag or self._next)
                 self._adopt(trial)
 
     def _adopt(self, trial: FrozenTrial) -> None:

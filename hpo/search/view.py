@@ -6,6 +6,7 @@ Hyperband and others go past the Study to its storage, so a Study with a `get_tr
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import optuna
@@ -87,6 +88,16 @@ class Judge:
         self._over.append(trial)
         if isinstance(self._pruner, ColumnMedianPruner):
             self._pruner.learn(trial)
+
+    def put_in_order(self) -> None:
+        """Puts what was learnt in the order of the trials' numbers: a failed one that is trained again comes late."""
+        if all(one.number < other.number for one, other in pairwise(self._over)):
+            return
+        self._over.sort(key=lambda trial: trial.number)
+        if isinstance(self._pruner, ColumnMedianPruner):
+            self._pruner.forget()
+            for trial in self._over:
+                self._pruner.learn(trial)
 
     def refuses(self, trial: FrozenTrial, known: int | None, others: Iterable[FrozenTrial] = ()) -> bool:
         """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes.

@@ -9,6 +9,7 @@ from hpo.store.process import host, is_dead, mark
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
 from hpo.store.recorded import Recorded
+from hpo.store.retrying import reopen
 from hpo.store.schema import Library, ensure
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 from hpo.store.survey import Tables
@@ -46,5 +47,6 @@ __all__ = [
     "prepare_optuna",
     "read_only",
     "rename_study",
+    "reopen",
     "sqlite_file",
 ]

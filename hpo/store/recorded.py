@@ -10,6 +10,7 @@ from hpo.code import UNKNOWN, Code
 from hpo.records import Evaluation, Job, Stage, Status
 from hpo.seam import Done, Source, Wait, pass_on
 from hpo.store.lease import Lease
+from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
 
 
@@ -118,5 +119,7 @@ class Recorded:
             return None
         # A replicate that failed is tried again: the source asks for it only if it wants that.
         if evaluation is not None and evaluation.status is Status.FAILED and job.stage is not Stage.SEARCH:
+            return None
+        if evaluation is not None and RETRY in evaluation.remarks:
             return None
         return evaluation

@@ -27,6 +27,7 @@ from hpo.store.identity import changed_text, differences, knows_defaults, with_d
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put, renew
+from hpo.store.retrying import remarks_of_failure
 from hpo.store.schema import Library
 from hpo.store.survey import Survey, Tables, looking, readable, survey
 from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
@@ -361,12 +362,14 @@ class Store:
         with self._writing() as connection:
             if held is not None:
                 held.refuse_if_lost(connection)
-            again = (
-                update(EvaluationRow)
-                .where(*_key(study, stored.job), EvaluationRow.status == str(stored.status))
-                .values(attempts=EvaluationRow.attempts + 1, **values)
-            )
-            return connection.execute(again).rowcount > 0
+            replaced = *_key(study, stored.job), EvaluationRow.status == str(stored.status)
+            row = connection.execute(select(EvaluationRow.__table__).where(*replaced)).first()
+            if row is None:
+                return False
+            failure = remarks_of_failure(row.remarks, row.attempts, row.error) if row.status == Status.FAILED else []
+            new = {**values, "remarks": [*failure, *values["remarks"]], "attempts": row.attempts + 1}
+            connection.execute(update(EvaluationRow).where(*replaced).values(**new))
+            return True
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
         """Returns the evaluation of a job, None if it has none."""
