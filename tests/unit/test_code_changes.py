@@ -143,7 +143,7 @@ def test_failed_trials_do_not_hold_back_the_code_that_mends_them(project, place)
     project.study_file(trials=4)
     ear = Ear()
     outcome = hpo.run(project.study(), place, observers=[ear])
-    assert [trial.state for trial in outcome.trials] == ["failed", "failed", "complete", "complete"]
+    assert [trial.state for trial in outcome.trials] == ["complete"] * 4, "what failed by one mistake is trained again"
     assert "nothing that counts was trained before" in ear.said[0]
 
 
