@@ -135,10 +135,11 @@ def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) 
     ]
     if len(values) < 2:
         return False
-    return any(not _is_coarse(value) for value in values) or len(set(values)) >= (2 if is_whole else FEW)
+    return any(not is_coarse(value) for value in values) or len(set(values)) >= (2 if is_whole else FEW)
 
 
-def _is_coarse(value: float) -> bool:
+def is_coarse(value: float) -> bool:
+    """Whether a value may be a share of so few cases (`COARSE`) that two equal ones may be chance."""
     return abs(Fraction(value).limit_denominator(COARSE) - Fraction(value)) < Fraction(1, 10**12)
 
 

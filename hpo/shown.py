@@ -8,9 +8,11 @@ from hpo.records import Value
 
 
 def number(value: float | None) -> str:
-    """Returns a metric with four digits: `.7471`, `-.0120`, `12.35`; `-` where there is none."""
+    """Returns a metric with four digits: `.7471`, `-.0120`, `12.35`, `2.3e-07`; `-` where there is none."""
     if value is None:
         return "-"
+    if 0 < abs(value) < 0.00005:  # four decimals would make it 0
+        return f"{value:.1e}"
     if abs(value) < 0.99995:
         return f"{value:.4f}".replace("0.", ".", 1)
     return f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"

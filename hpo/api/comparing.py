@@ -16,6 +16,7 @@ from hpo.files import read_json
 from hpo.folds import joined
 from hpo.place import Place
 from hpo.records import Stage, Status
+from hpo.seed_use import is_coarse
 from hpo.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study
 
@@ -39,9 +40,12 @@ class Comparison:
         seeds: that both have.
         values: of both, (n,) in the order of the seeds.
         outperformance: P(A > B): the share of the seeds on which the first is better; a tie counts half.
-        interval: 95 %, a percentile bootstrap over the pairs; None below as many as could decide anything.
+        interval: 95 %, a percentile bootstrap over the pairs; None below as many as could decide anything, and where
+            the values of one are the same under every seed.
         needed: pairs that it takes to find an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
         needed_for_seen: likewise for the outperformance that was seen; None where that is a half.
+        same: names of those whose values are the same under every seed, and no shares of few cases: as many pairs of
+            theirs are one.
     """
 
     names: tuple[str, str]
@@ -51,11 +55,17 @@ class Comparison:
     interval: tuple[float, float] | None
     needed: int
     needed_for_seen: int | None
+    same: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """What can be said, as a sentence."""
         count = len(self.seeds)
+        if self.same:
+            return (
+                f"not decidable: the values of {' and '.join(self.same)} are the same under all {count} seeds, so that "
+                "they are one draw and not several; is the seed ignored?"
+            )
         if self.interval is None:
             return (
                 f"not decidable at n = {count}: even if one were better on every seed, that happens by chance with "
@@ -99,14 +109,20 @@ def compare(
     pairs = tuple(tuple(values[seed] for seed in seeds) for values in (one, other))
     ours, theirs = ([sign * value for value in values] for values in pairs)
     share = outperformance(ours, theirs)
+    same = tuple(
+        given
+        for given, values in zip((first, second), pairs, strict=True)
+        if len(values) > 1 and len(set(values)) == 1 and not is_coarse(values[0])
+    )
     return Comparison(
         names=(first, second),
         seeds=seeds,
         values=(pairs[0], pairs[1]),
         outperformance=share,
-        interval=outperformance_interval(ours, theirs) if len(seeds) >= DECIDABLE else None,
+        interval=outperformance_interval(ours, theirs) if len(seeds) >= DECIDABLE and not same else None,
         needed=pairs_needed(MEANINGFUL),
-        needed_for_seen=None if share == 0.5 else pairs_needed(max(share, 1 - share)),
+        needed_for_seen=None if share == 0.5 or same else pairs_needed(max(share, 1 - share)),
+        same=same,
     )
 
 

@@ -60,6 +60,7 @@ class Instability:
         sigmas: by trial, ddof 1 over its seeds.
         counts: of seeds by trial.
         lines: one for each param, the strongest association first.
+        left_out: trials whose values are the same under all of their seeds: they have no sigma.
         files: that were written.
     """
 
@@ -67,6 +68,7 @@ class Instability:
     sigmas: Mapping[int, float]
     counts: Mapping[int, int]
     lines: tuple[ParamLine, ...]
+    left_out: tuple[int, ...] = ()
     files: tuple[Path, ...] = ()
 
     def rows(self) -> list[dict[str, object]]:
@@ -79,6 +81,7 @@ class Instability:
             "study": self.study.name,
             "trials": len(self.sigmas),
             "sigmas": {str(trial): sigma for trial, sigma in self.sigmas.items()},
+            "left_out": list(self.left_out),
             "seeds": {str(trial): count for trial, count in self.counts.items()},
             "params": self.rows(),
             "says": self.says,
@@ -89,10 +92,19 @@ class Instability:
         """The finding as a sentence."""
         found = [line for line in self.lines if line.steadier is not None]
         count = len(self.sigmas)
+        left_out = ""
+        if self.left_out:
+            numbers = ", ".join(map(str, self.left_out))
+            left_out = f" Left out, for their values are the same under every seed: trial {numbers}."
         if not found:
-            return f"No param goes with sigma beyond chance among {count} trials; that does not say that none does."
+            return (
+                f"No param goes with sigma beyond chance among {count} trials; that does not say that none does."
+                f"{left_out}"
+            )
         told = ", ".join(f"{line.name} ({line.steadier} is steadier)" for line in found)
-        return f"Beyond chance sigma goes with: {told}. n = {count} trials; what goes with it need not cause it."
+        return (
+            f"Beyond chance sigma goes with: {told}. n = {count} trials; what goes with it need not cause it.{left_out}"
+        )
 
 
 def instability(name: str, place: Place) -> Instability:
@@ -115,7 +127,8 @@ def instability(name: str, place: Place) -> Instability:
         if len(spread) < FEWEST or trials is None:
             raise NothingToPromote(
                 f"study {name!r} has {len(spread)} trials that were trained under several seeds, and it takes {FEWEST} "
-                f"to say what goes with sigma; promote more: hpo promote --study {name} --top {2 * FEWEST}"
+                f"to say what goes with sigma (those whose values are the same under every seed have none); promote "
+                f"more: hpo promote --study {name} --top {2 * FEWEST}"
             )
         sigmas = {trial: float(np.std(seeds, ddof=1)) for trial, seeds in spread.items()}
         means = {trial: float(np.mean(seeds)) for trial, seeds in values.items()}
@@ -130,7 +143,9 @@ def instability(name: str, place: Place) -> Instability:
     ]
     lines.sort(key=lambda line: (line.p is None, line.p or 0.0))
     counts = {trial: len(seeds) for trial, seeds in spread.items()}
-    return _written(Instability(study=study, sigmas=sigmas, counts=counts, lines=tuple(lines)), place.outputs / name)
+    left_out = tuple(trial for trial, seeds in values.items() if len(seeds) > 1 and trial not in spread)
+    found = Instability(study=study, sigmas=sigmas, counts=counts, lines=tuple(lines), left_out=left_out)
+    return _written(found, place.outputs / name)
 
 
 def _values(evaluations: Sequence[Evaluation], study: Study) -> dict[int, list[float]]:

@@ -97,6 +97,7 @@ class PromotionReport:
         collapses: by trial, replicates whose model learned nothing.
         since: trials that completed after the promotion was made, and are no part of it.
         devices: a sentence where the replicates ran on different devices, or not on what was asked for.
+        still_rising: trials whose best epoch is the last of the budget in all of their trainings.
     """
 
     study: Study
@@ -113,6 +114,7 @@ class PromotionReport:
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
     devices: str | None = None
+    still_rising: frozenset[int] = frozenset()
 
     @classmethod
     def of(
@@ -168,6 +170,7 @@ class PromotionReport:
             },
             since=since,
             devices=devices_said((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
+            still_rising=_still_rising(study, replicates.values()),
         )
 
     @property
@@ -247,6 +250,7 @@ class PromotionReport:
                 for trial, one in self.collapses.items()
             },
             "trials_since": self.since,
+            "best_epoch_is_last": sorted(self.still_rising & {row.candidate.trial for row in self.ranking.rows}),
             "tied": list(self.ranking.ties),
             "winner_under": {
                 name: trial for name, trial in sure.winners.items() if name != AS_IT_IS and self.is_decided
@@ -359,6 +363,18 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
     metric, warnings = study.objective.metric, report.warnings
     figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
     write_page(folder / "promotion.html", figure, guard=guard)
+
+
+def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[int]:
+    if study.objective.epoch == "last" or study.search.budget == 1:
+        return frozenset()
+    found: dict[int, bool] = {}
+    for one in replicates:
+        if one.job.stage is not Stage.PROMOTION:
+            continue
+        is_last = all(training.step == training.job.budget for training in one.trainings)
+        found[one.job.trial] = found.get(one.job.trial, True) and is_last
+    return frozenset(trial for trial, rising in found.items() if rising)
 
 
 def _folds(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:

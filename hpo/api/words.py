@@ -49,6 +49,11 @@ def certainty_text(report: PromotionReport) -> str:
         lines.append(_optimism(report))
     if report.confirmation is not None:
         lines.append(_confirmed(report.confirmation, winner))
+    if trial in report.still_rising:
+        lines.append(
+            f"The best epoch of trial {trial} is the last of {report.study.search.budget} under every seed: it may not "
+            "be done, and with a larger budget another candidate may come first."
+        )
     if report.race is None and report.is_decided:
         lines += _how_sure(sure, ranking, trial)
     return "\n".join(lines)
@@ -114,13 +119,15 @@ def _changes(report: PromotionReport, sure: Certainty) -> str:
 
 def _confirmed(found: Confirmation, winner: Row) -> str:
     seeds = ", ".join(f"{seed}: {number(value)}" for seed, value in found.values.items())
+    failed = sum(value is None for value in found.values.values())
+    only = f" over the {len(found.values) - failed} of {len(found.values)} that completed" if failed else ""
     if found.mean is None or winner.mean is None:
         return f"Confirmed: nothing, no replicate completed ({seeds})."
     interval = f" (95 %: {number(found.interval[0])} .. {number(found.interval[1])})" if found.interval else ""
     spread = "" if found.sigma is None else f" ± {number(found.sigma)}"
     return (
         f"Unbiased estimate of the winner, on seeds of no choice ({seeds}): "
-        f"mean {number(found.mean)}{spread}{interval}; the promotion's seeds said {number(winner.mean)}."
+        f"mean {number(found.mean)}{spread}{interval}{only}; the promotion's seeds said {number(winner.mean)}."
     )
 
 

@@ -50,7 +50,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
             number(row.mean),
             number(row.sigma),
             *[number(report.folds[candidate.trial].sigma if candidate.trial in report.folds else None)] * by_folds,
-            "-" if variation is None else f"{variation:.1f}",
+            per_cent(variation),
             *(
                 [number(row.score) if row.bound is None or by_race else f"{at_best} {number(row.bound)}"]
                 if score
@@ -111,12 +111,19 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
             str(trial),
             number(row.mean),
             number(row.sigma),
-            "-" if variation is None else f"{variation:.1f}",
+            per_cent(variation),
             *([number(row.score)] if score else []),
             f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-",
             *["-" if chance is None else percent(chance)] * bool(chances),
         )
     return Group(Text(f"Race: {rungs}. Its last rung:"), made)
+
+
+def per_cent(variation: float | None) -> str:
+    """Returns a coefficient of variation with one decimal; `< 0.1` where that would make it 0."""
+    if variation is None:
+        return "-"
+    return "< 0.1" if 0 < variation < 0.05 else f"{variation:.1f}"
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:

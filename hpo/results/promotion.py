@@ -147,4 +147,7 @@ def _interval(row: Mapping[str, object]) -> str:
 
 
 def _text(value: object, digits: int = 4) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, float) else "-" if value is None else str(value)
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    text = f"{value:.{digits}f}"
+    return f"{value:.1e}" if value and not float(text) else text  # what is not 0 does not look like it

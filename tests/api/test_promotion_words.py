@@ -13,9 +13,11 @@ from hpo import api
 from hpo.api import PromotionReport
 from hpo.api.words import certainty_text
 from hpo.cli.main import app
+from hpo.cli.promoted import per_cent
 from hpo.ranking import Candidate, rank
 from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.scoring import Rule
+from hpo.shown import number
 
 SEEDS = (42, 43, 44)
 
@@ -148,3 +150,35 @@ def test_a_winner_that_puts_all_into_one_class_is_said_first(curve):
     )
     recovered = [one_class(seed, 2, 3, (value, value, value + 0.5)) for seed, value in values.items()]
     assert PromotionReport.of(study, ranking, recovered).warnings == ()
+
+
+def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
+    study, values = curve(search={"budget": 3}), {42: 0.3, 43: 0.31, 44: 0.32}
+    ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
+
+    def text(step):
+        runs = [one_class(seed, 9, step, (value - 0.1, value, value)) for seed, value in values.items()]
+        return certainty_text(PromotionReport.of(study, ranking, runs))
+
+    assert "The best epoch of trial 0 is the last of 3 under every seed: it may not be done" in text(3)
+    assert "best epoch" not in text(2)
+
+
+def test_a_confirmation_says_over_how_many_it_is(curve):
+    values = {42: 0.3, 43: 0.31, 44: 0.32}
+    report = PromotionReport.of(curve(), rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize"), [])
+    text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
+    assert "over the 2 of 3 that completed" in text
+    one = certainty_text(report.confirmed({50: 0.5}))
+    assert "mean .5000; the promotion's" in one, "a single value has no sigma"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, ".0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, ".0001"), (0.5, ".5000")]
+)
+def test_what_is_not_zero_does_not_look_like_it(value, shown):
+    assert number(value) == shown
+
+
+def test_a_spread_that_is_not_zero_does_not_look_like_it():
+    assert [per_cent(value) for value in (None, 0.0, 0.01, 0.05, 3.21)] == ["-", "0.0", "< 0.1", "0.1", "3.2"]

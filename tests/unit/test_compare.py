@@ -54,6 +54,16 @@ def test_three_seeds_decide_nothing(tmp_path):
     assert (found.needed, found.needed_for_seen) == (29, 8)
 
 
+def test_values_that_no_seed_changes_are_one_draw(tmp_path):
+    one = written(tmp_path, "a", dict.fromkeys(range(42, 50), 0.91234567))
+    other = written(tmp_path, "b", {seed: 0.1 + seed / 1000 for seed in range(42, 50)})
+    found = api.compare(one, other)
+    assert (found.same, found.interval, found.needed_for_seen) == ((one,), None, None)
+    assert found.verdict.startswith(f"not decidable: the values of {one} are the same under all 8 seeds")
+    full = written(tmp_path, "c", dict.fromkeys(range(42, 50), 1.0))
+    assert api.compare(full, other).verdict.startswith("significant"), "an accuracy of 1 may well be one"
+
+
 def test_only_seeds_that_both_have_are_paired_and_less_may_be_better(tmp_path):
     one = written(tmp_path, "a", {42: 0.9, 43: 0.2, 50: 0.0})
     other = written(tmp_path, "b", {43: 0.3, 42: 0.1})
