@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.api.session import resolved, storage, stored_study
+from hpo.code import Code, difference_said
 from hpo.errors import UsageError
 from hpo.files import read_json
 from hpo.folds import joined
@@ -43,6 +44,7 @@ class Comparison:
         interval: 95 %, a percentile bootstrap over the pairs; None below as many as could decide anything, and where
             the values of one are the same under every seed.
         needed: pairs that it takes to find an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
+        code: that the two ran different code, as a sentence; None where that is not known.
         needed_for_seen: likewise for the outperformance that was seen; None where that is a half.
         same: names of those whose values are the same under every seed, and no shares of few cases: as many pairs of
             theirs are one.
@@ -56,6 +58,7 @@ class Comparison:
     needed: int
     needed_for_seen: int | None
     same: tuple[str, ...] = ()
+    code: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -98,7 +101,8 @@ def compare(
     study = resolved(study, to_train=False) if study is not None else None
     if study is not None:
         minimize = study.objective.direction == "minimize"
-    one, other = (_values(given, study, place or Place()) for given in (first, second))
+    codes: dict[str, Code] = {}
+    one, other = (_values(given, study, place or Place(), codes) for given in (first, second))
     seeds = tuple(sorted(set(one) & set(other)))
     if not seeds:
         raise UsageError(
@@ -123,6 +127,7 @@ def compare(
         needed=pairs_needed(MEANINGFUL),
         needed_for_seen=None if share == 0.5 or same else pairs_needed(max(share, 1 - share)),
         same=same,
+        code=difference_said(codes),
     )
 
 
@@ -130,7 +135,7 @@ def _listed(values: Mapping[int, float]) -> str:
     return f"seeds {', '.join(map(str, sorted(values)))}"
 
 
-def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
+def _values(given: str, study: Study | None, place: Place, codes: dict[str, Code]) -> dict[int, float]:
     if os.path.isdir(given):  # False, where Path.is_dir raises, for a name that is too long
         return _of_results(Path(given))
     if os.path.isfile(given):
@@ -150,6 +155,7 @@ def _values(given: str, study: Study | None, place: Place) -> dict[int, float]:
         raise UsageError(
             f"trial {given} has no replicates; promote it, or compare others: hpo show --study {study.name} {given}"
         )
+    codes.update({f"trial {given} seed {one.job.seed}": one.code for one in found if one.job.seed in values})
     return values
 
 

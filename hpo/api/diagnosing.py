@@ -13,6 +13,7 @@ from hpo.alerts import Alert
 from hpo.api.board import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
+from hpo.code import difference_said
 from hpo.errors import UsageError
 from hpo.files import refused_where_unwritable, write_text
 from hpo.place import Place
@@ -87,6 +88,7 @@ class Diagnosis:
         partings: of the losses and the objective, where there are several replicates.
         scales: weights whose first sd is far from He's and Xavier's: its multiples of both, by name; None: not known.
         advice: what usually helps against what was seen, each with its evidence.
+        code: that the replicates ran different code, as a sentence; None where that is not known.
         files: that were written.
     """
 
@@ -96,6 +98,7 @@ class Diagnosis:
     partings: tuple[Parting, ...]
     scales: Mapping[str, tuple[float, float]] | None
     advice: tuple[str, ...]
+    code: str | None = None
     files: tuple[Path, ...] = ()
 
     def plain(self) -> dict[str, object]:
@@ -109,6 +112,7 @@ class Diagnosis:
             if self.scales is None
             else {name: {"he": he, "xavier": xavier} for name, (he, xavier) in self.scales.items()},
             "advice": list(self.advice),
+            "code": self.code,
         }
 
 
@@ -150,6 +154,7 @@ def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = (
         replicates=replicates,
         partings=partings,
         scales=scales,
+        code=difference_said({f"seed {one.job.seed_said} ({one.job.stage})": one.code for one in found}),
         advice=tuple(_advice(replicates, scales)),
     )
     return _written(made, found, place.outputs / name)

@@ -13,6 +13,7 @@ import numpy as np
 from hpo import space
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
+from hpo.code import difference_said
 from hpo.errors import NothingToPromote
 from hpo.files import refused_where_unwritable, write_text
 from hpo.folds import joined
@@ -61,6 +62,7 @@ class Instability:
         counts: of seeds by trial.
         lines: one for each param, the strongest association first.
         left_out: trials whose values are the same under all of their seeds: they have no sigma.
+        code: that trainings ran different code, as a sentence; None where that is not known.
         files: that were written.
     """
 
@@ -69,6 +71,7 @@ class Instability:
     counts: Mapping[int, int]
     lines: tuple[ParamLine, ...]
     left_out: tuple[int, ...] = ()
+    code: str | None = None
     files: tuple[Path, ...] = ()
 
     def rows(self) -> list[dict[str, object]]:
@@ -85,6 +88,7 @@ class Instability:
             "seeds": {str(trial): count for trial, count in self.counts.items()},
             "params": self.rows(),
             "says": self.says,
+            "code": self.code,
         }
 
     @property
@@ -144,8 +148,13 @@ def instability(name: str, place: Place) -> Instability:
     lines.sort(key=lambda line: (line.p is None, line.p or 0.0))
     counts = {trial: len(seeds) for trial, seeds in spread.items()}
     left_out = tuple(trial for trial, seeds in values.items() if len(seeds) > 1 and trial not in spread)
-    found = Instability(study=study, sigmas=sigmas, counts=counts, lines=tuple(lines), left_out=left_out)
-    return _written(found, place.outputs / name)
+    codes = {
+        f"trial {one.job.trial} seed {one.job.seed_said}": one.code for one in evaluations if one.job.trial in sigmas
+    }
+    made = Instability(
+        study=study, sigmas=sigmas, counts=counts, lines=tuple(lines), left_out=left_out, code=difference_said(codes)
+    )
+    return _written(made, place.outputs / name)
 
 
 def _values(evaluations: Sequence[Evaluation], study: Study) -> dict[int, list[float]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpo import catalog
 from hpo.api.choosing import rule_of
+from hpo.api.code_changes import newest_code
 from hpo.api.reporting import PromotionReport
 from hpo.api.searching import incumbent
 from hpo.api.session import resolved, storage, stored_study
@@ -168,7 +169,8 @@ def newest_report(
         seeds = promotion.race["seeds"]
         race = Race.of(plan, by_search, seeds, own, ranking.direction, allow_ignored=allow).under(score)
     since = completed_since(promotion, stored, store, trials)
-    return PromotionReport.of(study, ranking, replicates, race, since=since)
+    code = newest_code(stored).digest
+    return PromotionReport.of(study, ranking, replicates, race, since=since, code=code, searched=trials)
 
 
 def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Store, trials: Sequence[Trial]) -> int:

@@ -127,7 +127,15 @@ def promote(
                 observer.begins(total + len(confirm_seeds) * study.trainings, min(total, known))
             train(recorded, found, study, floor)
             outcome = PromotionOutcome(
-                report=_report(candidates, source, study, score, plan, allow=options.get("allow_ignored_seed", False)),
+                report=_report(
+                    candidates,
+                    source,
+                    study,
+                    score,
+                    plan,
+                    allow=options.get("allow_ignored_seed", False),
+                    code=found.code.digest,
+                ),
                 folder=folder,
                 trained=counter.trained,
                 asked_top=top,
@@ -229,7 +237,14 @@ def _jobs(trial: Trial, seeds: Sequence[int], study: Study) -> list[Job]:
 
 
 def _report(
-    trials: Sequence[Trial], source: PromotionSource, study: Study, rule: Rule, plan: Plan | None, *, allow: bool
+    trials: Sequence[Trial],
+    source: PromotionSource,
+    study: Study,
+    rule: Rule,
+    plan: Plan | None,
+    *,
+    allow: bool,
+    code: str,
 ) -> PromotionReport:
     seeds = race_seeds(study, plan) if plan else study.promotion.seeds
     known = source.evaluations
@@ -247,7 +262,7 @@ def _report(
     race = None
     if plan:
         race = Race.of(plan.of(len(candidates)), candidates, seeds, rule, direction, allow_ignored=allow)
-    return PromotionReport.of(study, ranking, source.evaluations.values(), race)
+    return PromotionReport.of(study, ranking, source.evaluations.values(), race, code=code, searched=trials)
 
 
 def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:

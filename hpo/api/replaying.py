@@ -212,6 +212,7 @@ def replay(
                 observer.begins(r, r - lacking)
             train(recorded, found, study, floor)
         promoted = found.store.evaluations(found.stored, Stage.PROMOTION, trial)
+        promoted = [one for one in promoted if not found.code.differs(one.code)]  # seeds alone are to be compared
     known = [source.by_key[one.key] for one in source.jobs if one.key in source.by_key]
     complete = [one for one in known if one.status is Status.COMPLETE]
     values = [one.value for one in complete if one.value is not None]

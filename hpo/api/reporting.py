@@ -20,6 +20,7 @@ from hpo.records import Evaluation, Stage, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.scoring import Rule
+from hpo.search import Trial
 from hpo.seed_use import SeedUse, Use, seed_uses
 from hpo.statistics import sigma, t_interval
 from hpo.study import Study
@@ -91,6 +92,8 @@ class PromotionReport:
         folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
         alerts: by trial, how many its replicates raised; empty if none did.
+        other_code: by trial, what of it is of other code than the study is trained with now: `search value`,
+            `replicates`, or both; empty where nothing is known to be.
         defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
             were recorded.
         seed_uses: by trial, whether its replicates under different seeds differ.
@@ -110,6 +113,7 @@ class PromotionReport:
     confirmation: Confirmation | None = None
     alerts: Mapping[int, int] = field(default_factory=dict)
     defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
+    other_code: Mapping[int, str] = field(default_factory=dict)
     seed_uses: Mapping[int, SeedUse] = field(default_factory=dict)
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
@@ -125,6 +129,8 @@ class PromotionReport:
         race: Race | None = None,
         *,
         since: int = 0,
+        code: str = "",
+        searched: Iterable[Trial] = (),
     ) -> PromotionReport:
         """Returns the report of a ranking.
 
@@ -134,6 +140,8 @@ class PromotionReport:
             evaluations: the replicates; others may be among them.
             race: that it comes from, if it comes from one.
             since: trials that completed after the promotion was made.
+            code: digest of the code that the study is trained with now; empty: it is not known.
+            searched: the study's trials, which say what code they were searched with.
         """
         evaluations = list(evaluations)
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
@@ -155,6 +163,7 @@ class PromotionReport:
             race=race,
             refined=refined,
             alerts=dict(alerts),
+            other_code=_other_code(trials, evaluations, code, searched),
             defaults={
                 row.candidate.trial: one.defaults
                 for row in ranking.rows
@@ -194,7 +203,17 @@ class PromotionReport:
             collapses=self.collapses,
             since=self.since,
         )
-        return (*found, *([self.devices] if self.devices else []))
+        of_code = [f"Of other code than the study is trained with now: {self.other_code_said}."] * bool(self.other_code)
+        return (*found, *([self.devices] if self.devices else []), *of_code)
+
+    @property
+    def other_code_said(self) -> str:
+        """What is of other code: `the search value of trial 1, 2; the replicates of trial 2`."""
+        listed = {
+            part: [str(trial) for trial, what in self.other_code.items() if part in what]
+            for part in ("search value", "replicates")
+        }
+        return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)
 
     @property
     def winner(self) -> Row | None:
@@ -332,7 +351,21 @@ class PromotionReport:
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
+            **({"other_code": self.other_code.get(candidate.trial, "")} if self.other_code else {}),
         }
+
+
+def _other_code(
+    trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
+) -> dict[int, str]:
+    """Returns, by trial, what of it is known to be of other code than the study's newest."""
+    by_search = {one.number for one in searched if code and one.code and one.code != code}
+    by_seed = {one.job.trial for one in evaluations if code and one.code.digest and one.code.digest != code}
+    found = {
+        trial: " and ".join(["search value"] * (trial in by_search) + ["replicates"] * (trial in by_seed))
+        for trial in sorted(trials)
+    }
+    return {trial: what for trial, what in found.items() if what}
 
 
 def _moments(row: Row) -> dict[str, float | None]:

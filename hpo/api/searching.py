@@ -69,6 +69,7 @@ class SearchOutcome:
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
         timed_out: whether its time was up.
         repeats: how many trials are the same training as an earlier one, and cost nothing.
+        code: digest of the code that was trained with; empty where it is not known.
         events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
     """
 
@@ -81,14 +82,28 @@ class SearchOutcome:
     timed_out: bool = False
     repeats: int = 0
     events: str | None = None
+    code: str = ""
+
+    @property
+    def of_other_code(self) -> list[int]:
+        """Numbers of the trials that are known to be of other code than the study is trained with now."""
+        return [one.number for one in self.trials if self.code and one.code and one.code != self.code]
 
     def frame(self) -> pd.DataFrame:
         """Returns the trials as a table: number, state, value, a column for each constraint and param."""
         import pandas as pd
 
+        others = set(self.of_other_code)
         return pd.DataFrame(
             [
-                {"number": one.number, "state": one.state, "value": one.value, **one.constraints, **one.params}
+                {
+                    "number": one.number,
+                    "state": one.state,
+                    "value": one.value,
+                    **one.constraints,
+                    **one.params,
+                    **({"other_code": one.number in others} if others else {}),
+                }
                 for one in self.trials
             ]
         )
@@ -226,6 +241,7 @@ def run(
         timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
         repeats=source.repeats,
         events=events_folder(found.stored, place),
+        code=found.code.digest,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.api.code_changes import differing
 from hpo.api.session import (
     Workforce,
     defaults_of,
@@ -126,6 +127,9 @@ def verify(
     with owned_folder(folder) as work, ready(study, place, workforce, observers) as slots:
         wanted, jobs = resources(study, place), [one.job for one in recorded]
         trainable = trainable_of(study)
+        if others := differing(recorded, trainable.code):
+            changes = others[0].code.changes(trainable.code)
+            tell_phase(observers, f"the code was changed since ({changes}): what differs may be its doing")
         for job in jobs if resumed else ():  # one at a time: the stop is for all that run
             tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
             halfway = _Halfway()

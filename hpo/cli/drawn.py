@@ -133,6 +133,7 @@ def diagnosis_text(found: Diagnosis) -> RenderableType:
     if found.scales is None:
         quiet = "No alert was raised, which says nothing: trainings are looked at only where ctx.watch is called."
     lines += found.advice or [quiet]
+    lines += [found.code] if found.code else []
     first, *others = found.files
     lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
     head = f"{found.study.name}, trial {found.trial} · {counted(len(found.replicates), 'training')}"
@@ -155,7 +156,9 @@ def instability_text(found: Instability) -> RenderableType:
     notes = "with sigma: rank correlation, of a choice eta²; steadier: where p is below .05 over the number of params"
     first, *others = found.files
     written = f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}"
-    return Group(Text(head), made, Text(notes, style="dim"), Text(f"{found.says}\n{written}"))
+    return Group(
+        Text(head), made, Text(notes, style="dim"), Text("\n".join(filter(None, [found.says, found.code, written])))
+    )
 
 
 def _seeds(found: Instability) -> str:

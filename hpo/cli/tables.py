@@ -16,6 +16,7 @@ from rich.text import Text
 from hpo.alerts import Alert
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
+from hpo.code import difference_said
 from hpo.devices import device_of, devices_said
 from hpo.records import Evaluation, Stage, Status
 from hpo.search import Trial
@@ -56,6 +57,9 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if outcome.open:
         lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
     lines += curves_text(outcome.events)
+    if others := outcome.of_other_code:
+        listed = ", ".join(map(str, others[:10])) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+        lines.append(f"Trained with other code than there is now, so their values do not compare: trial {listed}.")
     failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
     if failed:
         lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
@@ -91,6 +95,7 @@ def comparison_text(found: Comparison) -> str:
     lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}.")
     seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
     lines.append(f"To tell a difference that matters (.75) from none takes {found.needed} seeds{seen}.")
+    lines += [found.code] if found.code else []
     return "\n".join(lines)
 
 
@@ -118,13 +123,22 @@ def _verified(one: Verified) -> list[str]:
         tensor = f": {one.tensor.tensor}, {size}"
     metrics = f" ({', '.join(one.metrics)})" if one.metrics else ""
     lines = [f"{who}   DIFFERS{where} in {differ}{metrics}{tensor}"]
-    lines += [f"    recorded with {name} {was}, now {now}" for name, (was, now) in one.circumstances.items()]
+    lines += [
+        f"    recorded with {name} {was}, now {now}"
+        for name, (was, now) in one.circumstances.items()
+        if not name.startswith("code")
+    ]
+    if one.recorded.code.differs(one.again.code):
+        changes = one.recorded.code.changes(one.again.code)
+        lines.append(f"    the code is another than was recorded ({changes}): the difference may be its doing")
     if "threads" in one.circumstances:
         lines.append(f"    use --cpus-per-trial {one.circumstances['threads'][0]}")
     if one.differ_by_clock:
         lines.append(
             f"    {', '.join(one.metrics)}: if these are times, name them in the study: {ignoring(one.metrics)}"
         )
+    elif not one.recorded.code.digest and one.again.code.digest:
+        lines.append("    its code was not recorded: was it changed since, or is the trainable not deterministic?")
     elif not one.circumstances:
         lines.append("    nothing that is recorded of how it was trained has changed: is the trainable deterministic?")
     return lines
@@ -248,6 +262,9 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         )
     if shown:
         parts.append(made)
+    names_of = {f"{one.job.stage} seed {one.job.seed_said}": one.code for one in shown}
+    if (difference := difference_said(names_of)) is not None:
+        parts.append(Text(difference))
     for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
         if count := sum(one.job.stage is stage for one in evaluations):
             parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
@@ -369,6 +386,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "events": outcome.events,
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
+        "of_other_code": outcome.of_other_code,
     }
 
 

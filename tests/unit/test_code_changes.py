@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 import hpo
 from hpo import api
+from hpo.cli import tables
 from hpo.errors import CodeChanged
 
 FIRST, SECOND = "params.x + ctx.streams.init.numpy().random()", "params.x + 7 + ctx.streams.init.numpy().random()"
@@ -185,3 +186,43 @@ def _one(place, query):
         found = connection.execute(text(query)).scalar()
     engine.dispose()
     return found
+
+
+def test_verify_names_the_code_rather_than_chance(project, place):
+    edited(project, place)
+    [one] = api.verify(project.study(), place, trial=0, seed=41)
+    printed = tables.verified_text([one])
+    assert "the code is another than was recorded (toy.py changed): the difference may be its doing" in printed
+    assert "deterministic" not in printed
+    assert "sha256" not in printed
+
+
+def test_tables_mark_what_is_of_other_code(project, place, capsys):
+    edited(project, place)
+    outcome = hpo.run(project.study(), place, trials=3, accept_code_change=True)
+    assert outcome.of_other_code == [0, 1]
+    assert list(outcome.frame().other_code) == [True, True, False]
+    assert "Trained with other code than there is now, so their values do not compare: trial 0, 1." in (
+        tables.search_text(outcome, promotes=False)
+    )
+    stale = api.rank_stored(project.study(), place)
+    assert stale.other_code == {0: "search value and replicates", 1: "search value and replicates"}
+    assert any("other code" in line for line in stale.warnings)
+    fresh = hpo.promote(project.study(), place, top=3).report
+    assert fresh.other_code == {0: "search value", 1: "search value"}
+    assert [row["other_code"] for row in sorted(fresh.candidates(), key=lambda row: row["trial"])] == [
+        "search value",
+        "search value",
+        "",
+    ]
+    assert "the search value of trial 0, 1" in (place.outputs / "toy" / "promotion.md").read_text()
+
+
+def test_trainings_of_different_code_are_not_compared_without_a_word(project, place):
+    edited(project, place)
+    hpo.run(project.study(), place, trials=3, accept_code_change=True)
+    winner = hpo.promote(project.study(), place, top=1).ranking.winner.candidate.trial
+    assert winner == 2
+    found = api.compare("0", "2", project.study(), place)
+    assert "toy.py changed" in (found.code or "")
+    assert found.code in tables.comparison_text(found)
