@@ -25,7 +25,7 @@ from hpo.ranking import Candidate, rank
 from hpo.records import Evaluation, Stage, Status
 from hpo.scoring import RuleName
 from hpo.search import Durable, Trial
-from hpo.statistics import Ddof, c4
+from hpo.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy, masked
 from hpo.study import Study
 
@@ -105,6 +105,7 @@ class Board:
             "promotion": {**report.values(), "candidates": report.candidates()} if report else None,
             "sentences": self.sentences,
             "warnings": list(report.warnings) if report else [],
+            "sigma_error": sigma_error(len(report.ranking.seeds)) if report else None,
             "unbiasing": c4(len(report.ranking.seeds)) if report and len(report.ranking.seeds) > 1 else None,
             "winner_under": {
                 name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS

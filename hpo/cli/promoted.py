@@ -12,6 +12,7 @@ from hpo.cli.tables import curves_text, table
 from hpo.promotion import Race
 from hpo.seed_use import Use
 from hpo.shown import number, percent
+from hpo.statistics import sigma_error
 from hpo.study import notes
 
 
@@ -65,7 +66,9 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
     note += " · no sigma at n = 1: the value itself ranks" if count == 1 else ""
     note += " · no sigma where seeds make no difference: not meaningful" if by_use else ""
-    known = " · at n = 3 sigma itself is known to ±50 %" if count == 3 and ranking.sound else ""
+    known = ""
+    if ranking.sound and (error := sigma_error(count)) is not None:
+        known = f" · at n = {count} sigma itself is known to ±{error} %"
     seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
     validation = report.study.validation
     folds = (
@@ -162,6 +165,8 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     lines += [f"Note: {note.key}: {note.message}." for note in notes(outcome.study)]
     names = "  ".join(path.name for path in outcome.results)
     lines += curves_text(outcome.events)
+    if outcome.report.ignores_seeds and not outcome.ranking.allow_ignored:
+        lines.append("This ends with status 1, for a candidate ignores its seed; --allow-ignored-seed allows it.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
 

@@ -84,6 +84,7 @@ def test_the_command_ends_with_1_unless_allowed(arguments, place, allow):
     extra = ["--outputs", str(place.outputs), *["--allow-ignored-seed"] * allow]
     done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
     assert done.exit_code == (0 if allow else 1), done.output
+    assert ("--allow-ignored-seed allows it" in done.stdout) is not allow
     lines = done.stdout.splitlines()
     table = next(number for number, line in enumerate(lines) if line.startswith("rank"))
     assert any(WORDS in line for line in lines[:table]), "above the table"

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hpo.certainty import certainty
 from hpo.ranking import Candidate, rank
 from hpo.scoring import Rule
-from hpo.statistics import c4, chances_of_being_best, outperformance, sigma, spearman, t_interval, variation
+from hpo.statistics import (
+    c4,
+    chances_of_being_best,
+    outperformance,
+    sigma,
+    sigma_error,
+    spearman,
+    t_interval,
+    variation,
+)
 
 VALUES = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 6)), min_size=2, max_size=8)
 RULES = [Rule(), Rule(lambda_=2.0, ddof=1), Rule(ddof="unbiased"), Rule(name="mean"), Rule(name="min")]
@@ -42,6 +51,14 @@ def test_the_unbiased_sigma_is_right_on_average(count):
 def test_c4_is_the_mean_of_the_chi_distribution():
     for count in (2, 3, 7, 40):
         assert c4(count) == pytest.approx(scipy.stats.chi(count - 1).mean() / math.sqrt(count - 1))
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, None), (2, 75), (3, 50), (4, 40), (5, 35), (6, None)])
+def test_the_error_of_a_sigma_is_that_of_many_simulated_ones(count, said):
+    assert sigma_error(count) == said
+    if said is not None:
+        found = [sigma(row, "unbiased") for row in np.random.default_rng(5).normal(0, 1, (20_000, count))]
+        assert 100 * np.std(found) == pytest.approx(said, abs=4)
 
 
 @given(VALUES)
