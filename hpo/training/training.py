@@ -20,7 +20,7 @@ from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
-from hpo.training.isolation import Isolation, clear_working_folder, working_folder
+from hpo.training.isolation import Isolation, clear_working_folder, kept_streams, working_folder
 from hpo.training.process import device_for, fingerprint, settle
 from hpo.training.shelf import shelf
 from hpo.training.trainable import load
@@ -302,7 +302,7 @@ class Training:
             KeyboardInterrupt: if Ctrl-C was pressed meanwhile, whatever the trainable made of it.
         """
         fault = None
-        with interrupts() as ctrl_c:
+        with interrupts() as ctrl_c, kept_streams():
             try:
                 call()
             except BaseException as error:  # whatever user code raises is that job's failure, not the process's

@@ -3,12 +3,14 @@
 from hpo.training.isolation.interpreter import unchanged
 from hpo.training.isolation.isolation import Isolation, clear_working_folder, in_project, working_folder
 from hpo.training.isolation.libraries import TORCH, make_torch_repeatable
+from hpo.training.isolation.streams import kept_streams
 
 __all__ = [
     "TORCH",
     "Isolation",
     "clear_working_folder",
     "in_project",
+    "kept_streams",
     "make_torch_repeatable",
     "unchanged",
     "working_folder",

@@ -1,0 +1,53 @@
+"""The standard streams outlast user code that closes them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CLOSES = {
+    "stdout": "sys.stdout.close()",
+    "stderr": "sys.stderr.close()",
+    "buffer": "sys.stderr.buffer.close()",
+    "context": "with sys.stdout: pass",
+    "descriptors": "os.close(1); os.close(2)",
+    "another file in its place": "os.close(2); kept.append(open(sys.argv[1], 'w'))",
+    "redirected": "os.dup2(os.open(os.devnull, os.O_WRONLY), 1)",
+    "its own stream": "sys.stdout = io.StringIO(); sys.stderr = None",
+    "kept for later": "kept.append(sys.stdout); sys.stdout = io.StringIO(); sys.stdout = kept[0]",
+    "detached": "kept.append(sys.stdout.detach())",
+}
+
+
+@pytest.mark.parametrize("closes", CLOSES.values(), ids=CLOSES)
+def test_what_is_printed_afterwards_arrives(tmp_path, closes):
+    code = f"""
+import io, os, sys
+from contextlib import suppress
+from hpo.training.isolation import kept_streams
+kept, mine = [], (sys.stdout, sys.stderr)
+for _ in range(2):
+    with suppress(io.UnsupportedOperation), kept_streams():
+        {closes}
+    sys.stdout, sys.stderr = mine if sys.stderr is None else (sys.stdout, sys.stderr)
+    assert (sys.stdout, sys.stderr) == mine
+print("out"), print("err", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "mine.txt")], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    code = """
+import os
+from hpo.training.isolation import kept_streams
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(100):
+    with kept_streams():
+        pass
+print(len(os.listdir("/proc/self/fd")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
