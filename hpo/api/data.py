@@ -45,7 +45,7 @@ def audit(
     Raises:
         UsageError: if the trainable has no such function, or the data cannot be used.
     """
-    study, place = resolved(study), place or Place()
+    study, place = resolved(study, to_train=False), place or Place()  # also data that no training could use
     function = load(study.ref).hook("audit")
     if function is None:
         raise UsageError(

@@ -44,7 +44,8 @@ def audit(
 
     place = place_of(None, outputs=outputs, work=workdir)
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
-        found = api.audit(api.load_study(study, studies), place, data=data, archive=archive, out=out, tell=tell)
+        named = api.load_study(study, studies, to_train=False)  # its own data may be what is amiss
+        found = api.audit(named, place, data=data, archive=archive, out=out, tell=tell)
     if as_json:
         print_json(dict(found))
     else:

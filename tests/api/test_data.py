@@ -120,8 +120,7 @@ def test_an_audit_of_another_source_and_as_json(project):
 
 def test_bad_data_is_a_sentence_and_nothing_is_trained(project):
     _, said = hpo(project, "run", "--study", "arch-density", "--backend", "local", status=2)
-    assert said.splitlines()[-1].startswith("error: data ")
-    assert "there is no such folder or CSV file" in said
+    assert "trainable  data in/classificacao.csv: there is no such folder or CSV file" in said
     assert "Traceback" not in said
 
 
