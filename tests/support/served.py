@@ -28,8 +28,8 @@ class Served:
     def connect(self, timeout=20.0):
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
-    def raw(self, sent, timeout=20.0, *, half_close=True):
-        """Sends bytes and returns all that comes back until the server closes, or falls silent."""
+    def raw(self, sent, timeout=20.0, *, half_close=True, first=False):
+        """Sends bytes and returns all that comes back until the server closes, or falls silent; or the first of it."""
         with self.connect(timeout) as connection, suppress(OSError):
             connection.sendall(sent)
             if half_close:
@@ -38,6 +38,8 @@ class Served:
             with suppress(OSError):
                 while piece := connection.recv(65536):
                     received += piece
+                    if first:
+                        break
             return bytes(received)
         return b""
 
