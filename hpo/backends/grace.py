@@ -96,12 +96,18 @@ class Watch:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Says that what runs in the block is the training's, and may be interrupted."""
+        """Says that what runs in the block is the training's, and may be interrupted.
+
+        Raises:
+            KeyboardInterrupt: if it was, whatever the training made of that.
+        """
         self._inside = True
         try:
             yield
         finally:
             self._inside = False
+        if self.overdue:
+            raise KeyboardInterrupt
 
     def _watch(self, thread: int) -> None:
         while True:
