@@ -24,7 +24,7 @@ from hpo.results.winner import Winner
 
 ATTEMPTS = 10
 _NAME = re.compile(r"results_(0|[1-9][0-9]*)")
-_SPARE = re.compile(r"\.results_[0-9]+\.[0-9]+")
+_SPARE = re.compile(r"\.(results_[0-9]+)\.[0-9]+")
 
 
 def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = unguarded) -> tuple[Path, ...]:
@@ -138,7 +138,9 @@ def _alone(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # a disk without locks: what follows never overwrites, it may only take a second block
             fcntl.flock(handle, fcntl.LOCK_EX)
             for entry in folder.iterdir():
-                if _SPARE.fullmatch(entry.name):
+                if match := _SPARE.fullmatch(entry.name):
+                    with suppress(OSError):  # it had taken the place; if anything is in it, somebody else has it
+                        (folder / match[1]).rmdir()
                     shutil.rmtree(entry, ignore_errors=True)
         yield
     finally:

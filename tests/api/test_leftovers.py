@@ -123,3 +123,17 @@ def test_to_try_a_folder_leaves_nothing(tmp_path):
 
     refuse_unwritable(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_a_killed_promotion_had_taken_are_free_again(curve, place, gone):
+    study = curve(search={"trials": 3}, promotion={"top": 1})
+    hpo.run(study, place)
+    folder = place.outputs / "curve"
+    folder.mkdir(exist_ok=True)
+    for number in (7, 8, 9):  # as it is between taking the places and filling them
+        (folder / f"results_{number}").mkdir()
+        (folder / f".results_{number}.{gone[0]}").mkdir()
+    (folder / "results_12").mkdir()  # somebody's own
+    written = hpo.promote(study, place).results
+    assert [path.name for path in written] == ["results_7", "results_8", "results_9"]
+    assert (folder / "results_12").is_dir()

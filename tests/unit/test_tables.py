@@ -3,89 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
-import signal
 import sqlite3
-import sys
-import traceback
 from contextlib import contextmanager
-from functools import partial
 
 import optuna
 import pytest
 import sqlalchemy as sa
+from kills import kill_at_statements, make, surveyed
 from optuna.storages._rdb import models
 
 from hpo.api.session import storage
 from hpo.errors import StorageUnavailable
 from hpo.search import OPTUNA, Durable
 from hpo.store import Store, normalised, prepare_optuna
-from hpo.store.survey import OPTUNA_TABLES, looking, survey
-
-WRITES = ("CREATE", "INSERT", "UPDATE", "ALTER", "DROP", "DELETE", "BEGIN", "COMMIT", "SELECT pg_advisory")
-
-
-def forked(work):
-    """Runs something in a forked process and returns its exit status; negative: the signal that ended it."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc(file=sys.__stderr__)
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def make(url):
-    with storage(url, create=True, writes=True):
-        pass
-
-
-def dies_at(number, url):
-    """Makes the tables and is killed just before the statement of that number that writes."""
-    seen = 0
-
-    def count(statement):
-        nonlocal seen
-        if statement.lstrip().upper().startswith(tuple(word.upper() for word in WRITES)):
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", lambda _c, _u, statement, *_: count(statement))
-    sa.event.listen(sa.Engine, "commit", lambda _connection: count("COMMIT"))
-    make(url)
-
-
-def surveyed(url):
-    with looking(normalised(url)) as connection:
-        return survey(connection, OPTUNA)
-
-
-def kill_at_statements(url, step):
-    """Kills whoever makes the tables at each step-th statement, and returns how many were killed."""
-    number, killed = 1, 0
-    while (status := forked(partial(dies_at, number, url))) != 0:
-        assert status == -signal.SIGKILL
-        number, killed = number + step, killed + 1
-        if not url.startswith("sqlite") or os.path.exists(url.removeprefix("sqlite:///")):
-            assert surveyed(url).tables in ("none", "current"), f"killed at statement {number}: a part is left"
-    assert number > 30
-    assert surveyed(url).tables == "current"
-    assert surveyed(url).lacking == ()
-    return killed
+from hpo.store.survey import OPTUNA_TABLES
 
 
 def test_a_kill_while_tables_are_made_leaves_all_or_none(storage_url):
     kill_at_statements(storage_url, 9)
-
-
-@pytest.mark.soak
-def test_a_kill_at_every_statement_of_the_tables_is_survived(storage_url):
-    sys.stderr.write(f"killed at {kill_at_statements(storage_url, 1)} statements that make tables\n")
 
 
 def test_many_commands_may_begin_on_a_missing_database(storage_url):
