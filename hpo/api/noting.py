@@ -37,12 +37,16 @@ def note_promotion(durable: Durable, report: PromotionReport, results: Sequence[
     texts = [html.escape(text, quote=False) for text in (*certainty_text(report).split("\n"), report.markdown())]
     write_note(handle, "\n\n".join([f"# {link}", *texts]))
     score = f"mean {number(row.mean)} ± {number(row.sigma)}, score {number(row.score)}"
+    if row.sigma is None:
+        score = f"mean {number(row.mean)}, without a sigma"
     seeds = ", ".join(map(str, report.ranking.seeds))
     place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
-    write_note(handle, f"# PROMOTED: {place}\n\n{score} on seeds {seeds}. {link}", trial._trial_id)
+    warnings = [f"**Warning:** {html.escape(warning, quote=False)}" for warning in report.warnings]
+    title = f"# PROMOTED: {place}" if report.is_decided else f"# NO WINNER IS DECIDED: {place}"
+    write_note(handle, "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"]), trial._trial_id)
     standings = [report.standing(one) for one in report.ranking.rows]
-    metric, warnings = study.objective.metric, report.warnings
-    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
+    metric = study.objective.metric
+    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, report.warnings)
     write_picture(handle, PICTURE, figure.to_json())
     handle.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
     return True
@@ -60,5 +64,5 @@ def _said(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
         "seeds": list(report.ranking.seeds),
         "results": list(results),
         "page": f"/robustness/{report.study.name}",
-        "digest": digest(report.candidates())[:16],
+        "digest": digest([report.candidates(), *report.warnings])[:16],
     }

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import optuna
 import pytest
 from typer.testing import CliRunner
 
@@ -144,3 +145,14 @@ def test_a_winner_whose_value_never_moves_is_said_first(heedless, place):
         f"Trial {outcome.ranking.winner.candidate.trial} comes first and collapsed under every seed"
     )
     assert "in every epoch" in first
+
+
+def test_optuna_s_dashboard_is_told_too(heedless, place):
+    study = heedless("ignored")
+    promoted(study, place)
+    found = optuna.load_study(study_name=study.name, storage=place.storage)
+    attributes = found._storage.get_study_system_attrs(found._study_id)
+    notes = " ".join(str(value) for name, value in attributes.items() if "note" in name)
+    assert "NO WINNER IS DECIDED" in notes
+    assert WORDS in notes
+    assert "PROMOTED" not in notes
