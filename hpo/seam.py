@@ -306,58 +306,6 @@ class Observed:
             observer.told(evaluation)
 
 
-class OpenJobs:
-    """A source that knows which of its jobs were handed out and are not over.
-
-    Args:
-        source: hands out the jobs.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._open: dict[tuple[object, ...], Job] = {}
-
-    def ask(self) -> Job | Wait | Done:
-        answer = self._source.ask()
-        if isinstance(answer, Job):
-            self._open[answer.key] = answer
-        return answer
-
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return self._source.report(job, step, value)
-
-    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        pass_on(alerts, job, self._source)
-
-    def tell(self, evaluation: Evaluation) -> None:
-        self._source.tell(evaluation)
-        self._open.pop(evaluation.job.key, None)
-
-    def refuse_open(self) -> None:
-        """Raises where a job is not over although the backend has ended: no result may be read as the whole one.
-
-        Raises:
-            BackendError: if so; it names the trials.
-        """
-        if self._open:
-            named = ", ".join(f"trial {job.trial} seed {job.seed_said}" for job in self._open.values())
-            raise BackendError(
-                f"the backend ended, and the training of {named} is not over; the same command goes on with it"
-            )
-
-
-def run_all(backend: Backend, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
-    """Runs a source's jobs, and insists that all of them are over unless `stop` is set.
-
-    Raises:
-        BackendError: if the backend gave up, or ended although a job is not over.
-    """
-    jobs = OpenJobs(source)
-    backend.run(jobs, trainable, resources, stop)
-    if not stop.is_set():
-        jobs.refuse_open()
-
-
 class Fused:
     """A source that gives up when one job after the other fails: what is wrong with them all is wrong with the next.
 

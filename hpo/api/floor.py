@@ -11,14 +11,14 @@ from hpo.api.session import (
     ready,
     resources,
     tell_of_events,
-    tell_overdue,
     trainable_of,
     work_folder,
 )
+from hpo.backends.running import run_all
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
-from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently, run_all
+from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
 from hpo.search import Trial
 from hpo.study import Study
 
@@ -69,8 +69,7 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     with ready(study, floor.place, floor.workforce, floor.observers) as slots:
         backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
         heard = Observed(source, floor.observers)
-        run_all(backend, heard, trainable_of(study), resources(study, floor.place), floor.stop)
-        tell_overdue(floor.observers, backend)
+        run_all(backend, heard, trainable_of(study), resources(study, floor.place), floor.stop, floor.observers)
 
 
 def trial_named(found: Opened, study: Study, number: int) -> Trial:

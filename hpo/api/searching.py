@@ -26,18 +26,18 @@ from hpo.api.session import (
     resolved,
     resources,
     tell_of_events,
-    tell_overdue,
     tell_phase,
     trainable_of,
     work_folder,
 )
+from hpo.backends.running import run_all
 from hpo.errors import UsageError
 from hpo.files import read_json
 from hpo.folds import FoldedSource
 from hpo.place import Place
 from hpo.records import MOST_TRIALS, Value
 from hpo.scoring import Rule
-from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop, run_all
+from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.search import (
     OPTUNA,
     Limits,
@@ -228,8 +228,7 @@ def run(
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
                 backend = make_backend(work_folder(found.stored, place), place, used)
                 fused = Fused(recorded, study.search.max_failures)
-                run_all(backend, fused, trainable_of(study), resources(study, place), deadline)
-                tell_overdue(observers, backend)
+                run_all(backend, fused, trainable_of(study), resources(study, place), deadline, observers)
         table = tuple(source.trials())
     return SearchOutcome(
         study=study,

@@ -14,7 +14,6 @@ from typing import Any
 from hpo.api.code_changes import heed_code
 from hpo.api.heeding import Heeding
 from hpo.api.tidying import clear_leftovers
-from hpo.backends.grace import overdue_said
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
 from hpo.catalog import load_study
@@ -227,12 +226,6 @@ def tell_phase(observers: Sequence[Observer], message: str) -> None:
     """Tells all observers what begins."""
     for observer in observers:
         observer.phase(message)
-
-
-def tell_overdue(observers: Sequence[Observer], backend: Backend) -> None:
-    """Tells all observers which trainings were ended because they did not heed a stop in time."""
-    for job in backend.overdue:
-        tell_phase(observers, overdue_said(job))
 
 
 @contextmanager

@@ -24,11 +24,12 @@ from hpo.api.session import (
     work_folder,
 )
 from hpo.api.tidying import owned_folder
+from hpo.backends.running import run_all
 from hpo.errors import NothingToPromote, UsageError
 from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import Observed, Observer, Stop, run_all
+from hpo.seam import Observed, Observer, Stop
 from hpo.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
@@ -136,7 +137,7 @@ def verify(
             first = Observed(PromotionSource([job]), [halfway])
             make_backend(work, place, 1).run(first, trainable, wanted, halfway)
         source = PromotionSource(jobs)
-        run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop)
+        run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop, observers)
         return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 

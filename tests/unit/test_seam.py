@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.backends.running import run_all
 from hpo.errors import BackendError, TooManyFailures
 from hpo.records import Evaluation, Job, Objective, Report, Status
-from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait, run_all
+from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")
@@ -123,6 +124,8 @@ def test_only_failures_in_a_row_end_the_work():
 
 class Forgetful:
     """A backend that takes two jobs and ends without a word on the second."""
+
+    overdue = ()
 
     def run(self, source, trainable, resources, stop):
         source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="x"))
