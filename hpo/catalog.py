@@ -85,6 +85,18 @@ def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bo
     return checked.study
 
 
+def refuse_unfit_params(study: Study) -> None:
+    """Raises where the space or the fixed values of a study do not fit the params of its trainable.
+
+    Raises:
+        StudyInvalid: if it is so; the message lists all problems.
+        UsageError: if the trainable cannot be imported.
+    """
+    problems = list(_params_problems(load(study.ref), study.content()))
+    if problems:
+        raise StudyInvalid(f"study {study.name!r}", problems)
+
+
 def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig")), None  # Windows' editors begin with a mark
@@ -107,6 +119,12 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
     except UsageError as error:
         yield Problem("trainable", str(error).removeprefix(f"trainable {ref.path!r}: ").removeprefix("trainable "))
         return
+    yield from _params_problems(loaded, content)
+    yield from _refused(loaded, dimensions_of(content), fixed_of(content), content.get("validation"))
+
+
+def _params_problems(loaded: Loaded, content: Mapping[str, object]) -> Iterator[Problem]:
+    """Yields where the params of a trainable that was found and a study's space and fixed values disagree."""
     params = loaded.params
     try:
         hints = hints_of(params)
@@ -135,7 +153,6 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
             yield from _values_fit(name, dimensions[name], hints[name], params.__name__)
         if name in fixed:
             yield from _value_fits(f"fixed.{name}", fixed[name], name, hints[name], params.__name__)
-    yield from _refused(loaded, dimensions, fixed, content.get("validation"))
 
 
 def _refused(

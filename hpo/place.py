@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.errors import UsageError
+from hpo.given import refuse_no_kind, refuse_no_whole, refuse_other_word
 
 STORAGE = "sqlite:///hpo.db"
 """The storage if nothing is said."""
@@ -82,6 +83,21 @@ class Place:
     storage_wait: float = STORAGE_WAIT
     stop_wait: float = STOP_WAIT
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_no_kind("storage", self.storage, str, "the URL of a database as a text, e.g. 'sqlite:///hpo.db'")
+        refuse_no_kind("outputs", self.outputs, (str, Path), "a folder")
+        object.__setattr__(self, "outputs", Path(self.outputs))
+        refuse_no_kind("work", self.work, (str, Path, type(None)), "a folder or its URL")
+        refuse_other_word("backend", self.backend, ("ray", "local"))
+        refuse_no_kind("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
+        for name in ("concurrency", "cpus_per_trial"):
+            if getattr(self, name) is not None:
+                refuse_no_whole(name, getattr(self, name))
+        if self.gpus_per_trial is not None:
+            refuse_no_kind("gpus_per_trial", self.gpus_per_trial, (int, float), "a number")
+        refuse_no_kind("storage_wait", self.storage_wait, (int, float), "a number of seconds")
+        refuse_no_kind("tensorboard", self.tensorboard, bool, "True or False")
 
     @property
     def work_root(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TypedDict, Unpack, get_args
 
 from hpo.api.searching import best_first
 from hpo.api.session import refuse_unusable
 from hpo.errors import NothingToPromote, UsageError
+from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
 from hpo.place import FIRST, Place
 from hpo.promotion import Plan
 from hpo.records import LARGEST_SEED, MOST_TRIALS
@@ -65,6 +66,7 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
         UsageError: if the numbers make no sense.
         OutputRefused: if a folder cannot be written.
     """
+    _refuse_options(options)
     top, first = options.get("top"), options.get("first", FIRST)
     score = rule_of(study, options.get("rule"), options.get("lambda_"), options.get("ddof"))
     if options.get("curtail"):
@@ -78,6 +80,29 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
     refuse_unusable(study, place)
     refuse_unwritable(place.outputs / study.name)
     return score
+
+
+def _refuse_options(options: Mapping[str, object]) -> None:
+    """Raises where an option of a promotion does not exist, or is of another type.
+
+    Raises:
+        UsageError: if it is so.
+    """
+    refuse_unknown(options, PromotionOptions.__annotations__, "promote() takes")
+    for name in ("top", "trainings"):
+        if options.get(name) is not None:
+            refuse_no_whole(name, options[name], 1, MOST_TRIALS)
+    if "first" in options:
+        refuse_no_whole("first", options["first"], 0, MOST_TRIALS)
+    for name in ("curtail", "race", "allow_ignored_seed"):
+        refuse_no_kind(name, options.get(name, False), bool, "True or False")
+    if options.get("lambda_") is not None:
+        refuse_no_number("lambda", options["lambda_"], 0.0)
+    for name in ("rungs", "widths", "confirm_seeds"):
+        if (numbers := options.get(name)) is not None:
+            refuse_no_kind(name, numbers, (list, tuple), "a list of whole numbers")
+            for one in numbers if isinstance(numbers, list | tuple) else ():
+                refuse_no_whole(f"a number in {name}", one)
 
 
 def _refuse_endless(study: Study, score: Rule) -> None:

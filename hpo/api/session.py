@@ -16,10 +16,11 @@ from hpo.api.heeding import Heeding
 from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
-from hpo.catalog import load_study
+from hpo.catalog import load_study, refuse_unfit_params
 from hpo.code import UNKNOWN, Code
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.files import Guard
+from hpo.given import refuse_no_kind
 from hpo.place import Place
 from hpo.results import refuse_unwritable
 from hpo.seam import Backend, Observer, Resources, Stop, TrainableRef, patiently
@@ -90,7 +91,12 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
         StudyNotFound: if there is no such study.
         StudyInvalid: if its file has problems.
     """
-    return load_study(study, to_train=to_train) if isinstance(study, str) else study
+    if isinstance(study, str):
+        return load_study(study, to_train=to_train)
+    refuse_no_kind("study", study, Study, "a Study or the name of one")
+    if to_train:
+        refuse_unfit_params(study)
+    return study
 
 
 @contextmanager

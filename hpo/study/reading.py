@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hpo import space
-from hpo.errors import Problem, did_you_mean
+from hpo.errors import Problem, StudyInvalid, did_you_mean
 from hpo.records import Value
 from hpo.seeding import STREAMS
 from hpo.study.dimension import DimensionTable, Scalar
@@ -54,6 +54,22 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
         problems += _listed(error, content)
     problems += _across(content, stem)
     return (None if problems else study), problems
+
+
+def refuse_problems(content: Mapping[str, object]) -> None:
+    """Raises where a study that Python code makes has problems.
+
+    Args:
+        content: as a file would have it; tables may be given as the classes of `hpo.study`.
+
+    Raises:
+        StudyInvalid: if it has; the message lists all of them.
+    """
+    study, problems = parse(content)
+    if study is not None:  # what was given as a class is looked at too
+        problems = list(_across(study.content(), None))
+    if problems:
+        raise StudyInvalid(f"study {content.get('name')!r}", problems)
 
 
 def notes(study: Study) -> list[Problem]:

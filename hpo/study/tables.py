@@ -220,6 +220,20 @@ class Study(Table):
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
 
+    def __init__(self, **content: Any) -> None:
+        """Checks a study that Python code makes as one that is read from a file.
+
+        Raises:
+            StudyInvalid: if it has problems; the message lists all of them.
+        """
+        from hpo.study.reading import refuse_problems  # which needs this class
+
+        refuse_problems(content)
+        super().__init__(**content)
+
+    # Files and the database have their own way in, by `model_validate`; pydantic would call this one there too.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of its __init__
+
     @property
     def root(self) -> Path:
         """The project's folder: the one above the studies folder; it goes on the import path."""

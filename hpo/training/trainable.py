@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 import typing
@@ -150,7 +151,7 @@ def _prefer_folder(name: str, root: str) -> None:
     Python itself would rather take a package of that name that is installed, e.g. one that is called models.
     """
     spec = None
-    if name not in sys.modules and (Path(root) / name).is_dir():
+    if name not in sys.modules and os.path.isdir(Path(root) / name):  # Path.is_dir raises for a name that is too long
         spec = importlib.machinery.PathFinder.find_spec(name, [root])
     if spec is not None and spec.loader is None:
         sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -1,0 +1,96 @@
+"""What Python code hands over is checked as a study's file is: wrong names and types get a sentence."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import hpo
+from hpo.errors import StudyInvalid, UsageError
+
+CONTENT = {
+    "name": "curve",
+    "trainable": "toys.curve:train",
+    "objective": {"metric": "val"},
+    "space": {"lr": {"float": [0.1, 1.0]}},
+    "search": {"budget": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": [1, 2]}, "promote.. takes no 'seeds'. It takes: top, rule, lambda_"),
+        ({"topp": 1}, "promote.. takes no 'topp'.* Did you mean top?"),
+        ({"lamda": 3.0}, "Did you mean lambda_?"),
+        ({"top": "3"}, "top must be a whole number, not '3'"),
+        ({"top": 0}, "top must be 1 to"),
+        ({"top": True}, "top must be a whole number, not True"),
+        ({"lambda_": float("nan")}, "lambda must be a finite number of 0 or more, not nan"),
+        ({"lambda_": -1}, "lambda must be a finite number of 0 or more, not -1"),
+        ({"rule": "best"}, "there is no rule 'best'"),
+        ({"curtail": 1}, "curtail must be True or False, not 1"),
+        ({"confirm_seeds": 45}, "confirm_seeds must be a list of whole numbers, not 45"),
+        ({"confirm_seeds": ["45"]}, "a number in confirm_seeds must be a whole number, not '45'"),
+    ],
+)
+def test_promote_refuses_what_it_does_not_take(curve, place, options, message):
+    with pytest.raises(UsageError, match=message):
+        hpo.promote(curve(), place, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "threads"}, "there is no backend 'threads'; there are ray, local"),
+        ({"storage": 3}, "storage must be the URL of a database as a text"),
+        ({"storage": None}, "storage must be the URL of a database"),
+        ({"outputs": 3}, "outputs must be a folder, not 3"),
+        ({"concurrency": 1.5}, "concurrency must be a whole number, not 1.5"),
+        ({"cpus_per_trial": "2"}, "cpus_per_trial must be a whole number, not '2'"),
+        ({"gpus_per_trial": "1"}, "gpus_per_trial must be a number, not '1'"),
+        ({"storage_wait": "60"}, "storage_wait must be a number of seconds, not '60'"),
+        ({"tensorboard": "yes"}, "tensorboard must be True or False, not 'yes'"),
+    ],
+)
+def test_a_place_refuses_what_it_cannot_be(options, message):
+    with pytest.raises(UsageError, match=message):
+        hpo.Place(**{"storage": "sqlite:///x.db", **options})
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"space": {"seed": {"int": [0, 9]}}}, "space.seed .*a seed is no hyperparameter"),
+        ({"space": {"lr": {"flaot": [0.1, 1.0]}}}, "space.lr.flaot .*Did you mean float"),
+        ({"fixed": {"lr": 0.1}}, "fixed.lr .*is in .space. too"),
+        ({"search": {"budget": 2, "trials": 0}}, "search.trials .*expected at least 1, got 0"),
+        ({"promotion": {"seeds": [42, 42]}}, "promotion.seeds .*a seed is named twice"),
+        ({"promotion": {"lambda": -1.0}}, "promotion.lambda .*expected at least 0"),
+        ({"promotion": {"lambda": float("nan")}}, "promotion.lambda .*expected a finite number"),
+        ({"streams": {"splitt": 3}}, "streams.splitt .*Did you mean split"),
+        ({"searhc": {}}, "searhc .*Did you mean search"),
+        ({"name": "No Name"}, "name .*expected"),
+    ],
+)
+def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
+    with pytest.raises(StudyInvalid, match=message):
+        hpo.Study(**{**CONTENT, **tables})
+
+
+def test_a_study_that_is_sound_is_made():
+    made = hpo.Study(**CONTENT)
+    assert made == hpo.Study.model_validate(CONTENT)
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_a_space_that_the_params_do_not_have_is_refused_before_anything_runs(curve, place):
+    wrong = curve(space={"lrr": {"float": [0.1, 1.0]}})
+    with pytest.raises(StudyInvalid, match=r"space\.lrr .*no such field in"):
+        hpo.run(wrong, place)
+
+
+def test_a_study_is_named_or_given():
+    with pytest.raises(UsageError, match="study must be a Study or the name of one, not 3"):
+        hpo.run(3, hpo.Place(storage="sqlite:///x.db", backend="local"))
