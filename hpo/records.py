@@ -46,6 +46,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+JobKey = tuple[int, Stage, int, int, int, str]
+"""Of a job within its study: trial, stage, seed, fold, budget, variant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """Which number counts.
@@ -112,7 +116,7 @@ class Job:
     variant: str = ""
 
     @property
-    def key(self) -> tuple[int, Stage, int, int, int, str]:
+    def key(self) -> JobKey:
         """What makes the job unique within its study: trial, stage, seed, fold, budget, variant."""
         return self.trial, self.stage, self.seed, self.fold, self.budget, self.variant
 

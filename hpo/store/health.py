@@ -15,8 +15,8 @@ from hpo.errors import StorageDamaged, StorageUnavailable
 from hpo.redaction import masked
 from hpo.store.damage import NOT_ONE, damage_of, damaged
 from hpo.store.schema import Library
-from hpo.store.store import unavailable
 from hpo.store.survey import PATIENCE, Survey, Tables, looking, survey
+from hpo.store.unavailable import unavailable
 from hpo.store.urls import normalised, sqlite_file
 
 

@@ -6,48 +6,46 @@ import datetime as dt
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from hpo.alerts import Alert
-from hpo.code import Code, code_from
+from hpo.code import Code
 from hpo.errors import StorageDamaged, StorageUnavailable, StudyChanged
-from hpo.records import Evaluation, Job, Metrics, Report, Stage, Status
-from hpo.redaction import masked, secrets_in, without
+from hpo.records import Evaluation, Job, JobKey, Stage, Status
+from hpo.redaction import masked
 from hpo.store import schema
 from hpo.store.damage import NOT_ONE, damage_of, damaged
 from hpo.store.engine import READS, make_engine
+from hpo.store.evaluations import (
+    codes_of,
+    completed_after,
+    finished_jobs,
+    insert_evaluation,
+    last_activity,
+    replace_evaluation,
+    stored_evaluation,
+    stored_evaluations,
+)
 from hpo.store.fit import content_of
 from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
 from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put, renew
-from hpo.store.retrying import remarks_of_failure
 from hpo.store.schema import Library
 from hpo.store.survey import Survey, Tables, looking, readable, survey
-from hpo.store.tables import DriverRow, EvaluationRow, LeaseRow, StudyRow, now
+from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
+from hpo.store.unavailable import unavailable
 from hpo.store.urls import normalised, sqlite_file
 from hpo.study import NAME, Study
-
-LARGEST_NUMBER = 2**31 - 1
-"""Of a trial: what the databases' columns can hold."""
 
 Answer = TypeVar("Answer")
 
 MAKE_ONE = "make one with: hpo run --study NAME"
-
-CURES = {
-    NOT_ONE: "It is another kind of file; choose another with --storage.",
-    "readonly": "The file or its folder may not be written by you; change that, or choose another with --storage.",
-    "is full": "Make room on its disk, or choose another with --storage.",
-    "locked": "Another program holds its lock; who drives: hpo status.",
-}
-"""What to do, by a part of what SQLite says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +250,7 @@ class Store:
         Raises:
             StudyBusy: if another driver has taken the study over.
         """
-        with self._writing() as connection:
-            lease.refuse_if_lost(connection)
+        with self._writing(lease) as connection:
             return work(connection)
 
     def refuse_replaced(self, lease: Lease) -> None:
@@ -321,8 +318,10 @@ class Store:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, held: Lease | None = None) -> Iterator[Connection]:
         with self._outage.watched(), self._engine.begin() as connection:
+            if held is not None:
+                held.refuse_if_lost(connection)
             yield connection
 
     def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
@@ -340,87 +339,41 @@ class Store:
                 return
         self._in_doubt = evaluation
         try:
-            self._insert(study, job, values, held)
+            with self._writing(held) as connection:
+                insert_evaluation(connection, study.id, job, values)
         except IntegrityError:
             stored = self.get(study, job)
             if stored is None or not (stored.status is Status.FAILED or stored.code.differs(evaluation.code)):
                 raise
-            if not self._replace(study, stored, values, held):
+            with self._writing(held) as connection:
+                is_replaced = replace_evaluation(connection, study.id, stored, values)
+            if not is_replaced:
                 raise
         self._in_doubt = None
-
-    def _insert(self, study: StoredStudy, job: Job, values: Mapping[str, Any], held: Lease | None) -> None:
-        with self._writing() as connection:
-            if held is not None:
-                held.refuse_if_lost(connection)
-            key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
-            key |= {"budget": job.budget, "variant": job.variant}
-            # The values beside the statement, so that it is the same one each time and is compiled once.
-            connection.execute(insert(EvaluationRow), {"study_id": study.id, **key, "attempts": 1, **values})
-
-    def _replace(self, study: StoredStudy, stored: Evaluation, values: Mapping[str, Any], held: Lease | None) -> bool:
-        with self._writing() as connection:
-            if held is not None:
-                held.refuse_if_lost(connection)
-            replaced = *_key(study, stored.job), EvaluationRow.status == str(stored.status)
-            row = connection.execute(select(EvaluationRow.__table__).where(*replaced)).first()
-            if row is None:
-                return False
-            failure = remarks_of_failure(row.remarks, row.attempts, row.error) if row.status == Status.FAILED else []
-            new = {**values, "remarks": [*failure, *values["remarks"]], "attempts": row.attempts + 1}
-            connection.execute(update(EvaluationRow).where(*replaced).values(**new))
-            return True
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
         """Returns the evaluation of a job, None if it has none."""
         with self._reading() as connection:
-            row = connection.execute(select(EvaluationRow.__table__).where(*_key(study, job))).first()
-        return None if row is None else _evaluation(row)
+            return stored_evaluation(connection, study.id, job)
 
-    def keys(self, study: StoredStudy) -> set[tuple[object, ...]]:
+    def keys(self, study: StoredStudy) -> set[JobKey]:
         """Returns the keys of all jobs that have an evaluation."""
-        row = EvaluationRow
-        with self._reading() as connection:
-            rows = connection.execute(
-                select(row.trial, row.stage, row.seed, row.fold, row.budget, row.variant).where(
-                    row.study_id == study.id
-                )
-            )
-            return {(r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant) for r in rows}
+        return {key for key, _status, _moment in self.finished(study)}
 
-    def finished(self, study: StoredStudy) -> Iterator[tuple[tuple[Any, ...], Status, dt.datetime]]:
-        """Yields the keys of all jobs that have an evaluation, with its status and when it was recorded."""
-        row = EvaluationRow
-        columns = (row.trial, row.stage, row.seed, row.fold, row.budget, row.variant, row.status, row.recorded_at)
+    def finished(self, study: StoredStudy) -> list[tuple[JobKey, Status, dt.datetime]]:
+        """Returns the keys of all jobs that have an evaluation, with its status and when it was recorded."""
         with self._reading() as connection:
-            rows = connection.execute(select(*columns).where(row.study_id == study.id)).all()
-        for r in rows:
-            key = (r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant)
-            yield key, Status(r.status), r.recorded_at
+            return finished_jobs(connection, study.id)
 
     def codes(self, study: StoredStudy) -> list[tuple[Code, Status]]:
         """Returns, of each evaluation, the code that it is of and how it ended."""
-        row = EvaluationRow
         with self._reading() as connection:
-            rows = connection.execute(select(row.fingerprint, row.status).where(row.study_id == study.id))
-            return [(code_from(r.fingerprint.get("code")), Status(r.status)) for r in rows]
+            return codes_of(connection, study.id)
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial, stage and seed."""
-        row = EvaluationRow
-        if trial is not None and not 0 <= trial <= LARGEST_NUMBER:
-            return []
-        query = (
-            select(row.__table__)
-            .where(row.study_id == study.id)
-            .order_by(row.trial, row.stage.desc(), row.seed, row.fold, row.variant)
-        )
-        if stage is not None:
-            query = query.where(row.stage == str(stage))
-        if trial is not None:
-            query = query.where(row.trial == trial)
         with self._reading() as connection:
-            return [_evaluation(found) for found in connection.execute(query)]
+            return stored_evaluations(connection, study.id, stage, trial)
 
     def put_promotion(self, study: StoredStudy, promotion: StoredPromotion, held: Lease | None = None) -> None:
         """Stores a ranking; of an equal one that was stored last only the time is stored.
@@ -429,9 +382,7 @@ class Store:
             StudyBusy: if `held` has been taken over.
         """
         is_known = self.promotion(study) == promotion
-        with self._writing() as connection:
-            if held is not None:
-                held.refuse_if_lost(connection)
+        with self._writing(held) as connection:
             if is_known:
                 renew(connection, study.id)
             else:
@@ -444,86 +395,14 @@ class Store:
 
     def completed_after(self, study: StoredStudy, moment: dt.datetime) -> set[int]:
         """Returns the trials of which a training of the search was recorded complete after a moment in UTC."""
-        query = (
-            select(EvaluationRow.trial)
-            .where(
-                EvaluationRow.study_id == study.id,
-                EvaluationRow.stage == str(Stage.SEARCH),
-                EvaluationRow.status == str(Status.COMPLETE),
-                EvaluationRow.recorded_at > moment,
-            )
-            .distinct()
-        )
         with self._reading() as connection:
-            return set(connection.execute(query).scalars())
+            return completed_after(connection, study.id, moment)
 
     def last_activity(self, study: StoredStudy) -> str | None:
         """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
-        query = (
-            select(EvaluationRow.recorded_at)
-            .where(EvaluationRow.study_id == study.id)
-            .order_by(EvaluationRow.id.desc())
-            .limit(1)
-        )
         with self._reading() as connection:
-            moment = connection.execute(query).scalar()
-        return None if moment is None else moment.isoformat(timespec="seconds")
-
-
-def _key(study: StoredStudy, job: Job) -> tuple[Any, ...]:
-    row = EvaluationRow
-    return (
-        row.study_id == study.id,
-        row.trial == job.trial,
-        row.stage == str(job.stage),
-        row.seed == job.seed,
-        row.fold == job.fold,
-        row.budget == job.budget,
-        row.variant == job.variant,
-    )
-
-
-def _evaluation(row: Any) -> Evaluation:
-    job = Job(
-        trial=row.trial,
-        params=row.params,
-        seed=row.seed,
-        budget=row.budget,
-        fold=row.fold,
-        stage=Stage(row.stage),
-        streams=row.streams,
-        variant=row.variant,
-    )
-    return Evaluation(
-        job=job,
-        status=Status(row.status),
-        value=row.value,
-        step=row.step,
-        error=row.error,
-        seconds=row.seconds,
-        reports=tuple(_report(*stored) for stored in row.reports),
-        digests=row.digests,
-        fingerprint=row.fingerprint,
-        files=row.files,
-        remarks=tuple(one for one in row.remarks if isinstance(one, str)),
-        last_alerts=tuple(Alert(**one) for one in row.remarks if not isinstance(one, str)),
-    )
-
-
-def _report(step: int, at: float, metrics: Metrics, alerts: Sequence[Mapping[str, Any]] = ()) -> Report:
-    return Report(step=step, at=at, metrics=metrics, alerts=tuple(Alert(**alert) for alert in alerts))
+            return last_activity(connection, study.id)
 
 
 def _result(evaluation: Evaluation) -> tuple[object, ...]:
     return evaluation.status, evaluation.value, evaluation.step, dict(evaluation.digests)
-
-
-def unavailable(url: str, error: DBAPIError) -> str:
-    """Returns why a database cannot be opened and what to do, without its password."""
-    reason = without(str(error.orig or error).strip().splitlines()[0], secrets_in(url))
-    cure = "Is the server up, and are user, host and name right?" if isinstance(error, OperationalError) else ""
-    if url.startswith("sqlite"):
-        cure = "Does the folder exist, and may it be written? Choose another with --storage."
-        for part, known in CURES.items():
-            cure = known if part in reason else cure
-    return f"cannot open storage {masked(url)}: {reason}. {cure}".strip()
