@@ -8,10 +8,7 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +21,7 @@ from hpo.errors import StudyBusy
 from hpo.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.seam import DONE, WAIT, Done, Wait
 from hpo.search.alike import Alike
+from hpo.search.collecting import no_garbage_collection
 from hpo.search.durable import DurableStudy, shortened
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
@@ -126,7 +124,7 @@ class SearchSource:
         self._proposed: FrozenTrial | None = None  # not stored yet
         self._next = 0
         self._was_retried = False  # whether a trial is trained that is older than others that are over
-        with _no_collection():
+        with no_garbage_collection():
             self._rebuild()
 
     @property
@@ -407,20 +405,6 @@ class SearchSource:
             if not self._verdict(live, step, value):
                 break
         self._orphans.append(trial.number)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Lets nobody look for garbage: a stored study is read as a million objects that all stay, and looking through them
-    again and again takes as long as reading them.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _without_marks(trial: FrozenTrial) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpo.alerts import Alert
 from hpo.errors import TrainableError
-from hpo.files import file_mark, replacing
+from hpo.files import file_mark
 from hpo.records import Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.artefacts import ARTEFACTS
@@ -21,10 +21,11 @@ from hpo.training.events import Events
 from hpo.training.facts import plain_facts
 from hpo.training.isolation import clear_working_folder
 from hpo.training.log import Log
+from hpo.training.loops import refuse_broken_loop, refuse_second_loop, refuse_unreported
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions, class_names
-from hpo.training.weights import MODEL_FILE, on_cpu, weights_digest
+from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
 if TYPE_CHECKING:
@@ -35,16 +36,6 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
-
-
-SECOND_LOOP = (
-    "ctx.epochs() was looped over a second time. It counts all epochs of a training, 1 to the study's budget, and its "
-    "checkpoints and the choice of the best epoch belong to one loop. Write phases as one loop with an if in it, e.g. "
-    "`for epoch in ctx.epochs(model=model, optimizer=optimizer):` and in it "
-    "`model.backbone.requires_grad_(epoch > params.head_epochs)`, with one optimizer that has all parameters from the "
-    "beginning (those without a gradient are left as they are)"
-)
-"""Why a second loop is refused: its weights would go with the first one's value."""
 
 
 class Context:
@@ -142,6 +133,15 @@ class Context:
         """Whether the trainable is between two epochs of `epochs`, or in one."""
         return self._in_loop
 
+    def refuse_early_end(self) -> None:
+        """Raises TrainableError where the loop over `epochs` was left before its end."""
+        refuse_broken_loop(self._in_loop, len(self._reports), self.budget)
+
+    @property
+    def fold_was_read(self) -> bool:
+        """Whether the trainable has asked which fold it is judged on."""
+        return self._fold_read
+
     def begin(self) -> None:
         """Starts the clock: what came before, e.g. importing torch, is not training."""
         self._began = time.monotonic()
@@ -160,8 +160,7 @@ class Context:
         Raises:
             TrainableError: if the trainable did not yield its metrics exactly once in an epoch, or has looped before.
         """
-        if self._looped:
-            raise TrainableError(SECOND_LOOP)
+        refuse_second_loop(self._looped)
         self._looped = True
         done = self._restore(stateful)
         self._in_loop = True
@@ -171,11 +170,7 @@ class Context:
                 raise Paused
             self.streams.dropout.seed_global(epoch)
             yield epoch
-            if len(self._reports) != epoch:
-                raise TrainableError(
-                    f"after epoch {epoch} of ctx.epochs() {len(self._reports)} metrics had been yielded; "
-                    "yield them exactly once in each epoch"
-                )
+            refuse_unreported(epoch, len(self._reports))
             self._select(stateful, epoch)
             if self._stopped:
                 break
@@ -282,7 +277,7 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        self.refuse_broken_loop()
+        self.refuse_early_end()
         predictions = Predictions.of(
             truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
         )
@@ -305,36 +300,10 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        self.refuse_broken_loop()
+        self.refuse_early_end()
         panels = Panels.of(image=image, heat=heat, names=names, captions=captions)
         if self.keeps:
             panels.save(self.folder)
-
-    def refuse_broken_loop(self) -> None:
-        """Raises where the trainable left the loop over `epochs` before its end.
-
-        The model would have the weights of the last epoch, and the value be the selected one's.
-
-        Raises:
-            TrainableError: if it did.
-        """
-        if self._in_loop:
-            raise TrainableError(
-                f"the loop over ctx.epochs() was left after {len(self._reports)} of {self.budget} epochs; finish it, "
-                "end it by ctx.stop(reason), or let the study's budget be smaller"
-            )
-
-    def refuse_unused_folds(self) -> None:
-        """Raises where the trainable never asked which fold it is to be judged on: all would be the same.
-
-        Raises:
-            TrainableError: if it did not.
-        """
-        if self.folds and not self._fold_read:
-            raise TrainableError(
-                f"the study is validated over {self.folds} folds, but the trainable never read ctx.fold: train on all "
-                "but that one of the ctx.folds that ctx.streams.split divides the data into, or take [validation] out"
-            )
 
     def note(self, **facts: object) -> None:
         """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint.
@@ -447,8 +416,5 @@ class Context:
     def _finish(self, weights: dict[str, Any]) -> None:
         self.digests["weights"] = weights_digest(weights)
         if self.keeps:
-            import torch
-
-            with replacing(self.folder / MODEL_FILE) as spare:
-                torch.save(on_cpu(dict(weights)), spare)
+            save_weights(self.folder, weights)
             self._written[MODEL_FILE] = file_mark(self.folder / MODEL_FILE)

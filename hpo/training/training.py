@@ -21,6 +21,7 @@ from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.isolation import Isolation, clear_working_folder, kept_streams, working_folder
+from hpo.training.loops import refuse_unused_folds
 from hpo.training.process import device_for, fingerprint, settle
 from hpo.training.shelf import shelf
 from hpo.training.trainable import load
@@ -189,8 +190,8 @@ class Training:
             if self._context.left_off:
                 return False
             if metrics is _END:
-                self._context.refuse_broken_loop()
-                self._context.refuse_unused_folds()
+                self._context.refuse_early_end()
+                refuse_unused_folds(self._context.folds, self._context.fold_was_read)
                 return True
             self._context.add(metrics)
             if time.monotonic() >= end:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import TrainableError
-from hpo.files import is_file
+from hpo.files import is_file, replacing
 from hpo.texts import type_name
 from hpo.training.states import MAY_HOLD, PLAIN_TYPES, load_plain
 
@@ -79,6 +79,18 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
     for name in sorted(weights, key=str):
         _add(found, name, weights[name])
     return found.hexdigest()
+
+
+def save_weights(folder: Path, weights: Mapping[str, Any]) -> None:
+    """Writes a state dict, with its tensors on the CPU, to `MODEL_FILE` in a folder.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    import torch
+
+    with replacing(folder / MODEL_FILE) as spare:
+        torch.save(on_cpu(dict(weights)), spare)
 
 
 def on_cpu(value: Any) -> Any:
