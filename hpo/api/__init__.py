@@ -5,7 +5,8 @@ from hpo.api.board import board, write_report
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.data import audit, write_phantoms
-from hpo.api.decomposing import Decomposition, decompose
+from hpo.api.decomposing import decompose
+from hpo.api.decomposition import Decomposition
 from hpo.api.diagnosing import Diagnosis, diagnose
 from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials

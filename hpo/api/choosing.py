@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TypedDict, Unpack, get_args
 
+from hpo.api.placing import refuse_unusable
 from hpo.api.searching import best_first
-from hpo.api.session import refuse_unusable
 from hpo.errors import NothingToPromote, UsageError
 from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
 from hpo.place import FIRST, Place

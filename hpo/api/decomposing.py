@@ -5,15 +5,17 @@ from __future__ import annotations
 import collections
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from hpo.api.decomposition import Decomposition, SourceLine
 from hpo.api.floor import Counter, Floor, train, trial_named
 from hpo.api.heeding import Heeding
-from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike, replays_values
-from hpo.api.session import Opened, Workforce, driving, opened, refuse_unusable, resolved
+from hpo.api.placing import refuse_unusable
+from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike
+from hpo.api.session import Opened, Workforce, driving, opened, resolved
 from hpo.collapse import collapse_of
-from hpo.effects import Effect, Effects, effects_of
+from hpo.effects import effects_of
 from hpo.errors import UsageError, did_you_mean
 from hpo.files import Guard, refused_where_unwritable, write_text
 from hpo.place import Place
@@ -32,218 +34,6 @@ DRAWS = 10
 
 MOST_DRAWS = 10_000
 """More would be a mistyped number."""
-
-LOUD = 0.5
-"""The share of the seeds' sd from which replays that differ are what to look at first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLine:
-    """One source of randomness.
-
-    Attributes:
-        source: its name.
-        effect: of drawing it anew; None if fewer than two pairs completed.
-        pairs: how many draws completed with it and without.
-        identical: in how many of them nothing at all changed, to the last bit of weights, predictions and history.
-    """
-
-    source: str
-    effect: Effect | None
-    pairs: int
-    identical: int
-
-    @property
-    def is_unused(self) -> bool:
-        """Whether the trainable takes nothing from this stream: every pair is identical."""
-        return self.pairs > 0 and self.identical == self.pairs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decomposition:
-    """What a decomposition came to.
-
-    Attributes:
-        study: whose.
-        trial: the number.
-        metric: whose values were decomposed.
-        draws: the jobs.
-        values: of the metric by job; None where it is undefined or the training failed.
-        effects: of all sources; None if fewer than two draws completed.
-        lines: one for each source, the largest effect first.
-        replays: of the first draw, compared with it; None if none was wanted or completed.
-        failures: why trainings failed.
-        trained: how many were trained now; the others were recorded.
-        stopped: whether it was ended early; then nothing was estimated or written.
-        seed_is_ignored: whether all base draws are the same to the last bit.
-        collapsed: what was seen of base draws whose model learned nothing.
-        most_alike: how many base draws gave the most frequent value, without being the same to the last bit.
-        files: that were written.
-    """
-
-    study: Study
-    trial: int
-    metric: str
-    draws: Draws
-    values: Mapping[tuple[object, ...], float | None]
-    effects: Effects | None
-    lines: tuple[SourceLine, ...]
-    replays: Replays | None
-    failures: tuple[str, ...]
-    trained: int
-    stopped: bool
-    seed_is_ignored: bool = False
-    collapsed: tuple[str, ...] = ()
-    most_alike: int = 1
-    files: tuple[Path, ...] = ()
-
-    @property
-    def fixed(self) -> dict[str, int]:
-        """The streams that the study fixes, which are the same in every draw, with their seeds."""
-        return dict(self.study.streams)
-
-    @property
-    def says_something(self) -> bool:
-        """Whether enough draws completed to estimate anything."""
-        return self.effects is not None
-
-    @property
-    def sum_said(self) -> str | None:
-        """What the shares add to, as a sentence; None where fewer than two sources have an effect."""
-        found = self.effects
-        if found is None or found.total is None or sum(effect.sd > 0 for effect in found.effects) < 2:
-            return None
-        above = any((effect.share or 0.0) > 1 for effect in found.effects)
-        chance = f" One above 1 is chance: the sd of all sources is known from {found.count} draws." if above else ""
-        if found.interact:
-            return f"Total effects add to {found.total:.2f}: sources interact, shares are not additive.{chance}"
-        return (
-            f"Total effects add to {found.total:.2f}, which {found.count} draws do not tell from 1: whether sources "
-            f"interact is open, so do not add shares.{chance}"
-        )
-
-    @property
-    def mostly_collapsed(self) -> bool:
-        """Whether so many base draws learned nothing that the others cannot be told of."""
-        return self.effects is not None and 2 * len(self.collapsed) >= self.effects.count
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What has to be known before the lines are read, as sentences."""
-        found, lines = self.effects, []
-        if found is None:
-            return ()
-        if self.seed_is_ignored:
-            lines.append(f"The seed is ignored: all {found.count} draws are bit-identical.")
-        if self.collapsed:
-            lines.append(
-                f"{len(self.collapsed)} of {found.count} draws collapsed ({self.collapsed[0]}): what the lines tell is "
-                "in part, or wholly, whether a training collapses, and not how well it does."
-            )
-        elif found.count > 2 and 2 * self.most_alike > found.count and not self.seed_is_ignored:
-            lines.append(
-                f"{self.most_alike} of {found.count} draws gave exactly the same {self.metric}, though they differ: it "
-                "is too coarse to tell them apart, or the model says the same of every case."
-            )
-        if unused := [line.source for line in self.lines if line.is_unused and not self.seed_is_ignored]:
-            lines.append(
-                f"Not used: {', '.join(unused)}. Drawing it anew changes no bit, so the trainable takes nothing from "
-                "that stream. What it draws from the process-wide generators instead (a DataLoader that shuffles "
-                "without generator=, nn.Dropout) is seeded from init before the first epoch and from dropout in each, "
-                "and counts there."
-            )
-        return tuple(lines)
-
-    @property
-    def advice(self) -> str:
-        """What to do, as one sentence."""
-        found = self.effects
-        if found is None:
-            return "Fewer than two draws completed, so nothing can be said."
-        if self.seed_is_ignored:
-            return (
-                "Nothing can be decomposed: the trainable sets a seed of its own, such as torch.manual_seed(0), or "
-                "nothing in it is random. Take randomness from ctx.streams."
-            )
-        if self.mostly_collapsed:
-            return "Draw no conclusion from these lines: find params with which it trains, and decompose those."
-        if self.replays is not None and self.replays.sd > 0 and self.replays.sd >= LOUD * found.sd:
-            return (
-                "Training the same job again moves this result about as much as other seeds do: make it deterministic "
-                f"first, and look at it with hpo seeds replay --study {self.study.name} --trial {self.trial}."
-            )
-        if not any(effect.sd > 0 for effect in found.effects):
-            if found.sd == 0:
-                return f"Nothing random moves {self.metric}, though trainings differ: decompose another --metric too."
-            if {line.source for line in self.lines} | set(self.fixed) == set(STREAMS):
-                return (
-                    "No stream moves this result, but seeds do: the trainable takes its randomness from ctx.seed "
-                    "itself. Take it from ctx.streams to tell the sources apart."
-                )
-            return "None of these sources moves this result, but seeds do: redraw the others too."
-        largest = found.effects[0].source
-        if len(found.effects) == 1:
-            return f"Only {largest} was redrawn: what it is beside the other sources, a decomposition of all will say."
-        if found.leader is None:
-            return (
-                f"No source is ahead beyond chance at n = {found.count}: average over whole seeds, which redraw all of "
-                f"them, or tell them apart with --n {2 * found.count}."
-            )
-        if found.leader == "split":
-            return "The split moves this result more than any other source: add folds before adding seeds."
-        return f"What {found.leader} draws moves this result more than any other source: average over more seeds."
-
-    def rows(self) -> list[dict[str, object]]:
-        """Returns a row of plain values for each source, one for all together, and one for the replays."""
-        rows = [_row(line) for line in self.lines]
-        if self.effects is not None:
-            rows.append({"source": "all", "sd": self.effects.sd, "pairs": self.effects.count})
-        if self.replays is not None:
-            found = self.replays
-            rows.append({"source": "replay", "sd": found.sd, "pairs": found.others, "identical": found.identical})
-        return rows
-
-    def plain(self) -> dict[str, object]:
-        """Returns everything as plain values."""
-        found = self.effects
-        return {
-            "study": self.study.name,
-            "trial": self.trial,
-            "metric": self.metric,
-            "params": dict(self.draws.base[0].params),
-            "budget": self.draws.base[0].budget,
-            "n": len(self.draws.base),
-            "seed": self.study.search.seed,
-            "trainings": len(self.draws.jobs),
-            "trained": self.trained,
-            "stopped": self.stopped,
-            "failures": list(self.failures),
-            "mean": found.mean if found else None,
-            "sd": found.sd if found else None,
-            "sources": [_row(line) for line in self.lines],
-            "fixed": self.fixed,
-            "sum_of_total_effects": found.total if found else None,
-            "interact": found.interact if found else None,
-            "leader": found.leader if found else None,
-            "replays": replays_values(self.replays),
-            "warnings": list(self.warnings),
-            "seed_is_ignored": self.seed_is_ignored,
-            "collapsed": list(self.collapsed),
-            "unused": [line.source for line in self.lines if line.is_unused],
-            "advice": self.advice,
-            "draws": [self._draw(number) for number in range(len(self.draws.base))],
-        }
-
-    def _draw(self, number: int) -> dict[str, object]:
-        base, redrawn = self.draws.base[number], self.draws.redrawn
-        return {
-            "seed": base.seed,
-            "value": self.values.get(base.key),
-            "redrawn": {
-                source: {"seed": jobs[number].streams[source], "value": self.values.get(jobs[number].key)}
-                for source, jobs in redrawn.items()
-            },
-        }
 
 
 def decompose(
@@ -413,20 +203,6 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
         collapsed=tuple(reason for reason in reasons if reason is not None),
         most_alike=max(counts.values(), default=1),
     )
-
-
-def _row(line: SourceLine) -> dict[str, object]:
-    effect = line.effect
-    low, high = effect.interval if effect and effect.interval else (None, None)
-    return {
-        "source": line.source,
-        "sd": effect.sd if effect else None,
-        "low": low,
-        "high": high,
-        "total_effect": effect.share if effect else None,
-        "pairs": line.pairs,
-        "identical": line.identical,
-    }
 
 
 def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decomposition:

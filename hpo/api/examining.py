@@ -13,7 +13,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from hpo import catalog
-from hpo.api.session import resources
+from hpo.api.placing import resources
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
 from hpo.declared import Declared, Judged, declared, install_line, judged, python_fits
 from hpo.disks import disk_of

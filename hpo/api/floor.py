@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.api.session import (
-    Opened,
-    Workforce,
-    make_backend,
-    ready,
-    resources,
-    tell_of_events,
-    trainable_of,
-    work_folder,
-)
+from hpo.api.placing import resources, work_folder
+from hpo.api.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.backends.running import run_all
 from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place

@@ -8,7 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.api.session import storage, stored_study, work_folder
+from hpo.api.placing import work_folder
+from hpo.api.session import storage, stored_study
 from hpo.errors import OutputRefused, StudyChanged, UsageError
 from hpo.place import Place
 from hpo.search import OPTUNA

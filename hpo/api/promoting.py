@@ -12,8 +12,9 @@ from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, re
 from hpo.api.floor import Counter, Floor, train
 from hpo.api.heeding import Heeding
 from hpo.api.noting import note_promotion
+from hpo.api.placing import events_folder
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import Opened, Workforce, driving, events_folder, opened, resolved, tell_phase
+from hpo.api.session import Opened, Workforce, driving, opened, resolved, tell_phase
 from hpo.api.soundness import with_uses
 from hpo.errors import HpoError
 from hpo.folds import FoldedSource, fold_jobs

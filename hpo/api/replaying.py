@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from hpo.api.floor import Counter, Floor, train, trial_named
 from hpo.api.heeding import Heeding
-from hpo.api.session import Workforce, driving, opened, refuse_unusable, resolved
+from hpo.api.placing import refuse_unusable
+from hpo.api.session import Workforce, driving, opened, resolved
 from hpo.api.verifying import changed, first_other_epoch
 from hpo.errors import UsageError
 from hpo.folds import fold_jobs

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpo.api.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.api.soundness import one_class_predictions, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.collapse import Collapse, collapses
@@ -24,40 +25,6 @@ from hpo.search import Trial
 from hpo.seed_use import SeedUse, Use, seed_uses
 from hpo.statistics import sigma, t_interval
 from hpo.study import Study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRow:
-    """One metric of one complete candidate, at the epoch whose value of the objective counts.
-
-    Attributes:
-        trial: the candidate's number.
-        metric: its name.
-        values: by seed.
-        mean: of the values.
-        sigma: of the values, by the rule's ddof; None where the candidate has none.
-    """
-
-    trial: int
-    metric: str
-    values: Mapping[int, float]
-    mean: float
-    sigma: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldSpread:
-    """The folds of one candidate, whose means over them are what its seeds' values are.
-
-    Attributes:
-        values: by seed, in the order of the folds.
-        sigma: of the folds within a seed: the root of the mean of their variances (ddof 1). Folds share most of what
-            they train on, so that it says how much folds differ, not how sure their mean is. Source: Bengio and
-            Grandvalet, No unbiased estimator of the variance of K-fold cross-validation, 2004.
-    """
-
-    values: Mapping[int, tuple[float, ...]]
-    sigma: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +113,8 @@ class PromotionReport:
         evaluations = list(evaluations)
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
-        rows = [metric for row in ranking.complete for metric in _metrics(row, ranking, replicates)]
-        folds = {row.candidate.trial: spread for row in ranking.rows if (spread := _folds(row, replicates))}
+        rows = [metric for row in ranking.complete for metric in metrics_of(row, ranking, replicates)]
+        folds = {row.candidate.trial: spread for row in ranking.rows if (spread := fold_spread(row, replicates))}
         seen, trials = study.common_seeds, {row.candidate.trial for row in ranking.rows}
         if race is None:
             sure, refined = certainty(ranking, seen), None
@@ -408,38 +375,3 @@ def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[i
         is_last = all(training.step == training.job.budget for training in one.trainings)
         found[one.job.trial] = found.get(one.job.trial, True) and is_last
     return frozenset(trial for trial, rising in found.items() if rising)
-
-
-def _folds(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:
-    trial = row.candidate.trial
-    values = {
-        seed: tuple(fold.value for fold in replicates[trial, seed].folds if fold.value is not None)
-        for seed in row.candidate.values
-        if (trial, seed) in replicates and replicates[trial, seed].folds
-    }
-    if not values:
-        return None
-    return FoldSpread(values=values, sigma=float(np.sqrt(np.mean([np.var(one, ddof=1) for one in values.values()]))))
-
-
-def _metrics(row: Row, ranking: Ranking, replicates: Mapping[tuple[int, int], Evaluation]) -> list[MetricRow]:
-    trial = row.candidate.trial
-    found = [replicates.get((trial, seed)) for seed in ranking.seeds]
-    known = [one.metrics for one in found if one is not None]
-    if len(known) < len(found):
-        return []  # a record that was deleted since
-    rows = []
-    for name in known[0]:
-        values = [value for metrics in known if (value := metrics.get(name)) is not None]
-        if len(values) < len(known):
-            continue  # undefined under a seed
-        rows.append(
-            MetricRow(
-                trial=trial,
-                metric=name,
-                values=dict(zip(ranking.seeds, values, strict=True)),
-                mean=float(np.mean(values)),
-                sigma=None if row.sigma is None else sigma(values, ranking.rule.ddof),
-            )
-        )
-    return rows

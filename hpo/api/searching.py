@@ -12,23 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.api.heeding import Heeding
+from hpo.api.placing import events_folder, refuse_unusable, resources, work_folder
 from hpo.api.session import (
     Opened,
     Workforce,
     driving,
     enlisted,
-    events_folder,
     make_backend,
     opened,
     prepare_new,
     ready,
-    refuse_unusable,
     resolved,
-    resources,
     tell_of_events,
     tell_phase,
     trainable_of,
-    work_folder,
 )
 from hpo.backends.running import run_all
 from hpo.errors import UsageError

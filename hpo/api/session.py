@@ -8,22 +8,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hpo.api.code_changes import heed_code
 from hpo.api.heeding import Heeding
+from hpo.api.placing import events_folder, resources, work_folder
 from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
-from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large, refuse_unreachable
+from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
 from hpo.catalog import load_study, refuse_unfit_params
 from hpo.code import UNKNOWN, Code
 from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.files import Guard
 from hpo.given import refuse_no_kind
 from hpo.place import Place
-from hpo.results import refuse_unwritable
-from hpo.seam import Backend, Observer, Resources, Stop, TrainableRef, patiently
+from hpo.seam import Backend, Observer, Stop, TrainableRef, patiently
 from hpo.search import OPTUNA, Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
@@ -42,7 +41,7 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import is_url, load, named_like, refuse_missing_tensorboard, refuse_unusable_url, shelf
+from hpo.training import load, shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
@@ -368,20 +367,6 @@ def make_backend(work: str, place: Place, slots: int) -> Backend:
     return RayBackend(work, slots)
 
 
-def work_folder(stored: StoredStudy, place: Place) -> str:
-    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another.
-
-    It is named after the study as it was first called: the records of a study that was renamed lead there.
-    """
-    name = f"{stored.name}-{stored.uid[:8]}"
-    return f"{place.work_root}/{named_like(str(place.work_root), name, stored.uid[:8])}"
-
-
-def events_folder(stored: StoredStudy, place: Place) -> str | None:
-    """Returns the folder below which trainings write event files, or its URL; None if they do not."""
-    return work_folder(stored, place) if place.tensorboard else None
-
-
 def tell_of_events(stored: StoredStudy, place: Place, observers: Sequence[Observer]) -> None:
     """Tells all observers where curves can be looked at while trainings run."""
     if (folder := events_folder(stored, place)) is not None:
@@ -399,39 +384,6 @@ def stored_study(store: Store, name: str) -> StoredStudy:
         known = ", ".join(store.names()) or "none"
         raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
     return stored
-
-
-def resources(study: Study, place: Place) -> Resources:
-    """Returns what one training gets: the place's word, else the study's."""
-    cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
-    gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard, stop_wait=place.stop_wait)
-
-
-def refuse_unusable(study: Study, place: Place) -> None:
-    """Raises, before anything is written, where a study could not be run at this place.
-
-    Raises:
-        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there, or a package is missing.
-        OutputRefused: if the work folder, or its URL, cannot be written.
-    """
-    wanted = resources(study, place)
-    if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
-        raise UsageError(
-            f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
-        )
-    if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
-        raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
-    if place.tensorboard:
-        refuse_missing_tensorboard()
-    if place.concurrency is not None and place.concurrency < 1:
-        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
-    if place.backend == "ray" and place.ray_address:
-        refuse_unreachable(place.ray_address)
-    if is_url(place.work_root):
-        refuse_unusable_url(place.work_root)
-    else:
-        refuse_unwritable(Path(place.work_root))
 
 
 def never() -> Stop:

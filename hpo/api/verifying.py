@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.api.code_changes import differing
+from hpo.api.placing import refuse_unusable, resources, work_folder
 from hpo.api.session import (
     Workforce,
     defaults_of,
     make_backend,
     never,
     ready,
-    refuse_unusable,
     resolved,
-    resources,
     storage,
     stored_study,
     tell_phase,
     trainable_of,
-    work_folder,
 )
 from hpo.api.tidying import owned_folder
 from hpo.backends.running import run_all

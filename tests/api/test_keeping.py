@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 import hpo
 from hpo import api
-from hpo.api.session import storage, work_folder
+from hpo.api.placing import work_folder
+from hpo.api.session import storage
 from hpo.cli.main import app
 from hpo.errors import StudyBusy, StudyChanged, UsageError
 from hpo.store import normalised

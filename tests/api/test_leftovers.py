@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 
 import hpo
-from hpo.api.session import storage, work_folder
+from hpo.api.placing import work_folder
+from hpo.api.session import storage
 from hpo.api.tidying import OWNER, clear_leftovers
 from hpo.files import machine
 from hpo.store import host, mark

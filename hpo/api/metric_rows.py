@@ -1,0 +1,94 @@
+"""Of each candidate of a promotion: every metric over its seeds, and how much its folds differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.ranking import Ranking, Row
+from hpo.records import Evaluation
+from hpo.statistics import sigma
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric of one complete candidate, at the epoch whose value of the objective counts.
+
+    Attributes:
+        trial: the candidate's number.
+        metric: its name.
+        values: by seed.
+        mean: of the values.
+        sigma: of the values, by the rule's ddof; None where the candidate has none.
+    """
+
+    trial: int
+    metric: str
+    values: Mapping[int, float]
+    mean: float
+    sigma: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldSpread:
+    """The folds of one candidate, whose means over them are what its seeds' values are.
+
+    Attributes:
+        values: by seed, in the order of the folds.
+        sigma: of the folds within a seed: the root of the mean of their variances (ddof 1). Folds share most of what
+            they train on, so that it says how much folds differ, not how sure their mean is. Source: Bengio and
+            Grandvalet, No unbiased estimator of the variance of K-fold cross-validation, 2004.
+    """
+
+    values: Mapping[int, tuple[float, ...]]
+    sigma: float
+
+
+def fold_spread(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:
+    """Returns how much a candidate's folds differ, None where there are no folds.
+
+    Args:
+        row: of the candidate.
+        replicates: by trial and seed.
+    """
+    trial = row.candidate.trial
+    values = {
+        seed: tuple(fold.value for fold in replicates[trial, seed].folds if fold.value is not None)
+        for seed in row.candidate.values
+        if (trial, seed) in replicates and replicates[trial, seed].folds
+    }
+    if not values:
+        return None
+    return FoldSpread(values=values, sigma=float(np.sqrt(np.mean([np.var(one, ddof=1) for one in values.values()]))))
+
+
+def metrics_of(row: Row, ranking: Ranking, replicates: Mapping[tuple[int, int], Evaluation]) -> list[MetricRow]:
+    """Returns a row for each metric that is defined under every seed of the ranking; none if a record is gone.
+
+    Args:
+        row: of a complete candidate.
+        ranking: that the candidate is in.
+        replicates: by trial and seed.
+    """
+    trial = row.candidate.trial
+    found = [replicates.get((trial, seed)) for seed in ranking.seeds]
+    known = [one.metrics for one in found if one is not None]
+    if len(known) < len(found):
+        return []  # a record that was deleted since
+    rows = []
+    for name in known[0]:
+        values = [value for metrics in known if (value := metrics.get(name)) is not None]
+        if len(values) < len(known):
+            continue  # undefined under a seed
+        rows.append(
+            MetricRow(
+                trial=trial,
+                metric=name,
+                values=dict(zip(ranking.seeds, values, strict=True)),
+                mean=float(np.mean(values)),
+                sigma=None if row.sigma is None else sigma(values, ranking.rule.ddof),
+            )
+        )
+    return rows

@@ -1,0 +1,62 @@
+"""A study at a place: its work folder, what one of its trainings gets, and whether it could be run there at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hpo.backends.machine import refuse_unreachable
+from hpo.errors import UsageError
+from hpo.place import Place
+from hpo.results import refuse_unwritable
+from hpo.seam import Resources
+from hpo.store import StoredStudy
+from hpo.study import Study
+from hpo.training import is_url, named_like, refuse_missing_tensorboard, refuse_unusable_url
+
+
+def work_folder(stored: StoredStudy, place: Place) -> str:
+    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another.
+
+    It is named after the study as it was first called: the records of a study that was renamed lead there.
+    """
+    name = f"{stored.name}-{stored.uid[:8]}"
+    return f"{place.work_root}/{named_like(str(place.work_root), name, stored.uid[:8])}"
+
+
+def events_folder(stored: StoredStudy, place: Place) -> str | None:
+    """Returns the folder below which trainings write event files, or its URL; None if they do not."""
+    return work_folder(stored, place) if place.tensorboard else None
+
+
+def resources(study: Study, place: Place) -> Resources:
+    """Returns what one training gets: the place's word, else the study's."""
+    cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
+    gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
+    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard, stop_wait=place.stop_wait)
+
+
+def refuse_unusable(study: Study, place: Place) -> None:
+    """Raises, before anything is written, where a study could not be run at this place.
+
+    Raises:
+        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there, or a package is missing.
+        OutputRefused: if the work folder, or its URL, cannot be written.
+    """
+    wanted = resources(study, place)
+    if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
+        raise UsageError(
+            f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
+        )
+    if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
+        raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
+    if place.tensorboard:
+        refuse_missing_tensorboard()
+    if place.concurrency is not None and place.concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
+    if place.backend == "ray" and place.ray_address:
+        refuse_unreachable(place.ray_address)
+    if is_url(place.work_root):
+        refuse_unusable_url(place.work_root)
+    else:
+        refuse_unwritable(Path(place.work_root))
