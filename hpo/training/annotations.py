@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import importlib
 import inspect
 import sys
@@ -16,8 +15,8 @@ from typing import Any
 def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
     """Returns the annotations of a class's fields, or of a function's arguments, as types by name.
 
-    Names that the module imports under `if TYPE_CHECKING:` are imported for this. One that cannot be found at all
-    counts as `Any`.
+    Names that the module imports under `if TYPE_CHECKING:` are imported for this. One that cannot be imported, and
+    whatever else is defined there, counts as `Any`.
 
     Args:
         thing: the class or the function.
@@ -28,27 +27,12 @@ def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(thing)
     except NameError:
-        module = sys.modules.get(thing.__module__)
-        return typing.get_type_hints(thing, localns=_Names(module))
-
-
-class _Names(dict[str, Any]):
-    """Names of a module for type checkers. What is not known anywhere is `Any`."""
-
-    def __init__(self, module: ModuleType | None) -> None:
-        super().__init__()
-        self._known = vars(module) if module is not None else {}
-        for name, value in _for_type_checkers(module):
-            self.setdefault(name, value)
-
-    def __missing__(self, name: str) -> Any:
-        if name in self._known or hasattr(builtins, name):
-            raise KeyError(name)  # then it is looked for there
-        return Any
+        names = dict(_for_type_checkers(sys.modules.get(thing.__module__)))
+        return typing.get_type_hints(thing, localns=names)
 
 
 def _for_type_checkers(module: ModuleType | None) -> Iterator[tuple[str, Any]]:
-    """Yields what a module imports under `if TYPE_CHECKING:`, as far as it can be imported."""
+    """Yields the names that a module has under `if TYPE_CHECKING:`, each with what it is or with `Any`."""
     try:
         tree = ast.parse(inspect.getsource(module)) if module is not None else ast.Module([], [])
     except (OSError, TypeError, SyntaxError):  # no source, e.g. typed into a console
@@ -61,6 +45,11 @@ def _for_type_checkers(module: ModuleType | None) -> Iterator[tuple[str, Any]]:
 
 def _imported(statement: ast.stmt, package: str | None) -> Iterator[tuple[str, Any]]:
     if not isinstance(statement, ast.Import | ast.ImportFrom):
+        for one in ast.walk(statement):
+            if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+                yield one.id, Any
+            elif isinstance(one, ast.ClassDef):
+                yield one.name, Any
         return
     for alias in statement.names:
         try:
@@ -72,4 +61,4 @@ def _imported(statement: ast.stmt, package: str | None) -> Iterator[tuple[str, A
                 top = found if alias.asname else sys.modules[alias.name.partition(".")[0]]
                 yield alias.asname or alias.name.partition(".")[0], top
         except Exception:  # whatever the import of a module for type checkers raises: it is not needed to train
-            continue
+            yield alias.asname or alias.name.partition(".")[0], Any
