@@ -12,6 +12,7 @@ from typing import Literal
 
 from hpo.alerts import Alert
 from hpo.code import Code, code_from
+from hpo.given import refuse_no_kind, refuse_no_whole, refuse_other_word
 
 LARGEST_SEED = 2**63 - 1
 """The largest integer that both databases store."""
@@ -69,6 +70,11 @@ class Objective:
     constraints: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        refuse_no_kind("metric", self.metric, str, "the name of a metric")
+        refuse_other_word("direction", self.direction, ("maximize", "minimize"))
+        refuse_other_word("epoch", self.epoch, ("best", "last"))
+
     def is_better(self, value: float, than: float) -> bool:
         """Whether `value` beats `than`; equals do not."""
         return value > than if self.direction == "maximize" else value < than
@@ -114,6 +120,12 @@ class Job:
     stage: Stage = Stage.SEARCH
     streams: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
+
+    def __post_init__(self) -> None:
+        refuse_no_whole("trial", self.trial, 0)
+        refuse_no_whole("seed", self.seed, 0, LARGEST_SEED)
+        refuse_no_whole("budget", self.budget, 1)
+        refuse_no_whole("fold", self.fold, 0)
 
     @property
     def key(self) -> JobKey:

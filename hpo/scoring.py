@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from hpo.statistics import Ddof, sigma, sigma_factor, t_half_width, t_quantile
+from hpo.errors import UsageError
+from hpo.given import refuse_no_number, refuse_other_word
+from hpo.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
 
 RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]
 """What a score is: mean - lambda * sigma; the mean; the worst value; the median; the lower end of the 95 % interval."""
@@ -28,6 +30,12 @@ class Rule:
     name: RuleName = "mean-std"
     lambda_: float = 1.0
     ddof: Ddof = 0
+
+    def __post_init__(self) -> None:
+        refuse_other_word("rule", self.name, get_args(RuleName))
+        refuse_no_number("lambda", self.lambda_, 0.0)
+        if self.ddof not in DDOFS or isinstance(self.ddof, bool):
+            raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {self.ddof!r}")
 
     @property
     def fewest(self) -> int:

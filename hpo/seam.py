@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 from hpo.alerts import Alert
 from hpo.code import UNKNOWN, Code
 from hpo.errors import BackendError, NotNow, TooManyFailures
+from hpo.given import refuse_no_kind, refuse_no_whole
 from hpo.place import STOP_WAIT
 from hpo.records import LARGEST, Evaluation, Job, Objective, Report, Status, Value
 
@@ -145,6 +146,12 @@ class Resources:
     max_attempts: int = 3
     events: bool = False
     stop_wait: float = STOP_WAIT
+
+    def __post_init__(self) -> None:
+        refuse_no_whole("cpu", self.cpu)
+        refuse_no_kind("gpu", self.gpu, (int, float), "a number of GPUs")
+        refuse_no_whole("max_attempts", self.max_attempts, 1)
+        refuse_no_kind("stop_wait", self.stop_wait, (int, float), "a number of seconds")
 
 
 class Stop(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
-from typing import TypedDict, Unpack, get_args
+from typing import TypedDict, Unpack
 
 from hpo.api.placing import refuse_unusable
 from hpo.api.searching import best_first
@@ -17,7 +17,7 @@ from hpo.records import LARGEST_SEED, MOST_TRIALS
 from hpo.results import refuse_unwritable
 from hpo.scoring import Rule, RuleName
 from hpo.search import Trial
-from hpo.statistics import DDOFS, Ddof
+from hpo.statistics import Ddof
 from hpo.study import Study
 
 
@@ -67,16 +67,12 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
         OutputRefused: if a folder cannot be written.
     """
     _refuse_options(options)
-    top, first = options.get("top"), options.get("first", FIRST)
+    _top, _first = options.get("top"), options.get("first", FIRST)
     score = rule_of(study, options.get("rule"), options.get("lambda_"), options.get("ddof"))
     if options.get("curtail"):
         _refuse_endless(study, score)
     plan = race_plan(study, study.search.trials, **options)
     refuse_confirming(study, options.get("confirm_seeds", ()), plan)
-    if top is not None and not 1 <= top <= MOST_TRIALS:
-        raise UsageError(f"top must be 1 to {MOST_TRIALS}, not {top}")
-    if not 0 <= first <= MOST_TRIALS:
-        raise UsageError(f"first must be 0 to {MOST_TRIALS}, not {first}")
     refuse_unusable(study, place)
     refuse_unwritable(place.outputs / study.name)
     return score
@@ -126,12 +122,6 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
         lambda_=own.lambda_ if lambda_ is None else lambda_,
         ddof=own.ddof if ddof is None else ddof,
     )
-    if rule.name not in get_args(RuleName):
-        raise UsageError(f"there is no rule {rule.name!r}; there are {', '.join(get_args(RuleName))}")
-    if not 0 <= rule.lambda_ < float("inf"):
-        raise UsageError(f"lambda must be 0 or more, not {rule.lambda_:g}")
-    if rule.ddof not in DDOFS:
-        raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {rule.ddof}")
     if len(seeds) < rule.fewest:
         raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.fewest} seeds, not {len(seeds)}")
     return rule

@@ -18,6 +18,7 @@ from hpo.collapse import collapse_of
 from hpo.effects import effects_of
 from hpo.errors import UsageError, did_you_mean
 from hpo.files import Guard, refused_where_unwritable, write_text
+from hpo.given import refuse_no_whole
 from hpo.place import Place
 from hpo.promotion import Draws, PromotionSource
 from hpo.records import Evaluation, Job, Status
@@ -77,6 +78,8 @@ def decompose(
     study, place = resolved(study), place or Place()
     stop = Heeding(stop, study.name, observers)
     names, folder = _sources(study, sources), place.outputs / study.name
+    for name, given in (("trial", trial), ("n", n), ("replays", replays)):
+        refuse_no_whole(name, given)
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
     if not 0 <= replays <= MOST_REPLAYS:

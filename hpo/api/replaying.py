@@ -12,6 +12,7 @@ from hpo.api.session import Workforce, driving, opened, resolved
 from hpo.api.verifying import changed, first_other_epoch
 from hpo.errors import UsageError
 from hpo.folds import fold_jobs
+from hpo.given import refuse_no_whole
 from hpo.place import Place
 from hpo.promotion import PromotionSource, replayed
 from hpo.records import LARGEST_SEED, Evaluation, Job, Stage, Status
@@ -186,11 +187,12 @@ def replay(
     """
     study, place = resolved(study), place or Place()
     stop = Heeding(stop, study.name, observers)
+    for name, given in (("trial", trial), ("r", r)):
+        refuse_no_whole(name, given)
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
     seed = study.promotion.seeds[0] if seed is None else seed
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
+    refuse_no_whole("a seed", seed, 0, LARGEST_SEED)
     refuse_unusable(study, place)
     counter = Counter()
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)

@@ -31,6 +31,7 @@ from hpo.backends.running import run_all
 from hpo.errors import UsageError
 from hpo.files import read_json
 from hpo.folds import FoldedSource
+from hpo.given import refuse_no_number, refuse_no_whole
 from hpo.place import Place
 from hpo.records import MOST_TRIALS, Value
 from hpo.scoring import Rule
@@ -189,12 +190,9 @@ def run(
     """
     study, place = resolved(study), place or Place()
     stop = Heeding(stop, study.name, observers)
+    _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
-    for name, wanted in (("trials", trials), ("configurations", configurations)):
-        if wanted is not None and not 1 <= wanted <= MOST_TRIALS:
-            raise UsageError(f"{name} must be 1 to {MOST_TRIALS}, not {wanted}")
-    _refuse_limits(seconds, until, patience)
     refuse_unusable(study, place)
     refuse_missing_package(study)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
@@ -268,13 +266,16 @@ def _split_up(source: Source, study: Study) -> Source:
     return FoldedSource(source, study, at_once=study.search.pruner == "none")
 
 
-def _refuse_limits(seconds: float | None, until: float | None, patience: int | None) -> None:
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
-    if until is not None and not math.isfinite(until):
-        raise UsageError(f"the value to search until must be a finite number, not {until:g}")
-    if patience is not None and not 1 <= patience <= MOST_TRIALS:
-        raise UsageError(f"patience must be 1 to {MOST_TRIALS} trials, not {patience}")
+def _refuse_limits(seconds: float | None, until: float | None, counts: Mapping[str, int | None]) -> None:
+    for name, count in counts.items():
+        if count is not None:
+            refuse_no_whole(name, count, 1, MOST_TRIALS)
+    if seconds is not None:
+        refuse_no_number("the time of a search", seconds)
+        if seconds <= 0:
+            raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
+    if until is not None:
+        refuse_no_number("the value to search until", until)
 
 
 def _refuse_half_imported(study: Study, source: Mapping[str, str] | None) -> None:

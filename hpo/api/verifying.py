@@ -24,6 +24,7 @@ from hpo.api.session import (
 from hpo.api.tidying import owned_folder
 from hpo.backends.running import run_all
 from hpo.errors import NothingToPromote, UsageError
+from hpo.given import refuse_no_whole
 from hpo.place import Place
 from hpo.promotion import PromotionSource
 from hpo.records import Evaluation, Job, Stage, Status
@@ -115,6 +116,9 @@ def verify(
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
     study, place, stop = resolved(study), place or Place(), stop or never()
+    for name, given in (("trial", trial), ("seed", seed)):
+        if given is not None:
+            refuse_no_whole(name, given)
     refuse_unusable(study, place)
     with storage(place.storage) as (store, _durable):
         stored = stored_study(store, study.name)

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 import hpo
+from hpo import api
 from hpo.errors import StudyInvalid, UsageError
 
 CONTENT = {
@@ -94,3 +95,40 @@ def test_a_space_that_the_params_do_not_have_is_refused_before_anything_runs(cur
 def test_a_study_is_named_or_given():
     with pytest.raises(UsageError, match="study must be a Study or the name of one, not 3"):
         hpo.run(3, hpo.Place(storage="sqlite:///x.db", backend="local"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: hpo.Job(trial=-1, params={}, seed=1, budget=1), "trial must be 0 or more, not -1"),
+        (lambda: hpo.Job(trial=0, params={}, seed="1", budget=1), "seed must be a whole number, not '1'"),
+        (lambda: hpo.Job(trial=0, params={}, seed=1, budget=0), "budget must be 1 or more, not 0"),
+        (lambda: hpo.Objective(metric="val", direction="max"), "there is no direction 'max'; there are maximize"),
+        (lambda: hpo.Objective(metric="val", epoch="first"), "there is no epoch 'first'; there are best, last"),
+        (lambda: hpo.Resources(cpu="2"), "cpu must be a whole number, not '2'"),
+        (lambda: hpo.Resources(max_attempts=0), "max_attempts must be 1 or more, not 0"),
+        (lambda: hpo.Rule(name="best"), "there is no rule 'best'; there are mean-std"),
+        (lambda: hpo.Rule(lambda_=-1.0), "lambda must be a finite number of 0 or more, not -1"),
+        (lambda: hpo.Rule(ddof=2), "ddof must be 0, 1, unbiased, not 2"),
+    ],
+)
+def test_values_that_make_no_sense_are_never_made(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "message"),
+    [
+        ("run", {"trials": "5"}, "trials must be a whole number, not '5'"),
+        ("run", {"seconds": "60"}, "the time of a search must be a number, not '60'"),
+        ("run", {"patience": 1.5}, "patience must be a whole number, not 1.5"),
+        ("verify", {"trial": "0"}, "trial must be a whole number, not '0'"),
+        ("decompose", {"trial": 0, "n": "10"}, "n must be a whole number, not '10'"),
+        ("replay", {"trial": 0, "seed": -1}, "a seed must be 0 to"),
+    ],
+)
+def test_numbers_for_a_verb_are_numbers(curve, place, verb, given, message):
+    with pytest.raises(UsageError, match=message):
+        getattr(api, verb)(curve(), place, **given)
+    assert not place.outputs.exists()
