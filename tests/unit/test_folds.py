@@ -62,7 +62,7 @@ def test_a_study_without_folds_has_its_jobs_as_they_are(curve):
     assert "validation" not in curve().identity()
 
 
-@given(seed=st.integers(0, 2**63 - 1))
+@given(seed=st.integers(0, 2**63 - 2))  # a seed above is the largest
 def test_no_two_folds_of_neighbouring_seeds_share_a_stream(seed):
     study = hpo.Study.model_validate(STUDY)
     jobs = [*fold_jobs(replace(JOB, seed=seed), study), *fold_jobs(replace(JOB, seed=seed + 1), study)]
