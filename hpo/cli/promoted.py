@@ -15,6 +15,9 @@ from hpo.shown import number, percent
 from hpo.statistics import sigma_error
 from hpo.study import notes
 
+MOST_DEFAULTS = 8
+"""How many defaults stand under the table; more would hide what else is said there."""
+
 
 def ranking_table(report: PromotionReport) -> RenderableType:
     """Returns a ranking with every seed's value, and the conventions under it."""
@@ -84,6 +87,10 @@ def _defaults(report: PromotionReport) -> str:
     """Returns the defaults that all candidates share; those of a conditional param are in --json alone."""
     first, *others = report.defaults.values() or [{}]
     shared = {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+    if len(shared) > MOST_DEFAULTS:
+        number = report.ranking.rows[0].candidate.trial
+        where = f"hpo show --study {report.study.name} {number}"
+        return f"\n{len(shared)} params are not set by the study, so the trainable's defaults count: {where}"
     said = ", ".join(f"{name} = {value}" for name, value in shared.items())
     return f"\nnot set by the study, so the trainable's default counts: {said}" if said else ""
 
