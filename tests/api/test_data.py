@@ -135,7 +135,7 @@ def test_phantoms_are_not_written_over_something(project):
 def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, place, tmp_path):
     with pytest.raises(UsageError, match=r"its module has no function audit\(params, cache, tell\)"):
         api.audit(curve(), place)
-    with pytest.raises(UsageError, match="no trainable of 1 studies writes phantoms"):
+    with pytest.raises(UsageError, match="no trainable of 2 studies writes phantoms"):
         api.write_phantoms(tmp_path / "out", 12, folders=[ROOT / "tests" / "project" / "studies"])
     with pytest.raises(UsageError, match="no trainable of study 'digits' writes phantoms"):
         api.write_phantoms(tmp_path / "out", 12, study="digits", folders=[ROOT / "studies"])
