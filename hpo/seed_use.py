@@ -120,8 +120,8 @@ def _names(one: Evaluation, objective: Objective) -> list[str]:
 def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) -> bool:
     """Whether an equal replicate under another seed cannot be chance.
 
-    Equal digests cannot. Of curves it takes more than one number, and of those that are shares of few cases more than
-    one value (an accuracy of 1 in every epoch says nothing): `FEW` of them where the other replicates differ.
+    Equal digests cannot. Curves take more than one value (one that is the same in every epoch says as little as a
+    single number), and where all are shares of few cases and other replicates differ, `FEW` of them.
     """
     if _digests(one):
         return True
@@ -133,7 +133,7 @@ def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) 
         for name in names
         if (value := report.metrics.get(name)) is not None
     ]
-    if len(values) < 2:
+    if len(set(values)) < 2:
         return False
     return any(not is_coarse(value) for value in values) or len(set(values)) >= (2 if is_whole else FEW)
 

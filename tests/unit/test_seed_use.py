@@ -70,7 +70,7 @@ def test_a_metric_that_the_study_ignores_hides_nothing():
     assert use_of(*runs, objective=Objective(metric="acc", ignore=("stamp",))).use is Use.IGNORED
 
 
-@pytest.mark.parametrize("values", [(0.5,), (0.61234567,), (1.0,), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("values", [(0.5,), (0.61234567,), (1.0,), (1.0, 1.0, 1.0), (0.61234567,) * 3])
 def test_one_number_cannot_tell_the_seeds_apart(values):
     found = use_of(*(replicate(seed, curve(*values)) for seed in SEEDS))
     assert found.use is Use.UNCLEAR
