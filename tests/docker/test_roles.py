@@ -63,7 +63,7 @@ class Container:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,  # a busy machine is no fault
             check=False,
         )
 

@@ -251,7 +251,7 @@ def test_a_study_that_has_begun_takes_no_more(place, curve, old):
 
 WRONG = [
     ({"objective": {"direction": "minimize"}}, "is to maximize, 'curve' to minimize"),
-    ({"space": {"z": {"float": [0.0, 1.0]}}}, "none of the 12 trials .* x: no such param"),
+    ({"space": {"x": {"float": [2.0, 3.0]}}}, "none of the 12 trials .* x: expected a value of float 2.0 .. 3.0"),
     ({"search": {"constraints": ["size"]}}, "none of the 12 trials .* no constraint size"),
 ]
 

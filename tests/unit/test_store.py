@@ -71,7 +71,7 @@ def test_neither_database_raises_for_what_is_in_an_evaluation(store, curve):
         fingerprint=odd,
         digests={"w\udcff": "\x00"},
         remarks=("\x00\udcff",),
-        files="/work/\udcff",
+        files="made/\udcff",
         seconds=math.inf,
     )
     one = replace(one, reports=(Report(step=1, metrics={"v\x00": math.nan, "w\udcff": 1.0}, at=1.0),))
