@@ -161,6 +161,7 @@ def run(arguments, monkeypatch):
     printed = io.StringIO()
     path = list(sys.path)
     monkeypatch.setattr(sys, "argv", ["hpo", *arguments])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # nobody answers what is asked
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             main()

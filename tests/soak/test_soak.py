@@ -14,8 +14,7 @@ from collections import Counter
 
 import pytest
 
-import hpo
-from hpo.api.session import opened
+from hpo.api.session import storage
 from hpo.catalog import read
 from hpo.records import Stage
 from tests.soak.reaper import Reaper
@@ -33,10 +32,10 @@ def draw():
 def outcome(reaper):
     """All that a study came to: the trials, the evaluations, the promotion."""
     study = read(reaper.folder / "studies" / "soak.toml").study
-    place = hpo.Place(storage=reaper.storage, outputs=reaper.folder / "outputs")
-    with opened(study, place, (), create=False) as found:
-        trials = [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
-        evaluations = found.store.evaluations(found.stored)
+    with storage(reaper.storage, create=False) as (store, durable):
+        found = durable.find(study.name)
+        trials = [(t.number, t.state, t.params, t.value, t.values) for t in found.trials()]
+        evaluations = store.evaluations(store.find(study.name))
     keys = Counter(one.job.key for one in evaluations)
     assert set(keys.values()) == {1}, "every evaluation exactly once"
     stages = Counter(one.job.stage for one in evaluations)
