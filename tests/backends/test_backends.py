@@ -225,7 +225,7 @@ def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
 def test_workers_see_a_stop_and_keep_their_checkpoints_at_a_url(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
-    stop, made = threading.Event(), jobs(2, budget=12, nap=0.4, flags=str(tmp_path))
+    stop, made = threading.Event(), jobs(2, budget=12, nap=1.0, flags=str(tmp_path))  # workers look every two seconds
 
     class Stops(Jobs):
         def report(self, job, step, value):
