@@ -59,7 +59,7 @@ class PromotionReport:
         folds: by trial; empty without cross-validation.
         confirmation: of the winner; None if none was asked for.
         alerts: by trial, how many its replicates raised; empty if none did.
-        other_code: by trial, what of it is of other code than the study is trained with now: `search value`,
+        other_code: by trial, which of its parts were made by other code than the study has now: `search value`,
             `replicates`, or both; empty where nothing is known to be.
         defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
             were recorded.
@@ -325,7 +325,7 @@ class PromotionReport:
 def _other_code(
     trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
 ) -> dict[int, str]:
-    """Returns, by trial, what of it is known to be of other code than the study's newest."""
+    """Returns, by trial, which of its parts were made by other code than the newest of the study."""
     by_search = {one.number for one in searched if code and one.code and one.code != code}
     by_seed = {one.job.trial for one in evaluations if code and one.code.digest and one.code.digest != code}
     found = {

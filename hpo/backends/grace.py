@@ -45,7 +45,7 @@ class Pace:
 class Watch:
     """Interrupts a training of this process that does not end its epoch in time after a stop.
 
-    It raises a KeyboardInterrupt in the training, as Ctrl-C would. A training that does not heed that can only be ended
+    It raises a KeyboardInterrupt in the training, as Ctrl-C would. A training that ignores it can only be ended
     with its process, which is done where the stop says that the process is the command's own.
 
     Args:
@@ -126,7 +126,7 @@ class Watch:
             if self._over.wait(1.0):
                 return
         if self._inside and isinstance(self._stop, EndsProcess):
-            self._stop.end_process(f"{overdue_said(self._job)}; it does not heed an interrupt, so this process ends")
+            self._stop.end_process(f"{overdue_said(self._job)}; it ignores the interrupt, so this process ends")
 
 
 def overdue_said(job: Job) -> str:
