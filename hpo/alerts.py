@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from hpo.records import Alert
+
 EXPLODING_TIMES = 10.0
 """A gradient's norm over the median so far. Pascanu and others (ICML 2013) clip what is far above its average."""
 
@@ -48,21 +50,6 @@ INPUT_MEAN = 3.0
 
 INPUT_SD = (0.05, 5.0)
 """Bounds of the inputs' standard deviation: Efficient BackProp wants about 1, raw grey values have 50 and more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """Something that was seen to go wrong.
-
-    Attributes:
-        kind: one of `KINDS`.
-        epoch: the first that shows it.
-        message: what was seen, with the threshold.
-    """
-
-    kind: str
-    epoch: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

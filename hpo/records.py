@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from hpo.alerts import Alert
 from hpo.code import Code, code_from
 from hpo.given import refuse_no_kind, refuse_no_whole, refuse_other_word
 
@@ -159,6 +158,21 @@ class Job:
                 **({"variant": self.variant} if self.variant else {}),
             }
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that was seen to go wrong.
+
+    Attributes:
+        kind: one of `KINDS` in `hpo.alerts`.
+        epoch: the first that shows it.
+        message: what was seen, with the threshold.
+    """
+
+    kind: str
+    epoch: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

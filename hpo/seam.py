@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-from hpo.alerts import Alert
 from hpo.code import UNKNOWN, Code
 from hpo.errors import BackendError, NotNow, TooManyFailures
 from hpo.given import refuse_no_kind, refuse_no_whole
 from hpo.place import STOP_WAIT
-from hpo.records import LARGEST, Evaluation, Job, Objective, Report, Status, Value
+from hpo.records import LARGEST, Alert, Evaluation, Job, Objective, Report, Status, Value
 
 Answer = TypeVar("Answer")
 

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpo.alerts import Alert
 from hpo.api.board import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
@@ -17,7 +16,7 @@ from hpo.code import difference_said
 from hpo.errors import UsageError
 from hpo.files import refused_where_unwritable, write_text
 from hpo.place import Place
-from hpo.records import Evaluation, Status
+from hpo.records import Alert, Evaluation, Status
 from hpo.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.study import Study

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.alerts import Alert
 from hpo.backends.grace import overdue_said
 from hpo.errors import BackendError
-from hpo.records import Evaluation, Job
+from hpo.records import Alert, Evaluation, Job
 from hpo.seam import Backend, Done, Observer, Resources, Source, Stop, TrainableRef, Wait, pass_on
 
 

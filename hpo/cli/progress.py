@@ -14,9 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.alerts import Alert
 from hpo.cli.tables import alert_said
-from hpo.records import Evaluation, Job, Status
+from hpo.records import Alert, Evaluation, Job, Status
 from hpo.seam import Observer, Stop, Tell
 from hpo.shown import counted, duration, number, param, params
 from hpo.study import Study

@@ -13,12 +13,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.alerts import Alert
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
 from hpo.code import difference_said
 from hpo.devices import device_of, devices_said
-from hpo.records import Evaluation, Stage, Status
+from hpo.records import Alert, Evaluation, Stage, Status
 from hpo.search import Trial
 from hpo.shown import counted, duration, number, params
 from hpo.study import Study

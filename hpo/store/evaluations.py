@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hpo.alerts import Alert
 from hpo.code import Code, code_from
-from hpo.records import Evaluation, Job, JobKey, Metrics, Report, Stage, Status
+from hpo.records import Alert, Evaluation, Job, JobKey, Metrics, Report, Stage, Status
 from hpo.store.retrying import remarks_of_failure
 from hpo.store.tables import EvaluationRow
 

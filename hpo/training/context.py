@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from hpo.alerts import Alert
 from hpo.errors import TrainableError
 from hpo.files import file_mark
-from hpo.records import Job, Metrics, Objective, Report, Stage
+from hpo.records import Alert, Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hpo.alerts import Alert, Seen, judged
+from hpo.alerts import Seen, judged
 from hpo.errors import TrainableError
 from hpo.files import replacing
-from hpo.records import Metrics, canonical_json
+from hpo.records import Alert, Metrics, canonical_json
 from hpo.training.predictions import as_array
 from hpo.training.watching import Watch
 from hpo.training.weights import INITIAL

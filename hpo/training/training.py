@@ -10,9 +10,8 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import TypeVar
 
-from hpo.alerts import Alert
 from hpo.code import UNKNOWN
-from hpo.records import Job, Metrics, Report, Stage, Status
+from hpo.records import Alert, Job, Metrics, Report, Stage, Status
 from hpo.seam import Packet, Resources, TrainableRef
 from hpo.texts import cleaned
 from hpo.training.artefacts import ARTEFACTS, unfit_artefacts

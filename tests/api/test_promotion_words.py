@@ -128,7 +128,7 @@ def test_trials_that_completed_since_mark_a_promotion_as_old(curve, place):
 
 def one_class(seed, epoch, step, values):
     """A replicate that was seen to put all cases into one class from an epoch on."""
-    from hpo.alerts import Alert
+    from hpo.records import Alert
 
     alert = Alert(kind="one-class-predictions", epoch=epoch, message=f"all 9 cases were put into class {seed}")
     reports = tuple(

@@ -15,9 +15,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from hpo.alerts import Alert
 from hpo.errors import StorageUnavailable, StudyBusy, StudyChanged
-from hpo.records import Evaluation, Job, Report, Stage, Status
+from hpo.records import Alert, Evaluation, Job, Report, Stage, Status
 from hpo.search import Durable
 from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, masked, normalised, prepare_optuna
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
