@@ -12,8 +12,9 @@ from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.instability import Instability, instability
 from hpo.api.keeping import Kept, copy, delete, rename, standing_of
-from hpo.api.look import Progress, check, rank_stored, show, status, studies
+from hpo.api.look import Progress, check, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
+from hpo.api.ranking import rank_stored
 from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpo.api.choosing import rule_of
-from hpo.api.look import Progress, as_stored, newest_report, progress, trials_of
+from hpo.api.curves import Curve, curve_of
+from hpo.api.look import Progress, as_stored, progress, trials_of
 from hpo.api.outputs import Results, newest_decomposition, results_in
+from hpo.api.ranking import newest_report
 from hpo.api.reporting import PromotionReport
 from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
@@ -22,25 +24,15 @@ from hpo.folds import joined
 from hpo.pages import board_page
 from hpo.place import Place
 from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Stage, Status
+from hpo.records import Evaluation, Stage
 from hpo.scoring import RuleName
-from hpo.search import Durable, Trial
+from hpo.search import Durable
 from hpo.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy, masked
-from hpo.study import Study
+from hpo.study import Study, Trial
 
 LARGEST_FILE = 512_000_000
 """Bytes. A larger file of a result is listed, and not handed out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """The objective of one replicate, epoch by epoch."""
-
-    trial: int
-    seed: str
-    epochs: tuple[int, ...]
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,22 +340,6 @@ def standing(one: Progress) -> dict[str, Any]:
     driven = driver and {"host": driver.host, "pid": driver.pid, "since": driver.since}
     plain = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "driver"}
     return {**plain, "incumbent": one.incumbent and asdict(one.incumbent), "state": state, "driven": driven}
-
-
-def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
-    """Yields the curve of a replicate, of a cross-validated one that of each fold; none of what failed."""
-    if one.status is Status.FAILED or one.job.variant:
-        return
-    for training in one.trainings:
-        said = [
-            (report.step, value) for report in training.reports if (value := report.metrics.get(metric)) is not None
-        ]
-        yield Curve(
-            trial=training.job.trial,
-            seed=training.job.seed_said,
-            epochs=tuple(step for step, _ in said),
-            values=tuple(value for _, value in said),
-        )
 
 
 def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:

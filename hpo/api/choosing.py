@@ -8,7 +8,6 @@ from itertools import chain, islice
 from typing import TypedDict, Unpack
 
 from hpo.api.placing import refuse_unusable
-from hpo.api.searching import best_first
 from hpo.errors import NothingToPromote, UsageError
 from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
 from hpo.place import FIRST, Place
@@ -16,9 +15,8 @@ from hpo.promotion import Plan
 from hpo.records import LARGEST_SEED, MOST_TRIALS
 from hpo.results import refuse_unwritable
 from hpo.scoring import Rule, RuleName
-from hpo.search import Trial
 from hpo.statistics import Ddof
-from hpo.study import Study
+from hpo.study import Study, Trial, best_first
 
 
 class PromotionOptions(TypedDict, total=False):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpo.api.board import curve_of
+from hpo.api.curves import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
 from hpo.code import difference_said

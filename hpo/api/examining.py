@@ -21,9 +21,9 @@ from hpo.errors import HpoError, UsageError
 from hpo.place import Place
 from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.seam import Resources
-from hpo.search import OPTUNA, refuse_missing_package
+from hpo.search import OPTUNA
 from hpo.store import Tables, health, masked, normalised, sqlite_file
-from hpo.study import Study
+from hpo.study import Study, refuse_missing_package
 from hpo.training import graphics, is_url, refuse_unusable_url
 
 State = Literal["ok", "attention", "missing"]
@@ -180,7 +180,7 @@ def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | 
         count = f"{len(found.problems)} problem{'s' if len(found.problems) != 1 else ''} in {found.path}"
         return Finding(what="study", state="missing", found=count, advice=f"hpo check --study {name}"), None
     try:
-        refuse_missing_package(found.study)
+        refuse_missing_package(found.study.search.sampler)
     except UsageError as error:
         return Finding(what="study", state="missing", found=str(error)), found.study
     return Finding(what="study", state="ok", found=f"{found.study.name}, no problems in {found.path}"), found.study

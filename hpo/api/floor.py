@@ -11,8 +11,7 @@ from hpo.errors import StudyHeld, UsageError
 from hpo.place import Place
 from hpo.records import Evaluation, Job
 from hpo.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
-from hpo.search import Trial
-from hpo.study import Study
+from hpo.study import Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The verbs that only look: studies, check, status, show, rank."""
+"""The verbs that only look: studies, check, status, show."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import catalog
-from hpo.api.choosing import rule_of
-from hpo.api.code_changes import newest_code
-from hpo.api.reporting import PromotionReport
-from hpo.api.searching import incumbent
-from hpo.api.session import resolved, storage, stored_study
-from hpo.api.soundness import with_uses
+from hpo.api.session import storage, stored_study
 from hpo.api.steering import is_pending
 from hpo.catalog import Checked
-from hpo.errors import NothingToPromote, UsageError
-from hpo.folds import joined
+from hpo.errors import UsageError
 from hpo.place import Place
-from hpo.promotion import Plan, Race
-from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Stage, canonical_json
-from hpo.scoring import Rule, RuleName
-from hpo.search import Durable, Trial
-from hpo.statistics import Ddof
+from hpo.records import Evaluation, canonical_json
+from hpo.search import Durable
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
-from hpo.study import Study
+from hpo.study import Study, Trial, incumbent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,72 +95,6 @@ def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Eva
             count = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
             raise UsageError(f"study {name!r} has {count}, not {number}")
         return trials[number], store.evaluations(stored, trial=number)
-
-
-def rank_stored(
-    study: Study | str,
-    place: Place,
-    *,
-    rule: RuleName | None = None,
-    lambda_: float | None = None,
-    ddof: Ddof | None = None,
-) -> PromotionReport:
-    """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
-
-    Raises:
-        NothingToPromote: if there was no promotion.
-        UsageError: if the storage has no such study.
-    """
-    study = resolved(study, to_train=False)
-    score = rule_of(study, rule, lambda_, ddof)
-    with storage(place.storage) as (store, durable):
-        trials = trials_of(durable, study.name)
-        return newest_report(study, stored_study(store, study.name), store, score, trials)
-
-
-def newest_report(
-    study: Study, stored: StoredStudy, store: Store, score: Rule, trials: Sequence[Trial]
-) -> PromotionReport:
-    """Returns the report of the newest promotion, ranked by a rule.
-
-    Args:
-        study: whose.
-        stored: the same study, as the store knows it.
-        store: that has the promotion.
-        score: the rule.
-        trials: of the study by now.
-
-    Raises:
-        NothingToPromote: if there was no promotion.
-    """
-    promotion = store.promotion(stored)
-    replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
-    if promotion is None:
-        raise NothingToPromote(
-            f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"
-        )
-    candidates = [
-        Candidate(
-            trial=row.trial,
-            values={int(seed): value for seed, value in row.values.items()},
-            search_value=row.search_value,
-        )
-        for row in promotion.ranks
-    ]
-    candidates = with_uses(candidates, replicates, study.objective)
-    allow = promotion.allow_ignored
-    ranking = rank(candidates, promotion.seeds, score, study.objective.direction, allow_ignored=allow)
-    race = None
-    if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
-        own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
-        plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
-        sign = -1.0 if ranking.direction == "maximize" else 1.0
-        by_search = sorted(candidates, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
-        seeds = promotion.race["seeds"]
-        race = Race.of(plan, by_search, seeds, own, ranking.direction, allow_ignored=allow).under(score)
-    since = completed_since(promotion, stored, store, trials)
-    code = newest_code(stored).digest
-    return PromotionReport.of(study, ranking, replicates, race, since=since, code=code, searched=trials)
 
 
 def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Store, trials: Sequence[Trial]) -> int:

@@ -25,9 +25,9 @@ from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule
 from hpo.seam import Observer, Source, Stop, patiently
-from hpo.search import Durable, Trial
+from hpo.search import Durable
 from hpo.store import Lease, Recorded, StoredPromotion, StoredRank, away
-from hpo.study import Study
+from hpo.study import Study, Trial
 from hpo.training import at_hand
 
 if TYPE_CHECKING:

@@ -21,10 +21,9 @@ from hpo.records import Evaluation, Stage, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.scoring import Rule
-from hpo.search import Trial
 from hpo.seed_use import SeedUse, Use, seed_uses
 from hpo.statistics import sigma, t_interval
-from hpo.study import Study
+from hpo.study import Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,14 +41,12 @@ from hpo.search import (
     Limits,
     ReplicatedSource,
     SearchSource,
-    Trial,
     failed_together,
     kind_of,
     last_line,
-    refuse_missing_package,
 )
 from hpo.store import Lease, Recorded, reopen
-from hpo.study import Configuration, Study, refuse_unfit
+from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +192,7 @@ def run(
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
     refuse_unusable(study, place)
-    refuse_missing_package(study)
+    refuse_missing_package(study.search.sampler)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
     with ExitStack() as stack:
         force = stack.enter_context(enlisted(study, place, workforce, observers))
@@ -295,15 +293,3 @@ def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
         ParamsInvalid: if they do not fit the study's space; the message lists every problem.
     """
     return refuse_unfit(study, read_json(path), str(path))
-
-
-def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
-    """Returns the complete trials that keep all constraints, the best value first; of equal ones the lower number."""
-    sign = -1.0 if study.objective.direction == "maximize" else 1.0
-    complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
-    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-
-
-def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
-    """Returns the best complete trial."""
-    return next(iter(best_first(trials, study)), None)

@@ -18,9 +18,8 @@ from hpo.catalog import Checked
 from hpo.code import difference_said
 from hpo.devices import device_of, devices_said
 from hpo.records import Alert, Evaluation, Stage, Status
-from hpo.search import Trial
 from hpo.shown import counted, duration, number, params
-from hpo.study import Study
+from hpo.study import Study, Trial
 
 LEFT_OUT = 10
 """Reasons, and trials for each, that an import lists."""

@@ -4,12 +4,10 @@ from hpo.search.durable import Durable
 from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.search.limits import Limits
 from hpo.search.mixed import MixedSampler
-from hpo.search.proposals import refuse_missing_package
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.retrying import failed_together, kind_of, last_line
 from hpo.search.source import SearchSource
 from hpo.search.tables import OPTUNA
-from hpo.search.trials import Trial
 
 __all__ = [
     "OPTUNA",
@@ -19,11 +17,9 @@ __all__ = [
     "MixedSampler",
     "ReplicatedSource",
     "SearchSource",
-    "Trial",
     "chosen",
     "failed_together",
     "kind_of",
     "last_line",
     "read_foreign",
-    "refuse_missing_package",
 ]

@@ -16,7 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.errors import StorageUnavailable
 from hpo.records import Value, canonical_json
 from hpo.search.tables import make_tables
-from hpo.search.trials import CODE, ENQUEUED, IMPORTED, Trial, trial_of
+from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
+from hpo.study import Trial
 from hpo.texts import cleaned
 
 ERROR_LENGTH = 2000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import optuna
@@ -31,8 +30,6 @@ from optuna.samplers import (
 )
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
-from hpo.declared import install_line
-from hpo.errors import UsageError
 from hpo.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
@@ -82,16 +79,6 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
                 return _Grid({name: points(dimension) for name, dimension in study.space.items()}, seed=fixed)
             case "nsgaii":
                 return NSGAIISampler(seed=seed, **options)
-
-
-def refuse_missing_package(study: Study) -> None:
-    """Raises where the study's sampler needs a package that is not installed.
-
-    Raises:
-        UsageError: if so.
-    """
-    if study.search.sampler == "cmaes" and find_spec("cmaes") is None:
-        raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")
 
 
 def make_pruner(study: Study) -> BasePruner:

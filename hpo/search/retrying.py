@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hpo.search.trials import Trial
+from hpo.study import Trial
 
 
 def failed_together(trials: Sequence[Trial], most: int) -> list[int]:

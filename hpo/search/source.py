@@ -26,10 +26,10 @@ from hpo.search.durable import DurableStudy, shortened
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.search.trials import CODE, ENQUEUED, IMPORTED, Trial, trial_of
+from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.search.view import Judge
 from hpo.space import count
-from hpo.study import Study
+from hpo.study import Study, Trial
 from hpo.training import prepared
 
 _MARKS = ("completed_rung", "constraints:")

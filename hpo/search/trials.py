@@ -1,13 +1,10 @@
-"""A trial as the rest of the package sees it, whatever Optuna calls it."""
+"""Optuna's trials as the rest of the package sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Value
+from hpo.study.trial import Trial
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -26,42 +23,6 @@ IMPORTED = "hpo:imported"
 
 CODE = "hpo:code"
 """The attribute of a trial that holds the digest of the code that it is trained with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One configuration the sampler proposed, and how it stands.
-
-    Attributes:
-        number: as in Optuna.
-        state: complete, pruned, failed, running or waiting; imported if it was another study's.
-        params: one assignment of the space.
-        value: of the objective; of a pruned trial the one it was refused for.
-        values: the objective's value by step.
-        constraints: metrics that must be 0 or less, by name.
-        origin: where its params are from, if not from the sampler.
-        error: why it failed.
-        started: ISO text, local time without a zone, as Optuna gives it.
-        ended: likewise; None while it is running.
-        code: digest of the code that it was trained with; None where it is not known.
-    """
-
-    number: int
-    state: str
-    params: Mapping[str, Value]
-    value: float | None
-    values: Mapping[int, float]
-    error: str | None
-    started: str | None
-    ended: str | None
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    origin: str | None = None
-    code: str | None = None
-
-    @property
-    def is_feasible(self) -> bool:
-        """Whether it keeps all constraints."""
-        return all(value <= 0 for value in self.constraints.values())
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:

@@ -2,10 +2,11 @@
 
 from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.fitting import fitted
-from hpo.study.options import PRUNERS, SAMPLERS, said
+from hpo.study.options import PRUNERS, SAMPLERS, refuse_missing_package, said
 from hpo.study.reading import dimensions_of, fixed_of, notes, parse
 from hpo.study.table import dotted
 from hpo.study.tables import NAME, PromotionRules, Search, Study, json_schema
+from hpo.study.trial import Trial, best_first, incumbent
 
 __all__ = [
     "NAME",
@@ -15,13 +16,17 @@ __all__ = [
     "PromotionRules",
     "Search",
     "Study",
+    "Trial",
+    "best_first",
     "dimensions_of",
     "dotted",
     "fitted",
     "fixed_of",
+    "incumbent",
     "json_schema",
     "notes",
     "parse",
+    "refuse_missing_package",
     "refuse_unfit",
     "said",
 ]

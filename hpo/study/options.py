@@ -7,10 +7,13 @@ Left out are seeds, which are ours, and what Optuna has deprecated or a text can
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hpo.declared import install_line
+from hpo.errors import UsageError
 from hpo.study.table import Finite, Table
 
 MOST = 1_000_000
@@ -191,3 +194,16 @@ def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]
         pydantic.ValidationError: if one of them is unknown or has a wrong value.
     """
     return table.model_validate(options).model_dump(exclude_defaults=True)
+
+
+def refuse_missing_package(sampler: str) -> None:
+    """Raises where a sampler needs a package that is not installed.
+
+    Args:
+        sampler: its name in a study file.
+
+    Raises:
+        UsageError: if so.
+    """
+    if sampler == "cmaes" and find_spec("cmaes") is None:
+        raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")

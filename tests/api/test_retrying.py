@@ -10,7 +10,8 @@ import hpo
 from hpo import api
 from hpo.api.session import storage
 from hpo.errors import TooManyFailures
-from hpo.search import Trial, failed_together
+from hpo.search import failed_together
+from hpo.study import Trial
 
 CODE = """
 from collections.abc import Iterator

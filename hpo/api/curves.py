@@ -1,0 +1,34 @@
+"""The objective of a replicate, epoch by epoch: for pages, and to see where replicates diverge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hpo.records import Evaluation, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The objective of one replicate, epoch by epoch."""
+
+    trial: int
+    seed: str
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
+    """Yields the curve of a replicate, of a cross-validated one that of each fold; none of what failed."""
+    if one.status is Status.FAILED or one.job.variant:
+        return
+    for training in one.trainings:
+        said = [
+            (report.step, value) for report in training.reports if (value := report.metrics.get(metric)) is not None
+        ]
+        yield Curve(
+            trial=training.job.trial,
+            seed=training.job.seed_said,
+            epochs=tuple(step for step, _ in said),
+            values=tuple(value for _, value in said),
+        )

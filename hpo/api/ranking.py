@@ -1,0 +1,88 @@
+"""`rank`: the newest promotion ranked again, by its own rule or another; nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo.api.choosing import rule_of
+from hpo.api.code_changes import newest_code
+from hpo.api.look import completed_since, trials_of
+from hpo.api.reporting import PromotionReport
+from hpo.api.session import resolved, storage, stored_study
+from hpo.api.soundness import with_uses
+from hpo.errors import NothingToPromote
+from hpo.folds import joined
+from hpo.place import Place
+from hpo.promotion import Plan, Race
+from hpo.ranking import Candidate, rank
+from hpo.records import Stage
+from hpo.scoring import Rule, RuleName
+from hpo.statistics import Ddof
+from hpo.store import Store, StoredStudy
+from hpo.study import Study, Trial
+
+
+def rank_stored(
+    study: Study | str,
+    place: Place,
+    *,
+    rule: RuleName | None = None,
+    lambda_: float | None = None,
+    ddof: Ddof | None = None,
+) -> PromotionReport:
+    """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
+
+    Raises:
+        NothingToPromote: if there was no promotion.
+        UsageError: if the storage has no such study.
+    """
+    study = resolved(study, to_train=False)
+    score = rule_of(study, rule, lambda_, ddof)
+    with storage(place.storage) as (store, durable):
+        trials = trials_of(durable, study.name)
+        return newest_report(study, stored_study(store, study.name), store, score, trials)
+
+
+def newest_report(
+    study: Study, stored: StoredStudy, store: Store, score: Rule, trials: Sequence[Trial]
+) -> PromotionReport:
+    """Returns the report of the newest promotion, ranked by a rule.
+
+    Args:
+        study: whose.
+        stored: the same study, as the store knows it.
+        store: that has the promotion.
+        score: the rule.
+        trials: of the study by now.
+
+    Raises:
+        NothingToPromote: if there was no promotion.
+    """
+    promotion = store.promotion(stored)
+    replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
+    if promotion is None:
+        raise NothingToPromote(
+            f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"
+        )
+    candidates = [
+        Candidate(
+            trial=row.trial,
+            values={int(seed): value for seed, value in row.values.items()},
+            search_value=row.search_value,
+        )
+        for row in promotion.ranks
+    ]
+    candidates = with_uses(candidates, replicates, study.objective)
+    allow = promotion.allow_ignored
+    ranking = rank(candidates, promotion.seeds, score, study.objective.direction, allow_ignored=allow)
+    race = None
+    if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
+        own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
+        plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
+        sign = -1.0 if ranking.direction == "maximize" else 1.0
+        by_search = sorted(candidates, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
+        seeds = promotion.race["seeds"]
+        race = Race.of(plan, by_search, seeds, own, ranking.direction, allow_ignored=allow).under(score)
+    since = completed_since(promotion, stored, store, trials)
+    code = newest_code(stored).digest
+    return PromotionReport.of(study, ranking, replicates, race, since=since, code=code, searched=trials)
