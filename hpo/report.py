@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -26,6 +29,10 @@ WIDTH = 120
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """A candidate's colour. Source: Okabe and Ito, Color universal design, 2008; without yellow, which paper swallows."""
+
+
+_SCRIPT = re.compile(r"<script(?: type=\"text/javascript\")?>(.*?)</script>", re.DOTALL)
+"""A script of a page; data have another type, and run nowhere."""
 
 
 def promotion_figure(
@@ -257,6 +264,24 @@ def script() -> str:
     return str(get_plotlyjs())
 
 
+def sealed(page: str) -> str:
+    """Returns a page that is one file, with a policy by which it runs its own scripts alone and fetches nothing.
+
+    What somebody's text might slip into it is shown at worst: a browser runs no script that is not named by its digest.
+
+    Args:
+        page: its HTML, with all its scripts in it.
+    """
+    digests = [hashlib.sha256(found[1].encode()).digest() for found in _SCRIPT.finditer(page)]
+    named = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests) or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {named}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    said = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return page.replace("<head>", f"<head>\n{said}", 1)
+
+
 def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard = unguarded) -> None:
     """Writes a picture as one HTML file, plotly's script included.
 
@@ -266,4 +291,4 @@ def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard
         name: of its element on the page.
         guard: see `hpo.files.replacing`.
     """
-    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True, div_id=name), guard)
+    write_text(path, sealed(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.pages.strip import strips
-from hpo.report import curves_figure, decomposition_figure, optimism_figure, script
+from hpo.report import curves_figure, decomposition_figure, optimism_figure, script, sealed
 from hpo.shown import number, percent
 
 HERE = Path(__file__).parent
@@ -30,7 +30,8 @@ def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
     if not live:
         scripts = (script(), (STATIC / "board.js").read_text(encoding="utf-8"))
         shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
-    return _rendered("board.html", **_board(values), live=live, **shared)
+    page = _rendered("board.html", **_board(values), live=live, **shared)
+    return page if live else sealed(page)
 
 
 def board_fragment(values: Mapping[str, Any]) -> str:

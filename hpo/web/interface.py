@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import re
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -106,9 +107,16 @@ def interface(found: Boards) -> APIRouter:
 def unless_same(content: str, known: str | None) -> Response:
     """Returns a page, or that it has not changed since it was sent with that mark."""
     mark = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
-    if known == mark:
-        return Response(status_code=304, headers={"ETag": mark})
-    return Response(content, media_type="text/html", headers={"ETag": mark, "Cache-Control": "no-cache"})
+    headers = {"ETag": mark, "Cache-Control": "no-cache"}
+    if is_known(mark, known):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="text/html", headers=headers)
+
+
+def is_known(mark: str, known: str | None) -> bool:
+    """Whether a header `If-None-Match` names a mark: it is a list of them, each perhaps called weak, or `*` for any."""
+    said = (known or "").strip()
+    return said == "*" or mark in re.findall(r'"[^"]*"', said)
 
 
 def _disposition(kind: str) -> str:

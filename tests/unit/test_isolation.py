@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -312,3 +313,45 @@ def test_ray_is_joined_where_no_other_hpo_is_found_first(tmp_path, monkeypatch, 
     with _own_package_found():
         assert (Path.cwd() == tmp_path) is (own is None)
     assert Path.cwd() == tmp_path
+
+
+POOLS = {
+    "Pool": "mine = multiprocessing.get_context('fork').Pool(2); mine.map(abs, [1])",
+    "ThreadPool": "from multiprocessing.pool import ThreadPool; mine = ThreadPool(2); mine.map(abs, [1])",
+    "Queue": "mine = multiprocessing.Queue(); mine.put(bytes(10_000_000))",
+    "read by a child": (
+        "mine = multiprocessing.get_context('fork').Queue(); mine.put(bytes(10_000_000)); "
+        "child = multiprocessing.get_context('fork').Process(target=mine.get); child.start()"
+    ),
+}
+
+
+@pytest.mark.parametrize("made", POOLS.values(), ids=POOLS)
+def test_a_pool_that_is_left_holds_nobody(tmp_path, made):
+    body = f"import multiprocessing\nglobal mine\n{made}\nyield {{'val': 1.0}}"
+    found = trained(tmp_path, body)
+    assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
+    assert any("left 1 pool" in one for one in found["remarks"]) is ("Pool(2)" in made), found
+    # Nobody reads a queue, so its thread waits: the process is replaced.
+    assert any("did not end" in one for one in found["spoiled"]) is (made == POOLS["Queue"])
+
+
+def test_a_limit_that_a_training_sets_is_not_the_driver_s_between_its_steps(tmp_path):
+    (tmp_path / "mine.py").write_text(f"""{HEAD}
+import resource
+def train(params: Params, ctx: Context):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    yield {{"val": 1.0}}
+    yield {{"val": float(resource.getrlimit(resource.RLIMIT_FSIZE)[0])}}
+""")
+    ref = TrainableRef(path="mine:train", root=str(tmp_path), objective=Objective(metric="val"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    training = Training(Job(trial=0, params={}, seed=1, budget=2), ref, Resources(), tmp_path / "work")
+    try:
+        training.advance()
+        assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
+        [report] = training.advance().reports
+        assert report.metrics == {"val": 1000.0}
+    finally:
+        training.close()
+        sys.modules.pop("mine", None)

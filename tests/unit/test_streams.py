@@ -51,3 +51,23 @@ print(len(os.listdir("/proc/self/fd")) - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
+
+
+def test_a_thread_that_prints_all_the_time_ends_no_process():
+    code = """
+import os, sys, threading, time
+from hpo.training.isolation import kept_streams
+def talk():
+    while True:
+        print("x" * 100)
+sys.setswitchinterval(1e-6)
+threading.Thread(target=talk, daemon=True).start()
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    with kept_streams():
+        time.sleep(1e-4)
+    objects = [bytearray(64) for _ in range(100)]  # takes the place of what was freed
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0

@@ -88,6 +88,22 @@ def test_pictures_are_drawn_and_each_seed_is_a_point(browser, address):
     assert len(dots) == 4
 
 
+def test_files_draw_their_pictures_under_their_own_policy(browser, promoted_place):
+    from hpo.api.board import write_report
+
+    report = write_report("curve", promoted_place)
+    folder = promoted_place.outputs / "curve"
+    for file, what in ((report, "#curves .trace"), (folder / "promotion.html", "#promotion .point")):
+        assert "script-src 'sha256-" in file.read_text()
+        browser.get(file.as_uri())
+        wait(browser, lambda b, what=what: b.find_elements(By.CSS_SELECTOR, what))
+        assert errors(browser) == []
+        browser.execute_script("document.body.insertAdjacentHTML('beforeend', '<p onclick=\"window.hit=1\" id=evil>x')")
+        browser.execute_script("document.getElementById('evil').click()")
+        assert browser.execute_script("return window.hit") is None
+        errors(browser)  # the refusal is one
+
+
 def order(browser):
     return [row.get_attribute("data-trial") for row in browser.find_elements(By.CSS_SELECTOR, "#leaderboard tbody tr")]
 

@@ -100,6 +100,17 @@ def test_a_page_that_has_not_changed_is_not_sent_again(client):
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
 
 
+@pytest.mark.parametrize("path", ["/hpo/v1/studies/curve/fragment", "/robustness?fragment=true"])
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [('"x", {}', 304), ("W/{}", 304), ('W/"x",W/{}', 304), ("*", 304), ('"x"', 200), ('W/"x", "y"', 200), ("", 200)],
+)
+def test_a_list_of_marks_is_as_good_as_one(client, path, said, status):
+    mark = client.get(path).headers["etag"]
+    again = client.get(path, headers={"If-None-Match": said.format(mark)})
+    assert (again.status_code, again.headers["etag"], again.content == b"") == (status, mark, status == 304)
+
+
 def test_every_training_of_a_trial_is_told_epoch_by_epoch(client):
     [first, *_] = client.get("/hpo/v1/studies/curve/trials/0/evaluations").json()
     assert [report["step"] for report in first["reports"]] == list(range(1, len(first["reports"]) + 1))

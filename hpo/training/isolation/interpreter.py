@@ -189,6 +189,21 @@ def _restore_gc(saved: tuple[bool, tuple[int, int, int], list[Any], int]) -> Non
     (gc.enable if enabled else gc.disable)()
 
 
+_LIMITS = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_STACK")
+
+
+def _save_limits() -> dict[int, tuple[int, int]]:
+    if resource is None:
+        return {}
+    return {number: resource.getrlimit(number) for name in _LIMITS if (number := getattr(resource, name, None))}
+
+
+def _restore_limits(saved: dict[int, tuple[int, int]]) -> None:
+    for number, limits in saved.items():
+        if resource.getrlimit(number) != limits:
+            resource.setrlimit(number, limits)  # ValueError: the hard limit was lowered, which is for good
+
+
 def exchanged() -> tuple[State, ...]:
     """Returns the parts that are exchanged with each step."""
     return (
@@ -203,6 +218,7 @@ def exchanged() -> tuple[State, ...]:
         State("locale", _save_locale, _restore_locale),
         State("decimal context", lambda: decimal.getcontext().copy(), _restore_decimal),
         State("garbage collector", _save_gc, _restore_gc),
+        State("resource limits", _save_limits, _restore_limits),
     )
 
 
@@ -221,21 +237,6 @@ def _restore_loggers(saved: dict[str, tuple[Any, ...]]) -> None:
             logger.setLevel(level)
         logger.disabled, logger.propagate = disabled, propagate
         logger.handlers[:], logger.filters[:] = handlers, filters
-
-
-_LIMITS = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_STACK")
-
-
-def _save_limits() -> dict[int, tuple[int, int]]:
-    if resource is None:
-        return {}
-    return {number: resource.getrlimit(number) for name in _LIMITS if (number := getattr(resource, name, None))}
-
-
-def _restore_limits(saved: dict[int, tuple[int, int]]) -> None:
-    for number, limits in saved.items():
-        if resource.getrlimit(number) != limits:
-            resource.setrlimit(number, limits)  # ValueError: the hard limit was lowered, which is for good
 
 
 def _save_cores() -> set[int] | None:
@@ -265,7 +266,6 @@ def put_back() -> tuple[State, ...]:
     """Returns the parts that are put back when the training is over."""
     return (
         State("loggers", _save_loggers, _restore_loggers),
-        State("resource limits", _save_limits, _restore_limits),
         State("CPU affinity", _save_cores, _restore_cores),
         State("priority", _save_priority, _restore_priority),
         State(

@@ -111,9 +111,14 @@ class Isolation:
             _end_child()
 
     def look(self) -> None:
-        """Ends child processes that are left and says so in a remark, as of threads that are left."""
+        """Ends pools and child processes that are left and says so in a remark, as of threads that are left."""
         if self._leftovers is None:
             return
+        pools, stuck = self._leftovers.end_pools()
+        if "Pool" in pools:
+            self.remarks.append(f"left {_counted(pools, 'pool or queue', 'pools and queues')} open; ended")
+        if stuck:
+            self._failed.append(f"{_counted(stuck, 'pool or queue', 'pools and queues')} that did not end")
         if ended := self._leftovers.end_children():
             self.remarks.append(f"left {_counted(ended, 'child process', 'child processes')} running; ended")
         if threads := self._leftovers.threads():

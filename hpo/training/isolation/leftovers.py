@@ -23,6 +23,9 @@ GRACE_SECONDS = 0.3
 END_SECONDS = 2.0
 """How long child processes may take to end once they are told to."""
 
+_WAITING = ("Pool.", "Queue.")
+"""Of multiprocessing: they wait for their processes when they are no longer used, or when this process ends."""
+
 _SHARED = ("resource_tracker", "forkserver")
 """Helpers of multiprocessing's own, which serve the whole process."""
 
@@ -38,6 +41,7 @@ class Leftovers:
         self._root = root
         self._threads = {id(thread) for thread in threading.enumerate()}
         self._children = set(_children())
+        self._finalizers = set(_finalizers())
 
     def threads(self) -> list[str]:
         """Returns the names of threads that run code of the project, or would keep the process from ending."""
@@ -45,6 +49,33 @@ class Leftovers:
         while (left := [thread for thread in self._new() if self._disturbs(thread)]) and time.monotonic() < end:
             time.sleep(0.01)
         return [thread.name for thread in left]
+
+    def end_pools(self) -> tuple[list[str], list[str]]:
+        """Ends multiprocessing's pools and queues that are left, and returns the names of all and of those still there.
+
+        It has to be done before their processes are ended: one that is ended may hold a lock, for which the pool would
+        wait as soon as nothing refers to it any more.
+        """
+        found = {key: one for key, one in _finalizers().items() if key not in self._finalizers}
+        left = [found[key] for key in sorted(found, reverse=True)]  # as Python would at its end
+        if not left:
+            return [], []
+        names, begun = [_name(one).partition(".")[0] for one in left], 0
+
+        def end() -> None:
+            nonlocal begun
+            for begun, one in enumerate(left):  # noqa: B007  seen from outside where one does not end
+                with suppress(Exception):  # they are of user code; what matters is that they do not come back
+                    one()
+
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
+        thread.join(END_SECONDS)
+        if not thread.is_alive():
+            return names, []
+        for one in left[begun + 1 :]:
+            one.cancel()
+        return names, names[begun:]
 
     def end_children(self) -> list[str]:
         """Ends the child processes that are left and returns their names."""
@@ -124,6 +155,16 @@ class ExitFunctions:
             return self._register(function, *args, **options)
         self._found.append((function, args, options))
         return function
+
+
+def _finalizers() -> dict[tuple[int, int], Any]:
+    """Returns what multiprocessing would call at the end of this process for its pools and queues, by its order."""
+    registry = getattr(sys.modules.get("multiprocessing.util"), "_finalizer_registry", {})
+    return {key: one for key, one in list(registry.items()) if key[0] is not None and _name(one).startswith(_WAITING)}
+
+
+def _name(finalizer: Any) -> str:
+    return str(getattr(getattr(finalizer, "_callback", None), "__qualname__", ""))
 
 
 def _frames(thread: threading.Thread) -> Iterator[FrameType]:

@@ -10,6 +10,7 @@ import fcntl
 import io
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -17,6 +18,10 @@ from typing import Any
 
 DESCRIPTORS = (0, 1, 2)
 """Standard input, output and error."""
+
+
+MOST_LENT = 32
+"""Streams that are remembered; a process has two, a test many."""
 
 
 class Unclosable:
@@ -55,13 +60,25 @@ class Unclosable:
         return getattr(self._stream, name)
 
 
+_lent: deque[tuple[Any, Unclosable]] = deque(maxlen=MOST_LENT)
+"""By stream. They outlast the block: a thread of user code that prints just then has no hold of what it prints to."""
+
+
+def _unclosable(stream: Any) -> Unclosable:
+    for known, lent in _lent:
+        if known is stream:
+            return lent
+    _lent.append((stream, lent := Unclosable(stream)))
+    return lent
+
+
 @contextmanager
 def kept_streams() -> Iterator[None]:
     """Lends user code the standard streams, and puts back what it closed or changed of their descriptors."""
     kept = {number: _copied(number) for number in DESCRIPTORS}
     for name in ("stdout", "stderr"):
         if (stream := getattr(sys, name)) is not None:
-            setattr(sys, name, Unclosable(stream))
+            setattr(sys, name, _unclosable(stream))
     try:
         yield
     finally:
