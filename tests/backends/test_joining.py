@@ -167,6 +167,7 @@ def test_our_own_ray_is_open_to_no_stranger(project, descendants):
         reached = {"AT": at, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(home)}
         token = raylet.environ()["RAY_AUTH_TOKEN"]
+        unused = [one for one in processes if "ray::IDLE" in " ".join(one.cmdline())]
         answers = [
             subprocess.run(
                 [sys.executable, "-c", STRANGER],
@@ -185,6 +186,7 @@ def test_our_own_ray_is_open_to_no_stranger(project, descendants):
     assert driver.returncode == 0, errors
     assert len(ports) > 3, "the ports of Ray were not found"
     assert outer == []
+    assert unused == [], "workers were started that nobody needs"
     assert answers == ["", "nodes: 1\n"], "the second one shows that the address was right"
     assert not (home / ".ray").exists()
     assert SECRET not in (project / "facts.json").read_text()

@@ -53,14 +53,14 @@ print("FOUND" + json.dumps(found))
 """
 
 
-def trained(folder, body, seed=1, before=""):
+def trained(folder, body, seed=1, before="", after=""):
     """Trains a trainable of that body in a process of its own and returns what is known of it."""
     code = textwrap.indent(textwrap.dedent(body), "    ")
     (folder / "mine.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n{code}\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "train.csv").write_text("1,2\n")
     done = subprocess.run(
-        [sys.executable, "-c", before + RUN, str(folder), str(seed)],
+        [sys.executable, "-c", before + RUN + after, str(folder), str(seed)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -150,6 +150,22 @@ def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
     assert one["error"] is None
     assert one["reports"][0]["val"] != two["reports"][0]["val"]
     assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)
+
+
+def test_torch_s_compiler_is_not_loaded_for_nothing(tmp_path):
+    """It takes as long as torch itself; once it is wanted it is as repeatable as torch."""
+    body = """
+    import torch
+    assert "torch._dynamo" not in sys.modules
+    yield {"val": 1.0}
+    import torch._inductor.config as compiler
+    yield {"val": float(compiler.deterministic)}
+    yield {"val": float(torch.are_deterministic_algorithms_enabled())}
+    """
+    after = "\nassert not sys.modules['torch._inductor.config'].deterministic"
+    after += "\nimport os; assert not [name for name in os.environ if name.startswith('TORCHINDUCTOR')]"
+    found = trained(tmp_path, body, after=after)
+    assert (found["error"], found["reports"]) == (None, [{"val": 1.0}] * 3)
 
 
 def test_pools_of_blas_and_openmp_have_the_threads_asked_for(tmp_path):

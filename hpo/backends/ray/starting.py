@@ -24,6 +24,9 @@ MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PAT
 TMPDIR = "RAY_TMPDIR"
 """Ray's variable for its own folder."""
 
+GROUP_CLEANUP, PRESTART = "RAY_process_group_cleanup_enabled", "RAY_prestart_worker_first_driver"
+"""Ray's switches: whether a worker's own processes end with it, and whether workers are started beforehand."""
+
 
 @contextmanager
 def started_safely() -> Iterator[Path]:
@@ -39,7 +42,9 @@ def started_safely() -> Iterator[Path]:
         if not said.get(TOKEN) and not said.get(TOKEN_PATH):
             wanted[TOKEN] = secrets.token_hex(32)
     # Ends what a training has started in processes of its own together with its worker, also when that is killed.
-    wanted.setdefault("RAY_process_group_cleanup_enabled", said.get("RAY_process_group_cleanup_enabled", "1"))
+    wanted[GROUP_CLEANUP] = said.get(GROUP_CLEANUP, "1")
+    # Ray starts a worker for each core beforehand. Tune's need an environment of their own and can use none of them.
+    wanted[PRESTART] = said.get(PRESTART, "0")
     with ExitStack() as stack:
         folder = stack.enter_context(private_folder(said.get(TMPDIR)))
         stack.enter_context(variables(wanted))

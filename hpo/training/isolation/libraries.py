@@ -31,6 +31,12 @@ THREAD_VARIABLES = (
 )
 """Read by libraries when they are loaded, which may be in the midst of a training."""
 
+COMPILER = "torch._inductor.config"
+"""The module in which torch's compiler has its own switch of determinism."""
+
+COMPILER_VARIABLE = "TORCHINDUCTOR_DETERMINISTIC"
+"""Says how that switch is to stand; read when the module is imported."""
+
 
 def _restore_numpy(saved: tuple[Any, ...]) -> None:
     generator, errors, call, printed = saved
@@ -81,6 +87,7 @@ def _save_torch() -> dict[str, Any]:
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
         ),
+        "compiler": os.environ.get(COMPILER_VARIABLE),
         "dtype": torch.get_default_dtype(),
         "device": torch.get_default_device(),
         "grad": torch.is_grad_enabled(),
@@ -97,7 +104,11 @@ _AUTOCAST = ("cpu", "cuda")
 def _restore_torch(saved: dict[str, Any]) -> None:
     torch: Any = sys.modules["torch"]
     torch.set_num_threads(saved["threads"])
-    torch.use_deterministic_algorithms(saved["deterministic"][0], warn_only=saved["deterministic"][1])
+    _set_determinism(*saved["deterministic"])
+    if saved["compiler"] is None:
+        os.environ.pop(COMPILER_VARIABLE, None)
+    else:
+        os.environ[COMPILER_VARIABLE] = saved["compiler"]
     torch.set_default_dtype(saved["dtype"])
     if torch.get_default_device() != saved["device"]:
         torch.set_default_device(None if saved["device"] == torch.device("cpu") else saved["device"])
@@ -123,8 +134,21 @@ def make_torch_repeatable(threads: int) -> None:
     torch: Any = sys.modules["torch"]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; harmless without it
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    os.environ[COMPILER_VARIABLE] = "1"
+    _set_determinism(True)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+
+
+def _set_determinism(enabled: bool, warn_only: bool = False) -> None:
+    """Does what torch.use_deterministic_algorithms does, without importing torch's compiler for it.
+
+    That import takes as long as that of torch itself, and a trainable without an optimizer of torch's needs none of it.
+    """
+    torch: Any = sys.modules["torch"]
+    if COMPILER in sys.modules or not hasattr(torch._C, "_set_deterministic_algorithms"):
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    else:
+        torch._C._set_deterministic_algorithms(enabled, warn_only=warn_only)
 
 
 def _save_matplotlib() -> tuple[Any, dict[str, Any]]:
