@@ -16,6 +16,9 @@ from hpo.given import refuse_no_kind, refuse_no_whole, refuse_other_word
 LARGEST_SEED = 2**63 - 1
 """The largest integer that both databases store."""
 
+START = "start"
+"""The name of the digest of the weights that a training began with."""
+
 MOST_TRIALS = 1_000_000
 """Of a study, and of whatever else is counted; more would be a mistyped number."""
 
@@ -204,7 +207,8 @@ class Evaluation:
         reports: all steps that were heard, in order; of a pruned job, those up to the refusal.
         error: why it failed; the traceback if there was one.
         seconds: from the first epoch's start to the last one's end, by the worker's clock, pauses left out.
-        digests: sha256 by name of what the training produced: `weights`, `predictions`.
+        digests: sha256 by name of what the training produced, `weights` and `predictions`, and of the weights that it
+            began with, `START`.
         fingerprint: what else could change the result: versions, threads, device, data.
         files: the job's folder, if artefacts were kept there.
         remarks: what went wrong on the way and was made good, e.g. a damaged checkpoint.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from hpo.records import Evaluation, Objective, Stage, Status
+from hpo.records import START, Evaluation, Objective, Stage, Status
 
 COARSE = 1000
 """A value k / m with m up to this may be a share of so many cases, and two of those may be equal by chance."""
@@ -44,6 +44,8 @@ class SeedUse:
         seeds: that were compared.
         same_weights: seeds whose weights are bit-identical though their values differ: the seed moves the validation
             and not the training. Empty if there are none.
+        value_only: whether the objective's values alone are equal, while weights or other metrics differ.
+        same_start: whether the trainings differ, and begin with the same weights under every seed.
     """
 
     trial: int
@@ -51,6 +53,8 @@ class SeedUse:
     equal: tuple[tuple[int, ...], ...]
     seeds: tuple[int, ...]
     same_weights: tuple[int, ...] = ()
+    value_only: bool = False
+    same_start: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -85,6 +89,8 @@ def _use(trial: int, by_seed: Mapping[int, Evaluation], objective: Objective) ->
         use = Use.IGNORED
     elif is_whole:
         use, sure = Use.UNCLEAR, equal
+    elif _value_is_fixed(list(by_seed.values()), objective):
+        return SeedUse(trial=trial, use=Use.IGNORED, equal=(seeds,), seeds=seeds, value_only=True)
     else:
         use = Use.USED  # some are equal, as shares of few cases are now and then
     return SeedUse(
@@ -92,22 +98,35 @@ def _use(trial: int, by_seed: Mapping[int, Evaluation], objective: Objective) ->
         use=use,
         equal=tuple(sure),
         seeds=seeds,
-        same_weights=() if sure else _same_weights(by_seed),
+        same_weights=() if sure else _same_digests(by_seed, "weights"),
+        same_start=use is Use.USED and _same_digests(by_seed, START) == seeds,
     )
 
 
 def _compared(one: Evaluation, objective: Objective) -> object:
     """Returns what has to be equal: digests with the objective's curve; without digests the curves of all metrics."""
     names = [objective.metric] if _digests(one) else _names(one, objective)
-    curves = tuple(
+    return _digests(one), tuple(names), _curves(one, names)
+
+
+def _value_is_fixed(replicates: Sequence[Evaluation], objective: Objective) -> bool:
+    """Whether the objective has the same curve under every seed, one that cannot be the same by chance."""
+    first, *others = (_curves(one, [objective.metric]) for one in replicates)
+    values = {value for curve in first for (value,) in curve if value is not None}
+    return all(one == first for one in others) and len(values) > 1 and not all(map(is_coarse, values))
+
+
+def _curves(one: Evaluation, names: Sequence[str]) -> tuple[tuple[tuple[float | None, ...], ...], ...]:
+    """Returns by training and step the values of some metrics."""
+    return tuple(
         tuple(tuple(report.metrics.get(name) for name in names) for report in training.reports)
         for training in one.trainings
     )
-    return _digests(one), tuple(names), curves
 
 
 def _digests(one: Evaluation) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for training in one.trainings for pair in sorted(training.digests.items()))
+    """Returns the digests of what the trainings came to; a start that differs moves nothing where the end does not."""
+    return tuple(pair for training in one.trainings for pair in sorted(training.digests.items()) if pair[0] != START)
 
 
 def _names(one: Evaluation, objective: Objective) -> list[str]:
@@ -143,12 +162,13 @@ def is_coarse(value: float) -> bool:
     return abs(Fraction(value).limit_denominator(COARSE) - Fraction(value)) < Fraction(1, 10**12)
 
 
-def _same_weights(by_seed: Mapping[int, Evaluation]) -> tuple[int, ...]:
+def _same_digests(by_seed: Mapping[int, Evaluation], name: str) -> tuple[int, ...]:
+    """Returns the seeds under which a digest is the same in all trainings; empty if there are none."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for seed, one in by_seed.items():
-        weights = tuple(training.digests["weights"] for training in one.trainings if "weights" in training.digests)
-        if weights:
-            groups.setdefault(weights, []).append(seed)
+        found = tuple(training.digests[name] for training in one.trainings if name in training.digests)
+        if found:
+            groups.setdefault(found, []).append(seed)
     return next((tuple(seeds) for seeds in groups.values() if len(seeds) > 1), ())
 
 
@@ -160,7 +180,14 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
         candidates: how many there are.
     """
     lines = []
-    ignored = [one for one in uses if one.use is Use.IGNORED]
+    for one in uses:
+        if one.value_only:
+            lines.append(
+                f"The value ignores the seed: that of trial {one.trial} is bit-identical under seeds "
+                f"{_seeds(one.seeds)}, though weights or other metrics differ. Its sigma is not meaningful; look for "
+                "what the value is computed from."
+            )
+    ignored = [one for one in uses if one.use is Use.IGNORED and not one.value_only]
     whole = [one for one in ignored if one.is_whole]
     if len(whole) == candidates and candidates > 1:
         lines.append(
@@ -191,6 +218,13 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
                 f"The weights of trial {one.trial} are bit-identical under seeds {_seeds(one.same_weights)}, though "
                 "its values differ: the seed moves the validation, and the training ignores it."
             )
+    if same := [one for one in uses if one.same_start and not one.same_weights]:
+        lines.append(
+            f"The seed does not move the first weights: {_trials(same)} begins with the same ones under seeds "
+            f"{_seeds(same[0].seeds)}, so sigma leaves initialisation out. That is right for weights that are loaded "
+            'and for [streams] init = "fixed"; else look for a seed that the trainable sets itself, such as '
+            "torch.manual_seed(0)."
+        )
     return lines
 
 

@@ -324,7 +324,7 @@ def _restore_files(
         return {}
     for recorded in gone:
         again = source.by_key.get(recorded.job.key)
-        if again is None or again.digests != recorded.digests:
+        if again is None or any(again.digests.get(name) != one for name, one in recorded.digests.items()):
             raise HpoError(
                 f"the files of trial {recorded.job.trial} seed {recorded.job.seed_said} are gone, and training again "
                 f"gave {_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "

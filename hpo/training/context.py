@@ -24,7 +24,7 @@ from hpo.training.loops import refuse_broken_loop, refuse_second_loop, refuse_un
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions, class_names
-from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
+from hpo.training.weights import MODEL_FILE, save_weights, start_digest, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Context:
         self.digests: dict[str, str] = {}
         self.facts: dict[str, object] = {}
         self.remarks: list[str] = []
-        self.pausing = False
-        self.left_off = False
+        self.pausing = self.left_off = False
         self._job = job
         self._reports: list[Report] = []
         self._size = 0
@@ -161,6 +160,7 @@ class Context:
         """
         refuse_second_loop(self._looped)
         self._looped = True
+        self.digests |= start_digest(stateful[MODEL]) if MODEL in stateful else {}
         done = self._restore(stateful)
         self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):

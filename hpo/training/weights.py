@@ -13,6 +13,7 @@ import numpy as np
 
 from hpo.errors import TrainableError
 from hpo.files import is_file, replacing
+from hpo.records import START
 from hpo.texts import type_name
 from hpo.training.states import MAY_HOLD, PLAIN_TYPES, load_plain
 
@@ -79,6 +80,18 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
     for name in sorted(weights, key=str):
         _add(found, name, weights[name])
     return found.hexdigest()
+
+
+def start_digest(model: Any) -> dict[str, str]:
+    """Returns under `START` the digest of a model that is about to be trained; nothing where it has no weights yet.
+
+    Args:
+        model: with a state_dict.
+    """
+    try:
+        return {START: weights_digest(model.state_dict())}
+    except Exception:  # a lazy layer, say: what stays wrong is said at the end
+        return {}
 
 
 def save_weights(folder: Path, weights: Mapping[str, Any]) -> None:

@@ -65,9 +65,29 @@ def test_other_names_are_no_clocks(name):
 
 
 def test_a_metric_that_the_study_ignores_hides_nothing():
-    runs = [replicate(seed, curve(0.61234567, 0.7, stamp=float(seed))) for seed in SEEDS]
+    runs = [replicate(seed, curve(0.7, 0.7, stamp=float(seed))) for seed in SEEDS]
     assert use_of(*runs).use is Use.USED
+    runs = [replicate(seed, [{"acc": 0.7, "stamp": 1.0 / seed}, {"acc": 0.61234567}]) for seed in SEEDS]
     assert use_of(*runs, objective=Objective(metric="acc", ignore=("stamp",))).use is Use.IGNORED
+
+
+@pytest.mark.parametrize("digests", [{}, {"weights": "w"}])
+def test_a_value_that_no_seed_changes_is_said_though_the_rest_differs(digests):
+    runs = [
+        replicate(seed, curve(0.61234567, 0.71234567, memory=1 / seed), {k: f"{v}{seed}" for k, v in digests.items()})
+        for seed in SEEDS
+    ]
+    found = use_of(*runs)
+    assert (found.use, found.value_only, found.is_whole) == (Use.IGNORED, True, True)
+    assert said([found], 1) == [
+        "The value ignores the seed: that of trial 0 is bit-identical under seeds 42 43 44, though weights or other "
+        "metrics differ. Its sigma is not meaningful; look for what the value is computed from."
+    ]
+
+
+def test_shares_of_few_cases_may_be_equal_though_weights_differ():
+    found = use_of(*(replicate(seed, curve(0.5, 0.75), {"weights": f"w{seed}"}) for seed in SEEDS))
+    assert found.use is Use.USED
 
 
 @pytest.mark.parametrize("values", [(0.5,), (0.61234567,), (1.0,), (1.0, 1.0, 1.0), (0.61234567,) * 3])
@@ -95,6 +115,20 @@ def test_weights_that_agree_under_other_values_are_said():
     assert (
         "The weights of trial 0 are bit-identical under seeds 42 43 44, though its values differ" in said([found], 1)[0]
     )
+
+
+def test_weights_that_begin_alike_are_said():
+    runs = [
+        replicate(seed, curve(0.6 + 1 / seed, 0.7 + 1 / seed), {"start": "s", "weights": f"w{seed}"}) for seed in SEEDS
+    ]
+    found = use_of(*runs)
+    assert (found.use, found.same_start) == (Use.USED, True)
+    assert said([found], 1)[0].startswith("The seed does not move the first weights: trial 0 begins with the same ones")
+
+
+def test_other_starts_that_come_to_the_same_weights_are_an_ignored_seed():
+    runs = [replicate(seed, curve(0.5, 0.7), {"start": f"s{seed}", "weights": "w"}) for seed in SEEDS]
+    assert (use_of(*runs).use, use_of(*runs).same_start) == (Use.IGNORED, False)
 
 
 def test_only_complete_replicates_of_the_promotion_count():

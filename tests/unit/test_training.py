@@ -57,7 +57,7 @@ def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
     assert json.loads(there.stdout) == here.outcome["digests"]
-    assert set(here.outcome["digests"]) == {"weights", "predictions"}
+    assert set(here.outcome["digests"]) == {"start", "weights", "predictions"}
 
 
 def test_another_seed_gives_other_bits(tmp_path):
