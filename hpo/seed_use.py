@@ -62,17 +62,20 @@ class SeedUse:
         return len(self.equal) == 1 and self.equal[0] == self.seeds
 
 
-def seed_uses(evaluations: Iterable[Evaluation], objective: Objective) -> dict[int, SeedUse]:
+def seed_uses(
+    evaluations: Iterable[Evaluation], objective: Objective, stage: Stage = Stage.PROMOTION
+) -> dict[int, SeedUse]:
     """Returns by trial what its replicates say of its seeds; a trial with fewer than two complete ones is left out.
 
     Args:
-        evaluations: of promotions; others may be among them and are passed over.
+        evaluations: of the stage; others may be among them and are passed over.
         objective: of the study, for its metric and the metrics that are not compared.
+        stage: whose replicates are compared: a promotion's, or those of a search with several seeds.
     """
     found: dict[int, dict[int, Evaluation]] = {}
     for one in evaluations:
         job = one.job
-        if job.stage is Stage.PROMOTION and one.status is Status.COMPLETE and not job.variant:
+        if job.stage is stage and one.status is Status.COMPLETE and not job.variant:
             found.setdefault(job.trial, {})[job.seed] = one
     return {trial: _use(trial, by_seed, objective) for trial, by_seed in sorted(found.items()) if len(by_seed) > 1}
 

@@ -30,10 +30,10 @@ from hpo.api.session import (
 from hpo.backends.running import run_all
 from hpo.errors import UsageError
 from hpo.files import read_json
-from hpo.folds import FoldedSource
+from hpo.folds import FoldedSource, joined
 from hpo.given import refuse_no_number, refuse_no_whole
 from hpo.place import Place
-from hpo.records import MOST_TRIALS, Value
+from hpo.records import MOST_TRIALS, Stage, Value
 from hpo.scoring import Rule
 from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.search import (
@@ -45,6 +45,7 @@ from hpo.search import (
     kind_of,
     last_line,
 )
+from hpo.seed_use import Use, said, seed_uses
 from hpo.store import Lease, Recorded, reopen
 from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
 
@@ -67,6 +68,7 @@ class SearchOutcome:
         repeats: how many trials are the same training as an earlier one, and cost nothing.
         code: digest of the code that was trained with; empty where it is not known.
         events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
+        warnings: what has to be known before its values are read, as sentences: that replicates ignore their seeds.
     """
 
     study: Study
@@ -79,6 +81,7 @@ class SearchOutcome:
     repeats: int = 0
     events: str | None = None
     code: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def of_other_code(self) -> list[int]:
@@ -223,6 +226,7 @@ def run(
                 fused = Fused(recorded, study.search.max_failures)
                 run_all(backend, fused, trainable_of(study), resources(study, place), deadline, observers)
         table = tuple(source.trials())
+        warnings = _ignored_seeds(found, study)
     return SearchOutcome(
         study=study,
         trials=table,
@@ -234,7 +238,16 @@ def run(
         repeats=source.repeats,
         events=events_folder(found.stored, place),
         code=found.code.digest,
+        warnings=warnings,
     )
+
+
+def _ignored_seeds(found: Opened, study: Study) -> tuple[str, ...]:
+    """Returns what there is to say of trials that were trained under several seeds each, and came to the same."""
+    if study.search.seeding != "replicated":
+        return ()
+    uses = seed_uses(joined(found.store.evaluations(found.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH)
+    return tuple(said([one for one in uses.values() if one.use is not Use.USED], len(uses)))
 
 
 def _train_failed_again(

@@ -41,7 +41,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         for state in ("complete", "pruned", "failed", "running")
         if outcome.count(state)
     ]
-    lines = [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    lines = [f"! {warning}" for warning in outcome.warnings]
+    lines += [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
     if outcome.repeats:
         lines.append(f"Of these {outcome.repeats} had been tried before and were answered from the records.")
     if imported := outcome.count("imported"):
@@ -385,6 +386,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
         "trials": [asdict(trial) for trial in outcome.trials],
         "of_other_code": outcome.of_other_code,
+        "warnings": list(outcome.warnings),
     }
 
 

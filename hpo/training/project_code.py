@@ -3,8 +3,9 @@
 The module of the trainable is read, and what it imports, and what that imports, as far as the files belong to the
 project: they lie below its root, or in the trainable's own package, and were not installed. Imports are read from the
 text, so those inside functions count as well. Comments, docstrings, blank lines and layout do not count, as the digest
-of a file is taken of what Python reads in it; a file that it cannot read counts byte by byte. Data are not code: files
-of other kinds do not count.
+of a file is taken of what Python reads in it; a file that it cannot read counts byte by byte. So do small files of
+settings and scripts of a shell that are named in a text, `"conf/base.yaml"`; JSON only where the module that names it
+writes no files, which might be this one. Data are not code: files of other kinds do not count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
@@ -32,13 +33,24 @@ LARGEST = 2_000_000
 LONGEST = 300
 """Characters of a text that may be the path of a file."""
 
+SETTINGS = (".toml", ".yaml", ".yml", ".ini", ".cfg", ".conf", ".inc", ".sh", ".bash")
+"""Suffixes of files other than Python's that count as code where a text names them."""
+
+LARGEST_SETTINGS = 200_000
+"""Bytes; a longer file of this kind is data."""
+
+MOST_FOLDERS = 200
+"""Texts of a file that are tried as folders of others that it names."""
+
 DIGITS = 16
 """Hexadecimal digits of a file's digest that are kept: enough to notice a change, short enough for every record."""
 
 _OWN = Path(__file__).resolve().parents[1]  # this package, whose version is recorded
 _NAME = re.compile(r"\.*[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\.?")
 _INSTALLED = ("site-packages", "dist-packages")
-_IMPORTERS = ("import_module", "__import__", "find_loader", "resolve_name", "load_object", "locate")
+_IMPORTERS = ("import_module", "__import__", "find_loader", "resolve_name", "load_object", "locate", "run_module")
+_WRITERS = ("dump", "write", "writelines", "write_text", "write_bytes", "to_json")
+_FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 
 
 @dataclass(slots=True)
@@ -48,13 +60,15 @@ class _File:
     Attributes:
         digest: of what is in it.
         imports: dotted names that it imports; one that ends with a dot means all modules of that package.
-        files: other Python files that it names in a text, as they are written there.
+        files: other Python files, settings and scripts that it names in a text, as they are written there.
+        folders: texts that may be folders of these.
         state: what the module system and the disk knew of it when it was read.
     """
 
     digest: str
     imports: tuple[str, ...]
     files: tuple[str, ...]
+    folders: tuple[str, ...]
     state: _State
 
 
@@ -137,6 +151,7 @@ class _Walk:
         self._module = module
         self._top = module.__name__.partition(".")[0]
         self._stems = {Path(one).resolve() for one in _stdlib()}
+        self._folders_named: list[Path] = []
         self.read: list[tuple[str, Path]] = []
 
     def walked(self) -> dict[str, str]:
@@ -154,6 +169,7 @@ class _Walk:
             read = _read(name, path)
             self.read.append((name, path))
             found[self._said(path)] = read.digest
+            self._note_folders(read.folders, path.parent)
             for imported in read.imports:
                 waiting += self._named(imported)
             for text in read.files:
@@ -205,7 +221,7 @@ class _Walk:
         """Returns where a module is, without importing it or the packages that it is in."""
         top, _, rest = name.partition(".")
         try:
-            spec = importlib.util.find_spec(top)
+            spec = importlib.util.find_spec(top) or PathFinder.find_spec(top, list(map(str, self._folders_named)))
             at = top
             for part in rest.split(".") if rest else ():
                 at = f"{at}.{part}"
@@ -215,15 +231,30 @@ class _Walk:
             return None  # a finder of the user's own, or a module that was put together by hand
         return spec
 
-    def _written(self, text: str, folder: Path) -> Iterator[tuple[str, Path]]:
-        """Yields a Python file that code names in a text, to run it by its path."""
+    def _note_folders(self, texts: Iterable[str], folder: Path) -> None:
+        """Notes the folders of the project that code names in texts: `"conf" / "base.yaml"`, or for `sys.path`."""
         for base in (folder, self._root):
+            for text in texts:
+                path = base / text
+                if path not in self._folders_named and path.is_dir() and path.resolve().is_relative_to(self._root):
+                    self._folders_named.append(path)
+
+    def _written(self, text: str, folder: Path) -> Iterator[tuple[str, Path]]:
+        """Yields a file that code names in a text: to run it by its path, or to read what it says."""
+        for base in (folder, self._root, *self._folders_named):
             try:
                 path = (base / text).resolve()
-                if path.is_file() and path.is_relative_to(self._root):
+                if path.is_file() and path.is_relative_to(self._root) and _counts(path):
                     yield "", path
             except (OSError, ValueError):
                 continue
+
+
+def _counts(path: Path) -> bool:
+    """Whether a file that is named in a text is code: not a study, which is digested itself, and not large."""
+    if path.suffix == ".py":
+        return True
+    return path.stat().st_size <= LARGEST_SETTINGS and not (path.suffix == ".toml" and path.parent.name == "studies")
 
 
 def _stdlib() -> Iterator[str]:
@@ -245,7 +276,7 @@ def _read(name: str, path: Path) -> _File:
 
 
 def _parsed(name: str, path: Path, content: bytes, state: _State) -> _File:
-    raw = _File(hashlib.sha256(content).hexdigest()[:DIGITS], (), (), state)
+    raw = _File(hashlib.sha256(content).hexdigest()[:DIGITS], (), (), (), state)
     if path.suffix != ".py" or len(content) > LARGEST:
         return raw
     try:
@@ -256,7 +287,10 @@ def _parsed(name: str, path: Path, content: bytes, state: _State) -> _File:
             _without_docstrings(tree)
         said = hashlib.sha256("\0".join(_dumped(tree)).encode("utf-8", "backslashreplace")).hexdigest()[:DIGITS]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        return _File(said, tuple(dict.fromkeys(_imports(tree, package))), tuple(_paths(tree)), state)
+        files = tuple(dict.fromkeys(_paths(tree)))
+        folders = dict.fromkeys(text for text in _texts(tree) if len(text) < LONGEST and _FOLDER.fullmatch(text))
+        imports = tuple(dict.fromkeys(_imports(tree, package)))
+        return _File(said, imports, files, tuple(folders)[:MOST_FOLDERS], state)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return raw
 
@@ -307,7 +341,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
         elif isinstance(node, ast.Call) and _called(node.func) in _IMPORTERS:
             dynamic = True
             yield from _package_of_call(node, package)
-    if dynamic:  # what is imported by its name stands in a text somewhere in the file
+    if dynamic or "-m" in _texts(tree):  # what is imported by its name stands in a text somewhere in the file
         names = [_absolute(text, package) for text in _texts(tree) if _NAME.fullmatch(text)]
         yield from (name for name in names if name is not None)
 
@@ -334,7 +368,9 @@ def _called(function: ast.expr) -> str:
 
 
 def _paths(tree: ast.AST) -> Iterator[str]:
-    yield from (text for text in _texts(tree) if text.endswith(".py") and len(text) < LONGEST and "\0" not in text)
+    writes = any(isinstance(node, ast.Call) and _called(node.func) in _WRITERS for node in ast.walk(tree))
+    kinds = (".py", *SETTINGS) if writes else (".py", *SETTINGS, ".json")
+    yield from (text for text in _texts(tree) if text.endswith(kinds) and len(text) < LONGEST and "\0" not in text)
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import hpo
 from hpo import api
+from hpo.cli import tables
 from hpo.cli.main import app
 
 WORDS = "bit-identical under seeds 42 43 44"
@@ -156,3 +157,15 @@ def test_optuna_s_dashboard_is_told_too(heedless, place):
     assert "NO WINNER IS DECIDED" in notes
     assert WORDS in notes
     assert "PROMOTED" not in notes
+
+
+def test_a_search_with_replicates_says_it(heedless, place):
+    replicated = {"seeding": "replicated", "replicates": 2}
+    outcome = hpo.run(heedless("ignored", search=replicated), place)
+    assert outcome.warnings[0].startswith("The seed is ignored: the replicates of every candidate are bit-identical")
+    assert tables.search_text(outcome, promotes=False).startswith("! The seed is ignored: ")
+    assert tables.search_values(outcome)["warnings"] == list(outcome.warnings)
+
+
+def test_a_search_whose_replicates_differ_says_nothing(heedless, place):
+    assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), place).warnings == ()
