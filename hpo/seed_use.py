@@ -183,13 +183,12 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
         candidates: how many there are.
     """
     lines = []
-    for one in uses:
-        if one.value_only:
-            lines.append(
-                f"The value ignores the seed: that of trial {one.trial} is bit-identical under seeds "
-                f"{_seeds(one.seeds)}, though weights or other metrics differ. Its sigma is not meaningful; look for "
-                "what the value is computed from."
-            )
+    for group in _alike((one, one.seeds) for one in uses if one.value_only):
+        lines.append(
+            f"The value ignores the seed: that of {_trials(group)} is bit-identical under seeds "
+            f"{_seeds(group[0].seeds)}, though weights or other metrics differ. Its sigma is not meaningful; look for "
+            "what the value is computed from."
+        )
     ignored = [one for one in uses if one.use is Use.IGNORED and not one.value_only]
     whole = [one for one in ignored if one.is_whole]
     if len(whole) == candidates and candidates > 1:
@@ -215,12 +214,11 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
             f"{_seeds(unclear[0].seeds)}, and it is too little to tell an ignored seed from chance. Its sigma is not "
             "meaningful; yield a loss too, or the metric at every epoch."
         )
-    for one in uses:
-        if one.same_weights:
-            lines.append(
-                f"The weights of trial {one.trial} are bit-identical under seeds {_seeds(one.same_weights)}, though "
-                "its values differ: the seed moves the validation, and the training ignores it."
-            )
+    for group in _alike((one, one.same_weights) for one in uses if one.same_weights):
+        lines.append(
+            f"The weights of {_trials(group)} are bit-identical under seeds {_seeds(group[0].same_weights)}, though "
+            "its values differ: the seed moves the validation, and the training ignores it."
+        )
     if same := [one for one in uses if one.same_start and not one.same_weights]:
         lines.append(
             f"The seed does not move the first weights: {_trials(same)} begins with the same ones under seeds "
@@ -229,6 +227,14 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
             "torch.manual_seed(0)."
         )
     return lines
+
+
+def _alike(uses: Iterable[tuple[SeedUse, tuple[int, ...]]]) -> list[list[SeedUse]]:
+    """Returns trials of which the same is said of the same seeds, a list of each."""
+    groups: dict[tuple[int, ...], list[SeedUse]] = {}
+    for one, seeds in uses:
+        groups.setdefault(seeds, []).append(one)
+    return list(groups.values())
 
 
 _MEANING = (

@@ -371,3 +371,40 @@ def train(params: Params, ctx: Context):
     finally:
         training.close()
         sys.modules.pop("mine", None)
+
+
+@pytest.mark.parametrize(
+    ("looked", "named"),
+    [
+        ("Path('data/train.csv').exists()", "data/train.csv"),
+        ("os.path.isfile('data/train.csv')", "data/train.csv"),
+        ("list(Path('data').glob('*.csv'))", "data, data/*.csv"),
+        ("__import__('glob').glob('data/*.csv')", "data, data/*.csv"),
+        ("__import__('glob').glob('*.py')", "*.py"),
+        ("list(Path('.').glob('mi*.py'))", "mi*.py"),
+        ("list(os.walk('data'))", "data"),
+    ],
+)
+def test_a_file_of_the_project_that_is_looked_for_in_vain_is_said(tmp_path, looked, named):
+    found = trained(tmp_path, f"found = {looked}\nyield {{'val': float(bool(found))}}")
+    assert found["reports"] == [{"val": 0.0}]
+    assert found["remarks"] == [
+        f"looked for {named} by a relative path, which is not in its own working directory but is in the project's "
+        f"folder; read it as ctx.project / {named.partition(',')[0]!r}, if that was meant"
+    ]
+
+
+@pytest.mark.parametrize(
+    "looked",
+    [
+        "Path('cache.npz').exists()",
+        "(ctx.project / 'data/train.csv').exists()",
+        "list(Path().glob('*.pt'))",
+        "list(Path().rglob('*.csv'))",
+        "os.stat in os.supports_fd and os.stat in os.supports_follow_symlinks and os.scandir in os.supports_fd",
+        "Path('own.csv').write_text('1') and Path('own.csv').exists() and list(Path().glob('*.csv'))",
+    ],
+)
+def test_what_is_in_its_own_folder_or_nowhere_is_no_remark(tmp_path, looked):
+    (tmp_path / "own.csv").write_text("1")
+    assert trained(tmp_path, f"found = {looked}\nyield {{'val': 1.0}}")["remarks"] == []

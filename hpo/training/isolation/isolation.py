@@ -21,6 +21,7 @@ from typing import Any
 from hpo.training.isolation import interpreter, libraries
 from hpo.training.isolation.leftovers import ExitFunctions, Leftovers
 from hpo.training.isolation.libraries import BY_MODULE, THREAD_VARIABLES, Imports, ThreadPools, is_imported
+from hpo.training.isolation.lookups import Lookups
 from hpo.training.isolation.project import ProjectState
 
 WORKING = "cwd"
@@ -63,6 +64,7 @@ class Isolation:
         self._leftovers: Leftovers | None = None
         self._imports = Imports(SETTLED, self._library_loaded)
         self._exits = ExitFunctions(root)
+        self._lookups = Lookups(root, folder)
         self._pid = os.getpid()
         self._failed: list[str] = []
         self.handlers: dict[int, Any] = {}
@@ -94,7 +96,7 @@ class Isolation:
             _running.append(self)
             try:
                 self._enter()
-                with self._exits.taken():
+                with self._exits.taken(), self._lookups.noticed():
                     yield
             finally:
                 self.end_fork()
@@ -111,9 +113,14 @@ class Isolation:
             _end_child()
 
     def look(self) -> None:
-        """Ends pools and child processes that are left and says so in a remark, as of threads that are left."""
+        """Ends pools and child processes that are left and says so in a remark, as of threads that are left.
+
+        A remark says too what was looked for in the working directory and is in the project.
+        """
         if self._leftovers is None:
             return
+        if (missed := self._lookups.said()) is not None and missed not in self.remarks:
+            self.remarks.append(missed)
         pools, stuck = self._leftovers.end_pools()
         if "Pool" in pools:
             self.remarks.append(f"left {_counted(pools, 'pool or queue', 'pools and queues')} open; ended")
