@@ -85,3 +85,19 @@ def refuse_other_word(name: str, value: object, known: Iterable[str]) -> None:
     if value not in known:
         hint = did_you_mean(value, known) if isinstance(value, str) else ""
         raise UsageError(f"there is no {name} {value!r}; there are {', '.join(known)}.{hint}")
+
+
+def refuse_lacking(name: str, value: object, attribute: str, wanted: str) -> None:
+    """Raises where a value has not the method that it is given for.
+
+    Args:
+        name: of the value, for the message.
+        value: what was given.
+        attribute: name of the method.
+        wanted: how the message calls what has it: `an hpo.Observer`.
+
+    Raises:
+        UsageError: if it has not.
+    """
+    if isinstance(value, type) or not callable(getattr(value, attribute, None)):
+        raise UsageError(f"{name} must be {wanted}, not {value!r}")

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from hpo.errors import StudyNotFound, did_you_mean
+from hpo.given import refuse_no_kind
 
 FOLDER = Path("studies")
 """Where studies are looked for if nothing is said."""
@@ -27,6 +28,8 @@ def find(name: str, folders: Iterable[Path] | None = None) -> Path:
     Raises:
         StudyNotFound: if there is none; the message lists what there is.
     """
+    refuse_no_kind("study", name, (str, Path), "the name of a study, or the path of its file")
+    name = str(name)
     if name.endswith(".toml") and os.path.isfile(name):
         return _whole(name)
     files = {path.stem: path for path in reversed(list(listed(folders)))}  # the first folder wins

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hpo.given import refuse_lacking, refuse_no_kind
 from hpo.seam import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
@@ -21,6 +22,11 @@ class Heeding:
     """
 
     def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:
+        if stop is not None:
+            refuse_lacking("stop", stop, "is_set", "something with is_set(), such as a threading.Event")
+        refuse_no_kind("observers", observers, (list, tuple), "a list of observers")
+        for one in observers:
+            refuse_lacking("one of observers", one, "told", "an hpo.Observer")
         self._stop = stop
         self._study = study
         self._observers = observers

@@ -30,6 +30,7 @@ class ImportOutcome:
         left_out: why each other trial could not be used, by its number there.
         first_step: lowest step at which the other study's trials reported, as counted there; None if none reported.
         last_step: highest step that was imported, counted from 1; None if there is none.
+        moved: what was added to each step: 1 where the other study counts them from 0.
     """
 
     study: Study
@@ -40,6 +41,7 @@ class ImportOutcome:
     left_out: Mapping[int, str]
     first_step: int | None
     last_step: int | None
+    moved: int = 0
 
 
 def import_trials(
@@ -92,6 +94,7 @@ def import_trials(
         left_out=left_out,
         first_step=foreign.first_step,
         last_step=max((step for trial in taken for step in trial.intermediate_values), default=None),
+        moved=foreign.step_offset,
     )
 
 

@@ -52,8 +52,6 @@ def refuse_unusable(study: Study, place: Place) -> None:
         raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
     if place.tensorboard:
         refuse_missing_tensorboard()
-    if place.concurrency is not None and place.concurrency < 1:
-        raise UsageError(f"concurrency must be at least 1, not {place.concurrency}")
     if place.backend == "ray" and place.ray_address:
         refuse_unreachable(place.ray_address)
     if is_url(place.work_root):

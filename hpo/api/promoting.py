@@ -14,10 +14,11 @@ from hpo.api.heeding import Heeding
 from hpo.api.noting import note_promotion
 from hpo.api.placing import events_folder
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import Opened, Workforce, driving, opened, resolved, tell_phase
+from hpo.api.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
 from hpo.api.soundness import with_uses
 from hpo.errors import HpoError
 from hpo.folds import FoldedSource, fold_jobs
+from hpo.given import refuse_no_kind
 from hpo.place import FIRST, Place
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
@@ -104,8 +105,9 @@ def promote(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place = resolved(study), place or Place()
+    study, place = resolved(study), placed(place)
     stop = Heeding(stop, study.name, observers)
+    refuse_no_kind("accept_code_change", accept_code_change, bool, "True or False")
     counter = Counter()
     floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
     score = refuse_promotion(study, place, **options)

@@ -20,6 +20,7 @@ from hpo.api.session import (
     enlisted,
     make_backend,
     opened,
+    placed,
     prepare_new,
     ready,
     resolved,
@@ -31,7 +32,7 @@ from hpo.backends.running import run_all
 from hpo.errors import UsageError
 from hpo.files import read_json
 from hpo.folds import FoldedSource, joined
-from hpo.given import refuse_no_number, refuse_no_whole
+from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole
 from hpo.place import Place
 from hpo.records import MOST_TRIALS, Stage, Value
 from hpo.scoring import Rule
@@ -189,9 +190,12 @@ def run(
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study, place = resolved(study), place or Place()
+    study, place = resolved(study), placed(place)
     stop = Heeding(stop, study.name, observers)
     _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
+    refuse_no_kind("enqueue", enqueue, (list, tuple), "a list of tables of params")
+    for name, said_yes in {"retry_failed": retry_failed, "accept_code_change": accept_code_change}.items():
+        refuse_no_kind(name, said_yes, bool, "True or False")
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
     refuse_unusable(study, place)

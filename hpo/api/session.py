@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from hpo.api.code_changes import heed_code
@@ -90,12 +91,22 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
         StudyNotFound: if there is no such study.
         StudyInvalid: if its file has problems.
     """
-    if isinstance(study, str):
-        return load_study(study, to_train=to_train)
+    if isinstance(study, str | PurePath):
+        return load_study(str(study), to_train=to_train)
     refuse_no_kind("study", study, Study, "a Study or the name of one")
     if to_train:
         refuse_unfit_params(study)
     return study
+
+
+def placed(place: Place | None) -> Place:
+    """Returns the place that was given, or the usual one.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    refuse_no_kind("place", place, (Place, type(None)), "an hpo.Place, e.g. hpo.Place(storage='sqlite:///hpo.db')")
+    return place or Place()
 
 
 @contextmanager

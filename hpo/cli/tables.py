@@ -304,7 +304,7 @@ def _steps_said(outcome: ImportOutcome) -> Iterator[str]:
     if last is None:
         yield "None of them reported values at steps, so they inform the sampler and not the pruner."
         return
-    if first == 0:
+    if outcome.moved:
         yield "Steps are counted from 0 there and from 1 here: each was moved by one."
     elif first == 1:
         yield "Steps are counted from 1 there, as here."
@@ -326,6 +326,7 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
         "imported": outcome.imported,
         "new": outcome.new,
         "first_step": outcome.first_step,
+        "steps_moved": outcome.moved,
         "last_step": outcome.last_step,
         "left_out": {str(number): why for number, why in outcome.left_out.items()},
     }

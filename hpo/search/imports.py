@@ -21,6 +21,9 @@ from hpo.search.trials import IMPORTED
 from hpo.space import holds
 from hpo.study import Study, fitted
 
+SURE_INTERVAL = 3
+"""Epochs between reports from which on the steps tell where they are counted from: 1, 3, 5 may begin at either end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
@@ -45,8 +48,14 @@ class Foreign:
 
     @property
     def step_offset(self) -> int:
-        """What is added to its steps so that the first is 1, as in this package, where it counts them from 0."""
-        return 1 if self.first_step == 0 else 0
+        """What is added to its steps so that the first is 1, as in this package, where it counts them from 0.
+
+        Who reports every tenth epoch and counts from 0 has the steps 9, 19, 29: then none of them is 0.
+        """
+        steps = {step for trial in self.trials for step in trial.intermediate_values}
+        every = math.gcd(*(step + 1 for step in steps))
+        is_late = len(steps) > 1 and every >= SURE_INTERVAL and math.gcd(*steps) == 1
+        return 1 if self.first_step == 0 or is_late else 0
 
     @property
     def origin(self) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import StudyInvalid, UsageError
+from hpo.errors import StudyInvalid, StudyNotFound, UsageError
 
 CONTENT = {
     "name": "curve",
@@ -51,7 +52,14 @@ def test_promote_refuses_what_it_does_not_take(curve, place, options, message):
         ({"concurrency": 1.5}, "concurrency must be a whole number, not 1.5"),
         ({"cpus_per_trial": "2"}, "cpus_per_trial must be a whole number, not '2'"),
         ({"gpus_per_trial": "1"}, "gpus_per_trial must be a number, not '1'"),
-        ({"storage_wait": "60"}, "storage_wait must be a number of seconds, not '60'"),
+        ({"storage_wait": "60"}, "storage_wait must be a number, not '60'"),
+        ({"storage_wait": -1}, "storage_wait must be a finite number of 0 or more, not -1"),
+        ({"stop_wait": float("nan")}, "stop_wait must be a finite number of 0 or more, not nan"),
+        ({"gpus_per_trial": True}, "gpus_per_trial must be a number, not True"),
+        ({"concurrency": 0}, "concurrency must be 1 or more, not 0"),
+        ({"cpus_per_trial": -1}, "cpus_per_trial must be 1 or more, not -1"),
+        ({"storage": " "}, "storage is empty; name one"),
+        ({"work": ""}, "work is empty; name one, or leave it out"),
         ({"tensorboard": "yes"}, "tensorboard must be True or False, not 'yes'"),
     ],
 )
@@ -78,6 +86,31 @@ def test_a_place_refuses_what_it_cannot_be(options, message):
 def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
     with pytest.raises(StudyInvalid, match=message):
         hpo.Study(**{**CONTENT, **tables})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"accept_code_change": "no"}, "accept_code_change must be True or False, not 'no'"),
+        ({"retry_failed": "yes"}, "retry_failed must be True or False, not 'yes'"),
+        ({"enqueue": {"x": 0.5}}, "enqueue must be a list of tables of params"),
+        ({"observers": None}, "observers must be a list of observers, not None"),
+        ({"observers": [print]}, "one of observers must be an hpo.Observer"),
+        ({"stop": 1}, "stop must be something with is_set"),
+        ({"place": "sqlite:///x.db"}, "place must be an hpo.Place"),
+    ],
+)
+def test_run_refuses_what_it_does_not_take(curve, place, options, message):
+    with pytest.raises(UsageError, match=message):
+        hpo.run(curve(), **{"place": place, **options})
+
+
+@pytest.mark.parametrize("verb", [hpo.check, hpo.load_study])
+def test_a_study_is_named_by_a_text_or_a_path(verb, tmp_path):
+    with pytest.raises(UsageError, match="study must be the name of a study, or the path of its file, not 3"):
+        verb(3)
+    with pytest.raises(StudyNotFound, match=r"no study file 'a\.toml'"):
+        verb(Path("a.toml"), [tmp_path])
 
 
 def test_a_study_that_is_sound_is_made():

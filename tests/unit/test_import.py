@@ -22,7 +22,7 @@ from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.errors import StorageLost, StorageUnavailable, UsageError
 from hpo.records import Job
-from hpo.search import Durable, chosen
+from hpo.search import Durable, Foreign, chosen
 from hpo.store import prepare_optuna
 
 OLD = "what we did before"
@@ -341,6 +341,15 @@ def test_steps_that_begin_late_stay_as_they_are(curve, tmp_path):
     url = f"sqlite:///{tmp_path / 'late.db'}"
     fill_database(url, curve(), first=3)
     assert min(step for trial in usable(curve(), url) for step in trial.intermediate_values) == 3
+
+
+@pytest.mark.parametrize(
+    ("steps", "moved"),
+    [((9, 19, 29), 1), ((10, 20, 30), 0), ((0, 10, 20), 1), ((1, 11, 21), 0), ((4, 9), 1), ((1, 3, 5), 0), ((9,), 0)],
+)
+def test_steps_of_every_tenth_epoch_tell_where_they_are_counted_from(steps, moved):
+    trial = optuna.trial.create_trial(value=1.0, intermediate_values=dict.fromkeys(steps, 1.0))
+    assert Foreign(source="old.db", study="old", direction="maximize", trials=(trial,)).step_offset == moved
 
 
 @pytest.mark.parametrize(
