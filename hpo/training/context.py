@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from hpo.errors import TrainableError
 from hpo.files import file_mark
-from hpo.records import Alert, Job, Metrics, Objective, Report, Stage
+from hpo.records import START, Alert, Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
+from hpo.training import loops
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
 from hpo.training.events import Events
 from hpo.training.facts import plain_facts
 from hpo.training.isolation import clear_working_folder
 from hpo.training.log import Log
-from hpo.training.loops import refuse_broken_loop, refuse_second_loop, refuse_unreported
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions, class_names
@@ -133,7 +133,7 @@ class Context:
 
     def refuse_early_end(self) -> None:
         """Raises TrainableError where the loop over `epochs` was left before its end."""
-        refuse_broken_loop(self._in_loop, len(self._reports), self.budget)
+        loops.refuse_broken_loop(self._in_loop, len(self._reports), self.budget)
 
     @property
     def fold_was_read(self) -> bool:
@@ -158,18 +158,20 @@ class Context:
         Raises:
             TrainableError: if the trainable did not yield its metrics exactly once in an epoch, or has looped before.
         """
-        refuse_second_loop(self._looped)
-        self._looped = True
+        loops.refuse_second_loop(self._looped)
+        self._looped = self._in_loop = True
+        return self._epochs(stateful)
+
+    def _epochs(self, stateful: Mapping[str, Stateful]) -> Iterator[int]:
         self.digests |= start_digest(stateful[MODEL]) if MODEL in stateful else {}
         done = self._restore(stateful)
-        self._in_loop = True
         for epoch in range(done + 1, self.budget + 1):
             if self.pausing:
                 self.left_off = True
                 raise Paused
             self.streams.dropout.seed_global(epoch)
             yield epoch
-            refuse_unreported(epoch, len(self._reports))
+            loops.refuse_unreported(epoch, len(self._reports))
             self._select(stateful, epoch)
             if self._stopped:
                 break
@@ -328,8 +330,7 @@ class Context:
                 metric, or there are more of them than the budget has epochs.
         """
         step = len(self._reports) + 1
-        if step > self.budget:
-            raise TrainableError(f"metrics were yielded {step} times, but the budget is {self.budget}")
+        loops.refuse_surplus(step, self.budget, loop_is_over=self._looped and not self._in_loop)
         checked = checked_metrics(metrics, step, self.objective)
         self._size += refuse_large_history(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
@@ -361,11 +362,7 @@ class Context:
             if remarks:  # there were checkpoints, of no use: it begins anew, without what its last attempt has written
                 clear_working_folder(self.folder, before=self._started)
             return 0
-        if set(saved.states) != set(stateful):
-            raise TrainableError(
-                f"the checkpoint holds {', '.join(sorted(saved.states))}, ctx.epochs() was given "
-                f"{', '.join(sorted(stateful))}; delete {self.folder} to train anew"
-            )
+        loops.refuse_other_states(saved.states, stateful, self.folder)
         for name, thing in stateful.items():
             thing.load_state_dict(saved.states[name])
         self._selected = saved.selected
@@ -414,6 +411,8 @@ class Context:
 
     def _finish(self, weights: dict[str, Any]) -> None:
         self.digests["weights"] = weights_digest(weights)
+        if self.digests["weights"] == self.digests.get(START):
+            self._remark(loops.UNTRAINED)
         if self.keeps:
             save_weights(self.folder, weights)
             self._written[MODEL_FILE] = file_mark(self.folder / MODEL_FILE)

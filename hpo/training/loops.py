@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from hpo.errors import TrainableError
+
+UNTRAINED = (
+    "its weights are those that it began with, to the last bit: no epoch changed the model that ctx.epochs() was given "
+    "(was it replaced by another object, or does the optimizer have other parameters?)"
+)
+"""Said of a training whose values belong to another model than the one that is kept, or to none that learns."""
 
 
 def refuse_second_loop(looped: bool) -> None:
@@ -52,10 +61,55 @@ def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
     Raises:
         TrainableError: if it was left.
     """
+    if in_loop and reports >= budget:
+        raise TrainableError(
+            f"ctx.epochs() was called and not looped over to its end, though metrics were yielded {reports} times: "
+            "what it was given has neither a checkpoint nor the weights of the selected epoch. Yield in a loop "
+            "`for epoch in ctx.epochs(model=model):` that is not left"
+        )
     if in_loop:
         raise TrainableError(
             f"the loop over ctx.epochs() was left after {reports} of {budget} epochs; finish it, "
             "end it by ctx.stop(reason), or let the study's budget be smaller"
+        )
+
+
+def refuse_surplus(step: int, budget: int, *, loop_is_over: bool) -> None:
+    """Raises where metrics are yielded that no epoch belongs to.
+
+    Args:
+        step: which yield it is, from 1.
+        budget: how many epochs there may be.
+        loop_is_over: whether the loop over the epochs has ended: the model has the selected epoch's weights by then,
+            and a later value could be taken for theirs.
+
+    Raises:
+        TrainableError: if it is so.
+    """
+    if step > budget:
+        raise TrainableError(f"metrics were yielded {step} times, but the budget is {budget}")
+    if loop_is_over:
+        raise TrainableError(
+            "metrics were yielded after the loop over ctx.epochs(), and belong to no epoch; yield them once in each "
+            "epoch, and note what is measured afterwards by ctx.note(test_accuracy=...)"
+        )
+
+
+def refuse_other_states(saved: Iterable[str], given: Iterable[str], folder: Path) -> None:
+    """Raises where a checkpoint holds other things than the trainable wants restored.
+
+    Args:
+        saved: names of what it holds.
+        given: names of what `ctx.epochs` was given.
+        folder: of the training.
+
+    Raises:
+        TrainableError: if it does.
+    """
+    if set(saved) != set(given):
+        raise TrainableError(
+            f"the checkpoint holds {', '.join(sorted(saved))}, ctx.epochs() was given {', '.join(sorted(given))}; "
+            f"delete {folder} to train anew"
         )
 
 

@@ -157,6 +157,10 @@ BAD_YIELDS = {
     "yield {'val': 'high'}": "metric 'val' at step 1 is 'high', not a number",
     "yield None": "must yield a mapping of metrics, not NoneType",
     "for _ in ctx.epochs():\n        yield {'val': 1}\n        break": "was left after 1 of 2 epochs",
+    "for _ in ctx.epochs():\n        ctx.stop('enough')\n        yield {'val': 1}\n    yield {'val': 9}": (
+        "metrics were yielded after the loop over ctx.epochs(), and belong to no epoch"
+    ),
+    "ctx.epochs()\n    for _ in range(2): yield {'val': 1}": "ctx.epochs() was called and not looped over to its end",
     "yield {'val': None}": "metric 'val' at step 1 is None, not a number",
     "yield {'val': float('inf')}": "metric 'val' at step 1 is inf, not a finite number",
     "for _ in range(9): yield {'val': 1.0}": "metrics were yielded 3 times, but the budget is 2",
@@ -176,6 +180,25 @@ def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message
     write_project(tmp_path, f"def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    {body}\n")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert message in done.stdout
+
+
+def test_a_model_that_no_epoch_changed_is_said(tmp_path):
+    write_project(
+        tmp_path,
+        "class Model(dict):\n    state_dict = dict.copy\n    load_state_dict = dict.update\n"
+        "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    model = Model(weight=0)\n"
+        "    for epoch in ctx.epochs(model=model):\n        model = Model(weight=epoch)\n        "
+        "yield {'val': epoch}\n",
+    )
+    code = (
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
+        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
+        "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome['remarks'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("complete")
+    assert "its weights are those that it began with" in done.stdout
 
 
 def test_an_undefined_metric_beside_the_objective_is_none(tmp_path):
