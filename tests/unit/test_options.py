@@ -153,9 +153,9 @@ def test_the_lag_follows_from_the_slots_unless_it_is_said(curve):
 def test_a_cmaes_without_its_package_is_refused_with_what_to_install(curve, place, monkeypatch):
     import hpo
     from hpo.errors import UsageError
-    from hpo.search import proposals
+    from hpo.study import options
 
-    monkeypatch.setattr(proposals, "find_spec", lambda _name: None)  # as on a machine without the extra
+    monkeypatch.setattr(options, "find_spec", lambda _name: None)  # as on a machine without the extra
     with pytest.raises(UsageError, match=r"needs the package cmaes; install it with: pip install .*\[cmaes\]"):
         hpo.run(curve(search={"sampler": "cmaes"}), place)
     assert not place.outputs.exists()
