@@ -408,3 +408,27 @@ def test_a_file_of_the_project_that_is_looked_for_in_vain_is_said(tmp_path, look
 def test_what_is_in_its_own_folder_or_nowhere_is_no_remark(tmp_path, looked):
     (tmp_path / "own.csv").write_text("1")
     assert trained(tmp_path, f"found = {looked}\nyield {{'val': 1.0}}")["remarks"] == []
+
+
+def test_zone_timeouts_limits_of_digits_and_pandas_options_are_put_back(tmp_path):
+    before = "import pandas, socket, sys, time\n"
+    after = (
+        "\nassert (time.timezone, socket.getdefaulttimeout(), sys.get_int_max_str_digits()) == (0, None, 4300)"
+        "\nassert pandas.get_option('display.precision') == 6\n"
+    )
+    found = trained(
+        tmp_path,
+        """
+        import pandas, socket
+        os.environ["TZ"] = "UTC+5"
+        time.tzset()
+        socket.setdefaulttimeout(0.001)
+        sys.set_int_max_str_digits(9999)
+        pandas.set_option("display.precision", 2)
+        for step in (1, 2):
+            yield {"val": time.timezone + pandas.get_option("display.precision")}
+        """,
+        before=f"import os, time; os.environ['TZ'] = 'UTC'; time.tzset()\n{before}",
+        after=after,
+    )
+    assert (found["error"], found["reports"], found["spoiled"]) == (None, [{"val": 18002.0}] * 2, [])

@@ -15,8 +15,10 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,11 +70,14 @@ def _restore_umask(saved: int) -> None:
 def _restore_environment(saved: dict[str, str]) -> None:
     if os.environ == saved:
         return
+    zone = os.environ.get("TZ")
     for name in set(os.environ) - set(saved):
         del os.environ[name]
     for name, value in saved.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+    if os.environ.get("TZ") != zone and hasattr(time, "tzset"):
+        time.tzset()  # the C library keeps the zone that it was last told
 
 
 _STREAMS = ("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook")
@@ -84,6 +89,8 @@ def _save_interpreter() -> dict[str, Any]:
         "streams": {name: getattr(sys, name) for name in _STREAMS},
         "lists": {name: (getattr(sys, name), list(getattr(sys, name))) for name in _LISTS},
         "recursion": sys.getrecursionlimit(),
+        "digits": sys.get_int_max_str_digits(),
+        "timeout": socket.getdefaulttimeout(),
         "switch": sys.getswitchinterval(),
         "trace": (sys.gettrace(), sys.getprofile()),
         "thread_hook": threading.excepthook,
@@ -99,6 +106,9 @@ def _restore_interpreter(saved: dict[str, Any]) -> None:
         setattr(sys, name, found)
     if sys.getrecursionlimit() != saved["recursion"]:
         sys.setrecursionlimit(saved["recursion"])
+    if sys.get_int_max_str_digits() != saved["digits"]:
+        sys.set_int_max_str_digits(saved["digits"])
+    socket.setdefaulttimeout(saved["timeout"])
     if sys.getswitchinterval() != saved["switch"]:
         sys.setswitchinterval(saved["switch"])
     if (sys.gettrace(), sys.getprofile()) != saved["trace"]:

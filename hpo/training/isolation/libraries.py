@@ -6,6 +6,7 @@ would have had if it had been there from the beginning.
 
 from __future__ import annotations
 
+import copy
 import importlib.abc
 import importlib.util
 import os
@@ -176,6 +177,20 @@ def _restore_sklearn(saved: dict[str, Any]) -> None:
     sys.modules["sklearn"].set_config(**saved)
 
 
+def _pandas_options() -> dict[str, Any]:
+    return getattr(sys.modules.get("pandas._config.config"), "_global_config", {})  # there is no public list of all
+
+
+def _save_pandas() -> dict[str, Any]:
+    return copy.deepcopy(_pandas_options())
+
+
+def _restore_pandas(saved: dict[str, Any]) -> None:
+    options = _pandas_options()
+    for group, values in saved.items():
+        options[group] = values
+
+
 def _save_keras() -> tuple[Any, ...]:
     config: Any = sys.modules["keras"].config
     return config.floatx(), config.image_data_format(), config.dtype_policy()
@@ -195,6 +210,7 @@ BY_MODULE: Mapping[str, State] = {
     "torch": TORCH,
     "matplotlib": State("matplotlib", _save_matplotlib, _restore_matplotlib),
     "sklearn": State("scikit-learn", _save_sklearn, _restore_sklearn),
+    "pandas": State("pandas", _save_pandas, _restore_pandas),
     "keras": State("Keras", _save_keras, _restore_keras),
 }
 """The states that are put back when the training is over, by the module that has them."""
