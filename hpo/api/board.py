@@ -227,7 +227,7 @@ class Boards:
             NotThere: if it is none of them, whatever the path says.
         """
         listed = next((one for one in self.results(name) if one.name == folder), None)
-        if listed is None or path not in {file.path for file in listed.files}:
+        if listed is None or path not in {file.path for file in listed.files if file.is_served}:
             raise NotThere(f"{folder}/{path} is no file of the newest results of study {name!r}")
         found = (self._outputs / name / folder / path).resolve()
         if found.stat().st_size > LARGEST_FILE:

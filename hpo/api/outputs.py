@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hpo.errors import UsageError
 from hpo.files import read_json
+from hpo.store.fit import fit_json
+from hpo.texts import cleaned, is_clean
 
 LARGEST_JSON = 32_000_000
 """Bytes. A larger file is not read for a page."""
@@ -15,10 +17,17 @@ LARGEST_JSON = 32_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file of a results folder."""
+    """A file of a results folder.
+
+    Attributes:
+        path: below the folder; what is no text in it is written as an escape.
+        bytes: how large it is.
+        is_served: whether it can be asked for by that path.
+    """
 
     path: str
     bytes: int
+    is_served: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,7 @@ def results_in(folder: Path) -> Results:
     Args:
         folder: its path, without links in it.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder))
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder))
     metrics, summary = _json(folder, "metrics/val_metrics.json"), _json(folder, "summary.json")
     confusion = _confusion(metrics.get("confusion_matrix"))
     named = metrics.get("classification_report")
@@ -57,8 +66,17 @@ def results_in(folder: Path) -> Results:
         seed=seed if isinstance(seed, int) else None,
         confusion=confusion,
         classes=names if len(names) == len(confusion) else tuple(map(str, range(len(confusion)))),
-        files=tuple(File(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size) for path in files),
+        files=tuple(_file(path, folder) for path in found),
     )
+
+
+def _file(path: Path, folder: Path) -> File:
+    name = path.relative_to(folder).as_posix()
+    try:
+        size = path.stat().st_size
+    except OSError:  # it was removed just now
+        size = 0
+    return File(path=cleaned(name), bytes=size, is_served=is_clean(name) and not set(name) & set("\n\t"))
 
 
 def _confusion(matrix: object) -> tuple[tuple[int, ...], ...]:
@@ -85,7 +103,7 @@ def _json(folder: Path, name: str) -> dict[str, object]:
         resolved = path.resolve()
         if not (resolved.is_relative_to(folder) and resolved.is_file() and resolved.stat().st_size <= LARGEST_JSON):
             return {}
-        found = read_json(resolved)
+        found = fit_json(read_json(resolved))  # JSON has numbers and halves of characters that no page can hold
     except (OSError, UsageError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,7 +8,7 @@ import socket
 import pytest
 from starlette.testclient import TestClient
 
-from hpo.api.board import boards
+from hpo.api.board import boards, write_report
 from hpo.errors import UsageError
 from hpo.web import Settings, application, read_token
 from hpo.web.guard import COOKIE, LARGEST_BODY, session_of
@@ -196,6 +196,30 @@ def test_what_a_training_wrote_into_its_results_cannot_end_a_page(client, promot
         strange.unlink()
         if before is not None:
             path.write_bytes(before)
+
+
+LOOKS = ["/robustness/curve", "/hpo/v1/studies/curve/board", "/hpo/v1/studies/curve/results", "/hpo/v1/studies/curve"]
+
+
+def test_names_and_texts_that_are_none_end_no_page(client, promoted_place, tmp_path):
+    outputs = promoted_place.outputs / "curve"
+    odd = [os.fsencode(outputs / "results_7") + name for name in (b"/scan-\xff.png", b"/a\nb.txt")]
+    strange = outputs / "decomposition-trial-1.json"
+    strange.write_text('{"sd": NaN, "advice": ["\\ud800"]}')
+    for path in odd:
+        with open(path, "wb"):
+            pass
+    try:
+        for path in LOOKS:
+            assert client.get(path).status_code == 200
+        files = client.get("/hpo/v1/studies/curve/results").json()[0]["files"]
+        assert [one["path"] for one in files if not one["is_served"]] == ["a\nb.txt", r"scan-\udcff.png"]
+        assert client.get(r"/hpo/v1/studies/curve/results/results_7/scan-\udcff.png").status_code == 404
+        assert r"scan-\udcff.png" in write_report("curve", promoted_place, out=tmp_path / "x.html").read_text()
+    finally:
+        for name in odd:
+            os.unlink(name)
+        strange.unlink()
 
 
 def test_files_of_the_results_are_handed_out_and_run_nothing(client, promoted_place):
