@@ -36,6 +36,7 @@ from hpo.cli.options import (
     place_of,
 )
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
+from hpo.cli.stopping import tell_of_threads
 from hpo.errors import HpoError, StudyInvalid, UsageError
 from hpo.place import Place
 from hpo.records import LARGEST_SEED
@@ -254,6 +255,8 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader has seen enough: `hpo status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    finally:
+        tell_of_threads()
     sys.exit(0)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -71,3 +72,23 @@ def end_children() -> None:
         psutil.wait_procs(children, timeout=0.2)
         if not children:
             return
+
+
+def tell_of_threads(seconds: float = 5.0) -> None:
+    """Says, if it takes longer, that the process waits for threads of trainings to end, as Python does at its end.
+
+    Args:
+        seconds: after how many it is said.
+    """
+
+    def left() -> list[str]:
+        return [one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+
+    def tell() -> None:
+        time.sleep(seconds)
+        if names := left():
+            said = f"waiting for what trainings left running: {', '.join(names[:5])}. Ctrl-C ends it\n"
+            os.write(2, said.encode(errors="backslashreplace"))
+
+    if left():
+        threading.Thread(target=tell, daemon=True).start()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 
+from pydantic import ValidationError
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hpo.errors import HpoError, StorageAway, StorageDamaged, StorageLost
+from hpo.redaction import secrets_in, without
 from hpo.store.damage import damage_of, damaged
 
 SHORTEST, LONGEST = 0.2, 5.0
@@ -19,6 +23,9 @@ SHORTEST, LONGEST = 0.2, 5.0
 
 FINAL = ("attempt to write a readonly database",)
 """Reasons that no waiting mends."""
+
+LACKING = re.compile(r"no such (table|column)|table \w+ has no column")
+"""What SQLite says, as an error of the same kind, where the tables are not what they were."""
 
 
 class Outage:
@@ -56,6 +63,8 @@ class Outage:
             reason = away(error)
             if reason is None:
                 raise
+            if LACKING.match(reason):
+                raise StorageDamaged(_changed(self._name, reason)) from error
             if reason in FINAL:
                 raise StorageLost(f"storage {self._name} cannot be written: {reason}") from error
             raise self._again(reason) from error
@@ -102,9 +111,12 @@ def explained(url: str, name: str) -> Iterator[None]:
         if damage is not None:
             raise StorageDamaged(damaged(name, damage)) from error
         reason = away(error)
-        if reason is None:
+        if reason is not None and not LACKING.match(reason):
+            raise StorageLost(f"storage {name} does not answer: {reason}") from error
+        unexpected = reason or _unexpected(error)
+        if unexpected is None:
             raise
-        raise StorageLost(f"storage {name} does not answer: {reason}") from error
+        raise StorageDamaged(_changed(name, without(unexpected, secrets_in(url)))) from error
 
 
 class Unanswered(Exception):
@@ -122,6 +134,27 @@ def unretried(engine: Engine) -> None:
     def _replace(context: ExceptionContext) -> Exception | None:
         reason = away(context.sqlalchemy_exception)
         return None if reason is None else Unanswered(reason)
+
+
+def _changed(name: str, reason: str) -> str:
+    return (
+        f"storage {name} does not hold what hpo has stored there: {reason}. Another program has changed it, or it is "
+        "no whole copy. Go on with a copy from before, or choose another with --storage"
+    )
+
+
+def _unexpected(error: BaseException | None) -> str | None:
+    """Returns, in a line, what is wrong with what is stored; None if the error means something else."""
+    while error is not None:
+        if isinstance(error, DBAPIError):
+            return str(error.orig or error).strip().splitlines()[0]
+        if isinstance(error, JSONDecodeError):
+            return f"a field is no JSON ({error})"
+        if isinstance(error, ValidationError):  # of a study as it is stored
+            first = error.errors()[0]
+            return f"{error.title} {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        error = error.__cause__
+    return None
 
 
 def away(error: BaseException | None) -> str | None:

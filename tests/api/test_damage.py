@@ -14,7 +14,7 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import StorageDamaged, StorageUnavailable
+from hpo.errors import HpoError, StorageDamaged, StorageUnavailable
 
 PROJECT = Path(__file__).parents[1] / "project"
 
@@ -125,3 +125,30 @@ def test_a_damage_that_comes_while_a_study_is_driven_gets_a_sentence(tmp_path, p
 
     with pytest.raises(StorageDamaged, match=r"is damaged: .*\.recover"):
         hpo.run(study, replace(place, storage_wait=5.0), trials=14, observers=[Harm()])
+
+
+CHANGED = {
+    "no table": "DROP TABLE trials",
+    "no column": "ALTER TABLE trials RENAME COLUMN state TO estate",
+    "no JSON": "UPDATE hpo_studies SET content = '{not json'",
+    "no study": "UPDATE hpo_studies SET content = '{}'",
+}
+
+
+@pytest.mark.parametrize("statement", CHANGED.values(), ids=CHANGED)
+def test_what_another_program_changed_gets_a_sentence_from_every_command(tmp_path, promoted, statement):
+    study, file = promoted
+    harmed = tmp_path / "hpo.db"
+    place = hpo.Place(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local", storage_wait=60)
+    said = []
+    for command in COMMANDS.values():
+        shutil.copy(file, harmed)
+        connection = sqlite3.connect(harmed)
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+        try:
+            command(study, place)
+        except HpoError as error:  # of some commands another one, e.g. that there is no such trial
+            said.append(str(error))
+    assert any("does not hold what hpo has stored there" in one for one in said)

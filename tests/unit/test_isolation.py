@@ -432,3 +432,13 @@ def test_zone_timeouts_limits_of_digits_and_pandas_options_are_put_back(tmp_path
         after=after,
     )
     assert (found["error"], found["reports"], found["spoiled"]) == (None, [{"val": 18002.0}] * 2, [])
+
+
+def test_a_watchdog_of_a_training_ends_no_other(tmp_path):
+    body = "import faulthandler; faulthandler.dump_traceback_later(1.0, exit=True)\nyield {'val': 1.0}"
+    code = RUN + "import time; time.sleep(2); print('ALIVE')"
+    (tmp_path / "mine.py").write_text(
+        f"{HEAD}\ndef train(params: Params, ctx: Context):\n{textwrap.indent(body, '    ')}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), "1"], capture_output=True, text=True, check=False)
+    assert "ALIVE" in done.stdout, done.stderr

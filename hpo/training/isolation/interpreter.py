@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import faulthandler
 import gc
 import locale
 import logging
@@ -283,6 +284,8 @@ def put_back() -> tuple[State, ...]:
             lambda: multiprocessing.get_start_method(allow_none=True),
             _restore_start_method,
         ),
+        # One that is to end a training that hangs must not end the next one.
+        State("watchdog", lambda: None, lambda _: faulthandler.cancel_dump_traceback_later()),
     )
 
 
