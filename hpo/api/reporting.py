@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpo.api.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
-from hpo.api.soundness import one_class_predictions, warnings_of
+from hpo.api.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.collapse import Collapse, collapses
 from hpo.devices import devices_said
@@ -63,6 +63,7 @@ class PromotionReport:
         defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
             were recorded.
         seed_uses: by trial, whether its replicates under different seeds differ.
+        overlaps: of which candidates the folds share validation cases, as sentences.
         collapses: by trial, replicates whose model learned nothing.
         since: trials that completed after the promotion was made, and are no part of it.
         devices: a sentence where the replicates ran on different devices, or not on what was asked for.
@@ -81,6 +82,7 @@ class PromotionReport:
     defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     other_code: Mapping[int, str] = field(default_factory=dict)
     seed_uses: Mapping[int, SeedUse] = field(default_factory=dict)
+    overlaps: tuple[str, ...] = ()
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
     devices: str | None = None
@@ -136,6 +138,9 @@ class PromotionReport:
                 if (one := replicates.get((row.candidate.trial, ranking.seeds[0]))) is not None and one.defaults
             },
             seed_uses={trial: use for trial, use in seed_uses(evaluations, study.objective).items() if trial in trials},
+            overlaps=tuple(
+                overlapping_folds(replicates.values(), study.validation.folds) if study.validation is not None else ()
+            ),
             collapses={
                 trial: one
                 for trial, one in collapses(
@@ -170,7 +175,7 @@ class PromotionReport:
             since=self.since,
         )
         of_code = [f"Of other code than the study is trained with now: {self.other_code_said}."] * bool(self.other_code)
-        return (*found, *([self.devices] if self.devices else []), *of_code)
+        return (*self.overlaps, *found, *([self.devices] if self.devices else []), *of_code)
 
     @property
     def other_code_said(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -13,7 +14,7 @@ import numpy as np
 from hpo.collapse import Collapse
 from hpo.errors import HpoError
 from hpo.ranking import Candidate, Ranking, Row
-from hpo.records import Evaluation, Objective
+from hpo.records import Evaluation, Job, Objective
 from hpo.seed_use import SeedUse, Use, said, seed_uses
 from hpo.shown import counted
 from hpo.training.predictions import FILE, Predictions, class_names
@@ -96,6 +97,56 @@ def one_class_predictions(evaluations: Iterable[Evaluation]) -> dict[tuple[int, 
     return found
 
 
+def overlapping_folds(evaluations: Iterable[Evaluation], folds: int) -> list[str]:
+    """Returns of which trials the folds are judged on the same cases, as sentences; then nothing was cross-validated.
+
+    Args:
+        evaluations: replicates, with their folds; those whose predictions are on this machine's disk and name cases,
+            each by another row, are looked at.
+        folds: into how many parts each repeat divides the data.
+    """
+    found: dict[int, str] = {}
+    for one in evaluations:
+        repeats: dict[int, Counter[tuple[str, ...]]] = {}
+        for fold in one.folds:
+            if fold.files:
+                repeats.setdefault((fold.job.fold - 1) // folds, Counter()).update(_cases(Path(fold.files)))
+        for counts in repeats.values():
+            if twice := sum(count > 1 for count in counts.values()):
+                found.setdefault(one.job.trial, _overlap(one.job, twice, len(counts)))
+    return list(found.values())
+
+
+def _overlap(job: Job, twice: int, count: int) -> str:
+    return (
+        f"The folds of trial {job.trial} overlap: under seed {job.seed_said} {counted(twice, 'case')} of {count} "
+        f"{'is' if twice == 1 else 'are'} judged in more than one, so this is no cross-validation. Divide the data by "
+        "ctx.streams.split into ctx.folds parts, train on all but part ctx.fold and judge on that."
+    )
+
+
+def _cases(folder: Path) -> frozenset[tuple[str, ...]]:
+    """Returns the validation cases of a training; none where they are not known, or not told apart."""
+    try:
+        return _cases_of(folder, (folder / FILE).stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=1024)  # see below
+def _cases_of(folder: Path, _changed: int) -> frozenset[tuple[str, ...]]:
+    predictions = _loaded(folder)
+    rows = list(zip(*predictions.cases.values(), strict=True)) if predictions is not None else []
+    return frozenset(rows) if len(set(rows)) == len(rows) else frozenset()
+
+
+def _loaded(folder: Path) -> Predictions | None:
+    try:
+        return Predictions.load(folder)
+    except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # who needs the file says what is wrong with it
+
+
 def _one_class(folder: Path) -> str | None:
     try:
         return _one_class_of(folder, (folder / FILE).stat().st_mtime_ns)
@@ -105,10 +156,7 @@ def _one_class(folder: Path) -> str | None:
 
 @lru_cache(maxsize=1024)  # pages ask every few seconds
 def _one_class_of(folder: Path, _changed: int) -> str | None:
-    try:
-        predictions = Predictions.load(folder)
-    except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # who needs the file says what is wrong with it
+    predictions = _loaded(folder)
     if predictions is None or len(np.unique(predictions.truth)) < 2:
         return None
     said_N = predictions.probabilities.argmax(axis=1)
