@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -35,7 +36,7 @@ def project(tmp_path):
 
 def hpo(folder, *arguments, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning", **options.pop("env", {})}
-    return subprocess.run(
+    return forked.run(
         [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
 
@@ -152,7 +153,7 @@ def undisturbed(tmp_path_factory):
 def started(project, *arguments):
     """Starts a command and waits until two trials are over."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_STUDIES": "tuning"}
-    process = subprocess.Popen(
+    process = forked.Popen(
         [*COMMAND, *arguments], cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     for line in process.stderr:

@@ -7,10 +7,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 from hpo import api
@@ -21,7 +21,7 @@ pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
 
 
 def hpo(folder, *arguments, status=0):
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", "from hpo.cli import main; main()", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

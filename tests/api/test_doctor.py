@@ -16,6 +16,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from packaging.requirements import Requirement
@@ -51,7 +52,8 @@ def command(folder, *arguments, path=(), before=None, **environment):
     """Runs the command line as a user does."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "SLURM_"))}
     clean["PYTHONPATH"] = os.pathsep.join([*map(str, path), str(ROOT)])
-    return subprocess.run(
+    how, options = (subprocess, {"preexec_fn": before}) if before or path else (forked, {})
+    return how.run(
         [sys.executable, "-c", "from hpo.cli import main; main()", "doctor", *arguments],
         cwd=folder,
         env={**clean, **environment},
@@ -59,7 +61,7 @@ def command(folder, *arguments, path=(), before=None, **environment):
         text=True,
         timeout=120,
         check=False,
-        preexec_fn=before,
+        **options,
     )
 
 

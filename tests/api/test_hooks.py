@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import forked
 import pytest
 
 from hpo import StudyInvalid, UsageError, load_study
@@ -93,10 +94,8 @@ def test_json_stands_alone_on_stdout(project, command):
     folder = project()
     hpo = [sys.executable, "-m", "hpo"]
     if command.startswith("verify"):
-        subprocess.run(
-            [*hpo, "run", "--study", "loud", "--backend", "local"], cwd=folder, check=True, capture_output=True
-        )
-    done = subprocess.run([*hpo, *command.split(), "--json"], cwd=folder, capture_output=True, text=True)
+        forked.run([*hpo, "run", "--study", "loud", "--backend", "local"], cwd=folder, check=True, capture_output=True)
+    done = forked.run([*hpo, *command.split(), "--json"], cwd=folder, capture_output=True, text=True)
     json.loads(done.stdout)
     assert "imported" in done.stderr
     if not command.startswith("check"):
@@ -134,7 +133,7 @@ def test_ctrl_c_in_a_hook_ends_the_command(project):
 def test_a_hook_that_fails_leaves_nothing(project):
     folder = project(CODE + "\ndef prepare(params, cache, tell):\n    raise ValueError('no such data')\n")
     command = [sys.executable, "-m", "hpo", "run", "--study", "loud", "--backend", "local"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = forked.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not (folder / "hpo.db").exists()
@@ -157,9 +156,7 @@ def test_unusable_data_are_refused_before_anything_is_written(project):
     before = sorted(folder.rglob("*"))
     for command in ("check", "run --backend local", "promote --backend local"):
         hpo = [sys.executable, "-m", "hpo", *command.split(), "--study", "loud"]
-        done = subprocess.run(
-            hpo, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-        )
+        done = forked.run(hpo, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert done.returncode == 2, done.stderr
         assert "there is no such folder or CSV file" in done.stdout + done.stderr
     assert [path for path in sorted(folder.rglob("*")) if "__pycache__" not in str(path)] == before

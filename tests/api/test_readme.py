@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import optuna
 import pytest
 
@@ -31,7 +32,7 @@ def hpo(folder, command, **options):
     assert program == "hpo"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     code = "from hpo.cli import main; main()"
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env=environment,
@@ -223,7 +224,7 @@ def test_what_optuna_alone_found_begins_a_study(tmp_path):
 
 def test_the_example_from_python_runs(project):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", PYTHON[1]], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

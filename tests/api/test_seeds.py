@@ -15,6 +15,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
@@ -469,7 +470,7 @@ def study_file(study, place):
 
 def started(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
+    return forked.Popen(
         [sys.executable, "-c", "from hpo.cli import main; main()", *arguments],
         cwd=folder,
         env=environment,

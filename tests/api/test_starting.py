@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import forked
 import pytest
 
 from hpo.api import init
@@ -25,7 +26,7 @@ def called(folder, *arguments, status=0):
     begin = ["-m", *arguments[1:]] if arguments[0] == "-m" else ["-c", "from hpo.cli import main; main()", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HPO_")}
     environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, *begin], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == status, f"{arguments}\n{done.stdout}\n{done.stderr}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 import hpo as library
@@ -53,7 +53,7 @@ def environment(url=None):
 
 
 def hpo(folder, *arguments, url=None):
-    return subprocess.run(
+    return forked.run(
         [*COMMAND, *arguments],
         cwd=folder,
         env=environment(url),
@@ -70,7 +70,7 @@ class Driver:
     def __init__(self, project, *arguments, url=None):
         self._log = project / "driver.log"
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = forked.Popen(
                 [*COMMAND, *arguments], cwd=project, env=environment(url), stdout=log, stderr=log
             )
         self.until(f"[2/{TRIALS}]")

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 import hpo
@@ -113,7 +114,7 @@ def free_port():
 
 def started(project, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "ONLY_THE_DRIVER_S": "yes"}
-    return subprocess.Popen(
+    return forked.Popen(
         [*RUN, *arguments],
         cwd=project,
         env=environment,
@@ -156,7 +157,7 @@ def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(projec
     assert {report.metrics["driver"] for one in found for report in one.reports} == {0.0}
     study = project / "studies" / "curve.toml"
     study.write_text(study.read_text().replace("nap = 0.8", "nap = 0.0"))
-    undisturbed = subprocess.run(
+    undisturbed = forked.run(
         [*RUN, "--backend", "local", "--storage", "sqlite:///calm.db"],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(ROOT), "MACHINE": "0"},
@@ -171,7 +172,7 @@ def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(projec
 
 def test_a_work_folder_that_one_machine_alone_may_see_is_said(project, cluster):
     address, _ = cluster
-    done = subprocess.run(
+    done = forked.run(
         [*RUN[:3], "doctor", "--study", "curve", "--ray-address", address],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"},

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import psutil
 import pytest
 
@@ -67,7 +68,7 @@ def started(tmp_path):
         (tmp_path / "stuck.py").write_text(STUCK)
         (tmp_path / "studies").mkdir()
         (tmp_path / "studies" / "stuck.toml").write_text(STUDY.replace("HEEDS", str(heeds).lower()))
-        driver = subprocess.Popen(
+        driver = forked.Popen(
             [*COMMAND, "run", "--study", "stuck", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -128,7 +129,7 @@ def test_a_blocked_training_does_not_hold_its_driver(started, tmp_path, heeds):
     assert "Go on with: hpo run --study stuck" in errors
     assert ("Not over: trial 0" in out) == heeds
     assert is_gone(child)
-    again = subprocess.run(
+    again = forked.run(
         [*COMMAND, "run", "--study", "stuck", "--backend", "local"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

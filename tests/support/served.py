@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import forked
 
 ROOT = Path(__file__).parents[2]
 CODE = "import sys\nimport hpo.web.limits as limits\n{}\nfrom hpo.cli import main\nmain()\n"
@@ -66,7 +67,7 @@ def served(place, folder, *options, limits=(), **environment):
     arguments = ["serve", "--port", "0", "--storage", place.storage, "--outputs", str(place.outputs), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=file, stderr=file)
+        process = forked.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=file, stderr=file)
     try:
         end = time.monotonic() + 60
         while not (found := re.search(r"http://127\.0\.0\.1:(\d+)/", log.read_text())):

@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
@@ -564,7 +565,8 @@ def test_what_is_missing_or_unknown_is_named(refused, args, message):
 
 def hpo(*args, cwd, **env):
     """Runs the command line in a process of its own."""
-    return subprocess.run(
+    how = subprocess if any(name.startswith("PYTHON") for name in env) else forked
+    return how.run(
         [sys.executable, "-c", "from hpo.cli import main; main()", *args],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},

@@ -12,6 +12,7 @@ import textwrap
 import threading
 from pathlib import Path
 
+import forked
 import pytest
 
 from hpo.backends.local import LocalBackend
@@ -53,13 +54,13 @@ print("FOUND" + json.dumps(found))
 """
 
 
-def trained(folder, body, seed=1, before="", after=""):
+def trained(folder, body, seed=1, before="", after="", run=forked.run):
     """Trains a trainable of that body in a process of its own and returns what is known of it."""
     code = textwrap.indent(textwrap.dedent(body), "    ")
     (folder / "mine.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n{code}\n")
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "train.csv").write_text("1,2\n")
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-c", before + RUN + after, str(folder), str(seed)],
         capture_output=True,
         text=True,
@@ -146,7 +147,7 @@ def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
     yield {"val": torch.rand(1).item(), "threads": torch.get_num_threads(),
            "repeatable": torch.are_deterministic_algorithms_enabled()}
     """
-    one, two = trained(tmp_path, body, seed=1), trained(tmp_path, body, seed=2)
+    one, two = (trained(tmp_path, body, seed=seed, run=subprocess.run) for seed in (1, 2))
     assert one["error"] is None
     assert one["reports"][0]["val"] != two["reports"][0]["val"]
     assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)

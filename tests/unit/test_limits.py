@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import forked
 import pytest
 import typer
 from searches import in_random_order, one_by_one, open_source, table
@@ -129,7 +129,7 @@ def test_the_command_line_says_why_a_search_ended(tmp_path):
         command += ["--study", str(PROJECT / "studies" / "curve.toml"), "--outputs", str(tmp_path / "o")]
         command += ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}"]
         environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return forked.run(command, env=environment, capture_output=True, text=True, check=False)
 
     done = run("--patience", "3", "--time", "1h")
     assert (done.returncode, "3 trials in a row brought nothing better" in done.stdout) == (0, True), done.stderr

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from hpo.records import Job, Objective, Stage, Status
 from hpo.seam import Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint, load
 
+HERE = [str(Path(__file__).parent), str(Path(forked.__file__).parent)]
 PROJECT = Path(__file__).parents[1] / "project"
 CPU = Resources()
 
@@ -46,11 +48,11 @@ def whole(job, trainable, work, stop_after=None):
 def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
     here, _ = whole(net_job(), ref(), tmp_path / "here")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_training as t, json;"
+        "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t, json;"
         "packet, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(packet.outcome['digests']))"
     )
     there = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "there"), str(Path(__file__).parent)],
+        [sys.executable, "-c", code, str(tmp_path / "there"), *HERE],
         capture_output=True,
         text=True,
         check=True,
@@ -80,12 +82,12 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, epoch
 def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
     expected, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "whole")
     code = (
-        "import sys, os; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_training as t;"
+        "import sys, os; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t;"
         "from hpo.records import Stage;"
         "t.whole(t.net_job(stage=Stage.PROMOTION), t.ref(), Path(sys.argv[1]), stop_after=3); os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "cut"), str(Path(__file__).parent)],
+    killed = forked.run(
+        [sys.executable, "-c", code, str(tmp_path / "cut"), *HERE],
         capture_output=True,
         check=False,
     )
@@ -178,7 +180,7 @@ def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message
         "while (p := t.advance()).status is None: pass\nprint(p.error)"
     )
     write_project(tmp_path, f"def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    {body}\n")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = forked.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert message in done.stdout
 
 
@@ -229,7 +231,7 @@ def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "t.advance(); print('open'); t.close()"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = forked.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["open", "closed"]
 
 

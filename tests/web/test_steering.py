@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from starlette.testclient import TestClient
 
@@ -66,7 +67,7 @@ def test_a_driver_is_stopped_by_a_request(own, tmp_path):
         "slow = study('slow', trials=200).model_copy(update={'fixed': {'nap': 0.1}})\n"
         "print(len(hpo.run(slow, place).trials))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = forked.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         end = time.monotonic() + 60
         while time.monotonic() < end:
