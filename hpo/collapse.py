@@ -71,7 +71,8 @@ def collapses(
             continue
         counts[job.trial] = counts.get(job.trial, 0) + 1
         name = (one_class or {}).get((job.trial, job.seed))
-        found = f"all validation cases were put into class {name}" if name else collapse_of(one, objective, limit)
+        when = "" if one.step is None else f" in epoch {one.step}, the selected one"
+        found = f"all validation cases were put into class {name}{when}" if name else collapse_of(one, objective, limit)
         if found is not None:
             reasons.setdefault(job.trial, {})[job.seed] = found
     return {

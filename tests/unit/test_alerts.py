@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.alerts import KINDS, Activation, Layer, Seen, judged
-from hpo.records import Job, Objective, Stage
+from hpo.collapse import collapses
+from hpo.records import Evaluation, Job, Objective, Stage, Status
 from hpo.seam import Resources, TrainableRef
 from hpo.training import Training
 
@@ -141,3 +142,10 @@ def gradients(most, median=1.0, **layers):
 def test_a_threshold_is_where_it_says(kind, at, beyond):
     assert KINDS[kind](at) is None
     assert KINDS[kind](beyond) is not None
+
+
+def test_a_collapse_seen_in_the_predictions_says_of_which_epoch_they_are():
+    job = Job(trial=0, params={}, seed=44, budget=3, stage=Stage.PROMOTION)
+    one = Evaluation(job=job, status=Status.COMPLETE, value=0.0, step=1)
+    found = collapses([one], Objective(metric="val"), None, {(0, 44): "C (3)"})
+    assert "all validation cases were put into class C (3) in epoch 1, the selected one" in found[0].said
