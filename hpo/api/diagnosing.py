@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hpo import seed_use
 from hpo.api.curves import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
 from hpo.code import difference_said
 from hpo.errors import UsageError
 from hpo.files import refused_where_unwritable, write_text
+from hpo.folds import joined
 from hpo.place import Place
 from hpo.records import Alert, Evaluation, Status
 from hpo.report import curves_figure, write_page
@@ -89,6 +91,7 @@ class Diagnosis:
         advice: what usually helps against what was seen, each with its evidence.
         code: that the replicates ran different code, as a sentence; None where that is not known.
         files: that were written.
+        warnings: that replicates are the same under different seeds, as sentences.
     """
 
     study: Study
@@ -99,6 +102,7 @@ class Diagnosis:
     advice: tuple[str, ...]
     code: str | None = None
     files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, object]:
         """Returns everything as plain values."""
@@ -112,6 +116,7 @@ class Diagnosis:
             else {name: {"he": he, "xavier": xavier} for name, (he, xavier) in self.scales.items()},
             "advice": list(self.advice),
             "code": self.code,
+            "warnings": list(self.warnings),
         }
 
 
@@ -147,6 +152,7 @@ def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = (
     names = dict.fromkeys((*LOSSES, study.objective.metric))
     partings = tuple(parting for metric in names if (parting := parting_of(found, metric)) is not None)
     scales = _scales(found)
+    uses = seed_use.seed_uses(joined(found, study), study.objective)
     made = Diagnosis(
         study=study,
         trial=number,
@@ -155,6 +161,7 @@ def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = (
         scales=scales,
         code=difference_said({f"seed {one.job.seed_said} ({one.job.stage})": one.code for one in found}),
         advice=tuple(_advice(replicates, scales)),
+        warnings=tuple(seed_use.said(list(uses.values()), candidates=0)),
     )
     return _written(made, found, place.outputs / name)
 
@@ -229,7 +236,8 @@ def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diag
     curves = [asdict(curve) for one in found if one.reports for curve in curve_of(one, metric)]
     marks = {one.metric: one.epoch for one in made.partings}
     figure = curves_figure(curves, made.trial, metric)
-    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates")
+    said = "".join(f"<br><sub>{warning}</sub>" for warning in made.warnings)
+    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates{said}")
     if marks.get(metric):
         figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="they part")
     files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))

@@ -119,7 +119,7 @@ def diagnosis_text(found: Diagnosis) -> RenderableType:
     for one in found.replicates:
         told = ", ".join(f"{alert.kind} ({alert.epoch})" for alert in one.alerts) or "none"
         made.add_row(one.seed, one.status, number(one.value), "-" if one.step is None else str(one.step), told)
-    lines = []
+    lines = [f"! {warning}" for warning in found.warnings]
     for parting in found.partings:
         where = "do not part" if parting.epoch is None else f"part at epoch {parting.epoch}"
         lines.append(

@@ -91,7 +91,7 @@ def comparison_text(found: Comparison) -> str:
     ]
     interval = f" (95 %: {found.interval[0]:.2f} .. {found.interval[1]:.2f})" if found.interval else ""
     lines.append(f"P({first} > {second}) = {found.outperformance:.2f}{interval}, n = {len(found.seeds)}")
-    lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}.")
+    lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}{'' if found.verdict.endswith('?') else '.'}")
     seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
     lines.append(f"To tell a difference that matters (.75) from none takes {found.needed} seeds{seen}.")
     lines += [found.code] if found.code else []

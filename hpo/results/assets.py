@@ -212,11 +212,11 @@ def words(runs: Sequence[Run], ddof: Ddof) -> str:
     searched = own.get("search_value")
     seen = "" if searched is None else f" The search had seen {searched:.3f} under seed {own.get('search_seed')}."
     folds = len(runs[0].folds)
-    values = "Values are of the validation images at the selected epoch"
+    values = "Values are of the validation cases at the selected epoch"
     if folds:
         values = (
             f"Each seed was cross-validated over {folds} folds. Values are of the pooled predictions of all folds, of "
-            "each fold's model at its selected epoch for the images it was not trained on; the promotion ranks by the "
+            "each fold's model at its selected epoch for the cases it was not trained on; the promotion ranks by the "
             "mean over the folds, which is another number (cv_summary.json, promotion.csv)"
         )
     spread = f"mean ± sigma over {len(runs)} seeds, sigma with ddof {ddof}"

@@ -173,7 +173,7 @@ def test_whatever_shows_a_promotion_names_the_folds(promoted, place, tmp_path):
     text = (tmp_path / "assets" / "folds_text.tex").read_text()
     assert "Each seed was cross-validated over 4 folds. Values are of the pooled predictions of all folds" in text
     assert r"which is another number (cv\_summary.json, promotion.csv)" in text
-    assert "Values are of the validation images at the selected epoch" not in text
+    assert "Values are of the validation cases at the selected epoch" not in text
 
 
 def test_every_fold_of_the_winner_is_a_whole_replicate_with_a_summary_above(promoted):

@@ -169,3 +169,13 @@ def test_a_search_with_replicates_says_it(heedless, place):
 
 def test_a_search_whose_replicates_differ_says_nothing(heedless, place):
     assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), place).warnings == ()
+
+
+def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(heedless, arguments, place):
+    promoted(heedless("ignored"), place)
+    for command in (["diagnose", "--trial", "0", "--outputs", str(place.outputs)], ["compare", "0", "1"]):
+        done = CliRunner().invoke(app, [command[0], *command[1:], *arguments])
+        assert done.exit_code == 0, done.output
+        told = " ".join(done.stdout.split())
+        assert ("! The seed is ignored: the replicates of trial 0" if command[0] == "diagnose" else "ignored?") in told
+        assert "?." not in told
