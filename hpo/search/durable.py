@@ -13,7 +13,7 @@ from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.errors import StorageUnavailable
+from hpo.errors import StorageDamaged, StorageUnavailable
 from hpo.records import Value, canonical_json
 from hpo.search.tables import make_tables
 from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
@@ -127,12 +127,12 @@ class DurableStudy:
         """Returns all trials as they are in the database now."""
         # Not through self._storage's cache: create_new_trial on the storage itself does not refresh a Study's.
         with self._watched():
-            return sorted(self._storage.get_all_trials(self._id, deepcopy=False), key=lambda trial: trial.number)
+            return sorted(self._all(checked=True), key=lambda trial: trial.number)
 
     def trials(self) -> list[Trial]:
         """Returns all trials as plain values."""
         with self._watched():
-            return [trial_of(frozen) for frozen in self._storage.get_all_trials(self._id, deepcopy=False)]
+            return [trial_of(frozen) for frozen in self._all()]
 
     @property
     def enqueued(self) -> list[dict[str, Value]]:
@@ -185,8 +185,28 @@ class DurableStudy:
         return None
 
     def _brought(self) -> list[dict[str, Any]]:
-        trials = self._storage.get_all_trials(self._id, deepcopy=False)
-        return [trial.user_attrs[IMPORTED] for trial in trials if IMPORTED in trial.user_attrs]
+        return [trial.user_attrs[IMPORTED] for trial in self._all() if IMPORTED in trial.user_attrs]
+
+    def _all(self, *, checked: bool = False) -> list[FrozenTrial]:
+        """Returns all trials.
+
+        Args:
+            checked: whether each is looked through as Optuna does when it takes a trial into another study.
+
+        Raises:
+            StorageDamaged: if Optuna cannot make sense of what is stored.
+        """
+        try:
+            found = self._storage.get_all_trials(self._id, deepcopy=False)
+            for trial in found if checked else ():
+                trial._validate()
+            return found
+        except (LookupError, TypeError, ValueError) as error:  # its own errors for rows that contradict each other
+            reason = " ".join(cleaned(str(error), 200).split())
+            raise StorageDamaged(
+                f"the trials of study {self._name!r} cannot be read: {reason or type(error).__name__}. A newer Optuna "
+                "has stored them, or another program has changed them. Go on with a copy from before"
+            ) from error
 
     def create(self, template: FrozenTrial) -> int:
         """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,10 @@ def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True)
 
     with one_step(engine) as connection:
         if ours:
-            refuse_newer(version_of(connection), engine)
+            version = version_of(connection)
+            refuse_newer(version, engine)
+            if version is not None:
+                refuse_unknown(version, _shown(engine))
             alembic.command.upgrade(alembic_config(connection), "head")
             _complete(connection, Base.metadata)
         if library is not None:
@@ -105,6 +109,23 @@ def refuse_newer(version: str | None, engine: Engine) -> None:
         raise StorageUnavailable(
             f"storage {_shown(engine)} was made by a newer hpo: its tables are of "
             f"migration {version}, this hpo knows them up to {HEAD}; use that hpo, or choose another with --storage"
+        )
+
+
+def refuse_unknown(version: str | None, shown: str) -> None:
+    """Raises where a table of the name of ours does not hold one of our migrations.
+
+    Args:
+        version: what it holds; None: nothing.
+        shown: the database's URL, as it may be shown.
+
+    Raises:
+        StorageUnavailable: if it does not.
+    """
+    if version is None or not re.fullmatch("[0-9]{4}", version) or version == "0000":
+        raise StorageUnavailable(
+            f"storage {shown} has a table {VERSION_TABLE} that holds {version or 'nothing'}, which is no migration of "
+            "hpo's: it is another program's, or was changed; choose another with --storage"
         )
 
 

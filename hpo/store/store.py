@@ -108,7 +108,7 @@ class Store:
         self._in_doubt: Evaluation | None = None
         self._outage = outage or Outage(masked(self.url))
         try:
-            self.found = self._prepared(create, library)
+            self.found = self._prepared(create, library, writes=writes or create)
             self.location = self.url if writes else readable(self.url)
             self._engine = make_engine(self.location, read_only=not writes)
         except DBAPIError as error:
@@ -116,8 +116,11 @@ class Store:
                 raise StorageDamaged(damaged(masked(self.url), str(damage))) from error
             raise StorageUnavailable(unavailable(self.url, error)) from error
 
-    def _prepared(self, create: bool, library: Library | None) -> Tables:
-        """Makes, migrates or repairs the tables where that is to be done, and returns whose there were before."""
+    def _prepared(self, create: bool, library: Library | None, *, writes: bool) -> Tables:
+        """Makes, migrates or repairs the tables where that is to be done, and returns whose there were before.
+
+        Who only looks repairs nothing, and migrates what is surely ours.
+        """
         path = sqlite_file(self.url)
         there = Survey(tables="none")
         if path is None or os.path.lexists(path) or not create:
@@ -136,7 +139,9 @@ class Store:
                 f"storage {shown} is another program's: it has tables{which} that neither hpo nor Optuna made, so "
                 "nothing was written there. Choose another with --storage"
             )
-        if there.tables != "current" or there.lacking:
+        if there.tables == "old" and not writes:
+            schema.refuse_unknown(there.migration, shown)
+        if there.tables != "current" or (there.lacking and writes):
             engine = make_engine(self.url)
             try:
                 schema.ensure(engine, library)

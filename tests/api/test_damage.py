@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +132,10 @@ CHANGED = {
     "no column": "ALTER TABLE trials RENAME COLUMN state TO estate",
     "no JSON": "UPDATE hpo_studies SET content = '{not json'",
     "no study": "UPDATE hpo_studies SET content = '{}'",
+    "no migration": "UPDATE hpo_alembic_version SET version_num = '0000'",
+    "no distribution": 'UPDATE trial_params SET distribution_json = \'{"name": "Newer", "attributes": {}}\'',
+    "no number": "UPDATE trial_params SET param_value = 'x'",
+    "no value": "DELETE FROM trial_values",
 }
 
 
@@ -151,4 +155,29 @@ def test_what_another_program_changed_gets_a_sentence_from_every_command(tmp_pat
             command(study, place)
         except HpoError as error:  # of some commands another one, e.g. that there is no such trial
             said.append(str(error))
-    assert any("does not hold what hpo has stored there" in one for one in said)
+    wanted = ("does not hold what hpo has stored there", "no migration of hpo's", "cannot be read")
+    assert any(part in one for part in wanted for one in said)
+
+
+LOOKED_AT = {
+    "no index": "DROP INDEX ix_studies_study_name",
+    "no table": "DROP TABLE trial_heartbeats",
+    "no migration": "DELETE FROM hpo_alembic_version",
+    "another": "UPDATE hpo_alembic_version SET version_num = '0000'",
+}
+
+
+@pytest.mark.parametrize("statement", LOOKED_AT.values(), ids=LOOKED_AT)
+def test_who_only_looks_repairs_nothing(tmp_path, promoted, statement):
+    study, file = promoted
+    harmed = tmp_path / "hpo.db"
+    shutil.copy(file, harmed)
+    with closing(sqlite3.connect(harmed, isolation_level=None)) as connection:
+        connection.execute(statement)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = harmed.read_bytes()
+    place = hpo.Place(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local")
+    for name in ("status", "show", "rank", "report"):
+        with suppress(HpoError):
+            COMMANDS[name](study, place)
+    assert harmed.read_bytes() == before
