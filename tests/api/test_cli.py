@@ -180,8 +180,12 @@ def trained_twice(project):
         pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray]),
     ],
 )
-def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(project, slow, undisturbed, number, status, backend):
-    process = started(project, *slow, "--backend", backend)
+def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(
+    project, slow, undisturbed, request, number, status, backend
+):
+    if backend == "ray":
+        request.getfixturevalue("at_ray")
+    process = started(project, *slow, "--backend", backend, "--concurrency", "2")
     time.sleep(0.1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

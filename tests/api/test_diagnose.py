@@ -54,7 +54,10 @@ def place(tmp_path_factory):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "ray"])
-def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, backend):
+def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, backend):
+    if backend == "ray":
+        request.getfixturevalue("ray_slots")
+
     class Ear(hpo.Observer):
         def reported(self, job, step, value):
             said.append((job.trial, step))

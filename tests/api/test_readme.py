@@ -55,7 +55,7 @@ def project(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_commands_work_one_after_the_other(project):
+def test_the_commands_work_one_after_the_other(project, at_ray):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/web/test_browser.py
@@ -82,7 +82,7 @@ def test_the_commands_work_one_after_the_other(project):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
+def test_the_smoke_study_runs_on_ray_with_its_promotion(project, at_ray):
     assert "Winner: trial" in hpo(project, "hpo run --study unet-density-smoke --promote")
     [folder] = (project / "outputs" / "unet-density-smoke").glob("results_7")
     assert (folder / "metrics" / "val_metrics.png").stat().st_size > 10_000
@@ -95,7 +95,7 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path):
+def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path, at_ray):
     [block] = [body for kind, body in BLOCKS if kind == "console" and "hpo init" in body]
     first, enter, *commands, test = [line[2:] for line in block.splitlines()]
     assert "hpo check --study tumours" in hpo(tmp_path, first)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from parallel import in_a_loop, napping, on_ray
 
@@ -42,7 +43,7 @@ def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
 
 
 @pytest.fixture
-def killed(tmp_path):
+def killed(tmp_path, at_ray):
     """Returns a function that runs a study file by the command line and kills its driver after so many results."""
 
     def finished(database):
@@ -61,7 +62,7 @@ def killed(tmp_path):
         command += ["--concurrency", "4"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         log = (tmp_path / "stderr").open("w")
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log)
+        process = forked.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log)
         limit = time.monotonic() + 180
         while process.poll() is None and (after is None or finished(database) < after):
             assert time.monotonic() < limit, "the driver took too long"

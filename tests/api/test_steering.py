@@ -101,6 +101,13 @@ def driver(project):
         one.process.wait()
 
 
+def on(backend, request):
+    """Returns the options for a backend."""
+    if backend == "ray":
+        request.getfixturevalue("at_ray")
+    return ["--backend", backend, "--concurrency", "2"]
+
+
 def place(project):
     return library.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs", backend="local")
 
@@ -116,9 +123,9 @@ def epochs_of(project):
 
 @pytest.mark.parametrize("backend", [HERE, ON_RAY])
 def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_run_goes_on(
-    project, driver, undisturbed, backend
+    project, driver, undisturbed, request, backend
 ):
-    running = driver(*RUN, "--backend", backend)
+    running = driver(*RUN, *on(backend, request))
     asked = api.stop("slow", place(project))
     assert (asked.changed, asked.driver.pid, asked.driver.verb) == (True, running.process.pid, "run")
     assert running.process.wait(timeout=60) == 0, "it did what it was asked"
@@ -131,8 +138,10 @@ def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_ru
 
 
 @pytest.mark.parametrize("backend", [HERE, ON_RAY])
-def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(project, driver, undisturbed, backend):
-    running = driver(*RUN, "--backend", backend)
+def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(
+    project, driver, undisturbed, request, backend
+):
+    running = driver(*RUN, *on(backend, request))
     api.pause("slow", place(project))
     running.until("paused: what runs goes to its end")
     end = time.monotonic() + 60

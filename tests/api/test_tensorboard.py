@@ -62,6 +62,8 @@ def trainings(place):
     ],
 )
 def searched(request, tmp_path_factory):
+    if request.param == "ray":
+        request.getfixturevalue("ray_slots")
     place = place_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
     return hpo.run(watched(), place), place
 

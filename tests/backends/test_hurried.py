@@ -143,7 +143,7 @@ def test_a_blocked_training_does_not_hold_its_driver(started, tmp_path, heeds):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_what_a_blocked_worker_started_ends_with_it(started):
+def test_what_a_blocked_worker_started_ends_with_it(started, at_ray):
     driver, child = started("--stop-wait", "1")
     driver.send_signal(signal.SIGINT)
     out, errors = driver.communicate(timeout=90)
