@@ -10,7 +10,7 @@ run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
 
 test: .venv/.installed-dev lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev
