@@ -202,11 +202,7 @@ class DurableStudy:
                 trial._validate()
             return found
         except (LookupError, TypeError, ValueError) as error:  # its own errors for rows that contradict each other
-            reason = " ".join(cleaned(str(error), 200).split())
-            raise StorageDamaged(
-                f"the trials of study {self._name!r} cannot be read: {reason or type(error).__name__}. A newer Optuna "
-                "has stored them, or another program has changed them. Go on with a copy from before"
-            ) from error
+            raise StorageDamaged(unreadable(self._name, error)) from error
 
     def create(self, template: FrozenTrial) -> int:
         """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is
@@ -284,6 +280,15 @@ class DurableStudy:
         if number not in self._rows:
             self._rows[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return self._rows[number]
+
+
+def unreadable(name: str, error: Exception) -> str:
+    """Returns that Optuna cannot make sense of a study's trials, in a sentence."""
+    reason = " ".join(cleaned(str(error), 200).split()) or type(error).__name__
+    return (
+        f"the trials of study {name!r} cannot be read: {reason}. A newer Optuna has stored them, or another program "
+        "has changed them. Go on with a copy from before"
+    )
 
 
 def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorage:

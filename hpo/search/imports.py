@@ -13,9 +13,10 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from hpo.errors import StorageUnavailable, UsageError, did_you_mean
+from hpo.errors import StorageDamaged, StorageUnavailable, UsageError, did_you_mean
 from hpo.records import Value
-from hpo.search.durable import open_storage
+from hpo.redaction import NO_URL, holds_secret
+from hpo.search.durable import open_storage, unreadable
 from hpo.search.proposals import suggest
 from hpo.search.trials import IMPORTED
 from hpo.space import holds
@@ -90,7 +91,10 @@ def read_foreign(url: str, shown: str, name: str | None, options: Mapping[str, A
             raise UsageError(
                 f"study {study.study_name!r} in {shown} has {len(study.directions)} objectives; expected 1"
             )
-        trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
+        try:
+            trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
+        except (LookupError, TypeError, ValueError) as error:  # Optuna's own for rows that contradict each other
+            raise StorageDamaged(unreadable(study.study_name, error)) from error
         direction = study.direction.name.lower()
         return Foreign(source=shown, study=study.study_name, direction=direction, trials=tuple(trials))
     finally:
@@ -101,8 +105,9 @@ def read_foreign(url: str, shown: str, name: str | None, options: Mapping[str, A
 
 def _journal(path: str) -> BaseStorage:
     if not os.path.isfile(path):
+        shown = NO_URL if holds_secret(path) else path
         raise StorageUnavailable(
-            f"there is no file {path}; expected an Optuna storage's URL, e.g. sqlite:///old.db, or a journal's path"
+            f"there is no file {shown}; expected an Optuna storage's URL, e.g. sqlite:///old.db, or a journal's path"
         )
     try:
         return JournalStorage(JournalFileBackend(path))

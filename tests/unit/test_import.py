@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -20,7 +22,7 @@ from typer.testing import CliRunner
 from hpo import api
 from hpo.cli import tables
 from hpo.cli.main import app
-from hpo.errors import StorageLost, StorageUnavailable, UsageError
+from hpo.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
 from hpo.records import Job
 from hpo.search import Durable, Foreign, chosen
 from hpo.store import prepare_optuna
@@ -285,6 +287,8 @@ MISSING = [
     ("sqlite:///{}/empty.db", None, StorageUnavailable, "is no storage of Optuna's"),
     ("sqlite:///{}/words.db", None, StorageUnavailable, "is no storage of Optuna's"),
     ("{}/none.log", None, StorageUnavailable, "there is no file .*none.log"),
+    ("u:s3cret@host/name", None, StorageUnavailable, r"there is no file \(not a URL\)"),
+    ("host=h password=é s3cret", None, StorageUnavailable, r"there is no file \(not a URL\)"),
     ("{}/words.log", None, StorageUnavailable, "no studies of Optuna's in .*words.log"),
     ("{}/old.db", None, StorageUnavailable, "of an SQLite file say sqlite:///"),
     ("sqlite:///{}/old.db", "what we did befor", UsageError, "Did you mean what we did before"),
@@ -304,6 +308,13 @@ def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "none.log").exists()
     assert not (tmp_path / "hpo.db").exists()
+
+
+def test_trials_that_optuna_cannot_read_are_a_sentence(tmp_path, place, curve, old):
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as connection:
+        connection.execute('UPDATE trial_params SET distribution_json = \'{"name": "Newer", "attributes": {}}\'')
+    with pytest.raises(StorageDamaged, match="cannot be read: Unknown distribution class: Newer"):
+        api.import_trials(curve(), f"sqlite:///{tmp_path / 'old.db'}", place, source_study="what we did before")
 
 
 def test_of_several_studies_one_has_to_be_named(place, curve, old):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from hpo.api.heeding import Heeding
 from hpo.errors import StudyHeld, StudyPaused
+from hpo.seam import Observer
 from hpo.store import Store, end_driver
 from hpo.store.process import host
 
@@ -28,7 +29,7 @@ def until(question, seconds=10.0):
         time.sleep(0.02)
 
 
-class Said(list):
+class Said(Observer, list):
     def phase(self, message):
         self.append(message)
 
