@@ -26,7 +26,7 @@ class Heeding:
             refuse_lacking("stop", stop, "is_set", "something with is_set(), such as a threading.Event")
         refuse_no_kind("observers", observers, (list, tuple), "a list of observers")
         for one in observers:
-            refuse_lacking("one of observers", one, "told", "an hpo.Observer")
+            refuse_lacking("one of observers", one, "phase", "an hpo.Observer")
         self._stop = stop
         self._study = study
         self._observers = observers
