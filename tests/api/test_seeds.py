@@ -328,7 +328,7 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, place):
     )
     hpo.run(net, place)
     found = api.decompose(net, place, trial=0, n=2, replays=2)
-    assert set(found.replays.same) == {"weights", "predictions", "history"}
+    assert set(found.replays.same) == {"weights", "predictions", "history", "start"}
     assert (found.replays.identical, found.replays.others) == (2, 2)
     assert all(line.identical == 0 for line in found.lines), "every stream is drawn from"
     files = [path for path in Path(place.work_root).rglob("*") if path.is_file()]
