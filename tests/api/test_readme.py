@@ -95,7 +95,7 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project, at_ray):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path, at_ray):
+def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path):
     [block] = [body for kind, body in BLOCKS if kind == "console" and "hpo init" in body]
     first, enter, *commands, test = [line[2:] for line in block.splitlines()]
     assert "hpo check --study tumours" in hpo(tmp_path, first)
