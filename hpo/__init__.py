@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpo.api import check, load_study, promote, run
-    from hpo.declared import install_line
-    from hpo.errors import HpoError, StudyInvalid, TrainableError, UsageError
-    from hpo.place import Place
+    from hpo.core.errors import HpoError, StudyInvalid, TrainableError, UsageError
+    from hpo.core.installed import install_line
+    from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
+    from hpo.core.run_config import Place
+    from hpo.core.seam import DONE, WAIT, Backend, Observer, Resources, Source, Tell, TrainableRef
     from hpo.ranking import Candidate, Ranking, rank
-    from hpo.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.scoring import Rule
-    from hpo.seam import DONE, WAIT, Backend, Observer, Resources, Source, Tell, TrainableRef
     from hpo.search import MixedSampler
     from hpo.seeding import Stream, Streams
     from hpo.study import Study
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "hpo.api": ("check", "load_study", "promote", "run"),
-    "hpo.declared": ("install_line",),
-    "hpo.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
-    "hpo.place": ("Place",),
+    "hpo.core.installed": ("install_line",),
+    "hpo.core.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
+    "hpo.core.run_config": ("Place",),
     "hpo.ranking": ("Candidate", "Ranking", "rank"),
-    "hpo.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
+    "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
-    "hpo.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
+    "hpo.core.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
     "hpo.seeding": ("Stream", "Streams"),
     "hpo.study": ("Study",),
     "hpo.training": ("Context", "KerasState"),

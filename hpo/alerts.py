@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from hpo.records import Alert
+from hpo.core.records import Alert
 
 EXPLODING_TIMES = 10.0
 """A gradient's norm over the median so far. Pascanu and others (ICML 2013) clip what is far above its average."""

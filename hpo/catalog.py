@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from hpo import space
-from hpo.errors import Problem, StudyInvalid, UsageError, did_you_mean
+from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
+from hpo.core.records import Objective, Value
+from hpo.core.seam import TrainableRef
 from hpo.locating import find, listed, shown
-from hpo.records import Objective, Value
-from hpo.seam import TrainableRef
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse
 from hpo.training import Loaded, hints_of, load
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hpo.records import Evaluation, Objective, Stage, Status
+from hpo.core.records import Evaluation, Objective, Stage, Status
 
 ONE_CLASS = "one-class-predictions"
 """The kind of the alert that says it of an epoch."""

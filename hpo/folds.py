@@ -9,8 +9,8 @@ from itertools import groupby
 
 import numpy as np
 
-from hpo.records import Evaluation, Job, Objective, Report, Status, digest
-from hpo.seam import DONE, WAIT, Done, Source, Wait
+from hpo.core.records import Evaluation, Job, Objective, Report, Status, digest
+from hpo.core.seam import DONE, WAIT, Done, Source, Wait
 from hpo.seeding import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 

@@ -8,8 +8,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from hpo.errors import StudyNotFound, did_you_mean
-from hpo.given import refuse_no_kind
+from hpo.core.arguments import refuse_no_kind
+from hpo.core.errors import StudyNotFound, did_you_mean
 
 FOLDER = Path("studies")
 """Where studies are looked for if nothing is said."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from hpo.core.files import Guard, unguarded, write_text
 from hpo.effects import Effect, Effects
-from hpo.files import Guard, unguarded, write_text
 from hpo.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -289,6 +289,6 @@ def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard
         path: of the file.
         figure: that is drawn.
         name: of its element on the page.
-        guard: see `hpo.files.replacing`.
+        guard: see `hpo.core.files.replacing`.
     """
     write_text(path, sealed(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)

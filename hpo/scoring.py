@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hpo.errors import UsageError
-from hpo.given import refuse_no_number, refuse_other_word
+from hpo.core.arguments import refuse_no_number, refuse_other_word
+from hpo.core.errors import UsageError
 from hpo.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
 
 RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]

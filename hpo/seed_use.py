@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from hpo.records import START, Evaluation, Objective, Stage, Status
+from hpo.core.records import START, Evaluation, Objective, Stage, Status
 
 COARSE = 1000
 """A value k / m with m up to this may be a share of so many cases, and two of those may be equal by chance."""

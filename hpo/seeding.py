@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpo.errors import UsageError, did_you_mean
+from hpo.core.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from hpo.records import Value
+from hpo.core.records import Value
 
 When = Mapping[str, tuple[Value, ...]]
 """The condition under which a dimension exists: each named param has one of these values."""

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pandas as pd
 
 from hpo import UsageError
-from hpo.texts import cleaned
+from hpo.core.texts import cleaned
 from models.spreadsheet import columns_shown, read_table
 
 CLASSES = ("A", "B", "C", "D")

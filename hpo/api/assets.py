@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.api.session import resolved, storage, stored_study
-from hpo.errors import NothingToPromote
-from hpo.place import Place
+from hpo.core.errors import NothingToPromote
+from hpo.core.run_config import Place
 from hpo.results import write_assets
 from hpo.statistics import Ddof
 from hpo.study import Study

@@ -18,17 +18,18 @@ from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
 from hpo.certainty import AS_IT_IS
-from hpo.errors import NothingToPromote, UsageError
-from hpo.files import refused_where_unwritable, write_text
+from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.records import Evaluation, Stage
+from hpo.core.redaction import masked
+from hpo.core.run_config import Place
 from hpo.folds import joined
 from hpo.pages import board_page
-from hpo.place import Place
 from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Stage
 from hpo.scoring import RuleName
 from hpo.search import Durable
 from hpo.statistics import Ddof, c4, sigma_error
-from hpo.store import Store, StoredPromotion, StoredStudy, masked
+from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.study import Study, Trial
 
 LARGEST_FILE = 512_000_000

@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hpo.code import Code, code_from
-from hpo.errors import CodeChanged
-from hpo.records import Evaluation, Status
+from hpo.core.code import Code, code_from
+from hpo.core.errors import CodeChanged
+from hpo.core.records import Evaluation, Status
 from hpo.store import Store, StoredStudy
 
 ACCEPT = "--accept-code-change"

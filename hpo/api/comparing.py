@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hpo.api.session import resolved, storage, stored_study
-from hpo.code import Code, difference_said
-from hpo.errors import UsageError
-from hpo.files import read_json
+from hpo.core.code import Code, difference_said
+from hpo.core.errors import UsageError
+from hpo.core.files import read_json
+from hpo.core.records import Stage, Status
+from hpo.core.run_config import Place
 from hpo.folds import joined
-from hpo.place import Place
-from hpo.records import Stage, Status
 from hpo.seed_use import is_coarse
 from hpo.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hpo.records import Evaluation, Status
+from hpo.core.records import Evaluation, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from hpo import catalog
 from hpo.api.session import resolved
-from hpo.errors import HpoError, UsageError
-from hpo.files import refused_where_unwritable, write_text
-from hpo.place import Place
+from hpo.core.errors import HpoError, UsageError
+from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.run_config import Place
+from hpo.core.seam import Tell
 from hpo.results import json_text
-from hpo.seam import Tell
 from hpo.study import Study
 from hpo.training import load, shelf
 

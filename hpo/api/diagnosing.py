@@ -13,12 +13,12 @@ from hpo import seed_use
 from hpo.api.curves import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
-from hpo.code import difference_said
-from hpo.errors import UsageError
-from hpo.files import refused_where_unwritable, write_text
+from hpo.core.code import difference_said
+from hpo.core.errors import UsageError
+from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.records import Alert, Evaluation, Status
+from hpo.core.run_config import Place
 from hpo.folds import joined
-from hpo.place import Place
-from hpo.records import Alert, Evaluation, Status
 from hpo.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.study import Study

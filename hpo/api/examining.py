@@ -15,14 +15,15 @@ from packaging.requirements import Requirement
 from hpo import catalog
 from hpo.api.placing import resources
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
-from hpo.declared import Declared, Judged, declared, install_line, judged, python_fits
-from hpo.disks import disk_of
-from hpo.errors import HpoError, UsageError
-from hpo.place import Place
+from hpo.core.disks import disk_of
+from hpo.core.errors import HpoError, UsageError
+from hpo.core.installed import Declared, Judged, declared, install_line, judged, python_fits
+from hpo.core.redaction import masked
+from hpo.core.run_config import Place
+from hpo.core.seam import Resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
-from hpo.seam import Resources
 from hpo.search import OPTUNA
-from hpo.store import Tables, health, masked, normalised, sqlite_file
+from hpo.store import Tables, health, normalised, sqlite_file
 from hpo.study import Study, refuse_missing_package
 from hpo.training import graphics, is_url, refuse_unusable_url
 

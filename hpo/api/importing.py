@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.api.session import driving, opened, resolved, tell_phase
-from hpo.errors import UsageError
-from hpo.place import Place
-from hpo.seam import Observer
+from hpo.core.errors import UsageError
+from hpo.core.redaction import masked
+from hpo.core.run_config import Place
+from hpo.core.seam import Observer
 from hpo.search import Foreign, chosen, read_foreign
-from hpo.store import explained, masked, read_only
+from hpo.store import explained, read_only
 from hpo.study import Study
 
 OPTUNA_TABLE = "version_info"

@@ -13,12 +13,12 @@ import numpy as np
 from hpo import space
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
-from hpo.code import difference_said
-from hpo.errors import NothingToPromote
-from hpo.files import refused_where_unwritable, write_text
+from hpo.core.code import difference_said
+from hpo.core.errors import NothingToPromote
+from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.records import Evaluation, Status, Value
+from hpo.core.run_config import Place
 from hpo.folds import joined
-from hpo.place import Place
-from hpo.records import Evaluation, Status, Value
 from hpo.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances

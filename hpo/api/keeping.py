@@ -10,10 +10,11 @@ from pathlib import Path
 
 from hpo.api.placing import work_folder
 from hpo.api.session import storage, stored_study
-from hpo.errors import OutputRefused, StudyChanged, UsageError
-from hpo.place import Place
+from hpo.core.errors import OutputRefused, StudyChanged, UsageError
+from hpo.core.redaction import masked
+from hpo.core.run_config import Place
 from hpo.search import OPTUNA
-from hpo.store import Store, copy_study, delete_study, masked, rename_study
+from hpo.store import Store, copy_study, delete_study, rename_study
 from hpo.study import NAME
 from hpo.training import shelf
 

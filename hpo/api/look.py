@@ -10,9 +10,9 @@ from hpo import catalog
 from hpo.api.session import storage, stored_study
 from hpo.api.steering import is_pending
 from hpo.catalog import Checked
-from hpo.errors import UsageError
-from hpo.place import Place
-from hpo.records import Evaluation, canonical_json
+from hpo.core.errors import UsageError
+from hpo.core.records import Evaluation, canonical_json
+from hpo.core.run_config import Place
 from hpo.search import Durable
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.study import Study, Trial, incumbent

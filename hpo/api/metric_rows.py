@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.core.records import Evaluation
 from hpo.ranking import Ranking, Row
-from hpo.records import Evaluation
 from hpo.statistics import sigma
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from hpo.api.reporting import PromotionReport
 from hpo.api.words import certainty_text
-from hpo.records import digest
+from hpo.core.formatting import number
+from hpo.core.records import digest
 from hpo.report import promotion_figure
 from hpo.search import Durable
 from hpo.search.notes import name_metric, write_note, write_picture
-from hpo.shown import number
 
 ATTRIBUTE = "hpo:promoted"
 PICTURE = "hpo-robustness"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.errors import UsageError
-from hpo.files import read_json
+from hpo.core.errors import UsageError
+from hpo.core.files import read_json
+from hpo.core.texts import cleaned, is_clean
 from hpo.store.fit import fit_json
-from hpo.texts import cleaned, is_clean
 
 LARGEST_JSON = 32_000_000
 """Bytes. A larger file is not read for a page."""

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpo.backends.machine import refuse_unreachable
-from hpo.errors import UsageError
-from hpo.place import Place
+from hpo.core.errors import UsageError
+from hpo.core.run_config import Place
+from hpo.core.seam import Resources
 from hpo.results import refuse_unwritable
-from hpo.seam import Resources
 from hpo.store import StoredStudy
 from hpo.study import Study
 from hpo.training import is_url, named_like, refuse_missing_tensorboard, refuse_unusable_url

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from hpo import provenance
 from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.api.floor import Counter, Floor, train
 from hpo.api.heeding import Heeding
@@ -16,16 +15,17 @@ from hpo.api.placing import events_folder
 from hpo.api.reporting import PromotionReport, write_beside
 from hpo.api.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
 from hpo.api.soundness import with_uses
-from hpo.errors import HpoError
+from hpo.core import provenance
+from hpo.core.arguments import refuse_no_kind
+from hpo.core.errors import HpoError
+from hpo.core.records import Evaluation, Job
+from hpo.core.run_config import FIRST, Place
+from hpo.core.seam import Observer, Source, Stop, patiently
 from hpo.folds import FoldedSource, fold_jobs
-from hpo.given import refuse_no_kind
-from hpo.place import FIRST, Place
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.ranking import Candidate, Ranking, Row, rank
-from hpo.records import Evaluation, Job
 from hpo.results import Winner, unwritten, write_results
 from hpo.scoring import Rule
-from hpo.seam import Observer, Source, Stop, patiently
 from hpo.search import Durable
 from hpo.store import Lease, Recorded, StoredPromotion, StoredRank, away
 from hpo.study import Study, Trial

@@ -10,12 +10,12 @@ from hpo.api.look import completed_since, trials_of
 from hpo.api.reporting import PromotionReport
 from hpo.api.session import resolved, storage, stored_study
 from hpo.api.soundness import with_uses
-from hpo.errors import NothingToPromote
+from hpo.core.errors import NothingToPromote
+from hpo.core.records import Stage
+from hpo.core.run_config import Place
 from hpo.folds import joined
-from hpo.place import Place
 from hpo.promotion import Plan, Race
 from hpo.ranking import Candidate, rank
-from hpo.records import Stage
 from hpo.scoring import Rule, RuleName
 from hpo.statistics import Ddof
 from hpo.store import Store, StoredStudy

@@ -10,13 +10,13 @@ from hpo.api.heeding import Heeding
 from hpo.api.placing import refuse_unusable
 from hpo.api.session import Workforce, driving, opened, resolved
 from hpo.api.verifying import changed, first_other_epoch
-from hpo.errors import UsageError
+from hpo.core.arguments import refuse_no_whole
+from hpo.core.errors import UsageError
+from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
+from hpo.core.run_config import Place
+from hpo.core.seam import Observer, Stop
 from hpo.folds import fold_jobs
-from hpo.given import refuse_no_whole
-from hpo.place import Place
 from hpo.promotion import PromotionSource, replayed
-from hpo.records import LARGEST_SEED, Evaluation, Job, Stage, Status
-from hpo.seam import Observer, Stop
 from hpo.statistics import sigma
 from hpo.store import Recorded
 from hpo.study import Study

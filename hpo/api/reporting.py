@@ -13,11 +13,11 @@ from hpo.api.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.api.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.certainty import AS_IT_IS, Certainty, certainty
 from hpo.collapse import Collapse, collapses
-from hpo.devices import devices_said
-from hpo.files import Guard, unguarded
+from hpo.core.devices import devices_said
+from hpo.core.files import Guard, unguarded
+from hpo.core.records import Evaluation, Stage, Status
 from hpo.promotion import Race
 from hpo.ranking import Ranking, Row
-from hpo.records import Evaluation, Stage, Status
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.scoring import Rule
@@ -357,7 +357,7 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
         folder: where the files go.
         report: of the promotion.
         results: the winner's folders.
-        guard: asked right before each file takes its place; see `hpo.files.replacing`.
+        guard: asked right before each file takes its place; see `hpo.core.files.replacing`.
     """
     head = {**report.values(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}

@@ -29,14 +29,14 @@ from hpo.api.session import (
     trainable_of,
 )
 from hpo.backends.running import run_all
-from hpo.errors import UsageError
-from hpo.files import read_json
+from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
+from hpo.core.errors import UsageError
+from hpo.core.files import read_json
+from hpo.core.records import MOST_TRIALS, Stage, Value
+from hpo.core.run_config import Place
+from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.folds import FoldedSource, joined
-from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole
-from hpo.place import Place
-from hpo.records import MOST_TRIALS, Stage, Value
 from hpo.scoring import Rule
-from hpo.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.search import (
     OPTUNA,
     Limits,

@@ -18,12 +18,13 @@ from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
 from hpo.catalog import load_study, refuse_unfit_params
-from hpo.code import UNKNOWN, Code
-from hpo.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
-from hpo.files import Guard
-from hpo.given import refuse_no_kind
-from hpo.place import Place
-from hpo.seam import Backend, Observer, Stop, TrainableRef, patiently
+from hpo.core.arguments import refuse_no_kind
+from hpo.core.code import UNKNOWN, Code
+from hpo.core.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
+from hpo.core.files import Guard
+from hpo.core.redaction import masked
+from hpo.core.run_config import Place
+from hpo.core.seam import Backend, Observer, Stop, TrainableRef, patiently
 from hpo.search import OPTUNA, Durable
 from hpo.search.durable import DurableStudy
 from hpo.store import (
@@ -36,7 +37,6 @@ from hpo.store import (
     engine_options,
     explained,
     health,
-    masked,
     normalised,
     prepare_optuna,
     sqlite_file,

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from hpo.collapse import Collapse
-from hpo.errors import HpoError
+from hpo.core.errors import HpoError
+from hpo.core.formatting import counted
+from hpo.core.records import Evaluation, Job, Objective
 from hpo.ranking import Candidate, Ranking, Row
-from hpo.records import Evaluation, Job, Objective
 from hpo.seed_use import SeedUse, Use, said, seed_uses
-from hpo.shown import counted
 from hpo.training.predictions import FILE, Predictions, class_names
 
 

@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.errors import OutputRefused, UsageError
-from hpo.files import sync
+from hpo.core.errors import OutputRefused, UsageError
+from hpo.core.files import sync
 
 STARTER = Path(__file__).parents[1] / "starter"
 """The files as they are written, but for names that begin with a dot: those would act on this repository too."""

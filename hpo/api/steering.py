@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hpo.api.session import storage, stored_study
 from hpo.api.submitting import jobs_at
-from hpo.errors import UsageError
-from hpo.place import JOBS_ADDRESS, Place
+from hpo.core.errors import UsageError
+from hpo.core.run_config import JOBS_ADDRESS, Place
 from hpo.store import Holder, Store, StoredStudy, end_driver
 
 END_SECONDS = 3.0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from hpo.api.code_changes import ACCEPT
 from hpo.api.session import opened, storage, stored_study
 from hpo.catalog import find, load_study
-from hpo.errors import StudyBusy, UsageError
-from hpo.place import JOBS_ADDRESS, Place
-from hpo.redaction import holds_secret, masked
+from hpo.core.errors import StudyBusy, UsageError
+from hpo.core.redaction import holds_secret, masked
+from hpo.core.run_config import JOBS_ADDRESS, Place
 from hpo.store import JOB
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hpo.errors import HpoError
-from hpo.files import clear_spares
-from hpo.records import Job, Status
+from hpo.core.errors import HpoError
+from hpo.core.files import clear_spares
+from hpo.core.records import Job, Status
 from hpo.results import clear_probes, clear_unpublished
 from hpo.store import Store, StoredStudy, host, is_dead, mark
 from hpo.training import is_url, shelf

@@ -23,12 +23,12 @@ from hpo.api.session import (
 )
 from hpo.api.tidying import owned_folder
 from hpo.backends.running import run_all
-from hpo.errors import NothingToPromote, UsageError
-from hpo.given import refuse_no_whole
-from hpo.place import Place
+from hpo.core.arguments import refuse_no_whole
+from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.records import Evaluation, Job, Stage, Status
+from hpo.core.run_config import Place
+from hpo.core.seam import Observed, Observer, Stop
 from hpo.promotion import PromotionSource
-from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import Observed, Observer, Stop
 from hpo.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.certainty import CALIBRATED, Certainty
+from hpo.core.formatting import counted, number, percent
 from hpo.ranking import Ranking, Row
-from hpo.shown import counted, number, percent
 
 
 def certainty_text(report: PromotionReport) -> str:

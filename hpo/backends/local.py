@@ -7,20 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from hpo.backends.grace import Pace, Watch
-from hpo.errors import NotNow
-from hpo.files import is_file, remove
-from hpo.records import Evaluation, Job
-from hpo.seam import (
-    DONE,
-    WAIT,
-    Hearing,
-    Resources,
-    Source,
-    Stop,
-    TrainableRef,
-    patiently,
-    refuse_endless_wait,
-)
+from hpo.core.errors import NotNow
+from hpo.core.files import is_file, remove
+from hpo.core.records import Evaluation, Job
+from hpo.core.seam import DONE, WAIT, Hearing, Resources, Source, Stop, TrainableRef, patiently, refuse_endless_wait
 from hpo.training import Training, discard_checkpoint, shelf
 
 ATTEMPTS = "attempts"

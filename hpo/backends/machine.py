@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpo.errors import UsageError
-from hpo.redaction import redacted_word
-from hpo.seam import Resources
+from hpo.core.errors import UsageError
+from hpo.core.redaction import redacted_word
+from hpo.core.seam import Resources
 from hpo.training import device_for
 
 SECONDS = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.backends.grace import overdue_said
-from hpo.errors import BackendError
-from hpo.records import Alert, Evaluation, Job
-from hpo.seam import Backend, Done, Observer, Resources, Source, Stop, TrainableRef, Wait, pass_on
+from hpo.core.errors import BackendError
+from hpo.core.records import Alert, Evaluation, Job
+from hpo.core.seam import Backend, Done, Observer, Resources, Source, Stop, TrainableRef, Wait, pass_on
 
 
 class OpenJobs:

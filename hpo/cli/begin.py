@@ -16,8 +16,8 @@ from rich.console import Console
 from hpo.cli.bundles import with_place
 from hpo.cli.options import Folders, Json, study_names
 from hpo.cli.output import print_json, print_text
-from hpo.errors import HpoError
-from hpo.place import Place
+from hpo.core.errors import HpoError
+from hpo.core.run_config import Place
 
 
 def init(
@@ -77,7 +77,7 @@ def doctor(
 
 def _unimportable(error: ImportError) -> str:
     """Returns what is wrong with the packages, where that is so much that nothing else can be looked at."""
-    from hpo.declared import declared, judged
+    from hpo.core.installed import declared, judged
 
     wanted = declared()
     wrong = [str(one) for one in judged(wanted.packages) if not one.fits] if wanted else []

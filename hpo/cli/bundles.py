@@ -31,7 +31,7 @@ from hpo.cli.options import (
     Work,
     place_of,
 )
-from hpo.place import FIRST, OUTPUTS, STOP_WAIT, STORAGE_WAIT
+from hpo.core.run_config import FIRST, OUTPUTS, STOP_WAIT, STORAGE_WAIT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from hpo.api import Decomposition, Diagnosis, Instability, ReplayOutcome, Replays
 from hpo.cli.tables import ignoring, near, table
+from hpo.core.formatting import counted, number, spread
 from hpo.seed_use import CLOCKS
-from hpo.shown import counted, number, spread
 
 BAR = 20
 """Characters of a total effect of 1."""

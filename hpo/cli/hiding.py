@@ -8,7 +8,7 @@ import threading
 import traceback
 from types import TracebackType
 
-from hpo.redaction import holds_secret, known_secrets, redacted
+from hpo.core.redaction import holds_secret, known_secrets, redacted
 
 VARIABLES = {
     "--storage": "HPO_STORAGE",

@@ -10,7 +10,7 @@ import typer
 from hpo.cli.options import Json, Outputs, Storage, Work, place_of
 from hpo.cli.output import print_json, print_text
 from hpo.cli.steering import StoredName
-from hpo.place import OUTPUTS
+from hpo.core.run_config import OUTPUTS
 
 if TYPE_CHECKING:
     from hpo import api

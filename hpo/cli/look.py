@@ -24,9 +24,9 @@ from hpo.cli.options import (
     study_names,
 )
 from hpo.cli.output import print_json, print_text
-from hpo.errors import StudyInvalid
-from hpo.place import OUTPUTS
-from hpo.records import MOST_TRIALS as MOST
+from hpo.core.errors import StudyInvalid
+from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.run_config import OUTPUTS
 
 
 def rank(

@@ -37,11 +37,11 @@ from hpo.cli.options import (
 )
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.cli.stopping import tell_of_threads
-from hpo.errors import HpoError, StudyInvalid, UsageError
-from hpo.place import Place
-from hpo.records import LARGEST_SEED
-from hpo.records import MOST_TRIALS as MOST
-from hpo.redaction import known_secrets, without
+from hpo.core.errors import HpoError, StudyInvalid, UsageError
+from hpo.core.records import LARGEST_SEED
+from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.redaction import known_secrets, without
+from hpo.core.run_config import Place
 
 if TYPE_CHECKING:
     from hpo import api
@@ -58,7 +58,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from hpo.declared import DISTRIBUTION, version_of
+        from hpo.core.installed import DISTRIBUTION, version_of
 
         sys.stdout.write(f"hpo {version_of(DISTRIBUTION) or '(not installed, it runs from its folder)'}\n")
         raise typer.Exit
@@ -275,7 +275,7 @@ def _search(
 ) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
-    from hpo.store import masked
+    from hpo.core.redaction import masked
 
     errors = _stderr()
     wanted = limits["configurations"] or limits["trials"] or study.search.trials

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hpo.records import LARGEST_SEED
-from hpo.records import MOST_TRIALS as MOST
+from hpo.core.records import LARGEST_SEED
+from hpo.core.records import MOST_TRIALS as MOST
 
 if TYPE_CHECKING:
-    from hpo.place import Place
+    from hpo.core.run_config import Place
 
 
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -268,7 +268,7 @@ def _ddof_of(text: str) -> object:
 
 def place_of(storage: str | None, **said: Any) -> Place:
     """Returns the place that the options name."""
-    from hpo.place import Place, default_storage
+    from hpo.core.run_config import Place, default_storage
 
     return Place(storage=storage or default_storage(), **said)
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.tables import alert_said
-from hpo.records import Alert, Evaluation, Job, Status
-from hpo.seam import Observer, Stop, Tell
-from hpo.shown import counted, duration, number, param, params
+from hpo.core.formatting import counted, duration, number, param, params
+from hpo.core.records import Alert, Evaluation, Job, Status
+from hpo.core.seam import Observer, Stop, Tell
 from hpo.study import Study
 
 BAR = 24

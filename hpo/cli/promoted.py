@@ -9,9 +9,9 @@ from hpo.api import PromotionOutcome, PromotionReport
 from hpo.api.words import certainty_text, seeds_text
 from hpo.certainty import Certainty
 from hpo.cli.tables import curves_text, table
+from hpo.core.formatting import number, percent
 from hpo.promotion import Race
 from hpo.seed_use import Use
-from hpo.shown import number, percent
 from hpo.statistics import sigma_error
 from hpo.study import notes
 

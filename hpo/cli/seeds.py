@@ -18,9 +18,9 @@ from hpo.cli.options import (
     TrialNumber,
 )
 from hpo.cli.output import print_json, print_text
-from hpo.place import Place
-from hpo.records import LARGEST_SEED
-from hpo.records import MOST_TRIALS as MOST
+from hpo.core.records import LARGEST_SEED
+from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.run_config import Place
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -11,8 +11,8 @@ import typer
 
 from hpo.cli.options import Folders, JobsAddress, Json, Outputs, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
-from hpo.errors import UsageError
-from hpo.place import JOBS_ADDRESS, OUTPUTS
+from hpo.core.errors import UsageError
+from hpo.core.run_config import JOBS_ADDRESS, OUTPUTS
 
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
@@ -42,7 +42,7 @@ def serve(
     try:
         from hpo import web
     except ModuleNotFoundError as error:
-        from hpo.declared import install_line
+        from hpo.core.installed import install_line
 
         raise UsageError(f"serving needs {error.name}: {install_line('web')}") from error
 

@@ -10,7 +10,7 @@ import typer
 
 from hpo.cli.options import Folders, JobsAddress, Json, Storage, StudyName, place_of
 from hpo.cli.output import print_json, print_text
-from hpo.place import JOBS_ADDRESS
+from hpo.core.run_config import JOBS_ADDRESS
 
 if TYPE_CHECKING:
     from hpo import api

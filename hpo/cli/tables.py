@@ -15,10 +15,10 @@ from rich.text import Text
 
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.catalog import Checked
-from hpo.code import difference_said
-from hpo.devices import device_of, devices_said
-from hpo.records import Alert, Evaluation, Stage, Status
-from hpo.shown import counted, duration, number, params
+from hpo.core.code import difference_said
+from hpo.core.devices import device_of, devices_said
+from hpo.core.formatting import counted, duration, number, params
+from hpo.core.records import Alert, Evaluation, Stage, Status
 from hpo.study import Study, Trial
 
 LEFT_OUT = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from hpo.core.records import Evaluation, Job
 from hpo.promotion.grid import PromotionSource, by_seed
-from hpo.records import Evaluation, Job
 from hpo.scoring import Rule
 
 MARGIN = 1e-9

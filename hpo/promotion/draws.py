@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hpo.records import Job, Stage, Value
+from hpo.core.records import Job, Stage, Value
 from hpo.seeding import draw_seed
 
 

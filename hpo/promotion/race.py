@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from hpo.core.records import Job
 from hpo.promotion.grid import PromotionSource, by_seed
 from hpo.ranking import Candidate, Ranking, rank
-from hpo.records import Job
 from hpo.scoring import Rule
 from hpo.seed_use import Use
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from hpo.errors import OutputRefused, UsageError
-from hpo.files import read_json, refused_where_unwritable, replacing, write_text
+from hpo.core.errors import OutputRefused, UsageError
+from hpo.core.files import read_json, refused_where_unwritable, replacing, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
 from hpo.statistics import Ddof, sigma

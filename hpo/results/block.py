@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hpo.errors import OutputRefused
-from hpo.files import Guard, sync, unguarded
-from hpo.place import FIRST
-from hpo.records import Evaluation
+from hpo.core.errors import OutputRefused
+from hpo.core.files import Guard, sync, unguarded
+from hpo.core.records import Evaluation
+from hpo.core.run_config import FIRST
 from hpo.results.folds import FoldedReplicate
 from hpo.results.replicate import Replicate
 from hpo.results.summary import SECTION
@@ -37,7 +37,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
         folder: where the directories go; made if it is missing.
         winner: whose replicates.
         first: number of the first directory of the first block.
-        guard: asked right before a directory takes its place; see `hpo.files.replacing`.
+        guard: asked right before a directory takes its place; see `hpo.core.files.replacing`.
 
     Raises:
         OutputRefused: if the folder cannot be written.

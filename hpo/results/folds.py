@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.records import Evaluation, Report
+from hpo.core.records import Evaluation, Report
 from hpo.results.history import history_csv, history_json, history_lines
 from hpo.results.metrics import predictions_csv, selected_metrics
 from hpo.results.plain import json_text

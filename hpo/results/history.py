@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from hpo.records import Evaluation
+from hpo.core.records import Evaluation
 from hpo.results.plain import csv_text, iso, json_line, json_text
 
 COLUMNS = (

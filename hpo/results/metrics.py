@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hpo.records import Evaluation
+from hpo.core.records import Evaluation
 from hpo.results.plain import csv_text
 from hpo.training.predictions import Predictions
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from hpo.records import Evaluation, Metrics, Objective
+from hpo.core.records import Evaluation, Metrics, Objective
 from hpo.results.winner import Winner
 from hpo.training.predictions import Predictions
 

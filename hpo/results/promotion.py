@@ -9,8 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from hpo.errors import OutputRefused
-from hpo.files import Guard, unguarded, write_text
+from hpo.core.errors import OutputRefused
+from hpo.core.files import Guard, unguarded, write_text
 from hpo.results.plain import csv_text, json_text, latex
 
 
@@ -28,7 +28,7 @@ def write_promotion(
         table: what holds for the whole promotion; the JSON file has it, with the rows under `rows`.
         rows: one per candidate, in the order of the ranking; the CSV file has the columns in the rows' own order.
         texts: by the file's name.
-        guard: asked right before each file takes its place; see `hpo.files.replacing`.
+        guard: asked right before each file takes its place; see `hpo.core.files.replacing`.
 
     Raises:
         OutputRefused: if the folder cannot be written.

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.errors import HpoError
-from hpo.records import Evaluation
+from hpo.core.errors import HpoError
+from hpo.core.records import Evaluation
 from hpo.results.history import history_csv, history_json, history_lines, log_text
 from hpo.results.metrics import predictions_csv, selected_metrics
 from hpo.results.plain import json_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hpo.records import Evaluation
+from hpo.core.records import Evaluation
 from hpo.results.history import known_metrics
 from hpo.results.plain import iso
 from hpo.results.winner import Winner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hpo.records import Evaluation, Objective, Status, Value, digest
+from hpo.core.records import Evaluation, Objective, Status, Value, digest
 from hpo.statistics import Ddof
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from hpo.records import canonical_json
+from hpo.core.records import canonical_json
 from hpo.study import Study
 
 

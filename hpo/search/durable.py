@@ -13,12 +13,12 @@ from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.errors import StorageDamaged, StorageUnavailable
-from hpo.records import Value, canonical_json
+from hpo.core.errors import StorageDamaged, StorageUnavailable
+from hpo.core.records import Value, canonical_json
+from hpo.core.texts import cleaned
 from hpo.search.tables import make_tables
 from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Trial
-from hpo.texts import cleaned
 
 ERROR_LENGTH = 2000
 """Characters of an error that are shown in the dashboard; the record holds all of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.errors import HpoError, SamplerFailed
+from hpo.core.errors import HpoError, SamplerFailed
 
 
 @contextmanager

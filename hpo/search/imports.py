@@ -13,9 +13,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from hpo.errors import StorageDamaged, StorageUnavailable, UsageError, did_you_mean
-from hpo.records import Value
-from hpo.redaction import NO_URL, holds_secret
+from hpo.core.errors import StorageDamaged, StorageUnavailable, UsageError, did_you_mean
+from hpo.core.records import Value
+from hpo.core.redaction import NO_URL, holds_secret
 from hpo.search.durable import open_storage, unreadable
 from hpo.search.proposals import suggest
 from hpo.search.trials import IMPORTED

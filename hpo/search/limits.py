@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Objective
+from hpo.core.records import Objective
 
 
 class Limits:

@@ -30,7 +30,7 @@ from optuna.samplers import (
 )
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
-from hpo.records import Value
+from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
 from hpo.seeding import sampler_seed

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.seam import Done, Source, Wait
 from hpo.scoring import Rule
-from hpo.seam import Done, Source, Wait
 
 
 @dataclass(slots=True)

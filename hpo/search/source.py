@@ -17,9 +17,9 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.errors import StudyBusy
-from hpo.records import MOST_TRIALS, Evaluation, Job, Status
-from hpo.seam import DONE, WAIT, Done, Wait
+from hpo.core.errors import StudyBusy
+from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
+from hpo.core.seam import DONE, WAIT, Done, Wait
 from hpo.search.alike import Alike
 from hpo.search.collecting import no_garbage_collection
 from hpo.search.durable import DurableStudy, shortened

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.storages._rdb import models  # its only description of the tables; the exact version is pinned
 
-from hpo.errors import StorageUnavailable
+from hpo.core.errors import StorageUnavailable
 from hpo.store import Library, ensure, make_engine
 
 

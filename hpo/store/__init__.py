@@ -1,6 +1,6 @@
 """What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
 
-from hpo.redaction import masked
+from hpo.core.redaction import masked
 from hpo.store.engine import engine_options, make_engine, prepare_optuna
 from hpo.store.health import Health, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver

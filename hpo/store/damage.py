@@ -6,7 +6,7 @@ import os
 import sqlite3
 from contextlib import closing
 
-from hpo.errors import StorageUnavailable
+from hpo.core.errors import StorageUnavailable
 from hpo.store.urls import sqlite_file
 
 NOT_ONE = "file is not a database"

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, SAWarning
 
-from hpo.declared import install_line
-from hpo.errors import StorageUnavailable
-from hpo.redaction import masked
+from hpo.core.errors import StorageUnavailable
+from hpo.core.installed import install_line
+from hpo.core.redaction import masked
 from hpo.store.outage import unretried
 from hpo.store.urls import parsed_url
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hpo.code import Code, code_from
-from hpo.records import Alert, Evaluation, Job, JobKey, Metrics, Report, Stage, Status
+from hpo.core.code import Code, code_from
+from hpo.core.records import Alert, Evaluation, Job, JobKey, Metrics, Report, Stage, Status
 from hpo.store.retrying import remarks_of_failure
 from hpo.store.tables import EvaluationRow
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hpo.records import Evaluation, Report
-from hpo.texts import LONGEST, cleaned
+from hpo.core.records import Evaluation, Report
+from hpo.core.texts import LONGEST, cleaned
 
 MOST_LEVELS = 50
 """Levels of lists and mappings; what lies deeper is written as its text."""

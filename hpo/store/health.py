@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import StorageDamaged, StorageUnavailable
-from hpo.redaction import masked
+from hpo.core.errors import StorageDamaged, StorageUnavailable
+from hpo.core.redaction import masked
 from hpo.store.damage import NOT_ONE, damage_of, damaged
 from hpo.store.schema import Library
 from hpo.store.survey import PATIENCE, Survey, Tables, looking, survey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hpo.records import Value, canonical_json
+from hpo.core.records import Value, canonical_json
 
 RECORDED = "defaults"
 """The key that says that the defaults of the params are recorded: an earlier hpo recorded none."""

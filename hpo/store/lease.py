@@ -13,7 +13,7 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, Connection, Engine, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import StudyBusy, StudyHeld, StudyPaused
+from hpo.core.errors import StudyBusy, StudyHeld, StudyPaused
 from hpo.store.engine import READS
 from hpo.store.process import end, host, is_dead, is_of_here, mark
 from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hpo.errors import HpoError, StorageAway, StorageDamaged, StorageLost
-from hpo.redaction import secrets_in, without
+from hpo.core.errors import HpoError, StorageAway, StorageDamaged, StorageLost
+from hpo.core.redaction import secrets_in, without
 from hpo.store.damage import damage_of, damaged
 
 SHORTEST, LONGEST = 0.2, 5.0

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import StorageUnavailable
-from hpo.redaction import masked
+from hpo.core.errors import StorageUnavailable
+from hpo.core.redaction import masked
 from hpo.store.engine import bare_engine, engine_options
 from hpo.store.outage import explained
 from hpo.store.survey import untouched

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hpo.code import UNKNOWN, Code
-from hpo.records import Alert, Evaluation, Job, Stage, Status
-from hpo.seam import Done, Source, Wait, pass_on
+from hpo.core.code import UNKNOWN, Code
+from hpo.core.records import Alert, Evaluation, Job, Stage, Status
+from hpo.core.seam import Done, Source, Wait, pass_on
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy

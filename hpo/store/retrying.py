@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from hpo.records import Stage, Status
+from hpo.core.records import Stage, Status
 from hpo.store.schema import Library
 from hpo.store.tables import EvaluationRow
 

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from hpo.errors import StorageUnavailable
-from hpo.redaction import masked
+from hpo.core.errors import StorageUnavailable
+from hpo.core.redaction import masked
 from hpo.store.tables import Base
 
 HEAD = "0008"

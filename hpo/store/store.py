@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from hpo.code import Code
-from hpo.errors import StorageDamaged, StorageUnavailable, StudyChanged
-from hpo.records import Evaluation, Job, JobKey, Stage, Status
-from hpo.redaction import masked
+from hpo.core.code import Code
+from hpo.core.errors import StorageDamaged, StorageUnavailable, StudyChanged
+from hpo.core.records import Evaluation, Job, JobKey, Stage, Status
+from hpo.core.redaction import masked
 from hpo.store import schema
 from hpo.store.damage import NOT_ONE, damage_of, damaged
 from hpo.store.engine import READS, make_engine

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
 
-from hpo.errors import StorageUnavailable
-from hpo.redaction import masked
+from hpo.core.errors import StorageUnavailable
+from hpo.core.redaction import masked
 from hpo.store import schema
 from hpo.store.engine import bare_engine, engine_options
 from hpo.store.schema import HEAD, VERSION_TABLE, Library

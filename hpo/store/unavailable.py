@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hpo.redaction import masked, secrets_in, without
+from hpo.core.redaction import masked, secrets_in, without
 from hpo.store.damage import NOT_ONE
 
 CURES = {

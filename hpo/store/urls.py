@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import StorageUnavailable, did_you_mean
-from hpo.redaction import holds_secret, is_unclear, masked
+from hpo.core.errors import StorageUnavailable, did_you_mean
+from hpo.core.redaction import holds_secret, is_unclear, masked
 
 
 def normalised(url: str) -> str:

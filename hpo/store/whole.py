@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
-from hpo.records import digest
+from hpo.core.records import digest
 from hpo.store.schema import Library
 from hpo.store.tables import EvaluationRow, StudyRow, now
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hpo.errors import ParamsInvalid, Problem
-from hpo.records import Value
+from hpo.core.errors import ParamsInvalid, Problem
+from hpo.core.records import Value
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.tables import Study
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from hpo import space
-from hpo.records import Value
+from hpo.core.records import Value
 from hpo.study.table import Finite, Table
 
 LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart

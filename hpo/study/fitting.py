@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from hpo import space
-from hpo.errors import Problem, did_you_mean
-from hpo.records import Value
+from hpo.core.errors import Problem, did_you_mean
+from hpo.core.records import Value
 from hpo.study.table import dotted
 
 GRID_ULPS = 8

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hpo.declared import install_line
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
+from hpo.core.installed import install_line
 from hpo.study.table import Finite, Table
 
 MOST = 1_000_000

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hpo import space
-from hpo.errors import Problem, StudyInvalid, did_you_mean
-from hpo.records import Value
+from hpo.core.errors import Problem, StudyInvalid, did_you_mean
+from hpo.core.records import Value
 from hpo.seeding import STREAMS
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid

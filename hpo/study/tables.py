@@ -15,9 +15,9 @@ from pydantic import (
 )
 
 from hpo import space
-from hpo.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
+from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
+from hpo.core.seam import Resources, TrainableRef
 from hpo.scoring import Rule, RuleName
-from hpo.seam import Resources, TrainableRef
 from hpo.seeding import search_seed
 from hpo.statistics import Ddof
 from hpo.study.dimension import DimensionTable, Scalar

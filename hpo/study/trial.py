@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hpo.records import Value
+from hpo.core.records import Value
 from hpo.study.tables import Study
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from hpo.errors import TrainableError
-from hpo.files import file_mark
-from hpo.records import START, Alert, Job, Metrics, Objective, Report, Stage
+from hpo.core.errors import TrainableError
+from hpo.core.files import file_mark
+from hpo.core.isolation import clear_working_folder
+from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
 from hpo.seeding import Streams
 from hpo.training import loops
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
 from hpo.training.events import Events
 from hpo.training.facts import plain_facts
-from hpo.training.isolation import clear_working_folder
 from hpo.training.log import Log
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE as PREDICTIONS_FILE

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from hpo.texts import cleaned
+from hpo.core.texts import cleaned
 
 LONGEST = 300
 """Characters of a default that are kept as they are; of a longer one the sha256 is."""

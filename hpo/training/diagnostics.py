@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.alerts import Seen, judged
-from hpo.errors import TrainableError
-from hpo.files import replacing
-from hpo.records import Alert, Metrics, canonical_json
+from hpo.core.errors import TrainableError
+from hpo.core.files import replacing
+from hpo.core.records import Alert, Metrics, canonical_json
 from hpo.training.predictions import as_array
 from hpo.training.watching import Watch
 from hpo.training.weights import INITIAL

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo.alerts import Seen
-from hpo.declared import install_line
-from hpo.errors import UsageError
-from hpo.records import Job, Objective, Report
+from hpo.core.errors import UsageError
+from hpo.core.installed import install_line
+from hpo.core.records import Job, Objective, Report
 
 if TYPE_CHECKING:
     from torch import Tensor

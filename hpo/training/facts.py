@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import PurePath
 from typing import Any
 
-from hpo.errors import TrainableError
-from hpo.texts import LONGEST, cleaned, shown, type_name
+from hpo.core.errors import TrainableError
+from hpo.core.texts import LONGEST, cleaned, shown, type_name
 from hpo.training.yielded import checked_name
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from hpo.errors import HpoError
-from hpo.texts import cleaned, type_name
+from hpo.core.errors import HpoError
+from hpo.core.texts import cleaned, type_name
 from hpo.training.locating import hint
 
 PACKAGE = str(Path(__file__).parents[1])

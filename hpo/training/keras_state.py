@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hpo.errors import TrainableError, UsageError
+from hpo.core.errors import TrainableError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor

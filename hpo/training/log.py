@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hpo.files import append_text
-from hpo.texts import cleaned
+from hpo.core.files import append_text
+from hpo.core.texts import cleaned
 
 LOG = "run.log"
 """The file's name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hpo.errors import TrainableError
+from hpo.core.errors import TrainableError
 
 UNTRAINED = (
     "its weights are those that it began with, to the last bit: no epoch changed the model that ctx.epochs() was given "

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpo.errors import TrainableError
-from hpo.files import is_file, replacing
+from hpo.core.errors import TrainableError
+from hpo.core.files import is_file, replacing
 from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpo.errors import TrainableError
-from hpo.files import is_file, replacing
-from hpo.records import LARGEST
-from hpo.texts import cleaned, shown, type_name
+from hpo.core.errors import TrainableError
+from hpo.core.files import is_file, replacing
+from hpo.core.records import LARGEST
+from hpo.core.texts import cleaned, shown, type_name
 from hpo.training.yielded import checked_name
 
 FILE = "predictions.npz"

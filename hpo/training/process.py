@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 
-from hpo.declared import DISTRIBUTION, version_of
-from hpo.errors import UsageError
-from hpo.training.isolation import TORCH, make_torch_repeatable
+from hpo.core.errors import UsageError
+from hpo.core.installed import DISTRIBUTION, version_of
+from hpo.core.isolation import TORCH, make_torch_repeatable
 
 PACKAGES = {"hpo": DISTRIBUTION, "numpy": "numpy", "torch": "torch", "scikit-learn": "scikit-learn"}
 """By the name that stands in a fingerprint, the distributions whose versions can change the bits of a result."""

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hpo.code import UNKNOWN, Code
-from hpo.records import digest
+from hpo.core.code import UNKNOWN, Code
+from hpo.core.records import digest
 
 LARGEST = 2_000_000
 """Bytes; a longer file, which a program has written, counts byte by byte and is not searched for imports."""

@@ -14,11 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import OutputRefused, UsageError, did_you_mean
-from hpo.files import clear_spares
-from hpo.redaction import holds_secret
+from hpo.core.errors import OutputRefused, UsageError, did_you_mean
+from hpo.core.files import clear_spares
+from hpo.core.isolation import clear_working_folder, working_folder
+from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
-from hpo.training.isolation import clear_working_folder, working_folder
 
 LOOK_SECONDS = 2.0
 """How long what was seen at a URL is taken to hold; a server is not to be asked after every epoch."""

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from hpo.errors import TrainableError
-from hpo.texts import cleaned, type_name
+from hpo.core.errors import TrainableError
+from hpo.core.texts import cleaned, type_name
 
 # torch is imported where it is used: a trainable without epochs needs none.
 

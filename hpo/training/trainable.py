@@ -18,14 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hpo.code import Code
-from hpo.declared import extra_with, install_line
-from hpo.errors import HpoError, UsageError, did_you_mean
-from hpo.records import Metrics
-from hpo.seam import TrainableRef
+from hpo.core.code import Code
+from hpo.core.errors import HpoError, UsageError, did_you_mean
+from hpo.core.installed import extra_with, install_line
+from hpo.core.isolation import in_project, unchanged
+from hpo.core.records import Metrics
+from hpo.core.seam import TrainableRef
 from hpo.training.annotations import hints_of
 from hpo.training.defaults import defaults_of
-from hpo.training.isolation import in_project, unchanged
 from hpo.training.locating import located
 from hpo.training.project_code import code_of
 

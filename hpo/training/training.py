@@ -10,16 +10,16 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import TypeVar
 
-from hpo.code import UNKNOWN
-from hpo.records import Alert, Job, Metrics, Report, Stage, Status
-from hpo.seam import Packet, Resources, TrainableRef
-from hpo.texts import cleaned
+from hpo.core.code import UNKNOWN
+from hpo.core.isolation import Isolation, clear_working_folder, kept_streams, working_folder
+from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
+from hpo.core.seam import Packet, Resources, TrainableRef
+from hpo.core.texts import cleaned
 from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
-from hpo.training.isolation import Isolation, clear_working_folder, kept_streams, working_folder
 from hpo.training.loops import refuse_unused_folds
 from hpo.training.process import device_for, fingerprint, settle
 from hpo.training.shelf import shelf

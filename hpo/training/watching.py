@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.alerts import Activation, Layer, Seen
-from hpo.errors import UsageError
-from hpo.records import Metrics
+from hpo.core.errors import UsageError
+from hpo.core.records import Metrics
 
 LOOK_EVERY = 16
 """Steps between two looks at updates, which cost more than norms; an epoch's first step is looked at."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from hpo.errors import TrainableError
-from hpo.files import is_file, replacing
-from hpo.records import START
-from hpo.texts import type_name
+from hpo.core.errors import TrainableError
+from hpo.core.files import is_file, replacing
+from hpo.core.records import START
+from hpo.core.texts import type_name
 from hpo.training.states import MAY_HOLD, PLAIN_TYPES, load_plain
 
 MODEL_FILE = "best_model.pt"

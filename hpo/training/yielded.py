@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hpo.errors import TrainableError
-from hpo.records import LARGEST, Metrics, Objective
-from hpo.texts import is_clean, shown, type_name
+from hpo.core.errors import TrainableError
+from hpo.core.records import LARGEST, Metrics, Objective
+from hpo.core.texts import is_clean, shown, type_name
 
 LONGEST_NAME = 200
 """Characters of the name of a metric or a fact."""

@@ -12,8 +12,8 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from hpo.api.board import Boards, boards
-from hpo.errors import UsageError
-from hpo.place import Place
+from hpo.core.errors import UsageError
+from hpo.core.run_config import Place
 from hpo.web.attempts import Attempts
 from hpo.web.dashboard import dashboard
 from hpo.web.guard import Guard

@@ -12,7 +12,7 @@ from typing import Any
 import optuna_dashboard
 
 from hpo.api.board import Boards
-from hpo.redaction import known_secrets, redacted
+from hpo.core.redaction import known_secrets, redacted
 from hpo.store import away
 from hpo.web.problems import PROBLEM, problem_text
 

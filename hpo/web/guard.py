@@ -18,7 +18,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hpo.redaction import known_secrets, redacted
+from hpo.core.redaction import known_secrets, redacted
 from hpo.web.attempts import Attempts
 from hpo.web.limits import LARGEST_HEAD
 from hpo.web.problems import problem

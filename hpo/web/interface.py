@@ -12,8 +12,8 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import FileResponse
 
 from hpo.api.board import Boards, standing
+from hpo.core.records import MOST_TRIALS
 from hpo.pages import board_fragment
-from hpo.records import MOST_TRIALS
 from hpo.scoring import RuleName
 from hpo.statistics import ddof_of
 from hpo.study import NAME

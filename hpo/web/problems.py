@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hpo.api.board import NotThere
-from hpo.errors import (
+from hpo.core.errors import (
     HpoError,
     NotNow,
     StorageLost,

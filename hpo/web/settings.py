@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

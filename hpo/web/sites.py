@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.api.board import Boards, NotThere, standing
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
 from hpo.report import script
 from hpo.study import NAME

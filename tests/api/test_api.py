@@ -14,7 +14,7 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import HpoError, NothingToPromote, OutputRefused, StorageUnavailable, StudyBusy, UsageError
+from hpo.core.errors import HpoError, NothingToPromote, OutputRefused, StorageUnavailable, StudyBusy, UsageError
 from hpo.store import Store
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import HpoError, StorageDamaged, StorageUnavailable
+from hpo.core.errors import HpoError, StorageDamaged, StorageUnavailable
 
 PROJECT = Path(__file__).parents[1] / "project"
 

@@ -14,7 +14,7 @@ import forked
 import pytest
 
 from hpo import api
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")
@@ -143,7 +143,7 @@ def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, place, tmp_
 
 def test_assets_without_a_promotion_say_what_to_do(curve, place, tmp_path):
     import hpo
-    from hpo.errors import NothingToPromote
+    from hpo.core.errors import NothingToPromote
 
     hpo.run(curve(search={"trials": 2}), place)
     with pytest.raises(NothingToPromote, match="make them with: hpo promote --study curve"):

@@ -15,8 +15,8 @@ import hpo
 from hpo import api
 from hpo.api.diagnosing import parting_of
 from hpo.cli.progress import Progress
-from hpo.errors import UsageError
-from hpo.records import Evaluation, Job, Report, Status
+from hpo.core.errors import UsageError
+from hpo.core.records import Evaluation, Job, Report, Status
 
 PROJECT = Path(__file__).parents[1] / "project"
 

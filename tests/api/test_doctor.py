@@ -23,9 +23,9 @@ from packaging.requirements import Requirement
 
 from hpo import Place
 from hpo.api import doctor, examining
-from hpo.declared import declared, install_line, judged, python_fits
-from hpo.disks import Disk, disk_of
-from hpo.errors import StorageUnavailable
+from hpo.core.disks import Disk, disk_of
+from hpo.core.errors import StorageUnavailable
+from hpo.core.installed import declared, install_line, judged, python_fits
 from hpo.search import OPTUNA
 from hpo.store import Store
 from hpo.store.schema import HEAD
@@ -171,7 +171,7 @@ def test_the_install_line_names_where_it_was_installed_from(tmp_path):
     assert found == "pip install --editable '/a b[web]'\n"
 
 
-LINE = "from hpo.declared import install_line\nprint(install_line('web'))"
+LINE = "from hpo.core.installed import install_line\nprint(install_line('web'))"
 
 
 def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
@@ -185,7 +185,7 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(tmp_path / "site")
     code = (
-        "from hpo.declared import declared\n"
+        "from hpo.core.installed import declared\n"
         "found = declared()\n"
         "print(found.installed, found.python, sorted(str(one).lower() for one in found.packages))\n"
         "print({name: sorted(one.name for one in found.extras[name]) for name in sorted(found.extras)})\n"

@@ -16,7 +16,7 @@ from hpo import api
 from hpo.api.choosing import race_plan
 from hpo.cli.promoted import ranking_table
 from hpo.cli.tables import trial_text
-from hpo.records import Stage
+from hpo.core.records import Stage
 from hpo.store import Store
 
 

@@ -11,7 +11,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.api.instability import FEWEST, _line
-from hpo.errors import NothingToPromote
+from hpo.core.errors import NothingToPromote
 from hpo.space import Choice, Float
 
 PROJECT = Path(__file__).parents[1] / "project"

@@ -16,7 +16,7 @@ from hpo import api
 from hpo.api.placing import work_folder
 from hpo.api.session import storage
 from hpo.cli.main import app
-from hpo.errors import StudyBusy, StudyChanged, UsageError
+from hpo.core.errors import StudyBusy, StudyChanged, UsageError
 from hpo.store import normalised
 
 ON_SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

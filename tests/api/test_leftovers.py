@@ -15,7 +15,7 @@ import hpo
 from hpo.api.placing import work_folder
 from hpo.api.session import storage
 from hpo.api.tidying import OWNER, clear_leftovers
-from hpo.files import machine
+from hpo.core.files import machine
 from hpo.store import host, mark
 
 

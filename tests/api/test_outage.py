@@ -15,9 +15,9 @@ import sqlalchemy as sa
 import hpo
 from hpo import api
 from hpo.api.session import driving, opened
-from hpo.errors import StorageLost, StudyBusy, TooManyFailures
-from hpo.place import Place
-from hpo.records import Evaluation, Status
+from hpo.core.errors import StorageLost, StudyBusy, TooManyFailures
+from hpo.core.records import Evaluation, Status
+from hpo.core.run_config import Place
 from hpo.store.tables import LeaseRow
 
 

@@ -14,10 +14,10 @@ from hpo.api import PromotionReport
 from hpo.api.words import certainty_text
 from hpo.cli.main import app
 from hpo.cli.promoted import per_cent
+from hpo.core.formatting import number
+from hpo.core.records import Evaluation, Job, Report, Stage, Status
 from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Job, Report, Stage, Status
 from hpo.scoring import Rule
-from hpo.shown import number
 
 SEEDS = (42, 43, 44)
 
@@ -128,7 +128,7 @@ def test_trials_that_completed_since_mark_a_promotion_as_old(curve, place):
 
 def one_class(seed, epoch, step, values):
     """A replicate that was seen to put all cases into one class from an epoch on."""
-    from hpo.records import Alert
+    from hpo.core.records import Alert
 
     alert = Alert(kind="one-class-predictions", epoch=epoch, message=f"all 9 cases were put into class {seed}")
     reports = tuple(

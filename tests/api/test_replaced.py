@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import hpo
 from hpo import api
 from hpo.api.session import storage
-from hpo.errors import StudyBusy
+from hpo.core.errors import StudyBusy
 from hpo.store import normalised
 
 

@@ -9,7 +9,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.api.session import storage
-from hpo.errors import TooManyFailures
+from hpo.core.errors import TooManyFailures
 from hpo.search import failed_together
 from hpo.study import Trial
 

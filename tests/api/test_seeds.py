@@ -24,7 +24,7 @@ from hpo import api
 from hpo.api.decomposing import DRAWS
 from hpo.cli.drawn import decomposition_text, replay_text
 from hpo.cli.tables import trial_text, trial_values
-from hpo.errors import NothingToPromote, UsageError
+from hpo.core.errors import NothingToPromote, UsageError
 from hpo.promotion import Draws
 from hpo.report import effects_figure
 from hpo.seeding import STREAMS, Streams

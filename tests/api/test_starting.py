@@ -15,7 +15,7 @@ import pytest
 
 from hpo.api import init
 from hpo.api.starting import STARTER
-from hpo.errors import OutputRefused, UsageError
+from hpo.core.errors import OutputRefused, UsageError
 
 ROOT = Path(__file__).parents[2]
 FILES = [".gitignore", "studies/tumours.toml", "tests/test_tumours.py", "tumours.py"]

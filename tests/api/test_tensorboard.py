@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import hpo
 from hpo import api
 from hpo.cli.main import app
-from hpo.errors import UsageError
-from hpo.records import Job, Objective, Report
+from hpo.core.errors import UsageError
+from hpo.core.records import Job, Objective, Report
 from hpo.training.events import Events
 
 event_accumulator = pytest.importorskip(
@@ -170,7 +170,7 @@ def test_tensorflow_is_left_where_it_is(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from hpo.records import Job, Objective, Report
+from hpo.core.records import Job, Objective, Report
 from hpo.training.events import Events
 job, report = Job(trial=0, params={}, seed=41, budget=1), Report(step=1, metrics={"val": 1.0}, at=0.0)
 events = Events(Path(sys.argv[1]), job, Objective(metric="val"), sys.exit)

@@ -15,7 +15,7 @@ import hpo
 from hpo import api
 from hpo.cli.main import app
 from hpo.cli.tables import verified_text
-from hpo.errors import NothingToPromote, UsageError
+from hpo.core.errors import NothingToPromote, UsageError
 
 
 @pytest.fixture

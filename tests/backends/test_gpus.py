@@ -20,7 +20,7 @@ from pathlib import Path
 
 import ray
 from hpo.backends.ray import RayBackend, connected
-from hpo.seam import Resources
+from hpo.core.seam import Resources
 from test_backends import Jobs, jobs, ref
 
 cards, share, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
@@ -58,7 +58,7 @@ from pathlib import Path
 import ray
 import hpo
 from hpo import api
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 
 ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
 study = api.load_study(sys.argv[1])

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import hpo
 from hpo.catalog import read
-from hpo.records import Job, Status
+from hpo.core.records import Job, Status
 from hpo.seeding import Streams
 from hpo.training import Training, discard_checkpoint
 from models.augment import Augmentation

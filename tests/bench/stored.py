@@ -12,8 +12,8 @@ from typing import Any
 
 import hpo
 from hpo.api.session import Opened, driving, opened
-from hpo.records import Evaluation, Job, Report, Status
-from hpo.seam import DONE
+from hpo.core.records import Evaluation, Job, Report, Status
+from hpo.core.seam import DONE
 from hpo.search import SearchSource
 from hpo.store import Recorded
 

@@ -13,8 +13,8 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.declared import install_line
-from hpo.errors import TrainableError, UsageError
+from hpo.core.errors import TrainableError, UsageError
+from hpo.core.installed import install_line
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

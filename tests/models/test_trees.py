@@ -11,7 +11,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.catalog import read
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 from hpo.seeding import Streams
 from models.trees import refuse_unusable
 

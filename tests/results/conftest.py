@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hpo.records import Evaluation, Job, Objective, Report, Stage, Status, Value
+from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status, Value
 from hpo.results import Winner
 from hpo.training.predictions import Predictions
 

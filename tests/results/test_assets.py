@@ -10,7 +10,7 @@ import statistics
 import pytest
 from PIL import Image
 
-from hpo.errors import OutputRefused, UsageError
+from hpo.core.errors import OutputRefused, UsageError
 from hpo.results import write_assets
 
 REFERENCE = {

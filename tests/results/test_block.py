@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.errors import HpoError, OutputRefused
+from hpo.core.errors import HpoError, OutputRefused
 from hpo.results import Winner, refuse_unwritable, write_results
 from hpo.results.block import _start
 

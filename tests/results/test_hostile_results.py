@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hostile_trainings import trained
 
-from hpo.records import Evaluation, Objective, Status
+from hpo.core.records import Evaluation, Objective, Status
 from hpo.results import Winner, write_results
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions

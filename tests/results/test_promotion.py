@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import OutputRefused
+from hpo.core.errors import OutputRefused
 from hpo.results import write_promotion
 from hpo.results.plain import csv_text, json_line, json_text
 

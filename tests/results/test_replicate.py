@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from hpo.errors import TrainableError
-from hpo.records import Evaluation, Objective, Report
+from hpo.core.errors import TrainableError
+from hpo.core.records import Evaluation, Objective, Report
 from hpo.results import Winner, write_results
 from hpo.results.curves import panel_png
 from hpo.results.history import history_csv, log_text

@@ -16,7 +16,7 @@ import pytest
 
 from hpo.api.session import storage
 from hpo.catalog import read
-from hpo.records import Stage
+from hpo.core.records import Stage
 from tests.soak.reaper import Reaper
 
 KILLS = int(os.environ.get("HPO_SOAK_KILLS", "40"))

@@ -13,7 +13,7 @@ from hpo.api.board import write_report
 from hpo.api.session import opened
 from hpo.cli import tables
 from hpo.cli.output import print_json, print_text
-from hpo.records import Stage
+from hpo.core.records import Stage
 
 CHOICES = {
     "value": ["innocent", *hostile.VALUES, *hostile.YIELDS],

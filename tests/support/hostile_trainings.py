@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hpo.records import Job, Objective, Stage
-from hpo.seam import Hearing, Resources, TrainableRef
+from hpo.core.records import Job, Objective, Stage
+from hpo.core.seam import Hearing, Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint, load
 
 PROJECT = Path(__file__).parents[1] / "project"

@@ -8,8 +8,8 @@ import pytest
 
 from hpo.alerts import KINDS, Activation, Layer, Seen, judged
 from hpo.collapse import collapses
-from hpo.records import Evaluation, Job, Objective, Stage, Status
-from hpo.seam import Resources, TrainableRef
+from hpo.core.records import Evaluation, Job, Objective, Stage, Status
+from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training
 
 PROJECT = Path(__file__).parents[1] / "project"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpo.catalog import check, find, listed, load_study, read
-from hpo.errors import StudyInvalid, StudyNotFound
+from hpo.core.errors import StudyInvalid, StudyNotFound
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "project"

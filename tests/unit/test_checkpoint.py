@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpo.errors import CheckpointInvalid
-from hpo.records import Job, Objective, Stage, Status
-from hpo.seam import Resources, TrainableRef
+from hpo.core.errors import CheckpointInvalid
+from hpo.core.records import Job, Objective, Stage, Status
+from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint
 from hpo.training.checkpoint import NEWEST, PREVIOUS, Checkpoint
 

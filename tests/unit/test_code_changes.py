@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 import hpo
 from hpo import api
 from hpo.cli import tables
-from hpo.errors import CodeChanged
+from hpo.core.errors import CodeChanged
 
 FIRST, SECOND = "params.x + ctx.streams.init.numpy().random()", "params.x + 7 + ctx.streams.init.numpy().random()"
 

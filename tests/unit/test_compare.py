@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import hpo
 from hpo import api
 from hpo.cli.main import app
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 from hpo.statistics import outperformance_interval, pairs_needed
 
 

@@ -9,9 +9,9 @@ from searches import open_source, value
 
 from hpo import api
 from hpo.cli import tables
-from hpo.errors import NothingToPromote
-from hpo.records import Evaluation, Report, Status
-from hpo.seam import DONE
+from hpo.core.errors import NothingToPromote
+from hpo.core.records import Evaluation, Report, Status
+from hpo.core.seam import DONE
 from hpo.search import Durable
 from hpo.search.proposals import make_sampler, suggest
 from hpo.store import prepare_optuna

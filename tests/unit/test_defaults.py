@@ -18,7 +18,7 @@ import hpo
 from hpo import api
 from hpo.cli import promoted, tables
 from hpo.cli.output import print_text
-from hpo.errors import StudyChanged
+from hpo.core.errors import StudyChanged
 from hpo.store.identity import differences, with_defaults
 from hpo.training.defaults import defaults_of
 

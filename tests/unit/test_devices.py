@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hpo.devices import device_of, devices_said
-from hpo.records import Evaluation, Job, Status
+from hpo.core.devices import device_of, devices_said
+from hpo.core.records import Evaluation, Job, Status
 
 
 def ran(trial, seed, device, card=None):

@@ -10,8 +10,8 @@ from searches import in_random_order, one_by_one, open_source, table
 
 from hpo import api
 from hpo.cli.main import app
-from hpo.errors import ParamsInvalid, UsageError
-from hpo.records import Job
+from hpo.core.errors import ParamsInvalid, UsageError
+from hpo.core.records import Job
 from hpo.search import Durable
 from hpo.store import prepare_optuna
 from hpo.study import parse, refuse_unfit

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hpo
-from hpo.errors import StorageAway, StudyChanged, TooManyFailures
+from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
+from hpo.core.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.seam import DONE, WAIT
 from hpo.folds import FoldedSource, fold_jobs, joined, mean_of
-from hpo.records import Evaluation, Job, Objective, Report, Status
-from hpo.seam import DONE, WAIT
 from hpo.seeding import STREAMS
 from hpo.training.context import Context
 

@@ -9,7 +9,7 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import StudyInvalid, StudyNotFound, UsageError
+from hpo.core.errors import StudyInvalid, StudyNotFound, UsageError
 
 CONTENT = {
     "name": "curve",

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hostile_trainings import hostile, trained
 
-from hpo.errors import TrainableError
-from hpo.records import LARGEST, Stage, Status, canonical_json
+from hpo.core.errors import TrainableError
+from hpo.core.records import LARGEST, Stage, Status, canonical_json
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 from hpo import api
 from hpo.cli import tables
 from hpo.cli.main import app
-from hpo.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
-from hpo.records import Job
+from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
+from hpo.core.records import Job
 from hpo.search import Durable, Foreign, chosen
 from hpo.store import prepare_optuna
 

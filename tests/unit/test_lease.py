@@ -10,7 +10,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from hpo.errors import StudyBusy
+from hpo.core.errors import StudyBusy
 from hpo.store import Store
 from hpo.store.process import end, host, is_dead, mark
 from hpo.store.tables import DriverRow

@@ -18,8 +18,8 @@ from hpo.cli.main import _promotion_status, _search_status
 from hpo.cli.options import seconds_of
 from hpo.cli.promoted import promotion_text
 from hpo.cli.tables import search_text
-from hpo.errors import UsageError
-from hpo.seam import Observer
+from hpo.core.errors import UsageError
+from hpo.core.seam import Observer
 from hpo.search import Durable
 from hpo.store import prepare_optuna
 

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from hpo.api.session import driving, opened
-from hpo.errors import StorageAway
-from hpo.place import Place
-from hpo.records import Evaluation, Report, Status
+from hpo.core.errors import StorageAway
+from hpo.core.records import Evaluation, Report, Status
+from hpo.core.run_config import Place
 from hpo.search import SearchSource
 from hpo.store import Recorded
 

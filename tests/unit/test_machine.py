@@ -13,7 +13,7 @@ import pytest
 
 from hpo.backends import machine
 from hpo.backends.machine import cores, folder_for_sockets, private_folder
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 
 
 def grouped(tmp_path, line, limits):

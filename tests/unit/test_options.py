@@ -152,7 +152,7 @@ def test_the_lag_follows_from_the_slots_unless_it_is_said(curve):
 
 def test_a_cmaes_without_its_package_is_refused_with_what_to_install(curve, place, monkeypatch):
     import hpo
-    from hpo.errors import UsageError
+    from hpo.core.errors import UsageError
     from hpo.study import options
 
     monkeypatch.setattr(options, "find_spec", lambda _name: None)  # as on a machine without the extra

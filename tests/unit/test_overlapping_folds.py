@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.api.soundness import overlapping_folds
-from hpo.records import Evaluation, Job, Stage, Status
+from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.training.predictions import Predictions
 
 

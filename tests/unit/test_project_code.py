@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from projects import Project
 
-from hpo.code import Code, difference_said
+from hpo.core.code import Code, difference_said
 from hpo.training import load
 from hpo.training.project_code import code_of
 

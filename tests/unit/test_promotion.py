@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from hpo.core.records import Evaluation, Job, Stage, Status
+from hpo.core.seam import DONE, WAIT
 from hpo.promotion import TRIES, PromotionSource, replicate
-from hpo.records import Evaluation, Job, Stage, Status
-from hpo.seam import DONE, WAIT
 
 
 def grid(trials=(3, 1), seeds=(42, 43)):

@@ -15,12 +15,12 @@ import hpo
 from hpo import api
 from hpo.api.choosing import race_seeds
 from hpo.cli.main import app
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
+from hpo.core.records import Evaluation, Job, Status
+from hpo.core.seam import DONE, WAIT
 from hpo.promotion import TRIES, Plan, Race, RaceSource, replicate
 from hpo.ranking import Candidate
-from hpo.records import Evaluation, Job, Status
 from hpo.scoring import Rule
-from hpo.seam import DONE, WAIT
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import hpo
 from hpo.api.session import driving, opened
 from hpo.cli.main import app
-from hpo.errors import UsageError
-from hpo.records import Evaluation, Job, Status
-from hpo.seam import WAIT
+from hpo.core.errors import UsageError
+from hpo.core.records import Evaluation, Job, Status
+from hpo.core.seam import WAIT
 from hpo.search import SearchSource
 from hpo.store import Recorded
 from hpo.study import refuse_unfit

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.records import Evaluation, Job, Objective, Report, Stage, Status, canonical_json, digest
+from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status, canonical_json, digest
 
 JOB = Job(trial=3, params={"lr": 0.1}, seed=41, budget=5)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.errors import HpoError
-from hpo.redaction import driver_variables, holds_secret, known_secrets, masked, redacted, secrets_in, without
+from hpo.core.errors import HpoError
+from hpo.core.redaction import driver_variables, holds_secret, known_secrets, masked, redacted, secrets_in, without
 from hpo.store import Store, normalised
 
 LETTERS = "QXZJ"

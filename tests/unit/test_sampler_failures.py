@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.errors import SamplerFailed, StorageAway
+from hpo.core.errors import SamplerFailed, StorageAway
 from hpo.search.failures import explained_failure
 
 

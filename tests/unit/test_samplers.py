@@ -10,7 +10,7 @@ import pytest
 from searches import in_random_order, one_by_one, open_source, plain_optuna, table, train
 
 import hpo
-from hpo.records import Job
+from hpo.core.records import Job
 from hpo.search import Durable
 from hpo.search.proposals import make_pruner, make_sampler
 from hpo.store import prepare_optuna

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.backends.running import run_all
-from hpo.errors import BackendError, TooManyFailures
-from hpo.records import Evaluation, Job, Objective, Report, Status
-from hpo.seam import Fused, Hearing, Packet, refuse_endless_wait
+from hpo.core.errors import BackendError, TooManyFailures
+from hpo.core.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.seam import Fused, Hearing, Packet, refuse_endless_wait
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")

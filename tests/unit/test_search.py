@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from searches import in_random_order, one_by_one, open_source, plain_optuna, table, train
 
-from hpo.records import Evaluation, Job, Status
-from hpo.seam import WAIT
+from hpo.core.records import Evaluation, Job, Status
+from hpo.core.seam import WAIT
 from hpo.search import Durable
 from hpo.store import prepare_optuna
 

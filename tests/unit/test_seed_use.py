@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status
 from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Job, Objective, Report, Stage, Status
 from hpo.scoring import Rule
 from hpo.seed_use import CLOCKS, Use, said, seed_uses
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 from hpo.seeding import STREAMS, Stream, Streams, sampler_seed
 
 SEEDS = st.integers(0, 2**63 - 1)

@@ -11,10 +11,10 @@ from searches import one_by_one, open_source, table
 
 import hpo
 from hpo import api
-from hpo.errors import StudyChanged
-from hpo.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.errors import StudyChanged
+from hpo.core.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.seam import DONE, WAIT
 from hpo.scoring import Rule
-from hpo.seam import DONE, WAIT
 from hpo.search import Durable, ReplicatedSource
 from hpo.store import prepare_optuna
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.errors import CheckpointInvalid, TrainableError
+from hpo.core.errors import CheckpointInvalid, TrainableError
 from hpo.training.checkpoint import NEWEST, Checkpoint
 from hpo.training.states import load_plain, refuse_unreadable
 from hpo.training.weights import MODEL_FILE, first_difference, on_cpu, weights_digest

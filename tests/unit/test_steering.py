@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hpo.api.heeding import Heeding
-from hpo.errors import StudyHeld, StudyPaused
-from hpo.seam import Observer
+from hpo.core.errors import StudyHeld, StudyPaused
+from hpo.core.seam import Observer
 from hpo.store import Store, end_driver
 from hpo.store.process import host
 

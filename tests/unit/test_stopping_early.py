@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpo.records import Job, Objective, Stage, Status
-from hpo.seam import Hearing, Resources, TrainableRef
+from hpo.core.records import Job, Objective, Stage, Status
+from hpo.core.seam import Hearing, Resources, TrainableRef
 from hpo.training import Training
 
 PROJECT = Path(__file__).parents[1] / "project"

@@ -15,10 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from hpo.errors import StorageUnavailable, StudyBusy, StudyChanged
-from hpo.records import Alert, Evaluation, Job, Report, Stage, Status
+from hpo.core.errors import StorageUnavailable, StudyBusy, StudyChanged
+from hpo.core.records import Alert, Evaluation, Job, Report, Stage, Status
+from hpo.core.redaction import masked
 from hpo.search import Durable
-from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, masked, normalised, prepare_optuna
+from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, normalised, prepare_optuna
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
 from hpo.store.tables import Base
 

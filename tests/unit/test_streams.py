@@ -26,7 +26,7 @@ def test_what_is_printed_afterwards_arrives(tmp_path, closes):
     code = f"""
 import io, os, sys
 from contextlib import suppress
-from hpo.training.isolation import kept_streams
+from hpo.core.isolation import kept_streams
 kept, mine = [], (sys.stdout, sys.stderr)
 for _ in range(2):
     with suppress(io.UnsupportedOperation), kept_streams():
@@ -42,7 +42,7 @@ print("out"), print("err", file=sys.stderr)
 def test_no_descriptor_is_left_open(tmp_path):
     code = """
 import os
-from hpo.training.isolation import kept_streams
+from hpo.core.isolation import kept_streams
 before = len(os.listdir("/proc/self/fd"))
 for _ in range(100):
     with kept_streams():
@@ -56,7 +56,7 @@ print(len(os.listdir("/proc/self/fd")) - before)
 def test_a_thread_that_prints_all_the_time_ends_no_process():
     code = """
 import os, sys, threading, time
-from hpo.training.isolation import kept_streams
+from hpo.core.isolation import kept_streams
 def talk():
     while True:
         print("x" * 100)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hpo.records import canonical_json
+from hpo.core.records import canonical_json
 from hpo.search.proposals import suggest
 from hpo.seeding import STREAMS
 from hpo.study import Study, json_schema, parse

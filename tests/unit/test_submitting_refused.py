@@ -9,7 +9,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.cli.main import main
-from hpo.place import default_storage
+from hpo.core.run_config import default_storage
 
 NOBODY = "http://127.0.0.1:1"
 

@@ -14,7 +14,7 @@ from kills import kill_at_statements, make, surveyed
 from optuna.storages._rdb import models
 
 from hpo.api.session import storage
-from hpo.errors import StorageUnavailable
+from hpo.core.errors import StorageUnavailable
 from hpo.search import OPTUNA, Durable
 from hpo.store import Store, normalised, prepare_optuna
 from hpo.store.survey import OPTUNA_TABLES

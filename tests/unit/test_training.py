@@ -10,9 +10,9 @@ import forked
 import pytest
 import torch
 
-from hpo.errors import UsageError
-from hpo.records import Job, Objective, Stage, Status
-from hpo.seam import Resources, TrainableRef
+from hpo.core.errors import UsageError
+from hpo.core.records import Job, Objective, Stage, Status
+from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint, load
 
 HERE = [str(Path(__file__).parent), str(Path(forked.__file__).parent)]
@@ -83,7 +83,7 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
     expected, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "whole")
     code = (
         "import sys, os; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t;"
-        "from hpo.records import Stage;"
+        "from hpo.core.records import Stage;"
         "t.whole(t.net_job(stage=Stage.PROMOTION), t.ref(), Path(sys.argv[1]), stop_after=3); os.kill(os.getpid(), 9)"
     )
     killed = forked.run(
@@ -174,8 +174,8 @@ BAD_YIELDS = {
 @pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
 def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message):
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
-        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.error)"
     )
@@ -193,8 +193,8 @@ def test_a_model_that_no_epoch_changed_is_said(tmp_path):
         "yield {'val': epoch}\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
-        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome['remarks'])"
     )
@@ -226,8 +226,8 @@ def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
         "    finally:\n        print('closed')\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.seam import *;"
-        "from hpo.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "t.advance(); print('open'); t.close()"
     )

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from hpo.alerts import vanishing
-from hpo.errors import UsageError
-from hpo.records import Job, Objective, Stage, Status
-from hpo.seam import Resources, TrainableRef
+from hpo.core.errors import UsageError
+from hpo.core.records import Job, Objective, Stage, Status
+from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training
 from hpo.training.watching import LOOK_EVERY, Watch
 

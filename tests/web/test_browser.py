@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 import hpo
-from hpo.shown import number
+from hpo.core.formatting import number
 from tests.web.conftest import TOKEN, study
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hpo.api.board import boards, write_report
-from hpo.errors import UsageError
+from hpo.core.errors import UsageError
 from hpo.web import Settings, application, read_token
 from hpo.web.guard import COOKIE, LARGEST_BODY, session_of
 from tests.web.conftest import TOKEN

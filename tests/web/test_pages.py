@@ -10,10 +10,10 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.errors import NothingToPromote, UsageError
+from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.formatting import number
 from hpo.pages import board_page
 from hpo.pages.strip import strips
-from hpo.shown import number
 from tests.web.conftest import study
 
 

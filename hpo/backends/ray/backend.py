@@ -10,9 +10,9 @@ from ray import tune
 
 from hpo.backends.ray.desk import Desk, DeskScheduler, DeskSearcher, DeskStopper
 from hpo.backends.ray.worker import Task, Worker
-from hpo.errors import BackendError
-from hpo.records import Evaluation, Job
-from hpo.seam import Resources, Source, Stop, TrainableRef
+from hpo.core.errors import BackendError
+from hpo.core.records import Evaluation, Job
+from hpo.core.seam import Resources, Source, Stop, TrainableRef
 from hpo.training import discard_checkpoint, is_url, shelf
 
 CHUNK_SECONDS = 0.2

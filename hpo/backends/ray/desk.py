@@ -31,9 +31,21 @@ from ray.tune.search import Searcher
 
 from hpo.backends.grace import Pace
 from hpo.backends.ray.worker import Task, Word, WorkerSpoiled
-from hpo.errors import NotNow
-from hpo.records import Evaluation, Job
-from hpo.seam import DONE, WAIT, Done, Hearing, Packet, Source, Stop, TrainableRef, Wait, patiently, refuse_endless_wait
+from hpo.core.errors import NotNow
+from hpo.core.records import Evaluation, Job
+from hpo.core.seam import (
+    DONE,
+    WAIT,
+    Done,
+    Hearing,
+    Packet,
+    Source,
+    Stop,
+    TrainableRef,
+    Wait,
+    patiently,
+    refuse_endless_wait,
+)
 from hpo.training import shelf
 
 Answer = TypeVar("Answer")

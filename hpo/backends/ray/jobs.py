@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from hpo.declared import install_line
-from hpo.errors import StudyBusy, UsageError
-from hpo.place import JOBS_ADDRESS
-from hpo.redaction import masked, redacted, redacted_word, secrets_in
+from hpo.core.errors import StudyBusy, UsageError
+from hpo.core.installed import install_line
+from hpo.core.redaction import masked, redacted, redacted_word, secrets_in
+from hpo.core.run_config import JOBS_ADDRESS
 
 _OVERRIDING = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Variables that Ray prefers to the address that its client is given."""

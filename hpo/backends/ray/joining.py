@@ -17,9 +17,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.backends.machine import cores, refuse_too_large
 from hpo.backends.ray.starting import joined_with_token, started_safely, token_said
-from hpo.errors import UsageError
-from hpo.redaction import driver_variables
-from hpo.seam import Resources
+from hpo.core.errors import UsageError
+from hpo.core.redaction import driver_variables
+from hpo.core.seam import Resources
 from hpo.training import graphics
 
 ASK_SECONDS = 120.0

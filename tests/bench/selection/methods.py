@@ -13,11 +13,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 import hpo
+from hpo.core.records import Evaluation, Job, Report, Status
+from hpo.core.seam import DONE, Source
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.ranking import Candidate, rank
-from hpo.records import Evaluation, Job, Report, Status
 from hpo.scoring import Rule
-from hpo.seam import DONE, Source
 from hpo.search import Durable, SearchSource
 from hpo.store import prepare_optuna
 from tests.bench.selection.tables import Table

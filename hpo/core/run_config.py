@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hpo.errors import UsageError
-from hpo.given import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_other_word
+from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_other_word
+from hpo.core.errors import UsageError
 
 STORAGE = "sqlite:///hpo.db"
 """The storage if nothing is said."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hpo.errors import OutputRefused, UsageError
+from hpo.core.errors import OutputRefused, UsageError
 
 Guard = Callable[[], None]
 """Called right before a file gets its name; raises where whoever writes may no longer do so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from hpo.errors import UsageError, did_you_mean
+from hpo.core.errors import UsageError, did_you_mean
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from hpo.training.isolation.interpreter import State
+from hpo.core.isolation.interpreter import State
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hpo.records import Evaluation
+from hpo.core.records import Evaluation
 
 MOST_NAMED = 5
 """Trainings that are named of each device."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hpo.training.isolation.project import is_of_project
+from hpo.core.isolation.project import is_of_project
 
 GRACE_SECONDS = 0.3
 """How long threads may take to end by themselves."""

@@ -18,11 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hpo.training.isolation import interpreter, libraries
-from hpo.training.isolation.leftovers import ExitFunctions, Leftovers
-from hpo.training.isolation.libraries import BY_MODULE, THREAD_VARIABLES, Imports, ThreadPools, is_imported
-from hpo.training.isolation.lookups import Lookups
-from hpo.training.isolation.project import ProjectState
+from hpo.core.isolation import interpreter, libraries
+from hpo.core.isolation.leftovers import ExitFunctions, Leftovers
+from hpo.core.isolation.libraries import BY_MODULE, THREAD_VARIABLES, Imports, ThreadPools, is_imported
+from hpo.core.isolation.lookups import Lookups
+from hpo.core.isolation.project import ProjectState
 
 WORKING = "cwd"
 """Below a training's folder: its working directory."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-from hpo.code import UNKNOWN, Code
-from hpo.errors import BackendError, NotNow, TooManyFailures
-from hpo.given import refuse_no_kind, refuse_no_whole
-from hpo.place import STOP_WAIT
-from hpo.records import LARGEST, Alert, Evaluation, Job, Objective, Report, Status, Value
+from hpo.core.arguments import refuse_no_kind, refuse_no_whole
+from hpo.core.code import UNKNOWN, Code
+from hpo.core.errors import BackendError, NotNow, TooManyFailures
+from hpo.core.records import LARGEST, Alert, Evaluation, Job, Objective, Report, Status, Value
+from hpo.core.run_config import STOP_WAIT
 
 Answer = TypeVar("Answer")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from hpo.code import Code, code_from
-from hpo.given import refuse_no_kind, refuse_no_whole, refuse_other_word
+from hpo.core.arguments import refuse_no_kind, refuse_no_whole, refuse_other_word
+from hpo.core.code import Code, code_from
 
 LARGEST_SEED = 2**63 - 1
 """The largest integer that both databases store."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hpo.records import Value
+from hpo.core.records import Value
 
 
 def number(value: float | None) -> str:

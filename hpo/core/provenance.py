@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hpo.redaction import redacted_word
+from hpo.core.redaction import redacted_word
 
 
 def project(root: Path) -> dict[str, object]:
