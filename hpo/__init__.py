@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hpo.ranking import Candidate, Ranking, rank
     from hpo.scoring import Rule
     from hpo.search import MixedSampler
-    from hpo.seeding import Stream, Streams
+    from hpo.seeds.streams import Stream, Streams
     from hpo.study import Study
     from hpo.training import Context, KerasState
 
@@ -32,7 +32,7 @@ _HOMES = {
     "hpo.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
     "hpo.core.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
-    "hpo.seeding": ("Stream", "Streams"),
+    "hpo.seeds.streams": ("Stream", "Streams"),
     "hpo.study": ("Study",),
     "hpo.training": ("Context", "KerasState"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Status, digest
 from hpo.core.seam import DONE, WAIT, Done, Source, Wait
-from hpo.seeding import STREAMS, fold_seed, partition_seed
+from hpo.seeds.streams import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 
 

@@ -26,7 +26,7 @@ from hpo.promotion import Draws, PromotionSource
 from hpo.report import effects_figure, write_page
 from hpo.results import json_text, refuse_unwritable, table_text
 from hpo.seed_use import CLOCKS
-from hpo.seeding import STREAMS
+from hpo.seeds.streams import STREAMS
 from hpo.store import Recorded
 from hpo.study import Study
 

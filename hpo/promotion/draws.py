@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hpo.core.records import Job, Stage, Value
-from hpo.seeding import draw_seed
+from hpo.seeds.streams import draw_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

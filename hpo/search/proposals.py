@@ -33,7 +33,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
-from hpo.seeding import sampler_seed
+from hpo.seeds.streams import sampler_seed
 from hpo.space import Choice, Float, Int, Space, holds, points
 from hpo.study import PRUNERS, Study, said
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from hpo import space
 from hpo.core.errors import Problem, StudyInvalid, did_you_mean
 from hpo.core.records import Value
-from hpo.seeding import STREAMS
+from hpo.seeds.streams import STREAMS
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS

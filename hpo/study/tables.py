@@ -18,7 +18,7 @@ from hpo import space
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
 from hpo.core.seam import Resources, TrainableRef
 from hpo.scoring import Rule, RuleName
-from hpo.seeding import search_seed
+from hpo.seeds.streams import search_seed
 from hpo.statistics import Ddof
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said

@@ -1,4 +1,4 @@
-"""One job trained under its seed; with `hpo.seeding`, torch's room."""
+"""One job trained under its seed; with `hpo.seeds.streams`, torch's room."""
 
 from hpo.training.annotations import hints_of
 from hpo.training.artefacts import ARTEFACTS

@@ -14,7 +14,7 @@ from hpo.core.errors import TrainableError
 from hpo.core.files import file_mark
 from hpo.core.isolation import clear_working_folder
 from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
-from hpo.seeding import Streams
+from hpo.seeds.streams import Streams
 from hpo.training import loops
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest

@@ -27,7 +27,7 @@ from hpo.cli.tables import trial_text, trial_values
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.promotion import Draws
 from hpo.report import effects_figure
-from hpo.seeding import STREAMS, Streams
+from hpo.seeds.streams import STREAMS, Streams
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 import hpo
 from hpo.catalog import read
 from hpo.core.records import Job, Status
-from hpo.seeding import Streams
+from hpo.seeds.streams import Streams
 from hpo.training import Training, discard_checkpoint
 from models.augment import Augmentation
 from models.data import data_set

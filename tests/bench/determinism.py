@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from hpo.seeding import Streams
+from hpo.seeds.streams import Streams
 from hpo.training.weights import weights_digest
 from models.augment import Augmentation
 from models.data import data_set

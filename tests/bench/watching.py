@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from hpo.seeding import Streams
+from hpo.seeds.streams import Streams
 from hpo.training.watching import Watch
 from models.augment import Augmentation
 from models.data import data_set

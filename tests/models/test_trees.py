@@ -12,7 +12,7 @@ import hpo
 from hpo import api
 from hpo.catalog import read
 from hpo.core.errors import UsageError
-from hpo.seeding import Streams
+from hpo.seeds.streams import Streams
 from models.trees import refuse_unusable
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.seam import DONE, WAIT
 from hpo.folds import FoldedSource, fold_jobs, joined, mean_of
-from hpo.seeding import STREAMS
+from hpo.seeds.streams import STREAMS
 from hpo.training.context import Context
 
 JOB = Job(trial=3, params={"x": 0.5}, seed=42, budget=4)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.core.errors import UsageError
-from hpo.seeding import STREAMS, Stream, Streams, sampler_seed
+from hpo.seeds.streams import STREAMS, Stream, Streams, sampler_seed
 
 SEEDS = st.integers(0, 2**63 - 1)
 NAMES = st.sampled_from(sorted(STREAMS))
@@ -87,5 +87,5 @@ def test_a_sampler_seed_is_one_of_32_bits_for_each_trial():
 
 
 def test_deriving_seeds_loads_no_torch():
-    code = "import sys, hpo.seeding; hpo.seeding.sampler_seed(1, 2); sys.exit('torch' in sys.modules)"
+    code = "import sys, hpo.seeds.streams; hpo.seeds.streams.sampler_seed(1, 2); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

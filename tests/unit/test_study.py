@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hpo.core.records import canonical_json
 from hpo.search.proposals import suggest
-from hpo.seeding import STREAMS
+from hpo.seeds.streams import STREAMS
 from hpo.study import Study, json_schema, parse
 
 ROOT = Path(__file__).parents[2]

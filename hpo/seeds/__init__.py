@@ -1,0 +1,1 @@
+"""Where a seed becomes random numbers: named streams, and seeds derived from seeds."""
