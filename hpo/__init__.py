@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.core.run_config import Place
     from hpo.core.seam import DONE, WAIT, Backend, Observer, Resources, Source, Tell, TrainableRef
-    from hpo.ranking import Candidate, Ranking, rank
-    from hpo.scoring import Rule
     from hpo.search import MixedSampler
     from hpo.seeds.streams import Stream, Streams
+    from hpo.stats.ranking import Candidate, Ranking, rank
+    from hpo.stats.scoring import Rule
     from hpo.study import Study
     from hpo.training import Context, KerasState
 
@@ -27,9 +27,9 @@ _HOMES = {
     "hpo.core.installed": ("install_line",),
     "hpo.core.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
     "hpo.core.run_config": ("Place",),
-    "hpo.ranking": ("Candidate", "Ranking", "rank"),
+    "hpo.stats.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
-    "hpo.scoring": ("Rule",),
+    "hpo.stats.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
     "hpo.core.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
     "hpo.seeds.streams": ("Stream", "Streams"),

@@ -12,8 +12,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hpo.core.files import Guard, unguarded, write_text
-from hpo.effects import Effect, Effects
-from hpo.ranking import Ranking
+from hpo.stats.ranking import Ranking
+from hpo.stats.variance import Effect, Effects
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

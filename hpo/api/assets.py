@@ -9,7 +9,7 @@ from hpo.api.session import resolved, storage, stored_study
 from hpo.core.errors import NothingToPromote
 from hpo.core.run_config import Place
 from hpo.results import write_assets
-from hpo.statistics import Ddof
+from hpo.stats.statistics import Ddof
 from hpo.study import Study
 
 

@@ -17,7 +17,6 @@ from hpo.api.reporting import PromotionReport
 from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
-from hpo.certainty import AS_IT_IS
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
@@ -25,10 +24,11 @@ from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.folds import joined
 from hpo.pages import board_page
-from hpo.ranking import Candidate, rank
-from hpo.scoring import RuleName
 from hpo.search import Durable
-from hpo.statistics import Ddof, c4, sigma_error
+from hpo.stats.confidence import AS_IT_IS
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import RuleName
+from hpo.stats.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.study import Study, Trial
 

@@ -14,8 +14,8 @@ from hpo.core.records import LARGEST_SEED, MOST_TRIALS
 from hpo.core.run_config import FIRST, Place
 from hpo.promotion import Plan
 from hpo.results import refuse_unwritable
-from hpo.scoring import Rule, RuleName
-from hpo.statistics import Ddof
+from hpo.stats.scoring import Rule, RuleName
+from hpo.stats.statistics import Ddof
 from hpo.study import Study, Trial, best_first
 
 

@@ -17,8 +17,8 @@ from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import Place
 from hpo.folds import joined
-from hpo.seed_use import is_coarse
-from hpo.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
+from hpo.stats.seed_use import is_coarse
+from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study
 
 MEANINGFUL = 0.75

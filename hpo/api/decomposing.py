@@ -14,19 +14,19 @@ from hpo.api.heeding import Heeding
 from hpo.api.placing import refuse_unusable
 from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike
 from hpo.api.session import Opened, Workforce, driving, opened, resolved
-from hpo.collapse import collapse_of
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import Place
 from hpo.core.seam import Observer, Stop
-from hpo.effects import effects_of
 from hpo.promotion import Draws, PromotionSource
 from hpo.report import effects_figure, write_page
 from hpo.results import json_text, refuse_unwritable, table_text
-from hpo.seed_use import CLOCKS
 from hpo.seeds.streams import STREAMS
+from hpo.stats.collapse import collapse_of
+from hpo.stats.seed_use import CLOCKS
+from hpo.stats.variance import effects_of
 from hpo.store import Recorded
 from hpo.study import Study
 

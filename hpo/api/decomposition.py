@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.api.replaying import Replays, replays_values
-from hpo.effects import Effect, Effects
 from hpo.promotion import Draws
 from hpo.seeds.streams import STREAMS
+from hpo.stats.variance import Effect, Effects
 from hpo.study import Study
 
 LOUD = 0.5

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpo import seed_use
 from hpo.api.curves import curve_of
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
@@ -21,6 +20,7 @@ from hpo.core.run_config import Place
 from hpo.folds import joined
 from hpo.report import curves_figure, write_page
 from hpo.results import json_text
+from hpo.stats import seed_use
 from hpo.study import Study
 from hpo.training import ARTEFACTS, INITIAL
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.core.records import Evaluation
-from hpo.ranking import Ranking, Row
-from hpo.statistics import sigma
+from hpo.stats.ranking import Ranking, Row
+from hpo.stats.statistics import sigma
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

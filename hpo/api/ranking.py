@@ -15,9 +15,9 @@ from hpo.core.records import Stage
 from hpo.core.run_config import Place
 from hpo.folds import joined
 from hpo.promotion import Plan, Race
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule, RuleName
-from hpo.statistics import Ddof
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule, RuleName
+from hpo.stats.statistics import Ddof
 from hpo.store import Store, StoredStudy
 from hpo.study import Study, Trial
 

@@ -17,7 +17,7 @@ from hpo.core.run_config import Place
 from hpo.core.seam import Observer, Stop
 from hpo.folds import fold_jobs
 from hpo.promotion import PromotionSource, replayed
-from hpo.statistics import sigma
+from hpo.stats.statistics import sigma
 from hpo.store import Recorded
 from hpo.study import Study
 

@@ -11,18 +11,18 @@ import numpy as np
 
 from hpo.api.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.api.soundness import one_class_predictions, overlapping_folds, warnings_of
-from hpo.certainty import AS_IT_IS, Certainty, certainty
-from hpo.collapse import Collapse, collapses
 from hpo.core.devices import devices_said
 from hpo.core.files import Guard, unguarded
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.promotion import Race
-from hpo.ranking import Ranking, Row
 from hpo.report import promotion_figure, write_page
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
-from hpo.scoring import Rule
-from hpo.seed_use import SeedUse, Use, seed_uses
-from hpo.statistics import sigma, t_interval
+from hpo.stats.collapse import Collapse, collapses
+from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
+from hpo.stats.ranking import Ranking, Row
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import SeedUse, Use, seed_uses
+from hpo.stats.statistics import sigma, t_interval
 from hpo.study import Study, Trial
 
 

@@ -36,7 +36,6 @@ from hpo.core.records import MOST_TRIALS, Stage, Value
 from hpo.core.run_config import Place
 from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.folds import FoldedSource, joined
-from hpo.scoring import Rule
 from hpo.search import (
     OPTUNA,
     Limits,
@@ -46,7 +45,8 @@ from hpo.search import (
     kind_of,
     last_line,
 )
-from hpo.seed_use import Use, said, seed_uses
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import Use, said, seed_uses
 from hpo.store import Lease, Recorded, reopen
 from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.collapse import Collapse
 from hpo.core.errors import HpoError
 from hpo.core.formatting import counted
 from hpo.core.records import Evaluation, Job, Objective
-from hpo.ranking import Candidate, Ranking, Row
-from hpo.seed_use import SeedUse, Use, said, seed_uses
+from hpo.stats.collapse import Collapse
+from hpo.stats.ranking import Candidate, Ranking, Row
+from hpo.stats.seed_use import SeedUse, Use, said, seed_uses
 from hpo.training.predictions import FILE, Predictions, class_names
 
 

@@ -29,7 +29,7 @@ from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import Place
 from hpo.core.seam import Observed, Observer, Stop
 from hpo.promotion import PromotionSource
-from hpo.seed_use import CLOCKS
+from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
 from hpo.training import Difference, at_hand, first_difference

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.api.reporting import Confirmation, PromotionReport
-from hpo.certainty import CALIBRATED, Certainty
 from hpo.core.formatting import counted, number, percent
-from hpo.ranking import Ranking, Row
+from hpo.stats.confidence import CALIBRATED, Certainty
+from hpo.stats.ranking import Ranking, Row
 
 
 def certainty_text(report: PromotionReport) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from hpo.api import Decomposition, Diagnosis, Instability, ReplayOutcome, Replays
 from hpo.cli.tables import ignoring, near, table
 from hpo.core.formatting import counted, number, spread
-from hpo.seed_use import CLOCKS
+from hpo.stats.seed_use import CLOCKS
 
 BAR = 20
 """Characters of a total effect of 1."""

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from hpo.api import PromotionOutcome, PromotionReport
 from hpo.api.words import certainty_text, seeds_text
-from hpo.certainty import Certainty
 from hpo.cli.tables import curves_text, table
 from hpo.core.formatting import number, percent
 from hpo.promotion import Race
-from hpo.seed_use import Use
-from hpo.statistics import sigma_error
+from hpo.stats.confidence import Certainty
+from hpo.stats.seed_use import Use
+from hpo.stats.statistics import sigma_error
 from hpo.study import notes
 
 MOST_DEFAULTS = 8

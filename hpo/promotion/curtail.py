@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hpo.core.records import Evaluation, Job
 from hpo.promotion.grid import PromotionSource, by_seed
-from hpo.scoring import Rule
+from hpo.stats.scoring import Rule
 
 MARGIN = 1e-9
 """By how much, of the larger size, a bound must lie below a score: both are rounded."""

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from hpo.core.records import Job
 from hpo.promotion.grid import PromotionSource, by_seed
-from hpo.ranking import Candidate, Ranking, rank
-from hpo.scoring import Rule
-from hpo.seed_use import Use
+from hpo.stats.ranking import Candidate, Ranking, rank
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import Use
 
 SHORT, LONG = (1, 2, 4), (1, 2, 4, 8, 12)
 """Seeds that a survivor has after each rung, where there are few trainings and where there are more."""
@@ -139,7 +139,7 @@ class Race:
             seeds: of the last rung, in their order.
             rule: by which candidates are compared; where a rung has too few seeds for it, by the mean.
             direction: `maximize` or `minimize`.
-            allow_ignored: in the last rung, as in `hpo.ranking.Ranking`. In the rungs before it nothing is known yet of
+            allow_ignored: in the last rung, as in `hpo.stats.ranking.Ranking`. In the rungs before it nothing is known yet of
                 the seeds that a candidate ignores.
         """
         known = {candidate.trial: candidate for candidate in candidates}

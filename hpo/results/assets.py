@@ -15,7 +15,7 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import read_json, refused_where_unwritable, replacing, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
-from hpo.statistics import Ddof, sigma
+from hpo.stats.statistics import Ddof, sigma
 
 METRICS = {
     "acc": "accuracy",

@@ -15,7 +15,7 @@ from hpo.results.quiet import quiet
 from hpo.results.replicate import LOG, Replicate
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
-from hpo.statistics import sigma
+from hpo.stats.statistics import sigma
 from hpo.training.predictions import Predictions
 
 SUMMARY = "cv_summary.json"

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.seam import Done, Source, Wait
-from hpo.scoring import Rule
+from hpo.stats.scoring import Rule
 
 
 @dataclass(slots=True)

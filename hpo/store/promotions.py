@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from hpo.scoring import RuleName
-from hpo.statistics import Ddof, ddof_of
+from hpo.stats.scoring import RuleName
+from hpo.stats.statistics import Ddof, ddof_of
 from hpo.store.tables import PromotionRow, RankRow, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRank:
-    """One candidate of a stored promotion; see `hpo.ranking`."""
+    """One candidate of a stored promotion; see `hpo.stats.ranking`."""
 
     trial: int
     rank: int | None

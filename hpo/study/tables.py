@@ -17,9 +17,9 @@ from pydantic import (
 from hpo import space
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
 from hpo.core.seam import Resources, TrainableRef
-from hpo.scoring import Rule, RuleName
 from hpo.seeds.streams import search_seed
-from hpo.statistics import Ddof
+from hpo.stats.scoring import Rule, RuleName
+from hpo.stats.statistics import Ddof
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
@@ -156,7 +156,7 @@ class PromotionRules(Table):
     Attributes:
         top: how many trials are retrained.
         seeds: under which seeds.
-        rule: the score that ranks them; see `hpo.ranking.RuleName`.
+        rule: the score that ranks them; see `hpo.stats.ranking.RuleName`.
         lambda_: weight of sigma in the score.
         ddof: of sigma; 0 divides by n, 1 by n - 1, `unbiased` also takes out the bias of the square root.
     """

@@ -14,8 +14,8 @@ from starlette.responses import FileResponse
 from hpo.api.board import Boards, standing
 from hpo.core.records import MOST_TRIALS
 from hpo.pages import board_fragment
-from hpo.scoring import RuleName
-from hpo.statistics import ddof_of
+from hpo.stats.scoring import RuleName
+from hpo.stats.statistics import ddof_of
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]

@@ -16,8 +16,8 @@ from hpo.cli.main import app
 from hpo.cli.promoted import per_cent
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
 
 SEEDS = (42, 43, 44)
 

@@ -16,8 +16,8 @@ from hpo.api.words import certainty_text
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
 
 REFERENCE = {"accuracy": (0.676, 0.733, 0.679), "kappa": (0.697, 0.756, 0.710)}
 

@@ -10,10 +10,10 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.certainty import certainty
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
-from hpo.statistics import (
+from hpo.stats.confidence import certainty
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
+from hpo.stats.statistics import (
     c4,
     chances_of_being_best,
     outperformance,

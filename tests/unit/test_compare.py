@@ -12,7 +12,7 @@ import hpo
 from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
-from hpo.statistics import outperformance_interval, pairs_needed
+from hpo.stats.statistics import outperformance_interval, pairs_needed
 
 
 def written(folder, name, values):

@@ -11,13 +11,13 @@ import pytest
 
 import hpo
 from hpo.api import refuse_promotion
-from hpo.certainty import certainty
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.seam import DONE
 from hpo.promotion import CurtailedSource, replicate
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
+from hpo.stats.confidence import certainty
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
 
 RULES = [Rule(lambda_=lambda_, ddof=ddof) for lambda_ in (0.0, 0.5, 1.0, 2.5) for ddof in (0, 1, "unbiased")]
 RULES += [Rule(name="mean"), Rule(name="min"), Rule(name="median"), Rule(name="lcb")]

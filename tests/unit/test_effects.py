@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpo.effects import effects_of, total_variance, variance_interval
+from hpo.stats.variance import effects_of, total_variance, variance_interval
 
 
 def additive(x_ND):

@@ -19,8 +19,8 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.seam import DONE, WAIT
 from hpo.promotion import TRIES, Plan, Race, RaceSource, replicate
-from hpo.ranking import Candidate
-from hpo.scoring import Rule
+from hpo.stats.ranking import Candidate
+from hpo.stats.scoring import Rule
 
 
 @pytest.mark.parametrize(

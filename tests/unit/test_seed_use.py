@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
-from hpo.seed_use import CLOCKS, Use, said, seed_uses
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import CLOCKS, Use, said, seed_uses
 
 OBJECTIVE = Objective(metric="acc")
 SEEDS = (42, 43, 44)

@@ -8,9 +8,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
-from hpo.statistics import sigma, t_interval
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
+from hpo.stats.statistics import sigma, t_interval
 
 SEEDS = (42, 43, 44)
 VALUES = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 6)), min_size=3, max_size=3)

@@ -16,9 +16,9 @@ import hpo
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.core.seam import DONE, Source
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
-from hpo.ranking import Candidate, rank
-from hpo.scoring import Rule
 from hpo.search import Durable, SearchSource
+from hpo.stats.ranking import Candidate, rank
+from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
 from tests.bench.selection.tables import Table
 

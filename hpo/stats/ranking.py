@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpo.scoring import Rule
-from hpo.seed_use import Use
-from hpo.statistics import sigma, t_interval
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import Use
+from hpo.stats.statistics import sigma, t_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

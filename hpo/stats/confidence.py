@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpo.ranking import Ranking
-from hpo.scoring import Rule
-from hpo.seed_use import Use
-from hpo.statistics import (
+from hpo.stats.ranking import Ranking
+from hpo.stats.scoring import Rule
+from hpo.stats.seed_use import Use
+from hpo.stats.statistics import (
     DDOFS,
     DECIDABLE,
     chances_of_being_best,

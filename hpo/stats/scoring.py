@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.core.arguments import refuse_no_number, refuse_other_word
 from hpo.core.errors import UsageError
-from hpo.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
+from hpo.stats.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
 
 RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]
 """What a score is: mean - lambda * sigma; the mean; the worst value; the median; the lower end of the 95 % interval."""
