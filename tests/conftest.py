@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import hpo
-from hpo.catalog import read
+from hpo.study.loading import read
 
 hypothesis.settings.register_profile("hpo", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("hpo")

@@ -23,8 +23,8 @@ from hpo.api.starting import Started, init
 from hpo.api.steering import Steered, pause, resume, stop
 from hpo.api.submitting import Submitted, logs, submit
 from hpo.api.verifying import Verified, verify
-from hpo.catalog import load_study
 from hpo.study import json_schema, notes
+from hpo.study.loading import load_study
 
 __all__ = [
     "Comparison",

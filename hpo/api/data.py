@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hpo import catalog
 from hpo.api.session import resolved
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
@@ -13,7 +12,9 @@ from hpo.core.run_config import Place
 from hpo.core.seam import Tell
 from hpo.results import json_text
 from hpo.study import Study
-from hpo.training import load, shelf
+from hpo.study import loading as catalog
+from hpo.study.trainable import load
+from hpo.training import shelf
 
 
 def in_lines(message: str, *_count: int) -> None:

@@ -12,7 +12,6 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from hpo import catalog
 from hpo.api.placing import resources
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
 from hpo.core.disks import disk_of
@@ -25,6 +24,7 @@ from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.search import OPTUNA
 from hpo.store import Tables, health, normalised, sqlite_file
 from hpo.study import Study, refuse_missing_package
+from hpo.study import loading as catalog
 from hpo.training import graphics, is_url, refuse_unusable_url
 
 State = Literal["ok", "attention", "missing"]

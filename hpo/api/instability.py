@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo import space
 from hpo.api.look import as_stored
 from hpo.api.session import storage, stored_study
 from hpo.core.code import difference_said
@@ -22,7 +21,7 @@ from hpo.folds import joined
 from hpo.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances
-from hpo.study import Study
+from hpo.study import Study, space
 
 FEWEST = 8
 """Trials with replicates, below which nothing is said: a rank correlation of seven can hardly be significant."""

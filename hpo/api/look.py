@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo import catalog
 from hpo.api.session import storage, stored_study
 from hpo.api.steering import is_pending
-from hpo.catalog import Checked
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import Place
 from hpo.search import Durable
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.study import Study, Trial, incumbent
+from hpo.study import loading as catalog
+from hpo.study.loading import Checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from hpo.api.placing import events_folder, resources, work_folder
 from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
-from hpo.catalog import load_study, refuse_unfit_params
 from hpo.core.arguments import refuse_no_kind
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
@@ -42,7 +41,9 @@ from hpo.store import (
     sqlite_file,
 )
 from hpo.study import Study
-from hpo.training import load, shelf
+from hpo.study.loading import load_study, refuse_unfit_params
+from hpo.study.trainable import load
+from hpo.training import shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from hpo.api.code_changes import ACCEPT
 from hpo.api.session import opened, storage, stored_study
-from hpo.catalog import find, load_study
 from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
 from hpo.core.run_config import JOBS_ADDRESS, Place
 from hpo.store import JOB
+from hpo.study.loading import find, load_study
 
 if TYPE_CHECKING:
     from hpo.backends.ray.jobs import Jobs

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
     """Returns the studies whose names begin so, for the shell. Where nothing begins so, it completes a path."""
-    from hpo.locating import listed
+    from hpo.study.locations import listed
 
     folders = context.params.get("studies") or None
     try:

@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
-from hpo.catalog import Checked
 from hpo.core.code import difference_said
 from hpo.core.devices import device_of, devices_said
 from hpo.core.formatting import counted, duration, number, params
 from hpo.core.records import Alert, Evaluation, Stage, Status
 from hpo.study import Study, Trial
+from hpo.study.loading import Checked
 
 LEFT_OUT = 10
 """Reasons, and trials for each, that an import lists."""

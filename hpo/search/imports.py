@@ -19,8 +19,8 @@ from hpo.core.redaction import NO_URL, holds_secret
 from hpo.search.durable import open_storage, unreadable
 from hpo.search.proposals import suggest
 from hpo.search.trials import IMPORTED
-from hpo.space import holds
 from hpo.study import Study, fitted
+from hpo.study.space import holds
 
 SURE_INTERVAL = 3
 """Epochs between reports from which on the steps tell where they are counted from: 1, 3, 5 may begin at either end."""

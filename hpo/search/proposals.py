@@ -34,8 +34,8 @@ from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
 from hpo.seeds.streams import sampler_seed
-from hpo.space import Choice, Float, Int, Space, holds, points
 from hpo.study import PRUNERS, Study, said
+from hpo.study.space import Choice, Float, Int, Space, holds, points
 
 
 class _Grid(GridSampler):

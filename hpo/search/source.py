@@ -28,8 +28,8 @@ from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.search.view import Judge
-from hpo.space import count
 from hpo.study import Study, Trial
+from hpo.study.space import count
 from hpo.training import prepared
 
 _MARKS = ("completed_rung", "constraints:")

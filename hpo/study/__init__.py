@@ -3,10 +3,10 @@
 from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, refuse_missing_package, said
-from hpo.study.reading import dimensions_of, fixed_of, notes, parse
+from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
-from hpo.study.tables import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.trial import Trial, best_first, incumbent
+from hpo.study.validation import dimensions_of, fixed_of, notes, parse
 
 __all__ = [
     "NAME",

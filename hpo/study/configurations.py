@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hpo.core.errors import ParamsInvalid, Problem
 from hpo.core.records import Value
 from hpo.study.fitting import fitted, on_a_grid
-from hpo.study.tables import Study
+from hpo.study.schema import Study
 
 Configuration = Mapping[str, Value]
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from hpo import space
 from hpo.core.records import Value
+from hpo.study import space
 from hpo.study.table import Finite, Table
 
 LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart

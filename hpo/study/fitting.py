@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from decimal import Decimal
 
-from hpo import space
 from hpo.core.errors import Problem, did_you_mean
 from hpo.core.records import Value
+from hpo.study import space
 from hpo.study.table import dotted
 
 GRID_ULPS = 8

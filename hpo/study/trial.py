@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpo.core.records import Value
-from hpo.study.tables import Study
+from hpo.study.schema import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

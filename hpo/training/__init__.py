@@ -1,6 +1,5 @@
 """One job trained under its seed; with `hpo.seeds.streams`, torch's room."""
 
-from hpo.training.annotations import hints_of
 from hpo.training.artefacts import ARTEFACTS
 from hpo.training.context import Context
 from hpo.training.events import refuse_missing_tensorboard
@@ -9,7 +8,6 @@ from hpo.training.keras_state import KerasState
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.shelf import Shelf, at_hand, is_url, named_like, refuse_unusable_url, shelf
-from hpo.training.trainable import Loaded, load
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
 
@@ -20,7 +18,6 @@ __all__ = [
     "Difference",
     "Graphics",
     "KerasState",
-    "Loaded",
     "Predictions",
     "Shelf",
     "Training",
@@ -29,9 +26,7 @@ __all__ = [
     "discard_checkpoint",
     "first_difference",
     "graphics",
-    "hints_of",
     "is_url",
-    "load",
     "named_like",
     "prepared",
     "refuse_missing_tensorboard",

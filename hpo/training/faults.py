@@ -12,7 +12,7 @@ from types import FrameType
 
 from hpo.core.errors import HpoError
 from hpo.core.texts import cleaned, type_name
-from hpo.training.locating import hint
+from hpo.study.relative_paths import hint
 
 PACKAGE = str(Path(__file__).parents[1])
 """Where this package lies; its own frames above those of the trainable are left out of a traceback."""

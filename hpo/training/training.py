@@ -15,6 +15,7 @@ from hpo.core.isolation import Isolation, clear_working_folder, kept_streams, wo
 from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
 from hpo.core.seam import Packet, Resources, TrainableRef
 from hpo.core.texts import cleaned
+from hpo.study.trainable import load
 from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
@@ -23,7 +24,6 @@ from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.loops import refuse_unused_folds
 from hpo.training.process import device_for, fingerprint, settle
 from hpo.training.shelf import shelf
-from hpo.training.trainable import load
 
 Answer = TypeVar("Answer")
 

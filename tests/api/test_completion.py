@@ -77,7 +77,7 @@ def test_to_complete_is_quick_for_nothing_heavy_is_loaded(folder):
     code = (
         "import atexit, sys\n"
         "sys.path.insert(0, 'site')\n"
-        "heavy = ('torch', 'ray', 'optuna', 'sqlalchemy', 'numpy', 'hpo.api', 'hpo.catalog')\n"
+        "heavy = ('torch', 'ray', 'optuna', 'sqlalchemy', 'numpy', 'hpo.api', 'hpo.study.loading')\n"
         "atexit.register(lambda: print(*[name for name in heavy if name in sys.modules], 'end'))\n"
         "sys.argv = ['hpo']\n"
         "from hpo.cli import main\n"

@@ -13,7 +13,7 @@ import forked
 import pytest
 
 from hpo import StudyInvalid, UsageError, load_study
-from hpo.training import load
+from hpo.study.trainable import load
 
 ROOT = Path(__file__).parents[2]
 

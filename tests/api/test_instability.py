@@ -12,7 +12,7 @@ import hpo
 from hpo import api
 from hpo.api.instability import FEWEST, _line
 from hpo.core.errors import NothingToPromote
-from hpo.space import Choice, Float
+from hpo.study.space import Choice, Float
 
 PROJECT = Path(__file__).parents[1] / "project"
 

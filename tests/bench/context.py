@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 
 import hpo
-from hpo.catalog import read
 from hpo.core.records import Job, Status
 from hpo.seeds.streams import Streams
+from hpo.study.loading import read
 from hpo.training import Training, discard_checkpoint
 from models.augment import Augmentation
 from models.data import data_set

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 import hpo
 from hpo.api.board import boards
-from hpo.catalog import read
+from hpo.study.loading import read
 from hpo.web import Settings, application
 from tests.bench.arithmetic import Spread
 from tests.bench.channel import ROOT

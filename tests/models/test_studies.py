@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import catalog
+from hpo.study import loading as catalog
 
 STUDIES = Path(__file__).parents[2] / "studies"
 

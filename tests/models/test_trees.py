@@ -10,9 +10,9 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.catalog import read
 from hpo.core.errors import UsageError
 from hpo.seeds.streams import Streams
+from hpo.study.loading import read
 from models.trees import refuse_unusable
 
 ROOT = Path(__file__).parents[2]

@@ -20,9 +20,9 @@ import typer
 from fuzzing import arguments_of, mutated
 
 import hpo
-from hpo.catalog import check
 from hpo.cli.main import app, main
 from hpo.study import Study
+from hpo.study.loading import check
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "project"

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi", reason="serving needs the extra web")
 from served import served, status_of
 
 import hpo
-from hpo.catalog import read
+from hpo.study.loading import read
 from tests.conftest import PROJECT
 
 TOKEN = "a token of more than sixteen letters"

@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 
 from hpo.api.session import storage
-from hpo.catalog import read
 from hpo.core.records import Stage
+from hpo.study.loading import read
 from tests.soak.reaper import Reaper
 
 KILLS = int(os.environ.get("HPO_SOAK_KILLS", "40"))

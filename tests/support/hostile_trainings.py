@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hpo.core.records import Job, Objective, Stage
 from hpo.core.seam import Hearing, Resources, TrainableRef
-from hpo.training import Training, discard_checkpoint, load
+from hpo.study.trainable import load
+from hpo.training import Training, discard_checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
 

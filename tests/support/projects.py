@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hpo.catalog import load_study
+from hpo.study.loading import load_study
 
 STUDY = """
 name = "toy"

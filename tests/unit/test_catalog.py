@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpo.catalog import check, find, listed, load_study, read
 from hpo.core.errors import StudyInvalid, StudyNotFound
+from hpo.study.loading import check, find, listed, load_study, read
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "project"
@@ -288,7 +288,7 @@ def test_packages_bring_studies_by_their_entry_points(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[hpo.studies]\nbrought = brought\n")
     own = put(tmp_path / "here" / "studies", "curve")
-    code = "import sys; from hpo.catalog import find; print(find('curve')); print(find('brought'))"
+    code = "import sys; from hpo.study.loading import find; print(find('curve')); print(find('brought'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path / "here",

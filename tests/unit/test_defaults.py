@@ -20,7 +20,7 @@ from hpo.cli import promoted, tables
 from hpo.cli.output import print_text
 from hpo.core.errors import StudyChanged
 from hpo.store.identity import differences, with_defaults
-from hpo.training.defaults import defaults_of
+from hpo.study.defaults import defaults_of
 
 
 class Kind(Enum):

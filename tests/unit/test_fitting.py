@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.space import Float
 from hpo.study import fitted
+from hpo.study.space import Float
 
 
 def fit(dimension, came):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from projects import Project
 
 from hpo.core.code import Code, difference_said
-from hpo.training import load
-from hpo.training.project_code import code_of
+from hpo.study.project_code import code_of
+from hpo.study.trainable import load
 
 REGISTRY = """
 import importlib

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.space import Choice, Float, Int, holds, in_order, same
+from hpo.study.space import Choice, Float, Int, holds, in_order, same
 
 LETTERS = "abcdef"
 

@@ -13,7 +13,8 @@ import torch
 from hpo.core.errors import UsageError
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.seam import Resources, TrainableRef
-from hpo.training import Training, discard_checkpoint, load
+from hpo.study.trainable import load
+from hpo.training import Training, discard_checkpoint
 
 HERE = [str(Path(__file__).parent), str(Path(forked.__file__).parent)]
 PROJECT = Path(__file__).parents[1] / "project"

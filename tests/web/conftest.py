@@ -9,9 +9,9 @@ import pytest
 
 import hpo
 from hpo.api.board import boards
-from hpo.catalog import read
 from hpo.store import Store
 from hpo.store.promotions import StoredPromotion, StoredRank
+from hpo.study.loading import read
 
 pytest.importorskip("fastapi", reason="serving needs the extra web")
 

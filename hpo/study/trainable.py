@@ -24,10 +24,10 @@ from hpo.core.installed import extra_with, install_line
 from hpo.core.isolation import in_project, unchanged
 from hpo.core.records import Metrics
 from hpo.core.seam import TrainableRef
-from hpo.training.annotations import hints_of
-from hpo.training.defaults import defaults_of
-from hpo.training.locating import located
-from hpo.training.project_code import code_of
+from hpo.study.annotations import hints_of
+from hpo.study.defaults import defaults_of
+from hpo.study.project_code import code_of
+from hpo.study.relative_paths import located
 
 Trainable = Callable[..., Iterator[Metrics]]
 

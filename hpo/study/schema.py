@@ -14,12 +14,12 @@ from pydantic import (
     model_validator,
 )
 
-from hpo import space
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
 from hpo.core.seam import Resources, TrainableRef
 from hpo.seeds.streams import search_seed
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof
+from hpo.study import space
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table
@@ -226,7 +226,7 @@ class Study(Table):
         Raises:
             StudyInvalid: if it has problems; the message lists all of them.
         """
-        from hpo.study.reading import refuse_problems  # which needs this class
+        from hpo.study.validation import refuse_problems  # which needs this class
 
         refuse_problems(content)
         super().__init__(**content)

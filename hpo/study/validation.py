@@ -9,23 +9,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from hpo import space
 from hpo.core.errors import Problem, StudyInvalid, did_you_mean
 from hpo.core.records import Value
 from hpo.seeds.streams import STREAMS
+from hpo.study import space
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
+from hpo.study.schema import NAME, ObjectiveTable, PromotionRules, ResourcesTable, Search, Study, Validation
 from hpo.study.table import Table, dotted
-from hpo.study.tables import (
-    NAME,
-    ObjectiveTable,
-    PromotionRules,
-    ResourcesTable,
-    Search,
-    Study,
-    Validation,
-)
 
 MOST_POINTS = 100_000
 """A larger grid is never searched whole."""
