@@ -22,7 +22,8 @@ from hpo.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.stats import seed_use
 from hpo.study import Study
-from hpo.training import ARTEFACTS, INITIAL
+from hpo.training import INITIAL
+from hpo.training.outputs.artifacts import ARTEFACTS
 
 ADVICE = {
     "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",

@@ -12,7 +12,8 @@ from hpo.core.seam import Resources
 from hpo.results import refuse_unwritable
 from hpo.store import StoredStudy
 from hpo.study import Study
-from hpo.training import is_url, named_like, refuse_missing_tensorboard, refuse_unusable_url
+from hpo.training import is_url, named_like, refuse_unusable_url
+from hpo.training.outputs.events import refuse_missing_tensorboard
 
 
 def work_folder(stored: StoredStudy, place: Place) -> str:

@@ -17,7 +17,7 @@ from hpo.core.records import Evaluation, Job, Objective
 from hpo.stats.collapse import Collapse
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.seed_use import SeedUse, Use, said, seed_uses
-from hpo.training.predictions import FILE, Predictions, class_names
+from hpo.training.outputs.predictions import FILE, Predictions, class_names
 
 
 def warnings_of(

@@ -168,7 +168,7 @@ class Alert:
     """Something that was seen to go wrong.
 
     Attributes:
-        kind: one of `KINDS` in `hpo.alerts`.
+        kind: one of `KINDS` in `hpo.training.monitoring.alerts`.
         epoch: the first that shows it.
         message: what was seen, with the threshold.
     """

@@ -1,15 +1,15 @@
 """One job trained under its seed; with `hpo.seeds.streams`, torch's room."""
 
-from hpo.training.artefacts import ARTEFACTS
 from hpo.training.context import Context
-from hpo.training.events import refuse_missing_tensorboard
 from hpo.training.graphics import Graphics, graphics
 from hpo.training.keras_state import KerasState
-from hpo.training.predictions import Predictions
+from hpo.training.outputs.artifacts import ARTEFACTS
+from hpo.training.outputs.events import refuse_missing_tensorboard
+from hpo.training.outputs.predictions import Predictions
 from hpo.training.process import device_for, prepared
-from hpo.training.shelf import Shelf, at_hand, is_url, named_like, refuse_unusable_url, shelf
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
+from hpo.training.workdir import Shelf, at_hand, is_url, named_like, refuse_unusable_url, shelf
 
 __all__ = [
     "ARTEFACTS",

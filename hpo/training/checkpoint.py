@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
-from hpo.alerts import Seen, seen_from
 from hpo.core.errors import CheckpointInvalid
 from hpo.core.files import is_file, remove, replacing
 from hpo.core.records import Alert, Report
+from hpo.training.monitoring.alerts import Seen, seen_from
 from hpo.training.states import load_plain, refuse_unreadable, unsavable
 
 # torch is imported where it is used: a trainable without epochs needs none.

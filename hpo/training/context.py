@@ -16,14 +16,14 @@ from hpo.core.isolation import clear_working_folder
 from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
 from hpo.seeds.streams import Streams
 from hpo.training import loops
-from hpo.training.artefacts import ARTEFACTS
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
-from hpo.training.events import Events
 from hpo.training.facts import plain_facts
-from hpo.training.log import Log
-from hpo.training.panels import Panels
-from hpo.training.predictions import FILE as PREDICTIONS_FILE
-from hpo.training.predictions import Predictions, class_names
+from hpo.training.outputs.artifacts import ARTEFACTS
+from hpo.training.outputs.events import Events
+from hpo.training.outputs.log import Log
+from hpo.training.outputs.panels import Panels
+from hpo.training.outputs.predictions import FILE as PREDICTIONS_FILE
+from hpo.training.outputs.predictions import Predictions, class_names
 from hpo.training.weights import MODEL_FILE, save_weights, start_digest, weights_digest
 from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from hpo.training.diagnostics import Diagnostics
+    from hpo.training.monitoring.diagnostics import Diagnostics
 
 MODEL = "model"
 """The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
@@ -218,7 +218,7 @@ class Context:
         """
         if self._diagnostics is not None or self._in_loop:
             raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
-        from hpo.training.diagnostics import Diagnostics  # torch, which not every trainable wants
+        from hpo.training.monitoring.diagnostics import Diagnostics  # torch, which not every trainable wants
 
         self._diagnostics = Diagnostics(
             model,

@@ -16,14 +16,14 @@ from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
 from hpo.core.seam import Packet, Resources, TrainableRef
 from hpo.core.texts import cleaned
 from hpo.study.trainable import load
-from hpo.training.artefacts import ARTEFACTS, unfit_artefacts
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.loops import refuse_unused_folds
+from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
 from hpo.training.process import device_for, fingerprint, settle
-from hpo.training.shelf import shelf
+from hpo.training.workdir import shelf
 
 Answer = TypeVar("Answer")
 

@@ -18,7 +18,7 @@ from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Job, Objective, Report
-from hpo.training.events import Events
+from hpo.training.outputs.events import Events
 
 event_accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
@@ -171,7 +171,7 @@ def test_tensorflow_is_left_where_it_is(tmp_path):
 import sys
 from pathlib import Path
 from hpo.core.records import Job, Objective, Report
-from hpo.training.events import Events
+from hpo.training.outputs.events import Events
 job, report = Job(trial=0, params={}, seed=41, budget=1), Report(step=1, metrics={"val": 1.0}, at=0.0)
 events = Events(Path(sys.argv[1]), job, Objective(metric="val"), sys.exit)
 events.epoch(report, None, {})
@@ -209,7 +209,7 @@ def test_a_work_folder_at_a_url_gets_them(tmp_path):
 
 
 def test_without_the_package_it_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("hpo.training.events.find_spec", lambda _: None)
+    monkeypatch.setattr("hpo.training.outputs.events.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install .*\[tensorboard\]"):
         hpo.run(watched(), place_in(tmp_path, backend="local", tensorboard=True))
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from hpo.seeds.streams import Streams
-from hpo.training.watching import Watch
+from hpo.training.monitoring.watching import Watch
 from models.augment import Augmentation
 from models.data import data_set
 from models.density import DensityParams

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hpo.alerts import KINDS, Activation, Layer, Seen, judged
 from hpo.core.records import Evaluation, Job, Objective, Stage, Status
 from hpo.core.seam import Resources, TrainableRef
 from hpo.stats.collapse import collapses
 from hpo.training import Training
+from hpo.training.monitoring.alerts import KINDS, Activation, Layer, Seen, judged
 
 PROJECT = Path(__file__).parents[1] / "project"
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.alerts import vanishing
 from hpo.core.errors import UsageError
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training
-from hpo.training.watching import LOOK_EVERY, Watch
+from hpo.training.monitoring.alerts import vanishing
+from hpo.training.monitoring.watching import LOOK_EVERY, Watch
 
 PROJECT = Path(__file__).parents[1] / "project"
 DATA = torch.Generator().manual_seed(0)
@@ -117,7 +117,7 @@ def test_the_share_of_clipped_steps_is_seen_without_being_told(clip, share):
 
 def test_each_epoch_is_recorded_for_itself_and_a_long_one_is_summed_on_the_way(monkeypatch):
     def records(fold):
-        monkeypatch.setattr("hpo.training.watching.FOLD_EVERY", fold)
+        monkeypatch.setattr("hpo.training.monitoring.watching.FOLD_EVERY", fold)
         model = network()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         watch = Watch(model, optimizer, activations=True)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hpo.alerts import Activation, Layer, Seen
 from hpo.core.errors import UsageError
 from hpo.core.records import Metrics
+from hpo.training.monitoring.alerts import Activation, Layer, Seen
 
 LOOK_EVERY = 16
 """Steps between two looks at updates, which cost more than norms; an epoch's first step is looked at."""

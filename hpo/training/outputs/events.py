@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hpo.alerts import Seen
 from hpo.core.errors import UsageError
 from hpo.core.installed import install_line
 from hpo.core.records import Job, Objective, Report
+from hpo.training.monitoring.alerts import Seen
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hpo.alerts import Seen, judged
 from hpo.core.errors import TrainableError
 from hpo.core.files import replacing
 from hpo.core.records import Alert, Metrics, canonical_json
-from hpo.training.predictions import as_array
-from hpo.training.watching import Watch
+from hpo.training.monitoring.alerts import Seen, judged
+from hpo.training.monitoring.watching import Watch
+from hpo.training.outputs.predictions import as_array
 from hpo.training.weights import INITIAL
 
 EPOCHS = "diagnostics.jsonl"

@@ -1,0 +1,1 @@
+"""What is seen to go wrong while a model trains."""
