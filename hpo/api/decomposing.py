@@ -20,8 +20,8 @@ from hpo.core.files import Guard, refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import Place
 from hpo.core.seam import Observer, Stop
+from hpo.figures.report import effects_figure, write_page
 from hpo.promotion import Draws, PromotionSource
-from hpo.report import effects_figure, write_page
 from hpo.results import json_text, refuse_unwritable, table_text
 from hpo.seeds.streams import STREAMS
 from hpo.stats.collapse import collapse_of

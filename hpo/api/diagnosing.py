@@ -17,8 +17,8 @@ from hpo.core.errors import UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import Place
+from hpo.figures.report import curves_figure, write_page
 from hpo.folds import joined
-from hpo.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.stats import seed_use
 from hpo.study import Study

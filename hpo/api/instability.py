@@ -17,8 +17,8 @@ from hpo.core.errors import NothingToPromote
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import Place
+from hpo.figures.report import instability_figure, write_page
 from hpo.folds import joined
-from hpo.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances
 from hpo.study import Study, space

@@ -9,7 +9,7 @@ from hpo.api.reporting import PromotionReport
 from hpo.api.words import certainty_text
 from hpo.core.formatting import number
 from hpo.core.records import digest
-from hpo.report import promotion_figure
+from hpo.figures.report import promotion_figure
 from hpo.search import Durable
 from hpo.search.notes import name_metric, write_note, write_picture
 

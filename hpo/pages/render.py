@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.core.formatting import number, percent
+from hpo.figures.report import curves_figure, decomposition_figure, optimism_figure, script, sealed
 from hpo.pages.strip import strips
-from hpo.report import curves_figure, decomposition_figure, optimism_figure, script, sealed
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

@@ -12,8 +12,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.api.board import Boards, NotThere, standing
 from hpo.core.errors import UsageError
+from hpo.figures.report import script
 from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
-from hpo.report import script
 from hpo.study import NAME
 from hpo.web.attempts import Attempts
 from hpo.web.guard import COOKIE, address_of, same, session_of, too_many

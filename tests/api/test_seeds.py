@@ -25,8 +25,8 @@ from hpo.api.decomposing import DRAWS
 from hpo.cli.drawn import decomposition_text, replay_text
 from hpo.cli.tables import trial_text, trial_values
 from hpo.core.errors import NothingToPromote, UsageError
+from hpo.figures.report import effects_figure
 from hpo.promotion import Draws
-from hpo.report import effects_figure
 from hpo.seeds.streams import STREAMS, Streams
 
 ROOT = Path(__file__).parents[2]
