@@ -24,12 +24,12 @@ from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.folds import joined
 from hpo.pages import board_page
-from hpo.search import Durable
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import RuleName
 from hpo.stats.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import Study, Trial
 
 LARGEST_FILE = 512_000_000

@@ -21,8 +21,8 @@ from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.core.seam import Resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
-from hpo.search import OPTUNA
 from hpo.store import Tables, health, normalised, sqlite_file
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, refuse_missing_package
 from hpo.study import loading as catalog
 from hpo.training import graphics, is_url, refuse_unusable_url

@@ -13,8 +13,8 @@ from hpo.api.session import storage, stored_study
 from hpo.core.errors import OutputRefused, StudyChanged, UsageError
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
-from hpo.search import OPTUNA
 from hpo.store import Store, copy_study, delete_study, rename_study
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import NAME
 from hpo.training import shelf
 

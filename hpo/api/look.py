@@ -11,8 +11,8 @@ from hpo.api.steering import is_pending
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import Place
-from hpo.search import Durable
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import Study, Trial, incumbent
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked

@@ -10,8 +10,8 @@ from hpo.api.words import certainty_text
 from hpo.core.formatting import number
 from hpo.core.records import digest
 from hpo.figures.report import promotion_figure
-from hpo.search import Durable
-from hpo.search.notes import name_metric, write_note, write_picture
+from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
+from hpo.store.optuna_storage.studies import Durable
 
 ATTRIBUTE = "hpo:promoted"
 PICTURE = "hpo-robustness"

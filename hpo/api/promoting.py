@@ -24,10 +24,10 @@ from hpo.core.seam import Observer, Source, Stop, patiently
 from hpo.folds import FoldedSource, fold_jobs
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.results import Winner, unwritten, write_results
-from hpo.search import Durable
 from hpo.stats.ranking import Candidate, Ranking, Row, rank
 from hpo.stats.scoring import Rule
 from hpo.store import Lease, Recorded, StoredPromotion, StoredRank, away
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import Study, Trial
 from hpo.training import at_hand
 

@@ -36,18 +36,12 @@ from hpo.core.records import MOST_TRIALS, Stage, Value
 from hpo.core.run_config import Place
 from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
 from hpo.folds import FoldedSource, joined
-from hpo.search import (
-    OPTUNA,
-    Limits,
-    ReplicatedSource,
-    SearchSource,
-    failed_together,
-    kind_of,
-    last_line,
-)
+from hpo.search import Limits, ReplicatedSource, SearchSource
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, said, seed_uses
 from hpo.store import Lease, Recorded, reopen
+from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
 
 if TYPE_CHECKING:

@@ -24,8 +24,6 @@ from hpo.core.files import Guard
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.core.seam import Backend, Observer, Stop, TrainableRef, patiently
-from hpo.search import OPTUNA, Durable
-from hpo.search.durable import DurableStudy
 from hpo.store import (
     JOB,
     MAKE_ONE,
@@ -40,6 +38,8 @@ from hpo.store import (
     prepare_optuna,
     sqlite_file,
 )
+from hpo.store.optuna_storage.studies import Durable, DurableStudy
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study
 from hpo.study.loading import load_study, refuse_unfit_params
 from hpo.study.trainable import load

@@ -8,7 +8,7 @@ from typing import Literal
 import optuna
 from optuna.trial import create_trial
 
-from hpo.search.durable import DurableStudy
+from hpo.store.optuna_storage.studies import DurableStudy
 
 SHARE = 0.25
 """The best quarter is compared with all; Optuna's tenth of a few dozen trials would be three of them."""

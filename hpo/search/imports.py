@@ -16,9 +16,9 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from hpo.core.errors import StorageDamaged, StorageUnavailable, UsageError, did_you_mean
 from hpo.core.records import Value
 from hpo.core.redaction import NO_URL, holds_secret
-from hpo.search.durable import open_storage, unreadable
 from hpo.search.proposals import suggest
-from hpo.search.trials import IMPORTED
+from hpo.store.optuna_storage.studies import open_storage, unreadable
+from hpo.store.optuna_storage.trials import IMPORTED
 from hpo.study import Study, fitted
 from hpo.study.space import holds
 

@@ -21,13 +21,13 @@ from hpo.core.errors import StudyBusy
 from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.core.seam import DONE, WAIT, Done, Wait
 from hpo.search.alike import Alike
-from hpo.search.collecting import no_garbage_collection
-from hpo.search.durable import DurableStudy, shortened
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.search.view import Judge
+from hpo.store.optuna_storage.collecting import no_garbage_collection
+from hpo.store.optuna_storage.studies import DurableStudy, shortened
+from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Study, Trial
 from hpo.study.space import count
 from hpo.training import prepared

@@ -26,8 +26,8 @@ from hpo.api import doctor, examining
 from hpo.core.disks import Disk, disk_of
 from hpo.core.errors import StorageUnavailable
 from hpo.core.installed import declared, install_line, judged, python_fits
-from hpo.search import OPTUNA
 from hpo.store import Store
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.schema import HEAD
 
 PROJECT = Path(__file__).parents[1] / "project"

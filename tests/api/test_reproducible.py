@@ -80,8 +80,8 @@ def killed(tmp_path, at_ray):
 def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, killed):
     from searches import table
 
-    from hpo.search import Durable
     from hpo.store import prepare_optuna
+    from hpo.store.optuna_storage.studies import Durable
 
     study = napping(curve, "hyperband", trials=18)
     project = tmp_path / "project"

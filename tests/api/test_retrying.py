@@ -10,7 +10,7 @@ import hpo
 from hpo import api
 from hpo.api.session import storage
 from hpo.core.errors import TooManyFailures
-from hpo.search import failed_together
+from hpo.store.optuna_storage.retrying import failed_together
 from hpo.study import Trial
 
 CODE = """

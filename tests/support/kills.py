@@ -12,8 +12,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hpo.api.session import storage
-from hpo.search import OPTUNA
 from hpo.store import normalised
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import looking, survey
 
 WRITES = ("CREATE", "INSERT", "UPDATE", "ALTER", "DROP", "DELETE", "BEGIN", "COMMIT", "SELECT pg_advisory")

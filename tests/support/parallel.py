@@ -8,8 +8,9 @@ from searches import table
 
 from hpo.backends.local import LocalBackend
 from hpo.backends.ray import RayBackend
-from hpo.search import Durable, SearchSource
+from hpo.search import SearchSource
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 
 PRUNERS = {
     "median": {"n_startup_trials": 4},

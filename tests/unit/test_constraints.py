@@ -12,9 +12,9 @@ from hpo.cli import tables
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Evaluation, Report, Status
 from hpo.core.seam import DONE
-from hpo.search import Durable
 from hpo.search.proposals import make_sampler, suggest
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import parse
 
 CONSTRAINED = {"sampler": "tpe", "pruner": "none", "lag": 1, "constraints": ["over"], "trials": 20}

@@ -12,8 +12,8 @@ from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import ParamsInvalid, UsageError
 from hpo.core.records import Job
-from hpo.search import Durable
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import parse, refuse_unfit
 
 GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "flat"}]

@@ -24,8 +24,9 @@ from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
 from hpo.core.records import Job
-from hpo.search import Durable, Foreign, chosen
+from hpo.search import Foreign, chosen
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 
 OLD = "what we did before"
 

@@ -20,8 +20,8 @@ from hpo.cli.promoted import promotion_text
 from hpo.cli.tables import search_text
 from hpo.core.errors import UsageError
 from hpo.core.seam import Observer
-from hpo.search import Durable
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 
 PROJECT = Path(__file__).parents[1] / "project"
 ROOT = Path(__file__).parents[2]

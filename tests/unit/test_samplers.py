@@ -11,9 +11,9 @@ from searches import in_random_order, one_by_one, open_source, plain_optuna, tab
 
 import hpo
 from hpo.core.records import Job
-from hpo.search import Durable
 from hpo.search.proposals import make_pruner, make_sampler
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 from hpo.study import PRUNERS, SAMPLERS
 
 SAMPLER_CASES = {

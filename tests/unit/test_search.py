@@ -10,8 +10,8 @@ from searches import in_random_order, one_by_one, open_source, plain_optuna, tab
 
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.seam import WAIT
-from hpo.search import Durable
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from hpo import api
 from hpo.core.errors import StudyChanged
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.seam import DONE, WAIT
-from hpo.search import Durable, ReplicatedSource
+from hpo.search import ReplicatedSource
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 
 NOISY = {"trainable": "toys.net:train", "space": {"lr": {"float": [0.01, 0.2]}}, "objective": {"metric": "val_acc"}}
 

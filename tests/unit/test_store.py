@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from hpo.core.errors import StorageUnavailable, StudyBusy, StudyChanged
 from hpo.core.records import Alert, Evaluation, Job, Report, Stage, Status
 from hpo.core.redaction import masked
-from hpo.search import Durable
 from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, normalised, prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
 from hpo.store.tables import Base
 

@@ -15,8 +15,9 @@ from optuna.storages._rdb import models
 
 from hpo.api.session import storage
 from hpo.core.errors import StorageUnavailable
-from hpo.search import OPTUNA, Durable
 from hpo.store import Store, normalised, prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import OPTUNA_TABLES
 
 

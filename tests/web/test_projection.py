@@ -13,7 +13,7 @@ from optuna_dashboard._note import get_note_from_system_attrs
 
 import hpo
 from hpo.api.board import boards
-from hpo.search.notes import write_note, write_picture
+from hpo.store.optuna_storage.notes import write_note, write_picture
 from hpo.web import projection
 from hpo.web.projection import project
 from tests.web.conftest import study

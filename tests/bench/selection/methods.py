@@ -16,10 +16,11 @@ import hpo
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.core.seam import DONE, Source
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
-from hpo.search import Durable, SearchSource
+from hpo.search import SearchSource
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
+from hpo.store.optuna_storage.studies import Durable
 from tests.bench.selection.tables import Table
 
 RULE = Rule()

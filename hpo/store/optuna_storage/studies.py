@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.core.errors import StorageDamaged, StorageUnavailable
 from hpo.core.records import Value, canonical_json
 from hpo.core.texts import cleaned
-from hpo.search.tables import make_tables
-from hpo.search.trials import CODE, ENQUEUED, IMPORTED, trial_of
+from hpo.store.optuna_storage.tables import make_tables
+from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Trial
 
 ERROR_LENGTH = 2000

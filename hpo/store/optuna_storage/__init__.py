@@ -1,0 +1,1 @@
+"""Optuna's own tables: studies and trials, read and written through Optuna."""
