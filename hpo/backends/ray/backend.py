@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ray import tune
 
-from hpo.backends.ray.desk import Desk, DeskScheduler, DeskSearcher, DeskStopper
+from hpo.backends.ray.bridge import Desk, DeskScheduler, DeskSearcher, DeskStopper
 from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError
 from hpo.core.records import Evaluation, Job
