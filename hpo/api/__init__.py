@@ -4,25 +4,25 @@ from hpo.api.assets import assets
 from hpo.api.board import board, write_report
 from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
-from hpo.api.data import audit, write_phantoms
 from hpo.api.decomposing import decompose
 from hpo.api.decomposition import Decomposition
 from hpo.api.diagnosing import Diagnosis, diagnose
-from hpo.api.examining import Finding, doctor
 from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.instability import Instability, instability
-from hpo.api.keeping import Kept, copy, delete, rename, standing_of
-from hpo.api.look import Progress, check, show, status, studies
 from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.ranking import rank_stored
 from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.searching import SearchOutcome, read_configurations, run
-from hpo.api.session import Workforce
-from hpo.api.starting import Started, init
-from hpo.api.steering import Steered, pause, resume, stop
-from hpo.api.submitting import Submitted, logs, submit
 from hpo.api.verifying import Verified, verify
+from hpo.driver.control import Steered, pause, resume, stop
+from hpo.driver.data import audit, write_phantoms
+from hpo.driver.doctor import Finding, doctor
+from hpo.driver.init import Started, init
+from hpo.driver.keeping import Kept, copy, delete, rename, standing_of
+from hpo.driver.session import Workforce
+from hpo.driver.status import Progress, check, show, status, studies
+from hpo.driver.submit import Submitted, logs, submit
 from hpo.study import json_schema, notes
 from hpo.study.loading import load_study
 

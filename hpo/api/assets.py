@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo.api.session import resolved, storage, stored_study
 from hpo.core.errors import NothingToPromote
 from hpo.core.run_config import Place
+from hpo.driver.session import resolved, storage, stored_study
 from hpo.results import write_assets
 from hpo.stats.statistics import Ddof
 from hpo.study import Study

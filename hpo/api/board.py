@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 from hpo.api.choosing import rule_of
 from hpo.api.curves import Curve, curve_of
-from hpo.api.look import Progress, as_stored, progress, trials_of
 from hpo.api.outputs import Results, newest_decomposition, results_in
 from hpo.api.ranking import newest_report
 from hpo.api.reporting import PromotionReport
-from hpo.api.session import storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.api.words import certainty_text
 from hpo.core.errors import NothingToPromote, UsageError
@@ -22,7 +20,9 @@ from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
-from hpo.folds import joined
+from hpo.driver.cross_validation import joined
+from hpo.driver.session import storage, stored_study
+from hpo.driver.status import Progress, as_stored, progress, trials_of
 from hpo.pages import board_page
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.ranking import Candidate, rank

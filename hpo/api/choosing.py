@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TypedDict, Unpack
 
-from hpo.api.placing import refuse_unusable
 from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS
 from hpo.core.run_config import FIRST, Place
+from hpo.driver.placing import refuse_unusable
 from hpo.promotion import Plan
 from hpo.results import refuse_unwritable
 from hpo.stats.scoring import Rule, RuleName

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo.api.session import resolved, storage, stored_study
 from hpo.core.code import Code, difference_said
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import Place
-from hpo.folds import joined
+from hpo.driver.cross_validation import joined
+from hpo.driver.session import resolved, storage, stored_study
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study

@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpo.api.decomposition import Decomposition, SourceLine
-from hpo.api.floor import Counter, Floor, train, trial_named
-from hpo.api.heeding import Heeding
-from hpo.api.placing import refuse_unusable
 from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike
-from hpo.api.session import Opened, Workforce, driving, opened, resolved
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import Place
 from hpo.core.seam import Observer, Stop
+from hpo.driver.placing import refuse_unusable
+from hpo.driver.session import Opened, Workforce, driving, opened, resolved
+from hpo.driver.stop_controller import Heeding
+from hpo.driver.train import Counter, Floor, train, trial_named
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion import Draws, PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text

@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo.api.curves import curve_of
-from hpo.api.look import as_stored
-from hpo.api.session import storage, stored_study
 from hpo.core.code import difference_said
 from hpo.core.errors import UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import Place
+from hpo.driver.cross_validation import joined
+from hpo.driver.session import storage, stored_study
+from hpo.driver.status import as_stored
 from hpo.figures.report import curves_figure, write_page
-from hpo.folds import joined
 from hpo.results import json_text
 from hpo.stats import seed_use
 from hpo.study import Study

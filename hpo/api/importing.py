@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hpo.api.session import driving, opened, resolved, tell_phase
 from hpo.core.errors import UsageError
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.core.seam import Observer
+from hpo.driver.session import driving, opened, resolved, tell_phase
 from hpo.search import Foreign, chosen, read_foreign
 from hpo.store import explained, read_only
 from hpo.study import Study

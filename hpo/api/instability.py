@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.api.look import as_stored
-from hpo.api.session import storage, stored_study
 from hpo.core.code import difference_said
 from hpo.core.errors import NothingToPromote
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import Place
+from hpo.driver.cross_validation import joined
+from hpo.driver.session import storage, stored_study
+from hpo.driver.status import as_stored
 from hpo.figures.report import instability_figure, write_page
-from hpo.folds import joined
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances
 from hpo.study import Study, space

@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
-from hpo.api.floor import Counter, Floor, train
-from hpo.api.heeding import Heeding
 from hpo.api.noting import note_promotion
-from hpo.api.placing import events_folder
 from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
 from hpo.api.soundness import with_uses
 from hpo.core import provenance
 from hpo.core.arguments import refuse_no_kind
@@ -21,7 +17,11 @@ from hpo.core.errors import HpoError
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import FIRST, Place
 from hpo.core.seam import Observer, Source, Stop, patiently
-from hpo.folds import FoldedSource, fold_jobs
+from hpo.driver.cross_validation import FoldedSource, fold_jobs
+from hpo.driver.placing import events_folder
+from hpo.driver.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
+from hpo.driver.stop_controller import Heeding
+from hpo.driver.train import Counter, Floor, train
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.results import Winner, unwritten, write_results
 from hpo.stats.ranking import Candidate, Ranking, Row, rank

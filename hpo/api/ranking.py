@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.api.choosing import rule_of
-from hpo.api.code_changes import newest_code
-from hpo.api.look import completed_since, trials_of
 from hpo.api.reporting import PromotionReport
-from hpo.api.session import resolved, storage, stored_study
 from hpo.api.soundness import with_uses
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
 from hpo.core.run_config import Place
-from hpo.folds import joined
+from hpo.driver.code_changes import newest_code
+from hpo.driver.cross_validation import joined
+from hpo.driver.session import resolved, storage, stored_study
+from hpo.driver.status import completed_since, trials_of
 from hpo.promotion import Plan, Race
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule, RuleName

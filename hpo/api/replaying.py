@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpo.api.floor import Counter, Floor, train, trial_named
-from hpo.api.heeding import Heeding
-from hpo.api.placing import refuse_unusable
-from hpo.api.session import Workforce, driving, opened, resolved
 from hpo.api.verifying import changed, first_other_epoch
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
 from hpo.core.run_config import Place
 from hpo.core.seam import Observer, Stop
-from hpo.folds import fold_jobs
+from hpo.driver.cross_validation import fold_jobs
+from hpo.driver.placing import refuse_unusable
+from hpo.driver.session import Workforce, driving, opened, resolved
+from hpo.driver.stop_controller import Heeding
+from hpo.driver.train import Counter, Floor, train, trial_named
 from hpo.promotion import PromotionSource, replayed
 from hpo.stats.statistics import sigma
 from hpo.store import Recorded

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.api.heeding import Heeding
-from hpo.api.placing import events_folder, refuse_unusable, resources, work_folder
-from hpo.api.session import (
+from hpo.backends.running import run_all
+from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
+from hpo.core.errors import UsageError
+from hpo.core.files import read_json
+from hpo.core.records import MOST_TRIALS, Stage, Value
+from hpo.core.run_config import Place
+from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
+from hpo.driver.cross_validation import FoldedSource, joined
+from hpo.driver.placing import events_folder, refuse_unusable, resources, work_folder
+from hpo.driver.session import (
     Opened,
     Workforce,
     driving,
@@ -28,14 +35,7 @@ from hpo.api.session import (
     tell_phase,
     trainable_of,
 )
-from hpo.backends.running import run_all
-from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
-from hpo.core.errors import UsageError
-from hpo.core.files import read_json
-from hpo.core.records import MOST_TRIALS, Stage, Value
-from hpo.core.run_config import Place
-from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
-from hpo.folds import FoldedSource, joined
+from hpo.driver.stop_controller import Heeding
 from hpo.search import Limits, ReplicatedSource, SearchSource
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, said, seed_uses

@@ -7,9 +7,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.api.code_changes import differing
-from hpo.api.placing import refuse_unusable, resources, work_folder
-from hpo.api.session import (
+from hpo.backends.running import run_all
+from hpo.core.arguments import refuse_no_whole
+from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.records import Evaluation, Job, Stage, Status
+from hpo.core.run_config import Place
+from hpo.core.seam import Observed, Observer, Stop
+from hpo.driver.code_changes import differing
+from hpo.driver.placing import refuse_unusable, resources, work_folder
+from hpo.driver.session import (
     Workforce,
     defaults_of,
     make_backend,
@@ -21,13 +27,7 @@ from hpo.api.session import (
     tell_phase,
     trainable_of,
 )
-from hpo.api.tidying import owned_folder
-from hpo.backends.running import run_all
-from hpo.core.arguments import refuse_no_whole
-from hpo.core.errors import NothingToPromote, UsageError
-from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.core.run_config import Place
-from hpo.core.seam import Observed, Observer, Stop
+from hpo.driver.tidying import owned_folder
 from hpo.promotion import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy

@@ -22,10 +22,11 @@ import torch
 from packaging.requirements import Requirement
 
 from hpo import Place
-from hpo.api import doctor, examining
+from hpo.api import doctor
 from hpo.core.disks import Disk, disk_of
 from hpo.core.errors import StorageUnavailable
 from hpo.core.installed import declared, install_line, judged, python_fits
+from hpo.driver import doctor as examining
 from hpo.store import Store
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.schema import HEAD

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 import hpo
 from hpo import api
-from hpo.api.placing import work_folder
-from hpo.api.session import storage
 from hpo.cli.main import app
 from hpo.core.errors import StudyBusy, StudyChanged, UsageError
+from hpo.driver.placing import work_folder
+from hpo.driver.session import storage
 from hpo.store import normalised
 
 ON_SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 import pytest
 
 import hpo
-from hpo.api.placing import work_folder
-from hpo.api.session import storage
-from hpo.api.tidying import OWNER, clear_leftovers
 from hpo.core.files import machine
+from hpo.driver.placing import work_folder
+from hpo.driver.session import storage
+from hpo.driver.tidying import OWNER, clear_leftovers
 from hpo.store import host, mark
 
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 import hpo
 from hpo import api
-from hpo.api.session import driving, opened
 from hpo.core.errors import StorageLost, StudyBusy, TooManyFailures
 from hpo.core.records import Evaluation, Status
 from hpo.core.run_config import Place
+from hpo.driver.session import driving, opened
 from hpo.store.tables import LeaseRow
 
 

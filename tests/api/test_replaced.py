@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 import hpo
 from hpo import api
-from hpo.api.session import storage
 from hpo.core.errors import StudyBusy
+from hpo.driver.session import storage
 from hpo.store import normalised
 
 

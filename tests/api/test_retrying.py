@@ -8,8 +8,8 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.api.session import storage
 from hpo.core.errors import TooManyFailures
+from hpo.driver.session import storage
 from hpo.store.optuna_storage.retrying import failed_together
 from hpo.study import Trial
 

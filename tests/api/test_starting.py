@@ -14,8 +14,8 @@ import forked
 import pytest
 
 from hpo.api import init
-from hpo.api.starting import STARTER
 from hpo.core.errors import OutputRefused, UsageError
+from hpo.driver.init import STARTER
 
 ROOT = Path(__file__).parents[2]
 FILES = [".gitignore", "studies/tumours.toml", "tests/test_tumours.py", "tumours.py"]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import hpo
-from hpo.api.session import Opened, driving, opened
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.core.seam import DONE
+from hpo.driver.session import Opened, driving, opened
 from hpo.search import SearchSource
 from hpo.store import Recorded
 

@@ -14,8 +14,8 @@ from collections import Counter
 
 import pytest
 
-from hpo.api.session import storage
 from hpo.core.records import Stage
+from hpo.driver.session import storage
 from hpo.study.loading import read
 from tests.soak.reaper import Reaper
 

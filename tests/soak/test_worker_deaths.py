@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from hpo import api
-from hpo.api.session import opened
+from hpo.driver.session import opened
 
 pytestmark = [pytest.mark.soak, pytest.mark.ray]
 

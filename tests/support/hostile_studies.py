@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 import hpo
 from hpo import api
 from hpo.api.board import write_report
-from hpo.api.session import opened
 from hpo.cli import tables
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import Stage
+from hpo.driver.session import opened
 
 CHOICES = {
     "value": ["innocent", *hostile.VALUES, *hostile.YIELDS],

@@ -14,7 +14,7 @@ import hpo
 from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.seam import DONE, WAIT
-from hpo.folds import FoldedSource, fold_jobs, joined, mean_of
+from hpo.driver.cross_validation import FoldedSource, fold_jobs, joined, mean_of
 from hpo.seeds.streams import STREAMS
 from hpo.training.context import Context
 

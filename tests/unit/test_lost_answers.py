@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from hpo.api.session import driving, opened
 from hpo.core.errors import StorageAway
 from hpo.core.records import Evaluation, Report, Status
 from hpo.core.run_config import Place
+from hpo.driver.session import driving, opened
 from hpo.search import SearchSource
 from hpo.store import Recorded
 

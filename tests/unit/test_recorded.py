@@ -10,11 +10,11 @@ from searches import in_random_order
 from typer.testing import CliRunner
 
 import hpo
-from hpo.api.session import driving, opened
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.seam import WAIT
+from hpo.driver.session import driving, opened
 from hpo.search import SearchSource
 from hpo.store import Recorded
 from hpo.study import refuse_unfit

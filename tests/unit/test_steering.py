@@ -8,9 +8,9 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from hpo.api.heeding import Heeding
 from hpo.core.errors import StudyHeld, StudyPaused
 from hpo.core.seam import Observer
+from hpo.driver.stop_controller import Heeding
 from hpo.store import Store, end_driver
 from hpo.store.process import host
 

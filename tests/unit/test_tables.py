@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from kills import kill_at_statements, make, surveyed
 from optuna.storages._rdb import models
 
-from hpo.api.session import storage
 from hpo.core.errors import StorageUnavailable
+from hpo.driver.session import storage
 from hpo.store import Store, normalised, prepare_optuna
 from hpo.store.optuna_storage.studies import Durable
 from hpo.store.optuna_storage.tables import OPTUNA

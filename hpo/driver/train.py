@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.api.placing import resources, work_folder
-from hpo.api.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.backends.running import run_all
 from hpo.core.errors import StudyHeld, UsageError
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import Place
 from hpo.core.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
+from hpo.driver.placing import resources, work_folder
+from hpo.driver.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.study import Study, Trial
 
 

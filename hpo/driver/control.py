@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from hpo.api.session import storage, stored_study
-from hpo.api.submitting import jobs_at
 from hpo.core.errors import UsageError
 from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.driver.session import storage, stored_study
+from hpo.driver.submit import jobs_at
 from hpo.store import Holder, Store, StoredStudy, end_driver
 
 END_SECONDS = 3.0

@@ -8,11 +8,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.api.placing import work_folder
-from hpo.api.session import storage, stored_study
 from hpo.core.errors import OutputRefused, StudyChanged, UsageError
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
+from hpo.driver.placing import work_folder
+from hpo.driver.session import storage, stored_study
 from hpo.store import Store, copy_study, delete_study, rename_study
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import NAME

@@ -12,7 +12,6 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from hpo.api.placing import resources
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
 from hpo.core.disks import disk_of
 from hpo.core.errors import HpoError, UsageError
@@ -20,6 +19,7 @@ from hpo.core.installed import Declared, Judged, declared, install_line, judged,
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.core.seam import Resources
+from hpo.driver.placing import resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.store import Tables, health, normalised, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.api.session import storage, stored_study
-from hpo.api.steering import is_pending
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import Place
+from hpo.driver.control import is_pending
+from hpo.driver.session import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import Durable
 from hpo.study import Study, Trial, incumbent

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hpo.api.session import resolved
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.run_config import Place
 from hpo.core.seam import Tell
+from hpo.driver.session import resolved
 from hpo.results import json_text
 from hpo.study import Study
 from hpo.study import loading as catalog

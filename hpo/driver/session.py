@@ -11,10 +11,6 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from hpo.api.code_changes import heed_code
-from hpo.api.heeding import Heeding
-from hpo.api.placing import events_folder, resources, work_folder
-from hpo.api.tidying import clear_leftovers
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
 from hpo.core.arguments import refuse_no_kind
@@ -24,6 +20,10 @@ from hpo.core.files import Guard
 from hpo.core.redaction import masked
 from hpo.core.run_config import Place
 from hpo.core.seam import Backend, Observer, Stop, TrainableRef, patiently
+from hpo.driver.code_changes import heed_code
+from hpo.driver.placing import events_folder, resources, work_folder
+from hpo.driver.stop_controller import Heeding
+from hpo.driver.tidying import clear_leftovers
 from hpo.store import (
     JOB,
     MAKE_ONE,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.api.code_changes import ACCEPT
-from hpo.api.session import opened, storage, stored_study
 from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
 from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.driver.code_changes import ACCEPT
+from hpo.driver.session import opened, storage, stored_study
 from hpo.store import JOB
 from hpo.study.loading import find, load_study
 
