@@ -7,13 +7,11 @@ from hpo.api.comparing import Comparison, compare
 from hpo.api.decomposing import decompose
 from hpo.api.decomposition import Decomposition
 from hpo.api.diagnosing import Diagnosis, diagnose
-from hpo.api.importing import ImportOutcome, import_trials
 from hpo.api.instability import Instability, instability
 from hpo.api.promoting import PromotionOutcome, promote
 from hpo.api.ranking import rank_stored
 from hpo.api.replaying import ReplayOutcome, Replays, replay
 from hpo.api.reporting import Confirmation, PromotionReport
-from hpo.api.searching import SearchOutcome, read_configurations, run
 from hpo.api.verifying import Verified, verify
 from hpo.driver.control import Steered, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
@@ -23,6 +21,8 @@ from hpo.driver.keeping import Kept, copy, delete, rename, standing_of
 from hpo.driver.session import Workforce
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import Submitted, logs, submit
+from hpo.search.import_trials import ImportOutcome, import_trials
+from hpo.search.run import SearchOutcome, read_configurations, run
 from hpo.study import json_schema, notes
 from hpo.study.loading import load_study
 

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.core.errors import StudyBusy
 from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.core.seam import DONE, WAIT, Done, Wait
-from hpo.search.alike import Alike
+from hpo.search.duplicates import Alike
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
