@@ -1,17 +1,12 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
-from hpo.api.assets import assets
 from hpo.api.board import board, write_report
-from hpo.api.choosing import PromotionOptions, refuse_promotion, share_of_search
 from hpo.api.comparing import Comparison, compare
 from hpo.api.decomposing import decompose
 from hpo.api.decomposition import Decomposition
 from hpo.api.diagnosing import Diagnosis, diagnose
 from hpo.api.instability import Instability, instability
-from hpo.api.promoting import PromotionOutcome, promote
-from hpo.api.ranking import rank_stored
 from hpo.api.replaying import ReplayOutcome, Replays, replay
-from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.api.verifying import Verified, verify
 from hpo.driver.control import Steered, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
@@ -21,6 +16,11 @@ from hpo.driver.keeping import Kept, copy, delete, rename, standing_of
 from hpo.driver.session import Workforce
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import Submitted, logs, submit
+from hpo.promotion.assets import assets
+from hpo.promotion.promote import PromotionOutcome, promote
+from hpo.promotion.rank import rank_stored
+from hpo.promotion.report import Confirmation, PromotionReport
+from hpo.promotion.select import PromotionOptions, refuse_promotion, share_of_search
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.run import SearchOutcome, read_configurations, run
 from hpo.study import json_schema, notes

@@ -8,13 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from hpo.api.choosing import rule_of
 from hpo.api.curves import Curve, curve_of
 from hpo.api.outputs import Results, newest_decomposition, results_in
-from hpo.api.ranking import newest_report
-from hpo.api.reporting import PromotionReport
-from hpo.api.soundness import with_uses
-from hpo.api.words import certainty_text
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
@@ -24,6 +19,11 @@ from hpo.driver.cross_validation import joined
 from hpo.driver.session import storage, stored_study
 from hpo.driver.status import Progress, as_stored, progress, trials_of
 from hpo.pages import board_page
+from hpo.promotion.rank import newest_report
+from hpo.promotion.report import PromotionReport
+from hpo.promotion.select import rule_of
+from hpo.promotion.sentences import certainty_text
+from hpo.promotion.soundness import with_uses
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import RuleName

@@ -44,8 +44,8 @@ def rank(
 ) -> None:
     """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
-    from hpo.api.words import certainty_text
     from hpo.cli import promoted
+    from hpo.promotion.sentences import certainty_text
 
     loaded = api.load_study(study, studies, to_train=False)
     report = api.rank_stored(loaded, place_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)

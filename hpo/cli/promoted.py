@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hpo.api import PromotionOutcome, PromotionReport
-from hpo.api.words import certainty_text, seeds_text
 from hpo.cli.tables import curves_text, table
 from hpo.core.formatting import number, percent
 from hpo.promotion import Race
+from hpo.promotion.sentences import certainty_text, seeds_text
 from hpo.stats.confidence import Certainty
 from hpo.stats.seed_use import Use
 from hpo.stats.statistics import sigma_error

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hpo.api.board import Boards
-from hpo.api.noting import note_promotion
+from hpo.promotion.notes import note_promotion
 from hpo.store import StoredPromotion
 
 SECONDS = 5.0

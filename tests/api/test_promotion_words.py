@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 import hpo
 from hpo import api
 from hpo.api import PromotionReport
-from hpo.api.words import certainty_text
 from hpo.cli.main import app
 from hpo.cli.promoted import per_cent
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
+from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 import hpo
 from hpo import api
 from hpo.api import PromotionReport
-from hpo.api.words import certainty_text
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
+from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 

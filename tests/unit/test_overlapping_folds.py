@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.api.soundness import overlapping_folds
 from hpo.core.records import Evaluation, Job, Stage, Status
+from hpo.promotion.soundness import overlapping_folds
 from hpo.training.outputs.predictions import Predictions
 
 

@@ -74,7 +74,7 @@ def test_a_note_that_cannot_be_written_ends_no_promotion(place, curve, monkeypat
         raise RuntimeError("no")
 
     hpo.run(curve(search={"trials": 2}), place)
-    monkeypatch.setattr("hpo.api.promoting.note_promotion", fail)
+    monkeypatch.setattr("hpo.promotion.promote.note_promotion", fail)
     outcome = hpo.promote(curve(search={"trials": 2}), place, top=1)
     assert len(outcome.results) == 3
 

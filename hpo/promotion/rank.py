@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.api.choosing import rule_of
-from hpo.api.reporting import PromotionReport
-from hpo.api.soundness import with_uses
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
 from hpo.core.run_config import Place
@@ -15,6 +12,9 @@ from hpo.driver.cross_validation import joined
 from hpo.driver.session import resolved, storage, stored_study
 from hpo.driver.status import completed_since, trials_of
 from hpo.promotion import Plan, Race
+from hpo.promotion.report import PromotionReport
+from hpo.promotion.select import rule_of
+from hpo.promotion.soundness import with_uses
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof

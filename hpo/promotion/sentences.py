@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.api.reporting import Confirmation, PromotionReport
 from hpo.core.formatting import counted, number, percent
+from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.stats.confidence import CALIBRATED, Certainty
 from hpo.stats.ranking import Ranking, Row
 

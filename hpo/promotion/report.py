@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.api.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
-from hpo.api.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.core.devices import devices_said
 from hpo.core.files import Guard, unguarded
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion import Race
+from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
+from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.stats.collapse import Collapse, collapses
 from hpo.stats.confidence import AS_IT_IS, Certainty, certainty

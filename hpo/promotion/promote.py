@@ -7,10 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from hpo.api.choosing import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
-from hpo.api.noting import note_promotion
-from hpo.api.reporting import PromotionReport, write_beside
-from hpo.api.soundness import with_uses
 from hpo.core import provenance
 from hpo.core.arguments import refuse_no_kind
 from hpo.core.errors import HpoError
@@ -23,6 +19,10 @@ from hpo.driver.session import Opened, Workforce, driving, opened, placed, resol
 from hpo.driver.stop_controller import Heeding
 from hpo.driver.train import Counter, Floor, train
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
+from hpo.promotion.notes import note_promotion
+from hpo.promotion.report import PromotionReport, write_beside
+from hpo.promotion.select import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
+from hpo.promotion.soundness import with_uses
 from hpo.results import Winner, unwritten, write_results
 from hpo.stats.ranking import Candidate, Ranking, Row, rank
 from hpo.stats.scoring import Rule

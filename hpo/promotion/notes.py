@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from hpo.api.reporting import PromotionReport
-from hpo.api.words import certainty_text
 from hpo.core.formatting import number
 from hpo.core.records import digest
 from hpo.figures.report import promotion_figure
+from hpo.promotion.report import PromotionReport
+from hpo.promotion.sentences import certainty_text
 from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
 from hpo.store.optuna_storage.studies import Durable
 
