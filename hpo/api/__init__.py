@@ -1,13 +1,13 @@
 """The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
 
+from hpo.analysis.compare import Comparison, compare
+from hpo.analysis.decompose import decompose
+from hpo.analysis.decomposition import Decomposition
+from hpo.analysis.diagnose import Diagnosis, diagnose
+from hpo.analysis.instability import Instability, instability
+from hpo.analysis.replay import ReplayOutcome, Replays, replay
+from hpo.analysis.verify import Verified, verify
 from hpo.api.board import board, write_report
-from hpo.api.comparing import Comparison, compare
-from hpo.api.decomposing import decompose
-from hpo.api.decomposition import Decomposition
-from hpo.api.diagnosing import Diagnosis, diagnose
-from hpo.api.instability import Instability, instability
-from hpo.api.replaying import ReplayOutcome, Replays, replay
-from hpo.api.verifying import Verified, verify
 from hpo.driver.control import Steered, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from hpo.api.curves import Curve, curve_of
+from hpo.analysis.curves import Curve, curve_of
 from hpo.api.outputs import Results, newest_decomposition, results_in
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import refused_where_unwritable, write_text

@@ -1,19 +1,16 @@
 """The promotion as a source: the best trials of a search, retrained under the promotion's seeds."""
 
 from hpo.promotion.curtail import CurtailedSource
-from hpo.promotion.draws import Draws, replayed
 from hpo.promotion.grid import TRIES, PromotionSource, replicate
 from hpo.promotion.race import Plan, Race, RaceSource, Rung
 
 __all__ = [
     "TRIES",
     "CurtailedSource",
-    "Draws",
     "Plan",
     "PromotionSource",
     "Race",
     "RaceSource",
     "Rung",
-    "replayed",
     "replicate",
 ]

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import hpo
 from hpo import api
-from hpo.api.diagnosing import parting_of
+from hpo.analysis.diagnose import parting_of
 from hpo.cli.progress import Progress
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Status

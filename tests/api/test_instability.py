@@ -10,7 +10,7 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.api.instability import FEWEST, _line
+from hpo.analysis.instability import FEWEST, _line
 from hpo.core.errors import NothingToPromote
 from hpo.study.space import Choice, Float
 

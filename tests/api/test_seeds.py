@@ -21,12 +21,12 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.api.decomposing import DRAWS
+from hpo.analysis.decompose import DRAWS
+from hpo.analysis.draws import Draws
 from hpo.cli.drawn import decomposition_text, replay_text
 from hpo.cli.tables import trial_text, trial_values
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.figures.report import effects_figure
-from hpo.promotion import Draws
 from hpo.seeds.streams import STREAMS, Streams
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.api.replaying import Replays, replays_values
-from hpo.promotion import Draws
+from hpo.analysis.draws import Draws
+from hpo.analysis.replay import Replays, replays_values
 from hpo.seeds.streams import STREAMS
 from hpo.stats.variance import Effect, Effects
 from hpo.study import Study

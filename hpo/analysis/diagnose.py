@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpo.api.curves import curve_of
+from hpo.analysis.curves import curve_of
 from hpo.core.code import difference_said
 from hpo.core.errors import UsageError
 from hpo.core.files import refused_where_unwritable, write_text

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.api.decomposition import Decomposition, SourceLine
-from hpo.api.replaying import MOST_REPLAYS, REPLAYS, Replays, alike
+from hpo.analysis.decomposition import Decomposition, SourceLine
+from hpo.analysis.draws import Draws
+from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, alike
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
@@ -21,7 +22,7 @@ from hpo.driver.session import Opened, Workforce, driving, opened, resolved
 from hpo.driver.stop_controller import Heeding
 from hpo.driver.train import Counter, Floor, train, trial_named
 from hpo.figures.report import effects_figure, write_page
-from hpo.promotion import Draws, PromotionSource
+from hpo.promotion import PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text
 from hpo.seeds.streams import STREAMS
 from hpo.stats.collapse import collapse_of

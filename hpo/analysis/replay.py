@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpo.api.verifying import changed, first_other_epoch
+from hpo.analysis.draws import replayed
+from hpo.analysis.verify import changed, first_other_epoch
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
@@ -16,7 +17,7 @@ from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Workforce, driving, opened, resolved
 from hpo.driver.stop_controller import Heeding
 from hpo.driver.train import Counter, Floor, train, trial_named
-from hpo.promotion import PromotionSource, replayed
+from hpo.promotion import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.store import Recorded
 from hpo.study import Study

@@ -1,0 +1,1 @@
+"""What randomness does to a result: decompose, replay, verify, compare, diagnose, instability."""
