@@ -7,7 +7,6 @@ from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verified, verify
-from hpo.api.board import board, write_report
 from hpo.driver.control import Steered, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
@@ -23,6 +22,7 @@ from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.promotion.select import PromotionOptions, refuse_promotion, share_of_search
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.run import SearchOutcome, read_configurations, run
+from hpo.serve.views import board, write_report
 from hpo.study import json_schema, notes
 from hpo.study.loading import load_study
 

@@ -40,7 +40,7 @@ def serve(
 ) -> None:
     """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
     try:
-        from hpo import web
+        from hpo import serve as web
     except ModuleNotFoundError as error:
         from hpo.core.installed import install_line
 

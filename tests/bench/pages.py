@@ -10,9 +10,9 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 import hpo
-from hpo.api.board import boards
+from hpo.serve import Settings, application
+from hpo.serve.views import boards
 from hpo.study.loading import read
-from hpo.web import Settings, application
 from tests.bench.arithmetic import Spread
 from tests.bench.channel import ROOT
 from tests.bench.say import Target, say, table

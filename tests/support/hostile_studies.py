@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo import api
-from hpo.api.board import write_report
 from hpo.cli import tables
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import Stage
 from hpo.driver.session import opened
+from hpo.serve.views import write_report
 
 CHOICES = {
     "value": ["innocent", *hostile.VALUES, *hostile.YIELDS],

@@ -13,7 +13,7 @@ from pathlib import Path
 import forked
 
 ROOT = Path(__file__).parents[2]
-CODE = "import sys\nimport hpo.web.limits as limits\n{}\nfrom hpo.cli import main\nmain()\n"
+CODE = "import sys\nimport hpo.serve.limits as limits\n{}\nfrom hpo.cli import main\nmain()\n"
 
 
 class Served:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.api.board import boards
+from hpo.serve.views import boards
 from hpo.store import Store
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.study.loading import read
@@ -17,7 +17,7 @@ pytest.importorskip("fastapi", reason="serving needs the extra web")
 
 from starlette.testclient import TestClient
 
-from hpo.web import Settings, application
+from hpo.serve import Settings, application
 
 PROJECT = Path(__file__).parents[1] / "project"
 TOKEN = "a token of more than sixteen letters"

@@ -89,7 +89,7 @@ def test_pictures_are_drawn_and_each_seed_is_a_point(browser, address):
 
 
 def test_files_draw_their_pictures_under_their_own_policy(browser, promoted_place):
-    from hpo.api.board import write_report
+    from hpo.serve.views import write_report
 
     report = write_report("curve", promoted_place)
     folder = promoted_place.outputs / "curve"

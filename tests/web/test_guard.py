@@ -8,10 +8,10 @@ import socket
 import pytest
 from starlette.testclient import TestClient
 
-from hpo.api.board import boards, write_report
 from hpo.core.errors import UsageError
-from hpo.web import Settings, application, read_token
-from hpo.web.guard import COOKIE, LARGEST_BODY, session_of
+from hpo.serve import Settings, application, read_token
+from hpo.serve.guard import COOKIE, LARGEST_BODY, session_of
+from hpo.serve.views import boards, write_report
 from tests.web.conftest import TOKEN
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -281,7 +281,7 @@ def test_a_short_token_and_a_bad_token_file_are_refused(tmp_path):
 
 
 def test_a_port_that_is_taken_is_a_sentence(promoted_place):
-    from hpo.web import serve
+    from hpo.serve import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

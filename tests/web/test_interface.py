@@ -11,8 +11,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from hpo import api
-from hpo.api.board import boards
-from hpo.web import Settings, application
+from hpo.serve import Settings, application
+from hpo.serve.views import boards
 
 PROBLEM = "application/problem+json"
 

@@ -12,8 +12,8 @@ import hpo
 from hpo import api
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.formatting import number
-from hpo.pages import board_page
-from hpo.pages.strip import strips
+from hpo.serve.pages import board_page
+from hpo.serve.pages.strip import strips
 from tests.web.conftest import study
 
 

@@ -12,10 +12,10 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs
 
 import hpo
-from hpo.api.board import boards
+from hpo.serve import projection
+from hpo.serve.projection import project
+from hpo.serve.views import boards
 from hpo.store.optuna_storage.notes import write_note, write_picture
-from hpo.web import projection
-from hpo.web.projection import project
 from tests.web.conftest import study
 
 

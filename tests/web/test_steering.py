@@ -12,8 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 import hpo
-from hpo.api.board import boards
-from hpo.web import Cluster, Settings, application
+from hpo.serve import Cluster, Settings, application
+from hpo.serve.views import boards
 from tests.web.conftest import TOKEN, study
 
 ROOT = Path(__file__).parents[2]

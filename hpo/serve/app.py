@@ -11,19 +11,19 @@ from a2wsgi import WSGIMiddleware
 from anyio import to_thread
 from fastapi import FastAPI
 
-from hpo.api.board import Boards, boards
 from hpo.core.errors import UsageError
 from hpo.core.run_config import Place
-from hpo.web.attempts import Attempts
-from hpo.web.dashboard import dashboard
-from hpo.web.guard import Guard
-from hpo.web.interface import interface
-from hpo.web.limits import LARGEST_HEAD, RUNNING, Bounded, LimitedProtocol, ending_late
-from hpo.web.problems import tell_problems
-from hpo.web.projection import projecting
-from hpo.web.settings import Settings
-from hpo.web.sites import sites
-from hpo.web.steering import Cluster, steering
+from hpo.serve.attempts import Attempts
+from hpo.serve.dashboard import dashboard
+from hpo.serve.guard import Guard
+from hpo.serve.interface import interface
+from hpo.serve.limits import LARGEST_HEAD, RUNNING, Bounded, LimitedProtocol, ending_late
+from hpo.serve.problems import tell_problems
+from hpo.serve.projection import projecting
+from hpo.serve.settings import Settings
+from hpo.serve.sites import sites
+from hpo.serve.steering import Cluster, steering
+from hpo.serve.views import Boards, boards
 
 PAGES_THREADS = 6
 """That answer for pages and interface. With the dashboard's they are fewer than the database takes connections, 15."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpo.analysis.curves import Curve, curve_of
-from hpo.api.outputs import Results, newest_decomposition, results_in
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
@@ -18,12 +17,13 @@ from hpo.core.run_config import Place
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import storage, stored_study
 from hpo.driver.status import Progress, as_stored, progress, trials_of
-from hpo.pages import board_page
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.promotion.sentences import certainty_text
 from hpo.promotion.soundness import with_uses
+from hpo.serve.outputs import Results, newest_decomposition, results_in
+from hpo.serve.pages import board_page
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import RuleName

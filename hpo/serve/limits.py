@@ -11,7 +11,7 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hpo.web.problems import problem
+from hpo.serve.problems import problem
 
 REQUEST_SECONDS = 20.0
 """For a whole request, head and body, from its first byte; and for the first byte of a connection."""

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.core.formatting import number, percent
 from hpo.figures.report import curves_figure, decomposition_figure, optimism_figure, script, sealed
-from hpo.pages.strip import strips
+from hpo.serve.pages.strip import strips
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -23,7 +23,7 @@ def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
     """Returns the robustness page of a study.
 
     Args:
-        values: of a `hpo.api.board.Board`.
+        values: of a `hpo.serve.views.Board`.
         live: whether it is served, and renews itself; else it is one file that needs no other.
     """
     shared: dict[str, object] = {"styles": None, "scripts": ()}

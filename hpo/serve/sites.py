@@ -10,15 +10,15 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
-from hpo.api.board import Boards, NotThere, standing
 from hpo.core.errors import UsageError
 from hpo.figures.report import script
-from hpo.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
+from hpo.serve.attempts import Attempts
+from hpo.serve.guard import COOKIE, address_of, same, session_of, too_many
+from hpo.serve.interface import unless_same
+from hpo.serve.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
+from hpo.serve.settings import Settings
+from hpo.serve.views import Boards, NotThere, standing
 from hpo.study import NAME
-from hpo.web.attempts import Attempts
-from hpo.web.guard import COOKIE, address_of, same, session_of, too_many
-from hpo.web.interface import unless_same
-from hpo.web.settings import Settings
 
 DAY = 24 * 3600
 MOST_FIELDS = 5

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import FileResponse
 
-from hpo.api.board import Boards, standing
 from hpo.core.records import MOST_TRIALS
-from hpo.pages import board_fragment
+from hpo.serve.pages import board_fragment
+from hpo.serve.views import Boards, standing
 from hpo.stats.scoring import RuleName
 from hpo.stats.statistics import ddof_of
 from hpo.study import NAME

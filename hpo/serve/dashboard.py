@@ -11,10 +11,10 @@ from typing import Any
 
 import optuna_dashboard
 
-from hpo.api.board import Boards
 from hpo.core.redaction import known_secrets, redacted
+from hpo.serve.problems import PROBLEM, problem_text
+from hpo.serve.views import Boards
 from hpo.store import away
-from hpo.web.problems import PROBLEM, problem_text
 
 NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What the dashboard raises where a request asks for something that it did not expect, e.g. study 10^30."""

@@ -19,10 +19,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.core.redaction import known_secrets, redacted
-from hpo.web.attempts import Attempts
-from hpo.web.limits import LARGEST_HEAD
-from hpo.web.problems import problem
-from hpo.web.settings import Settings
+from hpo.serve.attempts import Attempts
+from hpo.serve.limits import LARGEST_HEAD
+from hpo.serve.problems import problem
+from hpo.serve.settings import Settings
 
 COOKIE = "hpo_session"
 

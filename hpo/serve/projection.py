@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.api.board import Boards
 from hpo.promotion.notes import note_promotion
+from hpo.serve.views import Boards
 from hpo.store import StoredPromotion
 
 SECONDS = 5.0

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path
 
 from hpo import api
-from hpo.api.board import Boards
 from hpo.core.records import MOST_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.serve.views import Boards
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]

@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hpo.api.board import NotThere
 from hpo.core.errors import (
     HpoError,
     NotNow,
@@ -21,6 +20,7 @@ from hpo.core.errors import (
     StudyPaused,
     UsageError,
 )
+from hpo.serve.views import NotThere
 
 PROBLEM = "application/problem+json"
 

@@ -1,6 +1,6 @@
 """Studies as web pages: those that are served, and the one file of a report; jinja2's room."""
 
-from hpo.pages.render import (
+from hpo.serve.pages.render import (
     STATIC,
     board_fragment,
     board_page,
