@@ -40,14 +40,16 @@ def serve(
 ) -> None:
     """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
     try:
-        from hpo import serve as web
+        from hpo.serve.app import serve as serve_pages
+        from hpo.serve.settings import Settings, read_token
+        from hpo.serve.steering import Cluster
     except ModuleNotFoundError as error:
         from hpo.core.installed import install_line
 
         raise UsageError(f"serving needs {error.name}: {install_line('web')}") from error
 
-    token = web.read_token(token_file) if token_file else os.environ.get("HPO_TOKEN") or None
-    settings = web.Settings(
+    token = read_token(token_file) if token_file else os.environ.get("HPO_TOKEN") or None
+    settings = Settings(
         host=host,
         port=port,
         token=token,
@@ -62,8 +64,8 @@ def serve(
         if open_:
             webbrowser.open(f"{address}/robustness")
 
-    cluster = web.Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
-    web.serve(place_of(storage, outputs=outputs), settings, began, cluster)
+    cluster = Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
+    serve_pages(place_of(storage, outputs=outputs), settings, began, cluster)
 
 
 def report(

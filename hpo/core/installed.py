@@ -69,7 +69,7 @@ def declared() -> Declared | None:
     try:
         found = metadata(DISTRIBUTION)
     except PackageNotFoundError:
-        return _from_project(Path(__file__).parents[1] / "pyproject.toml")
+        return _from_project(Path(__file__).parents[2] / "pyproject.toml")
     wanted = [Requirement(one) for one in found.get_all("Requires-Dist", ())]
     extras = {
         extra: tuple(one for one in wanted if not _applies(one) and _applies(one, extra))
@@ -91,7 +91,7 @@ def install_line(extra: str) -> str:
     try:
         origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
-        origin = {"url": Path(__file__).parents[1].as_uri(), "dir_info": {"editable": True}}
+        origin = {"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}}
     if not isinstance(origin.get("dir_info"), dict):
         return f"pip install '{DISTRIBUTION}[{extra}]'"
     folder = url2pathname(urlsplit(str(origin.get("url"))).path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import sync
 
-STARTER = Path(__file__).parents[1] / "starter"
+STARTER = Path(__file__).parent / "starter"
 """The files as they are written, but for names that begin with a dot: those would act on this repository too."""
 
 DOTTED = ("gitignore",)

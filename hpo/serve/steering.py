@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path
 
-from hpo import api
 from hpo.core.records import MOST_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.driver.control import pause as pause_study
+from hpo.driver.control import resume as resume_study
+from hpo.driver.control import stop as stop_study
+from hpo.driver.submit import submit as submit_study
 from hpo.serve.views import Boards
 from hpo.study import NAME
 
@@ -48,21 +51,21 @@ def steering(found: Boards, place: Place, cluster: Cluster) -> APIRouter:
     @router.post("/studies/{name}/pause")
     def pause(name: Name) -> dict[str, Any]:
         """Lets nothing new begin until it is resumed; what runs goes to its end."""
-        return asdict(api.pause(known(name), place))
+        return asdict(pause_study(known(name), place))
 
     @router.post("/studies/{name}/resume")
     def resume(name: Name) -> dict[str, Any]:
         """Lets a paused study go on: at once, if its driver waits."""
-        return asdict(api.resume(known(name), place))
+        return asdict(resume_study(known(name), place))
 
     @router.post("/studies/{name}/stop")
     def stop(name: Name) -> dict[str, Any]:
         """Asks the driver to end: nothing new begins, what runs ends its epoch and is checkpointed."""
-        return asdict(api.stop(known(name), place, jobs_address=cluster.jobs_address))
+        return asdict(stop_study(known(name), place, jobs_address=cluster.jobs_address))
 
     def submitted(name: str, options: Sequence[str]) -> dict[str, Any]:
         folders = cluster.folders
-        return asdict(api.submit(name, place, options, folders=folders, jobs_address=cluster.jobs_address))
+        return asdict(submit_study(name, place, options, folders=folders, jobs_address=cluster.jobs_address))
 
     @router.post("/studies/{name}/submit", status_code=202)
     def submit(name: Name, trials: Trials = None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_what_is_missing_is_named_with_what_to_do_and_ends_with_1(tmp_path):
 
 
 def test_a_trainable_that_prints_does_not_spoil_the_json(tmp_path):
-    shutil.copytree(ROOT / "hpo" / "starter", tmp_path / "own")
+    shutil.copytree(ROOT / "hpo" / "driver" / "starter", tmp_path / "own")
     trainable = tmp_path / "own" / "tumours.py"
     trainable.write_text(trainable.read_text() + "\nprint('hello')\n")
     done = command(tmp_path / "own", "--study", "tumours", "--json", "--backend", "local")

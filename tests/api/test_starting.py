@@ -152,7 +152,7 @@ def test_the_wheel_holds_the_files(tmp_path):
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "out"], cwd=tmp_path, check=True)
     [wheel] = (tmp_path / "out").iterdir()
     with zipfile.ZipFile(wheel) as packed:
-        found = [name for name in packed.namelist() if name.startswith("hpo/starter/")]
+        found = [name for name in packed.namelist() if name.startswith("hpo/driver/starter/")]
     assert sorted(found) == [
-        f"hpo/starter/{name.removeprefix('.')}" for name in sorted(FILES, key=lambda n: n.removeprefix("."))
+        f"hpo/driver/starter/{name.removeprefix('.')}" for name in sorted(FILES, key=lambda n: n.removeprefix("."))
     ]

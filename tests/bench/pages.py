@@ -10,7 +10,8 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 import hpo
-from hpo.serve import Settings, application
+from hpo.serve.app import application
+from hpo.serve.settings import Settings
 from hpo.serve.views import boards
 from hpo.study.loading import read
 from tests.bench.arithmetic import Spread

@@ -17,7 +17,8 @@ pytest.importorskip("fastapi", reason="serving needs the extra web")
 
 from starlette.testclient import TestClient
 
-from hpo.serve import Settings, application
+from hpo.serve.app import application
+from hpo.serve.settings import Settings
 
 PROJECT = Path(__file__).parents[1] / "project"
 TOKEN = "a token of more than sixteen letters"

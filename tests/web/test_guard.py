@@ -9,8 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from hpo.core.errors import UsageError
-from hpo.serve import Settings, application, read_token
+from hpo.serve.app import application
 from hpo.serve.guard import COOKIE, LARGEST_BODY, session_of
+from hpo.serve.settings import Settings, read_token
 from hpo.serve.views import boards, write_report
 from tests.web.conftest import TOKEN
 
@@ -281,7 +282,7 @@ def test_a_short_token_and_a_bad_token_file_are_refused(tmp_path):
 
 
 def test_a_port_that_is_taken_is_a_sentence(promoted_place):
-    from hpo.serve import serve
+    from hpo.serve.app import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

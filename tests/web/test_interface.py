@@ -11,7 +11,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from hpo import api
-from hpo.serve import Settings, application
+from hpo.serve.app import application
+from hpo.serve.settings import Settings
 from hpo.serve.views import boards
 
 PROBLEM = "application/problem+json"

@@ -12,7 +12,9 @@ import pytest
 from starlette.testclient import TestClient
 
 import hpo
-from hpo.serve import Cluster, Settings, application
+from hpo.serve.app import application
+from hpo.serve.settings import Settings
+from hpo.serve.steering import Cluster
 from hpo.serve.views import boards
 from tests.web.conftest import TOKEN, study
 
