@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hpo.core.errors import HpoError, StudyInvalid, TrainableError, UsageError
     from hpo.core.installed import install_line
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
-    from hpo.core.run_config import Place
-    from hpo.core.seam import DONE, WAIT, Backend, Observer, Resources, Source, Tell, TrainableRef
+    from hpo.core.run_config import RunConfig
+    from hpo.core.seam import DONE, WAIT, Backend, JobSource, Observer, Resources, Tell, TrainableRef
     from hpo.search import MixedSampler
     from hpo.seeds.streams import Stream, Streams
     from hpo.stats.ranking import Candidate, Ranking, rank
@@ -26,12 +26,12 @@ _HOMES = {
     "hpo.api": ("check", "load_study", "promote", "run"),
     "hpo.core.installed": ("install_line",),
     "hpo.core.errors": ("HpoError", "StudyInvalid", "TrainableError", "UsageError"),
-    "hpo.core.run_config": ("Place",),
+    "hpo.core.run_config": ("RunConfig",),
     "hpo.stats.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.stats.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
-    "hpo.core.seam": ("Backend", "DONE", "Observer", "Resources", "Source", "Tell", "TrainableRef", "WAIT"),
+    "hpo.core.seam": ("Backend", "DONE", "Observer", "Resources", "JobSource", "Tell", "TrainableRef", "WAIT"),
     "hpo.seeds.streams": ("Stream", "Streams"),
     "hpo.study": ("Study",),
     "hpo.training": ("Context", "KerasState"),
@@ -47,17 +47,17 @@ __all__ = [
     "Evaluation",
     "HpoError",
     "Job",
+    "JobSource",
     "KerasState",
     "Metrics",
     "MixedSampler",
     "Objective",
     "Observer",
-    "Place",
     "Ranking",
     "Report",
     "Resources",
     "Rule",
-    "Source",
+    "RunConfig",
     "Stage",
     "Status",
     "Stream",

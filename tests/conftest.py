@@ -40,9 +40,9 @@ def curve():
 
 
 @pytest.fixture
-def place(tmp_path):
+def config(tmp_path):
     """A place of its own for each test: SQLite, one training after the other."""
-    return hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    return hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
 
 
 @pytest.fixture(scope="module")

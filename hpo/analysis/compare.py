@@ -14,7 +14,7 @@ from hpo.core.code import Code, difference_said
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import resolved, storage, stored_study
 from hpo.stats.seed_use import is_coarse
@@ -84,7 +84,12 @@ class Comparison:
 
 
 def compare(
-    first: str, second: str, study: Study | str | None = None, place: Place | None = None, *, minimize: bool = False
+    first: str,
+    second: str,
+    study: Study | str | None = None,
+    config: RunConfig | None = None,
+    *,
+    minimize: bool = False,
 ) -> Comparison:
     """Compares two configurations over the seeds that both have.
 
@@ -92,7 +97,7 @@ def compare(
         first: a trial's number, a folder with results_N in it or one of these, or CSV with the columns seed and value.
         second: likewise.
         study: of the trials, and of the direction; None: both are files.
-        place: where the study is kept.
+        config: where the study is kept.
         minimize: whether less is better, where no study says so.
 
     Raises:
@@ -102,7 +107,7 @@ def compare(
     if study is not None:
         minimize = study.objective.direction == "minimize"
     codes: dict[str, Code] = {}
-    one, other = (_values(given, study, place or Place(), codes) for given in (first, second))
+    one, other = (_values(given, study, config or RunConfig(), codes) for given in (first, second))
     seeds = tuple(sorted(set(one) & set(other)))
     if not seeds:
         raise UsageError(
@@ -135,7 +140,7 @@ def _listed(values: Mapping[int, float]) -> str:
     return f"seeds {', '.join(map(str, sorted(values)))}"
 
 
-def _values(given: str, study: Study | None, place: Place, codes: dict[str, Code]) -> dict[int, float]:
+def _values(given: str, study: Study | None, config: RunConfig, codes: dict[str, Code]) -> dict[int, float]:
     if os.path.isdir(given):  # False, where Path.is_dir raises, for a name that is too long
         return _of_results(Path(given))
     if os.path.isfile(given):
@@ -147,7 +152,7 @@ def _values(given: str, study: Study | None, place: Place, codes: dict[str, Code
         )
     if study is None:
         raise UsageError(f"of which study is trial {given}? Name it with --study")
-    with storage(place.storage) as (store, _durable):
+    with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
         found = joined(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
     values = {one.job.seed: one.value for one in found if one.status is Status.COMPLETE and one.value is not None}

@@ -15,12 +15,12 @@ from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Job, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Observer, Stop
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Opened, Workforce, driving, opened, resolved
-from hpo.driver.stop_controller import Heeding
-from hpo.driver.train import Counter, Floor, train, trial_named
+from hpo.driver.stop_controller import StopController
+from hpo.driver.train import Counter, RunContext, train, trial_named
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion import PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text
@@ -40,7 +40,7 @@ MOST_DRAWS = 10_000
 
 def decompose(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     trial: int,
     n: int = DRAWS,
@@ -59,7 +59,7 @@ def decompose(
 
     Args:
         study: or its name.
-        place: where it is kept and run.
+        config: where it is kept and run.
         trial: its number.
         n: base draws.
         replays: how often the first of them is trained again.
@@ -76,20 +76,20 @@ def decompose(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place = resolved(study), place or Place()
-    stop = Heeding(stop, study.name, observers)
-    names, folder = _sources(study, sources), place.outputs / study.name
+    study, config = resolved(study), config or RunConfig()
+    stop = StopController(stop, study.name, observers)
+    names, folder = _sources(study, sources), config.outputs / study.name
     for name, given in (("trial", trial), ("n", n), ("replays", replays)):
         refuse_no_whole(name, given)
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
     if not 0 <= replays <= MOST_REPLAYS:
         raise UsageError(f"replays must be 0 to {MOST_REPLAYS}, not {replays}")
-    refuse_unusable(study, place)
+    refuse_unusable(study, config)
     refuse_unwritable(folder)
     counter, metric = Counter(), metric or study.objective.metric
-    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
+    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
+    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
         params = trial_named(found, study, trial).params
         _refuse_unknown_metric(metric, found, trial)
         draws = Draws.of(

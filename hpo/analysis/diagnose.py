@@ -14,7 +14,7 @@ from hpo.core.code import difference_said
 from hpo.core.errors import UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Alert, Evaluation, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import storage, stored_study
 from hpo.driver.status import as_stored
@@ -121,19 +121,19 @@ class Diagnosis:
         }
 
 
-def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = ()) -> Diagnosis:
+def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int] = ()) -> Diagnosis:
     """Looks at the recorded trainings of one trial; trains nothing. A page and its numbers go to the study's outputs.
 
     Args:
         name: of the study.
         number: of the trial.
-        place: where the study is stored.
+        config: where the study is stored.
         seeds: of the replicates to look at; empty: all.
 
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
     """
-    with storage(place.storage) as (store, _durable):
+    with storage(config.storage) as (store, _durable):
         stored = stored_study(store, name)
         study, all_ = as_stored(stored), store.evaluations(stored, trial=number)
     found = [one for one in all_ if not one.job.variant and (not seeds or one.job.seed in seeds)]
@@ -164,7 +164,7 @@ def diagnose(name: str, number: int, place: Place, *, seeds: Collection[int] = (
         advice=tuple(_advice(replicates, scales)),
         warnings=tuple(seed_use.said(list(uses.values()), candidates=0)),
     )
-    return _written(made, found, place.outputs / name)
+    return _written(made, found, config.outputs / name)
 
 
 def parting_of(found: Sequence[Evaluation], metric: str) -> Parting | None:

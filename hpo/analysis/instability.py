@@ -14,7 +14,7 @@ from hpo.core.code import difference_said
 from hpo.core.errors import NothingToPromote
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Status, Value
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import storage, stored_study
 from hpo.driver.status import as_stored
@@ -110,18 +110,18 @@ class Instability:
         )
 
 
-def instability(name: str, place: Place) -> Instability:
+def instability(name: str, config: RunConfig) -> Instability:
     """Compares the trials that were trained under several seeds: in promotions, races and replicated searches.
 
     Args:
         name: of the study.
-        place: where it is stored; the tables and the picture go to its outputs.
+        config: where it is stored; the tables and the picture go to its outputs.
 
     Raises:
         UsageError: if the storage has no such study.
         NothingToPromote: if too few of its trials have replicates.
     """
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)
         evaluations = joined(store.evaluations(stored), study)
@@ -153,7 +153,7 @@ def instability(name: str, place: Place) -> Instability:
     made = Instability(
         study=study, sigmas=sigmas, counts=counts, lines=tuple(lines), left_out=left_out, code=difference_said(codes)
     )
-    return _written(made, place.outputs / name)
+    return _written(made, config.outputs / name)
 
 
 def _values(evaluations: Sequence[Evaluation], study: Study) -> dict[int, list[float]]:

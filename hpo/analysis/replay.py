@@ -10,13 +10,13 @@ from hpo.analysis.verify import changed, first_other_epoch
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Observer, Stop
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Workforce, driving, opened, resolved
-from hpo.driver.stop_controller import Heeding
-from hpo.driver.train import Counter, Floor, train, trial_named
+from hpo.driver.stop_controller import StopController
+from hpo.driver.train import Counter, RunContext, train, trial_named
 from hpo.promotion import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.store import Recorded
@@ -157,7 +157,7 @@ class ReplayOutcome:
 
 def replay(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     trial: int,
     seed: int | None = None,
@@ -171,7 +171,7 @@ def replay(
 
     Args:
         study: or its name.
-        place: where it is kept and run.
+        config: where it is kept and run.
         trial: its number.
         seed: under which; None: the first of the promotion's.
         r: how many trainings.
@@ -186,18 +186,18 @@ def replay(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place = resolved(study), place or Place()
-    stop = Heeding(stop, study.name, observers)
+    study, config = resolved(study), config or RunConfig()
+    stop = StopController(stop, study.name, observers)
     for name, given in (("trial", trial), ("r", r)):
         refuse_no_whole(name, given)
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
     seed = study.promotion.seeds[0] if seed is None else seed
     refuse_no_whole("a seed", seed, 0, LARGEST_SEED)
-    refuse_unusable(study, place)
+    refuse_unusable(study, config)
     counter = Counter()
-    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
+    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
+    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
         params = trial_named(found, study, trial).params
         whole = Job(
             trial=trial,

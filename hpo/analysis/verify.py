@@ -11,7 +11,7 @@ from hpo.backends.running import run_all
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Observed, Observer, Stop
 from hpo.driver.code_changes import differing
 from hpo.driver.placing import refuse_unusable, resources, work_folder
@@ -84,7 +84,7 @@ class _Halfway(Observer):
 
 def verify(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     trial: int | None = None,
     seed: int | None = None,
@@ -98,7 +98,7 @@ def verify(
 
     Args:
         study: or its name.
-        place: where it is kept and run.
+        config: where it is kept and run.
         trial: whose trainings; None: the newest promotion's winner's.
         seed: only the one under this seed; None: all of the trial's.
         promotion: only those of the promotion.
@@ -115,20 +115,20 @@ def verify(
         NothingToPromote: if there is no promotion, and no trial was named.
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
-    study, place, stop = resolved(study), place or Place(), stop or never()
+    study, config, stop = resolved(study), config or RunConfig(), stop or never()
     for name, given in (("trial", trial), ("seed", seed)):
         if given is not None:
             refuse_no_whole(name, given)
-    refuse_unusable(study, place)
-    with storage(place.storage) as (store, _durable):
+    refuse_unusable(study, config)
+    with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
         store.refuse_changed(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)
     for observer in observers:
         observer.begins(len(recorded), 0)
-    folder = f"{work_folder(stored, place)}/verify-{uuid.uuid4().hex[:8]}"
-    with owned_folder(folder) as work, ready(study, place, workforce, observers) as slots:
-        wanted, jobs = resources(study, place), [one.job for one in recorded]
+    folder = f"{work_folder(stored, config)}/verify-{uuid.uuid4().hex[:8]}"
+    with owned_folder(folder) as work, ready(study, config, workforce, observers) as slots:
+        wanted, jobs = resources(study, config), [one.job for one in recorded]
         trainable = trainable_of(study)
         if others := differing(recorded, trainable.code):
             changes = others[0].code.changes(trainable.code)
@@ -137,9 +137,9 @@ def verify(
             tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
             halfway = _Halfway()
             first = Observed(PromotionSource([job]), [halfway])
-            make_backend(work, place, 1).run(first, trainable, wanted, halfway)
+            make_backend(work, config, 1).run(first, trainable, wanted, halfway)
         source = PromotionSource(jobs)
-        run_all(make_backend(work, place, slots), Observed(source, observers), trainable, wanted, stop, observers)
+        run_all(make_backend(work, config, slots), Observed(source, observers), trainable, wanted, stop, observers)
         return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 

@@ -7,10 +7,20 @@ from functools import partial
 from pathlib import Path
 
 from hpo.backends.grace import Pace, Watch
-from hpo.core.errors import NotNow
+from hpo.core.errors import RetryLater
 from hpo.core.files import is_file, remove
 from hpo.core.records import Evaluation, Job
-from hpo.core.seam import DONE, WAIT, Hearing, Resources, Source, Stop, TrainableRef, patiently, refuse_endless_wait
+from hpo.core.seam import (
+    DONE,
+    WAIT,
+    JobSource,
+    JobTracker,
+    Resources,
+    Stop,
+    TrainableRef,
+    patiently,
+    refuse_endless_wait,
+)
 from hpo.training import Training, discard_checkpoint, shelf
 
 ATTEMPTS = "attempts"
@@ -30,7 +40,7 @@ class LocalBackend:
         self._spoiled: tuple[str, ...] = ()
         self.overdue: tuple[Job, ...] = ()
 
-    def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
+    def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs one job after the other until the source is done or `stop` is set.
 
         A job that is stopped ends its epoch and stays open: it is not told, and goes on from its checkpoint next time.
@@ -47,11 +57,11 @@ class LocalBackend:
                     return
                 patiently(partial(source.tell, evaluation), stop)
                 discard_checkpoint(self._work, answer)
-        except NotNow:
+        except RetryLater:
             return  # stopped while the database was away: what could not be told is trained again from its checkpoint
 
     def _train(
-        self, job: Job, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop
+        self, job: Job, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
         pace = Pace()
         with Watch(job, stop, lambda: pace.grace(resources.stop_wait)).watching() as watch:
@@ -66,18 +76,18 @@ class LocalBackend:
     def _heard(
         self,
         job: Job,
-        source: Source,
+        source: JobSource,
         trainable: TrainableRef,
         resources: Resources,
         stop: Stop,
         pace: Pace,
         watch: Watch,
     ) -> Evaluation | None:
-        hearing = Hearing(source, job, trainable.objective, known=trainable.known_of(job))
-        attempts = _Attempts(self._scratch / job.place)
+        tracker = JobTracker(source, job, trainable.objective, known=trainable.known_of(job))
+        attempts = _Attempts(self._scratch / job.folder)
         if attempts.deaths >= resources.max_attempts:
             attempts.end()
-            return hearing.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
+            return tracker.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
         attempts.begin()
         training = Training(job, trainable, resources, self._work, spoiled=self._spoiled)
         try:
@@ -87,7 +97,7 @@ class LocalBackend:
                     packet = training.pause() if stopping else training.advance()
                 pace.reported()
                 attempts.progress()
-                evaluation = patiently(partial(hearing.hear, packet), stop)
+                evaluation = patiently(partial(tracker.hear, packet), stop)
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hpo.backends.grace import overdue_said
 from hpo.core.errors import BackendError
 from hpo.core.records import Alert, Evaluation, Job
-from hpo.core.seam import Backend, Done, Observer, Resources, Source, Stop, TrainableRef, Wait, pass_on
+from hpo.core.seam import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait, pass_on
 
 
 class OpenJobs:
@@ -17,7 +17,7 @@ class OpenJobs:
         source: hands out the jobs.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: JobSource) -> None:
         self._source = source
         self._open: dict[tuple[object, ...], Job] = {}
 
@@ -52,7 +52,7 @@ class OpenJobs:
 
 def run_all(
     backend: Backend,
-    source: Source,
+    source: JobSource,
     trainable: TrainableRef,
     resources: Resources,
     stop: Stop,

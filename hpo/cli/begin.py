@@ -17,7 +17,7 @@ from hpo.cli.bundles import with_place
 from hpo.cli.options import Folders, Json, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import HpoError
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 
 
 def init(
@@ -41,7 +41,7 @@ def init(
 
 @with_place
 def doctor(
-    place: Place,
+    config: RunConfig,
     study: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +61,7 @@ def doctor(
     except ImportError as error:
         raise HpoError(_unimportable(error)) from error
     with Console(stderr=True).status("") as shown, redirect_stdout(sys.stderr):  # a trainable is code of others
-        found = api.doctor(study, place, folders=studies, tell=lambda what: shown.update(f"Looking at {what}"))
+        found = api.doctor(study, config, folders=studies, tell=lambda what: shown.update(f"Looking at {what}"))
     fatal = [one.what for one in found if one.is_fatal]
     if as_json:
         print_json({"sound": not fatal, "findings": [asdict(one) for one in found]})

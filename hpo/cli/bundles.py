@@ -29,7 +29,7 @@ from hpo.cli.options import (
     Top,
     Widths,
     Work,
-    place_of,
+    config_of,
 )
 from hpo.core.run_config import FIRST, OUTPUTS, STOP_WAIT, STORAGE_WAIT
 
@@ -63,8 +63,8 @@ _PROMOTION: Mapping[str, tuple[Any, object]] = {
 
 
 def with_place(command: Command) -> Command:
-    """Gives a command the options that say where a study is kept and run; it takes them as `place`."""
-    return _bundled(command, "place", _PLACE, lambda workdir, **said: place_of(work=workdir, **said))
+    """Gives a command the options that say where a study is kept and run; it takes them as `config`."""
+    return _bundled(command, "config", _PLACE, lambda workdir, **said: config_of(work=workdir, **said))
 
 
 def with_promotion(command: Command) -> Command:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, place_of, study_names
+from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, config_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MOST_TRIALS as MOST
@@ -42,10 +42,10 @@ def audit(
     from hpo import api
     from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
 
-    place = place_of(None, outputs=outputs, work=workdir)
+    config = config_of(None, outputs=outputs, work=workdir)
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.load_study(study, studies, to_train=False)  # its own data may be what is amiss
-        found = api.audit(named, place, data=data, archive=archive, out=out, tell=tell)
+        found = api.audit(named, config, data=data, archive=archive, out=out, tell=tell)
     if as_json:
         print_json(dict(found))
     else:

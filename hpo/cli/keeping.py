@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json, Outputs, Storage, Work, place_of
+from hpo.cli.options import Json, Outputs, Storage, Work, config_of
 from hpo.cli.output import print_json, print_text
 from hpo.cli.steering import StoredName
 from hpo.core.run_config import OUTPUTS
@@ -35,12 +35,12 @@ def delete(
     """Delete a study from the database: its trials, records and promotions; files stay, unless they are named."""
     from hpo import api
 
-    place = place_of(storage, outputs=outputs, work=work)
+    config = config_of(storage, outputs=outputs, work=work)
     if not yes:
-        found = api.standing_of(study, place)
+        found = api.standing_of(study, config)
         lost = f"{_counted(found.trials, 'trial')} and {_counted(found.evaluations, 'recorded training')}"
         typer.confirm(f"Delete study {study} with {lost} for good?", abort=True, err=True)
-    _show(api.delete(study, place, checkpoints=checkpoints, results=results), as_json, "deleted")
+    _show(api.delete(study, config, checkpoints=checkpoints, results=results), as_json, "deleted")
 
 
 def rename(
@@ -54,7 +54,7 @@ def rename(
     """Give a stored study another name; its folder of results goes with it, its file is yours to change."""
     from hpo import api
 
-    found = api.rename(study, to, place_of(storage, outputs=outputs, work=work))
+    found = api.rename(study, to, config_of(storage, outputs=outputs, work=work))
     _show(found, as_json, f"the new name of {study}; let its file say so too: name = {found.study!r}")
 
 
@@ -67,7 +67,7 @@ def copy(
     """Make a second study with the trials and recorded trainings of a first; promotions and results are not copied."""
     from hpo import api
 
-    found = api.copy(study, to, place_of(storage))
+    found = api.copy(study, to, config_of(storage))
     _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
 
 

@@ -20,7 +20,7 @@ from hpo.cli.options import (
     Storage,
     StudyName,
     TrialNumber,
-    place_of,
+    config_of,
     study_names,
 )
 from hpo.cli.output import print_json, print_text
@@ -48,7 +48,7 @@ def rank(
     from hpo.promotion.sentences import certainty_text
 
     loaded = api.load_study(study, studies, to_train=False)
-    report = api.rank_stored(loaded, place_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
+    report = api.rank_stored(loaded, config_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
     if as_json:
         print_json(promoted.ranking_values(report))
     elif format_ is not None:
@@ -80,8 +80,8 @@ def assets(
     from hpo.cli.tables import near
 
     loaded = api.load_study(study, studies, to_train=False)
-    place = place_of(storage, outputs=outputs)
-    written = api.assets(loaded, place, out=out, results=results or (), prefix=prefix, ddof=ddof, force=force)
+    config = config_of(storage, outputs=outputs)
+    written = api.assets(loaded, config, out=out, results=results or (), prefix=prefix, ddof=ddof, force=force)
     if as_json:
         print_json([str(path) for path in written])
     else:
@@ -101,7 +101,7 @@ def diagnose(
     from hpo.cli import drawn
 
     name = Path(study).name.removesuffix(".toml")
-    found = api.diagnose(name, trial, place_of(storage, outputs=outputs), seeds=seeds or ())
+    found = api.diagnose(name, trial, config_of(storage, outputs=outputs), seeds=seeds or ())
     if as_json:
         print_json(found.plain())
     else:
@@ -118,7 +118,7 @@ def instability(
     from hpo import api
     from hpo.cli import drawn
 
-    found = api.instability(Path(study).name.removesuffix(".toml"), place_of(storage, outputs=outputs))
+    found = api.instability(Path(study).name.removesuffix(".toml"), config_of(storage, outputs=outputs))
     if as_json:
         print_json(found.plain())
     else:
@@ -144,7 +144,7 @@ def compare(
     from hpo.cli import tables
 
     loaded = api.load_study(study, studies, to_train=False) if study else None
-    found = api.compare(first, second, loaded, place_of(storage), minimize=minimize)
+    found = api.compare(first, second, loaded, config_of(storage), minimize=minimize)
     if as_json:
         print_json({**asdict(found), "verdict": found.verdict})
     else:
@@ -163,11 +163,11 @@ def show(
     from hpo.cli import tables
 
     loaded = api.load_study(study, studies, to_train=False)
-    found, evaluations = api.show(loaded, trial, place_of(storage))
+    found, evaluations = api.show(loaded, trial, config_of(storage))
     if as_json:
         print_json(tables.trial_values(found, evaluations))
     else:
-        now = api.status(loaded.name, place_of(storage))[0]
+        now = api.status(loaded.name, config_of(storage))[0]
         if now.since:
             print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.since_said(now)}.")
         print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
@@ -228,7 +228,7 @@ def status(
     from hpo import api
     from hpo.cli import tables
 
-    found = api.status(study, place_of(storage))
+    found = api.status(study, config_of(storage))
     if as_json:
         print_json([tables.progress_values(one) for one in found])
     elif found:

@@ -33,7 +33,7 @@ from hpo.cli.options import (
     Trainings,
     Trials,
     Until,
-    place_of,
+    config_of,
 )
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.cli.stopping import tell_of_threads
@@ -41,7 +41,7 @@ from hpo.core.errors import HpoError, StudyInvalid, UsageError
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MOST_TRIALS as MOST
 from hpo.core.redaction import known_secrets, without
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 
 if TYPE_CHECKING:
     from hpo import api
@@ -77,7 +77,7 @@ def _root(
 @with_place
 @with_promotion
 def run(
-    place: Place,
+    config: RunConfig,
     wanted: dict[str, Any],
     study: StudyName,
     trials: Trials = None,
@@ -98,7 +98,7 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
-    place = replace(place, tensorboard=tensorboard)
+    config = replace(config, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     configurations = api.read_configurations(loaded, enqueue) if enqueue else []
     share = None
@@ -108,19 +108,19 @@ def run(
         promote, wanted = True, {**wanted, "race": True, "trainings": trainings}
         share = api.share_of_search(loaded, **wanted)
     if promote:
-        api.refuse_promotion(loaded, place, **wanted)
+        api.refuse_promotion(loaded, config, **wanted)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
         limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
         limits |= {"seconds": time, "until": until, "patience": patience, "retry_failed": retry_failed}
         limits |= {"accept_code_change": accept_code_change}
-        searched = _search(loaded, place, limits, stop, workforce)
+        searched = _search(loaded, config, limits, stop, workforce)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _search_status(searched))
-        promoted = _promote(loaded, place, wanted, stop, workforce)
+        promoted = _promote(loaded, config, wanted, stop, workforce)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
@@ -132,7 +132,7 @@ def run(
 @with_place
 @with_promotion
 def promote(
-    place: Place,
+    config: RunConfig,
     wanted: dict[str, Any],
     study: StudyName,
     accept_code_change: AcceptCodeChange = False,
@@ -144,11 +144,11 @@ def promote(
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
-    place = replace(place, tensorboard=tensorboard)
+    config = replace(config, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
         wanted = {**wanted, "accept_code_change": accept_code_change}
-        outcome = _promote(loaded, place, wanted, stop, workforce)
+        outcome = _promote(loaded, config, wanted, stop, workforce)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -159,7 +159,7 @@ def promote(
 @app.command()
 @with_place
 def verify(
-    place: Place,
+    config: RunConfig,
     study: StudyName,
     trial: Annotated[
         int | None, typer.Option(min=0, max=MOST, help="Trial to train again. [the winner]", show_default=False)
@@ -183,7 +183,7 @@ def verify(
     with StopSignal(f"hpo verify --study {study}").armed() as stop:
         progress = Progress(loaded, _stderr(), stop, verb="Verifying")
         with progress.shown(), _stdout_for_data():
-            found = api.verify(loaded, place, **said, observers=[progress], stop=stop)
+            found = api.verify(loaded, config, **said, observers=[progress], stop=stop)
     if as_json:
         print_json([tables.verified_values(one) for one in found])
     else:
@@ -207,7 +207,7 @@ def import_(
 
     loaded = api.load_study(study, studies)
     lines = Progress(loaded, _stderr(), threading.Event(), verb=None)
-    outcome = api.import_trials(loaded, source, place_of(storage), source_study=source_study, observers=[lines])
+    outcome = api.import_trials(loaded, source, config_of(storage), source_study=source_study, observers=[lines])
     if as_json:
         print_json(tables.import_values(outcome))
     else:
@@ -271,7 +271,7 @@ def refuse_options(command: str, arguments: list[str]) -> None:
 
 
 def _search(
-    study: Study, place: Place, limits: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
+    study: Study, config: RunConfig, limits: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
@@ -279,13 +279,13 @@ def _search(
 
     errors = _stderr()
     wanted = limits["configurations"] or limits["trials"] or study.search.trials
-    errors.print(header(study, masked(place.storage), wanted), highlight=False, markup=False, soft_wrap=True)
+    errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
-        return api.run(study, place, **limits, observers=[progress], stop=stop, workforce=workforce)
+        return api.run(study, config, **limits, observers=[progress], stop=stop, workforce=workforce)
 
 
 def _promote(
-    study: Study, place: Place, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
+    study: Study, config: RunConfig, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
 ) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
@@ -294,7 +294,7 @@ def _promote(
     seeds = " ".join(map(str, study.promotion.seeds))
     verb = f"Racing, seed {seeds.split()[0]} first" if wanted.get("race") else f"Promoting under seeds {seeds}"
     with Progress(study, errors, stop, verb=verb).shown() as progress, _stdout_for_data():
-        return api.promote(study, place, **wanted, observers=[progress], stop=stop, workforce=workforce)
+        return api.promote(study, config, **wanted, observers=[progress], stop=stop, workforce=workforce)
 
 
 def _search_status(outcome: api.SearchOutcome) -> int:

@@ -12,7 +12,7 @@ from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MOST_TRIALS as MOST
 
 if TYPE_CHECKING:
-    from hpo.core.run_config import Place
+    from hpo.core.run_config import RunConfig
 
 
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -266,11 +266,11 @@ def _ddof_of(text: str) -> object:
         raise typer.BadParameter(str(error)) from error
 
 
-def place_of(storage: str | None, **said: Any) -> Place:
+def config_of(storage: str | None, **said: Any) -> RunConfig:
     """Returns the place that the options name."""
-    from hpo.core.run_config import Place, default_storage
+    from hpo.core.run_config import RunConfig, default_storage
 
-    return Place(storage=storage or default_storage(), **said)
+    return RunConfig(storage=storage or default_storage(), **said)
 
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}

@@ -20,7 +20,7 @@ from hpo.cli.options import (
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MOST_TRIALS as MOST
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +31,7 @@ app = typer.Typer(
 @app.command()
 @with_place
 def decompose(
-    place: Place,
+    config: RunConfig,
     study: StudyName,
     trial: TrialNumber,
     n: Annotated[
@@ -57,13 +57,13 @@ def decompose(
     said = {"--n": n, "--replays": replays, "--sources": ",".join(sources or ()), "--metric": metric}
     wanted["accept_code_change"] = accept_code_change
     again = _command("decompose", study, trial, said)
-    _go("decompose", f"Decomposing trial {trial}", again, study, studies, place, wanted, as_json=as_json)
+    _go("decompose", f"Decomposing trial {trial}", again, study, studies, config, wanted, as_json=as_json)
 
 
 @app.command()
 @with_place
 def replay(
-    place: Place,
+    config: RunConfig,
     study: StudyName,
     trial: TrialNumber,
     seed: Annotated[
@@ -79,7 +79,7 @@ def replay(
     wanted: dict[str, Any] = {"trial": trial, "seed": seed, "r": r}
     wanted["accept_code_change"] = accept_code_change
     again = _command("replay", study, trial, {"--seed": seed, "--r": r})
-    _go("replay", f"Replaying trial {trial}", again, study, studies, place, wanted, as_json=as_json)
+    _go("replay", f"Replaying trial {trial}", again, study, studies, config, wanted, as_json=as_json)
 
 
 def _command(verb: str, study: str, trial: int, said: dict[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _command(verb: str, study: str, trial: int, said: dict[str, Any]) -> str:
 
 
 def _go(
-    verb: str, head: str, again: str, study: str, studies: Any, place: Any, wanted: dict[str, Any], *, as_json: bool
+    verb: str, head: str, again: str, study: str, studies: Any, config: Any, wanted: dict[str, Any], *, as_json: bool
 ) -> None:
     from rich.console import Console
 
@@ -101,7 +101,7 @@ def _go(
     with StopSignal(again).armed() as stop:
         progress = Progress(loaded, Console(stderr=True), stop, verb=head)
         with progress.shown(), redirect_stdout(sys.stderr):  # a trainable may print, and stdout is for data
-            found = getattr(api, verb)(loaded, place, **wanted, observers=[progress], stop=stop)
+            found = getattr(api, verb)(loaded, config, **wanted, observers=[progress], stop=stop)
     if as_json:
         print_json(found.plain())
     elif found.stopped:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, Outputs, Storage, StudyName, place_of
+from hpo.cli.options import Folders, JobsAddress, Json, Outputs, Storage, StudyName, config_of
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import UsageError
 from hpo.core.run_config import JOBS_ADDRESS, OUTPUTS
@@ -65,7 +65,7 @@ def serve(
             webbrowser.open(f"{address}/robustness")
 
     cluster = Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
-    serve_pages(place_of(storage, outputs=outputs), settings, began, cluster)
+    serve_pages(config_of(storage, outputs=outputs), settings, began, cluster)
 
 
 def report(
@@ -87,7 +87,7 @@ def report(
     if md and latex:
         raise UsageError("name --md or --latex; one file has one of them")
     kind: Literal["html", "md", "latex"] = "md" if md else "latex" if latex else "html"
-    path = api.write_report(study, place_of(storage, outputs=outputs), out=out, kind=kind)
+    path = api.write_report(study, config_of(storage, outputs=outputs), out=out, kind=kind)
     if as_json:
         print_json({"report": str(path)})
     else:

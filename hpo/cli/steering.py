@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, Storage, StudyName, place_of
+from hpo.cli.options import Folders, JobsAddress, Json, Storage, StudyName, config_of
 from hpo.cli.output import print_json, print_text
 from hpo.core.run_config import JOBS_ADDRESS
 
@@ -34,7 +34,7 @@ def submit(
 
     said = options or []
     refuse_options("run", ["--study", study, *said])
-    found = api.submit(study, place_of(storage), said, folders=studies, jobs_address=jobs_address)
+    found = api.submit(study, config_of(storage), said, folders=studies, jobs_address=jobs_address)
     if as_json:
         print_json(asdict(found))
     else:
@@ -52,7 +52,7 @@ def logs(
     """Print what a submitted study's newest job has printed."""
     from hpo import api
 
-    for piece in api.logs(study, place_of(storage), follow=follow, jobs_address=jobs_address):
+    for piece in api.logs(study, config_of(storage), follow=follow, jobs_address=jobs_address):
         sys.stdout.write(piece)
         sys.stdout.flush()
 
@@ -61,7 +61,7 @@ def pause(study: StoredName, storage: Storage = None, as_json: Json = False) -> 
     """Let nothing new begin in a study until it is resumed; what runs goes to its end, and its driver waits."""
     from hpo import api
 
-    found = api.pause(study, place_of(storage))
+    found = api.pause(study, config_of(storage))
     already = "" if found.changed else " already"
     driver = (
         f"What runs goes to its end; the driver ({found.driver}) waits."
@@ -75,7 +75,7 @@ def resume(study: StoredName, storage: Storage = None, as_json: Json = False) ->
     """Let a paused study go on: at once if its driver waits, else with the next hpo run."""
     from hpo import api
 
-    found = api.resume(study, place_of(storage))
+    found = api.resume(study, config_of(storage))
     said = f"{study} is no longer paused." if found.changed else f"{study} is not paused."
     driver = f"Its driver goes on: {found.driver}." if found.driver else f"Go on with: hpo run --study {study}"
     _show(found, f"{said} {driver}", as_json)
@@ -93,7 +93,7 @@ def stop(
     """End a study's driver, wherever it runs: nothing new begins, what runs ends its epoch and is checkpointed."""
     from hpo import api
 
-    found = api.stop(study, place_of(storage), now=now, jobs_address=jobs_address)
+    found = api.stop(study, config_of(storage), now=now, jobs_address=jobs_address)
     _show(found, _stopped(found), as_json)
 
 

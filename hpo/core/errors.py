@@ -108,7 +108,7 @@ class CheckpointInvalid(HpoError):
     """A checkpoint that is damaged or belongs to another job."""
 
 
-class NotNow(HpoError):
+class RetryLater(HpoError):
     """Nothing was done: say the same again after `seconds`."""
 
     def __init__(self, message: str, seconds: float) -> None:
@@ -116,11 +116,11 @@ class NotNow(HpoError):
         self.seconds = seconds
 
 
-class StorageAway(NotNow):
+class StorageAway(RetryLater):
     """The database does not answer now."""
 
 
-class StudyHeld(NotNow):
+class StudyHeld(RetryLater):
     """The study is paused, so nothing new begins."""
 
 

@@ -135,7 +135,7 @@ class Job:
         return self.trial, self.stage, self.seed, self.fold, self.budget, self.variant
 
     @property
-    def place(self) -> str:
+    def folder(self) -> str:
         """The job's own folder, relative to its study's: `promotion/trial-00014-seed-42-fold-0-budget-6`."""
         variant = f"-{self.variant}" if self.variant else ""
         return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}{variant}"

@@ -54,7 +54,7 @@ def default_storage() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RunConfig:
     """Where a study is kept and run. Nothing here changes what a trial's number, params or value are.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from hpo.core.arguments import refuse_no_kind, refuse_no_whole
 from hpo.core.code import UNKNOWN, Code
-from hpo.core.errors import BackendError, NotNow, TooManyFailures
+from hpo.core.errors import BackendError, RetryLater, TooManyFailures
 from hpo.core.records import LARGEST, Alert, Evaluation, Job, Objective, Report, Status, Value
 from hpo.core.run_config import STOP_WAIT
 
@@ -34,10 +34,10 @@ WAIT: Wait = Idle.WAIT
 DONE: Done = Idle.DONE
 
 
-class Source(Protocol):
+class JobSource(Protocol):
     """Hands out jobs and hears what became of them.
 
-    Any call may raise `NotNow`, as the database is away or the study paused: then nothing happened, and the backend
+    Any call may raise `RetryLater`, as the database is away or the study paused: then nothing happened, and the backend
     says the same again later while its workers go on training.
     """
 
@@ -92,7 +92,7 @@ class Alerted(Protocol):
         """Hears what was seen at the step that a job reported last."""
 
 
-def pass_on(alerts: Sequence[Alert], job: Job, source: Source) -> None:
+def pass_on(alerts: Sequence[Alert], job: Job, source: JobSource) -> None:
     """Tells a source what was seen to go wrong, if it wants to know."""
     if alerts and isinstance(source, Alerted):
         source.alerted(job, alerts)
@@ -177,7 +177,7 @@ class Backend(Protocol):
 
     overdue: tuple[Job, ...]
 
-    def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
+    def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Asks, runs, reports and tells until the source is done or `stop` is set."""
 
 
@@ -204,7 +204,7 @@ class Packet:
 
 
 @dataclass(slots=True)
-class Hearing:
+class JobTracker:
     """One running job as the driver knows it: the one place where packets become verdicts.
 
     Reports are judged in step order up to the first refusal and the rest is dropped, also when the packet says
@@ -218,7 +218,7 @@ class Hearing:
         known: what is known of the training's fingerprint before its end.
     """
 
-    source: Source
+    source: JobSource
     job: Job
     objective: Objective
     reports: list[Report] = field(default_factory=list)
@@ -228,7 +228,7 @@ class Hearing:
         """Returns the evaluation if the job is over. The source has not been told of it yet.
 
         Raises:
-            NotNow: if the source cannot listen now; hear the same packet again later.
+            RetryLater: if the source cannot listen now; hear the same packet again later.
             BackendError: if the worker cannot train what the driver wants.
         """
         if packet.refusal is not None:
@@ -285,7 +285,7 @@ class Hearing:
 class Observed:
     """A source with onlookers; they hear of an evaluation after the source has taken it."""
 
-    def __init__(self, source: Source, observers: Iterable[Observer]) -> None:
+    def __init__(self, source: JobSource, observers: Iterable[Observer]) -> None:
         self._source = source
         self._observers = tuple(observers)
 
@@ -312,7 +312,7 @@ class Observed:
             observer.told(evaluation)
 
 
-class Fused:
+class FailureLimit:
     """A source that gives up when one job after the other fails: what is wrong with them all is wrong with the next.
 
     Args:
@@ -320,7 +320,7 @@ class Fused:
         most: failures in a row that end the work.
     """
 
-    def __init__(self, source: Source, most: int) -> None:
+    def __init__(self, source: JobSource, most: int) -> None:
         self._source = source
         self._most = most
         self._failed: list[Evaluation] = []
@@ -354,12 +354,12 @@ def patiently(call: Callable[[], Answer], stop: Stop) -> Answer:
     """Returns what `call` returns, said again for as long as it is not to be had now.
 
     Raises:
-        NotNow: if that is still so when `stop` is set.
+        RetryLater: if that is still so when `stop` is set.
     """
     while True:
         try:
             return call()
-        except NotNow as later:
+        except RetryLater as later:
             if stop.is_set():
                 raise
             time.sleep(later.seconds)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
-from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.session import storage, stored_study
 from hpo.driver.submit import jobs_at
 from hpo.store import Holder, Store, StoredStudy, end_driver
@@ -37,41 +37,41 @@ class Steered:
     job: str | None
 
 
-def pause(study: str, place: Place) -> Steered:
+def pause(study: str, config: RunConfig) -> Steered:
     """Lets nothing new begin in a study until it is resumed; what runs goes to its end, and its driver waits.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage, writes=True) as (store, _durable):
+    with storage(config.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         return steered(store, stored, changed=store.pause(stored))
 
 
-def resume(study: str, place: Place) -> Steered:
+def resume(study: str, config: RunConfig) -> Steered:
     """Lets a paused study go on: at once, if its driver waits.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage, writes=True) as (store, _durable):
+    with storage(config.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         return steered(store, stored, changed=store.resume(stored))
 
 
-def stop(study: str, place: Place, *, now: bool = False, jobs_address: str = JOBS_ADDRESS) -> Steered:
+def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str = JOBS_ADDRESS) -> Steered:
     """Asks a study's driver to end: nothing new begins, what runs ends its epoch and is checkpointed.
 
     Args:
         study: its name.
-        place: where it is kept.
+        config: where it is kept.
         now: whether the driver is ended at once, after a few seconds by force; the epochs in flight are lost.
         jobs_address: of the cluster's dashboard, for a driver that is one of Ray's jobs, or is going to be.
 
     Raises:
         UsageError: if the storage has no such study, or the driver is to be ended at once and is out of reach.
     """
-    with storage(place.storage, writes=True) as (store, _durable):
+    with storage(config.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         driver = driver_of(store, stored)
         if driver is None:

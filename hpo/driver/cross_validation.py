@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Status, digest
-from hpo.core.seam import DONE, WAIT, Done, Source, Wait
+from hpo.core.seam import DONE, WAIT, Done, JobSource, Wait
 from hpo.seeds.streams import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 
@@ -107,7 +107,7 @@ class FoldedSource:
             may be the last.
     """
 
-    def __init__(self, source: Source, study: Study, *, at_once: bool) -> None:
+    def __init__(self, source: JobSource, study: Study, *, at_once: bool) -> None:
         self._source = source
         self._study = study
         self._at_once = at_once

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Tell
 from hpo.driver.session import resolved
 from hpo.results import json_text
@@ -24,7 +24,7 @@ def in_lines(message: str, *_count: int) -> None:
 
 def audit(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     data: Path | None = None,
     archive: Path | None = None,
@@ -37,7 +37,7 @@ def audit(
 
     Args:
         study: or its name.
-        place: where its work folder is; what is decoded stays in the cache there, for the trainings.
+        config: where its work folder is; what is decoded stays in the cache there, for the trainings.
         data: another source than the study's, as its fixed param `data` names it.
         archive: likewise.
         out: a file that gets the manifest as JSON.
@@ -46,7 +46,7 @@ def audit(
     Raises:
         UsageError: if the trainable has no such function, or the data cannot be used.
     """
-    study, place = resolved(study, to_train=False), place or Place()  # also data that no training could use
+    study, config = resolved(study, to_train=False), config or RunConfig()  # also data that no training could use
     function = load(study.ref).hook("audit")
     if function is None:
         raise UsageError(
@@ -55,7 +55,7 @@ def audit(
         )
     said = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
     found: Mapping[str, object] = function(
-        {**study.fixed, **said}, shelf(f"{place.work_root}/{study.name}").cache, tell
+        {**study.fixed, **said}, shelf(f"{config.work_root}/{study.name}").cache, tell
     )
     if out is not None:
         with refused_where_unwritable(out):

@@ -17,7 +17,7 @@ from hpo.core.disks import disk_of
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.installed import Declared, Judged, declared, install_line, judged, python_fits
 from hpo.core.redaction import masked
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Resources
 from hpo.driver.placing import resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
@@ -93,7 +93,7 @@ class Finding:
 
 def doctor(
     study: str | None = None,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     folders: Iterable[Path] | None = None,
     tell: Callable[[str], None] = lambda _what: None,
@@ -102,11 +102,11 @@ def doctor(
 
     Args:
         study: a study's name: it is checked, and what it asks for is looked for.
-        place: where it would be run.
+        config: where it would be run.
         folders: where studies are.
         tell: hears what is looked at next.
     """
-    place = place or Place()
+    config = config or RunConfig()
     tell("packages")
     findings = [*_packages(declared())]
     loaded = None
@@ -114,17 +114,17 @@ def doctor(
         tell("the study")
         finding, loaded = _study(study, folders)
         findings.append(finding)
-    own = Resources(cpu=place.cpus_per_trial or 1, gpu=place.gpus_per_trial or 0.0)
-    wanted = resources(loaded, place) if loaded else own
+    own = Resources(cpu=config.cpus_per_trial or 1, gpu=config.gpus_per_trial or 0.0)
+    wanted = resources(loaded, config) if loaded else own
     tell("the machine")
-    findings += [_cores(wanted, place), _cards(wanted, place)]
+    findings += [_cores(wanted, config), _cards(wanted, config)]
     tell("Ray")
-    ray, machines = _ray(wanted, place)
+    ray, machines = _ray(wanted, config)
     findings.append(ray)
     tell("the storage")
-    findings.append(_storage(place.storage))
+    findings.append(_storage(config.storage))
     tell("the disks")
-    return [*findings, _folder("outputs", place.outputs), work_folder(place.work_root, machines), _limits()]
+    return [*findings, _folder("outputs", config.outputs), work_folder(config.work_root, machines), _limits()]
 
 
 def _packages(wanted: Declared | None) -> Iterator[Finding]:
@@ -187,8 +187,8 @@ def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | 
     return Finding(what="study", state="ok", found=f"{found.study.name}, no problems in {found.path}"), found.study
 
 
-def _cores(wanted: Resources, place: Place) -> Finding:
-    if place.backend == "ray" and not place.ray_address:
+def _cores(wanted: Resources, config: RunConfig) -> Finding:
+    if config.backend == "ray" and not config.ray_address:
         try:
             refuse_too_large(Resources(cpu=wanted.cpu))
         except UsageError as error:
@@ -196,7 +196,7 @@ def _cores(wanted: Resources, place: Place) -> Finding:
     return Finding(what="cores", state="ok", found=f"{cores()} here, {wanted.cpu} for a training")
 
 
-def _cards(wanted: Resources, place: Place) -> Finding:
+def _cards(wanted: Resources, config: RunConfig) -> Finding:
     what = "graphics card"
     try:
         seen = graphics()
@@ -206,7 +206,7 @@ def _cards(wanted: Resources, place: Place) -> Finding:
     if seen.cards:
         return Finding(what=what, state="ok", found=f"{', '.join(seen.cards)}; torch {seen.torch}")
     none = f"torch {seen.torch} sees none" + ("" if seen.built_for else ", and was built for none")
-    if wanted.gpu and (place.backend == "local" or not place.ray_address):
+    if wanted.gpu and (config.backend == "local" or not config.ray_address):
         advice = "use --gpus-per-trial 0, or a torch that was built for the card that is here"
         return Finding(what=what, state="missing", found=f"one training wants {wanted.gpu:g}, {none}", advice=advice)
     if any(driver.exists() for driver in DRIVERS):
@@ -215,25 +215,25 @@ def _cards(wanted: Resources, place: Place) -> Finding:
     return Finding(what=what, state="ok", found=f"{none}; trainings use the CPU")
 
 
-def _ray(wanted: Resources, place: Place) -> tuple[Finding, int]:
+def _ray(wanted: Resources, config: RunConfig) -> tuple[Finding, int]:
     """Returns how Ray stands, and on how many machines it is."""
-    if place.backend == "local":
+    if config.backend == "local":
         return Finding(what="ray", state="ok", found="not used: --backend local"), 1
-    if not place.ray_address:
+    if not config.ray_address:
         try:
             folder_for_sockets(os.environ.get("RAY_TMPDIR"))
         except UsageError as error:
             return Finding(what="ray", state="missing", found=str(error)), 1
         return Finding(what="ray", state="ok", found="none to join; a search starts one on this machine"), 1
     try:
-        refuse_unreachable(place.ray_address)
+        refuse_unreachable(config.ray_address)
         from hpo.backends.ray import connected, machines  # a second to import
 
-        with connected(place.ray_address, wanted, place.concurrency) as slots:
+        with connected(config.ray_address, wanted, config.concurrency) as slots:
             count = machines()
     except HpoError as error:
         return Finding(what="ray", state="missing", found=str(error)), 1
-    found = f"answers at {place.ray_address}: {count} machine{'s' if count != 1 else ''}, {slots} trainings at a time"
+    found = f"answers at {config.ray_address}: {count} machine{'s' if count != 1 else ''}, {slots} trainings at a time"
     return Finding(what="ray", state="ok", found=found), count
 
 

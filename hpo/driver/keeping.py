@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpo.core.errors import OutputRefused, StudyChanged, UsageError
 from hpo.core.redaction import masked
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.placing import work_folder
 from hpo.driver.session import storage, stored_study
 from hpo.store import Store, copy_study, delete_study, rename_study
@@ -36,27 +36,27 @@ class Kept:
     folders: tuple[Path | str, ...] = ()
 
 
-def standing_of(study: str, place: Place) -> Kept:
+def standing_of(study: str, config: RunConfig) -> Kept:
     """Returns what a deletion would delete, without doing it.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         stored, found = stored_study(store, study), durable.find(study)
         trials = len(found.trials()) if found else 0
-        folders = tuple(one for one in (work_folder(stored, place), place.outputs / study) if _is_there(one))
+        folders = tuple(one for one in (work_folder(stored, config), config.outputs / study) if _is_there(one))
         return Kept(study=study, trials=trials, evaluations=len(store.keys(stored)), folders=folders)
 
 
-def delete(study: str, place: Place, *, checkpoints: bool = False, results: bool = False) -> Kept:
+def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results: bool = False) -> Kept:
     """Deletes a study from the database: our records, its trials in Optuna's tables, in one transaction.
 
     Where it is interrupted, the study is still there, and the same again finishes the work.
 
     Args:
         study: its name.
-        place: where it is kept.
+        config: where it is kept.
         checkpoints: whether its work folder is removed too, with checkpoints and artefacts.
         results: whether its folder in the outputs is removed too, with all results.
 
@@ -65,23 +65,23 @@ def delete(study: str, place: Place, *, checkpoints: bool = False, results: bool
         StudyBusy: if somebody drives it.
         OutputRefused: if a folder cannot be removed.
     """
-    with storage(place.storage, writes=True) as (store, _durable):
+    with storage(config.storage, writes=True) as (store, _durable):
         stored = stored_study(store, study)
         with store.held(stored) as lease:
             recorded = len(store.keys(stored))
             # The folders first: a study whose files are gone can be deleted, but nobody finds the files of a lost one.
             gone: list[Path | str] = []
-            if checkpoints and _is_there(work := work_folder(stored, place)):
+            if checkpoints and _is_there(work := work_folder(stored, config)):
                 shelf(work).remove()
                 gone.append(work)
-            if results and (place.outputs / study).is_dir():
-                _remove(place.outputs / study)
-                gone.append(place.outputs / study)
+            if results and (config.outputs / study).is_dir():
+                _remove(config.outputs / study)
+                gone.append(config.outputs / study)
             trials = store.in_one_step(lambda one: delete_study(one, OPTUNA, stored.id, study), lease)
     return Kept(study=study, trials=trials, evaluations=recorded, folders=tuple(gone))
 
 
-def rename(study: str, new: str, place: Place) -> Kept:
+def rename(study: str, new: str, config: RunConfig) -> Kept:
     """Gives a stored study another name, in our tables and in Optuna's; its folder of results goes with it.
 
     The study's file is not touched: its `name` is to be changed by hand. Where this is interrupted, the same again
@@ -90,7 +90,7 @@ def rename(study: str, new: str, place: Place) -> Kept:
     Args:
         study: its name.
         new: a name that no study of the storage has.
-        place: where it is kept.
+        config: where it is kept.
 
     Raises:
         UsageError: if the storage has no such study, or the new name cannot be used.
@@ -98,8 +98,8 @@ def rename(study: str, new: str, place: Place) -> Kept:
         OutputRefused: if the folder of results cannot be moved.
     """
     _refuse_name(new)
-    old_folder, new_folder = place.outputs / study, place.outputs / new
-    with storage(place.storage, writes=True) as (store, durable):
+    old_folder, new_folder = config.outputs / study, config.outputs / new
+    with storage(config.storage, writes=True) as (store, durable):
         if store.find(study) is None and store.find(new) is not None and old_folder.is_dir():
             stored = stored_study(store, new)  # renamed before, and interrupted
         else:
@@ -115,7 +115,7 @@ def rename(study: str, new: str, place: Place) -> Kept:
         return Kept(study=new, trials=trials, evaluations=len(store.keys(stored)), folders=moved)
 
 
-def copy(study: str, new: str, place: Place) -> Kept:
+def copy(study: str, new: str, config: RunConfig) -> Kept:
     """Makes a second study with the trials and the recorded trainings of a first, in one transaction.
 
     Results and promotions stay the first one's: to promote the copy trains nothing and writes its own.
@@ -123,14 +123,14 @@ def copy(study: str, new: str, place: Place) -> Kept:
     Args:
         study: the first one's name.
         new: a name that no study of the storage has.
-        place: where they are kept.
+        config: where they are kept.
 
     Raises:
         UsageError: if the storage has no such study, or the new name cannot be used.
         StudyBusy: if somebody drives it: its trials are not all there yet.
     """
     _refuse_name(new)
-    with storage(place.storage, writes=True) as (store, durable):
+    with storage(config.storage, writes=True) as (store, durable):
         stored = stored_study(store, study)
         if durable.find(study) is None and store.keys(stored):
             raise StudyChanged(

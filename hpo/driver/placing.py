@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.backends.machine import refuse_unreachable
 from hpo.core.errors import UsageError
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Resources
 from hpo.results import refuse_unwritable
 from hpo.store import StoredStudy
@@ -16,46 +16,46 @@ from hpo.training import is_url, named_like, refuse_unusable_url
 from hpo.training.outputs.events import refuse_missing_tensorboard
 
 
-def work_folder(stored: StoredStudy, place: Place) -> str:
+def work_folder(stored: StoredStudy, config: RunConfig) -> str:
     """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another.
 
     It is named after the study as it was first called: the records of a study that was renamed lead there.
     """
     name = f"{stored.name}-{stored.uid[:8]}"
-    return f"{place.work_root}/{named_like(str(place.work_root), name, stored.uid[:8])}"
+    return f"{config.work_root}/{named_like(str(config.work_root), name, stored.uid[:8])}"
 
 
-def events_folder(stored: StoredStudy, place: Place) -> str | None:
+def events_folder(stored: StoredStudy, config: RunConfig) -> str | None:
     """Returns the folder below which trainings write event files, or its URL; None if they do not."""
-    return work_folder(stored, place) if place.tensorboard else None
+    return work_folder(stored, config) if config.tensorboard else None
 
 
-def resources(study: Study, place: Place) -> Resources:
+def resources(study: Study, config: RunConfig) -> Resources:
     """Returns what one training gets: the place's word, else the study's."""
-    cpu = study.resources.cpu if place.cpus_per_trial is None else place.cpus_per_trial
-    gpu = study.resources.gpu if place.gpus_per_trial is None else place.gpus_per_trial
-    return replace(study.resources, cpu=cpu, gpu=gpu, events=place.tensorboard, stop_wait=place.stop_wait)
+    cpu = study.resources.cpu if config.cpus_per_trial is None else config.cpus_per_trial
+    gpu = study.resources.gpu if config.gpus_per_trial is None else config.gpus_per_trial
+    return replace(study.resources, cpu=cpu, gpu=gpu, events=config.tensorboard, stop_wait=config.stop_wait)
 
 
-def refuse_unusable(study: Study, place: Place) -> None:
+def refuse_unusable(study: Study, config: RunConfig) -> None:
     """Raises, before anything is written, where a study could not be run at this place.
 
     Raises:
         UsageError: if the numbers make no sense, or the Ray address, or nothing listens there, or a package is missing.
         OutputRefused: if the work folder, or its URL, cannot be written.
     """
-    wanted = resources(study, place)
+    wanted = resources(study, config)
     if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
         raise UsageError(
             f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
         )
     if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
         raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
-    if place.tensorboard:
+    if config.tensorboard:
         refuse_missing_tensorboard()
-    if place.backend == "ray" and place.ray_address:
-        refuse_unreachable(place.ray_address)
-    if is_url(place.work_root):
-        refuse_unusable_url(place.work_root)
+    if config.backend == "ray" and config.ray_address:
+        refuse_unreachable(config.ray_address)
+    if is_url(config.work_root):
+        refuse_unusable_url(config.work_root)
     else:
-        refuse_unwritable(Path(place.work_root))
+        refuse_unwritable(Path(config.work_root))

@@ -18,11 +18,11 @@ from hpo.core.code import UNKNOWN, Code
 from hpo.core.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.core.files import Guard
 from hpo.core.redaction import masked
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Backend, Observer, Stop, TrainableRef, patiently
 from hpo.driver.code_changes import heed_code
 from hpo.driver.placing import events_folder, resources, work_folder
-from hpo.driver.stop_controller import Heeding
+from hpo.driver.stop_controller import StopController
 from hpo.driver.tidying import clear_leftovers
 from hpo.store import (
     JOB,
@@ -59,7 +59,7 @@ class Opened:
         durable: its trials in Optuna's tables.
         studies: all of Optuna's studies there.
         engine: of Optuna's tables.
-        place: where it is kept and run.
+        config: where it is kept and run.
         code: that is trained with.
     """
 
@@ -68,7 +68,7 @@ class Opened:
     durable: DurableStudy
     studies: Durable
     engine: Any
-    place: Place
+    config: RunConfig
     code: Code = UNKNOWN
 
     def guard(self, lease: Lease, stop: Stop) -> Guard:
@@ -100,14 +100,16 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
     return study
 
 
-def placed(place: Place | None) -> Place:
+def placed(config: RunConfig | None) -> RunConfig:
     """Returns the place that was given, or the usual one.
 
     Raises:
         UsageError: if it is none.
     """
-    refuse_no_kind("place", place, (Place, type(None)), "an hpo.Place, e.g. hpo.Place(storage='sqlite:///hpo.db')")
-    return place or Place()
+    refuse_no_kind(
+        "place", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
+    )
+    return config or RunConfig()
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def storage(
 @contextmanager
 def opened(
     study: Study,
-    place: Place,
+    config: RunConfig,
     observers: Sequence[Observer],
     *,
     create: bool,
@@ -154,7 +156,7 @@ def opened(
 
     Args:
         study: which.
-        place: where.
+        config: where.
         observers: told when the database goes away later, and when it is back.
         create: whether study and database are made if they are missing; otherwise nothing is written.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
@@ -166,8 +168,8 @@ def opened(
         StorageUnavailable: if the database cannot be opened.
     """
     trainable = trainable_of(study)
-    outage = Outage(masked(place.storage), place.storage_wait, partial(tell_phase, observers))
-    with storage(place.storage, create=create, writes=True, outage=outage) as (store, durable):
+    outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
+    with storage(config.storage, create=create, writes=True, outage=outage) as (store, durable):
         if store.found in ("optuna", "others"):
             tell_phase(observers, f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
         known, trials = store.find(study.name), durable.find(study.name)
@@ -198,7 +200,7 @@ def opened(
             durable=durable.open(study.name, study.objective.direction, attributes),
             studies=durable,
             engine=durable.engine,
-            place=place,
+            config=config,
             code=trainable.code,
         )
 
@@ -246,7 +248,7 @@ def tell_phase(observers: Sequence[Observer], message: str) -> None:
 
 
 @contextmanager
-def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[Lease]:
+def driving(opened: Opened, verb: str, stop: StopController | None = None) -> Iterator[Lease]:
     """Takes the study for this process, which from then on heeds what is wished of the study's driver.
 
     Raises:
@@ -258,8 +260,8 @@ def driving(opened: Opened, verb: str, stop: Heeding | None = None) -> Iterator[
         stop.lease = lease
     try:
         with lease.fencing(opened.engine):
-            place, stored = opened.place, opened.stored
-            clear_leftovers(opened.store, stored, work_folder(stored, place), place.outputs)
+            config, stored = opened.config, opened.stored
+            clear_leftovers(opened.store, stored, work_folder(stored, config), config.outputs)
             yield lease
     finally:
         lease.release()
@@ -270,18 +272,18 @@ class Workforce(ExitStack):
 
     slots: int | None = None
 
-    def join(self, study: Study, place: Place, observers: Sequence[Observer]) -> int:
+    def join(self, study: Study, config: RunConfig, observers: Sequence[Observer]) -> int:
         """Starts Ray or joins it, unless that was done before, and returns the number of trainings at a time.
 
         Raises:
             UsageError: if there is no Ray at the address, or a training does not fit.
         """
         if self.slots is None:
-            tell_phase(observers, f"joining Ray at {place.ray_address}" if place.ray_address else "starting Ray")
+            tell_phase(observers, f"joining Ray at {config.ray_address}" if config.ray_address else "starting Ray")
             from hpo.backends.ray import connected, refuse_blind_machines  # a second to import, and not needed locally
 
-            wanted = resources(study, place)
-            slots = self.enter_context(connected(place.ray_address, wanted, place.concurrency))
+            wanted = resources(study, config)
+            slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency))
             refuse_blind_machines(wanted)
             self.slots = slots
         return self.slots
@@ -289,7 +291,7 @@ class Workforce(ExitStack):
 
 @contextmanager
 def enlisted(
-    study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer]
+    study: Study, config: RunConfig, workforce: Workforce | None, observers: Sequence[Observer]
 ) -> Iterator[Workforce]:
     """Gives a workforce that will do: what is wrong with it is said before a new study is written anywhere.
 
@@ -298,24 +300,29 @@ def enlisted(
     """
     with ExitStack() as ours:
         force = workforce or ours.enter_context(Workforce())
-        if place.backend == "local":
-            refuse_missing_gpu(resources(study, place))
-        elif place.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
-            force.join(study, place, observers)
+        if config.backend == "local":
+            refuse_missing_gpu(resources(study, config))
+        elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
+            force.join(study, config, observers)
         else:
-            refuse_too_large(resources(study, place))
+            refuse_too_large(resources(study, config))
         yield force
 
 
 @contextmanager
 def ready(
-    study: Study, place: Place, workforce: Workforce | None, observers: Sequence[Observer], *, prepared: bool = False
+    study: Study,
+    config: RunConfig,
+    workforce: Workforce | None,
+    observers: Sequence[Observer],
+    *,
+    prepared: bool = False,
 ) -> Iterator[int]:
     """Starts or joins what the backend needs and gives the number of trainings that run at a time.
 
     Args:
         study: whose trainings are to run.
-        place: where they are to run.
+        config: where they are to run.
         workforce: keeps the backend running between several verbs; None: it ends with the block.
         observers: told what begins.
         prepared: whether the data was prepared already, see `prepare_new`.
@@ -323,18 +330,18 @@ def ready(
     Raises:
         UsageError: if there is no Ray at the address, a training does not fit, or the data cannot be used.
     """
-    with enlisted(study, place, workforce, observers) as force:
+    with enlisted(study, config, workforce, observers) as force:
         if not prepared:
-            _prepare(study, place, observers)
-        if place.backend == "local":
+            _prepare(study, config, observers)
+        if config.backend == "local":
             yield 1
             return
-        slots = force.join(study, place, observers)
+        slots = force.join(study, config, observers)
         tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
         yield slots
 
 
-def prepare_new(study: Study, place: Place, observers: Sequence[Observer]) -> bool:
+def prepare_new(study: Study, config: RunConfig, observers: Sequence[Observer]) -> bool:
     """Prepares the data of a study that is not stored yet, so that nothing is written where it cannot be used.
 
     Returns:
@@ -344,16 +351,16 @@ def prepare_new(study: Study, place: Place, observers: Sequence[Observer]) -> bo
         StorageUnavailable: if the database cannot be opened.
         UsageError: if the data cannot be used.
     """
-    found = health(place.storage)
+    found = health(config.storage)
     if found is not None and found.tables in {"current", "old"}:
-        with storage(place.storage) as (store, _durable):
+        with storage(config.storage) as (store, _durable):
             if store.find(study.name) is not None:
                 return False
-    _prepare(study, place, observers)
+    _prepare(study, config, observers)
     return True
 
 
-def _prepare(study: Study, place: Place, observers: Sequence[Observer]) -> None:
+def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> None:
     """Lets the trainable's module get ready what all trainings read, once and where it is seen.
 
     Raises:
@@ -367,21 +374,21 @@ def _prepare(study: Study, place: Place, observers: Sequence[Observer]) -> None:
         for observer in observers:
             observer.advanced(message, done, total)
 
-    prepare(dict(study.fixed), shelf(f"{place.work_root}/{study.name}").cache, tell)
+    prepare(dict(study.fixed), shelf(f"{config.work_root}/{study.name}").cache, tell)
 
 
-def make_backend(work: str, place: Place, slots: int) -> Backend:
+def make_backend(work: str, config: RunConfig, slots: int) -> Backend:
     """Returns the backend that keeps jobs' folders in `work`; for Ray, within `ready`."""
-    if place.backend == "local":
+    if config.backend == "local":
         return LocalBackend(work)
     from hpo.backends.ray import RayBackend  # see above
 
     return RayBackend(work, slots)
 
 
-def tell_of_events(stored: StoredStudy, place: Place, observers: Sequence[Observer]) -> None:
+def tell_of_events(stored: StoredStudy, config: RunConfig, observers: Sequence[Observer]) -> None:
     """Tells all observers where curves can be looked at while trainings run."""
-    if (folder := events_folder(stored, place)) is not None:
+    if (folder := events_folder(stored, config)) is not None:
         tell_phase(observers, f"writing event files to {folder}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
 from hpo.driver.session import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
@@ -69,26 +69,26 @@ def check(name: str, folders: Iterable[Path] | None = None) -> Checked:
     return catalog.check(catalog.find(name, folders))
 
 
-def status(name: str | None, place: Place) -> list[Progress]:
+def status(name: str | None, config: RunConfig) -> list[Progress]:
     """Returns how one stored study stands, or all of them.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         if name is None:
             return [progress(stored_study(store, known), store, durable) for known in store.names()]
         return [progress(stored_study(store, name), store, durable)]
 
 
-def show(study: Study | str, number: int, place: Place) -> tuple[Trial, list[Evaluation]]:
+def show(study: Study | str, number: int, config: RunConfig) -> tuple[Trial, list[Evaluation]]:
     """Returns one trial with all its evaluations.
 
     Raises:
         UsageError: if the storage has no such study or the study no such trial.
     """
     name = study if isinstance(study, str) else study.name
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         trials = trials_of(durable, name)
         if not 0 <= number < len(trials):

@@ -9,7 +9,7 @@ from hpo.core.seam import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
 
-class Heeding:
+class StopController:
     """A stop that is set by another one, or by `hpo stop` from elsewhere; it says so once, and of pauses too.
 
     Args:

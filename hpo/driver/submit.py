@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
-from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.code_changes import ACCEPT
 from hpo.driver.session import opened, storage, stored_study
 from hpo.store import JOB
@@ -39,7 +39,7 @@ class Submitted:
 
 def submit(
     name: str,
-    place: Place,
+    config: RunConfig,
     options: Sequence[str] = (),
     *,
     folders: Iterable[Path] | None = None,
@@ -52,7 +52,7 @@ def submit(
 
     Args:
         name: of the study, or the path of its file.
-        place: where it is kept.
+        config: where it is kept.
         options: those of `hpo run`, as they are written.
         folders: of study files.
         jobs_address: of the cluster's dashboard.
@@ -68,7 +68,7 @@ def submit(
     command = _command(file, options)
     jobs = jobs_at(jobs_address)
     accept = ACCEPT in options
-    with opened(study, place, (), create=True, accept_code_change=accept) as found:
+    with opened(study, config, (), create=True, accept_code_change=accept) as found:
         found.store.refuse_driving(found.stored)
         prefix = f"hpo-{study.name}-{found.stored.uid[:8]}-"
         known = jobs.listed(prefix)
@@ -90,19 +90,19 @@ def submit(
     return Submitted(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
 
 
-def logs(name: str, place: Place, *, follow: bool = False, jobs_address: str = JOBS_ADDRESS) -> Iterator[str]:
+def logs(name: str, config: RunConfig, *, follow: bool = False, jobs_address: str = JOBS_ADDRESS) -> Iterator[str]:
     """Yields what the study's newest job has printed, in pieces.
 
     Args:
         name: of the study.
-        place: where it is kept.
+        config: where it is kept.
         follow: whether to go on until the job ends.
         jobs_address: of the cluster's dashboard.
 
     Raises:
         UsageError: if there is no such study, or it was never submitted, or Ray knows no such job any more.
     """
-    with storage(place.storage) as (store, _durable):
+    with storage(config.storage) as (store, _durable):
         job = stored_study(store, name).job
     if job is None:
         raise UsageError(

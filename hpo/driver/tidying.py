@@ -57,7 +57,7 @@ def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path)
         over = {}
         for (trial, stage, seed, fold, budget, variant), status, at in store.finished(stored):
             job = Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
-            over[job.place] = at if status is Status.FAILED else None
+            over[job.folder] = at if status is Status.FAILED else None
         kept = shelf(work)
         kept.tidy(over)
         if kept.scratch.is_dir():

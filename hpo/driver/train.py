@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from hpo.backends.running import run_all
 from hpo.core.errors import StudyHeld, UsageError
 from hpo.core.records import Evaluation, Job
-from hpo.core.run_config import Place
-from hpo.core.seam import Done, Observed, Observer, Source, Stop, Wait, patiently
+from hpo.core.run_config import RunConfig
+from hpo.core.seam import Done, JobSource, Observed, Observer, Stop, Wait, patiently
 from hpo.driver.placing import resources, work_folder
 from hpo.driver.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.study import Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class RunContext:
     """Where and under whose eyes jobs are trained."""
 
-    place: Place
+    config: RunConfig
     workforce: Workforce | None
     observers: tuple[Observer, ...]
     stop: Stop
@@ -37,7 +37,7 @@ class Counter(Observer):
 class _GivenBack:
     """A source whose first job was asked for already."""
 
-    def __init__(self, first: Job, source: Source) -> None:
+    def __init__(self, first: Job, source: JobSource) -> None:
         self._first: Job | None = first
         self._source = source
         self.report, self.tell = source.report, source.tell
@@ -47,7 +47,7 @@ class _GivenBack:
         return self._source.ask() if first is None else first
 
 
-def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
+def train(source: JobSource, found: Opened, study: Study, floor: RunContext) -> None:
     """Trains a source's jobs; where all are answered from the records no backend is started."""
     try:
         first = patiently(source.ask, floor.stop)
@@ -56,11 +56,11 @@ def train(source: Source, found: Opened, study: Study, floor: Floor) -> None:
     if not isinstance(first, Job):
         return
     source = _GivenBack(first, source)
-    tell_of_events(found.stored, floor.place, floor.observers)
-    with ready(study, floor.place, floor.workforce, floor.observers) as slots:
-        backend = make_backend(work_folder(found.stored, floor.place), floor.place, slots)
+    tell_of_events(found.stored, floor.config, floor.observers)
+    with ready(study, floor.config, floor.workforce, floor.observers) as slots:
+        backend = make_backend(work_folder(found.stored, floor.config), floor.config, slots)
         heard = Observed(source, floor.observers)
-        run_all(backend, heard, trainable_of(study), resources(study, floor.place), floor.stop, floor.observers)
+        run_all(backend, heard, trainable_of(study), resources(study, floor.config), floor.stop, floor.observers)
 
 
 def trial_named(found: Opened, study: Study, number: int) -> Trial:

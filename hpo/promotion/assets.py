@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.core.errors import NothingToPromote
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.session import resolved, storage, stored_study
 from hpo.results import write_assets
 from hpo.stats.statistics import Ddof
@@ -15,7 +15,7 @@ from hpo.study import Study
 
 def assets(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     out: Path,
     results: Sequence[Path] = (),
@@ -27,7 +27,7 @@ def assets(
 
     Args:
         study: or its name.
-        place: where it is kept and its results are.
+        config: where it is kept and its results are.
         out: folder of the files.
         results: the winner's folders; none: those of the newest promotion.
         prefix: of the files' names; None: the last part of the study's name, `density` for `unet-density`.
@@ -42,14 +42,14 @@ def assets(
         UsageError: if the results cannot be used.
         OutputRefused: if `out` cannot be written, or has another promotion's files.
     """
-    study, place = resolved(study, to_train=False), place or Place()
+    study, config = resolved(study, to_train=False), config or RunConfig()
     if not results:
-        with storage(place.storage) as (store, _durable):
+        with storage(config.storage) as (store, _durable):
             promotion = store.promotion(stored_study(store, study.name))
         if promotion is None or not promotion.results:
             raise NothingToPromote(
                 f"study {study.name!r} has no results to make assets of; make them with: "
                 f"hpo promote --study {study.name}"
             )
-        results = [place.outputs / study.name / name for name in promotion.results]
+        results = [config.outputs / study.name / name for name in promotion.results]
     return write_assets(results, out, prefix=prefix or study.name.rpartition("-")[2], ddof=ddof, force=force)

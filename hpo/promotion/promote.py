@@ -11,13 +11,13 @@ from hpo.core import provenance
 from hpo.core.arguments import refuse_no_kind
 from hpo.core.errors import HpoError
 from hpo.core.records import Evaluation, Job
-from hpo.core.run_config import FIRST, Place
-from hpo.core.seam import Observer, Source, Stop, patiently
+from hpo.core.run_config import FIRST, RunConfig
+from hpo.core.seam import JobSource, Observer, Stop, patiently
 from hpo.driver.cross_validation import FoldedSource, fold_jobs
 from hpo.driver.placing import events_folder
 from hpo.driver.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
-from hpo.driver.stop_controller import Heeding
-from hpo.driver.train import Counter, Floor, train
+from hpo.driver.stop_controller import StopController
+from hpo.driver.train import Counter, RunContext, train
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.report import PromotionReport, write_beside
@@ -78,7 +78,7 @@ class PromotionOutcome:
 
 def promote(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
@@ -92,7 +92,7 @@ def promote(
 
     Args:
         study: or its name.
-        place: where it is kept and run.
+        config: where it is kept and run.
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
         workforce: keeps the backend running after this verb.
@@ -105,15 +105,15 @@ def promote(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, place = resolved(study), placed(place)
-    stop = Heeding(stop, study.name, observers)
+    study, config = resolved(study), placed(config)
+    stop = StopController(stop, study.name, observers)
     refuse_no_kind("accept_code_change", accept_code_change, bool, "True or False")
     counter = Counter()
-    floor = Floor(place=place, workforce=workforce, observers=(*observers, counter), stop=stop)
-    score = refuse_promotion(study, place, **options)
+    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
+    score = refuse_promotion(study, config, **options)
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
-    folder = place.outputs / study.name
-    with opened(study, place, observers, create=False, accept_code_change=accept_code_change) as found:
+    folder = config.outputs / study.name
+    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
         trials = found.durable.trials()
         plan = race_plan(study, sum(trial.state != "imported" for trial in trials), **options)
         refuse_confirming(study, confirm_seeds, plan)
@@ -143,7 +143,7 @@ def promote(
                 trained=counter.trained,
                 asked_top=top,
                 stopped=stop.is_set(),
-                events=events_folder(found.stored, place),
+                events=events_folder(found.stored, config),
                 open=tuple(trial.number for trial in trials if trial.state == "running"),
             )
             first_row = outcome.report.winner
@@ -217,7 +217,7 @@ def _stored_rank(row: Row) -> StoredRank:
 
 
 def _recorded(source: PromotionSource, found: Opened, study: Study, lease: Lease) -> Recorded:
-    split_up: Source = source
+    split_up: JobSource = source
     if study.validation is not None:
         split_up = FoldedSource(source, study, at_once=True)
     return Recorded(split_up, found.store, found.stored, lease, code=found.code)
@@ -310,7 +310,7 @@ def _winner(
 
 
 def _restore_files(
-    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: Floor
+    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: RunContext
 ) -> dict[tuple[object, ...], Evaluation]:
     """Trains those replicates again whose files are gone, and insists on the recorded bits.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import newest_code
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import resolved, storage, stored_study
@@ -24,7 +24,7 @@ from hpo.study import Study, Trial
 
 def rank_stored(
     study: Study | str,
-    place: Place,
+    config: RunConfig,
     *,
     rule: RuleName | None = None,
     lambda_: float | None = None,
@@ -38,7 +38,7 @@ def rank_stored(
     """
     study = resolved(study, to_train=False)
     score = rule_of(study, rule, lambda_, ddof)
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         trials = trials_of(durable, study.name)
         return newest_report(study, stored_study(store, study.name), store, score, trials)
 

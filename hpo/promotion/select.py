@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS
-from hpo.core.run_config import FIRST, Place
+from hpo.core.run_config import FIRST, RunConfig
 from hpo.driver.placing import refuse_unusable
 from hpo.promotion import Plan
 from hpo.results import refuse_unwritable
@@ -52,12 +52,12 @@ class PromotionOptions(TypedDict, total=False):
     allow_ignored_seed: bool
 
 
-def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOptions]) -> Rule:
+def refuse_promotion(study: Study, config: RunConfig, **options: Unpack[PromotionOptions]) -> Rule:
     """Returns the rule that ranks; raises, before anything is trained or written, where no promotion could be made so.
 
     Args:
         study: whose.
-        place: where it is kept and run.
+        config: where it is kept and run.
         options: how.
 
     Raises:
@@ -71,8 +71,8 @@ def refuse_promotion(study: Study, place: Place, **options: Unpack[PromotionOpti
         _refuse_endless(study, score)
     plan = race_plan(study, study.search.trials, **options)
     refuse_confirming(study, options.get("confirm_seeds", ()), plan)
-    refuse_unusable(study, place)
-    refuse_unwritable(place.outputs / study.name)
+    refuse_unusable(study, config)
+    refuse_unwritable(config.outputs / study.name)
     return score
 
 

@@ -10,7 +10,7 @@ from hpo.core.records import canonical_json
 from hpo.study import Study
 
 
-class Alike:
+class DuplicateIndex:
     """The trials of a search by what is trained for them: params and seeds; the budget is the same for all.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
 from hpo.core.redaction import masked
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Observer
 from hpo.driver.session import driving, opened, resolved, tell_phase
 from hpo.search import Foreign, chosen, read_foreign
@@ -48,7 +48,7 @@ class ImportOutcome:
 def import_trials(
     study: Study | str,
     source: str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     source_study: str | None = None,
     observers: Sequence[Observer] = (),
@@ -61,7 +61,7 @@ def import_trials(
     Args:
         study: or its name.
         source: URL of an Optuna storage, SQLite or Postgres, or path of a journal.
-        place: where the study is kept.
+        config: where the study is kept.
         source_study: the other study's name; None: the only one there.
         observers: hear what is done.
 
@@ -69,7 +69,7 @@ def import_trials(
         UsageError: if there is no such study, its trials cannot be used, or this one has begun.
         StorageUnavailable: if there is no such storage.
     """
-    study, place = resolved(study), place or Place()
+    study, config = resolved(study), config or RunConfig()
     foreign = _read(source, source_study)
     taken, left_out = chosen(study, foreign)
     if not taken:
@@ -78,7 +78,7 @@ def import_trials(
             f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
             f"{study.name!r}.{why}"
         )
-    with opened(study, place, observers, create=True) as found, driving(found, "import"):
+    with opened(study, config, observers, create=True) as found, driving(found, "import"):
         if any(trial.state != "imported" for trial in found.durable.trials()):
             raise UsageError(
                 f"study {study.name!r} has begun: what its trials were proposed from cannot change any more. "

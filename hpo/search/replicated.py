@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import Done, Source, Wait
+from hpo.core.seam import Done, JobSource, Wait
 from hpo.stats.scoring import Rule
 
 
@@ -37,7 +37,7 @@ class ReplicatedSource:
         objective: the study's.
     """
 
-    def __init__(self, source: Source, seeds: Sequence[int], rule: Rule, objective: Objective) -> None:
+    def __init__(self, source: JobSource, seeds: Sequence[int], rule: Rule, objective: Objective) -> None:
         self._source = source
         self._seeds = tuple(seeds)
         self._rule = rule

@@ -16,8 +16,8 @@ from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import MOST_TRIALS, Stage, Value
-from hpo.core.run_config import Place
-from hpo.core.seam import EndsProcess, Fused, Observed, Observer, Source, Stop
+from hpo.core.run_config import RunConfig
+from hpo.core.seam import EndsProcess, FailureLimit, JobSource, Observed, Observer, Stop
 from hpo.driver.cross_validation import FoldedSource, joined
 from hpo.driver.placing import events_folder, refuse_unusable, resources, work_folder
 from hpo.driver.session import (
@@ -35,7 +35,7 @@ from hpo.driver.session import (
     tell_phase,
     trainable_of,
 )
-from hpo.driver.stop_controller import Heeding
+from hpo.driver.stop_controller import StopController
 from hpo.search import Limits, ReplicatedSource, SearchSource
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, said, seed_uses
@@ -141,7 +141,7 @@ class Deadline:
 
 def run(
     study: Study | str,
-    place: Place | None = None,
+    config: RunConfig | None = None,
     *,
     trials: int | None = None,
     configurations: int | None = None,
@@ -161,7 +161,7 @@ def run(
 
     Args:
         study: or its name.
-        place: where it is kept and run.
+        config: where it is kept and run.
         trials: how many to have in the end; None: as many as the study says.
         configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
             proposed again costs no training.
@@ -184,21 +184,23 @@ def run(
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study, place = resolved(study), placed(place)
-    stop = Heeding(stop, study.name, observers)
+    study, config = resolved(study), placed(config)
+    stop = StopController(stop, study.name, observers)
     _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
     refuse_no_kind("enqueue", enqueue, (list, tuple), "a list of tables of params")
     for name, said_yes in {"retry_failed": retry_failed, "accept_code_change": accept_code_change}.items():
         refuse_no_kind(name, said_yes, bool, "True or False")
     began = time.monotonic()
     deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
-    refuse_unusable(study, place)
+    refuse_unusable(study, config)
     refuse_missing_package(study.search.sampler)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
     with ExitStack() as stack:
-        force = stack.enter_context(enlisted(study, place, workforce, observers))
-        prepared = prepare_new(study, place, observers)
-        found = stack.enter_context(opened(study, place, observers, create=True, accept_code_change=accept_code_change))
+        force = stack.enter_context(enlisted(study, config, workforce, observers))
+        prepared = prepare_new(study, config, observers)
+        found = stack.enter_context(
+            opened(study, config, observers, create=True, accept_code_change=accept_code_change)
+        )
         lease = stack.enter_context(driving(found, "run", stop))
         _refuse_half_imported(study, found.durable.half_brought)
         _train_failed_again(found, study, lease, observers, every=retry_failed)
@@ -215,14 +217,14 @@ def run(
         for observer in observers:
             observer.begins(each * source.total, each * source.over)
         if source.has_work:
-            tell_of_events(found.stored, place, observers)
-            with ready(study, place, force, observers, prepared=prepared) as slots:
+            tell_of_events(found.stored, config, observers)
+            with ready(study, config, force, observers, prepared=prepared) as slots:
                 used = min(slots, study.lag or slots)
                 if used < slots:  # a worker more would only ever wait
                     tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
-                backend = make_backend(work_folder(found.stored, place), place, used)
-                fused = Fused(recorded, study.search.max_failures)
-                run_all(backend, fused, trainable_of(study), resources(study, place), deadline, observers)
+                backend = make_backend(work_folder(found.stored, config), config, used)
+                fused = FailureLimit(recorded, study.search.max_failures)
+                run_all(backend, fused, trainable_of(study), resources(study, config), deadline, observers)
         table = tuple(source.trials())
         warnings = _ignored_seeds(found, study)
     return SearchOutcome(
@@ -234,7 +236,7 @@ def run(
         ended=source.ended,
         timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
         repeats=source.repeats,
-        events=events_folder(found.stored, place),
+        events=events_folder(found.stored, config),
         code=found.code.digest,
         warnings=warnings,
     )
@@ -266,7 +268,7 @@ def _train_failed_again(
     tell_phase(observers, f"training {count} again{why}")
 
 
-def _split_up(source: Source, study: Study) -> Source:
+def _split_up(source: JobSource, study: Study) -> JobSource:
     """Returns the search with its jobs split up into trainings: one for each seed, and of each one for each fold."""
     if study.search.seeding == "replicated":
         source = ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.core.errors import StudyBusy
 from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.core.seam import DONE, WAIT, Done, Wait
-from hpo.search.duplicates import Alike
+from hpo.search.duplicates import DuplicateIndex
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
@@ -116,7 +116,7 @@ class SearchSource:
         self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
-        self._alike = Alike(study)
+        self._alike = DuplicateIndex(study)
         self._held_back: list[int] = []  # their like is being trained
         self._queue = durable.enqueued  # tried before the sampler's own
         self._imported = 0

@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from hpo.core.errors import UsageError
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.serve.attempts import Attempts
 from hpo.serve.dashboard import dashboard
 from hpo.serve.guard import Guard
@@ -23,19 +23,19 @@ from hpo.serve.projection import projecting
 from hpo.serve.settings import Settings
 from hpo.serve.sites import sites
 from hpo.serve.steering import Cluster, steering
-from hpo.serve.views import Boards, boards
+from hpo.serve.views import StudyViews, boards
 
 PAGES_THREADS = 6
 """That answer for pages and interface. With the dashboard's they are fewer than the database takes connections, 15."""
 
 
-def application(found: Boards, settings: Settings, place: Place, cluster: Cluster | None = None) -> FastAPI:
+def application(found: StudyViews, settings: Settings, config: RunConfig, cluster: Cluster | None = None) -> FastAPI:
     """Returns the application.
 
     Args:
         found: the studies.
         settings: of the server.
-        place: where they are kept.
+        config: where they are kept.
         cluster: where those go that are submitted; None: to this machine's.
     """
     app = FastAPI(
@@ -47,7 +47,7 @@ def application(found: Boards, settings: Settings, place: Place, cluster: Cluste
     )
     tell_problems(app)
     app.include_router(interface(found))
-    app.include_router(steering(found, place, cluster or Cluster()))
+    app.include_router(steering(found, config, cluster or Cluster()))
     attempts = Attempts()
     app.include_router(sites(app, found, settings, attempts))
     # Its threads are its own, and an answer is queued whole: a slow reader must not hold one.
@@ -57,11 +57,11 @@ def application(found: Boards, settings: Settings, place: Place, cluster: Cluste
     return app
 
 
-def serve(place: Place, settings: Settings, began: Callable[[str], None], cluster: Cluster | None = None) -> None:
+def serve(config: RunConfig, settings: Settings, began: Callable[[str], None], cluster: Cluster | None = None) -> None:
     """Serves the studies of a storage until it is stopped by a signal.
 
     Args:
-        place: where they are.
+        config: where they are.
         settings: of the server.
         began: hears its address once it listens.
         cluster: where studies go that are submitted; None: to this machine's.
@@ -73,7 +73,7 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None], cluste
     import uvicorn
 
     with ExitStack() as stack:
-        found = stack.enter_context(boards(place, writes=True))
+        found = stack.enter_context(boards(config, writes=True))
         listening = stack.enter_context(_listening(settings))
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
 
@@ -85,7 +85,7 @@ def serve(place: Place, settings: Settings, began: Callable[[str], None], cluste
                 yield
 
         stack.enter_context(projecting(found))
-        app = application(found, settings, place, cluster)
+        app = application(found, settings, config, cluster)
         app.router.lifespan_context = lifespan
         server = uvicorn.Server(
             uvicorn.Config(

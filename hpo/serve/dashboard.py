@@ -13,7 +13,7 @@ import optuna_dashboard
 
 from hpo.core.redaction import known_secrets, redacted
 from hpo.serve.problems import PROBLEM, problem_text
-from hpo.serve.views import Boards
+from hpo.serve.views import StudyViews
 from hpo.store import away
 
 NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -23,7 +23,7 @@ LARGEST_ID = 2**31 - 1
 """Of a study or a trial; databases refuse larger ones as an error."""
 
 
-def dashboard(found: Boards) -> Callable[..., Any]:
+def dashboard(found: StudyViews) -> Callable[..., Any]:
     """Returns the dashboard as a WSGI application, without artifacts: files of users are served by nobody.
 
     Args:

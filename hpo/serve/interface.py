@@ -13,7 +13,7 @@ from starlette.responses import FileResponse
 
 from hpo.core.records import MOST_TRIALS
 from hpo.serve.pages import board_fragment
-from hpo.serve.views import Boards, standing
+from hpo.serve.views import StudyViews, standing
 from hpo.stats.scoring import RuleName
 from hpo.stats.statistics import ddof_of
 from hpo.study import NAME
@@ -27,7 +27,7 @@ SHOWN = ("image/png", "image/svg+xml")
 TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".tex", ".txt")
 
 
-def interface(found: Boards) -> APIRouter:
+def interface(found: StudyViews) -> APIRouter:
     """Returns the routes of the interface.
 
     Args:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hpo.core.errors import (
     HpoError,
-    NotNow,
+    RetryLater,
     StorageLost,
     StorageUnavailable,
     StudyBusy,
@@ -30,7 +30,7 @@ STATUS: Mapping[type[HpoError], tuple[int, str]] = {
     StudyPaused: (409, "Paused"),
     StudyNotFound: (404, "Not there"),
     StorageUnavailable: (503, "The database is away"),
-    NotNow: (503, "Not now"),
+    RetryLater: (503, "Not now"),
     StorageLost: (503, "The database is away"),
     UsageError: (400, "Cannot be used"),
 }

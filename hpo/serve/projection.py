@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hpo.promotion.notes import note_promotion
-from hpo.serve.views import Boards
+from hpo.serve.views import StudyViews
 from hpo.store import StoredPromotion
 
 SECONDS = 5.0
@@ -17,7 +17,7 @@ SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-def project(found: Boards, name: str) -> bool:
+def project(found: StudyViews, name: str) -> bool:
     """Writes a study's newest promotion to where the dashboard looks, and returns whether it was not there yet.
 
     `hpo promote` does so itself; this is for promotions that an older version made.
@@ -33,7 +33,7 @@ def project(found: Boards, name: str) -> bool:
 
 
 @contextmanager
-def projecting(found: Boards) -> Iterator[None]:
+def projecting(found: StudyViews) -> Iterator[None]:
     """Keeps the dashboard up to date; what cannot be written is left for the next look, and said once."""
     over = threading.Event()
     complained: set[str] = set()

@@ -17,14 +17,14 @@ from hpo.serve.guard import COOKIE, address_of, same, session_of, too_many
 from hpo.serve.interface import unless_same
 from hpo.serve.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
 from hpo.serve.settings import Settings
-from hpo.serve.views import Boards, NotThere, standing
+from hpo.serve.views import NotThere, StudyViews, standing
 from hpo.study import NAME
 
 DAY = 24 * 3600
 MOST_FIELDS = 5
 
 
-def sites(app: FastAPI, found: Boards, settings: Settings, attempts: Attempts) -> APIRouter:
+def sites(app: FastAPI, found: StudyViews, settings: Settings, attempts: Attempts) -> APIRouter:
     """Returns the routes of the pages.
 
     Args:

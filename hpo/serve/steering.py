@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path
 
 from hpo.core.records import MOST_TRIALS
-from hpo.core.run_config import JOBS_ADDRESS, Place
+from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.control import pause as pause_study
 from hpo.driver.control import resume as resume_study
 from hpo.driver.control import stop as stop_study
 from hpo.driver.submit import submit as submit_study
-from hpo.serve.views import Boards
+from hpo.serve.views import StudyViews
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
@@ -35,12 +35,12 @@ class Cluster:
     folders: tuple[File, ...] | None = None
 
 
-def steering(found: Boards, place: Place, cluster: Cluster) -> APIRouter:
+def steering(found: StudyViews, config: RunConfig, cluster: Cluster) -> APIRouter:
     """Returns the routes that change something.
 
     Args:
         found: the studies.
-        place: where they are kept.
+        config: where they are kept.
         cluster: where they go.
     """
     router = APIRouter(prefix="/hpo/v1", tags=["steering"])
@@ -51,21 +51,21 @@ def steering(found: Boards, place: Place, cluster: Cluster) -> APIRouter:
     @router.post("/studies/{name}/pause")
     def pause(name: Name) -> dict[str, Any]:
         """Lets nothing new begin until it is resumed; what runs goes to its end."""
-        return asdict(pause_study(known(name), place))
+        return asdict(pause_study(known(name), config))
 
     @router.post("/studies/{name}/resume")
     def resume(name: Name) -> dict[str, Any]:
         """Lets a paused study go on: at once, if its driver waits."""
-        return asdict(resume_study(known(name), place))
+        return asdict(resume_study(known(name), config))
 
     @router.post("/studies/{name}/stop")
     def stop(name: Name) -> dict[str, Any]:
         """Asks the driver to end: nothing new begins, what runs ends its epoch and is checkpointed."""
-        return asdict(stop_study(known(name), place, jobs_address=cluster.jobs_address))
+        return asdict(stop_study(known(name), config, jobs_address=cluster.jobs_address))
 
     def submitted(name: str, options: Sequence[str]) -> dict[str, Any]:
         folders = cluster.folders
-        return asdict(submit_study(name, place, options, folders=folders, jobs_address=cluster.jobs_address))
+        return asdict(submit_study(name, config, options, folders=folders, jobs_address=cluster.jobs_address))
 
     @router.post("/studies/{name}/submit", status_code=202)
     def submit(name: Name, trials: Trials = None) -> dict[str, Any]:

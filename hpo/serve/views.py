@@ -13,7 +13,7 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
 from hpo.driver.session import storage, stored_study
 from hpo.driver.status import Progress, as_stored, progress, trials_of
@@ -65,7 +65,7 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class StudyView:
     """All that is shown of one study.
 
     Attributes:
@@ -123,7 +123,7 @@ class Board:
         return certainty_text(self.report).split("\n")
 
 
-class Boards:
+class StudyViews:
     """The studies of one storage, opened once and read as often as one likes, from several threads.
 
     Args:
@@ -186,14 +186,14 @@ class Boards:
         except NothingToPromote as error:
             raise NotThere(str(error)) from error
 
-    def board(self, name: str) -> Board:
+    def board(self, name: str) -> StudyView:
         """Returns all that is shown of a study."""
         stored = self._stored(name)
         study, now = as_stored(stored), progress(stored, self._store, self.durable)
         replicates = joined(self._store.evaluations(stored, Stage.PROMOTION), study)
         report, is_final = self._report(study, stored, replicates)
         wanted = {row.candidate.trial for row in report.ranking.rows} if report else set()
-        return Board(
+        return StudyView(
             study=study,
             progress=now,
             report=report,
@@ -276,28 +276,28 @@ class NotThere(UsageError):
 
 
 @contextmanager
-def boards(place: Place, *, writes: bool = False) -> Iterator[Boards]:
+def boards(config: RunConfig, *, writes: bool = False) -> Iterator[StudyViews]:
     """Opens a storage to look at its studies again and again.
 
     Args:
-        place: which.
+        config: which.
         writes: whether notes and attributes of Optuna's studies are to be written.
 
     Raises:
         StorageUnavailable: if there is none.
     """
-    with storage(place.storage, writes=writes, cached=True) as (store, durable):
-        yield Boards(store, durable, Path(place.outputs).absolute())
+    with storage(config.storage, writes=writes, cached=True) as (store, durable):
+        yield StudyViews(store, durable, Path(config.outputs).absolute())
 
 
 def write_report(
-    study: str, place: Place, *, out: Path | None = None, kind: Literal["html", "md", "latex"] = "html"
+    study: str, config: RunConfig, *, out: Path | None = None, kind: Literal["html", "md", "latex"] = "html"
 ) -> Path:
     """Writes one file that shows a study and returns its path.
 
     Args:
         study: its name, or the path of its file.
-        place: where it is stored.
+        config: where it is stored.
         out: the file; None: `report.html`, `.md` or `.tex` in the study's outputs.
         kind: a page with everything, or the tables of the newest promotion.
 
@@ -307,26 +307,26 @@ def write_report(
         OutputRefused: if the file cannot be written.
     """
     name = Path(study).name.removesuffix(".toml")
-    found = board(name, place)
+    found = board(name, config)
     if kind == "html":
         text = board_page(found.values(), live=False)
     elif found.report is None or not found.is_final:
         raise NothingToPromote(f"study {name!r} has no promotion yet; make one with: hpo promote --study {name}")
     else:
         text = found.report.markdown() if kind == "md" else found.report.latex()
-    path = out or place.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
+    path = out or config.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
     with refused_where_unwritable(path):
         write_text(path, text)
     return path.absolute()
 
 
-def board(name: str, place: Place) -> Board:
+def board(name: str, config: RunConfig) -> StudyView:
     """Returns all that is shown of one study.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with boards(place) as found:
+    with boards(config) as found:
         return found.board(name)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.records import Alert, Evaluation, Job, Stage, Status
-from hpo.core.seam import Done, Source, Wait, pass_on
+from hpo.core.seam import Done, JobSource, Wait, pass_on
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
@@ -31,7 +31,7 @@ class Recorded:
 
     def __init__(
         self,
-        source: Source,
+        source: JobSource,
         store: Store,
         study: StoredStudy,
         lease: Lease,

@@ -9,7 +9,7 @@ from hpo.training.outputs.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
-from hpo.training.workdir import Shelf, at_hand, is_url, named_like, refuse_unusable_url, shelf
+from hpo.training.workdir import WorkDir, at_hand, is_url, named_like, refuse_unusable_url, shelf
 
 __all__ = [
     "ARTEFACTS",
@@ -19,8 +19,8 @@ __all__ = [
     "Graphics",
     "KerasState",
     "Predictions",
-    "Shelf",
     "Training",
+    "WorkDir",
     "at_hand",
     "device_for",
     "discard_checkpoint",

@@ -51,7 +51,7 @@ class Training:
         job: what to train.
         trainable: with what.
         resources: cores and graphics cards.
-        work: the study's folder, or its URL; the job's own is `job.place` below it.
+        work: the study's folder, or its URL; the job's own is `job.folder` below it.
         spoiled: what earlier trainings left in this process that could not be put back; said in a remark.
 
     Raises:
@@ -68,7 +68,7 @@ class Training:
         spoiled: Sequence[str] = (),
     ) -> None:
         self._job = job
-        self._shelf, self._place = shelf(work), job.place
+        self._shelf, self._place = shelf(work), job.folder
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
@@ -83,7 +83,7 @@ class Training:
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
             events=resources.events,
-            saved=lambda: self._shelf.save(job.place),
+            saved=lambda: self._shelf.save(job.folder),
         )
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
         if spoiled:
@@ -323,4 +323,4 @@ def _other_code(changes: str) -> str:
 
 def discard_checkpoint(work: str | Path, job: Job) -> None:
     """Deletes the checkpoints of a job that is over and recorded, and the job's folder if nothing else is in it."""
-    shelf(work).discard(job.place)
+    shelf(work).discard(job.folder)

@@ -24,7 +24,7 @@ LOOK_SECONDS = 2.0
 """How long what was seen at a URL is taken to hold; a server is not to be asked after every epoch."""
 
 
-class Shelf:
+class WorkDir:
     """A folder on this machine's disk, or on one that all machines share. Nothing has to be copied.
 
     Attributes:
@@ -101,7 +101,7 @@ class Shelf:
         (self._root / name).unlink(missing_ok=True)
 
 
-class Mirror(Shelf):
+class RemoteWorkDir(WorkDir):
     """A folder at a URL, by fsspec. A job is trained in a copy on this machine's disk that ends with the training.
 
     Args:
@@ -219,7 +219,7 @@ def is_url(work: str) -> bool:
     return "://" in work
 
 
-def shelf(work: str | Path) -> Shelf:
+def shelf(work: str | Path) -> WorkDir:
     """Returns the shelf of a study.
 
     Args:
@@ -228,7 +228,7 @@ def shelf(work: str | Path) -> Shelf:
     Raises:
         UsageError: if there is no such kind of URL, or a package for it is missing.
     """
-    return Mirror(str(work)) if is_url(str(work)) else Shelf(Path(work).absolute())
+    return RemoteWorkDir(str(work)) if is_url(str(work)) else WorkDir(Path(work).absolute())
 
 
 def named_like(root: str, name: str, mark: str) -> str:

@@ -68,11 +68,11 @@ def net(curve, **tables):
     )
 
 
-def test_search_and_promotion_give_three_results(curve, place):
+def test_search_and_promotion_give_three_results(curve, config):
     study = net(curve)
-    searched = hpo.run(study, place)
+    searched = hpo.run(study, config)
     assert (searched.count("complete") + searched.count("pruned"), searched.stopped) == (4, False)
-    outcome = hpo.promote(study, place)
+    outcome = hpo.promote(study, config)
     assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
     assert outcome.trained == 9
     seeds = [json.loads((path / "summary.json").read_text())["seed"] for path in outcome.results]
@@ -95,43 +95,43 @@ def test_search_and_promotion_give_three_results(curve, place):
     assert table["ddof"] == 0
 
 
-def test_a_second_promotion_trains_nothing_and_writes_nothing(curve, place):
+def test_a_second_promotion_trains_nothing_and_writes_nothing(curve, config):
     study = curve()
-    hpo.run(study, place)
-    first = hpo.promote(study, place)
-    before = tree(place.outputs)
+    hpo.run(study, config)
+    first = hpo.promote(study, config)
+    before = tree(config.outputs)
     counter = Counter()
-    second = hpo.promote(study, place, observers=[counter])
+    second = hpo.promote(study, config, observers=[counter])
     assert (second.trained, counter.told_jobs, counter.begun) == (0, [], (9, 9))
     assert second.results == first.results
     assert rows(second.ranking) == rows(first.ranking)
-    assert tree(place.outputs) == before
+    assert tree(config.outputs) == before
 
 
-def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, place):
+def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, config):
     study = curve()
-    hpo.run(study, place)
+    hpo.run(study, config)
     counter = Counter(stop_after_told=4)
-    cut = hpo.promote(study, place, observers=[counter], stop=counter.stop)
+    cut = hpo.promote(study, config, observers=[counter], stop=counter.stop)
     assert cut.stopped
     assert not cut.results
-    assert not list((place.outputs / "curve").glob("results_*"))
+    assert not list((config.outputs / "curve").glob("results_*"))
     again = Counter()
-    outcome = hpo.promote(study, place, observers=[again])
+    outcome = hpo.promote(study, config, observers=[again])
     assert again.begun == (9, 4)
     assert not {job.key for job in again.told_jobs} & {job.key for job in counter.told_jobs}
     assert outcome.trained == 5
 
 
-def test_a_deleted_folder_comes_back_without_training(curve, place):
+def test_a_deleted_folder_comes_back_without_training(curve, config):
     study = net(curve)
-    hpo.run(study, place)
-    first = hpo.promote(study, place)
-    before = tree(place.outputs)
+    hpo.run(study, config)
+    first = hpo.promote(study, config)
+    before = tree(config.outputs)
     shutil.rmtree(first.results[1])
-    second = hpo.promote(study, place)
+    second = hpo.promote(study, config)
     assert (second.trained, second.results) == (0, first.results)
-    after = tree(place.outputs)
+    after = tree(config.outputs)
     assert set(after) == set(before)
     same = [name for name in before if after[name] == before[name]]
     assert "net/results_8/best_model.pt" in same
@@ -141,43 +141,43 @@ def test_a_deleted_folder_comes_back_without_training(curve, place):
     ]
 
 
-def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(curve, place):
+def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(curve, config):
     study = net(curve)
-    hpo.run(study, place)
-    first = hpo.promote(study, place)
+    hpo.run(study, config)
+    first = hpo.promote(study, config)
     model = (first.results[1] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[1])
-    shutil.rmtree(place.work_root)
-    second = hpo.promote(study, place)
+    shutil.rmtree(config.work_root)
+    second = hpo.promote(study, config)
     assert second.trained == 1
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
-def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(curve, place, tmp_path):
+def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(curve, config, tmp_path):
     study = net(curve)
-    hpo.run(study, place)
-    first = hpo.promote(study, place)
+    hpo.run(study, config)
+    first = hpo.promote(study, config)
     model = (first.results[0] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[0])
-    next(Path(place.work_root).rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
-    second = hpo.promote(study, place)
+    next(Path(config.work_root).rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
+    second = hpo.promote(study, config)
     assert (second.trained, (second.results[0] / "best_model.pt").read_bytes()) == (1, model)
-    Path(place.work_root).rename(tmp_path / "moved")
-    third = hpo.promote(study, replace(place, outputs=tmp_path / "elsewhere"))
+    Path(config.work_root).rename(tmp_path / "moved")
+    third = hpo.promote(study, replace(config, outputs=tmp_path / "elsewhere"))
     assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
 
 
-def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, place, tmp_path):
+def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, config, tmp_path):
     """Here the project's code has changed since; on another machine it could be the threads."""
     project = tmp_path / "changing"
     shutil.copytree(net(curve).root, project, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "toys").rename(project / "changed_toys")
     study = hpo.Study.model_validate({**net(curve).content(), "trainable": "changed_toys.net:train"}).located(project)
-    hpo.run(study, place)
-    first = hpo.promote(study, place)
+    hpo.run(study, config)
+    first = hpo.promote(study, config)
     shutil.rmtree(first.results[0])
-    shutil.rmtree(place.work_root)
-    store = Store(place.storage)
+    shutil.rmtree(config.work_root)
+    store = Store(config.storage)
     stored = store.find("net")
     job = store.evaluations(stored, trial=first.ranking.winner.candidate.trial)[-3].job
     with store._engine.begin() as connection:
@@ -185,159 +185,159 @@ def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, 
     store.close()
     assert job.seed == 42
     with pytest.raises(HpoError, match="seed 42 are gone, and training again gave other weights or predictions"):
-        hpo.promote(study, place)
+        hpo.promote(study, config)
     assert not first.results[0].exists()
 
 
-def test_a_search_that_was_interrupted_ends_with_the_same_table(curve, place, tmp_path):
+def test_a_search_that_was_interrupted_ends_with_the_same_table(curve, config, tmp_path):
     study = curve(search={"trials": 12})
-    undisturbed = hpo.run(study, replace(place, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
+    undisturbed = hpo.run(study, replace(config, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
     for after in (7, 11, 16):
         counter = Counter(stop_after_reports=after)
-        assert hpo.run(study, place, observers=[counter], stop=counter.stop).stopped
-    finished = hpo.run(study, place)
+        assert hpo.run(study, config, observers=[counter], stop=counter.stop).stopped
+    finished = hpo.run(study, config)
     assert trials(finished) == trials(undisturbed)
 
 
-def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curve, place):
+def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curve, config):
     """The record comes first; a crash between it and Optuna's table leaves the trial running there."""
     study = curve(search={"trials": 3})
-    whole = hpo.run(study, place)
-    store = Store(place.storage)
+    whole = hpo.run(study, config)
+    store = Store(config.storage)
     with store._engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING' WHERE number = 2")
         connection.exec_driver_sql("DELETE FROM trial_values WHERE trial_id = 3")
     store.close()
     counter = Counter()
-    again = hpo.run(study, place, observers=[counter])
+    again = hpo.run(study, config, observers=[counter])
     assert counter.reports == 0  # no epoch was trained
     assert [job.trial for job in counter.told_jobs] == [2]
     assert trials(again) == trials(whole)
 
 
-def test_minimizing_is_mirrored(curve, place):
+def test_minimizing_is_mirrored(curve, config):
     up, down = curve(), curve(name="down", objective={"metric": "loss", "direction": "minimize"})
     for study in (up, down):
-        hpo.run(study, place)
-    best = hpo.promote(up, place).ranking
-    least = hpo.promote(down, place).ranking
+        hpo.run(study, config)
+    best = hpo.promote(up, config).ranking
+    least = hpo.promote(down, config).ranking
     assert [row.candidate.trial for row in best.rows] == [row.candidate.trial for row in least.rows]
     assert [1 - row.score for row in best.rows] == pytest.approx([row.score for row in least.rows])
 
 
-def test_the_score_s_convention_can_be_chosen(curve, place):
+def test_the_score_s_convention_can_be_chosen(curve, config):
     study = curve()
-    hpo.run(study, place)
-    plain = hpo.promote(study, place).ranking.winner
-    other = hpo.promote(study, place, lambda_=2.0, ddof=1).ranking
+    hpo.run(study, config)
+    plain = hpo.promote(study, config).ranking.winner
+    other = hpo.promote(study, config, lambda_=2.0, ddof=1).ranking
     row = next(row for row in other.rows if row.candidate.trial == plain.candidate.trial)
     assert row.sigma == pytest.approx(plain.sigma * (3 / 2) ** 0.5)
     assert row.score == pytest.approx(row.mean - 2 * row.sigma)
-    assert api.rank_stored(study, place, lambda_=0.0).ranking.rows[0].score == pytest.approx(
+    assert api.rank_stored(study, config, lambda_=0.0).ranking.rows[0].score == pytest.approx(
         max(row.mean for row in other.rows)
     )
 
 
-def test_more_candidates_than_trials_promotes_what_there_is(curve, place):
+def test_more_candidates_than_trials_promotes_what_there_is(curve, config):
     study = curve(search={"trials": 2})
-    hpo.run(study, place)
-    outcome = hpo.promote(study, place, top=50)
+    hpo.run(study, config)
+    outcome = hpo.promote(study, config, top=50)
     assert (len(outcome.ranking.rows), outcome.asked_top) == (2, 50)
 
 
-def test_trials_with_equal_params_are_one_candidate(curve, place):
+def test_trials_with_equal_params_are_one_candidate(curve, config):
     study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6})
-    hpo.run(study, place)
-    assert len(hpo.promote(study, place, top=5).ranking.rows) == 2
+    hpo.run(study, config)
+    assert len(hpo.promote(study, config, top=5).ranking.rows) == 2
 
 
-def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, place):
+def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}},
         search={"trials": 8, "budget": 1, "pruner": "none", "max_failures": 9},
         trainable="toys.curve:train_nan",
     )
-    hpo.run(study, place)
+    hpo.run(study, config)
     grown = hpo.Study.model_validate(
         {**study.content(), "name": "grown", "search": {**study.content()["search"], "budget": 2}}
     )
     grown = grown.located(study.root)
-    searched = hpo.run(grown, place)
+    searched = hpo.run(grown, config)
     assert searched.count("failed") > 0
     assert all(t.error == "metric 'val' at step 2 is nan, not a finite number" for t in searched.trials if t.error)
-    assert hpo.promote(grown, place).ranking.winner is not None
+    assert hpo.promote(grown, config).ranking.winner is not None
 
 
-def test_without_a_completed_trial_there_is_nothing_to_promote(curve, place):
+def test_without_a_completed_trial_there_is_nothing_to_promote(curve, config):
     study = curve(trainable="toys.curve:train_silent", search={"trials": 2})
-    hpo.run(study, place)
+    hpo.run(study, config)
     with pytest.raises(NothingToPromote, match=r"no completed trial to promote \(2 failed\).*hpo run --study curve"):
-        hpo.promote(study, place)
-    assert not list((place.outputs / "curve").glob("results_*"))
+        hpo.promote(study, config)
+    assert not list((config.outputs / "curve").glob("results_*"))
 
 
-def test_promoting_where_there_is_no_storage_makes_none(curve, place, tmp_path):
+def test_promoting_where_there_is_no_storage_makes_none(curve, config, tmp_path):
     with pytest.raises(StorageUnavailable, match="no storage"):
-        hpo.promote(curve(), place)
+        hpo.promote(curve(), config)
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_promoting_a_study_that_was_never_searched_stores_nothing(curve, place):
-    hpo.run(curve(name="other"), place, trials=1)
+def test_promoting_a_study_that_was_never_searched_stores_nothing(curve, config):
+    hpo.run(curve(name="other"), config, trials=1)
     with pytest.raises(NothingToPromote, match="has not been searched"):
-        hpo.promote(curve(), place)
-    store = Store(place.storage)
+        hpo.promote(curve(), config)
+    store = Store(config.storage)
     assert store.names() == ["other"]
     store.close()
 
 
-def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_trained(curve, place):
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_trained(curve, config):
     study = curve(search={"trials": 2})
-    hpo.run(study, place)
-    blocked = place.outputs.parent / "file"
+    hpo.run(study, config)
+    blocked = config.outputs.parent / "file"
     blocked.write_text("in the way")
     counter = Counter()
     with pytest.raises(OutputRefused):
-        hpo.promote(study, replace(place, outputs=blocked), observers=[counter])
+        hpo.promote(study, replace(config, outputs=blocked), observers=[counter])
     assert counter.told_jobs == []
 
 
-def test_a_ray_that_is_not_there_is_refused_at_once_and_nothing_is_stored(curve, place, tmp_path):
-    nowhere = replace(place, backend="ray", ray_address="127.0.0.1:1")
+def test_a_ray_that_is_not_there_is_refused_at_once_and_nothing_is_stored(curve, config, tmp_path):
+    nowhere = replace(config, backend="ray", ray_address="127.0.0.1:1")
     with pytest.raises(UsageError, match=r"no Ray at 127\.0\.0\.1:1"):
         hpo.run(curve(), nowhere)
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_two_drivers_on_one_study_are_one_too_many(curve, place):
+def test_two_drivers_on_one_study_are_one_too_many(curve, config):
     study = curve()
-    hpo.run(study, place, trials=1)
-    store = Store(place.storage)
+    hpo.run(study, config, trials=1)
+    store = Store(config.storage)
     held = store.lease(store.find("curve"), "run")
     with pytest.raises(StudyBusy, match="is driven by host"):
-        hpo.run(study, place)
+        hpo.run(study, config)
     held.release()
     store.close()
-    hpo.run(study, place, trials=2)
+    hpo.run(study, config, trials=2)
 
 
-def test_an_optuna_study_of_that_name_that_is_not_ours_is_left_alone(curve, place):
+def test_an_optuna_study_of_that_name_that_is_not_ours_is_left_alone(curve, config):
     import optuna
 
-    optuna.create_study(study_name="curve", storage=place.storage)
+    optuna.create_study(study_name="curve", storage=config.storage)
     with pytest.raises(UsageError, match="that hpo did not make"):
-        hpo.run(curve(), place)
-    assert Store(place.storage).find("curve") is None
+        hpo.run(curve(), config)
+    assert Store(config.storage).find("curve") is None
 
 
-def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, place):
+def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, config):
     free, fixed = net(curve), net(curve, streams={"split": 5})
     fixed = hpo.Study.model_validate({**fixed.content(), "name": "fixed"}).located(free.root)
     splits = {}
     for study in (free, fixed):
-        hpo.run(study, place, trials=1)
-        hpo.promote(study, place, top=1)
-        store = Store(place.storage)
+        hpo.run(study, config, trials=1)
+        hpo.promote(study, config, top=1)
+        store = Store(config.storage)
         found = store.evaluations(store.find(study.name))
         splits[study.name] = {one.fingerprint["facts"]["split"] for one in found}
         store.close()
@@ -345,25 +345,25 @@ def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, place
 
 
 @pytest.mark.postgres
-def test_the_same_study_on_postgres_gives_the_same_table(curve, place, postgres_url):
+def test_the_same_study_on_postgres_gives_the_same_table(curve, config, postgres_url):
     study = curve(search={"trials": 8})
-    there = replace(place, storage=postgres_url, outputs=place.outputs / "pg")
-    assert trials(hpo.run(study, there)) == trials(hpo.run(study, place))
-    assert rows(hpo.promote(study, there).ranking) == rows(hpo.promote(study, place).ranking)
+    there = replace(config, storage=postgres_url, outputs=config.outputs / "pg")
+    assert trials(hpo.run(study, there)) == trials(hpo.run(study, config))
+    assert rows(hpo.promote(study, there).ranking) == rows(hpo.promote(study, config).ranking)
     [progress] = api.status("curve", there)
     assert progress.promoted is not None
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, place, ray_slots, tmp_path):
+def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, config, ray_slots, tmp_path):
     study = net(curve)
-    on_ray = hpo.Place(
+    on_ray = hpo.RunConfig(
         storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
     )
     with api.Workforce() as workforce:
-        assert trials(hpo.run(study, on_ray, workforce=workforce)) == trials(hpo.run(study, place))
+        assert trials(hpo.run(study, on_ray, workforce=workforce)) == trials(hpo.run(study, config))
         there = hpo.promote(study, on_ray, workforce=workforce)
-    here = hpo.promote(study, place)
+    here = hpo.promote(study, config)
     assert rows(there.ranking) == rows(here.ranking)
     for one, two in zip(there.results, here.results, strict=True):
         assert (one / "val_predictions.csv").read_bytes() == (two / "val_predictions.csv").read_bytes()

@@ -34,20 +34,20 @@ def promoted(tmp_path_factory):
             "promotion": {"top": 2},
         }
     ).located(PROJECT)
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    hpo.run(study, place)
-    hpo.promote(study, place)
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study, config)
+    hpo.promote(study, config)
     return study, folder / "hpo.db"
 
 
 COMMANDS = {
-    "status": lambda _study, place: api.status(None, place),
-    "show": lambda study, place: api.show(study, 0, place),
-    "rank": lambda study, place: api.rank_stored(study, place),
-    "report": lambda study, place: api.write_report(study.name, place),
-    "pause": lambda study, place: api.pause(study.name, place),
-    "run": lambda study, place: hpo.run(study, place, trials=13),
-    "promote": lambda study, place: hpo.promote(study, place),
+    "status": lambda _study, config: api.status(None, config),
+    "show": lambda study, config: api.show(study, 0, config),
+    "rank": lambda study, config: api.rank_stored(study, config),
+    "report": lambda study, config: api.write_report(study.name, config),
+    "pause": lambda study, config: api.pause(study.name, config),
+    "run": lambda study, config: hpo.run(study, config, trials=13),
+    "promote": lambda study, config: hpo.promote(study, config),
 }
 
 
@@ -102,12 +102,12 @@ def test_a_damaged_file_gets_a_sentence_from_every_command(tmp_path, promoted, h
         folder.mkdir()
         shutil.copy(whole, folder / "hpo.db")
         HARMS[harm](folder / "hpo.db")
-        place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+        config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
         if harm == "nothing left" and name == "run":
             continue  # an empty file becomes a database
         may_pass = nullcontext() if harm == "some pages" else None  # a command need not meet those
         with may_pass or pytest.raises((StorageDamaged, StorageUnavailable)) as caught, suppressed(harm):
-            command(study, place)
+            command(study, config)
         if may_pass is None:
             assert str(folder) in str(caught.value)
 
@@ -115,7 +115,7 @@ def test_a_damaged_file_gets_a_sentence_from_every_command(tmp_path, promoted, h
 def test_a_damage_that_comes_while_a_study_is_driven_gets_a_sentence(tmp_path, promoted):
     study, whole = promoted
     shutil.copy(whole, tmp_path / "hpo.db")
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
 
     class Harm(hpo.Observer):
         def asked(self, job):
@@ -124,7 +124,7 @@ def test_a_damage_that_comes_while_a_study_is_driven_gets_a_sentence(tmp_path, p
             every_page_but_the_first(tmp_path / "hpo.db")
 
     with pytest.raises(StorageDamaged, match=r"is damaged: .*\.recover"):
-        hpo.run(study, replace(place, storage_wait=5.0), trials=14, observers=[Harm()])
+        hpo.run(study, replace(config, storage_wait=5.0), trials=14, observers=[Harm()])
 
 
 CHANGED = {
@@ -143,7 +143,9 @@ CHANGED = {
 def test_what_another_program_changed_gets_a_sentence_from_every_command(tmp_path, promoted, statement):
     study, file = promoted
     harmed = tmp_path / "hpo.db"
-    place = hpo.Place(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local", storage_wait=60)
+    config = hpo.RunConfig(
+        storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local", storage_wait=60
+    )
     said = []
     for command in COMMANDS.values():
         shutil.copy(file, harmed)
@@ -152,7 +154,7 @@ def test_what_another_program_changed_gets_a_sentence_from_every_command(tmp_pat
         connection.commit()
         connection.close()
         try:
-            command(study, place)
+            command(study, config)
         except HpoError as error:  # of some commands another one, e.g. that there is no such trial
             said.append(str(error))
     wanted = ("does not hold what hpo has stored there", "no migration of hpo's", "cannot be read")
@@ -176,8 +178,8 @@ def test_who_only_looks_repairs_nothing(tmp_path, promoted, statement):
         connection.execute(statement)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = harmed.read_bytes()
-    place = hpo.Place(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local")
+    config = hpo.RunConfig(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local")
     for name in ("status", "show", "rank", "report"):
         with suppress(HpoError):
-            COMMANDS[name](study, place)
+            COMMANDS[name](study, config)
     assert harmed.read_bytes() == before

@@ -132,19 +132,19 @@ def test_phantoms_are_not_written_over_something(project):
     assert [path.name for path in (project / "in").iterdir()] == ["mine"]
 
 
-def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, place, tmp_path):
+def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, config, tmp_path):
     with pytest.raises(UsageError, match=r"its module has no function audit\(params, cache, tell\)"):
-        api.audit(curve(), place)
+        api.audit(curve(), config)
     with pytest.raises(UsageError, match="no trainable of 2 studies writes phantoms"):
         api.write_phantoms(tmp_path / "out", 12, folders=[ROOT / "tests" / "project" / "studies"])
     with pytest.raises(UsageError, match="no trainable of study 'digits' writes phantoms"):
         api.write_phantoms(tmp_path / "out", 12, study="digits", folders=[ROOT / "studies"])
 
 
-def test_assets_without_a_promotion_say_what_to_do(curve, place, tmp_path):
+def test_assets_without_a_promotion_say_what_to_do(curve, config, tmp_path):
     import hpo
     from hpo.core.errors import NothingToPromote
 
-    hpo.run(curve(search={"trials": 2}), place)
+    hpo.run(curve(search={"trials": 2}), config)
     with pytest.raises(NothingToPromote, match="make them with: hpo promote --study curve"):
-        api.assets(curve(), place, out=tmp_path / "out")
+        api.assets(curve(), config, out=tmp_path / "out")

@@ -42,10 +42,10 @@ def study(name):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def config(tmp_path_factory):
     """Where that study is promoted."""
     folder = tmp_path_factory.mktemp("diagnosed")
-    made = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    made = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
     hpo.run(study("watched"), made)
     hpo.promote(study("watched"), made, top=2)
     return made
@@ -69,7 +69,7 @@ def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, back
             said.append((evaluation.job.trial, "told"))
 
     said, screen, live = [], io.StringIO(), study("live")
-    made = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend=backend)
+    made = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend=backend)
     progress = Progress(live, Console(file=screen, width=200), threading.Event())
     hpo.run(live, made, observers=[Ear(), progress])
     wild = [what for trial, what in said if trial == 1]
@@ -81,40 +81,40 @@ def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, back
     assert seen < over
 
 
-def test_what_looks_wrong_is_said_under_each_seed_with_advice(place):
-    found = api.diagnose("watched", 1, place)
+def test_what_looks_wrong_is_said_under_each_seed_with_advice(config):
+    found = api.diagnose("watched", 1, config)
     assert [one.seed for one in found.replicates] == ["41", "42", "43", "44"]
     assert all("exploding" in {alert.kind for alert in one.alerts} for one in found.replicates)
     assert any(line.startswith("exploding under seed 41, 42, 43, 44") for line in found.advice)
     assert any("lower the learning rate" in line for line in found.advice)
 
 
-def test_the_study_s_page_lists_it_by_trial_and_kind(place, tmp_path):
-    found = [one for one in api.board("watched", place).alerts if one.kind == "exploding"]
+def test_the_study_s_page_lists_it_by_trial_and_kind(config, tmp_path):
+    found = [one for one in api.board("watched", config).alerts if one.kind == "exploding"]
     assert [(one.trial, one.seeds) for one in found] == [(1, ("42", "43", "44"))]
-    page = api.write_report("watched", place, out=tmp_path / "report.html").read_text()
+    page = api.write_report("watched", config, out=tmp_path / "report.html").read_text()
     assert "trial 1: <strong>exploding</strong> under seed 42: a " in page
     assert "hpo diagnose --study watched --trial 1" in page
 
 
-def test_a_sound_trial_is_left_in_peace(place):
-    found = api.diagnose("watched", 0, place)
+def test_a_sound_trial_is_left_in_peace(config):
+    found = api.diagnose("watched", 0, config)
     assert {alert.kind for one in found.replicates for alert in one.alerts} == set()
     assert found.scales == {}
     assert found.advice == ()
     assert [parting.metric for parting in found.partings] == ["train_loss", "val_loss"]
 
 
-def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(place):
-    assert [one.seed for one in api.diagnose("watched", 0, place, seeds=(42, 44)).replicates] == ["42", "44"]
+def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(config):
+    assert [one.seed for one in api.diagnose("watched", 0, config, seeds=(42, 44)).replicates] == ["42", "44"]
     with pytest.raises(UsageError, match="under such seeds; recorded: 41, 42, 43, 44"):
-        api.diagnose("watched", 0, place, seeds=(7,))
+        api.diagnose("watched", 0, config, seeds=(7,))
     with pytest.raises(UsageError, match="no trainings of trial 9"):
-        api.diagnose("watched", 9, place)
+        api.diagnose("watched", 9, config)
 
 
-def test_the_page_and_the_numbers_are_written(place):
-    found = api.diagnose("watched", 1, place)
+def test_the_page_and_the_numbers_are_written(config):
+    found = api.diagnose("watched", 1, config)
     page, numbers = found.files
     assert "trial 1, seed 42" in page.read_text()
     assert json.loads(numbers.read_text()) == json.loads(json.dumps(found.plain()))

@@ -21,7 +21,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from hpo import Place
+from hpo import RunConfig
 from hpo.api import doctor
 from hpo.core.disks import Disk, disk_of
 from hpo.core.errors import StorageUnavailable
@@ -43,8 +43,8 @@ def looked(tmp_path, monkeypatch):
     for name in ("HPO_STUDIES", "HPO_STORAGE", "SLURM_JOB_END_TIME"):
         monkeypatch.delenv(name, raising=False)
 
-    def look(study=None, folders=None, **place):
-        return {one.what: one for one in doctor(study, Place(**{"backend": "local", **place}), folders=folders)}
+    def look(study=None, folders=None, **config):
+        return {one.what: one for one in doctor(study, RunConfig(**{"backend": "local", **config}), folders=folders)}
 
     return look
 

@@ -41,8 +41,8 @@ def table(outcome):
     return [(one.number, one.state, one.value, one.params) for one in outcome.trials]
 
 
-def stored(place, stage):
-    store = Store(place.storage, create=False)
+def stored(config, stage):
+    store = Store(config.storage, create=False)
     found = store.evaluations(store.find("folds"), stage)
     store.close()
     return found
@@ -63,10 +63,10 @@ class Stopping(hpo.Observer):
             self.stop.set()
 
 
-def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study, place):
-    outcome = hpo.run(study(), place)
+def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study, config):
+    outcome = hpo.run(study(), config)
     assert outcome.count("pruned") > 0
-    folds = stored(place, Stage.SEARCH)
+    folds = stored(config, Stage.SEARCH)
     for trial in outcome.trials:
         values = [one.value for one in folds if one.job.trial == trial.number]
         assert trial.value == pytest.approx(np.mean(values))
@@ -77,34 +77,34 @@ def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study,
 
 
 @pytest.mark.parametrize("pruner", ["none", "median"])
-def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study, place, tmp_path, pruner):
+def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study, config, tmp_path, pruner):
     made = study(search={"pruner": pruner, "pruner_options": {}})
-    whole = hpo.run(made, replace(place, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
+    whole = hpo.run(made, replace(config, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
     for after in (1, 4, 2):
         stopping = Stopping(after)
-        assert hpo.run(made, place, observers=[stopping], stop=stopping.stop).stopped
+        assert hpo.run(made, config, observers=[stopping], stop=stopping.stop).stopped
         assert stopping.total == 30
-    assert table(hpo.run(made, place)) == table(whole)
+    assert table(hpo.run(made, config)) == table(whole)
 
 
 @pytest.mark.ray
-def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, place, tmp_path, ray_slots):
+def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, config, tmp_path, ray_slots):
     made = study(fixed={"nap": 0.1})
-    looped = hpo.run(made, place)
+    looped = hpo.run(made, config)
     ray = replace(
-        place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=4
+        config, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=4
     )
     assert table(hpo.run(made, ray)) == table(looped)
-    first, second = (hpo.promote(made, where).report.values() for where in (place, ray))
+    first, second = (hpo.promote(made, where).report.values() for where in (config, ray))
     assert first == second
 
 
-def test_the_same_configuration_again_is_answered_fold_by_fold(study, place):
+def test_the_same_configuration_again_is_answered_fold_by_fold(study, config):
     made = study(search={"trials": 6, "sampler": "random", "pruner": "none", "pruner_options": {}})
     made = made.model_validate(made.content() | {"space": {"x": {"choice": (0.25, 0.5)}}}).located(made.root)
-    outcome = hpo.run(made, place)
+    outcome = hpo.run(made, config)
     assert outcome.repeats == 4
-    folds = stored(place, Stage.SEARCH)
+    folds = stored(config, Stage.SEARCH)
     assert sum(one.remarks == () for one in folds) == 6
     for trial in outcome.trials:
         assert len([one for one in folds if one.job.trial == trial.number]) == 3
@@ -112,37 +112,37 @@ def test_the_same_configuration_again_is_answered_fold_by_fold(study, place):
 
 
 @pytest.mark.parametrize("seeding", ["per-trial", "replicated"])
-def test_folds_and_ways_of_seeding_go_together(study, place, seeding):
+def test_folds_and_ways_of_seeding_go_together(study, config, seeding):
     search = {"trials": 2, "seeding": seeding, "replicates": 2, "pruner": "none", "pruner_options": {}}
-    outcome = hpo.run(study(search=search), place)
-    folds = stored(place, Stage.SEARCH)
+    outcome = hpo.run(study(search=search), config)
+    folds = stored(config, Stage.SEARCH)
     for trial in outcome.trials:
         own = [one.value for one in folds if one.job.trial == trial.number]
         assert len(own) == (6 if seeding == "replicated" else 3)
         assert trial.value == pytest.approx(np.mean(own))
 
 
-def test_a_fold_that_fails_fails_its_trial(study, place):
+def test_a_fold_that_fails_fails_its_trial(study, config):
     made = study(fixed={"broken": 1}, search={"trials": 1})
-    [trial] = hpo.run(made, place).trials
+    [trial] = hpo.run(made, config).trials
     assert trial.state == "failed"
     assert "in fold 2: " in trial.error
     assert "the user's own mistake" in trial.error
-    assert [one.job.fold for one in stored(place, Stage.SEARCH)] == [1, 2]
+    assert [one.job.fold for one in stored(config, Stage.SEARCH)] == [1, 2]
 
 
 @pytest.fixture
-def promoted(study, place):
+def promoted(study, config):
     made = study(2, 2, search={"trials": 4})
-    hpo.run(made, place)
-    return made, hpo.promote(made, place)
+    hpo.run(made, config)
+    return made, hpo.promote(made, config)
 
 
-def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, place):
+def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, config):
     made, outcome = promoted
     assert outcome.trained == 24
     for row in outcome.ranking.rows:
-        folds = [one for one in stored(place, Stage.PROMOTION) if one.job.trial == row.candidate.trial]
+        folds = [one for one in stored(config, Stage.PROMOTION) if one.job.trial == row.candidate.trial]
         values = {seed: [one.value for one in folds if one.job.seed == seed] for seed in (42, 43, 44)}
         assert all(len(own) == 4 for own in values.values())
         assert row.candidate.values == {seed: pytest.approx(np.mean(own)) for seed, own in values.items()}
@@ -158,18 +158,18 @@ def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(prom
     saved = json.loads((outcome.folder / "promotion.json").read_text())
     assert saved["validation"] == {"folds": 2, "repeats": 2}
     assert len(saved["folds"][first["trial"]]["seed_42"]) == 4
-    again = api.rank_stored(made, place)
+    again = api.rank_stored(made, config)
     assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
 
 
-def test_whatever_shows_a_promotion_names_the_folds(promoted, place, tmp_path):
+def test_whatever_shows_a_promotion_names_the_folds(promoted, config, tmp_path):
     made, outcome = promoted
     for name in ("promotion.md", "promotion.tex"):
         assert "each of its metrics, is the mean over 2 folds x 2." in (outcome.folder / name).read_text()
-    page = api.write_report(made.name, place, out=tmp_path / "report.html").read_text()
+    page = api.write_report(made.name, config, out=tmp_path / "report.html").read_text()
     assert "the value of a seed is the mean over 2 folds x 2" in page
     assert "the pooled predictions of all folds" in page
-    api.assets(made, place, out=tmp_path / "assets")
+    api.assets(made, config, out=tmp_path / "assets")
     text = (tmp_path / "assets" / "folds_text.tex").read_text()
     assert "Each seed was cross-validated over 4 folds. Values are of the pooled predictions of all folds" in text
     assert r"which is another number (cv\_summary.json, promotion.csv)" in text
@@ -213,49 +213,49 @@ def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_i
         assert metrics["epoch"] is None
 
 
-def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, place, tmp_path):
+def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, config, tmp_path):
     made, outcome = promoted
-    assert hpo.promote(made, place).trained == 0
+    assert hpo.promote(made, config).trained == 0
     before = (outcome.results[1] / "cv_summary.json").read_bytes()
     shutil.rmtree(outcome.results[1])
-    [lost] = (place.outputs / ".work").glob(
+    [lost] = (config.outputs / ".work").glob(
         f"*/promotion/trial-*{outcome.ranking.winner.candidate.trial}-seed-43-fold-3-*"
     )
     shutil.rmtree(lost)
-    again = hpo.promote(made, place)
+    again = hpo.promote(made, config)
     assert (again.trained, again.results) == (1, outcome.results)
     assert (outcome.results[1] / "cv_summary.json").read_bytes() == before
 
 
-def test_verify_compare_and_replay_know_folds(promoted, place):
+def test_verify_compare_and_replay_know_folds(promoted, config):
     made, outcome = promoted
-    found = api.verify(made, place, resumed=True)
+    found = api.verify(made, config, resumed=True)
     assert len(found) == 12
     assert all(one.is_identical for one in found)
     winner, other = (row.candidate for row in outcome.ranking.rows)
-    compared = api.compare(str(winner.trial), str(other.trial), made, place)
+    compared = api.compare(str(winner.trial), str(other.trial), made, config)
     assert compared.values == (tuple(winner.values.values()), tuple(other.values.values()))
-    replayed = api.replay(made, place, trial=winner.trial, r=2)
+    replayed = api.replay(made, config, trial=winner.trial, r=2)
     first = {
         one.job.seed: one
-        for one in stored(place, Stage.PROMOTION)
+        for one in stored(config, Stage.PROMOTION)
         if one.job.fold == 1 and one.job.trial == winner.trial
     }
     assert replayed.replays.values == (first[42].value,) * 2
     assert replayed.seeds == {seed: one.value for seed, one in first.items()}
-    trial, evaluations = api.show(made, winner.trial, place)
+    trial, evaluations = api.show(made, winner.trial, config)
     assert "42 fold 4" in shown(trial_text(trial, evaluations, "val"))
 
 
-def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, place):
+def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, config):
     made = study(2, search={"trials": 2})
-    hpo.run(made, place)
-    found = api.decompose(made, place, trial=0, n=3, sources=("split", "init"), replays=1)
+    hpo.run(made, config)
+    found = api.decompose(made, config, trial=0, n=3, sources=("split", "init"), replays=1)
     assert {job.fold for job in found.draws.jobs} == {1}
     assert found.trained == 10
 
 
-def test_a_total_of_trainings_counts_every_fold(study, place):
+def test_a_total_of_trainings_counts_every_fold(study, config):
     made = study(3)
     share = api.share_of_search(made, race=True, trainings=120)
     plan = race_plan(made, 0, race=True, trainings=120)

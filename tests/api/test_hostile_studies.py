@@ -30,7 +30,7 @@ def fresh(tmp_path, storage=None, backend="local"):
     folder = tmp_path / uuid.uuid4().hex[:8]
     folder.mkdir()
     url = storage or f"sqlite:///{folder / 'hpo.db'}"
-    return hpo.Place(
+    return hpo.RunConfig(
         storage=url, outputs=folder / "outputs", backend=backend, concurrency=2 if backend == "ray" else None
     )
 
@@ -38,9 +38,9 @@ def fresh(tmp_path, storage=None, backend="local"):
 @SOME
 @given(wanted=st.lists(hostile_params(), min_size=10, max_size=10))
 def test_a_hostile_study_ends_and_is_read_on_either_database(wanted, curve, tmp_path, storage_url, capsys):
-    study, place = study_of(curve, wanted, f"h{uuid.uuid4().hex[:8]}"), fresh(tmp_path, storage_url)
-    run_to_the_end(study, place)
-    read_all(study, place, capsys)
+    study, config = study_of(curve, wanted, f"h{uuid.uuid4().hex[:8]}"), fresh(tmp_path, storage_url)
+    run_to_the_end(study, config)
+    read_all(study, config, capsys)
 
 
 @pytest.mark.ray
@@ -51,10 +51,10 @@ def test_a_hostile_study_ends_on_ray_whose_workers_die_of_it(curve, tmp_path, ra
     wanted += [{"fact": fact} for fact in ("cursed", "numpy-int", "tensor")]
     wanted += [{"effect": effect} for effect in ("pipe-at-checkpoint.pt", "own-facts", "folder-gone", "log-cursed")]
     kills = [{"effect": effect} for effect in hostile.TAKES_THE_PROCESS]
-    study, place = study_of(curve, [*wanted, *kills], resources={"max_attempts": 2}), fresh(tmp_path, backend="ray")
+    study, config = study_of(curve, [*wanted, *kills], resources={"max_attempts": 2}), fresh(tmp_path, backend="ray")
     with api.Workforce() as workforce:
-        found = run_to_the_end(study, place, workforce)
-    read_all(study, place, capsys)
+        found = run_to_the_end(study, config, workforce)
+    read_all(study, config, capsys)
     died = [one for one in found.values() if one.job.params["effect"] in hostile.TAKES_THE_PROCESS]
     assert len(died) == len(kills)
     assert all("died while they trained it" in one.error for one in died)
@@ -78,9 +78,9 @@ def test_thousands_of_hostile_trainings(backend, curve, tmp_path, storage_url, c
         count = min(left, 100)
         left -= count
         wanted = [drawn(draw, backend) for _ in range(count)]
-        study, place = study_of(curve, wanted, f"h{uuid.uuid4().hex[:8]}"), fresh(tmp_path, storage_url, backend)
-        counts.update(str(one.status) for one in run_to_the_end(study, place).values())
-        read_all(study, place, capsys)
+        study, config = study_of(curve, wanted, f"h{uuid.uuid4().hex[:8]}"), fresh(tmp_path, storage_url, backend)
+        counts.update(str(one.status) for one in run_to_the_end(study, config).values())
+        read_all(study, config, capsys)
         sys.stderr.write(f"HPO_SOAK_SEED={seed} {backend} {storage_url.partition(':')[0]} {dict(counts)}\n")
     assert set(counts) <= {"complete", "failed", "pruned"}
 

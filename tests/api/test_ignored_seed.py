@@ -33,20 +33,20 @@ def heedless(curve):
     return made
 
 
-def promoted(study, place, **options):
-    hpo.run(study, place)
-    return hpo.promote(study, place, **options)
+def promoted(study, config, **options):
+    hpo.run(study, config)
+    return hpo.promote(study, config, **options)
 
 
 @pytest.fixture
-def arguments(place):
+def arguments(config):
     """The options that name the study that ignores its seed, on the command line."""
     file = Path(__file__).parents[1] / "project" / "studies" / "heedless.toml"
-    return ["--study", str(file), "--storage", place.storage]
+    return ["--study", str(file), "--storage", config.storage]
 
 
-def test_every_file_of_the_promotion_says_it(heedless, place):
-    outcome = promoted(heedless("ignored"), place)
+def test_every_file_of_the_promotion_says_it(heedless, config):
+    outcome = promoted(heedless("ignored"), config)
     folder = outcome.folder
     for name in ("promotion.json", "promotion.md", "promotion.tex", "promotion.html"):
         assert WORDS in (folder / name).read_text().replace("<br>", " ").replace("</sub> <sub>", " "), name
@@ -71,8 +71,8 @@ def test_every_file_of_the_promotion_says_it(heedless, place):
     assert WORDS in summary["warnings"][0]
 
 
-def test_nothing_is_said_to_be_sure(heedless, place):
-    outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 50))}), place)
+def test_nothing_is_said_to_be_sure(heedless, config):
+    outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 50))}), config)
     sure = outcome.report.certainty
     assert (sure.chances, sure.pairs, sure.optimism) == ({}, (), None)
     text = api.words.certainty_text(outcome.report)
@@ -82,8 +82,8 @@ def test_nothing_is_said_to_be_sure(heedless, place):
 
 
 @pytest.mark.parametrize("allow", [False, True])
-def test_the_command_ends_with_1_unless_allowed(arguments, place, allow):
-    extra = ["--outputs", str(place.outputs), *["--allow-ignored-seed"] * allow]
+def test_the_command_ends_with_1_unless_allowed(arguments, config, allow):
+    extra = ["--outputs", str(config.outputs), *["--allow-ignored-seed"] * allow]
     done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
     assert done.exit_code == (0 if allow else 1), done.output
     assert ("--allow-ignored-seed allows it" in done.stdout) is not allow
@@ -95,10 +95,10 @@ def test_the_command_ends_with_1_unless_allowed(arguments, place, allow):
     assert ("allowed by --allow-ignored-seed" in ranked.stdout) is allow, "it is recorded"
 
 
-def test_pages_and_the_report_say_it_first(heedless, place):
+def test_pages_and_the_report_say_it_first(heedless, config):
     study = heedless("ignored")
-    promoted(study, place)
-    page = api.write_report("heedless", place).read_text()
+    promoted(study, config)
+    page = api.write_report("heedless", config).read_text()
     body = page[page.index("<main") :]
     assert WORDS in body
     assert body.index(WORDS) < body.index('id="leaderboard"')
@@ -106,9 +106,9 @@ def test_pages_and_the_report_say_it_first(heedless, place):
     assert "seed ignored" in body
 
 
-def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, place):
+def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, config):
     outcome = promoted(
-        heedless("in-bad-trials", search={"trials": 6, "sampler": "random"}, promotion={"top": 6}), place
+        heedless("in-bad-trials", search={"trials": 6, "sampler": "random"}, promotion={"top": 6}), config
     )
     trials = {row.candidate.trial: row.candidate for row in outcome.ranking.rows}
     ignored = set(json.loads((outcome.folder / "promotion.json").read_text())["seeds_ignored"])
@@ -120,27 +120,27 @@ def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, place):
     assert any("ranked behind the others" in one for one in outcome.report.warnings)
 
 
-def test_two_seeds_that_give_the_same_bits_are_named(heedless, place):
-    outcome = promoted(heedless("halved"), place)
+def test_two_seeds_that_give_the_same_bits_are_named(heedless, config):
+    outcome = promoted(heedless("halved"), config)
     assert any("ignored in part" in one and "under seeds 42 43" in one for one in outcome.report.warnings)
 
 
-def test_a_seed_that_is_used_raises_nothing(heedless, place):
-    outcome = promoted(heedless("used"), place)
+def test_a_seed_that_is_used_raises_nothing(heedless, config):
+    outcome = promoted(heedless("used"), config)
     assert outcome.report.warnings == ()
     assert {row.sigma is None for row in outcome.ranking.rows} == {False}
 
 
-def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, place):
-    report = promoted(heedless("constant"), place).report
+def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, config):
+    report = promoted(heedless("constant"), config).report
     assert report.warnings[0].startswith("Cannot tell the seeds apart: ")
     assert report.warnings[1].startswith("No winner is decided: ")
     assert not report.ignores_seeds
     assert api.words.certainty_text(report).startswith("First, and no winner: ")
 
 
-def test_a_winner_whose_value_never_moves_is_said_first(heedless, place):
-    outcome = promoted(heedless("flat", search={"budget": 3}), place)
+def test_a_winner_whose_value_never_moves_is_said_first(heedless, config):
+    outcome = promoted(heedless("flat", search={"budget": 3}), config)
     first = outcome.report.warnings[0]
     assert first.startswith(
         f"Trial {outcome.ranking.winner.candidate.trial} comes first and collapsed under every seed"
@@ -148,10 +148,10 @@ def test_a_winner_whose_value_never_moves_is_said_first(heedless, place):
     assert "in every epoch" in first
 
 
-def test_optuna_s_dashboard_is_told_too(heedless, place):
+def test_optuna_s_dashboard_is_told_too(heedless, config):
     study = heedless("ignored")
-    promoted(study, place)
-    found = optuna.load_study(study_name=study.name, storage=place.storage)
+    promoted(study, config)
+    found = optuna.load_study(study_name=study.name, storage=config.storage)
     attributes = found._storage.get_study_system_attrs(found._study_id)
     notes = " ".join(str(value) for name, value in attributes.items() if "note" in name)
     assert "NO WINNER IS DECIDED" in notes
@@ -159,21 +159,21 @@ def test_optuna_s_dashboard_is_told_too(heedless, place):
     assert "PROMOTED" not in notes
 
 
-def test_a_search_with_replicates_says_it(heedless, place):
+def test_a_search_with_replicates_says_it(heedless, config):
     replicated = {"seeding": "replicated", "replicates": 2}
-    outcome = hpo.run(heedless("ignored", search=replicated), place)
+    outcome = hpo.run(heedless("ignored", search=replicated), config)
     assert outcome.warnings[0].startswith("The seed is ignored: the replicates of every candidate are bit-identical")
     assert tables.search_text(outcome, promotes=False).startswith("! The seed is ignored: ")
     assert tables.search_values(outcome)["warnings"] == list(outcome.warnings)
 
 
-def test_a_search_whose_replicates_differ_says_nothing(heedless, place):
-    assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), place).warnings == ()
+def test_a_search_whose_replicates_differ_says_nothing(heedless, config):
+    assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), config).warnings == ()
 
 
-def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(heedless, arguments, place):
-    promoted(heedless("ignored"), place)
-    for command in (["diagnose", "--trial", "0", "--outputs", str(place.outputs)], ["compare", "0", "1"]):
+def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(heedless, arguments, config):
+    promoted(heedless("ignored"), config)
+    for command in (["diagnose", "--trial", "0", "--outputs", str(config.outputs)], ["compare", "0", "1"]):
         done = CliRunner().invoke(app, [command[0], *command[1:], *arguments])
         assert done.exit_code == 0, done.output
         told = " ".join(done.stdout.split())

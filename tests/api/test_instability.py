@@ -34,10 +34,10 @@ def shaky(tmp_path_factory):
             "search": {"trials": 30, "budget": 1, "sampler": "random", "pruner": "none"},
         }
     ).located(PROJECT)
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    hpo.run(study, place)
-    hpo.promote(study, place, top=30)
-    return place
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study, config)
+    hpo.promote(study, config, top=30)
+    return config
 
 
 def test_the_param_that_shakes_is_told_from_the_one_that_lifts(shaky):
@@ -60,11 +60,11 @@ def test_it_is_written_beside_the_results(shaky):
     assert found.files[0].read_text().count("for sigma") > 0
 
 
-def test_too_few_trials_say_nothing(curve, place):
-    hpo.run(curve(search={"trials": 9}), place)
-    hpo.promote(curve(), place, top=3)
+def test_too_few_trials_say_nothing(curve, config):
+    hpo.run(curve(search={"trials": 9}), config)
+    hpo.promote(curve(), config, top=3)
     with pytest.raises(NothingToPromote, match=f"has 3 trials .* it takes {FEWEST}"):
-        api.instability("curve", place)
+        api.instability("curve", config)
 
 
 def test_where_nothing_goes_with_sigma_it_is_seldom_said():

@@ -26,8 +26,8 @@ TOP = {"top": 1}
 
 
 @pytest.fixture
-def place(tmp_path, storage_url):
-    return hpo.Place(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
+def config(tmp_path, storage_url):
+    return hpo.RunConfig(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
 
 
 @pytest.fixture
@@ -36,26 +36,26 @@ def study(curve):
 
 
 @pytest.fixture
-def promoted(study, place):
+def promoted(study, config):
     """A study that was promoted, beside another that nothing may touch."""
-    hpo.run(study, place)
-    hpo.promote(study, place)
+    hpo.run(study, config)
+    hpo.promote(study, config)
     other = study.model_copy(update={"name": "other"})
-    hpo.run(other, place)
+    hpo.run(other, config)
     return study
 
 
-def everything(place, name):
+def everything(config, name):
     """The trials and records of a study, and its newest promotion."""
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         stored, found = store.find(name), durable.find(name)
         trials = [replace(one, started=None, ended=None) for one in found.trials()]
         return trials, store.evaluations(stored), store.promotion(stored)
 
 
-def rows(place):
+def rows(config):
     """How many rows every table has that belong to a study."""
-    engine = sa.create_engine(normalised(place.storage))
+    engine = sa.create_engine(normalised(config.storage))
     with engine.connect() as connection:
         names = [name for name in sa.inspect(connection).get_table_names() if "version" not in name]
         counts = {name: connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
@@ -63,136 +63,136 @@ def rows(place):
     return counts
 
 
-def test_a_deleted_study_leaves_no_row_behind(curve, study, place):
-    hpo.run(study.model_copy(update={"name": "other"}), place)
-    before, other = rows(place), everything(place, "other")
-    hpo.run(study, place)
-    hpo.promote(study, place)
-    assert rows(place) != before
-    found = api.delete("curve", place)
+def test_a_deleted_study_leaves_no_row_behind(curve, study, config):
+    hpo.run(study.model_copy(update={"name": "other"}), config)
+    before, other = rows(config), everything(config, "other")
+    hpo.run(study, config)
+    hpo.promote(study, config)
+    assert rows(config) != before
+    found = api.delete("curve", config)
     assert (found.trials, found.evaluations, found.folders) == (4, 7, ())
-    assert rows(place) == before
-    assert everything(place, "other") == other
-    assert sorted(path.name for path in (place.outputs / "curve").glob("results_*")) == [
+    assert rows(config) == before
+    assert everything(config, "other") == other
+    assert sorted(path.name for path in (config.outputs / "curve").glob("results_*")) == [
         "results_7",
         "results_8",
         "results_9",
     ]
-    hpo.run(study, place)  # the name is free
-    assert everything(place, "curve")[2] is None
+    hpo.run(study, config)  # the name is free
+    assert everything(config, "curve")[2] is None
 
 
 @ON_SQLITE
-def test_files_go_with_a_study_only_if_they_are_named(promoted, place):
-    with storage(place.storage) as (store, _):
-        work = work_folder(store.find("curve"), place)
-    (place.outputs / "curve" / "mine.txt").touch()
+def test_files_go_with_a_study_only_if_they_are_named(promoted, config):
+    with storage(config.storage) as (store, _):
+        work = work_folder(store.find("curve"), config)
+    (config.outputs / "curve" / "mine.txt").touch()
     assert os.path.isdir(work)
-    found = api.delete("curve", place, checkpoints=True, results=True)
-    assert set(map(str, found.folders)) == {work, str(place.outputs / "curve")}
+    found = api.delete("curve", config, checkpoints=True, results=True)
+    assert set(map(str, found.folders)) == {work, str(config.outputs / "curve")}
     assert not os.path.exists(work)
-    assert not (place.outputs / "curve").exists()
+    assert not (config.outputs / "curve").exists()
 
 
-def test_a_study_whose_trials_were_deleted_in_optuna_can_be_deleted(promoted, place):
-    with storage(place.storage, writes=True) as (_, durable):
+def test_a_study_whose_trials_were_deleted_in_optuna_can_be_deleted(promoted, config):
+    with storage(config.storage, writes=True) as (_, durable):
         optuna.delete_study(study_name="curve", storage=durable.storage)
     with pytest.raises(StudyChanged, match="hpo delete --study curve"):
-        hpo.run(promoted, place)
+        hpo.run(promoted, config)
     with pytest.raises(StudyChanged, match="nothing can be copied"):
-        api.copy("curve", "second", place)
-    assert api.delete("curve", place).trials == 0
-    hpo.run(promoted, place)
+        api.copy("curve", "second", config)
+    assert api.delete("curve", config).trials == 0
+    hpo.run(promoted, config)
 
 
 @ON_SQLITE
 @pytest.mark.parametrize("change", ["delete", "rename", "copy"])
-def test_a_study_that_is_driven_is_left_alone(promoted, place, change):
+def test_a_study_that_is_driven_is_left_alone(promoted, config, change):
     act = {
-        "delete": lambda: api.delete("curve", place, checkpoints=True, results=True),
-        "rename": lambda: api.rename("curve", "second", place),
-        "copy": lambda: api.copy("curve", "second", place),
+        "delete": lambda: api.delete("curve", config, checkpoints=True, results=True),
+        "rename": lambda: api.rename("curve", "second", config),
+        "copy": lambda: api.copy("curve", "second", config),
     }[change]
-    before = everything(place, "curve")
-    with storage(place.storage, writes=True) as (store, _):
+    before = everything(config, "curve")
+    with storage(config.storage, writes=True) as (store, _):
         lease = store.lease(store.find("curve"), "run")
         with pytest.raises(StudyBusy, match="is driven by host"):
             act()
         lease.release()
-    assert everything(place, "curve") == before
-    assert (place.outputs / "curve" / "results_7").is_dir()
+    assert everything(config, "curve") == before
+    assert (config.outputs / "curve" / "results_7").is_dir()
 
 
-def test_a_renamed_study_goes_on_as_if_it_had_always_had_that_name(promoted, place):
-    before = everything(place, "curve")
-    api.pause("curve", place)
-    found = api.rename("curve", "second", place)
-    assert (found.study, found.folders) == ("second", (place.outputs / "second",))
-    assert everything(place, "second") == before
+def test_a_renamed_study_goes_on_as_if_it_had_always_had_that_name(promoted, config):
+    before = everything(config, "curve")
+    api.pause("curve", config)
+    found = api.rename("curve", "second", config)
+    assert (found.study, found.folders) == ("second", (config.outputs / "second",))
+    assert everything(config, "second") == before
     with pytest.raises(UsageError, match="no study named 'curve'"):
-        api.status("curve", place)
-    api.resume("second", place)
+        api.status("curve", config)
+    api.resume("second", config)
     second = promoted.model_copy(update={"name": "second"})
-    [row] = api.status("second", place)
+    [row] = api.status("second", config)
     assert row.results == ("results_7", "results_8", "results_9")
-    trained = hpo.promote(second, place)
+    trained = hpo.promote(second, config)
     assert trained.trained == 0, "its records are known, and its files are found"
     assert [path.name for path in trained.results] == ["results_7", "results_8", "results_9"]
-    with storage(place.storage) as (store, _):
-        work = work_folder(store.find("second"), place)
+    with storage(config.storage) as (store, _):
+        work = work_folder(store.find("second"), config)
     assert os.path.isdir(work)
     assert "/curve-" in work, "the records lead there"
-    assert hpo.run(second, place, trials=5).own == 5
-    assert len([one for one in os.listdir(place.work_root) if one.startswith(("curve-", "second-"))]) == 1
+    assert hpo.run(second, config, trials=5).own == 5
+    assert len([one for one in os.listdir(config.work_root) if one.startswith(("curve-", "second-"))]) == 1
 
 
 @ON_SQLITE
-def test_a_renaming_that_was_cut_off_is_finished_by_the_same_again(promoted, place):
-    api.rename("curve", "second", place)
-    (place.outputs / "second").rename(place.outputs / "curve")  # as if it had been killed before that
-    assert api.rename("curve", "second", place).folders == (place.outputs / "second",)
-    assert (place.outputs / "second" / "results_7").is_dir()
+def test_a_renaming_that_was_cut_off_is_finished_by_the_same_again(promoted, config):
+    api.rename("curve", "second", config)
+    (config.outputs / "second").rename(config.outputs / "curve")  # as if it had been killed before that
+    assert api.rename("curve", "second", config).folders == (config.outputs / "second",)
+    assert (config.outputs / "second" / "results_7").is_dir()
 
 
-def test_a_copy_is_a_study_of_its_own(promoted, place):
-    before = everything(place, "curve")
-    found = api.copy("curve", "second", place)
+def test_a_copy_is_a_study_of_its_own(promoted, config):
+    before = everything(config, "curve")
+    found = api.copy("curve", "second", config)
     assert (found.trials, found.evaluations) == (4, 7)
-    trials, evaluations, promotion = everything(place, "second")
+    trials, evaluations, promotion = everything(config, "second")
     assert (trials, evaluations, promotion) == (*before[:2], None)
     second = promoted.model_copy(update={"name": "second"})
-    outcome = hpo.promote(second, place)
+    outcome = hpo.promote(second, config)
     assert outcome.trained == 0
-    assert (place.outputs / "second" / "results_7").is_dir()
-    grown = hpo.run(second, place, trials=6)
-    same = hpo.run(promoted.model_copy(update={"name": "curve"}), place, trials=6)
+    assert (config.outputs / "second" / "results_7").is_dir()
+    grown = hpo.run(second, config, trials=6)
+    same = hpo.run(promoted.model_copy(update={"name": "curve"}), config, trials=6)
     assert [one.params for one in grown.trials] == [one.params for one in same.trials]
-    api.delete("curve", place)
-    assert len(everything(place, "second")[0]) == 6
+    api.delete("curve", config)
+    assert len(everything(config, "second")[0]) == 6
 
 
 @ON_SQLITE
 @pytest.mark.parametrize(
     ("new", "said"), [("other", "has a study named 'other' already"), ("Not OK", "cannot be named"), ("", "cannot be")]
 )
-def test_a_name_that_cannot_be_used_is_refused(promoted, place, new, said):
+def test_a_name_that_cannot_be_used_is_refused(promoted, config, new, said):
     for change in (api.rename, api.copy):
         with pytest.raises(UsageError, match=said):
-            change("curve", new, place)
-    assert len(everything(place, "curve")[0]) == 4
+            change("curve", new, config)
+    assert len(everything(config, "curve")[0]) == 4
 
 
 @ON_SQLITE
-def test_a_name_that_optuna_has_is_refused(promoted, place):
-    with storage(place.storage, writes=True) as (_, durable):
+def test_a_name_that_optuna_has_is_refused(promoted, config):
+    with storage(config.storage, writes=True) as (_, durable):
         optuna.create_study(study_name="theirs", storage=durable.storage)
     for change in (api.rename, api.copy):
         with pytest.raises(UsageError, match="Optuna's tables"):
-            change("curve", "theirs", place)
+            change("curve", "theirs", config)
 
 
-def test_a_change_that_is_killed_happened_or_did_not(promoted, place):
-    before, counts = everything(place, "curve"), rows(place)
+def test_a_change_that_is_killed_happened_or_did_not(promoted, config):
+    before, counts = everything(config, "curve"), rows(config)
 
     def die(number, change):
         seen = 0
@@ -208,9 +208,9 @@ def test_a_change_that_is_killed_happened_or_did_not(promoted, place):
         change()
 
     for change in (
-        lambda: api.copy("curve", "second", place),
-        lambda: api.rename("curve", "second", place),
-        lambda: api.delete("curve", place),
+        lambda: api.copy("curve", "second", config),
+        lambda: api.rename("curve", "second", config),
+        lambda: api.delete("curve", config),
     ):
         for number in (1, 2, 6, 10):
             pid = os.fork()
@@ -220,25 +220,25 @@ def test_a_change_that_is_killed_happened_or_did_not(promoted, place):
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             if status == 0:  # there are not so many statements
                 break
-            assert {**rows(place), "hpo_drivers": 0} == {**counts, "hpo_drivers": 0}
-            assert everything(place, "curve") == before
+            assert {**rows(config), "hpo_drivers": 0} == {**counts, "hpo_drivers": 0}
+            assert everything(config, "curve") == before
         if status == 0:  # the study has another name now
-            api.rename("second", "curve", place)
-            counts = rows(place)
-            before = everything(place, "curve")
+            api.rename("second", "curve", config)
+            counts = rows(config)
+            before = everything(config, "curve")
 
 
 @ON_SQLITE
-def test_a_deletion_asks_first(promoted, place):
+def test_a_deletion_asks_first(promoted, config):
     runner = CliRunner()
-    said = ["delete", "--study", "curve", "--storage", place.storage, "--outputs", str(place.outputs)]
+    said = ["delete", "--study", "curve", "--storage", config.storage, "--outputs", str(config.outputs)]
     for answer in ("n\n", ""):
         done = runner.invoke(app, said, input=answer)
         assert done.exit_code == 1
         assert "Delete study curve with 4 trials and 7 recorded trainings for good?" in done.stderr
-    assert len(everything(place, "curve")[0]) == 4
+    assert len(everything(config, "curve")[0]) == 4
     assert "curve is deleted" in runner.invoke(app, said, input="y\n").stdout
     said[2] = "other"
     assert runner.invoke(app, [*said, "--yes"]).exit_code == 0
     with pytest.raises(UsageError, match="no study named 'other'"):
-        api.status("other", place)
+        api.status("other", config)

@@ -29,53 +29,53 @@ def gone():
 
 
 @pytest.fixture
-def work(curve, place):
+def work(curve, config):
     """The work folder of a study that was searched."""
     from pathlib import Path
 
-    hpo.run(curve(search={"trials": 3}), place)
-    with storage(place.storage) as (store, _):
-        return Path(work_folder(store.find("curve"), place))
+    hpo.run(curve(search={"trials": 3}), config)
+    with storage(config.storage) as (store, _):
+        return Path(work_folder(store.find("curve"), config))
 
 
-def go_on(curve, place):
-    hpo.run(curve(search={"trials": 3}), place)
+def go_on(curve, config):
+    hpo.run(curve(search={"trials": 3}), config)
 
 
-def test_checkpoints_of_trainings_that_are_over_are_cleared(curve, place, work):
+def test_checkpoints_of_trainings_that_are_over_are_cleared(curve, config, work):
     over, open_ = work / "search" / "trial-00000-seed-41-fold-0-budget-5", work / "search" / "trial-00099-seed-41"
-    with storage(place.storage) as (store, _):
+    with storage(config.storage) as (store, _):
         [one, *_] = store.evaluations(store.find("curve"))
-        over = work / one.job.place
+        over = work / one.job.folder
     for folder in (over, open_):
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("checkpoint.pt", "checkpoint-previous.pt", f".checkpoint.pt.77-{machine()}"):
             (folder / name).write_bytes(b"x")
-    go_on(curve, place)
+    go_on(curve, config)
     assert not over.exists() or not list(over.glob("*checkpoint*"))
     assert len(list(open_.iterdir())) == 3, "a training that is not over goes on from there"
 
 
-def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, place, work):
-    hpo.run(curve(name="curve2", search={"trials": 1, "max_failures": 9}, trainable="toys.curve:train_nan"), place)
-    with storage(place.storage) as (store, _):
+def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, config, work):
+    hpo.run(curve(name="curve2", search={"trials": 1, "max_failures": 9}, trainable="toys.curve:train_nan"), config)
+    with storage(config.storage) as (store, _):
         stored = store.find("curve2")
         [one] = store.evaluations(stored)
         [(_, _, at)] = store.finished(stored)
         from pathlib import Path
 
-        folder = Path(work_folder(stored, place)) / one.job.place
+        folder = Path(work_folder(stored, config)) / one.job.folder
     for seconds, left in ((-5, False), (5, True)):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "checkpoint.pt").write_bytes(b"x")
         moment = (at + timedelta(seconds=seconds)).timestamp()
         os.utime(folder / "checkpoint.pt", (moment, moment))
-        with storage(place.storage) as (store, _):
-            clear_leftovers(store, stored, work_folder(stored, place), place.outputs)
+        with storage(config.storage) as (store, _):
+            clear_leftovers(store, stored, work_folder(stored, config), config.outputs)
         assert (folder / "checkpoint.pt").exists() is left
 
 
-def test_folders_of_commands_that_are_gone_are_cleared(curve, place, work, gone):
+def test_folders_of_commands_that_are_gone_are_cleared(curve, config, work, gone):
     owners = {
         "verify-dead": {"host": host(), "pid": gone[0], "process": gone[1]},
         "verify-live": {"host": host(), "pid": os.getpid(), "process": mark(os.getpid())},
@@ -91,13 +91,13 @@ def test_folders_of_commands_that_are_gone_are_cleared(curve, place, work, gone)
     (work / "tune-1a2b3c4d" / "tune").mkdir(parents=True)
     (work / "halt-1a2b3c4d").touch()
     (work / "mine").mkdir()
-    go_on(curve, place)
+    go_on(curve, config)
     left = {path.name for path in work.iterdir() if path.name.startswith(("verify", "tune", "halt", "mine"))}
     assert left == {"verify-live", "verify-else", "verify-new", "mine"}
 
 
-def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, place, work, gone):
-    folder = place.outputs / "curve"
+def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, config, work, gone):
+    folder = config.outputs / "curve"
     folder.mkdir(exist_ok=True)
     names = {
         f".promotion.json.{gone[0]}-{machine()}": False,
@@ -112,11 +112,11 @@ def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, place,
     old = time.time() - 2 * 86400
     os.utime(folder / f".report.html.{gone[0]}-0123abcd", (old, old))
     (folder / f".results_7.{gone[0]}").mkdir()
-    for probed in (place.outputs, folder):
+    for probed in (config.outputs, folder):
         (probed / ".results_probe_ab12").mkdir()
-    go_on(curve, place)
+    go_on(curve, config)
     assert {name: (folder / name).exists() for name in names} == names
-    assert not list(place.outputs.rglob(".results_*"))
+    assert not list(config.outputs.rglob(".results_*"))
 
 
 def test_to_try_a_folder_leaves_nothing(tmp_path):
@@ -126,15 +126,15 @@ def test_to_try_a_folder_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_that_a_killed_promotion_had_taken_are_free_again(curve, place, gone):
+def test_places_that_a_killed_promotion_had_taken_are_free_again(curve, config, gone):
     study = curve(search={"trials": 3}, promotion={"top": 1})
-    hpo.run(study, place)
-    folder = place.outputs / "curve"
+    hpo.run(study, config)
+    folder = config.outputs / "curve"
     folder.mkdir(exist_ok=True)
     for number in (7, 8, 9):  # as it is between taking the places and filling them
         (folder / f"results_{number}").mkdir()
         (folder / f".results_{number}.{gone[0]}").mkdir()
     (folder / "results_12").mkdir()  # somebody's own
-    written = hpo.promote(study, place).results
+    written = hpo.promote(study, config).results
     assert [path.name for path in written] == ["results_7", "results_8", "results_9"]
     assert (folder / "results_12").is_dir()

@@ -16,7 +16,7 @@ import hpo
 from hpo import api
 from hpo.core.errors import StorageLost, StudyBusy, TooManyFailures
 from hpo.core.records import Evaluation, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.driver.session import driving, opened
 from hpo.store.tables import LeaseRow
 
@@ -37,21 +37,21 @@ class Onlooker(hpo.Observer):
             self.then()
 
 
-def place_of(url, tmp_path, name, **fields):
-    return Place(storage=url, outputs=tmp_path / name, backend="local", **fields)
+def config_of(url, tmp_path, name, **fields):
+    return RunConfig(storage=url, outputs=tmp_path / name, backend="local", **fields)
 
 
-def table(study, place):
-    with opened(study, place, (), create=False) as found:
+def table(study, config):
+    with opened(study, config, (), create=False) as found:
         return [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
 
 
 @pytest.fixture
 def undisturbed(curve, tmp_path):
     """What a study comes to if nothing happens."""
-    place = place_of(f"sqlite:///{tmp_path / 'undisturbed.db'}", tmp_path, "undisturbed")
-    hpo.run(curve(), place)
-    return table(curve(), place)
+    config = config_of(f"sqlite:///{tmp_path / 'undisturbed.db'}", tmp_path, "undisturbed")
+    hpo.run(curve(), config)
+    return table(curve(), config)
 
 
 @pytest.mark.postgres
@@ -61,13 +61,13 @@ def test_a_postgres_server_that_is_killed_and_restarted_costs_nothing(mortal_pos
         threading.Timer(2.0, mortal_postgres.start).start()
 
     onlooker = Onlooker(12, dies)
-    place = place_of(mortal_postgres.url, tmp_path, "disturbed")
-    outcome = hpo.run(curve(), place, observers=[onlooker])
-    assert table(curve(), place) == undisturbed
+    config = config_of(mortal_postgres.url, tmp_path, "disturbed")
+    outcome = hpo.run(curve(), config, observers=[onlooker])
+    assert table(curve(), config) == undisturbed
     assert outcome.count("running") == 0
     assert any(phrase.startswith("storage is away") for phrase in onlooker.phases)
     assert any(phrase.startswith("storage is back") for phrase in onlooker.phases)
-    with opened(curve(), place, (), create=False) as found:
+    with opened(curve(), config, (), create=False) as found:
         assert len(found.store.evaluations(found.stored)) == len(undisturbed)
 
 
@@ -75,13 +75,13 @@ def test_a_postgres_server_that_is_killed_and_restarted_costs_nothing(mortal_pos
 def test_a_postgres_server_that_stays_away_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
     mortal_postgres, curve, tmp_path, undisturbed
 ):
-    place = place_of(mortal_postgres.url, tmp_path, "disturbed", storage_wait=1.0)
+    config = config_of(mortal_postgres.url, tmp_path, "disturbed", storage_wait=1.0)
     with pytest.raises(StorageLost, match="has been away for 1 s") as caught:
-        hpo.run(curve(), place, observers=[Onlooker(12, mortal_postgres.kill)])
+        hpo.run(curve(), config, observers=[Onlooker(12, mortal_postgres.kill)])
     assert "give the same command again" in str(caught.value)
     mortal_postgres.start()
-    hpo.run(curve(), place)
-    assert table(curve(), place) == undisturbed
+    hpo.run(curve(), config)
+    assert table(curve(), config) == undisturbed
 
 
 def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undisturbed, monkeypatch):
@@ -94,9 +94,9 @@ def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undist
         threading.Timer(3.0, lambda: (other.rollback(), other.close())).start()
 
     onlooker = Onlooker(12, hold)
-    place = place_of(f"sqlite:///{path}", tmp_path, "disturbed")
-    hpo.run(curve(), place, observers=[onlooker])
-    assert table(curve(), place) == undisturbed
+    config = config_of(f"sqlite:///{path}", tmp_path, "disturbed")
+    hpo.run(curve(), config, observers=[onlooker])
+    assert table(curve(), config) == undisturbed
     assert "storage is away (database is locked); trying again for 600 s, trainings go on" in onlooker.phases
 
 
@@ -125,30 +125,30 @@ def test_a_database_on_a_full_disk_stays_sound_and_goes_on_when_there_is_room(sm
         threading.Timer(3.0, (small_disk / "filler").unlink).start()
 
     onlooker = Onlooker(12, fills)
-    place = place_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed")
-    hpo.run(curve(), place, observers=[onlooker])
-    assert table(curve(), place) == undisturbed
+    config = config_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed")
+    hpo.run(curve(), config, observers=[onlooker])
+    assert table(curve(), config) == undisturbed
     assert any("storage is away (database or disk is full)" in phrase for phrase in onlooker.phases)
 
 
 def test_a_disk_that_stays_full_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
     small_disk, curve, tmp_path, undisturbed
 ):
-    place = place_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed", storage_wait=1.0)
+    config = config_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed", storage_wait=1.0)
     with pytest.raises(StorageLost, match="disk is full"):
-        hpo.run(curve(), place, observers=[Onlooker(12, lambda: filled(small_disk))])
+        hpo.run(curve(), config, observers=[Onlooker(12, lambda: filled(small_disk))])
     (small_disk / "filler").unlink()
     with sqlite3.connect(small_disk / "hpo.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
-    hpo.run(curve(), place)
-    assert table(curve(), place) == undisturbed
+    hpo.run(curve(), config)
+    assert table(curve(), config) == undisturbed
 
 
 def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
-    place = place_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
-    hpo.run(curve(), place, trials=2)
-    with opened(curve(), place, (), create=False) as found:
+    config = config_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
+    hpo.run(curve(), config, trials=2)
+    with opened(curve(), config, (), create=False) as found:
         other = sqlite3.connect(tmp_path / "hpo.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
@@ -166,8 +166,8 @@ def overtaken(found):
 
 
 def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s_tables(curve, tmp_path, storage_url):
-    study, place = curve(), place_of(storage_url, tmp_path, "out")
-    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+    study, config = curve(), config_of(storage_url, tmp_path, "out")
+    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
         source = api.searching.SearchSource(study, found.durable)
         recorded = api.searching.Recorded(source, found.store, found.stored, lease)
         job, other = recorded.ask(), recorded.ask()
@@ -182,16 +182,16 @@ def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s
         ):
             with pytest.raises(StudyBusy, match="has taken this study over"):
                 attempt()
-    with opened(study, place, (), create=False) as found:
+    with opened(study, config, (), create=False) as found:
         trials = found.durable.trials()
     assert [(trial.state, trial.values) for trial in trials] == [("running", {1: 0.25}), ("running", {})]
 
 
 def test_a_search_in_which_all_trials_fail_ends_early_and_shows_the_first_traceback(curve, tmp_path):
-    place = place_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
+    config = config_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
     study = curve(fixed={"fault": "raise"}, search={"max_failures": 3})
     with pytest.raises(TooManyFailures, match="3 trainings in a row failed") as caught:
-        hpo.run(study, place)
+        hpo.run(study, config)
     assert "of trial 0" in str(caught.value)
     assert "ValueError: the user's own mistake" in str(caught.value)
-    assert [row[1] for row in table(study, place)] == ["failed"] * 3
+    assert [row[1] for row in table(study, config)] == ["failed"] * 3

@@ -94,36 +94,36 @@ def test_a_single_seed_defines_neither_sigma_nor_score(said):
     )
 
 
-def test_a_single_seed_shows_no_spread_anywhere(curve, place):
+def test_a_single_seed_shows_no_spread_anywhere(curve, config):
     study = curve(search={"trials": 3}, promotion={"seeds": [42]})
-    hpo.run(study, place)
-    outcome = hpo.promote(study, place)
+    hpo.run(study, config)
+    outcome = hpo.promote(study, config)
     row = outcome.report.candidates()[0]
     assert (row["sigma"], row["score"], row["variation_percent"], row["interval_low"]) == (None, None, None, None)
     assert {one["sigma"] for one in outcome.report.metric_rows()} == {None}
     assert "|       - |" in (outcome.folder / "promotion.md").read_text()
-    page = api.write_report(study.name, place).read_text()
+    page = api.write_report(study.name, config).read_text()
     assert 'id="sensitivity"' not in page[: page.index("</main>")]
     assert "no sigma at n = 1: the value itself ranks" in page
 
 
-def test_trials_that_completed_since_mark_a_promotion_as_old(curve, place):
+def test_trials_that_completed_since_mark_a_promotion_as_old(curve, config):
     study = curve(search={"trials": 3, "pruner": "none"})
-    hpo.run(study, place)
-    hpo.promote(study, place)
-    assert api.rank_stored(study, place).warnings == ()
-    hpo.run(study, place, trials=5)
+    hpo.run(study, config)
+    hpo.promote(study, config)
+    assert api.rank_stored(study, config).warnings == ()
+    hpo.run(study, config, trials=5)
     sentence = "Not the newest: 2 trials completed since this promotion and are no part of it."
-    assert api.rank_stored(study, place).warnings[0].startswith(sentence)
-    assert api.status(study.name, place)[0].since == 2
-    assert sentence in api.write_report(study.name, place).read_text()
+    assert api.rank_stored(study, config).warnings[0].startswith(sentence)
+    assert api.status(study.name, config)[0].since == 2
+    assert sentence in api.write_report(study.name, config).read_text()
     file = str(study.root / "studies" / "curve.toml")
-    arguments = ["--study", file, "--storage", place.storage]
+    arguments = ["--study", file, "--storage", config.storage]
     assert sentence in CliRunner().invoke(app, ["rank", *arguments]).stdout.replace("\n", " ")
-    assert "2 trials completed since" in CliRunner().invoke(app, ["status", "--storage", place.storage]).stdout
+    assert "2 trials completed since" in CliRunner().invoke(app, ["status", "--storage", config.storage]).stdout
     assert "2 trials completed since" in CliRunner().invoke(app, ["show", *arguments, "0"]).stdout
-    hpo.promote(study, place)
-    assert api.rank_stored(study, place).warnings == (), "the same winner made again is as new as another"
+    hpo.promote(study, config)
+    assert api.rank_stored(study, config).warnings == (), "the same winner made again is as new as another"
 
 
 def one_class(seed, epoch, step, values):

@@ -25,7 +25,7 @@ def seen(folder):
 
 
 @pytest.fixture
-def replaced_at(place, monkeypatch):
+def replaced_at(config, monkeypatch):
     """Returns a function: another driver takes over as the n-th file is synced; it returns what was seen then."""
 
     def arm(number):
@@ -34,13 +34,13 @@ def replaced_at(place, monkeypatch):
         def fsync(handle, real=os.fsync):
             nonlocal count
             real(handle)
-            count += os.readlink(f"/proc/self/fd/{handle}").startswith(str(place.outputs / "curve"))
+            count += os.readlink(f"/proc/self/fd/{handle}").startswith(str(config.outputs / "curve"))
             if count == number and not found:
-                engine = sa.create_engine(normalised(place.storage))
+                engine = sa.create_engine(normalised(config.storage))
                 with engine.begin() as connection:
                     connection.execute(sa.text("UPDATE hpo_leases SET token = token + 1"))
                 engine.dispose()
-                found.update(seen(place.outputs / "curve"))
+                found.update(seen(config.outputs / "curve"))
 
         monkeypatch.setattr(os, "fsync", fsync)
         return found
@@ -48,35 +48,35 @@ def replaced_at(place, monkeypatch):
     return arm
 
 
-def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(curve, place, replaced_at, monkeypatch):
-    hpo.run(curve(), place)
-    hpo.promote(curve(), place)
+def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(curve, config, replaced_at, monkeypatch):
+    hpo.run(curve(), config)
+    hpo.promote(curve(), config)
     for number in (1, 3, 5):
         lambda_ = 1.0 + number
         found = replaced_at(number)
         with pytest.raises(StudyBusy, match="has taken this study over"):
-            hpo.promote(curve(), place, lambda_=lambda_)
+            hpo.promote(curve(), config, lambda_=lambda_)
         assert found
-        assert seen(place.outputs / "curve") == found, f"taken over at file {number}"
+        assert seen(config.outputs / "curve") == found, f"taken over at file {number}"
         monkeypatch.undo()
-        hpo.promote(curve(), place)  # which writes all files again
+        hpo.promote(curve(), config)  # which writes all files again
 
 
-def test_no_results_are_published_once_another_driver_has_the_study(curve, place, replaced_at):
-    hpo.run(curve(), place)
+def test_no_results_are_published_once_another_driver_has_the_study(curve, config, replaced_at):
+    hpo.run(curve(), config)
     found = replaced_at(1)
     with pytest.raises(StudyBusy, match="has taken this study over"):
-        hpo.promote(curve(), place)
+        hpo.promote(curve(), config)
     assert found == {}
-    assert [path.name for path in (place.outputs / "curve").iterdir()] == []
-    with storage(place.storage) as (store, _):
+    assert [path.name for path in (config.outputs / "curve").iterdir()] == []
+    with storage(config.storage) as (store, _):
         assert store.promotion(store.find("curve")) is None
 
 
-def test_no_decomposition_is_written_once_another_driver_has_the_study(curve, place, replaced_at):
-    hpo.run(curve(), place)
-    before = len(list(place.outputs.rglob("decomposition-*")))
+def test_no_decomposition_is_written_once_another_driver_has_the_study(curve, config, replaced_at):
+    hpo.run(curve(), config)
+    before = len(list(config.outputs.rglob("decomposition-*")))
     replaced_at(1)
     with pytest.raises(StudyBusy, match="has taken this study over"):
-        api.decompose(curve(), place, trial=0, n=2, replays=0, sources=["order"])
-    assert len(list(place.outputs.rglob("decomposition-*"))) == before
+        api.decompose(curve(), config, trial=0, n=2, replays=0, sources=["order"])
+    assert len(list(config.outputs.rglob("decomposition-*"))) == before

@@ -23,13 +23,13 @@ REFERENCE = {"accuracy": (0.676, 0.733, 0.679), "kappa": (0.697, 0.756, 0.710)}
 
 
 @pytest.fixture
-def promoted(curve, place):
+def promoted(curve, config):
     """A study with its promotion, and the arguments that name it on the command line."""
     study = curve(search={"trials": 8, "pruner": "none"})
-    hpo.run(study, place)
-    outcome = hpo.promote(study, place)
+    hpo.run(study, config)
+    outcome = hpo.promote(study, config)
     file = study.root / "studies" / "curve.toml"
-    return study, outcome, ["--study", str(file), "--storage", place.storage]
+    return study, outcome, ["--study", str(file), "--storage", config.storage]
 
 
 def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
@@ -96,18 +96,18 @@ def test_a_ranking_is_printed_for_a_file_a_page_or_a_paper(promoted, format_, st
     assert done.stdout == (outcome.folder / file).read_text()
 
 
-def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, place):
+def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, config):
     study, _, _ = promoted
-    made = hpo.promote(study, place, rule="lcb", ddof="unbiased")
+    made = hpo.promote(study, config, rule="lcb", ddof="unbiased")
     assert (made.trained, made.ranking.rule.name) == (0, "lcb")
-    with api.session.storage(place.storage, create=False) as (store, _):
+    with api.session.storage(config.storage, create=False) as (store, _):
         stored = store.promotion(store.find("curve"))
     assert (stored.rule, stored.ddof) == ("lcb", "unbiased")
 
 
-def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, place):
+def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, config):
     study, plain, _ = promoted
-    made = hpo.promote(study, place, confirm_seeds=[45, 46, 47])
+    made = hpo.promote(study, config, confirm_seeds=[45, 46, 47])
     assert made.trained == 3
     assert [row.candidate for row in made.ranking.rows] == [row.candidate for row in plain.ranking.rows]
     assert made.results == plain.results
@@ -118,9 +118,9 @@ def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promo
     assert confirmation.sigma == pytest.approx(np.std(values))
     assert "Unbiased estimate of the winner, on seeds of no choice (45: " in certainty_text(made.report)
     winner = made.ranking.winner.candidate.trial
-    _, evaluations = api.show("curve", winner, place)
+    _, evaluations = api.show("curve", winner, config)
     assert {one.job.seed: one.value for one in evaluations if one.job.seed > 44} == confirmation.values
-    assert hpo.promote(study, place, confirm_seeds=[45, 46, 47]).trained == 0
+    assert hpo.promote(study, config, confirm_seeds=[45, 46, 47]).trained == 0
     table = json.loads((made.folder / "promotion.json").read_text())
     assert table["confirmation"]["mean"] == pytest.approx(confirmation.mean)
 
@@ -134,9 +134,9 @@ def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promo
         ([-1], "a seed must be 0 to"),
     ],
 )
-def test_seeds_that_cannot_confirm_are_refused(curve, place, seeds, message):
+def test_seeds_that_cannot_confirm_are_refused(curve, config, seeds, message):
     with pytest.raises(UsageError, match=message):
-        hpo.promote(curve(), place, confirm_seeds=seeds)
+        hpo.promote(curve(), config, confirm_seeds=seeds)
 
 
 def test_seeds_on_the_command_line_are_numbers(promoted):
@@ -146,10 +146,10 @@ def test_seeds_on_the_command_line_are_numbers(promoted):
     assert "expected whole numbers" in done.output
 
 
-def test_a_search_seed_among_the_promotion_s_is_marked_and_the_winner_shown_without_it(curve, place):
+def test_a_search_seed_among_the_promotion_s_is_marked_and_the_winner_shown_without_it(curve, config):
     study = curve(search={"trials": 6, "pruner": "none", "seed": 42})
-    hpo.run(study, place)
-    outcome = hpo.promote(study, place)
+    hpo.run(study, config)
+    outcome = hpo.promote(study, config)
     unseen = outcome.ranking.over([43, 44]).winner.candidate.trial
     assert f"Seed 42 was the search's too; the winner without it is trial {unseen}." in certainty_text(outcome.report)
     table = json.loads((outcome.folder / "promotion.json").read_text())

@@ -54,8 +54,8 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def place(tmp_path, storage_url):
-    return hpo.Place(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
+def config(tmp_path, storage_url):
+    return hpo.RunConfig(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
 
 
 class Lines(hpo.Observer):
@@ -70,64 +70,64 @@ def told(outcome):
     return [(one.number, one.state, dict(one.params), one.value) for one in outcome.trials]
 
 
-def test_what_a_mistake_of_the_whole_study_took_is_given_back(project, place, tmp_path):
+def test_what_a_mistake_of_the_whole_study_took_is_given_back(project, config, tmp_path):
     enqueued = {"enqueue": [{"x": 0.99}, {"x": 0.25}]}
     with pytest.raises(TooManyFailures, match="is trained again"):
-        hpo.run(project("all", **enqueued), place)
-    [row] = api.status("shaky", place)
+        hpo.run(project("all", **enqueued), config)
+    [row] = api.status("shaky", config)
     assert row.counts == {"failed": 3}
     lines = Lines()
-    mended = hpo.run(project("none", **enqueued), place, observers=[lines])
+    mended = hpo.run(project("none", **enqueued), config, observers=[lines])
     [said] = [one for one in lines.said if "again" in one]
     assert "training 3 failed trials again, which had all failed with: FileNotFoundError: no data for" in said
-    calm = hpo.Place(storage=f"sqlite:///{tmp_path / 'calm.db'}", outputs=tmp_path / "calm", backend="local")
+    calm = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'calm.db'}", outputs=tmp_path / "calm", backend="local")
     assert told(mended) == told(hpo.run(project("none", **enqueued), calm))
     assert [one.params["x"] for one in mended.trials[:2]] == [0.99, 0.25]
-    _, [first] = api.show("shaky", 0, place)
+    _, [first] = api.show("shaky", 0, config)
     assert [one for one in first.remarks if one.startswith("attempt 1 failed: FileNotFoundError: no data for 0.99")]
 
 
-def test_single_failures_stay_unless_it_is_asked_for(project, place):
+def test_single_failures_stay_unless_it_is_asked_for(project, config):
     shaky = project("high", trials=8, max_failures=8)
-    before = hpo.run(shaky, place)
+    before = hpo.run(shaky, config)
     failed = [one.number for one in before.trials if one.state == "failed"]
     assert 0 < len(failed) < 8
     project("none")
-    assert told(hpo.run(shaky, place)) == told(before)
+    assert told(hpo.run(shaky, config)) == told(before)
     lines = Lines()
-    after = hpo.run(shaky, place, retry_failed=True, observers=[lines])
+    after = hpo.run(shaky, config, retry_failed=True, observers=[lines])
     assert f"training {len(failed)} failed trial{'s' if len(failed) > 1 else ''} again" in "\n".join(lines.said)
     assert [one.state for one in after.trials] == ["complete"] * 8
     assert [one.params for one in after.trials] == [one.params for one in before.trials]
     assert [one.error for one in after.trials] == [None] * 8
-    with storage(place.storage) as (store, durable):
+    with storage(config.storage) as (store, durable):
         records = store.evaluations(store.find("shaky"))
         assert all(one.values for one in durable.find("shaky").trials())
     assert [bool(one.remarks) for one in records] == [one.number in failed for one in after.trials]
     again = Lines()
-    assert told(hpo.run(shaky, place, retry_failed=True, observers=[again])) == told(after)
+    assert told(hpo.run(shaky, config, retry_failed=True, observers=[again])) == told(after)
     assert "no trial has failed" in "\n".join(again.said)
 
 
-def test_a_second_failure_keeps_what_is_said_of_the_first(project, place):
+def test_a_second_failure_keeps_what_is_said_of_the_first(project, config):
     shaky = project("all", trials=1)
     for _ in range(3):
-        hpo.run(shaky, place, retry_failed=True)
-    trial, [record] = api.show("shaky", 0, place)
+        hpo.run(shaky, config, retry_failed=True)
+    trial, [record] = api.show("shaky", 0, config)
     assert trial.state == "failed"
     assert [one.split(":")[0] for one in record.remarks] == ["attempt 1 failed", "attempt 2 failed"]
     assert "data.csv is missing" in record.error
 
 
-def test_a_search_that_goes_on_after_a_retry_does_not_depend_on_a_stop(project, place, tmp_path):
+def test_a_search_that_goes_on_after_a_retry_does_not_depend_on_a_stop(project, config, tmp_path):
     shaky = project("high", trials=10, max_failures=10)
-    hpo.run(shaky, place)
+    hpo.run(shaky, config)
     project("none")
-    second = hpo.Place(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
+    second = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
     project("high")
     hpo.run(shaky, second)
     project("none")
-    whole = hpo.run(shaky, place, retry_failed=True, trials=16)
+    whole = hpo.run(shaky, config, retry_failed=True, trials=16)
     hpo.run(shaky, second, retry_failed=True)
     for trials in (12, 14, 16):
         parts = hpo.run(shaky, second, trials=trials)

@@ -49,9 +49,9 @@ def study(curve):
 
 
 @pytest.fixture
-def searched(study, place):
+def searched(study, config):
     made = study()
-    hpo.run(made, place)
+    hpo.run(made, config)
     return made
 
 
@@ -87,7 +87,7 @@ def draws(**changes):
 def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
     made = draws(sources=tuple(STREAMS))
     assert len(made.jobs) == 4 * 6 + 2
-    assert len({job.key for job in made.jobs}) == len({job.place for job in made.jobs}) == len(made.jobs)
+    assert len({job.key for job in made.jobs}) == len({job.folder for job in made.jobs}) == len(made.jobs)
     for source, jobs in made.redrawn.items():
         for base, job in zip(made.base, jobs, strict=True):
             ours, theirs = Streams(base.seed, base.streams), Streams(job.seed, job.streams)
@@ -114,9 +114,9 @@ def test_the_same_seed_gives_the_same_jobs_and_more_of_them_begin_with_the_fewer
     assert draws(seed=40).base[0].seed != draws().base[0].seed
 
 
-def test_the_sources_of_a_known_function_are_told_apart(searched, place):
+def test_the_sources_of_a_known_function_are_told_apart(searched, config):
     """val = 3 split + init: of the variance 10, split has 9 and init 1, and nothing else is ever drawn."""
-    found = api.decompose(searched, place, trial=0, n=30, replays=1)
+    found = api.decompose(searched, config, trial=0, n=30, replays=1)
     by_source = {line.source: line for line in found.lines}
     assert [line.source for line in found.lines[:2]] == ["split", "init"]
     assert by_source["split"].effect.interval[0] < 3 < by_source["split"].effect.interval[1]
@@ -130,9 +130,9 @@ def test_the_sources_of_a_known_function_are_told_apart(searched, place):
         assert (line.is_unused, line.identical, line.pairs) == (True, 30, 30)
 
 
-def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, place):
-    found = api.decompose(searched, place, trial=0, n=5)
-    written = json.loads((place.outputs / "sources" / "decomposition-trial-0.json").read_text())
+def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, config):
+    found = api.decompose(searched, config, trial=0, n=5)
+    written = json.loads((config.outputs / "sources" / "decomposition-trial-0.json").read_text())
     base = np.array([one["value"] for one in written["draws"]])
     assert written["sd"] == pytest.approx(base.std(ddof=1))
     assert (written["n"], written["trainings"], written["seed"]) == (5, 33, 41)
@@ -145,21 +145,21 @@ def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched,
         assert one["value"] == pytest.approx(3 * split + init)
         other = float(Streams(one["redrawn"]["split"]["seed"]).split.numpy().normal())
         assert one["redrawn"]["split"]["value"] == pytest.approx(3 * other + init)
-    with (place.outputs / "sources" / "decomposition-trial-0.csv").open() as file:
+    with (config.outputs / "sources" / "decomposition-trial-0.csv").open() as file:
         rows = {row["source"]: row for row in csv.DictReader(file)}
     assert float(rows["split"]["sd"]) == found.lines[0].effect.sd
     assert float(rows["all"]["sd"]) == found.effects.sd
     assert rows["replay"]["identical"] == rows["replay"]["pairs"] == "3"
 
 
-def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, place):
-    api.decompose(searched, place, trial=0, n=3)
-    page = (place.outputs / "sources" / "decomposition-trial-0.html").read_text()
+def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, config):
+    api.decompose(searched, config, trial=0, n=3)
+    page = (config.outputs / "sources" / "decomposition-trial-0.html").read_text()
     drawn = page[page.rindex("Plotly.newPlot") :]
     assert '"arrayminus"' in drawn
     assert "not used: identical" in drawn
     assert "bit-identical 3 of 3" in drawn
-    effects = api.decompose(searched, place, trial=0, n=3).effects
+    effects = api.decompose(searched, config, trial=0, n=3).effects
     figure = effects_figure(effects, title="", metric="val", notes={"order": "no effect"})
     assert [trace.type for trace in figure.data] == ["scatter"]
     assert figure.layout.xaxis.type == "log"
@@ -167,19 +167,19 @@ def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searche
     assert figure.layout.yaxis.categoryarray[0] == "order", "what has no dot is at the bottom, not left out"
 
 
-def test_what_is_recorded_is_not_trained_again(searched, place):
-    first = api.decompose(searched, place, trial=0, n=3)
-    again = api.decompose(searched, place, trial=0, n=3)
+def test_what_is_recorded_is_not_trained_again(searched, config):
+    first = api.decompose(searched, config, trial=0, n=3)
+    again = api.decompose(searched, config, trial=0, n=3)
     assert (first.trained, again.trained) == (21, 0)
     assert again.plain() | {"trained": 21} == first.plain()
-    assert api.decompose(searched, place, trial=0, n=4).trained == 6
-    assert api.decompose(searched, place, trial=0, n=4, metric="product", replays=5).trained == 2
-    assert api.decompose(searched, place, trial=1, n=2, sources=["init"], replays=0).trained == 4
+    assert api.decompose(searched, config, trial=0, n=4).trained == 6
+    assert api.decompose(searched, config, trial=0, n=4, metric="product", replays=5).trained == 2
+    assert api.decompose(searched, config, trial=1, n=2, sources=["init"], replays=0).trained == 4
 
 
-def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, place, study, tmp_path):
-    whole = api.decompose(searched, place, trial=0, n=3)
-    elsewhere = replace(place, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
+def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, config, study, tmp_path):
+    whole = api.decompose(searched, config, trial=0, n=3)
+    elsewhere = replace(config, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
     hpo.run(searched, elsewhere)
     ear = Stopping(after=5)
     cut = api.decompose(searched, elsewhere, trial=0, n=3, observers=[ear], stop=ear.stop)
@@ -192,32 +192,32 @@ def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, place, stu
     assert done.plain() | {"trained": 21} == whole.plain()
 
 
-def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondeterministic(study, place):
+def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondeterministic(study, config):
     rooted = study(fixed={"rooted": True})
-    hpo.run(rooted, place)
-    found = api.decompose(rooted, place, trial=0, n=4)
+    hpo.run(rooted, config)
+    found = api.decompose(rooted, config, trial=0, n=4)
     assert {line.source for line in found.lines if line.is_unused} == {"order", "augment", "dropout"}
     assert found.replays.are_identical
 
 
-def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, place):
-    found = api.decompose(searched, place, trial=0, n=3, metric="product")
+def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, config):
+    found = api.decompose(searched, config, trial=0, n=3, metric="product")
     assert {path.name for path in found.files} == {
         f"decomposition-trial-0-product.{kind}" for kind in ("html", "json", "csv")
     }
     [job] = found.draws.base[:1]
     normal = [float(getattr(Streams(job.seed), name).numpy().normal()) for name in ("split", "init")]
     assert found.values[job.key] == pytest.approx(normal[0] * normal[1])
-    same = api.decompose(searched, place, trial=0, n=3, metric="sign")
+    same = api.decompose(searched, config, trial=0, n=3, metric="sign")
     assert (same.metric, same.trained) == ("sign", 0)
-    flat = api.decompose(searched, place, trial=0, n=2, sources=["order"], metric="sign", replays=0)
+    flat = api.decompose(searched, config, trial=0, n=2, sources=["order"], metric="sign", replays=0)
     assert flat.lines[0].is_unused
 
 
-def test_trainings_that_fail_are_left_out_and_said(study, place):
+def test_trainings_that_fail_are_left_out_and_said(study, config):
     fragile = study(fixed={"fragile": True})
-    hpo.run(fragile, place, trials=1)
-    found = api.decompose(fragile, place, trial=0, n=8, replays=1)
+    hpo.run(fragile, config, trials=1)
+    found = api.decompose(fragile, config, trial=0, n=8, replays=1)
     failed = len(found.failures)
     assert 0 < failed < 49
     by_source = {line.source: line for line in found.lines}
@@ -227,19 +227,19 @@ def test_trainings_that_fail_are_left_out_and_said(study, place):
     assert f"Failed and left out: {failed} trainings. See why: hpo show --study sources 0" in printed
 
 
-def test_nothing_is_written_where_nothing_completed(curve, place):
+def test_nothing_is_written_where_nothing_completed(curve, config):
     broken = curve(fixed={"fault": "raise"}, search={"trials": 1, "pruner": "none"})
-    hpo.run(broken, place)
-    found = api.decompose(broken, place, trial=0, n=2, sources=["init"], replays=0)
+    hpo.run(broken, config)
+    found = api.decompose(broken, config, trial=0, n=2, sources=["init"], replays=0)
     assert (found.effects, found.files, len(found.failures)) == (None, (), 4)
     assert "Fewer than two draws completed" in text_of(decomposition_text(found))
-    assert not list(place.outputs.glob("*/decomposition*"))
+    assert not list(config.outputs.glob("*/decomposition*"))
 
 
-def test_replays_that_differ_are_said_with_their_size(study, place):
+def test_replays_that_differ_are_said_with_their_size(study, config):
     restless = study(fixed={"restless": 5.0})
-    hpo.run(restless, place)
-    found = api.decompose(restless, place, trial=0, n=3, sources=["split"])
+    hpo.run(restless, config)
+    found = api.decompose(restless, config, trial=0, n=3, sources=["split"])
     assert (found.replays.identical, found.replays.others, found.replays.differing) == (0, 3, ("history",))
     assert found.replays.largest == pytest.approx(max(found.replays.values) - min(found.replays.values))
     printed = text_of(decomposition_text(found))
@@ -249,8 +249,8 @@ def test_replays_that_differ_are_said_with_their_size(study, place):
     assert f"Replays differ in history ({metrics}): val by up to {found.replays.largest:.3g}, the seeds' sd" in printed
 
 
-def test_a_stream_that_is_not_used_is_said_to_be_none(searched, place):
-    found = api.decompose(searched, place, trial=0, n=3)
+def test_a_stream_that_is_not_used_is_said_to_be_none(searched, config):
+    found = api.decompose(searched, config, trial=0, n=3)
     printed = text_of(decomposition_text(found))
     assert "not used: bit-identical 3 of 3" in printed
     assert "no effect" not in printed
@@ -273,52 +273,52 @@ def heedless(curve):
     return made
 
 
-def test_nothing_is_decomposed_where_the_seed_is_ignored(heedless, place):
+def test_nothing_is_decomposed_where_the_seed_is_ignored(heedless, config):
     study = heedless("ignored")
-    hpo.run(study, place)
-    found = api.decompose(study, place, trial=0, n=3)
+    hpo.run(study, config)
+    found = api.decompose(study, config, trial=0, n=3)
     assert found.warnings == ("The seed is ignored: all 3 draws are bit-identical.",)
     assert found.advice.startswith("Nothing can be decomposed: the trainable sets a seed of its own")
 
 
-def test_a_seed_that_is_taken_past_the_streams_is_said(heedless, place):
+def test_a_seed_that_is_taken_past_the_streams_is_said(heedless, config):
     study = heedless("used")
-    hpo.run(study, place)
-    found = api.decompose(study, place, trial=0, n=3)
+    hpo.run(study, config)
+    found = api.decompose(study, config, trial=0, n=3)
     assert found.advice.startswith("No stream moves this result, but seeds do: the trainable takes its randomness from")
 
 
-def test_collapsed_draws_lead_to_no_conclusion(heedless, place):
+def test_collapsed_draws_lead_to_no_conclusion(heedless, config):
     study = heedless("flat", budget=3)
-    hpo.run(study, place)
-    found = api.decompose(study, place, trial=0, n=3)
+    hpo.run(study, config)
+    found = api.decompose(study, config, trial=0, n=3)
     assert found.warnings[0].startswith("3 of 3 draws collapsed (val is ")
     assert found.advice.startswith("Draw no conclusion from these lines")
     assert "Draw no conclusion" in json.loads(found.files[1].read_text())["advice"]
 
 
-def test_a_time_is_named_and_can_be_left_out(heedless, place, curve):
+def test_a_time_is_named_and_can_be_left_out(heedless, config, curve):
     study = heedless("used")
-    hpo.run(study, place)
-    printed = replay_text(api.replay(study, place, trial=0, r=2))
+    hpo.run(study, config)
+    printed = replay_text(api.replay(study, config, trial=0, r=2))
     assert "They differ in history (seconds), from epoch 1; val does not." in printed
     assert 'leave them out: [objective] ignore = ["seconds"]' in printed
     ignoring = curve(**{**study.content(), "objective": {**study.content()["objective"], "ignore": ["seconds"]}})
-    assert api.replay(ignoring, place, trial=0, r=2).replays.are_identical
+    assert api.replay(ignoring, config, trial=0, r=2).replays.are_identical
 
 
-def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, place):
+def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, config):
     fixed = study(streams={"split": 7})
-    hpo.run(fixed, place)
-    found = api.decompose(fixed, place, trial=0, n=2, replays=0)
+    hpo.run(fixed, config)
+    found = api.decompose(fixed, config, trial=0, n=2, replays=0)
     assert [line.source for line in found.lines if line.source == "split"] == []
     assert all(job.streams["split"] == 7 for job in found.draws.jobs)
     assert "split: the same in all draws, [streams] split = 7" in text_of(decomposition_text(found))
     with pytest.raises(UsageError, match=r"fixes split \(\[streams\] split = 7\).*leave it out"):
-        api.decompose(fixed, place, trial=0, sources=["split"])
+        api.decompose(fixed, config, trial=0, sources=["split"])
 
 
-def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, place):
+def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, config):
     net = curve(
         name="net",
         trainable="toys.net:train",
@@ -326,29 +326,29 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, place):
         space={"lr": {"float": [0.01, 0.2], "log": True}},
         search={"trials": 1, "budget": 2, "pruner": "none"},
     )
-    hpo.run(net, place)
-    found = api.decompose(net, place, trial=0, n=2, replays=2)
+    hpo.run(net, config)
+    found = api.decompose(net, config, trial=0, n=2, replays=2)
     assert set(found.replays.same) == {"weights", "predictions", "history", "start"}
     assert (found.replays.identical, found.replays.others) == (2, 2)
     assert all(line.identical == 0 for line in found.lines), "every stream is drawn from"
-    files = [path for path in Path(place.work_root).rglob("*") if path.is_file()]
+    files = [path for path in Path(config.work_root).rglob("*") if path.is_file()]
     assert not [path for path in files if "decomposition" in str(path)], "nothing is left of them but the records"
 
 
 @pytest.mark.ray
-def test_ray_and_the_loop_come_to_the_same(searched, place, ray_slots, tmp_path):
+def test_ray_and_the_loop_come_to_the_same(searched, config, ray_slots, tmp_path):
     on_ray = replace(
-        place, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
+        config, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
     )
     hpo.run(searched, replace(on_ray, backend="local"))
     wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
     with api.Workforce() as workforce:
         there = api.decompose(searched, on_ray, **wanted, workforce=workforce)
         replayed = api.replay(searched, on_ray, trial=0, workforce=workforce)
-    here = api.decompose(searched, place, **wanted)
+    here = api.decompose(searched, config, **wanted)
     assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
     assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)
-    assert replayed.replays.values == api.replay(searched, place, trial=0).replays.values
+    assert replayed.replays.values == api.replay(searched, config, trial=0).replays.values
 
 
 WRONG = [
@@ -370,39 +370,39 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, place, given, message):
-    before = api.show("sources", 0, place)[1]
+def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, config, given, message):
+    before = api.show("sources", 0, config)[1]
     with pytest.raises(UsageError, match=message):
-        api.decompose(searched, place, **given)
-    assert api.show("sources", 0, place)[1] == before
-    assert not (place.outputs / "sources").exists()
+        api.decompose(searched, config, **given)
+    assert api.show("sources", 0, config)[1] == before
+    assert not (config.outputs / "sources").exists()
 
 
-def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, place):
+def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, config):
     never = curve(name="never")
     for verb in (api.decompose, api.replay):
         with pytest.raises(NothingToPromote, match="has not been searched"):
-            verb(never, place, trial=0)
-    assert not (place.outputs / "never").exists()
+            verb(never, config, trial=0)
+    assert not (config.outputs / "never").exists()
 
 
-def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, place):
+def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, config):
     class Halfway(Stopping):
         def reported(self, job, step, value):
             self.stop.set()
 
     ear = Halfway(after=0)
-    hpo.run(searched, place, trials=3, observers=[ear], stop=ear.stop)
+    hpo.run(searched, config, trials=3, observers=[ear], stop=ear.stop)
     with pytest.raises(UsageError, match=r"trial 2 of study 'sources' is running; finish the search first: hpo run"):
-        api.decompose(searched, place, trial=2)
+        api.decompose(searched, config, trial=2)
 
 
-def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, place):
-    before = api.replay(searched, place, trial=0)
+def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, config):
+    before = api.replay(searched, config, trial=0)
     assert (before.seed_sd, before.share) == (None, None)
     assert "Promote it: hpo promote --study sources" in replay_text(before)
-    promoted = hpo.promote(searched, place, top=2)
-    found = api.replay(searched, place, trial=0, r=4)
+    promoted = hpo.promote(searched, config, top=2)
+    found = api.replay(searched, config, trial=0, r=4)
     assert (found.trained, found.job.seed, found.replays.are_identical) == (1, 42, True)
     [row] = [row for row in promoted.ranking.rows if row.candidate.trial == 0]
     values = list(row.candidate.values.values())
@@ -414,11 +414,11 @@ def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(sea
     assert "Nondeterminism is 0 % of seed noise." in printed
 
 
-def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, place):
+def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, config):
     restless = study(fixed={"restless": 0.3})
-    hpo.run(restless, place)
-    hpo.promote(restless, place, top=2)
-    found = api.replay(restless, place, trial=0, seed=43, r=5)
+    hpo.run(restless, config)
+    hpo.promote(restless, config, top=2)
+    found = api.replay(restless, config, trial=0, seed=43, r=5)
     assert (found.job.seed, found.replays.identical, found.replays.epoch) == (43, 0, 1)
     assert found.replays.sd == pytest.approx(np.std(found.replays.values, ddof=1))
     assert found.share == pytest.approx(found.replays.sd / found.seed_sd)
@@ -436,16 +436,16 @@ def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, place):
         ({"trial": 5}, r"has trials 0 \.\. 1, not 5"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused(searched, place, given, message):
+def test_what_cannot_be_replayed_is_refused(searched, config, given, message):
     with pytest.raises(UsageError, match=message):
-        api.replay(searched, place, **{"trial": 0, **given})
+        api.replay(searched, config, **{"trial": 0, **given})
 
 
-def test_they_are_shown_apart_and_not_verified(searched, place):
-    api.decompose(searched, place, trial=0, n=2, replays=0)
-    api.replay(searched, place, trial=0)
-    assert [one.recorded.job.seed for one in api.verify(searched, place, trial=0)] == [41]
-    shown, evaluations = api.show(searched, 0, place)
+def test_they_are_shown_apart_and_not_verified(searched, config):
+    api.decompose(searched, config, trial=0, n=2, replays=0)
+    api.replay(searched, config, trial=0)
+    assert [one.recorded.job.seed for one in api.verify(searched, config, trial=0)] == [41]
+    shown, evaluations = api.show(searched, 0, config)
     printed = text_of(trial_text(shown, evaluations, "val"))
     assert "12 trainings of hpo seeds decompose; each is in --json" in printed
     assert "3 trainings of hpo seeds replay" in printed
@@ -454,9 +454,9 @@ def test_they_are_shown_apart_and_not_verified(searched, place):
     assert sorted(variants) == sorted(["", "", "", *2 * list(STREAMS), "replay-1", "replay-2", "replay-3"])
 
 
-def study_file(study, place):
+def study_file(study, config):
     """Returns the path of the study as a file beside the toys."""
-    folder = Path(place.outputs).parent / "project"
+    folder = Path(config.outputs).parent / "project"
     if not folder.exists():
         shutil.copytree(study.root, folder, ignore=shutil.ignore_patterns("__pycache__"))
     fixed = "".join(f"{name} = {json.dumps(value)}\n" for name, value in study.fixed.items())
@@ -487,10 +487,10 @@ def ended(folder, *arguments):
     return process.returncode, out, errors
 
 
-def test_the_commands_print_their_tables_and_json(searched, place):
-    file = study_file(searched, place)
+def test_the_commands_print_their_tables_and_json(searched, config):
+    file = study_file(searched, config)
     folder = Path(file).parents[1]
-    common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", place.storage]
+    common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", config.storage]
     decompose = ["seeds", "decompose", *common, "--n", "3", "--sources", "split,init"]
     _, out, errors = ended(folder, *decompose)
     assert "Decomposing trial 0: 12 trainings (2 epochs each)" in errors
@@ -512,16 +512,16 @@ def test_the_commands_print_their_tables_and_json(searched, place):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_signal_ends_it_in_order_and_the_same_command_goes_on(study, place, number, status):
-    flags = Path(place.outputs).parent / "flags"
+def test_a_signal_ends_it_in_order_and_the_same_command_goes_on(study, config, number, status):
+    flags = Path(config.outputs).parent / "flags"
     flags.mkdir()
     slow = study(fixed={"nap": 0.05, "flags": str(flags)})
-    hpo.run(slow, place, trials=1)
-    file = study_file(slow, place)
+    hpo.run(slow, config, trials=1)
+    file = study_file(slow, config)
     folder = Path(file).parents[1]
     (flags / "epochs").unlink()
     command = ["seeds", "decompose", "--study", file, "--trial", "0", "--backend", "local", "--n", "4"]
-    command += ["--storage", place.storage]
+    command += ["--storage", config.storage]
     with started(folder, *command) as process:
         for line in process.stderr:
             if line.startswith("[5/27]"):

@@ -108,8 +108,8 @@ def on(backend, request):
     return ["--backend", backend, "--concurrency", "2"]
 
 
-def place(project):
-    return library.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs", backend="local")
+def config(project):
+    return library.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs", backend="local")
 
 
 def facts(text):
@@ -126,7 +126,7 @@ def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_ru
     project, driver, undisturbed, request, backend
 ):
     running = driver(*RUN, *on(backend, request))
-    asked = api.stop("slow", place(project))
+    asked = api.stop("slow", config(project))
     assert (asked.changed, asked.driver.pid, asked.driver.verb) == (True, running.process.pid, "run")
     assert running.process.wait(timeout=60) == 0, "it did what it was asked"
     assert "stopping, as hpo stop asks" in running.said
@@ -142,10 +142,10 @@ def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(
     project, driver, undisturbed, request, backend
 ):
     running = driver(*RUN, *on(backend, request))
-    api.pause("slow", place(project))
+    api.pause("slow", config(project))
     running.until("paused: what runs goes to its end")
     end = time.monotonic() + 60
-    while api.status("slow", place(project))[0].counts.get("running"):
+    while api.status("slow", config(project))[0].counts.get("running"):
         assert time.monotonic() < end, "what ran does not end"
         time.sleep(0.1)
     over = epochs_of(project)
@@ -162,7 +162,7 @@ def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(
 
 def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_resumed(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
-    api.pause("slow", place(project))
+    api.pause("slow", config(project))
     running.until("paused:")
     assert "slow is paused already. What runs goes to its end" in hpo(project, "pause", "--study", "slow").stdout
     asked = hpo(project, "stop", "--study", "slow")
@@ -187,9 +187,9 @@ def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_
 def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
     assert hpo(project, *RUN, *LOCAL).returncode == 0
     running = driver("promote", "--study", "slow", "--top", "2", *LOCAL)
-    api.pause("slow", place(project))
+    api.pause("slow", config(project))
     running.until("paused:")
-    api.stop("slow", place(project))
+    api.stop("slow", config(project))
     assert running.process.wait(timeout=30) == 0, running.said
     assert "Stopped. Go on with: hpo promote --study slow" in running.said
     assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
@@ -197,10 +197,10 @@ def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
 
 def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
-    api.pause("slow", place(project))
+    api.pause("slow", config(project))
     running.until("paused:")
-    api.resume("slow", place(project))
-    ended = api.stop("slow", place(project), now=True)
+    api.resume("slow", config(project))
+    ended = api.stop("slow", config(project), now=True)
     assert (ended.changed, ended.driver) == (True, None)
     running.process.wait(timeout=1)
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
@@ -208,7 +208,7 @@ def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
 
 @pytest.mark.postgres
 def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, undisturbed, postgres_url):
-    there = library.Place(storage=postgres_url)
+    there = library.RunConfig(storage=postgres_url)
     running = driver(*RUN, *LOCAL, url=postgres_url)
     api.pause("slow", there)
     running.until("paused:")
@@ -222,7 +222,7 @@ def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, und
 @pytest.mark.parametrize("verb", [api.pause, api.resume, api.stop])
 def test_a_study_that_is_not_stored_is_named(project, curve, verb):
     with pytest.raises(library.UsageError, match="there is no storage"):
-        verb("slow", place(project))
-    api.run(curve(name="other", search={"trials": 1}), place(project))
+        verb("slow", config(project))
+    api.run(curve(name="other", search={"trials": 1}), config(project))
     with pytest.raises(library.UsageError, match=r"no study named 'slow'.*Stored there: other"):
-        verb("slow", place(project))
+        verb("slow", config(project))

@@ -63,7 +63,7 @@ class Cluster:
         self._descendants = descendants
         self.project = own_project(folder / "own")
         self.url = url.replace("postgresql://", "postgresql+psycopg://")
-        self.place = library.Place(storage=url, outputs=self.project / "outputs")
+        self.config = library.RunConfig(storage=url, outputs=self.project / "outputs")
         secret = folder / "storage"
         secret.write_text(f"{url}\n")
         installed = folder / "site"
@@ -95,7 +95,7 @@ class Cluster:
             time.sleep(0.1)
 
     def hpo(self, *arguments):
-        named = {"HPO_STORAGE": self.place.storage, "RAY_API_SERVER_ADDRESS": self.address}
+        named = {"HPO_STORAGE": self.config.storage, "RAY_API_SERVER_ADDRESS": self.address}
         return subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.project,
@@ -107,7 +107,7 @@ class Cluster:
         )
 
     def status(self, study):
-        return api.status(study, self.place)[0]
+        return api.status(study, self.config)[0]
 
     def drives(self, study):
         driver = self.status(study).driver
@@ -147,7 +147,7 @@ def cluster(postgres, descendants, monkeypatch, one_head):
 
 
 def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(cluster):
-    assert SECRET in cluster.place.storage
+    assert SECRET in cluster.config.storage
     submitted = cluster.hpo("submit", "--study", "curve", "--trials", "3", "--promote", "--top", "2")
     assert submitted.returncode == 0, submitted.stderr
     job = cluster.status("curve").job
@@ -158,10 +158,10 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     assert "[3/3]" in followed.stdout
     assert "Written: outputs/curve/  results_7  results_8  results_9" in followed.stdout
     assert (cluster.project / "outputs" / "curve" / "results_9").is_dir()
-    [_, evaluations] = api.show("curve", 0, cluster.place)
+    [_, evaluations] = api.show("curve", 0, cluster.config)
     assert {one.metrics["sees"] for one in evaluations} == {0.0}, "a worker sees where the database is"
 
-    hours = api.submit("hours", cluster.place, jobs_address=cluster.address)
+    hours = api.submit("hours", cluster.config, jobs_address=cluster.address)
     again = cluster.hpo("submit", "--study", "hours")
     assert again.returncode == 2
     assert hours.job in again.stderr
@@ -170,16 +170,16 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     assert driver.job == hours.job
     assert hours.job in cluster.hpo("status").stdout
     with pytest.raises(library.UsageError, match=f"is driven by .*job {hours.job}"):
-        api.submit("hours", cluster.place, jobs_address=cluster.address)
-    stopped = api.stop("hours", cluster.place, now=True, jobs_address=cluster.address)
+        api.submit("hours", cluster.config, jobs_address=cluster.address)
+    stopped = api.stop("hours", cluster.config, now=True, jobs_address=cluster.address)
     assert (stopped.changed, stopped.driver) == (True, None)
     assert not cluster.drives("hours")
     # Not Ray's word but the database's: the next one may drive it at once, and ends in order when it is asked.
-    next_one = api.submit("hours", cluster.place, jobs_address=cluster.address)
+    next_one = api.submit("hours", cluster.config, jobs_address=cluster.address)
     assert next_one.job == f"{hours.job.rpartition('-')[0]}-2"
     cluster.until(lambda: cluster.drives("hours"))
-    assert api.stop("hours", cluster.place, jobs_address=cluster.address).driver.job == next_one.job
-    log = "".join(api.logs("hours", cluster.place, follow=True, jobs_address=cluster.address))
+    assert api.stop("hours", cluster.config, jobs_address=cluster.address).driver.job == next_one.job
+    log = "".join(api.logs("hours", cluster.config, follow=True, jobs_address=cluster.address))
     assert "stopping, as hpo stop asks" in log
     assert "Stopped. Go on with: hpo run --study hours" in log
 
@@ -187,6 +187,6 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     assert job in said
     assert next_one.job in said
     assert json.loads(said)[0]["runtime_env"]["env_vars"].keys() == {"HPO_JOB"}
-    for hidden in (SECRET, "postgresql", cluster.place.storage):
+    for hidden in (SECRET, "postgresql", cluster.config.storage):
         assert hidden not in said
         assert hidden not in log + followed.stdout or hidden == "postgresql", "the log names the database masked"

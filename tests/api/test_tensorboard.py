@@ -40,7 +40,7 @@ def watched(**changes):
 
 
 def place_in(folder, **said):
-    return hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", **said)
+    return hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", **said)
 
 
 def opened(folder):
@@ -49,9 +49,9 @@ def opened(folder):
     return found.Reload()
 
 
-def trainings(place):
+def trainings(config):
     """Returns the folders of trainings that have event files, by stage, trial and seed."""
-    return {file.parent.name: file.parent for file in sorted(Path(place.work_root).rglob("events.out.tfevents.*"))}
+    return {file.parent.name: file.parent for file in sorted(Path(config.work_root).rglob("events.out.tfevents.*"))}
 
 
 @pytest.fixture(
@@ -64,16 +64,16 @@ def trainings(place):
 def searched(request, tmp_path_factory):
     if request.param == "ray":
         request.getfixturevalue("ray_slots")
-    place = place_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
-    return hpo.run(watched(), place), place
+    config = place_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
+    return hpo.run(watched(), config), config
 
 
 def test_every_metric_of_every_epoch_is_a_curve(searched):
-    _, place = searched
-    folders = trainings(place)
+    _, config = searched
+    folders = trainings(config)
     assert len(folders) == 2
     for number in (0, 1):
-        [evaluation] = api.show("watched", number, place)[1]
+        [evaluation] = api.show("watched", number, config)[1]
         found = opened(next(folder for name, folder in folders.items() if name.startswith(f"trial-{number:05d}-")))
         for name in ("train_loss", "val_loss"):
             curve = {one.step: one.value for one in found.Scalars(f"metrics/{name}")}
@@ -82,8 +82,8 @@ def test_every_metric_of_every_epoch_is_a_curve(searched):
 
 
 def test_what_the_watch_sees_is_there_layer_by_layer(searched):
-    _, place = searched
-    tags = opened(next(iter(trainings(place).values()))).Tags()
+    _, config = searched
+    tags = opened(next(iter(trainings(config).values()))).Tags()
     assert {"watch/grad_norm", "watch/lr", "watch/grad_norm_sum"} <= set(tags["scalars"])
     layers = {tag.removeprefix("weights/") for tag in tags["histograms"] if tag.startswith("weights/")}
     assert layers
@@ -92,8 +92,8 @@ def test_what_the_watch_sees_is_there_layer_by_layer(searched):
 
 
 def test_a_histogram_counts_every_weight_of_every_epoch(searched):
-    _, place = searched
-    found = opened(next(iter(trainings(place).values())))
+    _, config = searched
+    found = opened(next(iter(trainings(config).values())))
     tag = next(tag for tag in found.Tags()["histograms"] if tag.startswith("weights/"))
     drawn = found.Histograms(tag)
     assert [one.step for one in drawn] == [1, 2, 3, 4, 5, 6]
@@ -102,8 +102,8 @@ def test_a_histogram_counts_every_weight_of_every_epoch(searched):
 
 
 def test_alerts_stand_beside_the_curves(searched):
-    _, place = searched
-    found = opened(next(folder for name, folder in trainings(place).items() if name.startswith("trial-00000-")))
+    _, config = searched
+    found = opened(next(folder for name, folder in trainings(config).items() if name.startswith("trial-00000-")))
     [alert, *_] = found.Tensors("alerts/exploding/text_summary")
     assert (
         b"a gradient's norm" in alert.tensor_proto.string_val[0]
@@ -112,8 +112,8 @@ def test_alerts_stand_beside_the_curves(searched):
 
 
 def test_params_are_in_the_table_of_hyperparameters(searched):
-    outcome, place = searched
-    metadata = opened(next(iter(trainings(place).values()))).SummaryMetadata
+    outcome, config = searched
+    metadata = opened(next(iter(trainings(config).values()))).SummaryMetadata
     start, experiment = (
         hparams.HParamsPluginData.FromString(metadata(f"_hparams_/{tag}").plugin_data.content)
         for tag in ("session_start_info", "experiment")
@@ -129,10 +129,10 @@ def test_a_training_that_was_interrupted_has_every_step_once(tmp_path):
             if step == 3:
                 stop.set()
 
-    stop, place, study = threading.Event(), place_in(tmp_path, backend="local", tensorboard=True), watched()
-    hpo.run(study, place, trials=1, observers=[Halfway()], stop=stop)
-    hpo.run(study, place, trials=1)
-    [folder] = trainings(place).values()
+    stop, config, study = threading.Event(), place_in(tmp_path, backend="local", tensorboard=True), watched()
+    hpo.run(study, config, trials=1, observers=[Halfway()], stop=stop)
+    hpo.run(study, config, trials=1)
+    [folder] = trainings(config).values()
     assert len(list(folder.glob("events.out.tfevents.*"))) == 2
     assert [one.step for one in opened(folder).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
 
@@ -156,10 +156,10 @@ def test_no_bit_changes_and_nothing_is_written_unasked(tmp_path):
     with_events = place_in(tmp_path / "with", backend="local", tensorboard=True)
     without = place_in(tmp_path / "without", backend="local")
     found = []
-    for place in (with_events, without):
-        place.outputs.parent.mkdir()
-        hpo.run(watched(), place, trials=1)
-        found.append(api.show("watched", 0, place)[1][0])
+    for config in (with_events, without):
+        config.outputs.parent.mkdir()
+        hpo.run(watched(), config, trials=1)
+        found.append(api.show("watched", 0, config)[1][0])
     assert found[0].digests == found[1].digests
     assert [one.metrics for one in found[0].reports] == [one.metrics for one in found[1].reports]
     assert found[0].fingerprint == found[1].fingerprint
@@ -190,19 +190,19 @@ def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkey
     said = ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "outputs"), "--backend=local"]
     run = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--tensorboard", *said])
     promote = CliRunner().invoke(app, ["promote", "--study", "curve", "--top", "1", "--tensorboard", *said])
-    place = place_in(tmp_path)
-    assert {folder.parent.name for folder in trainings(place).values()} == {"search", "promotion"}
+    config = place_in(tmp_path)
+    assert {folder.parent.name for folder in trainings(config).values()} == {"search", "promotion"}
     for result in (run, promote):
         assert result.exit_code == 0, result.output
         [line] = [line for line in result.stdout.splitlines() if line.startswith("Curves: tensorboard --logdir ")]
-        assert Path(line.rpartition(" ")[2]).parent == Path(place.work_root)
+        assert Path(line.rpartition(" ")[2]).parent == Path(config.work_root)
     values = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--json", *said])
     assert json.loads(values.stdout)["events"] is None
 
 
 def test_a_work_folder_at_a_url_gets_them(tmp_path):
-    place = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
-    outcome = hpo.run(watched(), place, trials=1)
+    config = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
+    outcome = hpo.run(watched(), config, trials=1)
     assert outcome.events.startswith("file://")
     [file] = (tmp_path / "shelf").rglob("events.out.tfevents.*")
     assert [one.step for one in opened(file.parent).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
@@ -222,8 +222,8 @@ def test_a_disk_that_is_full_costs_the_curves_and_not_the_training(tmp_path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(SummaryWriter, "add_scalar", full)
-    place = place_in(tmp_path, backend="local", tensorboard=True)
-    hpo.run(watched(), place, trials=1)
-    [evaluation] = api.show("watched", 0, place)[1]
+    config = place_in(tmp_path, backend="local", tensorboard=True)
+    hpo.run(watched(), config, trials=1)
+    [evaluation] = api.show("watched", 0, config)[1]
     assert evaluation.value is not None
     assert evaluation.remarks == ("no event files from epoch 1 on: No space left on device",)

@@ -31,27 +31,27 @@ def study(curve):
 
 
 @pytest.fixture
-def promoted(study, place):
-    hpo.run(study, place)
-    return hpo.promote(study, place)
+def promoted(study, config):
+    hpo.run(study, config)
+    return hpo.promote(study, config)
 
 
-def kept(place):
-    return {path: path.read_bytes() for path in Path(place.work_root).rglob("*") if path.is_file()}
+def kept(config):
+    return {path: path.read_bytes() for path in Path(config.work_root).rglob("*") if path.is_file()}
 
 
-def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, place, promoted):
-    before, evaluations = kept(place), api.show("net", promoted.ranking.winner.candidate.trial, place)[1]
-    found = api.verify(study, place)
+def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, config, promoted):
+    before, evaluations = kept(config), api.show("net", promoted.ranking.winner.candidate.trial, config)[1]
+    found = api.verify(study, config)
     assert [one.recorded.job.seed for one in found] == [42, 43]
     assert all(one.is_identical for one in found)
     assert all(set(one.same) == {"weights", "predictions", "history"} for one in found)
-    assert kept(place) == before
-    assert api.show("net", promoted.ranking.winner.candidate.trial, place)[1] == evaluations
+    assert kept(config) == before
+    assert api.show("net", promoted.ranking.winner.candidate.trial, config)[1] == evaluations
     assert "2 of 2 trainings identical." in verified_text(found)
 
 
-def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, place, promoted):
+def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, config, promoted):
     said = []
 
     class Ear(hpo.Observer):
@@ -61,19 +61,19 @@ def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, place
         def reported(self, job, step, value):
             said.append((job.seed, step))
 
-    assert all(one.is_identical for one in api.verify(study, place, resumed=True, observers=[Ear()]))
+    assert all(one.is_identical for one in api.verify(study, config, resumed=True, observers=[Ear()]))
     assert [one for one in said if isinstance(one, str)][:1] == [
         f"interrupting trial {promoted.ranking.winner.candidate.trial} seed 42 halfway"
     ]
 
 
-def test_a_trial_of_the_search_is_verified_under_its_seed(study, place, promoted):
-    [one] = api.verify(study, place, trial=0, seed=41)
+def test_a_trial_of_the_search_is_verified_under_its_seed(study, config, promoted):
+    [one] = api.verify(study, config, trial=0, seed=41)
     assert (one.is_identical, one.recorded.job.seed) == (True, 41)
     assert set(one.same) == {"weights", "predictions", "history"}
 
 
-def test_other_weights_are_told_with_their_tensor_and_epoch(study, place, promoted, monkeypatch):
+def test_other_weights_are_told_with_their_tensor_and_epoch(study, config, promoted, monkeypatch):
     """The trainable's data change after it was recorded; what is recorded of it says so."""
     import toys.net
 
@@ -83,7 +83,7 @@ def test_other_weights_are_told_with_their_tensor_and_epoch(study, place, promot
         return torch_rand(*arguments, generator=generator, **options).pow(2)
 
     monkeypatch.setattr(toys.net.torch, "rand", other)
-    first, _ = api.verify(study, place)
+    first, _ = api.verify(study, config)
     monkeypatch.undo()
     assert not first.is_identical
     assert first.epoch == 1
@@ -94,32 +94,32 @@ def test_other_weights_are_told_with_their_tensor_and_epoch(study, place, promot
     assert "0 of 1 training identical." in text
 
 
-def test_what_is_recorded_of_how_it_was_trained_and_is_not_so_now_is_told(study, place, promoted):
-    first, _ = api.verify(study, replace(place, cpus_per_trial=2))
+def test_what_is_recorded_of_how_it_was_trained_and_is_not_so_now_is_told(study, config, promoted):
+    first, _ = api.verify(study, replace(config, cpus_per_trial=2))
     assert first.circumstances["threads"] == (1, 2)
     if not first.is_identical:  # two threads round differently where a sum is split
         assert "recorded with threads 1, now 2" in verified_text([first])
         assert "use --cpus-per-trial 1" in verified_text([first])
 
 
-def test_where_the_files_are_gone_the_digests_are_compared(study, place, promoted):
-    shutil.rmtree(place.work_root)
-    assert all(one.is_identical for one in api.verify(study, place))
+def test_where_the_files_are_gone_the_digests_are_compared(study, config, promoted):
+    shutil.rmtree(config.work_root)
+    assert all(one.is_identical for one in api.verify(study, config))
 
 
-def test_what_is_not_recorded_cannot_be_verified(study, place, curve):
-    hpo.run(study, place)
+def test_what_is_not_recorded_cannot_be_verified(study, config, curve):
+    hpo.run(study, config)
     with pytest.raises(NothingToPromote, match="no promotion whose winner could be verified; name a trial"):
-        api.verify(study, place)
+        api.verify(study, config)
     with pytest.raises(UsageError, match="no complete training of trial 9 under seed 5 is recorded"):
-        api.verify(study, place, trial=9, seed=5)
+        api.verify(study, config, trial=9, seed=5)
     with pytest.raises(UsageError, match=r"no study named 'curve'.*Stored there: net"):
-        api.verify(curve(), place)
+        api.verify(curve(), config)
 
 
-def test_the_command_says_identical_and_its_json_too(place, curve, tmp_path):
+def test_the_command_says_identical_and_its_json_too(config, curve, tmp_path):
     file = str(curve().root / "studies" / "curve.toml")
-    common = ["--study", file, "--storage", place.storage, "--outputs", str(place.outputs), "--backend", "local"]
+    common = ["--study", file, "--storage", config.storage, "--outputs", str(config.outputs), "--backend", "local"]
     runner = CliRunner()
     assert runner.invoke(app, ["run", *common, "--trials", "2"]).exit_code == 0
     done = runner.invoke(app, ["verify", *common, "--trial", "0"])
@@ -146,9 +146,9 @@ def timed(curve):
     return made
 
 
-def test_a_metric_that_differs_has_its_name(timed, place):
-    hpo.run(timed(), place)
-    [found] = api.verify(timed(), place, trial=0)
+def test_a_metric_that_differs_has_its_name(timed, config):
+    hpo.run(timed(), config)
+    [found] = api.verify(timed(), config, trial=0)
     assert (found.metrics, found.epoch, found.differ_by_clock) == (("seconds",), 1, ("seconds",))
     printed = verified_text([found])
     assert "DIFFERS from epoch 1 in history (seconds)" in printed
@@ -156,7 +156,7 @@ def test_a_metric_that_differs_has_its_name(timed, place):
     assert "is the trainable deterministic?" not in printed
 
 
-def test_a_metric_that_the_study_ignores_is_not_compared(timed, place):
-    hpo.run(timed(), place)
-    [found] = api.verify(timed("seconds"), place, trial=0)
+def test_a_metric_that_the_study_ignores_is_not_compared(timed, config):
+    hpo.run(timed(), config)
+    [found] = api.verify(timed("seconds"), config, trial=0)
     assert found.is_identical, "it may be named after the trials were trained"

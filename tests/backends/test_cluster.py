@@ -126,8 +126,8 @@ def started(project, *arguments):
 
 def evaluations(project, name):
     """Returns the trials, and the one evaluation that each has."""
-    place = hpo.Place(storage=f"sqlite:///{project / name}")
-    found = [api.show("curve", number, place) for number in range(TRIALS)]
+    config = hpo.RunConfig(storage=f"sqlite:///{project / name}")
+    found = [api.show("curve", number, config) for number in range(TRIALS)]
     assert [len(evaluations) for _, evaluations in found] == [1] * TRIALS
     return [trial for trial, _ in found], [evaluations[0] for _, evaluations in found]
 

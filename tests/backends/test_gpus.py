@@ -63,7 +63,7 @@ from hpo.core.errors import UsageError
 ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
 study = api.load_study(sys.argv[1])
 folder, share = Path(sys.argv[2]), float(sys.argv[3])
-place = hpo.Place(storage=f"sqlite:///{folder}/hpo.db", outputs=folder, gpus_per_trial=share)
+place = hpo.RunConfig(storage=f"sqlite:///{folder}/hpo.db", outputs=folder, gpus_per_trial=share)
 try:
     api.run(study, place, trials=1)
 except UsageError as error:

@@ -46,7 +46,7 @@ def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> 
             stamps.add(evaluation.reports[0].metrics["worker"])
 
     study = study_of(steps, count)
-    place = hpo.Place(
+    config = hpo.RunConfig(
         storage=f"sqlite:///{folder / 'hpo.db'}",
         outputs=folder / "outputs",
         ray_address=address,
@@ -54,7 +54,7 @@ def ours(folder: Path, address: str, steps: int, count: int, stamps: Stamps) -> 
     )
     with Path(os.devnull).open("w") as sink:
         progress = Progress(study, Console(file=sink), threading.Event(), verb=None)
-        hpo.run(study, place, observers=[progress, Watch()])
+        hpo.run(study, config, observers=[progress, Watch()])
 
 
 def study_of(steps: int, count: int, trainable: str = "tests.bench.toys:steps", **search: object) -> Any:
@@ -168,10 +168,10 @@ def main() -> None:
     numbers = itertools.count()
 
     def answer(steps: int, count: int) -> dict[str, object]:
-        place = folder / f"{sys.argv[1]}-{next(numbers)}"
-        place.mkdir()
+        config = folder / f"{sys.argv[1]}-{next(numbers)}"
+        config.mkdir()
         stamps = Stamps()
-        mode(place, address, steps, count, stamps)
+        mode(config, address, steps, count, stamps)
         return {"wall": stamps.wall, "cpu": stamps.cpu, "workers": stamps.workers}
 
     serve(answer)

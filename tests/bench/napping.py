@@ -18,11 +18,13 @@ def main() -> None:
     numbers = itertools.count()
 
     def answer(count: int) -> dict[str, object]:
-        place = folder / str(next(numbers))
-        place.mkdir()
-        url = f"sqlite:///{place / 'hpo.db'}"
+        config = folder / str(next(numbers))
+        config.mkdir()
+        url = f"sqlite:///{config / 'hpo.db'}"
         study = study_of(1, count, "tests.bench.toys:nap", lag=False)
-        hpo.run(study, hpo.Place(storage=url, outputs=place / "outputs", ray_address=address, concurrency=CONCURRENCY))
+        hpo.run(
+            study, hpo.RunConfig(storage=url, outputs=config / "outputs", ray_address=address, concurrency=CONCURRENCY)
+        )
         store = Store(url)
         stored = store.find(study.name)
         assert stored is not None

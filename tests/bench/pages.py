@@ -43,10 +43,10 @@ def measure(repetitions: int) -> Shown:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(study, folder, TRIALS)
-        place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-        hpo.promote(study, place)
-        with boards(place) as found:
-            client = TestClient(application(found, Settings(), place), base_url="http://127.0.0.1")
+        config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+        hpo.promote(study, config)
+        with boards(config) as found:
+            client = TestClient(application(found, Settings(), config), base_url="http://127.0.0.1")
             cold = _asked(client, PAGES["a study"])
             warm: dict[str, list[float]] = {what: [] for what in PAGES}
             for repetition in range(repetitions):

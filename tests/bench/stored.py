@@ -61,8 +61,8 @@ class Driver:
 @contextmanager
 def driven(study: hpo.Study, folder: Path) -> Iterator[Driver]:
     """Opens a study in the folder's database and drives it."""
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder, backend="local")
-    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder, backend="local")
+    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
         yield Driver(found, Recorded(SearchSource(study, found.durable), found.store, found.stored, lease))
 
 
@@ -89,8 +89,8 @@ def fill(study: hpo.Study, folder: Path, count: int) -> None:
             rows = [dict(zip(names, row, strict=True)) for row in connection.execute(f"SELECT * FROM {table}")]
             fresh: list[dict[str, Any]] = []
             for number in range(1, count):
-                for place, row in enumerate(rows):
-                    new = {**row, trial: row[trial] + number, own: number * len(rows) + place + 1}
+                for config, row in enumerate(rows):
+                    new = {**row, trial: row[trial] + number, own: number * len(rows) + config + 1}
                     if table == "trials":
                         new["number"] = number
                     if "param_value" in new:

@@ -59,7 +59,7 @@ def trained(tmp_path) -> Callable[..., Trained]:
             digests=outcome["digests"],
             error=packet.error,
             facts=outcome["fingerprint"].get("facts", {}),
-            predictions=Predictions.load(folder / job.place),
+            predictions=Predictions.load(folder / job.folder),
         )
 
     return run

@@ -105,25 +105,25 @@ def test_a_training_that_was_interrupted_draws_the_same_dropout(said):
 
 def test_a_process_keeps_the_threads_that_tensorflow_began_with(said, project):
     assert said["threads"][0] == 1
-    place = hpo.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
-    [evaluation] = api.show("threads", 0, place)[1]
+    config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
+    [evaluation] = api.show("threads", 0, config)[1]
     assert "TensorFlow has begun with 1 threads in this process and cannot change to 2" in evaluation.error
 
 
 def test_what_made_it_is_in_the_fingerprint(said, project):
-    place = hpo.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
-    evaluation, *_ = api.show("seeded", 0, place)[1]
+    config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
+    evaluation, *_ = api.show("seeded", 0, config)[1]
     assert {"keras", "tensorflow"} <= set(evaluation.fingerprint["packages"])
 
 
 @pytest.mark.ray
 def test_ray_s_workers_give_the_same_bits(said, project):
-    place = hpo.Place(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
+    config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
     options = ["--storage", "sqlite:///ray.db", "--outputs", "ray", "--concurrency", "1"]
     process(project, "-c", "from hpo.cli import main; main()", "run", "--study", "seeded", *options)
-    there = hpo.Place(storage=f"sqlite:///{project / 'ray.db'}", outputs=project / "ray")
+    there = hpo.RunConfig(storage=f"sqlite:///{project / 'ray.db'}", outputs=project / "ray")
     for trial in (0, 1):
-        here, *_ = api.show("seeded", trial, place)[1]
+        here, *_ = api.show("seeded", trial, config)[1]
         [other] = api.show("seeded", trial, there)[1]
         assert here.digests == other.digests
 

@@ -78,7 +78,7 @@ class Maker:
     def evaluation(self, seed: int, objective: Objective) -> Evaluation:
         params: dict[str, Value] = {"lr": 3e-4, "width": 8, "optimizer": "adamw", "seed_word": "é"}
         job = Job(trial=self.trial, params=params, seed=seed, budget=self.epochs, stage=Stage.PROMOTION)
-        files = self.work / job.place
+        files = self.work / job.folder
         files.mkdir(parents=True, exist_ok=True)
         digests = {}
         if self.model:

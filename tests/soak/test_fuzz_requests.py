@@ -96,17 +96,17 @@ def test_every_request_gets_an_answer_and_nothing_is_written(tmp_path, times):
     seed = int(os.environ.get("HPO_SOAK_SEED", random.SystemRandom().randrange(10**6)))
     sys.stderr.write(f"\nHPO_SOAK_SEED={seed}\n")  # shown when the test fails
     draw = random.Random(seed)
-    place = promoted(tmp_path)
+    config = promoted(tmp_path)
     found = Counter()
-    with served(place, tmp_path, limits=["REQUEST_SECONDS = 0.5"], HPO_TOKEN=TOKEN) as server:
-        before = state(place)
+    with served(config, tmp_path, limits=["REQUEST_SECONDS = 0.5"], HPO_TOKEN=TOKEN) as server:
+        before = state(config)
         for _ in range(times):
             sent = request(draw)
             status = status_of(server.raw(sent, timeout=30, half_close=False))
             found[status] += 1
             assert status is None or status < 500, (status, sent)
         assert server.ask("/healthz")[0] == 200
-        assert state(place) == before
+        assert state(config) == before
         assert "Traceback" not in server.log, server.log
     sys.stderr.write(f"{times} requests: {dict(found)}\n")
     assert found[200] > times / 20
@@ -116,17 +116,17 @@ def test_every_request_gets_an_answer_and_nothing_is_written(tmp_path, times):
 def promoted(folder):
     content = read(PROJECT / "studies" / "curve.toml").study.content()
     study = hpo.Study.model_validate({**content, "search": {**content["search"], "trials": 3, "budget": 2}})
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    hpo.run(study.located(PROJECT), place)
-    hpo.promote(study.located(PROJECT), place, top=1)
-    return place
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study.located(PROJECT), config)
+    hpo.promote(study.located(PROJECT), config, top=1)
+    return config
 
 
-def state(place):
+def state(config):
     """Returns what is in the database and on disk."""
-    path = place.storage.removeprefix("sqlite:///")
+    path = config.storage.removeprefix("sqlite:///")
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
         rows = list(connection.iterdump())
     connection.close()
-    files = sorted((str(one), one.stat().st_size) for one in place.outputs.rglob("*") if one.is_file())
+    files = sorted((str(one), one.stat().st_size) for one in config.outputs.rglob("*") if one.is_file())
     return rows, files

@@ -21,33 +21,33 @@ def test_a_kill_at_every_statement_of_the_tables_is_survived(storage_url):
     sys.stderr.write(f"killed at {kill_at_statements(storage_url, 1)} statements that make tables\n")
 
 
-def outcome(place, folder):
+def outcome(config, folder):
     """What a promotion leaves, without what tells when and by which process."""
     table = json.loads((folder / "promotion.json").read_text())
     table["metrics"] = [row for row in table["metrics"] if row["metric"] != "pid"]
-    with storage(place.storage) as (store, _):
+    with storage(config.storage) as (store, _):
         stored = store.promotion(store.find("curve"))
     results = {path.name: sorted(one.name for one in path.rglob("*")) for path in folder.glob("results_*")}
     return table, (folder / "promotion.csv").read_text(), stored, results, sorted(one.name for one in folder.iterdir())
 
 
 def test_a_kill_at_every_file_of_a_promotion_is_survived(curve, tmp_path, storage_url):
-    place = hpo.Place(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
+    config = hpo.RunConfig(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
     study = curve(search={"trials": 6}, promotion={"top": 2})
-    hpo.run(study, place)
-    hpo.promote(study, place)
-    folder = place.outputs / "curve"
-    calm = outcome(place, folder)
+    hpo.run(study, config)
+    hpo.promote(study, config)
+    folder = config.outputs / "curve"
+    calm = outcome(config, folder)
     number = killed = 0
     while True:
         number += 1
         shutil.rmtree(folder)
-        status = forked(partial(dies_at_file, number, folder, lambda: hpo.promote(study, place)))
+        status = forked(partial(dies_at_file, number, folder, lambda: hpo.promote(study, config)))
         if status == 0:
             break
         assert status == -signal.SIGKILL
         killed += 1
-        assert hpo.promote(study, place).trained == 0
-        assert outcome(place, folder) == calm, f"killed at {number}"
+        assert hpo.promote(study, config).trained == 0
+        assert outcome(config, folder) == calm, f"killed at {number}"
     assert killed >= 16, "before and after each of three results and five files"
     sys.stderr.write(f"killed {killed} times at files of a promotion\n")

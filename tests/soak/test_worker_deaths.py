@@ -20,10 +20,10 @@ TRIALS, REPLAYS = 4, 3
 FOLDS = {"validation": {"folds": 2}}
 
 VERBS = {
-    "search": lambda study, place: api.run(study, place),
-    "promotion": lambda study, place: api.promote(study, place),
-    "replay": lambda study, place: api.replay(study, place, trial=0, r=REPLAYS),
-    "decomposition": lambda study, place: api.decompose(study, place, trial=0, n=2, replays=2, sources=("order",)),
+    "search": lambda study, config: api.run(study, config),
+    "promotion": lambda study, config: api.promote(study, config),
+    "replay": lambda study, config: api.replay(study, config, trial=0, r=REPLAYS),
+    "decomposition": lambda study, config: api.decompose(study, config, trial=0, n=2, replays=2, sources=("order",)),
 }
 TRAININGS = {"search": TRIALS, "promotion": 9, "replay": REPLAYS}
 
@@ -38,9 +38,9 @@ def told():
     sys.stderr.write(f"\nworker deaths, {sum(deaths.values())} in all: {counted}\n")
 
 
-def outcome(study, place):
+def outcome(study, config):
     """All that a study came to: its trials, and each evaluation once."""
-    with opened(study, place, (), create=False) as found:
+    with opened(study, config, (), create=False) as found:
         trials = [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
         evaluations = found.store.evaluations(found.stored)
     assert max(Counter(one.job.key for one in evaluations).values()) == 1
@@ -59,15 +59,15 @@ def outcome(study, place):
     ],
 )
 def test_a_death_in_any_phase_changes_nothing(
-    curve, place, tmp_path, storage_url, ray_slots, phase, which, times, folds
+    curve, config, tmp_path, storage_url, ray_slots, phase, which, times, folds
 ):
     flags = tmp_path / "flags"
     flags.mkdir()
     tables = {"space": {"x": {"float": [0.0, 1.0]}}, "fixed": {"flags": str(flags)}}
     search = {"trials": TRIALS, "budget": 3, "pruner": "none"}
     study = curve(trainable="toys.mortal:train", search=search, **tables, **(FOLDS if folds else {}))
-    calm = replace(place, storage=f"sqlite:///{tmp_path / 'calm.db'}", outputs=tmp_path / "calm")
-    there = replace(place, storage=storage_url, backend="ray", concurrency=2)
+    calm = replace(config, storage=f"sqlite:///{tmp_path / 'calm.db'}", outputs=tmp_path / "calm")
+    there = replace(config, storage=storage_url, backend="ray", concurrency=2)
     number = 1 if which == "first" else TRAININGS[phase] * (2 if folds else 1)
     for verb in dict.fromkeys(("search", phase)):
         VERBS[verb](study, calm)

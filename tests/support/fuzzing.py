@@ -26,22 +26,22 @@ def mutated(text, draw):
     """
     lines = text.splitlines()
     for _ in range(draw.randint(1, 4)):
-        place = draw.randrange(len(lines)) if lines else 0
+        config = draw.randrange(len(lines)) if lines else 0
         match draw.randrange(8):
             case 0 if lines:
-                del lines[place]
+                del lines[config]
             case 1 if lines:
-                lines.insert(place, lines[draw.randrange(len(lines))])
+                lines.insert(config, lines[draw.randrange(len(lines))])
             case 2:
-                lines.insert(place, draw.choice(LINES))
+                lines.insert(config, draw.choice(LINES))
             case 3 | 4 if lines:
-                lines[place] = re.sub(r"=.*", lambda _: f"= {draw.choice(VALUES)}", lines[place])
+                lines[config] = re.sub(r"=.*", lambda _: f"= {draw.choice(VALUES)}", lines[config])
             case 5 if lines:
-                lines[place] = re.sub(r"^[^=\[]+=", lambda _: f"{draw.choice(KEYS)} =", lines[place])
+                lines[config] = re.sub(r"^[^=\[]+=", lambda _: f"{draw.choice(KEYS)} =", lines[config])
             case 6 if lines:
-                lines[place] = lines[place].replace("[", draw.choice('[({"'), 1)
+                lines[config] = lines[config].replace("[", draw.choice('[({"'), 1)
             case _ if lines:
-                lines[place] += f"\n{draw.choice(KEYS)} = {draw.choice(VALUES)}"
+                lines[config] += f"\n{draw.choice(KEYS)} = {draw.choice(VALUES)}"
     content = "\n".join(lines).encode()
     if draw.random() < 0.1 and content:
         at = draw.randrange(len(content))

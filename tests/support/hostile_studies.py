@@ -55,12 +55,12 @@ def study_of(curve, wanted, name="hostile", **tables):
     return curve(name=name, trainable="toys.hostile:train", space=space, search=search, **tables)
 
 
-def run_to_the_end(study, place, workforce=None):
+def run_to_the_end(study, config, workforce=None):
     """Searches, and returns the evaluations by trial, having seen that all that must hold does."""
-    outcome = hpo.run(study, place, workforce=workforce)
+    outcome = hpo.run(study, config, workforce=workforce)
     assert {trial.state for trial in outcome.trials} <= {"complete", "failed", "pruned"}
     assert len(outcome.trials) == study.search.trials
-    with opened(study, place, (), create=False) as found:
+    with opened(study, config, (), create=False) as found:
         evaluations = {one.job.trial: one for one in found.store.evaluations(found.stored, Stage.SEARCH)}
     assert sorted(evaluations) == list(range(study.search.trials))
     innocent = {}
@@ -72,23 +72,23 @@ def run_to_the_end(study, place, workforce=None):
             assert trial.error.strip()
         if trial.params["value"] == "innocent":
             innocent[trial.number] = str(evaluation.status), evaluation.digests.get("weights")
-    expected = "complete", reference(place)
+    expected = "complete", reference(config)
     others = [number for number, found in innocent.items() if found != expected]
     assert not others, [(innocent[n], evaluations[n].error, dict(evaluations[n - 1].job.params)) for n in others]
-    again = hpo.run(study, place)
+    again = hpo.run(study, config)
     assert [(one.number, one.state, one.value) for one in again.trials] == [
         (one.number, one.state, one.value) for one in outcome.trials
     ], "nothing is met again"
     return evaluations
 
 
-def reference(place):
+def reference(config):
     """Returns the digest of the innocent training where no other was before it."""
-    folder = place.outputs.parent / "reference"
+    folder = config.outputs.parent / "reference"
     return trained(folder, value="innocent", stage=Stage.SEARCH, x=0.5).digests["weights"]
 
 
-def read_all(study, place, capsys):
+def read_all(study, config, capsys):
     """Reads the study by every command that reads, and the page of it."""
 
     def printed():
@@ -97,16 +97,16 @@ def read_all(study, place, capsys):
         return text
 
     printed()
-    for one in api.status(None, place):
+    for one in api.status(None, config):
         print_json(tables.progress_values(one))
         json.loads(printed())
-    print_text(tables.progress_table(api.status(None, place)))
+    print_text(tables.progress_table(api.status(None, config)))
     printed()
     for number in range(study.search.trials):
-        trial, evaluations = api.show(study, number, place)
+        trial, evaluations = api.show(study, number, config)
         print_json(tables.trial_values(trial, evaluations))
         json.loads(printed())
         print_text(tables.trial_text(trial, evaluations, study.objective.metric))
         printed()
-    page = write_report(study.name, place)
+    page = write_report(study.name, config)
     assert "</html>" in page.read_text(encoding="utf-8")

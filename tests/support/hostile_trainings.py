@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from hpo.core.records import Job, Objective, Stage
-from hpo.core.seam import Hearing, Resources, TrainableRef
+from hpo.core.seam import JobTracker, Resources, TrainableRef
 from hpo.study.trainable import load
 from hpo.training import Training, discard_checkpoint
 
@@ -32,14 +32,14 @@ class Listener:
 def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):
     """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
     job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
-    hearing = Hearing(Listener(), job, ref(name).objective)
+    tracker = JobTracker(Listener(), job, ref(name).objective)
     training = Training(job, ref(name), Resources(), work)
     try:
         for step in range(budget + 2):
             packet = training.pause() if step == pause_at else training.advance()
             if packet.paused:
                 return None
-            if (evaluation := hearing.hear(packet)) is not None:
+            if (evaluation := tracker.hear(packet)) is not None:
                 return evaluation
     finally:
         training.close()

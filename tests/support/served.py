@@ -60,11 +60,11 @@ def status_of(answer):
 
 
 @contextmanager
-def served(place, folder, *options, limits=(), **environment):
+def served(config, folder, *options, limits=(), **environment):
     """Runs `hpo serve` over a place. `limits` are changes such as `REQUEST_SECONDS = 1`."""
     log = Path(folder) / f"serve-{time.monotonic_ns()}.log"
     code = CODE.format("\n".join(f"limits.{one}" for one in limits))
-    arguments = ["serve", "--port", "0", "--storage", place.storage, "--outputs", str(place.outputs), *options]
+    arguments = ["serve", "--port", "0", "--storage", config.storage, "--outputs", str(config.outputs), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     with log.open("w") as file:
         process = forked.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=file, stderr=file)

@@ -44,7 +44,7 @@ def whole(one, work, stop_after=None):
 def cut(tmp_path):
     """The folder of a training that was killed in its fourth epoch, and how it would have ended."""
     whole(job(), tmp_path / "cut", stop_after=4)
-    folder = tmp_path / "cut" / job().place
+    folder = tmp_path / "cut" / job().folder
     assert (folder / NEWEST).exists()
     assert (folder / PREVIOUS).exists()
     return folder, whole(job(), tmp_path / "whole").outcome["digests"]
@@ -106,7 +106,7 @@ def test_a_crash_between_the_two_renames_costs_one_epoch(cut):
 def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
     folder, _ = cut
     other = job(seed=43)
-    target = folder.parents[1] / other.place
+    target = folder.parents[1] / other.folder
     target.mkdir(parents=True)
     (target / NEWEST).write_bytes((folder / NEWEST).read_bytes())
     packet = whole(other, folder.parents[1])
@@ -176,7 +176,7 @@ def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path
     packet = training.pause()
     training.close()
     assert (packet.paused, packet.status, packet.reports) == (True, None, ())
-    saved = Checkpoint.load(tmp_path / "paused" / job().place / NEWEST, job().digest, "cpu")
+    saved = Checkpoint.load(tmp_path / "paused" / job().folder / NEWEST, job().digest, "cpu")
     assert (saved.epoch, len(saved.reports)) == (epochs, epochs)
     assert whole(job(), tmp_path / "paused").outcome["digests"] == whole(job(), tmp_path / "whole").outcome["digests"]
 

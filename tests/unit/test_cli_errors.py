@@ -17,7 +17,7 @@ import forked
 import pytest
 import torch
 
-from hpo import Place, UsageError, load_study, promote, run
+from hpo import RunConfig, UsageError, load_study, promote, run
 from hpo.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -64,8 +64,8 @@ def search(tmp_path_factory):
     folder = tmp_path_factory.mktemp("search")
     fill(folder)
     before = list(sys.path)
-    place = Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    assert run(load_study(str(folder / "studies" / "curve.toml")), place).count("complete") == 3
+    config = RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    assert run(load_study(str(folder / "studies" / "curve.toml")), config).count("complete") == 3
     forget_modules(before)
     return folder
 
@@ -662,7 +662,7 @@ def test_no_number_or_name_is_a_traceback(searched, cli, command):
         (promote, {"first": 10**30}, "first must be 0 to 1000000"),
     ],
 )
-def test_the_library_refuses_the_same_numbers(curve, place, verb, wanted, message):
+def test_the_library_refuses_the_same_numbers(curve, config, verb, wanted, message):
     with pytest.raises(UsageError, match=message):
-        verb(curve(), place, **wanted)
-    assert not place.outputs.exists()
+        verb(curve(), config, **wanted)
+    assert not config.outputs.exists()

@@ -41,188 +41,188 @@ def project(tmp_path, monkeypatch):
     made.forget()
 
 
-def values(place, *trials):
-    return [[one.value for one in api.show("toy", trial, place)[1]] for trial in trials]
+def values(config, *trials):
+    return [[one.value for one in api.show("toy", trial, config)[1]] for trial in trials]
 
 
-def edited(project, place):
+def edited(project, config):
     """Searches, promotes, and then edits the trainable."""
-    hpo.run(project.study(), place)
-    hpo.promote(project.study(), place)
-    before = values(place, 0, 1)
+    hpo.run(project.study(), config)
+    hpo.promote(project.study(), config)
+    before = values(config, 0, 1)
     project.toy(value=SECOND)
     return before
 
 
 @pytest.mark.parametrize("verb", [hpo.run, hpo.promote, api.decompose, api.replay])
-def test_changed_code_is_refused_and_nothing_is_written(project, place, verb):
-    before = edited(project, place)
+def test_changed_code_is_refused_and_nothing_is_written(project, config, verb):
+    before = edited(project, config)
     ear, more = Ear(), {} if verb in (hpo.run, hpo.promote) else {"trial": 0}
     with pytest.raises(
         CodeChanged, match=r"was changed since it was last run: toy\.py changed\. 6 trainings"
     ) as refused:
-        verb(project.study(), place, observers=[ear], **more)
+        verb(project.study(), config, observers=[ear], **more)
     assert "--accept-code-change" in str(refused.value)
-    assert values(place, 0, 1) == before
+    assert values(config, 0, 1) == before
     assert ear.said == []
 
 
-def test_replicates_of_other_code_are_trained_anew(project, place):
-    before = edited(project, place)
+def test_replicates_of_other_code_are_trained_anew(project, config):
+    before = edited(project, config)
     ear = Ear()
-    outcome = hpo.promote(project.study(), place, accept_code_change=True, observers=[ear])
+    outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[ear])
     assert "accepted: 6 trainings of other code stay and are marked" in ear.said[0]
     assert outcome.trained == 4
-    for old, new in zip(before, values(place, 0, 1), strict=True):
+    for old, new in zip(before, values(config, 0, 1), strict=True):
         assert new[0] == old[0]  # of the search: what it proposed since rests on it
         assert new[1:] == pytest.approx([value + 7 for value in old[1:]])
-    remarks = [one.remarks for one in api.show("toy", 0, place)[1]]
+    remarks = [one.remarks for one in api.show("toy", 0, config)[1]]
     assert remarks[0] == ()
     assert "trained anew, for the code was changed (toy.py changed); it had value " in remarks[1][0]
-    assert hpo.promote(project.study(), place).trained == 0
-    kept = json.loads(_one(place, "SELECT codes FROM hpo_studies"))
+    assert hpo.promote(project.study(), config).trained == 0
+    kept = json.loads(_one(config, "SELECT codes FROM hpo_studies"))
     assert [one["accepted"] for one in kept] == [False, True]
     assert [set(one["files"]) for one in kept] == [{"toy.py"}, {"toy.py"}]
 
 
-def test_code_that_is_changed_back_goes_on(project, place):
-    edited(project, place)
+def test_code_that_is_changed_back_goes_on(project, config):
+    edited(project, config)
     with pytest.raises(CodeChanged):
-        hpo.promote(project.study(), place)
+        hpo.promote(project.study(), config)
     project.toy(value=FIRST)
-    assert hpo.promote(project.study(), place).trained == 0
+    assert hpo.promote(project.study(), config).trained == 0
 
 
-def test_an_edit_of_a_file_that_is_imported_counts(project, place):
+def test_an_edit_of_a_file_that_is_imported_counts(project, config):
     project.write("helper.py", "ADDED = 0")
     project.toy(head="import helper", value="params.x + helper.ADDED")
-    hpo.run(project.study(), place)
+    hpo.run(project.study(), config)
     project.write("helper.py", "ADDED = 1")
     with pytest.raises(CodeChanged, match=r"helper\.py changed"):
-        hpo.run(project.study(), place)
+        hpo.run(project.study(), config)
     project.write("helper.py", "ADDED = 0  # as before")
-    hpo.run(project.study(), place)
+    hpo.run(project.study(), config)
 
 
-def test_an_interrupted_trial_begins_anew_under_other_code(project, place):
+def test_an_interrupted_trial_begins_anew_under_other_code(project, config):
     project.toy(value="params.x", head="import torch")
     loop = "model = torch.nn.Linear(1, WIDTH)\n    for epoch in ctx.epochs(model=model):"
     text_ = (project.folder / "toy.py").read_text().replace("for epoch in ctx.epochs():", loop)
     project.write("toy.py", "WIDTH = 2\n" + text_)
     project.study_file(budget=4)
     ear = Ear(stops_after=2)
-    hpo.run(project.study(), place, observers=[ear], stop=ear)
-    assert api.status("toy", place)[0].counts == {"running": 1}
+    hpo.run(project.study(), config, observers=[ear], stop=ear)
+    assert api.status("toy", config)[0].counts == {"running": 1}
     project.write("toy.py", "WIDTH = 3\n" + text_.replace('"val": params.x', '"val": params.x + 7'))
     ear = Ear()
-    outcome = hpo.run(project.study(), place, observers=[ear])
+    outcome = hpo.run(project.study(), config, observers=[ear])
     assert [trial.state for trial in outcome.trials] == ["complete", "complete"]
     assert ear.said[0].startswith("the code was changed since the study was last run (toy.py changed)")
     assert set(outcome.trials[0].values.values()) == {outcome.trials[0].params["x"] + 7}
     assert outcome.trials[0].code == outcome.trials[1].code
-    [one] = api.show("toy", 0, place)[1]
+    [one] = api.show("toy", 0, config)[1]
     assert one.remarks == ("checkpoint-previous.pt was written before the code was changed: trained anew",) or (
         one.remarks == ("checkpoint.pt was written before the code was changed: trained anew",)
     )
 
 
-def test_values_of_later_steps_do_not_stay_with_a_trial_that_begins_anew(project, place):
+def test_values_of_later_steps_do_not_stay_with_a_trial_that_begins_anew(project, config):
     project.study_file(budget=4)
     ear = Ear(stops_after=3)
-    hpo.run(project.study(), place, observers=[ear], stop=ear)
+    hpo.run(project.study(), config, observers=[ear], stop=ear)
     project.toy(value="[params.x, None][epoch > 1]", head="")
-    outcome = hpo.run(project.study(), place)
+    outcome = hpo.run(project.study(), config)
     assert [trial.state for trial in outcome.trials] == ["failed", "failed"]
     assert list(outcome.trials[0].values) == [1]
-    assert list(api.show("toy", 0, place)[0].values) == [1]
+    assert list(api.show("toy", 0, config)[0].values) == [1]
 
 
-def test_failed_trials_do_not_hold_back_the_code_that_mends_them(project, place):
+def test_failed_trials_do_not_hold_back_the_code_that_mends_them(project, config):
     project.toy(value="no_such_name")
-    hpo.run(project.study(), place)
+    hpo.run(project.study(), config)
     project.toy()
     project.study_file(trials=4)
     ear = Ear()
-    outcome = hpo.run(project.study(), place, observers=[ear])
+    outcome = hpo.run(project.study(), config, observers=[ear])
     assert [trial.state for trial in outcome.trials] == ["complete"] * 4, "what failed by one mistake is trained again"
     assert "nothing that counts was trained before" in ear.said[0]
 
 
-def test_a_database_without_code_goes_on_and_says_so(project, place):
-    hpo.run(project.study(), place)
-    _change(place, "UPDATE hpo_studies SET codes = NULL")
-    _change(place, "UPDATE hpo_evaluations SET fingerprint = '{}'")
+def test_a_database_without_code_goes_on_and_says_so(project, config):
+    hpo.run(project.study(), config)
+    _change(config, "UPDATE hpo_studies SET codes = NULL")
+    _change(config, "UPDATE hpo_evaluations SET fingerprint = '{}'")
     project.study_file(trials=3)
     ear = Ear()
-    hpo.run(project.study(), place, observers=[ear])
+    hpo.run(project.study(), config, observers=[ear])
     assert "the code of 2 trainings is not known: an earlier hpo recorded them" in ear.said[0]
     project.toy(value=SECOND)
     with pytest.raises(CodeChanged, match="3 trainings that it holds are of the code before"):
-        hpo.run(project.study(), place)
+        hpo.run(project.study(), config)
 
 
-def test_the_same_params_under_other_code_are_another_training(project, place):
+def test_the_same_params_under_other_code_are_another_training(project, config):
     project.write(
         "studies/toy.toml",
         (project.folder / "studies/toy.toml").read_text().replace("float = [0.0, 1.0]", "choice = [0.5]"),
     )
-    hpo.run(project.study(), place)
+    hpo.run(project.study(), config)
     project.toy(value=SECOND)
-    outcome = hpo.run(project.study(), place, trials=4, accept_code_change=True)
+    outcome = hpo.run(project.study(), config, trials=4, accept_code_change=True)
     found = [trial.value for trial in outcome.trials]
     assert found == pytest.approx([found[0], found[0], found[0] + 7, found[0] + 7])
 
 
-def _change(place, statement):
-    engine = create_engine(place.storage)
+def _change(config, statement):
+    engine = create_engine(config.storage)
     with engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
 
 
-def _one(place, query):
-    engine = create_engine(place.storage)
+def _one(config, query):
+    engine = create_engine(config.storage)
     with engine.connect() as connection:
         found = connection.execute(text(query)).scalar()
     engine.dispose()
     return found
 
 
-def test_verify_names_the_code_rather_than_chance(project, place):
-    edited(project, place)
-    [one] = api.verify(project.study(), place, trial=0, seed=41)
+def test_verify_names_the_code_rather_than_chance(project, config):
+    edited(project, config)
+    [one] = api.verify(project.study(), config, trial=0, seed=41)
     printed = tables.verified_text([one])
     assert "the code is another than was recorded (toy.py changed): the difference may be its doing" in printed
     assert "deterministic" not in printed
     assert "sha256" not in printed
 
 
-def test_tables_mark_what_is_of_other_code(project, place, capsys):
-    edited(project, place)
-    outcome = hpo.run(project.study(), place, trials=3, accept_code_change=True)
+def test_tables_mark_what_is_of_other_code(project, config, capsys):
+    edited(project, config)
+    outcome = hpo.run(project.study(), config, trials=3, accept_code_change=True)
     assert outcome.of_other_code == [0, 1]
     assert list(outcome.frame().other_code) == [True, True, False]
     assert "Trained with other code than there is now, so their values do not compare: trial 0, 1." in (
         tables.search_text(outcome, promotes=False)
     )
-    stale = api.rank_stored(project.study(), place)
+    stale = api.rank_stored(project.study(), config)
     assert stale.other_code == {0: "search value and replicates", 1: "search value and replicates"}
     assert any("other code" in line for line in stale.warnings)
-    fresh = hpo.promote(project.study(), place, top=3).report
+    fresh = hpo.promote(project.study(), config, top=3).report
     assert fresh.other_code == {0: "search value", 1: "search value"}
     assert [row["other_code"] for row in sorted(fresh.candidates(), key=lambda row: row["trial"])] == [
         "search value",
         "search value",
         "",
     ]
-    assert "the search value of trial 0, 1" in (place.outputs / "toy" / "promotion.md").read_text()
+    assert "the search value of trial 0, 1" in (config.outputs / "toy" / "promotion.md").read_text()
 
 
-def test_trainings_of_different_code_are_not_compared_without_a_word(project, place):
-    edited(project, place)
-    hpo.run(project.study(), place, trials=3, accept_code_change=True)
-    winner = hpo.promote(project.study(), place, top=1).ranking.winner.candidate.trial
+def test_trainings_of_different_code_are_not_compared_without_a_word(project, config):
+    edited(project, config)
+    hpo.run(project.study(), config, trials=3, accept_code_change=True)
+    winner = hpo.promote(project.study(), config, top=1).ranking.winner.candidate.trial
     assert winner == 2
-    found = api.compare("0", "2", project.study(), place)
+    found = api.compare("0", "2", project.study(), config)
     assert "toy.py changed" in (found.code or "")
     assert found.code in tables.comparison_text(found)

@@ -86,16 +86,16 @@ def test_many_seeds_decide(tmp_path, gap, verdict):
         assert found.verdict.endswith(f"{'a' if gap > 0 else 'b'}.csv is better")
 
 
-def test_trials_and_folders_of_results_are_compared(curve, place, tmp_path):
+def test_trials_and_folders_of_results_are_compared(curve, config, tmp_path):
     study = curve(search={"trials": 4, "pruner": "none"}, promotion={"top": 2})
-    hpo.run(study, place)
-    promoted = hpo.promote(study, place)
+    hpo.run(study, config)
+    promoted = hpo.promote(study, config)
     first, second = (row.candidate for row in promoted.ranking.rows)
-    found = api.compare(str(first.trial), str(second.trial), study, place)
+    found = api.compare(str(first.trial), str(second.trial), study, config)
     assert found.values == (tuple(first.values.values()), tuple(second.values.values()))
     folder = str(promoted.folder)
-    assert api.compare(folder, str(second.trial), study, place).values == found.values
-    alone = api.compare(f"{folder}/results_8", str(second.trial), study, place)
+    assert api.compare(folder, str(second.trial), study, config).values == found.values
+    alone = api.compare(f"{folder}/results_8", str(second.trial), study, config)
     assert alone.seeds == (43,)
     done = CliRunner().invoke(app, ["compare", folder, folder])
     assert done.exit_code == 0, done.output
@@ -122,8 +122,8 @@ def test_what_cannot_be_compared_is_refused_with_a_sentence(tmp_path, given, mes
         api.compare(written(tmp_path, "a", {1: 2.0}), given.format(tmp_path))
 
 
-def test_a_trial_without_replicates_is_refused(curve, place):
+def test_a_trial_without_replicates_is_refused(curve, config):
     study = curve()
-    hpo.run(study, place, trials=2)
+    hpo.run(study, config, trials=2)
     with pytest.raises(UsageError, match="trial 0 has no replicates"):
-        api.compare("0", "1", study, place)
+        api.compare("0", "1", study, config)

@@ -60,33 +60,33 @@ def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tm
     other.close()
 
 
-def test_a_trial_that_breaks_a_constraint_is_neither_incumbent_nor_candidate(curve, place):
+def test_a_trial_that_breaks_a_constraint_is_neither_incumbent_nor_candidate(curve, config):
     """In the toy study loss is 1 - val: constrained to 0 or less, only trials from 1 on are feasible."""
     study = curve(search={"constraints": ["loss"], "trials": 12, "pruner": "none"}, promotion={"seeds": [42], "top": 9})
-    outcome = api.run(study, place)
+    outcome = api.run(study, config)
     broken = [trial for trial in outcome.trials if trial.constraints["loss"] > 0]
     assert 0 < len(broken) < 12
     assert all(trial.is_feasible == (trial.value >= 1) for trial in outcome.trials)
     assert outcome.incumbent.is_feasible
     assert f"Complete but breaking a constraint: {broken[0].number}" in tables.search_text(outcome, promotes=False)
-    promoted = api.promote(study, place)
+    promoted = api.promote(study, config)
     assert not {row.candidate.trial for row in promoted.ranking.rows} & {trial.number for trial in broken}
     assert list(outcome.frame().columns[:4]) == ["number", "state", "value", "loss"]
-    stored, _ = api.show(study, broken[0].number, place)
+    stored, _ = api.show(study, broken[0].number, config)
     assert (stored.is_feasible, stored.constraints) == (False, broken[0].constraints)
 
 
-def test_there_is_nothing_to_promote_where_all_break_a_constraint(curve, place):
+def test_there_is_nothing_to_promote_where_all_break_a_constraint(curve, config):
     study = curve(search={"constraints": ["pid"], "trials": 3, "pruner": "none"})
-    outcome = api.run(study, place)
+    outcome = api.run(study, config)
     assert outcome.incumbent is None
     assert "No trial has completed and kept the constraints" in tables.search_text(outcome, promotes=False)
     with pytest.raises(NothingToPromote, match="no completed trial"):
-        api.promote(study, place)
+        api.promote(study, config)
 
 
-def test_a_constraint_that_is_not_yielded_fails_the_trial_with_a_sentence(curve, place):
-    outcome = api.run(curve(search={"constraints": ["gap"], "trials": 1}), place)
+def test_a_constraint_that_is_not_yielded_fails_the_trial_with_a_sentence(curve, config):
+    outcome = api.run(curve(search={"constraints": ["gap"], "trials": 1}), config)
     [trial] = outcome.trials
     assert trial.state == "failed"
     assert trial.error == "the constraint 'gap' was not yielded at step 1; yielded: loss, pid, val"

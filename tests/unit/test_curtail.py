@@ -140,16 +140,16 @@ def test_a_replicate_that_fails_leaves_its_candidate_incomplete_and_the_others_g
     assert [(row.candidate.trial, row.rank, row.bound) for row in found.rows] == [(1, 1, None), (0, None, None)]
 
 
-def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_it_left_out(curve, place, capsys):
+def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_it_left_out(curve, config, capsys):
     study = curve(search={"trials": 12, "pruner": "none"}, promotion={"top": 6})
-    hpo.run(study, place)
-    short = hpo.promote(study, place, curtail=True)
+    hpo.run(study, config)
+    short = hpo.promote(study, config, curtail=True)
     left_out = [row for row in short.ranking.rows if row.bound is not None]
     assert short.trained == 18 - sum(3 - len(row.candidate.values) for row in left_out)
     assert left_out
-    again = hpo.promote(study, place, curtail=True)
+    again = hpo.promote(study, config, curtail=True)
     assert again.trained == 0
-    whole = hpo.promote(study, place)
+    whole = hpo.promote(study, config)
     assert whole.ranking.winner.candidate.trial == short.ranking.winner.candidate.trial
     assert whole.trained == 18 - short.trained
     assert whole.results == short.results
@@ -171,8 +171,8 @@ def test_under_another_rule_what_was_left_out_is_said_to_be_undecided():
     assert certainty(other, [41]).changes == {}
 
 
-def test_where_nothing_could_be_left_out_curtailing_is_refused(curve, place):
+def test_where_nothing_could_be_left_out_curtailing_is_refused(curve, config):
     with pytest.raises(UsageError, match=r"nothing can be left out under mean:.*\[objective\] limit"):
-        refuse_promotion(curve(), place, rule="mean", curtail=True)
-    refuse_promotion(curve(objective={"limit": 1.0}), place, rule="mean", curtail=True)
-    refuse_promotion(curve(), place, curtail=True)
+        refuse_promotion(curve(), config, rule="mean", curtail=True)
+    refuse_promotion(curve(objective={"limit": 1.0}), config, rule="mean", curtail=True)
+    refuse_promotion(curve(), config, curtail=True)

@@ -84,31 +84,31 @@ def test_a_default_that_is_made_anew_each_time_is_named():
     assert defaults_of(Params, ()) == defaults_of(Params, ())
 
 
-def test_a_changed_default_is_a_changed_study(project, place, capsys):
-    hpo.run(project.study(), place)
+def test_a_changed_default_is_a_changed_study(project, config, capsys):
+    hpo.run(project.study(), config)
     project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
     for verb in (hpo.run, hpo.promote, lambda *said: api.verify(*said, trial=0)):
         with pytest.raises(StudyChanged, match=r"default\.bonus +0\.0 +-> +5\.0") as refused:
-            verb(project.study(), place)
+            verb(project.study(), config)
         assert "does not set bonus, so the default of the trainable's params counts: it was 0.0 and is 5.0" in str(
             refused.value
         )
-    assert len(api.show("toy", 1, place)[1]) == 1
+    assert len(api.show("toy", 1, config)[1]) == 1
 
 
-def test_the_old_default_as_a_fixed_value_is_the_same_study(project, place):
-    hpo.run(project.study(), place)
+def test_the_old_default_as_a_fixed_value_is_the_same_study(project, config):
+    hpo.run(project.study(), config)
     project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
     project.study_file(more="fixed = { bonus = 0.0 }", trials=2)
-    assert hpo.run(project.study(), place, accept_code_change=True).own == 2  # the file did change
+    assert hpo.run(project.study(), config, accept_code_change=True).own == 2  # the file did change
     project.study_file(trials=2)
     with pytest.raises(StudyChanged, match="bonus"):
-        hpo.run(project.study(), place)
+        hpo.run(project.study(), config)
 
 
-def test_defaults_stand_in_every_record_of_a_result(project, place, capsys):
-    hpo.run(project.study(), place)
-    outcome = hpo.promote(project.study(), place)
+def test_defaults_stand_in_every_record_of_a_result(project, config, capsys):
+    hpo.run(project.study(), config)
+    outcome = hpo.promote(project.study(), config)
     for name in ("summary.json", "optuna_trial.json"):
         found = json.loads((outcome.results[0] / name).read_text())
         assert found.get("hpo", found)["defaults"] == {"bonus": 0.0}
@@ -117,7 +117,7 @@ def test_defaults_stand_in_every_record_of_a_result(project, place, capsys):
         "0": {"bonus": 0.0},
         "1": {"bonus": 0.0},
     }
-    trial, evaluations = api.show("toy", 0, place)
+    trial, evaluations = api.show("toy", 0, config)
     assert tables.trial_values(trial, evaluations)["defaults"] == {"bonus": 0.0}
     print_text(tables.trial_text(trial, evaluations, "val"))
     print_text(promoted.ranking_table(outcome.report))
@@ -125,7 +125,7 @@ def test_defaults_stand_in_every_record_of_a_result(project, place, capsys):
     assert "the trainable's default counts: bonus = 0.0" in printed
 
 
-def test_the_default_of_a_conditional_param_counts(project, place):
+def test_the_default_of_a_conditional_param_counts(project, config):
     project.toy(fields="on: bool = True\nbonus: float = 0.0", value="params.x + params.bonus")
     more = "space.on = { choice = [true, false] }\nspace.bonus = { float = [1.0, 2.0], when = { on = true } }"
     project.write(
@@ -133,18 +133,18 @@ def test_the_default_of_a_conditional_param_counts(project, place):
     )
     text_ = (project.folder / "studies/toy.toml").read_text().replace("\n[space]\nx =", "\nspace.x =")
     project.write("studies/toy.toml", text_.replace("trials = 2", "trials = 6"))
-    hpo.run(project.study(), place)
-    found = [(one.job.params, one.defaults) for number in range(6) for one in api.show("toy", number, place)[1]]
+    hpo.run(project.study(), config)
+    found = [(one.job.params, one.defaults) for number in range(6) for one in api.show("toy", number, config)[1]]
     assert all(defaults == ({} if params["on"] else {"bonus": 0.0}) for params, defaults in found)
     assert {params["on"] for params, _ in found} == {True, False}
     project.toy(fields="on: bool = True\nbonus: float = 0.5", value="params.x + params.bonus")
     with pytest.raises(StudyChanged, match=r"default\.bonus +0\.0 +-> +0\.5"):
-        hpo.run(project.study(), place)
+        hpo.run(project.study(), config)
 
 
-def test_a_study_stored_before_defaults_were_recorded_goes_on(project, place):
-    hpo.run(project.study(), place)
-    engine = create_engine(place.storage)
+def test_a_study_stored_before_defaults_were_recorded_goes_on(project, config):
+    hpo.run(project.study(), config)
+    engine = create_engine(config.storage)
     with engine.begin() as connection:
         found = json.loads(connection.execute(text("SELECT identity FROM hpo_studies")).scalar())
         old = {key: value for key, value in found.items() if not key.startswith("default")}
@@ -152,10 +152,10 @@ def test_a_study_stored_before_defaults_were_recorded_goes_on(project, place):
         connection.execute(text("UPDATE hpo_studies SET identity = :old"), {"old": json.dumps(old)})
     engine.dispose()
     project.study_file(trials=3)
-    assert hpo.run(project.study(), place).own == 3
+    assert hpo.run(project.study(), config).own == 3
     project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
     with pytest.raises(StudyChanged, match="bonus"):  # by now they are recorded
-        hpo.run(project.study(), place)
+        hpo.run(project.study(), config)
 
 
 NAMES = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3)

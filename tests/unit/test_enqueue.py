@@ -79,16 +79,16 @@ def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, s
     assert [row[2]["x"] for row in tables[0]][:2] == [0.3, 0.5]
 
 
-def test_those_in_the_study_come_first_and_need_no_option(place, curve):
+def test_those_in_the_study_come_first_and_need_no_option(config, curve):
     study = curve(search={"enqueue": GOOD, "trials": 4})
-    found = api.run(study, place, enqueue=[{"x": 0.9}])
+    found = api.run(study, config, enqueue=[{"x": 0.9}])
     assert [trial.params["x"] for trial in found.trials][:3] == [0.3, 0.5, 0.9]
-    assert [trial.params["x"] for trial in api.run(study, place, trials=6).trials].count(0.3) == 1
+    assert [trial.params["x"] for trial in api.run(study, config, trials=6).trials].count(0.3) == 1
 
 
-def test_one_that_is_added_to_a_stored_study_is_tried_next(place, curve):
-    api.run(curve(search={"trials": 3}), place)
-    found = api.run(curve(search={"enqueue": GOOD[:1], "trials": 4}), place)
+def test_one_that_is_added_to_a_stored_study_is_tried_next(config, curve):
+    api.run(curve(search={"trials": 3}), config)
+    found = api.run(curve(search={"enqueue": GOOD[:1], "trials": 4}), config)
     assert found.trials[3].params == GOOD[0]
 
 
@@ -154,11 +154,11 @@ def test_what_does_not_fit_the_space_is_told_at_its_key(curve, found, key, messa
     assert message in problem.message
 
 
-def test_all_problems_are_told_at_once_and_nothing_is_written(curve, place):
+def test_all_problems_are_told_at_once_and_nothing_is_written(curve, config):
     with pytest.raises(ParamsInvalid, match="3 problems") as caught:
-        api.run(curve(), place, enqueue=[{"x": 2, "k": 0}, {"y": 1}])
+        api.run(curve(), config, enqueue=[{"x": 2, "k": 0}, {"y": 1}])
     assert [problem.key for problem in caught.value.problems] == ["0.x", "0.k", "1.y"]
-    assert not place.outputs.exists()
+    assert not config.outputs.exists()
 
 
 def test_values_become_the_study_s_own(curve):

@@ -38,7 +38,7 @@ def evaluation(job, value, status=Status.COMPLETE, **metrics):
     return Evaluation(job=job, status=status, value=value, step=2, reports=reports, seconds=2.0, digests=digests)
 
 
-class Source:
+class JobSource:
     """Hands out jobs of one fold each, refuses where it is told to, and remembers."""
 
     def __init__(self, jobs, refuse=None):
@@ -66,7 +66,7 @@ def test_a_study_without_folds_has_its_jobs_as_they_are(curve):
 def test_no_two_folds_of_neighbouring_seeds_share_a_stream(seed):
     study = hpo.Study.model_validate(STUDY)
     jobs = [*fold_jobs(replace(JOB, seed=seed), study), *fold_jobs(replace(JOB, seed=seed + 1), study)]
-    assert len({job.key for job in jobs}) == len({job.place for job in jobs}) == len(jobs)
+    assert len({job.key for job in jobs}) == len({job.folder for job in jobs}) == len(jobs)
     for name in set(STREAMS) - {"split"}:
         assert len({job.streams[name] for job in jobs}) == len(jobs)
     assert not {seed, seed + 1} & {number for job in jobs for number in job.streams.values()}
@@ -121,14 +121,14 @@ def test_a_metric_undefined_in_a_fold_is_undefined_and_a_constraint_must_hold_in
 
 @given(order=st.permutations(range(6)))
 def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_first(order):
-    source = Source([JOB])
+    source = JobSource([JOB])
     folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
     jobs = [folded.ask() for _ in range(6)]
     assert folded.ask() is DONE
-    for place in order:
+    for config in order:
         assert source.told == []
-        assert folded.report(jobs[place], 1, -1.0)
-        folded.tell(evaluation(jobs[place], FOLDS[place]))
+        assert folded.report(jobs[config], 1, -1.0)
+        folded.tell(evaluation(jobs[config], FOLDS[config]))
     assert source.heard == [(3, step, pytest.approx(np.mean(FOLDS[:step]))) for step in range(1, 7)]
     [told] = source.told
     assert (told.status, told.value) == (Status.COMPLETE, pytest.approx(np.mean(FOLDS)))
@@ -136,18 +136,18 @@ def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_
 
 @given(order=st.permutations(range(6)), refused=st.integers(1, 6))
 def test_what_is_pruned_and_at_which_fold_does_not_depend_on_what_ends_first(order, refused):
-    source = Source([JOB], refuse={3: refused})
+    source = JobSource([JOB], refuse={3: refused})
     folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
     jobs = [folded.ask() for _ in range(6)]
-    for place in order:
-        folded.tell(evaluation(jobs[place], FOLDS[place]))
+    for config in order:
+        folded.tell(evaluation(jobs[config], FOLDS[config]))
     [told] = source.told
     assert (told.status, told.step, told.value) == (Status.PRUNED, refused, pytest.approx(np.mean(FOLDS[:refused])))
     assert len(source.heard) == refused
 
 
 def test_with_a_pruner_a_fold_waits_for_the_one_before_and_other_trials_fill_the_time(study):
-    source = Source([replace(JOB, trial=0), replace(JOB, trial=1)], refuse={0: 2})
+    source = JobSource([replace(JOB, trial=0), replace(JOB, trial=1)], refuse={0: 2})
     folded = FoldedSource(source, study(3), at_once=False)
     first, second = folded.ask(), folded.ask()
     assert [(job.trial, job.fold) for job in (first, second)] == [(0, 1), (1, 1)]
@@ -165,7 +165,7 @@ def test_with_a_pruner_a_fold_waits_for_the_one_before_and_other_trials_fill_the
 
 
 def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
-    source = Source([JOB])
+    source = JobSource([JOB])
     folded = FoldedSource(source, study(3), at_once=True)
     first, second = folded.ask(), folded.ask()
     folded.tell(evaluation(second, 0.1, Status.FAILED))
@@ -178,7 +178,7 @@ def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
 
 @pytest.mark.parametrize(("pruned", "value"), [(0, None), (1, 0.5)])
 def test_a_fold_that_prunes_itself_prunes_its_job(study, pruned, value):
-    source = Source([JOB])
+    source = JobSource([JOB])
     folded = FoldedSource(source, study(3), at_once=False)
     for fold in range(pruned + 1):
         one = folded.ask()
@@ -189,7 +189,7 @@ def test_a_fold_that_prunes_itself_prunes_its_job(study, pruned, value):
 
 
 def test_a_database_that_goes_away_while_the_source_hears_costs_nothing(study):
-    class Away(Source):
+    class Away(JobSource):
         away = True
 
         def report(self, job, step, value):
@@ -233,10 +233,10 @@ def test_fewer_than_two_folds_are_refused(folds):
         hpo.Study.model_validate({**STUDY, "validation": {"folds": folds}})
 
 
-def test_another_number_of_folds_is_another_study(tmp_path, study, place):
-    hpo.run(toy(study, 2), place)
+def test_another_number_of_folds_is_another_study(tmp_path, study, config):
+    hpo.run(toy(study, 2), config)
     with pytest.raises(StudyChanged, match=r"validation +2 folds +-> +3 folds x 2"):
-        hpo.run(toy(study, 3, 2), place)
+        hpo.run(toy(study, 3, 2), config)
 
 
 def toy(study, folds, repeats=1, **changes):
@@ -260,9 +260,9 @@ def test_a_context_counts_folds_within_their_repeat(tmp_path):
     assert found == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_trainable_that_never_asks_which_fold_it_is_judged_on_is_refused(study, place):
+def test_a_trainable_that_never_asks_which_fold_it_is_judged_on_is_refused(study, config):
     with pytest.raises(TooManyFailures, match=r"over 3 folds, but the trainable never read ctx\.fold"):
-        hpo.run(toy(study, 3, fixed={"blind": True}, search={"max_failures": 1}), place)
+        hpo.run(toy(study, 3, fixed={"blind": True}, search={"max_failures": 1}), config)
 
 
 @pytest.mark.parametrize(("word", "seeds"), [("fixed", {"split": 41}), ("per-seed", {}), (7, {"split": 7})])
@@ -273,8 +273,8 @@ def test_a_stream_is_the_search_s_under_every_seed_or_each_seed_s_own(curve, wor
     assert made.identity().get("streams.split") == (str(seeds["split"]) if seeds else None)
 
 
-def test_a_stream_that_is_fixed_by_its_word_is_the_one_fixed_by_its_number(curve, place):
+def test_a_stream_that_is_fixed_by_its_word_is_the_one_fixed_by_its_number(curve, config):
     word, number = curve(streams={"init": "fixed"}), curve(streams={"init": 41})
     assert word.identity() == number.identity()
-    hpo.run(word, place, trials=2)
-    assert len(hpo.run(number, place, trials=3).trials) == 3  # goes on with the same study
+    hpo.run(word, config, trials=2)
+    assert len(hpo.run(number, config, trials=3).trials) == 3  # goes on with the same study

@@ -37,9 +37,9 @@ CONTENT = {
         ({"confirm_seeds": ["45"]}, "a number in confirm_seeds must be a whole number, not '45'"),
     ],
 )
-def test_promote_refuses_what_it_does_not_take(curve, place, options, message):
+def test_promote_refuses_what_it_does_not_take(curve, config, options, message):
     with pytest.raises(UsageError, match=message):
-        hpo.promote(curve(), place, **options)
+        hpo.promote(curve(), config, **options)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_promote_refuses_what_it_does_not_take(curve, place, options, message):
 )
 def test_a_place_refuses_what_it_cannot_be(options, message):
     with pytest.raises(UsageError, match=message):
-        hpo.Place(**{"storage": "sqlite:///x.db", **options})
+        hpo.RunConfig(**{"storage": "sqlite:///x.db", **options})
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
         ({"observers": None}, "observers must be a list of observers, not None"),
         ({"observers": [print]}, "one of observers must be an hpo.Observer"),
         ({"stop": 1}, "stop must be something with is_set"),
-        ({"place": "sqlite:///x.db"}, "place must be an hpo.Place"),
+        ({"place": "sqlite:///x.db"}, "place must be an hpo.RunConfig"),
     ],
 )
-def test_run_refuses_what_it_does_not_take(curve, place, options, message):
+def test_run_refuses_what_it_does_not_take(curve, config, options, message):
     with pytest.raises(UsageError, match=message):
-        hpo.run(curve(), **{"place": place, **options})
+        hpo.run(curve(), **{"place": config, **options})
 
 
 @pytest.mark.parametrize("verb", [hpo.check, hpo.load_study])
@@ -119,15 +119,15 @@ def test_a_study_that_is_sound_is_made():
     assert pickle.loads(pickle.dumps(made)) == made
 
 
-def test_a_space_that_the_params_do_not_have_is_refused_before_anything_runs(curve, place):
+def test_a_space_that_the_params_do_not_have_is_refused_before_anything_runs(curve, config):
     wrong = curve(space={"lrr": {"float": [0.1, 1.0]}})
     with pytest.raises(StudyInvalid, match=r"space\.lrr .*no such field in"):
-        hpo.run(wrong, place)
+        hpo.run(wrong, config)
 
 
 def test_a_study_is_named_or_given():
     with pytest.raises(UsageError, match="study must be a Study or the name of one, not 3"):
-        hpo.run(3, hpo.Place(storage="sqlite:///x.db", backend="local"))
+        hpo.run(3, hpo.RunConfig(storage="sqlite:///x.db", backend="local"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_values_that_make_no_sense_are_never_made(make, message):
         ("replay", {"trial": 0, "seed": -1}, "a seed must be 0 to"),
     ],
 )
-def test_numbers_for_a_verb_are_numbers(curve, place, verb, given, message):
+def test_numbers_for_a_verb_are_numbers(curve, config, verb, given, message):
     with pytest.raises(UsageError, match=message):
-        getattr(api, verb)(curve(), place, **given)
-    assert not place.outputs.exists()
+        getattr(api, verb)(curve(), config, **given)
+    assert not config.outputs.exists()

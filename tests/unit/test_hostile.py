@@ -216,7 +216,7 @@ def test_predictions_are_kept_or_refused_with_a_sentence(tmp_path, effect):
     good = effect.removeprefix("predict-") in {"right", "tensors", "odd-cases", "case-long", "empty"}
     assert evaluation.status is (Status.COMPLETE if good else Status.FAILED)
     if good:
-        found = Predictions.load(tmp_path / evaluation.job.place)
+        found = Predictions.load(tmp_path / evaluation.job.folder)
         assert found.digest == evaluation.digests["predictions"]
     else:
         assert "Traceback" not in evaluation.error or effect in {"predict-case-cursed", "predict-labels"}
@@ -224,7 +224,7 @@ def test_predictions_are_kept_or_refused_with_a_sentence(tmp_path, effect):
 
 def test_odd_cases_are_kept_as_escapes(tmp_path):
     evaluation = trained(tmp_path, effect="predict-odd-cases", epoch=3)
-    cases = Predictions.load(tmp_path / evaluation.job.place).cases
+    cases = Predictions.load(tmp_path / evaluation.job.folder).cases
     assert cases == {"path": (r"scan-\udcff.png", r"b\x00.png"), "n": ("1", "None")}
 
 

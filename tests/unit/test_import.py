@@ -78,17 +78,17 @@ def bytes_of(url):
     return Path(url.removeprefix("sqlite:///")).read_bytes()
 
 
-def opened(place):
-    return Durable(place.storage, prepare_optuna)
+def opened(config):
+    return Durable(config.storage, prepare_optuna)
 
 
-def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(place, curve, old):
+def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(config, curve, old):
     study, before = curve(), bytes_of(old)
-    outcome = api.import_trials(study, old, place)
+    outcome = api.import_trials(study, old, config)
     assert (outcome.source, outcome.source_study, outcome.imported, outcome.new) == (old, OLD, 10, 10)
     assert dict(outcome.left_out) == {2: "failed", 11: "not over"}
     theirs = [trial for trial in optuna.load_study(study_name=OLD, storage=old).trials if trial.number not in (2, 11)]
-    ours = opened(place).find("curve").trials()
+    ours = opened(config).find("curve").trials()
     assert [one.state for one in ours] == ["imported"] * 10
     for one, other in zip(ours, theirs, strict=True):
         assert (one.params, one.value, one.values) == (other.params, other.value, other.intermediate_values)
@@ -96,11 +96,11 @@ def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(place, cur
     assert bytes_of(old) == before
 
 
-def test_a_journal_is_read_as_a_database_is(tmp_path, place, curve, old):
+def test_a_journal_is_read_as_a_database_is(tmp_path, config, curve, old):
     path = tmp_path / "journal.log"
     fill(JournalStorage(JournalFileBackend(str(path))), curve())
     before = path.read_bytes()
-    assert api.import_trials(curve(), str(path), place).imported == 10
+    assert api.import_trials(curve(), str(path), config).imported == 10
     assert path.read_bytes() == before
     one, other = usable(curve(), old), usable(curve(), str(path))
     assert [(t.params, t.values, t.intermediate_values) for t in one] == [
@@ -109,13 +109,13 @@ def test_a_journal_is_read_as_a_database_is(tmp_path, place, curve, old):
 
 
 @pytest.mark.postgres
-def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_never_told(place, curve, postgres_url):
+def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_never_told(config, curve, postgres_url):
     fill_database(postgres_url.replace("postgresql://", "postgresql+psycopg://"), curve())
     url = postgres_url.replace("postgresql://postgres:", "postgresql://postgres:s3cret")
-    outcome = api.import_trials(curve(), url, place)
+    outcome = api.import_trials(curve(), url, config)
     assert outcome.imported == 10
     assert "s3cret" not in repr(outcome)
-    assert "s3cret" not in bytes_of(place.storage).decode("latin-1")
+    assert "s3cret" not in bytes_of(config.storage).decode("latin-1")
     read, options = api.importing.read_only(url, "studies")
     engine = create_engine(read, **options)
     with engine.connect() as connection, pytest.raises(InternalError, match="read-only transaction"):
@@ -123,10 +123,10 @@ def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_nev
     engine.dispose()
 
 
-def test_the_search_proposes_what_optuna_alone_would_that_knows_them(place, curve, old):
+def test_the_search_proposes_what_optuna_alone_would_that_knows_them(config, curve, old):
     study = curve(search={"lag": 1})
-    api.import_trials(study, old, place)
-    database = opened(place)
+    api.import_trials(study, old, config)
+    database = opened(config)
     one_by_one(open_source(database, study, 15))
     ours = table(database, study)
     assert ours[10:] == plain_optuna(study, 15, usable(study, old))[10:]
@@ -153,19 +153,19 @@ def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, ol
     assert len(tables[0]) == 22
 
 
-def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(place, curve, old):
+def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(config, curve, old):
     study = curve(search={"lag": 6, "pruner": "median", "pruner_options": {"n_startup_trials": 7}})
     taken = usable(study, old)
     assert [trial.state for trial in taken].count(TrialState.COMPLETE) == 7
     for trial in taken:
         trial.intermediate_values = dict.fromkeys(range(1, 6), 1e6)
-    database = opened(place)
+    database = opened(config)
     database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, taken)
     source = open_source(database, study, 1)
     assert source.report(source.ask(), 1, 0.0) is False
 
 
-def test_they_are_none_of_the_trials_that_are_wanted(place, curve, old):
+def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):
     space = {"x": {"float": [0.0, 1.0], "step": 0.5}, "k": {"choice": [2]}}
     study = curve(space=space, fixed={"shape": "flat"}, search={"sampler": "grid", "lag": 1})
     known = [
@@ -177,7 +177,7 @@ def test_they_are_none_of_the_trials_that_are_wanted(place, curve, old):
             user_attrs={"hpo:imported": {"from": "-", "study": "-", "trial": 0}},
         )
     ]
-    database = opened(place)
+    database = opened(config)
     durable = database.open("curve", "maximize", {})
     durable.bring({"from": "-", "study": "-"}, known)
     source = open_source(database, study, 9)
@@ -189,11 +189,11 @@ def test_they_are_none_of_the_trials_that_are_wanted(place, curve, old):
 
 
 @pytest.mark.parametrize(("limits", "count"), [({"until": 0.05}, 1), ({"patience": 2}, None)])
-def test_neither_a_target_nor_patience_counts_them(place, curve, old, limits, count):
+def test_neither_a_target_nor_patience_counts_them(config, curve, old, limits, count):
     study = curve(search={"lag": 1, "pruner": "none"})
     best = max(trial.values[0] for trial in usable(study, old))
-    api.import_trials(study, old, place)
-    outcome = api.run(study, place, trials=12, **limits)
+    api.import_trials(study, old, config)
+    outcome = api.run(study, config, trials=12, **limits)
     own = [trial for trial in outcome.trials if trial.state != "imported"]
     assert len(own) == outcome.own
     assert own[0].number == 10
@@ -204,26 +204,26 @@ def test_neither_a_target_nor_patience_counts_them(place, curve, old, limits, co
         assert outcome.own >= 3
 
 
-def test_the_best_of_them_is_neither_incumbent_nor_candidate(place, curve, old):
+def test_the_best_of_them_is_neither_incumbent_nor_candidate(config, curve, old):
     study = curve(search={"trials": 2, "lag": 1, "pruner": "none"}, promotion={"top": 2})
     storage = RDBStorage(old)
     made = optuna.load_study(study_name=OLD, storage=storage)
     distributions = made.trials[1].distributions
     made.add_trial(create_trial(params=made.trials[1].params, distributions=distributions, value=1e6))
-    api.import_trials(study, old, place)
-    outcome = api.run(study, place)
+    api.import_trials(study, old, config)
+    outcome = api.run(study, config)
     assert outcome.incumbent.number >= 11
-    [progress] = api.status("curve", place)
+    [progress] = api.status("curve", config)
     assert (progress.wanted, progress.counts["imported"], progress.incumbent.number) == (
         2,
         11,
         outcome.incumbent.number,
     )
-    promoted = api.promote(study, place)
+    promoted = api.promote(study, config)
     assert all(row.candidate.trial >= 11 for row in promoted.ranking.rows)
 
 
-def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(place, curve, old, monkeypatch):
+def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(config, curve, old, monkeypatch):
     study = curve(search={"lag": 1})
     # The announcement is written first, then a trial at a time: end it between two.
     create, made = RDBStorage.create_new_trial, []
@@ -237,19 +237,19 @@ def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(place,
     with monkeypatch.context() as patched:
         patched.setattr(RDBStorage, "create_new_trial", breaks)
         with pytest.raises(KeyboardInterrupt):
-            api.import_trials(study, old, place)
+            api.import_trials(study, old, config)
     with pytest.raises(UsageError, match=r"was cut off.*hpo import --study curve --from sqlite.*'what we did before'"):
-        api.run(study, place, trials=1)
-    outcome = api.import_trials(study, old, place)
+        api.run(study, config, trials=1)
+    outcome = api.import_trials(study, old, config)
     assert (outcome.imported, outcome.new) == (10, 6)
-    assert api.import_trials(study, old, place).new == 0
-    assert api.run(study, place, trials=1).own == 1
+    assert api.import_trials(study, old, config).new == 0
+    assert api.run(study, config, trials=1).own == 1
 
 
-def test_a_study_that_has_begun_takes_no_more(place, curve, old):
-    api.run(curve(), place, trials=1)
+def test_a_study_that_has_begun_takes_no_more(config, curve, old):
+    api.run(curve(), config, trials=1)
     with pytest.raises(UsageError, match="study 'curve' has begun"):
-        api.import_trials(curve(), old, place)
+        api.import_trials(curve(), old, config)
 
 
 WRONG = [
@@ -260,10 +260,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("tables", "message"), WRONG)
-def test_trials_of_another_meaning_are_refused_and_nothing_is_written(place, curve, old, tables, message):
+def test_trials_of_another_meaning_are_refused_and_nothing_is_written(config, curve, old, tables, message):
     with pytest.raises(UsageError, match=message):
-        api.import_trials(curve(**tables), old, place)
-    assert not Path(place.storage.removeprefix("sqlite:///")).exists()
+        api.import_trials(curve(**tables), old, config)
+    assert not Path(config.storage.removeprefix("sqlite:///")).exists()
 
 
 def test_params_that_this_study_fixes_to_the_same_value_are_left_out(curve, old):
@@ -300,29 +300,29 @@ MISSING = [
 
 @pytest.mark.parametrize(("source", "name", "error", "message"), MISSING)
 def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
-    tmp_path, place, curve, old, source, name, error, message
+    tmp_path, config, curve, old, source, name, error, message
 ):
     unfit(tmp_path)
     with pytest.raises(error, match=message) as caught:
-        api.import_trials(curve(), source.format(tmp_path), place, source_study=name)
+        api.import_trials(curve(), source.format(tmp_path), config, source_study=name)
     assert "s3cret" not in str(caught.value)
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "none.log").exists()
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_trials_that_optuna_cannot_read_are_a_sentence(tmp_path, place, curve, old):
+def test_trials_that_optuna_cannot_read_are_a_sentence(tmp_path, config, curve, old):
     with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as connection:
         connection.execute('UPDATE trial_params SET distribution_json = \'{"name": "Newer", "attributes": {}}\'')
     with pytest.raises(StorageDamaged, match="cannot be read: Unknown distribution class: Newer"):
-        api.import_trials(curve(), f"sqlite:///{tmp_path / 'old.db'}", place, source_study="what we did before")
+        api.import_trials(curve(), f"sqlite:///{tmp_path / 'old.db'}", config, source_study="what we did before")
 
 
-def test_of_several_studies_one_has_to_be_named(place, curve, old):
+def test_of_several_studies_one_has_to_be_named(config, curve, old):
     fill_database(old, curve(), name="another")
     with pytest.raises(UsageError, match=r"--from-study is needed.*studies what we did before, another"):
-        api.import_trials(curve(), old, place)
-    assert api.import_trials(curve(), old, place, source_study="another").source_study == "another"
+        api.import_trials(curve(), old, config)
+    assert api.import_trials(curve(), old, config, source_study="another").source_study == "another"
 
 
 def test_the_command_says_what_it_took_and_what_it_left(tmp_path, curve, old):
@@ -372,7 +372,7 @@ def test_steps_of_every_tenth_epoch_tell_where_they_are_counted_from(steps, move
         (2, "Their last step is 6 and the budget of this study is 5"),
     ],
 )
-def test_the_convention_of_steps_is_said(place, curve, tmp_path, first, said):
+def test_the_convention_of_steps_is_said(config, curve, tmp_path, first, said):
     url = f"sqlite:///{tmp_path / 'other.db'}"
     fill_database(url, curve(), first=first)
-    assert said in tables.import_text(api.import_trials(curve(), url, place))
+    assert said in tables.import_text(api.import_trials(curve(), url, config))

@@ -106,19 +106,19 @@ def test_files_last_for_a_resume_and_no_longer(tmp_path):
     first.advance()
     first.advance()  # it wrote left.txt after the first epoch
     first.close()
-    assert (tmp_path / job.place / "cwd" / "left.txt").exists()
+    assert (tmp_path / job.folder / "cwd" / "left.txt").exists()
     again = Training(job, ref, Resources(), tmp_path)
     again.advance()
-    assert (tmp_path / job.place / "cwd" / "left.txt").exists()
+    assert (tmp_path / job.folder / "cwd" / "left.txt").exists()
     again.close()
     discard_checkpoint(tmp_path, job)
-    assert not (tmp_path / job.place).exists()
+    assert not (tmp_path / job.folder).exists()
 
 
 def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
-    stale = tmp_path / job.place / "cwd" / "stale.txt"
+    stale = tmp_path / job.folder / "cwd" / "stale.txt"
     stale.parent.mkdir(parents=True)
     stale.touch()
     training = Training(job, ref, Resources(), tmp_path)
@@ -133,7 +133,7 @@ def test_a_training_whose_checkpoints_are_of_no_use_finds_no_old_files(tmp_path)
     first.advance()
     first.advance()
     first.close()
-    for path in (tmp_path / job.place).glob("checkpoint*"):
+    for path in (tmp_path / job.folder).glob("checkpoint*"):
         path.write_bytes(b"damaged")
     again = Training(job, ref, Resources(), tmp_path)
     assert again.advance().reports[0].metrics["files"] == 0

@@ -83,44 +83,44 @@ def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
     durable.close()
 
 
-def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, place):
+def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.1}, search={"trials": 30, "pruner": "none", "budget": 100}
     )
-    first = api.run(study, place, seconds=3.0)  # of which making the database takes a part; a training takes five
+    first = api.run(study, config, seconds=3.0)  # of which making the database takes a part; a training takes five
     assert (first.timed_out, first.stopped) == (True, False)
     assert first.count("running") == 1
     assert first.open == (len(first.trials) - 1,)
     assert f"Not over: trial {first.open[0]}" in search_text(first, promotes=False)
     assert _search_status(first) == 1, "0 would say that nothing is left to do"
     assert first.seconds < 10
-    second = api.run(study, place, trials=len(first.trials))
+    second = api.run(study, config, trials=len(first.trials))
     assert (second.timed_out, second.count("running")) == (False, 0)
     assert _search_status(second) == 0
     assert second.ended == f"the study has its {len(first.trials)} trials"
 
 
-def test_a_promotion_names_the_open_trials_it_left_out(curve, place):
+def test_a_promotion_names_the_open_trials_it_left_out(curve, config):
     class AtTheSecond(Observer, threading.Event):
         def reported(self, job, step, value):
             if job.trial == 1:
                 self.set()
 
     study, stop = curve(search={"trials": 2, "pruner": "none"}), AtTheSecond()
-    assert api.run(study, place, observers=[stop], stop=stop).open == (1,)
-    without = api.promote(study, place)
+    assert api.run(study, config, observers=[stop], stop=stop).open == (1,)
+    without = api.promote(study, config)
     assert without.open == (1,)
     assert "Left out: trial 1, whose search training is not over" in promotion_text(without)
     assert _promotion_status(without) == 1
-    api.run(study, place)
-    assert _promotion_status(api.promote(study, place)) == 0
+    api.run(study, config)
+    assert _promotion_status(api.promote(study, config)) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"until": float("nan")}, {"patience": 0}])
-def test_limits_that_make_no_sense_are_refused_before_anything_is_written(curve, place, wrong):
+def test_limits_that_make_no_sense_are_refused_before_anything_is_written(curve, config, wrong):
     with pytest.raises(UsageError, match="must be"):
-        hpo.run(curve(), place, **wrong)
-    assert not place.outputs.exists()
+        hpo.run(curve(), config, **wrong)
+    assert not config.outputs.exists()
 
 
 def test_the_command_line_says_why_a_search_ended(tmp_path):

@@ -32,9 +32,9 @@ def test_it_answers_as_optuna_s_for_every_prefix_of_what_is_known(history, value
     trial = made(TrialState.RUNNING, values)
     study = optuna.create_study(direction=direction)
     ours = ColumnMedianPruner()
-    for place, (state, curve) in enumerate(history):
+    for config, (state, curve) in enumerate(history):
         ours.learn(made(state, curve))
-        if place < known:
+        if config < known:
             study.add_trial(made(state, curve))
     assert ours.refuses(trial, known, study.direction) == MedianPruner().prune(study, trial)
 

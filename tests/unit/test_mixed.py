@@ -76,10 +76,10 @@ def test_the_expected_improvement_is_the_integral(mean, deviation, best):
 
 def test_what_is_being_tried_is_known_with_its_expected_value():
     process = Process.of(points(X_N2), Z_N, np.array([0.3, 0.5]), 1.0, 0.1)
-    place = points([[0.5, 0.5]])
-    believing = process.believing(place)
-    assert believing.at(place)[0] == pytest.approx(process.at(place)[0], abs=1e-6)
-    assert believing.at(place)[1] < process.at(place)[1]
+    config = points([[0.5, 0.5]])
+    believing = process.believing(config)
+    assert believing.at(config)[0] == pytest.approx(process.at(config)[0], abs=1e-6)
+    assert believing.at(config)[1] < process.at(config)[1]
 
 
 @given(some.data())
@@ -233,7 +233,7 @@ def test_under_noise_its_best_trial_is_better_than_tpe_s():
         noise, truth = np.random.default_rng(seed), []
 
         def objective(trial):
-            truth.append(sum((trial.suggest_float(f"x{place}", 0, 1) - 0.3) ** 2 for place in range(4)))
+            truth.append(sum((trial.suggest_float(f"x{config}", 0, 1) - 0.3) ** 2 for config in range(4)))
             return truth[-1] + noise.normal(0, 0.1)
 
         study = optuna.create_study(sampler=sampler)

@@ -150,12 +150,12 @@ def test_the_lag_follows_from_the_slots_unless_it_is_said(curve):
     assert curve(**bare, resources={"slots": 3}).identity() == curve(search={"lag": 6}).identity()
 
 
-def test_a_cmaes_without_its_package_is_refused_with_what_to_install(curve, place, monkeypatch):
+def test_a_cmaes_without_its_package_is_refused_with_what_to_install(curve, config, monkeypatch):
     import hpo
     from hpo.core.errors import UsageError
     from hpo.study import options
 
     monkeypatch.setattr(options, "find_spec", lambda _name: None)  # as on a machine without the extra
     with pytest.raises(UsageError, match=r"needs the package cmaes; install it with: pip install .*\[cmaes\]"):
-        hpo.run(curve(search={"sampler": "cmaes"}), place)
-    assert not place.outputs.exists()
+        hpo.run(curve(search={"sampler": "cmaes"}), config)
+    assert not config.outputs.exists()

@@ -174,14 +174,14 @@ def test_a_rule_that_needs_more_seeds_than_a_rung_has_goes_by_the_mean_there():
 
 
 @pytest.fixture
-def searched(curve, place):
+def searched(curve, config):
     study = curve()
-    hpo.run(study, place, trials=20)
+    hpo.run(study, config, trials=20)
     return study
 
 
-def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, place):
-    outcome = hpo.promote(searched, place, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, config):
+    outcome = hpo.promote(searched, config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
     report, race = outcome.report, outcome.report.race
     assert [len(rung.entered) for rung in race.rungs] == [6, 3, 2]
     assert race.seeds == (42, 43, 44, 45, 46)
@@ -191,7 +191,7 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, pla
     winner = race.final.winner.candidate.trial
     assert report.winner.candidate.trial == winner
     assert {path.name for path in outcome.results} == {"results_7", "results_8", "results_9"}
-    again = hpo.promote(searched, place, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+    again = hpo.promote(searched, config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
     assert again.trained == 0
     assert again.report.values() == report.values()
     text = (outcome.folder / "promotion.md").read_text()
@@ -204,22 +204,22 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, pla
     with (outcome.folder / "promotion.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["seed_46"] == "" for row in rows].count(False) == 2
-    stored = api.rank_stored(searched, place)
+    stored = api.rank_stored(searched, config)
     assert stored.values() == report.values()
     assert stored.candidates() == report.candidates()
-    assert api.status(searched.name, place)[0].promoted == winner
+    assert api.status(searched.name, config)[0].promoted == winner
 
 
-def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(searched, place):
-    report = hpo.promote(searched, place, race=True, rungs=(1, 3), widths=(6, 2)).report
+def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(searched, config):
+    report = hpo.promote(searched, config, race=True, rungs=(1, 3), widths=(6, 2)).report
     gaps = [row.candidate.search_value - row.candidate.values[42] for row in report.ranking.rows]
     assert len(gaps) == 6
     assert report.certainty.optimism == pytest.approx(np.mean(gaps))
 
 
-def test_the_command_shows_the_rungs_and_both_answers(searched, place):
-    said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", place.storage]
-    there = ["--outputs", str(place.outputs), "--backend", "local"]
+def test_the_command_shows_the_rungs_and_both_answers(searched, config):
+    said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", config.storage]
+    there = ["--outputs", str(config.outputs), "--backend", "local"]
     race = ["--race", "--rungs", "1,3,5", "--widths", "6,3,2"]
     done = CliRunner().invoke(app, ["promote", *said, *there, *race])
     assert done.exit_code == 0, done.output
@@ -243,10 +243,10 @@ def test_the_command_shows_the_rungs_and_both_answers(searched, place):
         ({"race": True, "confirm_seeds": (45,)}, "seed 45 is the promotion's"),
     ],
 )
-def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(searched, place, options, said):
+def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(searched, config, options, said):
     with pytest.raises(UsageError, match=said):
-        hpo.promote(searched, place, **options)
-    assert not (place.outputs / searched.name).exists()
+        hpo.promote(searched, config, **options)
+    assert not (config.outputs / searched.name).exists()
 
 
 def test_a_seed_of_the_search_is_never_raced_on(curve):
@@ -254,4 +254,4 @@ def test_a_seed_of_the_search_is_never_raced_on(curve):
     assert race_seeds(study, Plan((1, 6), (2, 1))) == (42, 43, 44, 46, 47, 48)
     shared = curve(search={"seed": 42})
     with pytest.raises(UsageError, match="seed 42 is the promotion's too: search under another"):
-        api.refuse_promotion(shared, hpo.Place(), race=True)
+        api.refuse_promotion(shared, hpo.RunConfig(), race=True)

@@ -38,14 +38,14 @@ def trained(flags):
     return sum(len(file.read_text().splitlines()) for file in flags.iterdir()) / 5
 
 
-def evaluations(study, place):
-    with opened(study, place, (), create=False) as found:
+def evaluations(study, config):
+    with opened(study, config, (), create=False) as found:
         return found.store.evaluations(found.stored)
 
 
-def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_value(coarse, place):
+def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_value(coarse, config):
     made, flags = coarse
-    outcome = hpo.run(made(), place)
+    outcome = hpo.run(made(), config)
     params = Counter(tuple(trial.params.items()) for trial in outcome.trials)
     assert len(params) < 30 == outcome.own
     assert trained(flags) == len(params)
@@ -53,7 +53,7 @@ def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_
     assert len(
         {(tuple(trial.params.items()), trial.value, tuple(trial.values.items())) for trial in outcome.trials}
     ) == (len(params))
-    found = evaluations(made(), place)
+    found = evaluations(made(), config)
     assert [one.job.trial for one in found] == list(range(30))  # each has one of its own
     marked = [one for one in found if any(remark.startswith("recorded: trial") for remark in one.remarks)]
     assert len(marked) == outcome.repeats
@@ -61,13 +61,13 @@ def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_the_search_is_the_one_that_trains_all_of_them(coarse, place, sampler, monkeypatch):
+def test_the_search_is_the_one_that_trains_all_of_them(coarse, config, sampler, monkeypatch):
     made, flags = coarse
-    hpo.run(made(sampler=sampler, trials=16), place)
-    with opened(made(sampler=sampler), place, (), create=False) as found:
+    hpo.run(made(sampler=sampler, trials=16), config)
+    with opened(made(sampler=sampler), config, (), create=False) as found:
         answered = [(one.number, one.params, one.value, one.values) for one in found.durable.trials()]
     monkeypatch.setattr(SearchSource, "same", lambda _self, _trial: None)
-    other = hpo.Place(storage=place.storage.replace("hpo.db", "other.db"), outputs=place.outputs, backend="local")
+    other = hpo.RunConfig(storage=config.storage.replace("hpo.db", "other.db"), outputs=config.outputs, backend="local")
     hpo.run(made(sampler=sampler, trials=16), other)
     with opened(made(sampler=sampler), other, (), create=False) as found:
         assert [(one.number, one.params, one.value, one.values) for one in found.durable.trials()] == answered
@@ -79,8 +79,8 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     made, _ = coarse
     study, tables = made(lag=4, pruner=pruner), []
     for run in range(6):
-        place = hpo.Place(storage=f"sqlite:///{tmp_path / f'{run}.db'}", backend="local")
-        with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+        config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / f'{run}.db'}", backend="local")
+        with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
             source = SearchSource(study, found.durable, 24)
             in_random_order(
                 Recorded(source, found.store, found.stored, lease, source.same, "val"), 1 + run % 4, random.Random(run)
@@ -90,11 +90,11 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     assert ("pruned" in {row[1] for row in tables[0]}) == (pruner != "none")
 
 
-def test_one_that_is_being_trained_is_waited_for(coarse, place):
+def test_one_that_is_being_trained_is_waited_for(coarse, config):
     made, _ = coarse
     study = made(lag=False)
     queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
-    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
         found.durable.enqueue(queue)
         search = SearchSource(study, found.durable, 12)
         source = Recorded(search, found.store, found.stored, lease, search.same, "val")
@@ -112,10 +112,10 @@ def test_one_that_is_being_trained_is_waited_for(coarse, place):
         assert retried.trial == waiting[0]
 
 
-def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, place):
+def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, config):
     made, _ = coarse
     study, trainings = made(sampler="random", lag=1), Counter()
-    with opened(study, place, (), create=True) as found, driving(found, "run") as lease:
+    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
         search = SearchSource(study, found.durable, 40)
         source = Recorded(search, found.store, found.stored, lease, search.same, "val")
         while isinstance(job := source.ask(), Job):
@@ -130,77 +130,77 @@ def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, place):
     assert trainings == {what: min(2, count) for what, count in proposals.items()}
 
 
-def test_what_failed_is_no_answer(coarse, place):
+def test_what_failed_is_no_answer(coarse, config):
     made, flags = coarse
     study = made(trials=12, max_failures=50)
-    outcome = hpo.run(study.model_copy(update={"fixed": {**study.fixed, "fault": "raise"}}), place)
+    outcome = hpo.run(study.model_copy(update={"fixed": {**study.fixed, "fault": "raise"}}), config)
     assert outcome.count("failed") == 12
     assert outcome.repeats > 0
     assert trained(flags) * 5 == 12 * 2  # two epochs of each
 
 
-def test_a_search_of_so_many_configurations_trains_as_many_and_more_when_asked_again(coarse, place):
+def test_a_search_of_so_many_configurations_trains_as_many_and_more_when_asked_again(coarse, config):
     made, flags = coarse
-    outcome = hpo.run(made(), place, configurations=5)
+    outcome = hpo.run(made(), config, configurations=5)
     assert trained(flags) == 5
     assert outcome.ended == "5 configurations have been tried"
-    hpo.run(made(), place, configurations=8)
+    hpo.run(made(), config, configurations=8)
     assert trained(flags) == 8
-    assert hpo.run(made(), place, configurations=8).own == len(evaluations(made(), place))
+    assert hpo.run(made(), config, configurations=8).own == len(evaluations(made(), config))
 
 
-def test_a_search_that_finds_nothing_new_ends(coarse, place):
+def test_a_search_that_finds_nothing_new_ends(coarse, config):
     made, flags = coarse
-    outcome = hpo.run(made(sampler="random"), place, configurations=50)
+    outcome = hpo.run(made(sampler="random"), config, configurations=50)
     assert trained(flags) == 10
     assert outcome.ended == "the last 200 proposals had all been tried before"
 
 
-def test_trials_under_a_seed_of_their_own_are_all_trained(coarse, place):
+def test_trials_under_a_seed_of_their_own_are_all_trained(coarse, config):
     made, flags = coarse
-    outcome = hpo.run(made(seeding="per-trial", trials=15), place)
+    outcome = hpo.run(made(seeding="per-trial", trials=15), config)
     assert trained(flags) == 15
     assert outcome.repeats == 0
 
 
-def test_replicated_trials_are_answered_seed_by_seed(coarse, place):
+def test_replicated_trials_are_answered_seed_by_seed(coarse, config):
     made, flags = coarse
-    outcome = hpo.run(made(seeding="replicated", replicates=2, trials=15), place)
+    outcome = hpo.run(made(seeding="replicated", replicates=2, trials=15), config)
     assert outcome.repeats > 0
     assert trained(flags) == 2 * (15 - outcome.repeats)
 
 
-def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, place, tmp_path):
+def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, config, tmp_path):
     made, _ = coarse
-    hpo.run(made(), place)
-    other = hpo.Place(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
+    hpo.run(made(), config)
+    other = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
     for wanted in (3, 11, 12, 30):
         hpo.run(made(), other, trials=wanted)
-    with opened(made(), place, (), create=False) as one, opened(made(), other, (), create=False) as two:
+    with opened(made(), config, (), create=False) as one, opened(made(), other, (), create=False) as two:
         tables = [[(t.number, t.params, t.value) for t in found.durable.trials()] for found in (one, two)]
     assert tables[0] == tables[1]
 
 
-def test_so_many_trainings_are_for_search_and_promotion_together(curve, place):
+def test_so_many_trainings_are_for_search_and_promotion_together(curve, config):
     study = curve()
-    said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", place.storage]
-    there = ["--outputs", str(place.outputs), "--backend", "local"]
+    said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage]
+    there = ["--outputs", str(config.outputs), "--backend", "local"]
     done = CliRunner().invoke(app, ["run", *said, *there, "--trainings", "36"])
     assert done.exit_code == 0, done.output
-    assert len(evaluations(study, place)) == 36
+    assert len(evaluations(study, config)) == 36
     assert "Racing, seed 42 first: 11 trainings" in done.output
-    assert (place.outputs / "curve" / "results_9" / "summary.json").is_file()
+    assert (config.outputs / "curve" / "results_9" / "summary.json").is_file()
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [(["--trainings", "12"], "leaves the search too few"), (["--trainings", "60", "--trials", "5"], "not both")],
 )
-def test_trainings_that_cannot_be_split_are_refused(curve, place, said, why):
+def test_trainings_that_cannot_be_split_are_refused(curve, config, said, why):
     study = curve()
     done = CliRunner().invoke(
-        app, ["run", "--study", str(study.root / "studies" / "curve.toml"), "--storage", place.storage, *said]
+        app, ["run", "--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage, *said]
     )
     assert isinstance(done.exception, UsageError)
     assert why in str(done.exception)
-    assert not (place.outputs / "curve").exists()
+    assert not (config.outputs / "curve").exists()

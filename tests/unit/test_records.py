@@ -43,8 +43,8 @@ def test_the_digest_of_a_job_tells_every_part_of_it():
 
 def test_variants_of_a_job_have_keys_and_folders_of_their_own_and_the_others_keep_theirs():
     variants = [replace(JOB, variant=name) for name in ("", "split", "replay-1")]
-    assert len({one.key for one in variants}) == len({one.place for one in variants}) == 3
-    assert JOB.place == "search/trial-00003-seed-41-fold-0-budget-5"
+    assert len({one.key for one in variants}) == len({one.folder for one in variants}) == 3
+    assert JOB.folder == "search/trial-00003-seed-41-fold-0-budget-5"
     assert JOB.digest == "80be8537efe8c621ed275e1c4c21b749a3fd187aea9880a378623d61f1ab5ef7"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hpo.backends.running import run_all
 from hpo.core.errors import BackendError, TooManyFailures
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import Fused, Hearing, Packet, refuse_endless_wait
+from hpo.core.seam import FailureLimit, JobTracker, Packet, refuse_endless_wait
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")
@@ -39,9 +39,9 @@ def packets(values, cuts, repeated=0, status=Status.COMPLETE):
 
 def outcome(values, cuts, refuses_at, repeated):
     critic = Critic(refuses_at)
-    hearing = Hearing(critic, JOB, OBJECTIVE)
+    tracker = JobTracker(critic, JOB, OBJECTIVE)
     for packet in packets(values, cuts, repeated):
-        if (evaluation := hearing.hear(packet)) is not None:
+        if (evaluation := tracker.hear(packet)) is not None:
             return evaluation.status, evaluation.value, evaluation.step, len(evaluation.reports), critic.heard
     raise AssertionError("the last packet must end the job")
 
@@ -62,7 +62,7 @@ def test_a_refusal_beats_a_packet_that_says_complete():
 
 
 def test_a_training_without_a_word_has_failed():
-    evaluation = Hearing(Critic(), JOB, OBJECTIVE).hear(Packet(status=Status.COMPLETE))
+    evaluation = JobTracker(Critic(), JOB, OBJECTIVE).hear(Packet(status=Status.COMPLETE))
     assert evaluation.status is Status.FAILED
     assert "without yielding" in evaluation.error
 
@@ -71,11 +71,11 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
     reports = tuple(Report(step=step, metrics={"val": 0.5}, at=float(step)) for step in (1, 2))
     outcomes = []
     for cut in ([reports[:1], reports[1:]], [reports]):
-        hearing = Hearing(Critic(refuses_at=2), JOB, OBJECTIVE)
+        tracker = JobTracker(Critic(refuses_at=2), JOB, OBJECTIVE)
         *first, last = cut
         for said in first:
-            assert hearing.hear(Packet(reports=said)) is None
-        outcomes.append(hearing.hear(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
+            assert tracker.hear(Packet(reports=said)) is None
+        outcomes.append(tracker.hear(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].seconds == 1.0
 
@@ -84,15 +84,15 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
 def test_a_value_that_no_database_keeps_fails_the_job(value):
     critic = Critic()
     report = Report(step=1, metrics={"val": value}, at=0.0)
-    evaluation = Hearing(critic, JOB, OBJECTIVE).hear(Packet(reports=(report,), status=Status.COMPLETE))
+    evaluation = JobTracker(critic, JOB, OBJECTIVE).hear(Packet(reports=(report,), status=Status.COMPLETE))
     assert (evaluation.status, evaluation.value, critic.heard) == (Status.FAILED, None, [])
     assert "the objective's value at step 1 is" in evaluation.error
 
 
 def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
-    hearing = Hearing(Critic(), JOB, OBJECTIVE)
-    hearing.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
-    evaluation = hearing.lost("gone")
+    tracker = JobTracker(Critic(), JOB, OBJECTIVE)
+    tracker.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
+    evaluation = tracker.lost("gone")
     assert (evaluation.status, evaluation.error, len(evaluation.reports)) == (Status.FAILED, "gone", 1)
 
 
@@ -111,7 +111,7 @@ def test_only_failures_in_a_row_end_the_work():
         error = "the first" if not fused._failed else "a later one"
         return Evaluation(job=JOB, status=status, value=1.0 if status is Status.COMPLETE else None, error=error)
 
-    fused = Fused(Deaf(), most=3)
+    fused = FailureLimit(Deaf(), most=3)
     for _ in range(4):
         fused.tell(ended(Status.FAILED))
         fused.tell(ended(Status.FAILED))

@@ -134,7 +134,7 @@ def test_while_replicates_run_a_search_that_waits_is_waited_for():
 
 
 def test_a_replicated_search_trains_every_trial_under_every_seed_and_goes_on_where_it_was_stopped(
-    curve, place, tmp_path
+    curve, config, tmp_path
 ):
     study = net(curve, seeding="replicated", replicates=2, **{"lambda": 1.0})
 
@@ -146,28 +146,28 @@ def test_a_replicated_search_trains_every_trial_under_every_seed_and_goes_on_whe
             self.left -= 1
             return self.left < 0
 
-    hpo.run(study, place, stop=StopsAfter(9))
-    outcome = hpo.run(study, place)
+    hpo.run(study, config, stop=StopsAfter(9))
+    outcome = hpo.run(study, config)
     for trial in outcome.trials:
-        _, evaluations = api.show("curve", trial.number, place)
+        _, evaluations = api.show("curve", trial.number, config)
         values = {one.job.seed: one.value for one in evaluations}
         assert set(values) == set(study.search_seeds(0))
         assert trial.value == pytest.approx(np.mean(list(values.values())) - np.std(list(values.values())))
-    elsewhere = hpo.Place(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
+    elsewhere = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
     assert [(t.params, t.value) for t in hpo.run(study, elsewhere).trials] == [
         (t.params, t.value) for t in outcome.trials
     ]
-    promoted = hpo.promote(study, place)
+    promoted = hpo.promote(study, config)
     assert "searched on 2 seeds" in promoted.report.markdown().replace("search on", "searched on")
 
 
-def test_trials_under_seeds_of_their_own_are_promoted_like_others(curve, place):
+def test_trials_under_seeds_of_their_own_are_promoted_like_others(curve, config):
     study = net(curve, seeding="per-trial")
-    outcome = hpo.run(study, place)
+    outcome = hpo.run(study, config)
     for trial in outcome.trials:
-        _, [one] = api.show("curve", trial.number, place)
+        _, [one] = api.show("curve", trial.number, config)
         assert (one.job.seed,) == study.search_seeds(trial.number)
-    promoted = hpo.promote(study, place)
+    promoted = hpo.promote(study, config)
     assert promoted.report.certainty.seen == ()
     assert promoted.trained == 6
 
@@ -177,10 +177,10 @@ def test_replicated_trials_are_not_pruned(curve):
         curve(search={"seeding": "replicated"})
 
 
-def test_another_seeding_is_another_study(curve, place):
-    hpo.run(curve(), place, trials=1)
+def test_another_seeding_is_another_study(curve, config):
+    hpo.run(curve(), config, trials=1)
     with pytest.raises(StudyChanged, match=r"search\.seeding"):
-        hpo.run(curve(search={"seeding": "per-trial"}), place)
+        hpo.run(curve(search={"seeding": "per-trial"}), config)
 
 
 def test_one_seed_for_all_is_what_it_was(tmp_path, curve):

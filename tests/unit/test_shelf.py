@@ -16,7 +16,7 @@ import hpo
 from hpo.cli.main import app
 from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.run_config import Place
+from hpo.core.run_config import RunConfig
 from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training, at_hand, discard_checkpoint, refuse_unusable_url, shelf
 from hpo.training.checkpoint import NEWEST, PREVIOUS
@@ -97,8 +97,8 @@ def trained(work, stop_after=None):
 def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remote, another_machine):
     study = f"{remote.url}/study"
     trained(study, stop_after=4)
-    assert f"study/{JOB.place}/{NEWEST}" in remote.files()
-    assert f"study/{JOB.place}/{PREVIOUS}" in remote.files()
+    assert f"study/{JOB.folder}/{NEWEST}" in remote.files()
+    assert f"study/{JOB.folder}/{PREVIOUS}" in remote.files()
     another_machine("second-machine")
     resumed = trained(study)
     assert resumed.status is Status.COMPLETE
@@ -110,7 +110,7 @@ def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remo
 def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, another_machine):
     study = f"{remote.url}/study"
     trained(study, stop_after=4)
-    newest = remote.folder / "study" / JOB.place / NEWEST
+    newest = remote.folder / "study" / JOB.folder / NEWEST
     newest.write_bytes(newest.read_bytes()[:-1])
     resumed = trained(study)
     assert resumed.outcome["remarks"] == (f"{NEWEST} is damaged (its sha256 does not fit): went on from epoch 2",)
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, anothe
 def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(remote, another_machine):
     study = f"{remote.url}/study"
     packet = trained(study)
-    assert packet.outcome["files"] == f"{study}/{JOB.place}"
+    assert packet.outcome["files"] == f"{study}/{JOB.folder}"
     discard_checkpoint(study, JOB)
     assert [Path(name).name for name in remote.files()] == ["best_model.pt", "predictions.npz", "run.log"]
     assert [path for path in (shelf(study).scratch).rglob("*") if path.is_file()] == []
@@ -161,7 +161,7 @@ def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_it
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._context.remarks)
 
 
-def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, place, remote, another_machine):
+def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, config, remote, another_machine):
     study = curve(
         trainable="toys.net:train",
         space={"lr": {"float": [0.01, 0.1]}},
@@ -169,9 +169,9 @@ def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, 
         search={"trials": 2, "budget": 2},
         promotion={"seeds": [42, 43]},
     )
-    there = replace(place, work=remote.url, storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there")
-    hpo.run(study, place)
-    here = hpo.promote(study, place, top=1)
+    there = replace(config, work=remote.url, storage=f"sqlite:///{tmp_path / 'there.db'}", outputs=tmp_path / "there")
+    hpo.run(study, config)
+    here = hpo.promote(study, config, top=1)
     hpo.run(study, there)
     another_machine("second-machine")
     remote_made = hpo.promote(study, there, top=1)
@@ -200,9 +200,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("url", "error", "message"), WRONG)
-def test_a_url_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, place, curve, url, error, message):
+def test_a_url_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, config, curve, url, error, message):
     with pytest.raises(error, match=message) as caught:
-        hpo.run(curve(), replace(place, work=url))
+        hpo.run(curve(), replace(config, work=url))
     assert "s3cret" not in str(caught.value)
     assert not (tmp_path / "hpo.db").exists()
 
@@ -215,10 +215,10 @@ def test_a_plain_folder_needs_no_fsspec():
 
 def test_the_work_folder_of_a_place_is_absolute_or_a_url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Place(work=Path("w")).work_root == str(tmp_path / "w")
-    assert Place(work="w").work_root == str(tmp_path / "w")
-    assert Place(work="s3://bucket/w/").work_root == "s3://bucket/w"
-    assert Place().work_root == str(tmp_path / "outputs" / ".work")
+    assert RunConfig(work=Path("w")).work_root == str(tmp_path / "w")
+    assert RunConfig(work="w").work_root == str(tmp_path / "w")
+    assert RunConfig(work="s3://bucket/w/").work_root == "s3://bucket/w"
+    assert RunConfig().work_root == str(tmp_path / "outputs" / ".work")
 
 
 def test_a_url_can_be_given_on_the_command_line(tmp_path, curve, another_machine):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hpo.core.errors import StudyHeld, StudyPaused
 from hpo.core.seam import Observer
-from hpo.driver.stop_controller import Heeding
+from hpo.driver.stop_controller import StopController
 from hpo.store import Store, end_driver
 from hpo.store.process import host
 
@@ -38,7 +38,7 @@ def test_a_driver_hears_of_a_pause_and_of_its_end(store, curve):
     study = store.enrol(curve())
     lease = store.lease(study, "run")
     said = Said()
-    heeding = Heeding(None, "curve", [said])
+    heeding = StopController(None, "curve", [said])
     heeding.lease = lease
     try:
         lease.hold_if_paused()
@@ -77,7 +77,7 @@ def test_a_stop_is_for_the_driver_of_now_and_not_for_the_next_one(store, curve):
     assert not store.ask_to_stop(study), "nobody has ever driven it"
     lease = store.lease(study, "run")
     said = Said()
-    heeding = Heeding(threading.Event(), "curve", [said])
+    heeding = StopController(threading.Event(), "curve", [said])
     heeding.lease = lease
     assert not heeding.is_set()
     assert store.ask_to_stop(study)

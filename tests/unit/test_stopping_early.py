@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import Hearing, Resources, TrainableRef
+from hpo.core.seam import JobTracker, Resources, TrainableRef
 from hpo.training import Training
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -76,8 +76,8 @@ def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
     while not packets or packets[-1].status is None:
         packets.append(training.advance())
     training.close()
-    hearing = Hearing(source, job(until=2, patience=2), LOSS)
-    evaluation = [hearing.hear(packet) for packet in packets][-1]
+    tracker = JobTracker(source, job(until=2, patience=2), LOSS)
+    evaluation = [tracker.hear(packet) for packet in packets][-1]
     assert (evaluation.status, evaluation.step, source.steps) == (Status.COMPLETE, 2, [1, 2, 3, 4])
     assert len(evaluation.reports) == 4
 

@@ -206,9 +206,9 @@ def test_everything_wrong_is_named_at_once():
 
 @pytest.mark.parametrize("key", ["", " ", "a.b", "a\nb", "\x1b[31m", "é", '"'])
 def test_a_key_is_shown_as_toml_writes_it(key):
-    for place in ("", "objective", "space", "fixed", "streams"):
+    for config in ("", "objective", "space", "fixed", "streams"):
         content = copy.deepcopy(VALID)
-        (content.setdefault(place, {}) if place else content)[key] = {"bad": True}
+        (content.setdefault(config, {}) if config else content)[key] = {"bad": True}
         shown = [problem.key for problem in parse(content)[1]]
         assert any('"' in one for one in shown)
         assert all(one.isprintable() for one in shown)

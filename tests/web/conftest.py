@@ -31,14 +31,14 @@ def study(name: str, **search):
 
 
 @pytest.fixture(scope="session")
-def promoted_place(tmp_path_factory) -> hpo.Place:
+def promoted_place(tmp_path_factory) -> hpo.RunConfig:
     """Two studies in one storage: `curve` is promoted, `idle` is only searched."""
     folder = tmp_path_factory.mktemp("served")
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    hpo.run(study("curve"), place)
-    hpo.promote(study("curve"), place, top=3)
-    hpo.run(study("idle"), place)
-    return place
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    hpo.run(study("curve"), config)
+    hpo.promote(study("curve"), config, top=3)
+    hpo.run(study("idle"), config)
+    return config
 
 
 VALUES = {0: (0.90, 0.70, 0.80), 1: (0.78, 0.80, 0.79), 2: (0.60, 0.85, 0.92), 3: (0.70, None, 0.71)}
@@ -46,10 +46,10 @@ VALUES = {0: (0.90, 0.70, 0.80), 1: (0.78, 0.80, 0.79), 2: (0.60, 0.85, 0.92), 3
 
 
 @pytest.fixture
-def contested(tmp_path) -> hpo.Place:
+def contested(tmp_path) -> hpo.RunConfig:
     """A study `curve` whose winner is another one under another lambda, as a promotion would have stored it."""
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
     ranks = [
         StoredRank(
             trial=trial,
@@ -62,7 +62,7 @@ def contested(tmp_path) -> hpo.Place:
         )
         for trial, values in VALUES.items()
     ]
-    store = Store(place.storage)
+    store = Store(config.storage)
     store.put_promotion(
         store.find("curve"),
         StoredPromotion(
@@ -70,7 +70,7 @@ def contested(tmp_path) -> hpo.Place:
         ),
     )
     store.close()
-    return place
+    return config
 
 
 @pytest.fixture

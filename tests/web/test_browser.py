@@ -38,9 +38,9 @@ def browser():
     found.quit()
 
 
-def server(place, **environment):
+def server(config, **environment):
     """Starts `hpo serve` and returns its process and address."""
-    serve = ["serve", "--port", "0", "--storage", place.storage, "--outputs", str(place.outputs)]
+    serve = ["serve", "--port", "0", "--storage", config.storage, "--outputs", str(config.outputs)]
     process = subprocess.Popen(
         [sys.executable, "-c", "from hpo.cli import main; main()", *serve],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
@@ -160,14 +160,14 @@ def test_the_token_is_asked_for_and_then_not_again(browser, promoted_place):
 
 
 def test_a_page_renews_itself_when_a_promotion_ends(browser, tmp_path):
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
-    process, found = server(place)
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
+    process, found = server(config)
     try:
         browser.get(f"{found}/robustness/curve")
         assert "Nothing was promoted yet" in browser.find_element(By.TAG_NAME, "main").text
         browser.execute_async_script("setTimeout(arguments[0], 3500)")  # it has looked once
-        hpo.promote(study("curve"), place, top=2)
+        hpo.promote(study("curve"), config, top=2)
         wait(browser, lambda b: b.find_elements(By.ID, "leaderboard"))
         assert "Winner: trial" in browser.find_element(By.TAG_NAME, "main").text
     finally:

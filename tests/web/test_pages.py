@@ -39,15 +39,15 @@ def test_a_study_without_a_promotion_says_what_to_do(client):
 def test_a_promotion_under_way_is_shown_as_undecided(promoted_place, tmp_path):
     from hpo.store import Store
 
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
-    whole, part = Store(promoted_place.storage), Store(place.storage)
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
+    whole, part = Store(promoted_place.storage), Store(config.storage)
     replicates = whole.evaluations(whole.find("curve"), hpo.Stage.PROMOTION)
     for one in replicates[:4]:
         part.put(part.find("curve"), one)
     whole.close()
     part.close()
-    found = api.board("curve", place)
+    found = api.board("curve", config)
     assert (found.is_final, len(found.report.ranking.rows)) == (False, 2)
     assert found.sentences == ["A promotion is under way: 4 replicates of 2 candidates so far. Nothing is decided."]
     assert "not finished" in board_page(found.values())

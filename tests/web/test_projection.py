@@ -35,20 +35,20 @@ def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place
 
 
 def test_a_promotion_notes_itself_once_and_again_after_another(tmp_path):
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
     for top in (2, 3):
-        hpo.promote(study("curve"), place, top=top)
-        optuna_study = optuna.load_study(study_name="curve", storage=place.storage)
+        hpo.promote(study("curve"), config, top=top)
+        optuna_study = optuna.load_study(study_name="curve", storage=config.storage)
         assert optuna_study.metric_names == ["val"]
         assert len(re.findall(r"^\| {6}", get_note(optuna_study), re.MULTILINE)) == top
         winner = optuna_study.user_attrs["hpo:promoted"]["trial"]
         noted = {trial.number: note_of(optuna_study, trial) for trial in optuna_study.trials}
         assert noted[winner].startswith(f"# PROMOTED: rank 1 of {top}")
         assert list(get_plotly_graph_objects(system_attrs(optuna_study))) == ["hpo-robustness"]
-        with boards(place, writes=True) as found:
+        with boards(config, writes=True) as found:
             assert not project(found, "curve"), "a server has nothing to add"
-    assert len(hpo.run(study("curve"), place, trials=8).trials) == 8, "what was noted does not disturb the search"
+    assert len(hpo.run(study("curve"), config, trials=8).trials) == 8, "what was noted does not disturb the search"
 
 
 def system_attrs(found):
@@ -69,23 +69,23 @@ def test_notes_and_pictures_are_read_back_by_the_dashboard_s_own_functions(texts
         assert get_plotly_graph_objects(system_attrs(made)).get("p", "") == text
 
 
-def test_a_note_that_cannot_be_written_ends_no_promotion(place, curve, monkeypatch):
+def test_a_note_that_cannot_be_written_ends_no_promotion(config, curve, monkeypatch):
     def fail(*_):
         raise RuntimeError("no")
 
-    hpo.run(curve(search={"trials": 2}), place)
+    hpo.run(curve(search={"trials": 2}), config)
     monkeypatch.setattr("hpo.promotion.promote.note_promotion", fail)
-    outcome = hpo.promote(curve(search={"trials": 2}), place, top=1)
+    outcome = hpo.promote(curve(search={"trials": 2}), config, top=1)
     assert len(outcome.results) == 3
 
 
 def test_a_server_keeps_looking_for_new_promotions(tmp_path, monkeypatch):
     monkeypatch.setattr(projection, "SECONDS", 0.05)
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
-    with boards(place, writes=True) as found, projection.projecting(found):
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
+    with boards(config, writes=True) as found, projection.projecting(found):
         for top in (2, 3):
-            hpo.promote(study("curve"), place, top=top)
+            hpo.promote(study("curve"), config, top=top)
             end = time.monotonic() + 20
             while projected(found) != len(found.ranking("curve").ranking.rows) and time.monotonic() < end:
                 time.sleep(0.05)

@@ -26,12 +26,12 @@ VERBS = ("pause", "resume", "stop", "submit", "promote")
 @pytest.fixture
 def own(tmp_path):
     """A storage of the test's own with a searched study in it, and a client that may change it."""
-    place = hpo.Place(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
-    hpo.run(study("curve"), place)
-    with boards(place) as found:
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    hpo.run(study("curve"), config)
+    with boards(config) as found:
         cluster = Cluster(jobs_address="http://127.0.0.1:9", folders=(ROOT / "tests" / "project" / "studies",))
-        app = application(found, Settings(token=TOKEN), place, cluster)
-        yield place, TestClient(app, base_url="http://127.0.0.1")
+        app = application(found, Settings(token=TOKEN), config, cluster)
+        yield config, TestClient(app, base_url="http://127.0.0.1")
 
 
 def post(client, verb, name="curve", headers=BEARER, **body):
@@ -51,21 +51,21 @@ def test_a_study_that_is_not_there_is_a_problem(own, verb):
 
 
 def test_a_pause_holds_until_it_is_resumed(own):
-    place, client = own
+    config, client = own
     assert post(client, "pause").json()["paused"]
     assert client.get("/hpo/v1/studies/curve", headers=BEARER).json()["state"] == "paused"
     with pytest.raises(hpo.UsageError, match="paused"):
-        hpo.run(study("curve", trials=8), place)
+        hpo.run(study("curve", trials=8), config)
     assert not post(client, "resume").json()["paused"]
-    assert len(hpo.run(study("curve", trials=8), place).trials) == 8
+    assert len(hpo.run(study("curve", trials=8), config).trials) == 8
 
 
 def test_a_driver_is_stopped_by_a_request(own, tmp_path):
-    place, client = own
+    config, client = own
     code = (
         "import hpo, pathlib\n"
         "from tests.web.conftest import study\n"
-        f"place = hpo.Place(storage={place.storage!r}, outputs=pathlib.Path({str(place.outputs)!r}), backend='local')\n"
+        f"place = hpo.RunConfig(storage={config.storage!r}, outputs=pathlib.Path({str(config.outputs)!r}), backend='local')\n"
         "slow = study('slow', trials=200).model_copy(update={'fixed': {'nap': 0.1}})\n"
         "print(len(hpo.run(slow, place).trials))"
     )

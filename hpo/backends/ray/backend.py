@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ray import tune
 
-from hpo.backends.ray.bridge import Desk, DeskScheduler, DeskSearcher, DeskStopper
+from hpo.backends.ray.bridge import DeskScheduler, DeskSearcher, DeskStopper, TuneBridge
 from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError
 from hpo.core.records import Evaluation, Job
-from hpo.core.seam import Resources, Source, Stop, TrainableRef
+from hpo.core.seam import JobSource, Resources, Stop, TrainableRef
 from hpo.training import discard_checkpoint, is_url, shelf
 
 CHUNK_SECONDS = 0.2
@@ -36,7 +36,7 @@ class RayBackend:
         self.workers: dict[tuple[str, int], int] = {}
         self.overdue: tuple[Job, ...] = ()
 
-    def run(self, source: Source, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
+    def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
         """Runs the source's jobs until it is done or `stop` is set.
 
         Raises:
@@ -56,31 +56,31 @@ class RayBackend:
             chunk_seconds=CHUNK_SECONDS,
             halt=f"halt-{name}",
         )
-        desk = Desk(source, idle, stop, self._finished, gather=self._gather)
+        bridge = TuneBridge(source, idle, stop, self._finished, gather=self._gather)
         try:
             tune.run(
                 tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
                 name="tune",
                 storage_path=str(scratch),
-                search_alg=DeskSearcher(desk),
-                scheduler=DeskScheduler(desk),
+                search_alg=DeskSearcher(bridge),
+                scheduler=DeskScheduler(bridge),
                 num_samples=-1,
                 max_concurrent_trials=self._slots,
                 reuse_actors=True,
                 raise_on_failed_trial=False,
-                stop=DeskStopper(desk),
+                stop=DeskStopper(bridge),
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             )
         except tune.TuneError as error:
             raise BackendError(f"Ray Tune gave up: {error}") from error
         finally:
-            self.workers, self.overdue = desk.workers, desk.overdue
-            desk.close()
+            self.workers, self.overdue = bridge.workers, bridge.overdue
+            bridge.close()
             self._shelf.lower_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)
-        if desk.fault is not None:
-            raise desk.fault
+        if bridge.fault is not None:
+            raise bridge.fault
 
     def _finished(self, evaluation: Evaluation) -> None:
         discard_checkpoint(self._work, evaluation.job)

@@ -30,16 +30,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hpo.backends.grace import Pace
-from hpo.backends.ray.worker import Task, Word, WorkerSpoiled
-from hpo.core.errors import NotNow
+from hpo.backends.ray.worker import Task, WorkerMessage, WorkerSpoiled
+from hpo.core.errors import RetryLater
 from hpo.core.records import Evaluation, Job
 from hpo.core.seam import (
     DONE,
     WAIT,
     Done,
-    Hearing,
+    JobSource,
+    JobTracker,
     Packet,
-    Source,
     Stop,
     TrainableRef,
     Wait,
@@ -74,7 +74,7 @@ class _Out:
         pace: how fast its training gets on.
     """
 
-    hearing: Hearing
+    tracker: JobTracker
     packets: deque[Packet] = field(default_factory=deque)
     evaluation: Evaluation | None = None
     deaths: int = 0
@@ -96,7 +96,7 @@ class _Out:
 
 
 @dataclass
-class Desk:
+class TuneBridge:
     """Hands the source's jobs to Tune's trials and what their workers say to the source.
 
     While the database is away the workers go on: what they say is kept, and a job that is over gives its slot back.
@@ -112,7 +112,7 @@ class Desk:
         fault: an exception of the source. Tune would take it for the trial's, so it is kept and raised after the run.
     """
 
-    source: Source
+    source: JobSource
     idle: Task
     stop: Stop
     finished: Callable[[Evaluation], None]
@@ -150,14 +150,14 @@ class Desk:
         late = {name: one for name, one in self._out.items() if one is not None and seconds > one.pace.grace(least)}
         for trial_id, out in late.items():
             del self._out[trial_id]
-            self.overdue += (out.hearing.job,)
+            self.overdue += (out.tracker.job,)
         return list(late)
 
     @property
     def open(self) -> list[Job]:
         """The jobs that were handed out and whose end the source has not heard of."""
         held = [*(out for out in self._out.values() if out is not None), *self._late, *self._again]
-        return [out.hearing.job for out in held]
+        return [out.tracker.job for out in held]
 
     def task(self, trial_id: str) -> Task | Wait | Done:
         """Returns what the new trial is to do.
@@ -175,11 +175,11 @@ class Desk:
             self._out[trial_id] = again = self._again.popleft()
             again.waits_since = time.monotonic()
         else:
-            self._out[trial_id] = _Out(_hearing(self.source, answer, self.idle.trainable))
+            self._out[trial_id] = _Out(_tracker(self.source, answer, self.idle.trainable))
             self._ready = None
         return replace(self.idle, job=answer)
 
-    def heard(self, trial_id: str, word: Word) -> bool:
+    def heard(self, trial_id: str, word: WorkerMessage) -> bool:
         """Returns whether this trial is over."""
         self.workers[word.worker] = self.workers.get(word.worker, 0) + 1
         out = self._out.get(trial_id)
@@ -190,7 +190,7 @@ class Desk:
         elif word.packet.reports:
             out.pace.reported()
         for line in word.printed:  # as it would stand there if the training ran in this process
-            sys.stderr.write(f"trial {out.hearing.job.trial}: {line}\n")
+            sys.stderr.write(f"trial {out.tracker.job.trial}: {line}\n")
         out.packets.append(word.packet)
         over = self._guarded(lambda: self._settled(out), False)
         if not over and (word.packet.paused or word.packet.status is not None):
@@ -224,7 +224,7 @@ class Desk:
         if out.deaths < self.idle.resources.max_attempts:
             self._again.append(out)
             return
-        out.evaluation = out.hearing.lost(f"{out.deaths} workers died while they trained it; the last: {reason}")
+        out.evaluation = out.tracker.lost(f"{out.deaths} workers died while they trained it; the last: {reason}")
         self._late.append(out)
         self._peek()  # tells it
 
@@ -247,7 +247,7 @@ class Desk:
         """Passes on what a worker has said; returns whether its job is over."""
         while out.packets and out.evaluation is None:
             paused = out.packets[0].paused
-            out.evaluation = out.remarked(out.hearing.hear(out.packets[0]))
+            out.evaluation = out.remarked(out.tracker.hear(out.packets[0]))
             out.packets.popleft()
             if paused and out.evaluation is None:
                 return True
@@ -280,7 +280,7 @@ class Desk:
         if len(self.workers) < self.gather:
             return WAIT
         if self._again:
-            return self._again[0].hearing.job
+            return self._again[0].tracker.job
         if self._done:
             return DONE
         if self._ready is None:
@@ -296,26 +296,26 @@ class Desk:
     def _guarded(self, call: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
             return call()
-        except NotNow:
+        except RetryLater:
             return otherwise
         except Exception as error:  # kept and raised by the backend, see `fault`
             self.fault = self.fault or error
             return otherwise
 
 
-def _hearing(source: Source, job: Job, trainable: TrainableRef) -> Hearing:
-    return Hearing(source, job, trainable.objective, known=trainable.known_of(job))
+def _tracker(source: JobSource, job: Job, trainable: TrainableRef) -> JobTracker:
+    return JobTracker(source, job, trainable.objective, known=trainable.known_of(job))
 
 
 class DeskSearcher(Searcher):
     """Tune's view of the desk. Nothing in it is worth saving."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()
-        self._desk = desk
+        self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
-        task = self._desk.task(trial_id)
+        task = self._bridge.task(trial_id)
         if isinstance(task, Task):
             return {"task": task}
         return Searcher.FINISHED if task is DONE else None
@@ -324,7 +324,7 @@ class DeskSearcher(Searcher):
         """Nothing: the scheduler has heard it, and this is not called for a step at which it stops a trial."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._desk.left(trial_id)
+        self._bridge.left(trial_id)
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -344,13 +344,13 @@ class DeskSearcher(Searcher):
 class DeskScheduler(FIFOScheduler):
     """Stops a trial when the desk says so: complete, failed and pruned end on one path."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
-        self._desk = desk
+        self._bridge = bridge
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Chooses none, see the first rule. Tune calls this in each round, also when no worker says anything."""
-        for trial_id in self._desk.late():
+        for trial_id in self._bridge.late():
             trial = tune_controller.get_trial(trial_id)
             actor = trial.temporary_state.ray_actor
             if actor is None:  # not started yet
@@ -359,10 +359,10 @@ class DeskScheduler(FIFOScheduler):
                 ray.kill(actor)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        word: Word = result["word"]
-        if word.packet is None and (starved := self._desk.recall()) is not None:
+        word: WorkerMessage = result["word"]
+        if word.packet is None and (starved := self._bridge.recall()) is not None:
             tune_controller.stop_trial(tune_controller.get_trial(starved))
-        over = self._desk.heard(trial.trial_id, word)
+        over = self._bridge.heard(trial.trial_id, word)
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
@@ -371,7 +371,7 @@ class DeskScheduler(FIFOScheduler):
         # an earlier training left in it says nothing about the job that it was to take next.
         spoiled = WorkerSpoiled.__name__ in said
         reason = "" if spoiled else said[-REASON_LENGTH:] or "no reason given"
-        self._desk.died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
+        self._bridge.died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -380,14 +380,14 @@ class DeskScheduler(FIFOScheduler):
 class DeskStopper(tune.Stopper):
     """Ends everything when the desk closes. Jobs that were running stay open, and the next run goes on with them."""
 
-    def __init__(self, desk: Desk | None) -> None:
-        self._desk = desk
+    def __init__(self, bridge: TuneBridge | None) -> None:
+        self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._desk is not None and self._desk.closing()
+        return self._bridge is not None and self._bridge.closing()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_desk": None}  # Tune pickles its stopper with each snapshot of the experiment

@@ -46,7 +46,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class WorkerMessage:
     """What a worker sends.
 
     Attributes:
@@ -93,7 +93,7 @@ class Worker(tune.Trainable):
             halted = self._shelf.sees_flag(self._task.halt)
             with self._prints.heard():
                 packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
-        return {"word": Word(worker=self._me, packet=packet, printed=self._prints.taken())}
+        return {"word": WorkerMessage(worker=self._me, packet=packet, printed=self._prints.taken())}
 
     def cleanup(self) -> None:
         self._drop()

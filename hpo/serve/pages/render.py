@@ -23,7 +23,7 @@ def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
     """Returns the robustness page of a study.
 
     Args:
-        values: of a `hpo.serve.views.Board`.
+        values: of a `hpo.serve.views.StudyView`.
         live: whether it is served, and renews itself; else it is one file that needs no other.
     """
     shared: dict[str, object] = {"styles": None, "scripts": ()}

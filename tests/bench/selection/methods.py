@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 import hpo
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.core.seam import DONE, Source
+from hpo.core.seam import DONE, JobSource
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.search import SearchSource
 from hpo.stats.ranking import Candidate, rank
@@ -179,7 +179,7 @@ def _jobs(rows: Sequence[int], seeds: Sequence[int]) -> dict[int, list[Job]]:
     return {trial: [replicate(trial, {}, seed, 1, {}) for seed in seeds] for trial in range(len(rows))}
 
 
-def _drained(source: Source, score: Callable[[Job], float]) -> Iterator[Job]:
+def _drained(source: JobSource, score: Callable[[Job], float]) -> Iterator[Job]:
     """Runs a source, one job after the other."""
     while isinstance(job := source.ask(), Job):
         yield job

@@ -10,8 +10,8 @@ STUDY = Path(__file__).parents[1] / "studies" / "tumours.toml"
 def searched(folder: Path) -> list[float | None]:
     """Returns the values that a search of two trials finds, kept in a folder of its own."""
     folder.mkdir()
-    place = hpo.Place(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
-    return [trial.value for trial in hpo.run(hpo.load_study(str(STUDY)), place, trials=2).trials]
+    config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+    return [trial.value for trial in hpo.run(hpo.load_study(str(STUDY)), config, trials=2).trials]
 
 
 def test_the_study_has_no_problems() -> None:
