@@ -14,9 +14,9 @@ from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, alike
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
+from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Observer, Stop
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Opened, Workforce, driving, opened, resolved
 from hpo.driver.stop_controller import StopController

@@ -9,9 +9,9 @@ from hpo.analysis.draws import replayed
 from hpo.analysis.verify import changed, first_other_epoch
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Observer, Stop
 from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Observer, Stop
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Workforce, driving, opened, resolved

@@ -10,9 +10,10 @@ from typing import Any
 from hpo.backends.running import run_all
 from hpo.core.arguments import refuse_no_whole
 from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Observed, Observer, Stop
+from hpo.core.wrappers import Observed
 from hpo.driver.code_changes import differing
 from hpo.driver.placing import refuse_unusable, resources, work_folder
 from hpo.driver.session import (

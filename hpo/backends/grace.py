@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from hpo.core.protocols import EndsProcess, Stop
 from hpo.core.records import Job
-from hpo.core.seam import EndsProcess, Stop
 
 POLL_SECONDS = 0.5
 """How often it is looked whether to stop."""

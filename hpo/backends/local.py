@@ -9,18 +9,10 @@ from pathlib import Path
 from hpo.backends.grace import Pace, Watch
 from hpo.core.errors import RetryLater
 from hpo.core.files import is_file, remove
+from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
-from hpo.core.seam import (
-    DONE,
-    WAIT,
-    JobSource,
-    JobTracker,
-    Resources,
-    Stop,
-    TrainableRef,
-    patiently,
-    refuse_endless_wait,
-)
+from hpo.core.tracker import JobTracker
+from hpo.core.wrappers import patiently, refuse_endless_wait
 from hpo.training import Training, discard_checkpoint, shelf
 
 ATTEMPTS = "attempts"

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Resources
 from hpo.core.redaction import redacted_word
-from hpo.core.seam import Resources
 from hpo.training import device_for
 
 SECONDS = 5.0

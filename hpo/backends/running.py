@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hpo.backends.grace import overdue_said
 from hpo.core.errors import BackendError
+from hpo.core.protocols import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait, pass_on
 from hpo.core.records import Alert, Evaluation, Job
-from hpo.core.seam import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait, pass_on
 
 
 class OpenJobs:

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from hpo.cli.tables import alert_said
 from hpo.core.formatting import counted, duration, number, param, params
+from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
-from hpo.core.seam import Observer, Stop, Tell
 from hpo.study import Study
 
 BAR = 24

@@ -9,8 +9,8 @@ from itertools import groupby
 
 import numpy as np
 
+from hpo.core.protocols import DONE, WAIT, Done, JobSource, Wait
 from hpo.core.records import Evaluation, Job, Objective, Report, Status, digest
-from hpo.core.seam import DONE, WAIT, Done, JobSource, Wait
 from hpo.seeds.streams import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.protocols import Tell
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Tell
 from hpo.driver.session import resolved
 from hpo.results import json_text
 from hpo.study import Study

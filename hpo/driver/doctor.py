@@ -16,9 +16,9 @@ from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, re
 from hpo.core.disks import disk_of
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.installed import Declared, Judged, declared, install_line, judged, python_fits
+from hpo.core.protocols import Resources
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Resources
 from hpo.driver.placing import resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
 from hpo.store import Tables, health, normalised, sqlite_file

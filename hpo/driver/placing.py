@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hpo.backends.machine import refuse_unreachable
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Resources
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Resources
 from hpo.results import refuse_unwritable
 from hpo.store import StoredStudy
 from hpo.study import Study

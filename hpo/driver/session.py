@@ -17,9 +17,10 @@ from hpo.core.arguments import refuse_no_kind
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
 from hpo.core.files import Guard
+from hpo.core.protocols import Backend, Observer, Stop, TrainableRef
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Backend, Observer, Stop, TrainableRef, patiently
+from hpo.core.wrappers import patiently
 from hpo.driver.code_changes import heed_code
 from hpo.driver.placing import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController

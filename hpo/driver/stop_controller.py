@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.core.arguments import refuse_lacking, refuse_no_kind
-from hpo.core.seam import EndsProcess, Observer, Stop
+from hpo.core.protocols import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
 

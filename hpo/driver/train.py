@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from hpo.backends.running import run_all
 from hpo.core.errors import StudyHeld, UsageError
+from hpo.core.protocols import Done, JobSource, Observer, Stop, Wait
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Done, JobSource, Observed, Observer, Stop, Wait, patiently
+from hpo.core.wrappers import Observed, patiently
 from hpo.driver.placing import resources, work_folder
 from hpo.driver.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.study import Study, Trial

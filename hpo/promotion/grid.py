@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from hpo.core.protocols import DONE, WAIT, Done, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status, Value
-from hpo.core.seam import DONE, WAIT, Done, Wait
 
 TRIES = 2
 """How often a replicate is trained before its candidate counts as incomplete."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Unpack
 from hpo.core import provenance
 from hpo.core.arguments import refuse_no_kind
 from hpo.core.errors import HpoError
+from hpo.core.protocols import JobSource, Observer, Stop
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import FIRST, RunConfig
-from hpo.core.seam import JobSource, Observer, Stop, patiently
+from hpo.core.wrappers import patiently
 from hpo.driver.cross_validation import FoldedSource, fold_jobs
 from hpo.driver.placing import events_folder
 from hpo.driver.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase

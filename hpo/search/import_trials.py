@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Observer
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Observer
 from hpo.driver.session import driving, opened, resolved, tell_phase
 from hpo.search import Foreign, chosen, read_foreign
 from hpo.store import explained, read_only

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hpo.core.protocols import Done, JobSource, Wait
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import Done, JobSource, Wait
 from hpo.stats.scoring import Rule
 
 

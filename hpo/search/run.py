@@ -15,9 +15,10 @@ from hpo.backends.running import run_all
 from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
+from hpo.core.protocols import EndsProcess, JobSource, Observer, Stop
 from hpo.core.records import MOST_TRIALS, Stage, Value
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import EndsProcess, FailureLimit, JobSource, Observed, Observer, Stop
+from hpo.core.wrappers import FailureLimit, Observed
 from hpo.driver.cross_validation import FoldedSource, joined
 from hpo.driver.placing import events_folder, refuse_unusable, resources, work_folder
 from hpo.driver.session import (

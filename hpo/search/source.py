@@ -18,8 +18,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.core.errors import StudyBusy
+from hpo.core.protocols import DONE, WAIT, Done, Wait
 from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
-from hpo.core.seam import DONE, WAIT, Done, Wait
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hpo.core.code import UNKNOWN, Code
+from hpo.core.protocols import Done, JobSource, Wait, pass_on
 from hpo.core.records import Alert, Evaluation, Job, Stage, Status
-from hpo.core.seam import Done, JobSource, Wait, pass_on
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy

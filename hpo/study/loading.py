@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
+from hpo.core.protocols import TrainableRef
 from hpo.core.records import Objective, Value
-from hpo.core.seam import TrainableRef
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse, space
 from hpo.study.annotations import hints_of
 from hpo.study.locations import find, listed, shown

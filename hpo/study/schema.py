@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
-from hpo.core.seam import Resources, TrainableRef
 from hpo.seeds.streams import search_seed
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof

@@ -22,8 +22,8 @@ from hpo.core.code import Code
 from hpo.core.errors import HpoError, UsageError, did_you_mean
 from hpo.core.installed import extra_with, install_line
 from hpo.core.isolation import in_project, unchanged
+from hpo.core.protocols import TrainableRef
 from hpo.core.records import Metrics
-from hpo.core.seam import TrainableRef
 from hpo.study.annotations import hints_of
 from hpo.study.defaults import defaults_of
 from hpo.study.project_code import code_of

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from hpo.core.code import UNKNOWN
 from hpo.core.isolation import Isolation, clear_working_folder, kept_streams, working_folder
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
-from hpo.core.seam import Packet, Resources, TrainableRef
 from hpo.core.texts import cleaned
+from hpo.core.tracker import Packet
 from hpo.study.trainable import load
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context

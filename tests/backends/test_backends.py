@@ -13,8 +13,8 @@ import pytest
 
 from hpo.backends.local import LocalBackend
 from hpo.core.errors import BackendError, StorageAway, UsageError
+from hpo.core.protocols import DONE, WAIT, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import DONE, WAIT, Resources, TrainableRef
 
 PROJECT = Path(__file__).parents[1] / "project"
 ROOT = PROJECT.parents[1]
@@ -305,7 +305,7 @@ def in_processes_of_their_own(tmp_path, count, fault):
     """Lets so many processes, one after the other, train three jobs of which the first goes wrong."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_backends as t;"
-        "from hpo.core.records import Job; from hpo.core.seam import Resources; import threading;"
+        "from hpo.core.records import Job; from hpo.core.protocols import Resources; import threading;"
         "params = {'x': 0.1, 'fault': sys.argv[3], 'flags': sys.argv[1]};"
         "s = t.Jobs([Job(trial=0, params=params, seed=41, budget=4), *t.jobs(3)[1:]]);"
         "t.LocalBackend(Path(sys.argv[1])).run(s, t.ref(), Resources(max_attempts=2), threading.Event());"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import ray
 from hpo.backends.ray import RayBackend, connected
-from hpo.core.seam import Resources
+from hpo.core.protocols import Resources
 from test_backends import Jobs, jobs, ref
 
 cards, share, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import hpo
+from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.core.seam import DONE
 from hpo.driver.session import Opened, driving, opened
 from hpo.search import SearchSource
 from hpo.store import Recorded

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage
-from hpo.core.seam import JobTracker, Resources, TrainableRef
+from hpo.core.tracker import JobTracker
 from hpo.study.trainable import load
 from hpo.training import Training, discard_checkpoint
 

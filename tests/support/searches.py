@@ -6,8 +6,8 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
+from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.core.seam import DONE
 from hpo.search import SearchSource
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Evaluation, Job, Objective, Stage, Status
-from hpo.core.seam import Resources, TrainableRef
 from hpo.stats.collapse import collapses
 from hpo.training import Training
 from hpo.training.monitoring.alerts import KINDS, Activation, Layer, Seen, judged

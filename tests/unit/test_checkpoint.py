@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from hpo.core.errors import CheckpointInvalid
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint
 from hpo.training.checkpoint import NEWEST, PREVIOUS, Checkpoint
 

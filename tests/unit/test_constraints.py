@@ -10,8 +10,8 @@ from searches import open_source, value
 from hpo import api
 from hpo.cli import tables
 from hpo.core.errors import NothingToPromote
+from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Report, Status
-from hpo.core.seam import DONE
 from hpo.search.proposals import make_sampler, suggest
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import Durable

@@ -12,8 +12,8 @@ import pytest
 import hpo
 from hpo.api import refuse_promotion
 from hpo.core.errors import UsageError
+from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Job, Status
-from hpo.core.seam import DONE
 from hpo.promotion import CurtailedSource, replicate
 from hpo.stats.confidence import certainty
 from hpo.stats.ranking import Candidate, rank

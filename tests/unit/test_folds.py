@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
+from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import DONE, WAIT
 from hpo.driver.cross_validation import FoldedSource, fold_jobs, joined, mean_of
 from hpo.seeds.streams import STREAMS
 from hpo.training.context import Context

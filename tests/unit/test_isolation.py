@@ -16,8 +16,8 @@ import forked
 import pytest
 
 from hpo.backends.local import LocalBackend
+from hpo.core.protocols import DONE, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
-from hpo.core.seam import DONE, Resources, TrainableRef
 from hpo.training import Training, discard_checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -38,7 +38,7 @@ class Params:
 RUN = """
 import json, sys
 from pathlib import Path
-from hpo.core.records import *; from hpo.core.seam import *; from hpo.training import Training
+from hpo.core.records import *; from hpo.core.protocols import *; from hpo.training import Training
 ref = TrainableRef(path="mine:train", root=sys.argv[1], objective=Objective(metric="val"))
 job = Job(trial=0, params={}, seed=int(sys.argv[2]), budget=3)
 training = Training(job, ref, Resources(), Path(sys.argv[1], "work"))
@@ -283,7 +283,7 @@ def test_a_folder_without_init_is_a_package_of_the_project(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "own.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n    yield {{}}\n")
     code = (
-        "import sys; from hpo.core.seam import *; from hpo.core.records import *; from hpo.study.trainable import load;"
+        "import sys; from hpo.core.protocols import *; from hpo.core.records import *; from hpo.study.trainable import load;"
         f"ref = TrainableRef(path='{name}.own:train', root=sys.argv[1], objective=Objective(metric='val'));"
         "print(load(ref).module.__file__)"
     )
@@ -306,7 +306,7 @@ def test_annotations_for_type_checkers_are_read(tmp_path):
         "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    yield {}\n"
     )
     code = (
-        "import sys; from hpo.core.seam import *; from hpo.core.records import *; from hpo.study.annotations import hints_of; from hpo.study.trainable import load;"
+        "import sys; from hpo.core.protocols import *; from hpo.core.records import *; from hpo.study.annotations import hints_of; from hpo.study.trainable import load;"
         "ref = TrainableRef(path='mine:train', root=sys.argv[1], objective=Objective(metric='val'));"
         "print(hints_of(load(ref).params))"
     )

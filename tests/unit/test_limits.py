@@ -19,7 +19,7 @@ from hpo.cli.options import seconds_of
 from hpo.cli.promoted import promotion_text
 from hpo.cli.tables import search_text
 from hpo.core.errors import UsageError
-from hpo.core.seam import Observer
+from hpo.core.protocols import Observer
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import Durable
 

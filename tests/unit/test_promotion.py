@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.core.seam import DONE, WAIT
 from hpo.promotion import TRIES, PromotionSource, replicate
 
 

@@ -15,8 +15,8 @@ import hpo
 from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
+from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.core.seam import DONE, WAIT
 from hpo.promotion import TRIES, Plan, Race, RaceSource, replicate
 from hpo.promotion.select import race_seeds
 from hpo.stats.ranking import Candidate

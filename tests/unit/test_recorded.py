@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import hpo
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
+from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.core.seam import WAIT
 from hpo.driver.session import driving, opened
 from hpo.search import SearchSource
 from hpo.store import Recorded

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hpo.backends.running import run_all
 from hpo.core.errors import BackendError, TooManyFailures
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import FailureLimit, JobTracker, Packet, refuse_endless_wait
+from hpo.core.tracker import JobTracker, Packet
+from hpo.core.wrappers import FailureLimit, refuse_endless_wait
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from searches import in_random_order, one_by_one, open_source, plain_optuna, table, train
 
+from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.core.seam import WAIT
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import Durable
 

@@ -12,8 +12,8 @@ from searches import one_by_one, open_source, table
 import hpo
 from hpo import api
 from hpo.core.errors import StudyChanged
+from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.seam import DONE, WAIT
 from hpo.search import ReplicatedSource
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna

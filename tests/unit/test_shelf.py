@@ -15,9 +15,9 @@ import pytest
 import hpo
 from hpo.cli.main import app
 from hpo.core.errors import OutputRefused, UsageError
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training, at_hand, discard_checkpoint, refuse_unusable_url, shelf
 from hpo.training.checkpoint import NEWEST, PREVIOUS
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hpo.core.errors import StudyHeld, StudyPaused
-from hpo.core.seam import Observer
+from hpo.core.protocols import Observer
 from hpo.driver.stop_controller import StopController
 from hpo.store import Store, end_driver
 from hpo.store.process import host

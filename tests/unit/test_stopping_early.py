@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import JobTracker, Resources, TrainableRef
+from hpo.core.tracker import JobTracker
 from hpo.training import Training
 
 PROJECT = Path(__file__).parents[1] / "project"

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import Resources, TrainableRef
 from hpo.study.trainable import load
 from hpo.training import Training, discard_checkpoint
 
@@ -175,7 +175,7 @@ BAD_YIELDS = {
 @pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
 def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message):
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
         "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.error)"
@@ -194,7 +194,7 @@ def test_a_model_that_no_epoch_changed_is_said(tmp_path):
         "yield {'val': epoch}\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
         "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome['remarks'])"
@@ -227,7 +227,7 @@ def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
         "    finally:\n        print('closed')\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.seam import *;"
+        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
         "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "t.advance(); print('open'); t.close()"

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.core.seam import Resources, TrainableRef
 from hpo.training import Training
 from hpo.training.monitoring.alerts import vanishing
 from hpo.training.monitoring.watching import LOOK_EVERY, Watch

@@ -11,8 +11,8 @@ from ray import tune
 from hpo.backends.ray.bridge import DeskScheduler, DeskSearcher, DeskStopper, TuneBridge
 from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError
+from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
-from hpo.core.seam import JobSource, Resources, Stop, TrainableRef
 from hpo.training import discard_checkpoint, is_url, shelf
 
 CHUNK_SECONDS = 0.2

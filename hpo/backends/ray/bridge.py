@@ -32,20 +32,10 @@ from ray.tune.search import Searcher
 from hpo.backends.grace import Pace
 from hpo.backends.ray.worker import Task, WorkerMessage, WorkerSpoiled
 from hpo.core.errors import RetryLater
+from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
-from hpo.core.seam import (
-    DONE,
-    WAIT,
-    Done,
-    JobSource,
-    JobTracker,
-    Packet,
-    Stop,
-    TrainableRef,
-    Wait,
-    patiently,
-    refuse_endless_wait,
-)
+from hpo.core.tracker import JobTracker, Packet
+from hpo.core.wrappers import patiently, refuse_endless_wait
 from hpo.training import shelf
 
 Answer = TypeVar("Answer")

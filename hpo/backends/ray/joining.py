@@ -18,8 +18,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpo.backends.machine import cores, refuse_too_large
 from hpo.backends.ray.starting import joined_with_token, started_safely, token_said
 from hpo.core.errors import UsageError
+from hpo.core.protocols import Resources
 from hpo.core.redaction import driver_variables
-from hpo.core.seam import Resources
 from hpo.training import graphics
 
 ASK_SECONDS = 120.0

@@ -13,9 +13,10 @@ import ray
 from ray import tune
 
 from hpo.backends.ray.prints import WorkerPrints
+from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job
 from hpo.core.redaction import driver_variables
-from hpo.core.seam import Packet, Resources, TrainableRef
+from hpo.core.tracker import Packet
 from hpo.training import Training, shelf
 
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1

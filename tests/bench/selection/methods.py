@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 import hpo
+from hpo.core.protocols import DONE, JobSource
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.core.seam import DONE, JobSource
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.search import SearchSource
 from hpo.stats.ranking import Candidate, rank

@@ -1,0 +1,106 @@
+"""Around a source: who looks on, when too many trainings fail, and asking again later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from hpo.core.errors import BackendError, RetryLater, TooManyFailures
+from hpo.core.protocols import Done, JobSource, Observer, Stop, Wait, pass_on
+from hpo.core.records import Alert, Evaluation, Job, Status
+
+Answer = TypeVar("Answer")
+
+
+class Observed:
+    """A source with onlookers; they hear of an evaluation after the source has taken it."""
+
+    def __init__(self, source: JobSource, observers: Iterable[Observer]) -> None:
+        self._source = source
+        self._observers = tuple(observers)
+
+    def ask(self) -> Job | Wait | Done:
+        answer = self._source.ask()
+        if isinstance(answer, Job):
+            for observer in self._observers:
+                observer.asked(answer)
+        return answer
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        verdict = self._source.report(job, step, value)
+        for observer in self._observers:
+            observer.reported(job, step, value)
+        return verdict
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        for observer in self._observers:
+            observer.alerted(job, alerts)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self._source.tell(evaluation)
+        for observer in self._observers:
+            observer.told(evaluation)
+
+
+class FailureLimit:
+    """A source that gives up when one job after the other fails: what is wrong with them all is wrong with the next.
+
+    Args:
+        source: whose jobs.
+        most: failures in a row that end the work.
+    """
+
+    def __init__(self, source: JobSource, most: int) -> None:
+        self._source = source
+        self._most = most
+        self._failed: list[Evaluation] = []
+
+    def ask(self) -> Job | Wait | Done:
+        return self._source.ask()
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        return self._source.report(job, step, value)
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        pass_on(alerts, job, self._source)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self._source.tell(evaluation)
+        if evaluation.status is not Status.FAILED:
+            self._failed.clear()
+            return
+        self._failed.append(evaluation)
+        if len(self._failed) >= self._most:
+            first = self._failed[0]
+            raise TooManyFailures(
+                f"{self._most} trainings in a row failed, so the search was ended. The first, of trial "
+                f"{first.job.trial}, said:\n{first.error}\n"
+                "What was running goes on next time, and what failed by one and the same error is trained again then. "
+                "If such failures are to be expected, raise search.max_failures."
+            )
+
+
+def patiently(call: Callable[[], Answer], stop: Stop) -> Answer:
+    """Returns what `call` returns, said again for as long as it is not to be had now.
+
+    Raises:
+        RetryLater: if that is still so when `stop` is set.
+    """
+    while True:
+        try:
+            return call()
+        except RetryLater as later:
+            if stop.is_set():
+                raise
+            time.sleep(later.seconds)
+
+
+def refuse_endless_wait(running: int) -> None:
+    """Raises where a source waits although nothing runs.
+
+    Raises:
+        BackendError: if no job is running.
+    """
+    if not running:
+        raise BackendError("the source waits although no job is running: it would wait for ever")
