@@ -37,7 +37,7 @@ def files_of(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.soak  # tests/api/test_readme.py has them in its ten minutes
+@pytest.mark.soak  # tests/repository/test_readme.py has them in its ten minutes
 def test_the_commands_that_init_names_work_one_after_the_other(tmp_path):
     printed = called(tmp_path, "init", "my project")
     lines = [line.strip() for line in printed.splitlines()]

@@ -13,7 +13,7 @@ from hpo.serve.app import application
 from hpo.serve.guard import COOKIE, LARGEST_BODY, session_of
 from hpo.serve.settings import Settings, read_token
 from hpo.serve.views import boards, write_report
-from tests.web.conftest import TOKEN
+from tests.serve.conftest import TOKEN
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HTML = {"Accept": "text/html"}

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 import hpo
 from hpo.core.formatting import number
-from tests.web.conftest import TOKEN, study
+from tests.serve.conftest import TOKEN, study
 
 ROOT = Path(__file__).parents[2]
 DRIVER = shutil.which("chromedriver")

@@ -16,7 +16,7 @@ from hpo.serve import projection
 from hpo.serve.projection import project
 from hpo.serve.views import boards
 from hpo.store.optuna_storage.notes import write_note, write_picture
-from tests.web.conftest import study
+from tests.serve.conftest import study
 
 
 def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place):

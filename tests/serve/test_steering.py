@@ -16,7 +16,7 @@ from hpo.serve.app import application
 from hpo.serve.settings import Settings
 from hpo.serve.steering import Cluster
 from hpo.serve.views import boards
-from tests.web.conftest import TOKEN, study
+from tests.serve.conftest import TOKEN, study
 
 ROOT = Path(__file__).parents[2]
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -64,7 +64,7 @@ def test_a_driver_is_stopped_by_a_request(own, tmp_path):
     config, client = own
     code = (
         "import hpo, pathlib\n"
-        "from tests.web.conftest import study\n"
+        "from tests.serve.conftest import study\n"
         f"place = hpo.RunConfig(storage={config.storage!r}, outputs=pathlib.Path({str(config.outputs)!r}), backend='local')\n"
         "slow = study('slow', trials=200).model_copy(update={'fixed': {'nap': 0.1}})\n"
         "print(len(hpo.run(slow, place).trials))"

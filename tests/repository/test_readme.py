@@ -58,7 +58,7 @@ def project(tmp_path):
 def test_the_commands_work_one_after_the_other(project, at_ray):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
-    shown.remove("hpo serve")  # which goes on until it is stopped: tests/web/test_browser.py
+    shown.remove("hpo serve")  # which goes on until it is stopped: tests/serve/test_browser.py
     assert len(shown) == 19
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]

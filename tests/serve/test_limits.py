@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from served import served, status_of
 
-from tests.web.conftest import TOKEN
+from tests.serve.conftest import TOKEN
 
 BEARER = f"Authorization: Bearer {TOKEN}"
 SHORT = ("REQUEST_SECONDS = 2", "STALLED_SECONDS = 2", "MOST_CONNECTIONS = 60")

@@ -14,7 +14,7 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.formatting import number
 from hpo.serve.pages import board_page
 from hpo.serve.pages.strip import strips
-from tests.web.conftest import study
+from tests.serve.conftest import study
 
 
 def test_the_board_shows_every_seed_of_every_candidate_and_marks_the_winner(client, promoted_place):
