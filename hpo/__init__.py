@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hpo.api import check, load_study, promote, run
     from hpo.core.errors import HpoError, StudyInvalid, TrainableError, UsageError
     from hpo.core.installed import install_line
-    from hpo.core.protocols import DONE, WAIT, Backend, JobSource, Observer, Resources, Tell, TrainableRef
+    from hpo.core.protocols import DONE, WAIT, Backend, Decision, JobSource, Observer, Resources, Tell, TrainableRef
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.core.run_config import RunConfig
     from hpo.search import MixedSampler
@@ -31,7 +31,17 @@ _HOMES = {
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.stats.scoring": ("Rule",),
     "hpo.search": ("MixedSampler",),
-    "hpo.core.protocols": ("Backend", "DONE", "Observer", "Resources", "JobSource", "Tell", "TrainableRef", "WAIT"),
+    "hpo.core.protocols": (
+        "Backend",
+        "DONE",
+        "Decision",
+        "JobSource",
+        "Observer",
+        "Resources",
+        "Tell",
+        "TrainableRef",
+        "WAIT",
+    ),
     "hpo.seeds.streams": ("Stream", "Streams"),
     "hpo.study": ("Study",),
     "hpo.training": ("Context", "KerasState"),
@@ -44,6 +54,7 @@ __all__ = [
     "Backend",
     "Candidate",
     "Context",
+    "Decision",
     "Evaluation",
     "HpoError",
     "Job",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from hpo.backends.grace import overdue_said
 from hpo.core.errors import BackendError
-from hpo.core.protocols import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait, pass_on
-from hpo.core.records import Alert, Evaluation, Job
+from hpo.core.protocols import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait
+from hpo.core.records import Evaluation, Job
+from hpo.core.wrappers import SourceWrapper
 
 
-class OpenJobs:
+class OpenJobs(SourceWrapper):
     """A source that knows which of its jobs were handed out and are not over.
 
     Args:
@@ -18,7 +19,7 @@ class OpenJobs:
     """
 
     def __init__(self, source: JobSource) -> None:
-        self._source = source
+        super().__init__(source)
         self._open: dict[tuple[object, ...], Job] = {}
 
     def ask(self) -> Job | Wait | Done:
@@ -26,12 +27,6 @@ class OpenJobs:
         if isinstance(answer, Job):
             self._open[answer.key] = answer
         return answer
-
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return self._source.report(job, step, value)
-
-    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         self._source.tell(evaluation)

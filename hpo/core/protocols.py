@@ -24,6 +24,13 @@ class Idle(Enum):
     DONE = "nothing ever again"
 
 
+class Decision(Enum):
+    """What a source answers when it is told an intermediate value."""
+
+    CONTINUE = "go on with the training"
+    STOP = "end the training: its trial is pruned"
+
+
 Wait = Literal[Idle.WAIT]
 Done = Literal[Idle.DONE]
 WAIT: Wait = Idle.WAIT
@@ -40,8 +47,8 @@ class JobSource(Protocol):
     def ask(self) -> Job | Wait | Done:
         """Returns the next job. `WAIT` is a fair answer only while a job is running."""
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        """Hears the objective's value at one step. False stops the job: it is pruned. Known steps are ignored."""
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        """Takes the objective's value at one step; `STOP` prunes the job. A step that is known already is ignored."""
 
     def tell(self, evaluation: Evaluation) -> None:
         """Hears how a job ended."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hpo.core.errors import BackendError
-from hpo.core.protocols import JobSource, pass_on
+from hpo.core.protocols import Decision, JobSource, pass_on
 from hpo.core.records import LARGEST, Evaluation, Job, Objective, Report, Status
 
 
@@ -68,10 +68,15 @@ class JobTracker:
             value = self.objective.value(report)
             if not abs(value) <= LARGEST:  # the training's own gate lets none pass; no database would keep it
                 return self.lost(f"the objective's value at step {report.step} is {value:g}, beyond ±{LARGEST:g}")
-            goes_on = self.source.report(self.job, report.step, value)
+            decision = self.source.report(self.job, report.step, value)
+            if not isinstance(decision, Decision):
+                raise BackendError(
+                    f"{type(self.source).__name__}.report() must return Decision.CONTINUE or Decision.STOP, "
+                    f"got {decision!r}"
+                )
             self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
             pass_on(report.alerts, self.job, self.source)
-            if not goes_on:  # what the worker did beyond the refusal does not count
+            if decision is Decision.STOP:  # what the worker did beyond the refusal does not count
                 return self._evaluation(Status.PRUNED, Packet())
         if packet.status is None:
             return None

@@ -7,17 +7,45 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from hpo.core.errors import BackendError, RetryLater, TooManyFailures
-from hpo.core.protocols import Done, JobSource, Observer, Stop, Wait, pass_on
+from hpo.core.protocols import Decision, Done, JobSource, Observer, Stop, Wait, pass_on
 from hpo.core.records import Alert, Evaluation, Job, Status
 
 Answer = TypeVar("Answer")
 
 
-class Observed:
-    """A source with onlookers; they hear of an evaluation after the source has taken it."""
+class SourceWrapper:
+    """Stands between a source and a backend and passes everything on; derive from it and change what is to differ.
+
+    Args:
+        source: the source that hands out the jobs.
+    """
+
+    def __init__(self, source: JobSource) -> None:
+        self._source = source
+
+    def ask(self) -> Job | Wait | Done:
+        return self._source.ask()
+
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        return self._source.report(job, step, value)
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        pass_on(alerts, job, self._source)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self._source.tell(evaluation)
+
+
+class Observed(SourceWrapper):
+    """A source with observers; they are told of an evaluation after the source.
+
+    Args:
+        source: the source that hands out the jobs.
+        observers: told of every job, intermediate value, alert and evaluation, in this order.
+    """
 
     def __init__(self, source: JobSource, observers: Iterable[Observer]) -> None:
-        self._source = source
+        super().__init__(source)
         self._observers = tuple(observers)
 
     def ask(self) -> Job | Wait | Done:
@@ -27,11 +55,11 @@ class Observed:
                 observer.asked(answer)
         return answer
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        verdict = self._source.report(job, step, value)
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        decision = self._source.report(job, step, value)
         for observer in self._observers:
             observer.reported(job, step, value)
-        return verdict
+        return decision
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
         for observer in self._observers:
@@ -43,27 +71,18 @@ class Observed:
             observer.told(evaluation)
 
 
-class FailureLimit:
-    """A source that gives up when one job after the other fails: what is wrong with them all is wrong with the next.
+class FailureLimit(SourceWrapper):
+    """A source that gives up when too many trainings in a row fail: their common cause would fail the next one too.
 
     Args:
-        source: whose jobs.
+        source: the source that hands out the jobs.
         most: failures in a row that end the work.
     """
 
     def __init__(self, source: JobSource, most: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._most = most
         self._failed: list[Evaluation] = []
-
-    def ask(self) -> Job | Wait | Done:
-        return self._source.ask()
-
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return self._source.report(job, step, value)
-
-    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         self._source.tell(evaluation)

@@ -9,8 +9,9 @@ from itertools import groupby
 
 import numpy as np
 
-from hpo.core.protocols import DONE, WAIT, Done, JobSource, Wait
-from hpo.core.records import Evaluation, Job, Objective, Report, Status, digest
+from hpo.core.protocols import DONE, WAIT, Decision, Done, JobSource, Wait
+from hpo.core.records import Alert, Evaluation, Job, Objective, Report, Status, digest
+from hpo.core.wrappers import SourceWrapper
 from hpo.seeds.streams import STREAMS, fold_seed, partition_seed
 from hpo.study import Study
 
@@ -94,7 +95,7 @@ class _Open:
     refused: bool = False
 
 
-class FoldedSource:
+class FoldedSource(SourceWrapper):
     """Stands between a source and a backend: a job of the source becomes one for each fold.
 
     The source hears the mean over the folds so far whenever the next fold, in the order of their numbers, is over; so
@@ -108,7 +109,7 @@ class FoldedSource:
     """
 
     def __init__(self, source: JobSource, study: Study, *, at_once: bool) -> None:
-        self._source = source
+        super().__init__(source)
         self._study = study
         self._at_once = at_once
         self._open: dict[tuple[object, ...], _Open] = {}
@@ -127,8 +128,11 @@ class FoldedSource:
         self._open[answer.key] = _Open(job=answer, left=deque(others), running=1)
         return first
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return True
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        return Decision.CONTINUE
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        """Keeps a fold's alerts from the source, which knows of no folds; the evaluation has them."""
 
     def tell(self, evaluation: Evaluation) -> None:
         one = self._open[_whole(evaluation.job).key]
@@ -148,7 +152,7 @@ class FoldedSource:
         while not one.refused and (known := self._complete(one))[one.judged :]:
             mean = mean_of(one.job, known[: one.judged + 1], self._study.objective)
             assert mean.value is not None  # it is complete
-            if not self._source.report(one.job, one.judged + 1, mean.value):
+            if self._source.report(one.job, one.judged + 1, mean.value) is Decision.STOP:
                 one.refused = True
                 one.left.clear()
             one.judged += 1

@@ -9,7 +9,7 @@ from hpo.core.errors import StudyHeld, UsageError
 from hpo.core.protocols import Done, JobSource, Observer, Stop, Wait
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import Observed, patiently
+from hpo.core.wrappers import Observed, SourceWrapper, patiently
 from hpo.driver.placing import resources, work_folder
 from hpo.driver.session import Opened, Workforce, make_backend, ready, tell_of_events, trainable_of
 from hpo.study import Study, Trial
@@ -35,17 +35,16 @@ class Counter(Observer):
         self.trained += 1
 
 
-class _GivenBack:
+class _GivenBack(SourceWrapper):
     """A source whose first job was asked for already."""
 
     def __init__(self, first: Job, source: JobSource) -> None:
+        super().__init__(source)
         self._first: Job | None = first
-        self._source = source
-        self.report, self.tell = source.report, source.tell
 
     def ask(self) -> Job | Wait | Done:
         first, self._first = self._first, None
-        return self._source.ask() if first is None else first
+        return super().ask() if first is None else first
 
 
 def train(source: JobSource, found: Opened, study: Study, floor: RunContext) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from hpo.core.protocols import DONE, WAIT, Done, Wait
+from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status, Value
 
 TRIES = 2
@@ -66,8 +66,8 @@ class PromotionSource:
     def _refill(self) -> None:
         """Adds what is to be trained next to those that wait; nothing here: all waited from the start."""
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return True
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        return Decision.CONTINUE
 
     def tell(self, evaluation: Evaluation) -> None:
         job = evaluation.job

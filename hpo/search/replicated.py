@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hpo.core.protocols import Done, JobSource, Wait
-from hpo.core.records import Evaluation, Job, Objective, Report, Status
+from hpo.core.protocols import Decision, Done, JobSource, Wait
+from hpo.core.records import Alert, Evaluation, Job, Objective, Report, Status
+from hpo.core.wrappers import SourceWrapper
 from hpo.stats.scoring import Rule
 
 
@@ -23,7 +24,7 @@ class _Trial:
     told: list[Evaluation] = field(default_factory=list)
 
 
-class ReplicatedSource:
+class ReplicatedSource(SourceWrapper):
     """Stands between a search and a backend: a job of the search becomes one for each seed, and their evaluations one.
 
     The value is the mean over the seeds, or the mean - lambda * sigma. A replicate that fails fails its trial, one that
@@ -38,7 +39,7 @@ class ReplicatedSource:
     """
 
     def __init__(self, source: JobSource, seeds: Sequence[int], rule: Rule, objective: Objective) -> None:
-        self._source = source
+        super().__init__(source)
         self._seeds = tuple(seeds)
         self._rule = rule
         self._objective = objective
@@ -56,8 +57,11 @@ class ReplicatedSource:
         self._open[answer.trial] = _Trial(job=answer, left=deque(others), running=1)
         return first
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return True
+    def report(self, job: Job, step: int, value: float) -> Decision:
+        return Decision.CONTINUE
+
+    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
+        """Keeps a replicate's alerts from the search, which knows of no replicates; the evaluation has them."""
 
     def tell(self, evaluation: Evaluation) -> None:
         trial = self._open[evaluation.job.trial]

@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.core.errors import StudyBusy
-from hpo.core.protocols import DONE, WAIT, Done, Wait
+from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
 from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.failures import explained_failure
@@ -236,12 +236,12 @@ class SearchSource:
         wanted = self._configurations
         return (wanted is not None and len(self._alike) >= wanted) or self._alike.repeats >= MOST_REPEATS
 
-    def report(self, job: Job, step: int, value: float) -> bool:
+    def report(self, job: Job, step: int, value: float) -> Decision:
         live = self._live[job.trial]
         if step in live.frozen.intermediate_values:
-            return not live.refused
+            return Decision.STOP if live.refused else Decision.CONTINUE
         self._durable.report(job.trial, step, value)
-        return self._verdict(live, step, value)
+        return self._decide(live, step, value)
 
     def tell(self, evaluation: Evaluation) -> None:
         number = evaluation.job.trial
@@ -328,13 +328,13 @@ class SearchSource:
         known = None if self._lag is None else max(self._imported, number - self._lag + 1)
         self._live[number] = _Live(frozen, known)
 
-    def _verdict(self, live: _Live, step: int, value: float) -> bool:
+    def _decide(self, live: _Live, step: int, value: float) -> Decision:
         live.frozen.intermediate_values[step] = value
         others = (other.frozen for other in self._live.values() if other is not live)
         what = f"pruner {self._study.search.pruner!r} could not judge trial {live.frozen.number} at step {step}"
         with explained_failure(what):
             live.refused = self._judge.refuses(live.frozen, live.known, () if self._lag else others)
-        return not live.refused
+        return Decision.STOP if live.refused else Decision.CONTINUE
 
     def _release(self, frozen: FrozenTrial) -> None:
         self._limits.hear(frozen)
@@ -402,7 +402,7 @@ class SearchSource:
         self._enter(trial.number, trial)
         live = self._live[trial.number]
         for step, value in values.items():
-            if not self._verdict(live, step, value):
+            if self._decide(live, step, value) is Decision.STOP:
                 break
         self._orphans.append(trial.number)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from hpo.core.code import UNKNOWN, Code
-from hpo.core.protocols import Done, JobSource, Wait, pass_on
-from hpo.core.records import Alert, Evaluation, Job, Stage, Status
+from hpo.core.protocols import Done, JobSource, Wait
+from hpo.core.records import Evaluation, Job, Stage, Status
+from hpo.core.wrappers import SourceWrapper
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
 
 
-class Recorded:
-    """Stands between a source and a backend.
+class Recorded(SourceWrapper):
+    """Stores each evaluation before the source is told of it, and answers from the records what was trained before.
 
     A job that has an evaluation already is answered from the records and never reaches the backend: it was trained
     before a crash that came before the source was told, or by an earlier promotion.
@@ -39,7 +40,7 @@ class Recorded:
         metric: str = "",
         code: Code = UNKNOWN,
     ) -> None:
-        self._source = source
+        super().__init__(source)
         self._store = store
         self._study = study
         self._lease = lease
@@ -72,12 +73,6 @@ class Recorded:
             self._asked = None
             if evaluation is None:
                 return job
-
-    def report(self, job: Job, step: int, value: float) -> bool:
-        return self._source.report(job, step, value)
-
-    def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        pass_on(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         if self._told is None or self._told[0] is not evaluation:  # else it is said again, for the database was away

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.backends.local import LocalBackend
 from hpo.core.errors import BackendError, StorageAway, UsageError
-from hpo.core.protocols import DONE, WAIT, Resources, TrainableRef
+from hpo.core.protocols import DONE, WAIT, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -43,7 +43,7 @@ class Jobs:
 
     def report(self, job, step, value):
         self.reports.append((job.trial, step, value))
-        return (job.trial, step) not in self.refusals
+        return Decision.STOP if (job.trial, step) in self.refusals else Decision.CONTINUE
 
     def tell(self, evaluation):
         self.running -= 1
@@ -305,7 +305,7 @@ def in_processes_of_their_own(tmp_path, count, fault):
     """Lets so many processes, one after the other, train three jobs of which the first goes wrong."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_backends as t;"
-        "from hpo.core.records import Job; from hpo.core.protocols import Resources; import threading;"
+        "from hpo.core.records import Job; from hpo.core.protocols import Decision, Resources; import threading;"
         "params = {'x': 0.1, 'fault': sys.argv[3], 'flags': sys.argv[1]};"
         "s = t.Jobs([Job(trial=0, params=params, seed=41, budget=4), *t.jobs(3)[1:]]);"
         "t.LocalBackend(Path(sys.argv[1])).run(s, t.ref(), Resources(max_attempts=2), threading.Event());"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hpo
-from hpo.core.protocols import DONE
+from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.driver.session import Opened, driving, opened
 from hpo.search import SearchSource
@@ -43,7 +43,7 @@ class Driver:
         reports = []
         for step in range(1, job.budget + 1):
             reports.append(Report(step=step, metrics={"val": float(step)}, at=0.0))
-            assert self.source.report(job, step, float(step))
+            assert self.source.report(job, step, float(step)) is Decision.CONTINUE
         last = reports[-1]
         self.source.tell(
             Evaluation(

@@ -16,7 +16,7 @@ import forked
 import pytest
 
 from hpo.backends.local import LocalBackend
-from hpo.core.protocols import DONE, Resources, TrainableRef
+from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
 from hpo.training import Training, discard_checkpoint
 
@@ -240,7 +240,7 @@ class Two:
         return self.jobs.pop(0) if self.jobs else DONE
 
     def report(self, job, step, value):
-        return True
+        return Decision.CONTINUE
 
     def tell(self, evaluation):
         self.evaluations.append(evaluation)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hpo.backends.running import run_all
 from hpo.core.errors import BackendError, TooManyFailures
+from hpo.core.protocols import Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.tracker import JobTracker, Packet
 from hpo.core.wrappers import FailureLimit, refuse_endless_wait
@@ -26,7 +27,7 @@ class Critic:
 
     def report(self, job, step, value):
         self.heard.append(step)
-        return step != self.refuses_at
+        return Decision.STOP if step == self.refuses_at else Decision.CONTINUE
 
 
 def packets(values, cuts, repeated=0, status=Status.COMPLETE):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
-from hpo.core.protocols import DONE, WAIT
+from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.driver.cross_validation import FoldedSource, fold_jobs, joined, mean_of
 from hpo.seeds.streams import STREAMS
@@ -50,7 +50,7 @@ class JobSource:
 
     def report(self, job, step, value):
         self.heard.append((job.trial, step, value))
-        return self.refuse.get(job.trial) != step
+        return Decision.STOP if self.refuse.get(job.trial) == step else Decision.CONTINUE
 
     def tell(self, told):
         self.told.append(told)
@@ -127,7 +127,7 @@ def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_
     assert folded.ask() is DONE
     for config in order:
         assert source.told == []
-        assert folded.report(jobs[config], 1, -1.0)
+        assert folded.report(jobs[config], 1, -1.0) is Decision.CONTINUE
         folded.tell(evaluation(jobs[config], FOLDS[config]))
     assert source.heard == [(3, step, pytest.approx(np.mean(FOLDS[:step]))) for step in range(1, 7)]
     [told] = source.told

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hpo.core.protocols import DONE, WAIT
+from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.promotion import TRIES, PromotionSource, replicate
 
@@ -25,7 +25,7 @@ def test_every_candidate_meets_every_seed_at_full_budget():
 
 def test_nothing_is_pruned():
     source = grid()
-    assert source.report(source.ask(), 1, -1e9) is True
+    assert source.report(source.ask(), 1, -1e9) is Decision.CONTINUE
 
 
 def test_it_is_done_when_all_are_over():

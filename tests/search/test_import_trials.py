@@ -23,6 +23,7 @@ from hpo import api
 from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
+from hpo.core.protocols import Decision
 from hpo.core.records import Job
 from hpo.search import Foreign, chosen
 from hpo.store import prepare_optuna
@@ -162,7 +163,7 @@ def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(config, 
     database = opened(config)
     database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, taken)
     source = open_source(database, study, 1)
-    assert source.report(source.ask(), 1, 0.0) is False
+    assert source.report(source.ask(), 1, 0.0) is Decision.STOP
 
 
 def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):

@@ -12,7 +12,7 @@ from searches import one_by_one, open_source, table
 import hpo
 from hpo import api
 from hpo.core.errors import StudyChanged
-from hpo.core.protocols import DONE, WAIT
+from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.search import ReplicatedSource
 from hpo.stats.scoring import Rule
@@ -78,7 +78,7 @@ def test_a_trial_s_value_is_the_mean_less_lambda_sigma_over_its_seeds(lambda_, d
     assert [(job.trial, job.seed) for job in jobs] == [(0, 1), (0, 2), (0, 3)]
     for job in reversed(jobs):
         assert search.told == []
-        assert source.report(job, 1, 0.0)
+        assert source.report(job, 1, 0.0) is Decision.CONTINUE
         source.tell(evaluation(job, values[job.seed]))
     [told] = search.told
     sign = -1 if direction == "maximize" else 1

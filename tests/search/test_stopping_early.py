@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpo.core.protocols import Resources, TrainableRef
+from hpo.core.protocols import Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.tracker import JobTracker
 from hpo.training import Training
@@ -70,7 +70,7 @@ def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
 
         def report(self, _, step, value):
             self.steps.append(step)
-            return True
+            return Decision.CONTINUE
 
     source, packets = Heard(), []
     training = Training(job(until=2, patience=2), EARLY, Resources(), tmp_path)

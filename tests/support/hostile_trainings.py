@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hpo.core.protocols import Resources, TrainableRef
+from hpo.core.protocols import Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage
 from hpo.core.tracker import JobTracker
 from hpo.study.trainable import load
@@ -27,7 +27,7 @@ class Listener:
     def report(self, job, step, value):
         assert type(value) is float
         assert math.isfinite(value)
-        return True
+        return Decision.CONTINUE
 
 
 def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):

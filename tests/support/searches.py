@@ -6,7 +6,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from hpo.core.protocols import DONE
+from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.search import SearchSource
 from hpo.search.proposals import make_pruner, make_sampler, suggest
@@ -25,7 +25,7 @@ def train(source, job, upto=None):
     reports = []
     for step in range(1, job.budget + 1):
         reports.append(Report(step=step, metrics={"val": value(job.params, step)}, at=0.0))
-        if not source.report(job, step, value(job.params, step)):
+        if source.report(job, step, value(job.params, step)) is Decision.STOP:
             source.tell(evaluation(job, Status.PRUNED, reports))
             return
         if step == upto:
@@ -63,7 +63,7 @@ def in_random_order(source, slots, draw):
         job, said = running[trial], reports[trial]
         step = len(said) + 1
         said.append(Report(step=step, metrics={"val": value(job.params, step)}, at=0.0))
-        goes_on = source.report(job, step, said[-1].metrics["val"])
+        goes_on = source.report(job, step, said[-1].metrics["val"]) is Decision.CONTINUE
         if not goes_on or step == job.budget:
             source.tell(evaluation(job, Status.COMPLETE if goes_on else Status.PRUNED, said))
             del running[trial]
