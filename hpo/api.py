@@ -12,9 +12,9 @@ from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
 from hpo.driver.init import Started, init
 from hpo.driver.keeping import Kept, copy, delete, rename, standing_of
-from hpo.driver.session import Workforce
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import Submitted, logs, submit
+from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
 from hpo.promotion.promote import PromotionOutcome, promote
 from hpo.promotion.rank import rank_stored
@@ -46,7 +46,7 @@ __all__ = [
     "Steered",
     "Submitted",
     "Verified",
-    "Workforce",
+    "Workers",
     "assets",
     "audit",
     "board",

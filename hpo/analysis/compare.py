@@ -16,7 +16,8 @@ from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
-from hpo.driver.session import resolved, storage, stored_study
+from hpo.driver.session import resolved
+from hpo.driver.storage import storage, stored_study
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study

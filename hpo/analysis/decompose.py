@@ -18,9 +18,8 @@ from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.placing import refuse_unusable
-from hpo.driver.session import Opened, Workforce, driving, opened, resolved
-from hpo.driver.stop_controller import StopController
-from hpo.driver.train import Counter, RunContext, train, trial_named
+from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.workers import Workers
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion import PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text
@@ -28,7 +27,6 @@ from hpo.seeds.streams import STREAMS
 from hpo.stats.collapse import collapse_of
 from hpo.stats.seed_use import CLOCKS
 from hpo.stats.variance import effects_of
-from hpo.store import Recorded
 from hpo.study import Study
 
 DRAWS = 10
@@ -49,7 +47,7 @@ def decompose(
     metric: str | None = None,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
-    workforce: Workforce | None = None,
+    workers: Workers | None = None,
     accept_code_change: bool = False,
 ) -> Decomposition:
     """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
@@ -67,7 +65,7 @@ def decompose(
         metric: any that the trainable yields, at the epoch whose objective counts; None: the objective's.
         observers: hear of every job, report and evaluation.
         stop: ends the work in order when it is set.
-        workforce: keeps the backend running after this verb.
+        workers: keep the backend running after the command; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
             trials of that code are marked, and replicates are trained anew.
 
@@ -76,8 +74,9 @@ def decompose(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, config = resolved(study), config or RunConfig()
-    stop = StopController(stop, study.name, observers)
+    study = resolved(study)
+    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    config, stop = context.config, context.stop
     names, folder = _sources(study, sources), config.outputs / study.name
     for name, given in (("trial", trial), ("n", n), ("replays", replays)):
         refuse_no_whole(name, given)
@@ -87,11 +86,10 @@ def decompose(
         raise UsageError(f"replays must be 0 to {MOST_REPLAYS}, not {replays}")
     refuse_unusable(study, config)
     refuse_unwritable(folder)
-    counter, metric = Counter(), metric or study.objective.metric
-    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
-        params = trial_named(found, study, trial).params
-        _refuse_unknown_metric(metric, found, trial)
+    metric = metric or study.objective.metric
+    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+        params = session.trial(trial).params
+        _refuse_unknown_metric(metric, session, trial)
         draws = Draws.of(
             trial,
             params,
@@ -103,13 +101,11 @@ def decompose(
             streams=study.streams,
             fold=1 if study.validation else 0,  # of each draw's own division; a mean over folds would hide the split
         )
-        with driving(found, "decompose", stop) as lease:
+        with session.drive("decompose"):
             source = PromotionSource(draws.jobs)
-            recorded = Recorded(source, found.store, found.stored, lease, code=found.code)
-            lacking = sum(recorded.lacks(job) for job in draws.jobs)
-            for observer in observers:
-                observer.begins(len(draws.jobs), len(draws.jobs) - lacking)
-            train(recorded, found, study, floor)
+            recorded = session.compose(source, folds=Folds.CHOSEN)
+            session.begin(len(draws.jobs), recorded.known(draws.jobs))
+            session.train(recorded)
             known = source.by_key
             values = {key: _value(one, metric, study) for key, one in known.items()}
             if known and not stop.is_set() and all(value is None for value in values.values()):
@@ -124,11 +120,10 @@ def decompose(
                 lines=(),
                 replays=None,
                 failures=tuple(one.error or "" for one in known.values() if one.status is Status.FAILED),
-                trained=counter.trained,
+                trained=recorded.trained,
                 stopped=stop.is_set(),
             )
-            guard = found.guard(lease, stop)
-            return outcome if outcome.stopped else _written(_estimated(outcome, known), folder, guard)
+            return outcome if outcome.stopped else _written(_estimated(outcome, known), folder, session.guard)
 
 
 def _sources(study: Study, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -151,9 +146,9 @@ def _sources(study: Study, wanted: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in STREAMS if name in wanted)
 
 
-def _refuse_unknown_metric(metric: str, found: Opened, trial: int) -> None:
+def _refuse_unknown_metric(metric: str, session: Session, trial: int) -> None:
     """Refuses a metric that no training of the trial has yielded, where there is one to ask."""
-    known = found.store.evaluations(found.stored, trial=trial)
+    known = session.store.evaluations(session.stored, trial=trial)
     if any(one.reports for one in known) and not any(
         metric in report.metrics for one in known for report in one.reports
     ):

@@ -16,8 +16,8 @@ from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
-from hpo.driver.session import storage, stored_study
 from hpo.driver.status import as_stored
+from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances

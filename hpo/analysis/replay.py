@@ -14,12 +14,10 @@ from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import refuse_unusable
-from hpo.driver.session import Workforce, driving, opened, resolved
-from hpo.driver.stop_controller import StopController
-from hpo.driver.train import Counter, RunContext, train, trial_named
+from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.workers import Workers
 from hpo.promotion import PromotionSource
 from hpo.stats.statistics import sigma
-from hpo.store import Recorded
 from hpo.study import Study
 
 REPLAYS = 3
@@ -164,7 +162,7 @@ def replay(
     r: int = REPLAYS,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
-    workforce: Workforce | None = None,
+    workers: Workers | None = None,
     accept_code_change: bool = False,
 ) -> ReplayOutcome:
     """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
@@ -177,7 +175,7 @@ def replay(
         r: how many trainings.
         observers: hear of every job, report and evaluation.
         stop: ends the work in order when it is set.
-        workforce: keeps the backend running after this verb.
+        workers: keep the backend running after the command; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
             trials of that code are marked, and replicates are trained anew.
 
@@ -186,8 +184,9 @@ def replay(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, config = resolved(study), config or RunConfig()
-    stop = StopController(stop, study.name, observers)
+    study = resolved(study)
+    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    config, stop = context.config, context.stop
     for name, given in (("trial", trial), ("r", r)):
         refuse_no_whole(name, given)
     if not 2 <= r <= MOST_REPLAYS:
@@ -195,10 +194,8 @@ def replay(
     seed = study.promotion.seeds[0] if seed is None else seed
     refuse_no_whole("a seed", seed, 0, LARGEST_SEED)
     refuse_unusable(study, config)
-    counter = Counter()
-    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
-    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
-        params = trial_named(found, study, trial).params
+    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+        params = session.trial(trial).params
         whole = Job(
             trial=trial,
             params=params,
@@ -208,15 +205,15 @@ def replay(
             streams=study.streams,
         )
         job = fold_jobs(whole, study)[0]  # where there are folds, the first
-        with driving(found, "replay", stop) as lease:
+        with session.drive("replay"):
             source = PromotionSource(replayed(job, r))
-            recorded = Recorded(source, found.store, found.stored, lease, code=found.code)
-            lacking = sum(recorded.lacks(one) for one in source.jobs)
-            for observer in observers:
-                observer.begins(r, r - lacking)
-            train(recorded, found, study, floor)
-        promoted = found.store.evaluations(found.stored, Stage.PROMOTION, trial)
-        promoted = [one for one in promoted if not found.code.differs(one.code)]  # seeds alone are to be compared
+            recorded = session.compose(source, folds=Folds.CHOSEN)
+            session.begin(r, recorded.known(source.jobs))
+            session.train(recorded)
+        promoted = session.store.evaluations(session.stored, Stage.PROMOTION, trial)
+        promoted = [
+            one for one in promoted if not session.trainable.code.differs(one.code)
+        ]  # seeds alone are to be compared
     known = [source.by_key[one.key] for one in source.jobs if one.key in source.by_key]
     complete = [one for one in known if one.status is Status.COMPLETE]
     values = [one.value for one in complete if one.value is not None]
@@ -229,7 +226,7 @@ def replay(
         else None,
         seeds=_values(promoted, job),
         failures=tuple(one.error or "" for one in known if one.status is Status.FAILED),
-        trained=counter.trained,
+        trained=recorded.trained,
         stopped=stop.is_set(),
     )
 

@@ -13,22 +13,13 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import Observed
+from hpo.core.wrappers import Observed, tell_phase
 from hpo.driver.code_changes import differing
 from hpo.driver.placing import refuse_unusable, resources, work_folder
-from hpo.driver.session import (
-    Workforce,
-    defaults_of,
-    make_backend,
-    never,
-    ready,
-    resolved,
-    storage,
-    stored_study,
-    tell_phase,
-    trainable_of,
-)
+from hpo.driver.session import defaults_of, never, resolved, trainable_of
+from hpo.driver.storage import storage, stored_study
 from hpo.driver.tidying import owned_folder
+from hpo.driver.workers import Workers, make_backend, ready
 from hpo.promotion import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
@@ -93,7 +84,7 @@ def verify(
     resumed: bool = False,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
-    workforce: Workforce | None = None,
+    workers: Workers | None = None,
 ) -> list[Verified]:
     """Trains again, in a folder of its own, and compares bit by bit; nothing is recorded.
 
@@ -106,7 +97,7 @@ def verify(
         resumed: interrupt each training halfway and let it go on from its checkpoint.
         observers: hear of every job, report and evaluation.
         stop: ends the work in order when it is set.
-        workforce: keeps the backend running after this verb.
+        workers: keep the backend running after the command; None: it ends with it.
 
     Returns:
         What was compared, in the order of the records; those that a stop left out are not among them.
@@ -128,7 +119,7 @@ def verify(
     for observer in observers:
         observer.begins(len(recorded), 0)
     folder = f"{work_folder(stored, config)}/verify-{uuid.uuid4().hex[:8]}"
-    with owned_folder(folder) as work, ready(study, config, workforce, observers) as slots:
+    with owned_folder(folder) as work, ready(study, config, workers, observers) as slots:
         wanted, jobs = resources(study, config), [one.job for one in recorded]
         trainable = trainable_of(study)
         if others := differing(recorded, trainable.code):

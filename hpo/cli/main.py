@@ -109,18 +109,18 @@ def run(
         share = api.share_of_search(loaded, **wanted)
     if promote:
         api.refuse_promotion(loaded, config, **wanted)
-    with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workforce() as workforce:
+    with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
         limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
         limits |= {"seconds": time, "until": until, "patience": patience, "retry_failed": retry_failed}
         limits |= {"accept_code_change": accept_code_change}
-        searched = _search(loaded, config, limits, stop, workforce)
+        searched = _search(loaded, config, limits, stop, workers)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _search_status(searched))
-        promoted = _promote(loaded, config, wanted, stop, workforce)
+        promoted = _promote(loaded, config, wanted, stop, workers)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
@@ -146,9 +146,9 @@ def promote(
 
     config = replace(config, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
-    with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workforce() as workforce:
+    with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
         wanted = {**wanted, "accept_code_change": accept_code_change}
-        outcome = _promote(loaded, config, wanted, stop, workforce)
+        outcome = _promote(loaded, config, wanted, stop, workers)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -271,7 +271,7 @@ def refuse_options(command: str, arguments: list[str]) -> None:
 
 
 def _search(
-    study: Study, config: RunConfig, limits: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
+    study: Study, config: RunConfig, limits: Mapping[str, Any], stop: StopSignal, workers: api.Workers
 ) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
@@ -281,11 +281,11 @@ def _search(
     wanted = limits["configurations"] or limits["trials"] or study.search.trials
     errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
-        return api.run(study, config, **limits, observers=[progress], stop=stop, workforce=workforce)
+        return api.run(study, config, **limits, observers=[progress], stop=stop, workers=workers)
 
 
 def _promote(
-    study: Study, config: RunConfig, wanted: Mapping[str, Any], stop: StopSignal, workforce: api.Workforce
+    study: Study, config: RunConfig, wanted: Mapping[str, Any], stop: StopSignal, workers: api.Workers
 ) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
@@ -294,7 +294,7 @@ def _promote(
     seeds = " ".join(map(str, study.promotion.seeds))
     verb = f"Racing, seed {seeds.split()[0]} first" if wanted.get("race") else f"Promoting under seeds {seeds}"
     with Progress(study, errors, stop, verb=verb).shown() as progress, _stdout_for_data():
-        return api.promote(study, config, **wanted, observers=[progress], stop=stop, workforce=workforce)
+        return api.promote(study, config, **wanted, observers=[progress], stop=stop, workers=workers)
 
 
 def _search_status(outcome: api.SearchOutcome) -> int:

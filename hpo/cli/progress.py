@@ -99,6 +99,10 @@ class Progress(Observer):
         self._running[job.key].alerts += len(alerts)
         self._warn(job, alerts)
 
+    def recorded(self, evaluation: Evaluation) -> None:
+        if not self._seeds:  # the replicates that were recorded are counted from the beginning
+            self.told(evaluation)
+
     def told(self, evaluation: Evaluation) -> None:
         heard = self._running.pop(evaluation.job.key, None)
         self._over.appendleft(evaluation)

@@ -76,6 +76,9 @@ class Observer:
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
         """Something was seen to go wrong at the step that a job just reached."""
 
+    def recorded(self, evaluation: Evaluation) -> None:
+        """A job was answered from the records: nothing is trained for it now."""
+
     def told(self, evaluation: Evaluation) -> None:
         """A job ended."""
 

@@ -123,3 +123,14 @@ def refuse_endless_wait(running: int) -> None:
     """
     if not running:
         raise BackendError("the source waits although no job is running: it would wait for ever")
+
+
+def tell_phase(observers: Iterable[Observer], message: str) -> None:
+    """Tells all observers what begins.
+
+    Args:
+        observers: told in this order.
+        message: what begins, e.g. `starting Ray`.
+    """
+    for observer in observers:
+        observer.phase(message)

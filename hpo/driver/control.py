@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
 from hpo.core.run_config import JOBS_ADDRESS, RunConfig
-from hpo.driver.session import storage, stored_study
+from hpo.driver.storage import storage, stored_study
 from hpo.driver.submit import jobs_at
 from hpo.store import Holder, Store, StoredStudy, end_driver
 

@@ -12,7 +12,7 @@ from hpo.core.errors import OutputRefused, StudyChanged, UsageError
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.placing import work_folder
-from hpo.driver.session import storage, stored_study
+from hpo.driver.storage import storage, stored_study
 from hpo.store import Store, copy_study, delete_study, rename_study
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import NAME

@@ -1,85 +1,345 @@
-"""Opening what a verb needs: the database with both kinds of tables, the right to write, and a backend."""
+"""A study open for work: its records and trials, the right to write them, and what trains its jobs."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from pathlib import PurePath
-from typing import Any
 
-from hpo.backends.local import LocalBackend
-from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
+from hpo.backends.running import run_all
 from hpo.core.arguments import refuse_no_kind
-from hpo.core.code import UNKNOWN, Code
-from hpo.core.errors import NothingToPromote, StorageUnavailable, StudyChanged, UsageError
+from hpo.core.errors import NothingToPromote, StudyChanged, StudyHeld, UsageError
 from hpo.core.files import Guard
-from hpo.core.protocols import Backend, Observer, Stop, TrainableRef
-from hpo.core.redaction import masked
+from hpo.core.protocols import Done, JobSource, Observer, Stop, TrainableRef, Wait
+from hpo.core.records import Job
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import patiently
+from hpo.core.wrappers import FailureLimit, SourceWrapper, patiently, tell_phase
 from hpo.driver.code_changes import heed_code
+from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.placing import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
+from hpo.driver.storage import storage
 from hpo.driver.tidying import clear_leftovers
-from hpo.store import (
-    JOB,
-    MAKE_ONE,
-    Lease,
-    Outage,
-    Store,
-    StoredStudy,
-    engine_options,
-    explained,
-    health,
-    normalised,
-    prepare_optuna,
-    sqlite_file,
-)
+from hpo.driver.workers import Workers, make_backend, prepare_new, ready, suitable_workers
+from hpo.store import JOB, Lease, Outage, Recorded, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import Durable, DurableStudy
-from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study
+from hpo.study import Study, Trial
 from hpo.study.loading import load_study, refuse_unfit_params
 from hpo.study.trainable import load
-from hpo.training import shelf
 
 UID = "hpo:uid"
 """The Optuna study's attribute that ties it to our tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A study in its database.
+class RunContext:
+    """What a command is run with, whatever it does.
 
     Attributes:
-        store: our tables.
-        stored: the study there.
-        durable: its trials in Optuna's tables.
-        studies: all of Optuna's studies there.
-        engine: of Optuna's tables.
-        config: where it is kept and run.
-        code: that is trained with.
+        config: where the study is kept and run.
+        workers: keep the backend running after the command; None: it ends with the command.
+        observers: told of every job, intermediate value and evaluation.
+        stop: ends the command in order when it is set, here or by `hpo stop`.
     """
 
-    store: Store
-    stored: StoredStudy
-    durable: DurableStudy
-    studies: Durable
-    engine: Any
     config: RunConfig
-    code: Code = UNKNOWN
+    workers: Workers | None
+    observers: tuple[Observer, ...]
+    stop: StopController
 
-    def guard(self, lease: Lease, stop: Stop) -> Guard:
-        """Returns what has to be asked right before each file that others read: whether this driver still is the one.
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        config: RunConfig | None,
+        *,
+        observers: Sequence[Observer] = (),
+        stop: Stop | None = None,
+        workers: Workers | None = None,
+    ) -> RunContext:
+        """Returns the context of a command.
 
         Args:
-            lease: the driver's.
-            stop: ends the waiting for a database that is away.
+            study: the study that the command is for.
+            config: where the study is kept and run; None: the defaults.
+            observers: told of every job, intermediate value and evaluation.
+            stop: ends the command in order when it is set; None: only `hpo stop` does.
+            workers: keep the backend running after the command; None: it ends with the command.
         """
-        return lambda: patiently(lambda: self.store.refuse_replaced(lease), stop)
+        return cls(
+            config=given_config(config),
+            workers=workers,
+            observers=tuple(observers),
+            stop=StopController(stop, study.name, observers),
+        )
+
+
+class Folds(Enum):
+    """How the folds of a job are handed out, where the study is cross-validated."""
+
+    TOGETHER = "all at once"
+    IN_ORDER = "one after the other, so that a bad job can be ended after the first"
+    CHOSEN = "not at all: each job names the fold that it is for"
+
+
+class Session:
+    """A study that is open in its database; `Session.open` makes one.
+
+    Attributes:
+        study: the study as it was given.
+        config: where the study is kept and run.
+        observers: told of every job, intermediate value and evaluation.
+        stop: ends the work in order when it is set.
+        store: our tables.
+        stored: the study in our tables.
+        studies: all of Optuna's studies in the database.
+        durable: the study's trials in Optuna's tables.
+        trainable: where the trainable is, with its code and defaults.
+        lease: the right to write; None until `drive`.
+    """
+
+    def __init__(
+        self, study: Study, context: RunContext, trainable: TrainableRef, store: Store, studies: Durable
+    ) -> None:
+        self.study = study
+        self.config = context.config
+        self.observers = context.observers
+        self.stop = context.stop
+        self.store = store
+        self.studies = studies
+        self.trainable = trainable
+        self.lease: Lease | None = None
+        self.stored: StoredStudy
+        self.durable: DurableStudy
+        self._workers = context.workers
+        self._prepared = False
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        study: Study,
+        context: RunContext,
+        *,
+        create: bool = False,
+        trains: bool = False,
+        accept_code_change: bool = False,
+    ) -> Iterator[Session]:
+        """Opens a study in its database.
+
+        Args:
+            study: the study to open.
+            context: what the command is run with.
+            create: whether study and database are made if they are missing; otherwise nothing is written.
+            trains: whether it is to be trained now; if so, backend and data are checked before a new study is written.
+            accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
+
+        Raises:
+            NothingToPromote: if the study is missing and not to be made.
+            StudyChanged: if the stored study of that name means something else.
+            CodeChanged: if its trainings are of other code than there is now, and that is not accepted.
+            StorageUnavailable: if the database cannot be opened.
+            UsageError: if the backend is too small for a training, or the data cannot be used.
+        """
+        config, observers = context.config, context.observers
+        with ExitStack() as stack:
+            prepared = False
+            if trains:
+                workers = stack.enter_context(suitable_workers(study, config, context.workers, observers))
+                context = replace(context, workers=workers)
+                prepared = prepare_new(study, config, observers)
+            trainable = trainable_of(study)
+            outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
+            opened = storage(config.storage, create=create, writes=True, outage=outage)
+            store, studies = stack.enter_context(opened)
+            session = cls(study, context, trainable, store, studies)
+            session._prepared = prepared
+            session._find(create=create, accept_code_change=accept_code_change)
+            yield session
+
+    def _find(self, *, create: bool, accept_code_change: bool) -> None:
+        """Finds the study in both kinds of tables, or makes it there."""
+        study, store = self.study, self.store
+        if store.found in ("optuna", "others"):
+            self.tell(f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
+        known, trials = store.find(study.name), self.studies.find(study.name)
+        refuse_other_database(study.name, known, store)
+        if known is None and not create:
+            raise NothingToPromote(
+                f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
+                f"search first: hpo run --study {study.name}"
+            )
+        if known is None and trials is not None:
+            raise StudyChanged(
+                f"an Optuna study named {study.name!r} is in {masked(store.url)} that hpo did not make; "
+                "choose another name or another --storage"
+            )
+        if known is not None and trials is None and store.keys(known):
+            raise StudyChanged(
+                f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
+                f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
+            )
+        defaults = self.trainable.defaults
+        store.refuse_changed(study, defaults)
+        code = heed_code(known, self.trainable.code, store, self.tell, accept=accept_code_change)
+        self.stored = store.enrol(study, defaults, code)
+        attributes = {UID: self.stored.uid, "hpo:digest": study.digest}
+        self.durable = self.studies.open(study.name, study.objective.direction, attributes)
+
+    @contextmanager
+    def drive(self, verb: str) -> Iterator[Lease]:
+        """Takes the study for this process, which from then on does what `hpo pause` and `hpo stop` ask.
+
+        Args:
+            verb: the command, for those who ask who drives the study.
+
+        Raises:
+            StudyBusy: if another driver holds it.
+            StudyPaused: if it is paused.
+        """
+        self.lease = lease = self.store.lease(self.stored, verb)
+        self.stop.lease = lease
+        try:
+            with lease.fencing(self.studies.engine):
+                clear_leftovers(self.store, self.stored, self.work_folder, self.config.outputs)
+                yield lease
+        finally:
+            lease.release()
+
+    @property
+    def work_folder(self) -> str:
+        """The study's folder for checkpoints and files of trainings, or its URL."""
+        return work_folder(self.stored, self.config)
+
+    @property
+    def guard(self) -> Guard:
+        """Asked right before each file that others read is written: whether this driver still holds the study."""
+        lease = self._driven()
+        return lambda: patiently(lambda: self.store.refuse_replaced(lease), self.stop)
+
+    def tell(self, message: str) -> None:
+        """Tells all observers what begins."""
+        tell_phase(self.observers, message)
+
+    def begin(self, total: int, done: int = 0) -> None:
+        """Tells all observers how many trainings there are to be.
+
+        Args:
+            total: number of trainings, at most.
+            done: how many of them are over and will not be told again.
+        """
+        for observer in self.observers:
+            observer.begins(total, done)
+
+    def trial(self, number: int) -> Trial:
+        """Returns a trial that can be trained again.
+
+        Args:
+            number: of the trial, as in Optuna.
+
+        Raises:
+            UsageError: if there is no such trial, or it has no params yet.
+        """
+        name, trials = self.study.name, self.durable.trials()
+        if not 0 <= number < len(trials):
+            there = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
+            raise UsageError(f"study {name!r} has {there}, not {number}; see them: hpo status --study {name}")
+        trial = trials[number]
+        if trial.state in {"running", "waiting"}:
+            raise UsageError(
+                f"trial {number} of study {name!r} is {trial.state}; finish the search first: hpo run --study {name}"
+            )
+        return trial
+
+    def compose(
+        self,
+        source: JobSource,
+        *,
+        folds: Folds = Folds.TOGETHER,
+        same: Callable[[int], int | None] | None = None,
+    ) -> Recorded:
+        """Puts around a source what every command has around its own, always in this order.
+
+        From the source outwards: each job becomes one training per fold, where the study has folds; evaluations are
+        stored before the source is told of them, and recorded ones are not trained again; the observers are told.
+
+        Args:
+            source: hands out the jobs.
+            folds: how the folds of a job are handed out.
+            same: which other trial has the evaluations of a trial, see `Recorded`; None: no other has.
+        """
+        if self.study.validation is not None and folds is not Folds.CHOSEN:
+            source = FoldedSource(source, self.study, at_once=folds is Folds.TOGETHER)
+        return Recorded(
+            source,
+            self.store,
+            self.stored,
+            self._driven(),
+            same,
+            self.study.objective.metric,
+            self.trainable.code,
+            self.observers,
+        )
+
+    def train(
+        self,
+        source: JobSource,
+        *,
+        most_at_once: int | None = None,
+        max_failures: int | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """Trains a source's jobs; where all are answered from the records no backend is started.
+
+        Args:
+            source: hands out the jobs, see `compose`.
+            most_at_once: trainings that may run at a time; None: as many as the backend has room for.
+            max_failures: failures in a row that end the work; None: any number may fail.
+            stop: ends the work in order when it is set; None: the session's own.
+
+        Raises:
+            TooManyFailures: if too many trainings in a row failed.
+            BackendError: if the backend gave up.
+        """
+        study, config, stop = self.study, self.config, stop or self.stop
+        try:
+            first = patiently(source.ask, stop)
+        except StudyHeld:  # stopped while it was paused
+            return
+        if not isinstance(first, Job):
+            return
+        source = _GivenBack(first, source)
+        if (folder := events_folder(self.stored, config)) is not None:
+            self.tell(f"writing event files to {folder}")
+        with ready(study, config, self._workers, self.observers, prepared=self._prepared) as slots:
+            self._prepared = True
+            used = min(slots, most_at_once or slots)
+            if used < slots:  # one more worker would only ever wait
+                self.tell(f"lag = {used} lets {used} of {slots} trainings run at a time")
+            backend = make_backend(self.work_folder, config, used)
+            limited = source if max_failures is None else FailureLimit(source, max_failures)
+            run_all(backend, limited, self.trainable, resources(study, config), stop, self.observers)
+
+    def _driven(self) -> Lease:
+        assert self.lease is not None  # only a study that is driven is written
+        return self.lease
+
+
+class _GivenBack(SourceWrapper):
+    """A source whose first job was asked for already."""
+
+    def __init__(self, first: Job, source: JobSource) -> None:
+        super().__init__(source)
+        self._first: Job | None = first
+
+    def ask(self) -> Job | Wait | Done:
+        first, self._first = self._first, None
+        return super().ask() if first is None else first
 
 
 def resolved(study: Study | str, *, to_train: bool = True) -> Study:
@@ -101,109 +361,16 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
     return study
 
 
-def placed(config: RunConfig | None) -> RunConfig:
-    """Returns the place that was given, or the usual one.
+def given_config(config: RunConfig | None) -> RunConfig:
+    """Returns the RunConfig that was given, or the default one.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is something else.
     """
     refuse_no_kind(
         "place", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
     )
     return config or RunConfig()
-
-
-@contextmanager
-def storage(
-    url: str, *, create: bool = False, writes: bool = False, outage: Outage | None = None, cached: bool = False
-) -> Iterator[tuple[Store, Durable]]:
-    """Opens a database.
-
-    Args:
-        url: SQLAlchemy's.
-        create: whether a missing SQLite file and missing tables are made.
-        writes: whether anything is to be written; otherwise the database refuses that.
-        outage: how long it may be away once it is open; None: not at all.
-        cached: whether finished trials are kept in memory; see `Durable`.
-
-    Raises:
-        StorageUnavailable: if it cannot be opened, or is missing and not to be made.
-    """
-    url = normalised(url)
-    path = sqlite_file(url)
-    # os.path.exists is False for a name that is too long, where Path.exists raises.
-    if path is not None and not create and not os.path.exists(path):
-        raise StorageUnavailable(f"there is no storage {masked(url)} yet; {MAKE_ONE}")
-    outage = outage or Outage(masked(url))
-    with explained(url, masked(url)), ExitStack() as stack:
-        store = Store(url, outage, create=create, writes=writes, library=OPTUNA)
-        stack.callback(store.close)
-        prepare, options = partial(prepare_optuna, read_only=not writes), engine_options(url, read_only=not writes)
-        durable = Durable(store.location, prepare, options, outage.watched, cached=cached, make=False)
-        stack.callback(durable.close)
-        yield store, durable
-
-
-@contextmanager
-def opened(
-    study: Study,
-    config: RunConfig,
-    observers: Sequence[Observer],
-    *,
-    create: bool,
-    accept_code_change: bool = False,
-) -> Iterator[Opened]:
-    """Opens a study in its database.
-
-    Args:
-        study: which.
-        config: where.
-        observers: told when the database goes away later, and when it is back.
-        create: whether study and database are made if they are missing; otherwise nothing is written.
-        accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
-
-    Raises:
-        NothingToPromote: if the study is missing and not to be made.
-        StudyChanged: if the stored study of that name means something else.
-        CodeChanged: if its trainings are of other code than there is now, and that is not accepted.
-        StorageUnavailable: if the database cannot be opened.
-    """
-    trainable = trainable_of(study)
-    outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
-    with storage(config.storage, create=create, writes=True, outage=outage) as (store, durable):
-        if store.found in ("optuna", "others"):
-            tell_phase(observers, f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
-        known, trials = store.find(study.name), durable.find(study.name)
-        refuse_other_database(study.name, known, store)
-        if known is None and not create:
-            raise NothingToPromote(
-                f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
-                f"search first: hpo run --study {study.name}"
-            )
-        if known is None and trials is not None:
-            raise StudyChanged(
-                f"an Optuna study named {study.name!r} is in {masked(store.url)} that hpo did not make; "
-                "choose another name or another --storage"
-            )
-        if known is not None and trials is None and store.keys(known):
-            raise StudyChanged(
-                f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
-                f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
-            )
-        store.refuse_changed(study, trainable.defaults)
-        tell = partial(tell_phase, observers)
-        code = heed_code(known, trainable.code, store, tell, accept=accept_code_change)
-        stored = store.enrol(study, trainable.defaults, code)
-        attributes = {UID: stored.uid, "hpo:digest": study.digest}
-        yield Opened(
-            store=store,
-            stored=stored,
-            durable=durable.open(study.name, study.objective.direction, attributes),
-            studies=durable,
-            engine=durable.engine,
-            config=config,
-            code=trainable.code,
-        )
 
 
 def defaults_of(study: Study) -> dict[str, object]:
@@ -240,170 +407,6 @@ def refuse_other_database(name: str, known: StoredStudy | None, store: Store) ->
             f"job {job} was submitted for study {name!r} in another database than {masked(store.url)}, which is what "
             "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, is in the cluster's environment. Let both name one."
         )
-
-
-def tell_phase(observers: Sequence[Observer], message: str) -> None:
-    """Tells all observers what begins."""
-    for observer in observers:
-        observer.phase(message)
-
-
-@contextmanager
-def driving(opened: Opened, verb: str, stop: StopController | None = None) -> Iterator[Lease]:
-    """Takes the study for this process, which from then on heeds what is wished of the study's driver.
-
-    Raises:
-        StudyBusy: if another driver holds it.
-        StudyPaused: if it is paused.
-    """
-    lease = opened.store.lease(opened.stored, verb)
-    if stop is not None:
-        stop.lease = lease
-    try:
-        with lease.fencing(opened.engine):
-            config, stored = opened.config, opened.stored
-            clear_leftovers(opened.store, stored, work_folder(stored, config), config.outputs)
-            yield lease
-    finally:
-        lease.release()
-
-
-class Workforce(ExitStack):
-    """Keeps the backend running between several verbs; they would each start their own."""
-
-    slots: int | None = None
-
-    def join(self, study: Study, config: RunConfig, observers: Sequence[Observer]) -> int:
-        """Starts Ray or joins it, unless that was done before, and returns the number of trainings at a time.
-
-        Raises:
-            UsageError: if there is no Ray at the address, or a training does not fit.
-        """
-        if self.slots is None:
-            tell_phase(observers, f"joining Ray at {config.ray_address}" if config.ray_address else "starting Ray")
-            from hpo.backends.ray import connected, refuse_blind_machines  # a second to import, and not needed locally
-
-            wanted = resources(study, config)
-            slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency))
-            refuse_blind_machines(wanted)
-            self.slots = slots
-        return self.slots
-
-
-@contextmanager
-def enlisted(
-    study: Study, config: RunConfig, workforce: Workforce | None, observers: Sequence[Observer]
-) -> Iterator[Workforce]:
-    """Gives a workforce that will do: what is wrong with it is said before a new study is written anywhere.
-
-    Raises:
-        UsageError: if this machine is too small for a training, or the Ray at the address.
-    """
-    with ExitStack() as ours:
-        force = workforce or ours.enter_context(Workforce())
-        if config.backend == "local":
-            refuse_missing_gpu(resources(study, config))
-        elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
-            force.join(study, config, observers)
-        else:
-            refuse_too_large(resources(study, config))
-        yield force
-
-
-@contextmanager
-def ready(
-    study: Study,
-    config: RunConfig,
-    workforce: Workforce | None,
-    observers: Sequence[Observer],
-    *,
-    prepared: bool = False,
-) -> Iterator[int]:
-    """Starts or joins what the backend needs and gives the number of trainings that run at a time.
-
-    Args:
-        study: whose trainings are to run.
-        config: where they are to run.
-        workforce: keeps the backend running between several verbs; None: it ends with the block.
-        observers: told what begins.
-        prepared: whether the data was prepared already, see `prepare_new`.
-
-    Raises:
-        UsageError: if there is no Ray at the address, a training does not fit, or the data cannot be used.
-    """
-    with enlisted(study, config, workforce, observers) as force:
-        if not prepared:
-            _prepare(study, config, observers)
-        if config.backend == "local":
-            yield 1
-            return
-        slots = force.join(study, config, observers)
-        tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
-        yield slots
-
-
-def prepare_new(study: Study, config: RunConfig, observers: Sequence[Observer]) -> bool:
-    """Prepares the data of a study that is not stored yet, so that nothing is written where it cannot be used.
-
-    Returns:
-        Whether the data was prepared; that of a stored study is prepared once it is known that something is to train.
-
-    Raises:
-        StorageUnavailable: if the database cannot be opened.
-        UsageError: if the data cannot be used.
-    """
-    found = health(config.storage)
-    if found is not None and found.tables in {"current", "old"}:
-        with storage(config.storage) as (store, _durable):
-            if store.find(study.name) is not None:
-                return False
-    _prepare(study, config, observers)
-    return True
-
-
-def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> None:
-    """Lets the trainable's module get ready what all trainings read, once and where it is seen.
-
-    Raises:
-        UsageError: if it cannot be used.
-    """
-    prepare = load(study.ref).hook("prepare")
-    if prepare is None:
-        return
-
-    def tell(message: str, done: int = 0, total: int = 0) -> None:
-        for observer in observers:
-            observer.advanced(message, done, total)
-
-    prepare(dict(study.fixed), shelf(f"{config.work_root}/{study.name}").cache, tell)
-
-
-def make_backend(work: str, config: RunConfig, slots: int) -> Backend:
-    """Returns the backend that keeps jobs' folders in `work`; for Ray, within `ready`."""
-    if config.backend == "local":
-        return LocalBackend(work)
-    from hpo.backends.ray import RayBackend  # see above
-
-    return RayBackend(work, slots)
-
-
-def tell_of_events(stored: StoredStudy, config: RunConfig, observers: Sequence[Observer]) -> None:
-    """Tells all observers where curves can be looked at while trainings run."""
-    if (folder := events_folder(stored, config)) is not None:
-        tell_phase(observers, f"writing event files to {folder}")
-
-
-def stored_study(store: Store, name: str) -> StoredStudy:
-    """Returns a study as it is stored.
-
-    Raises:
-        UsageError: if there is none of that name.
-    """
-    stored = store.find(name)
-    if stored is None:
-        known = ", ".join(store.names()) or "none"
-        raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
-    return stored
 
 
 def never() -> Stop:

@@ -10,7 +10,7 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
-from hpo.driver.session import storage, stored_study
+from hpo.driver.storage import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import Durable
 from hpo.study import Study, Trial, incumbent

@@ -12,7 +12,8 @@ from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
 from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.code_changes import ACCEPT
-from hpo.driver.session import opened, storage, stored_study
+from hpo.driver.session import RunContext, Session
+from hpo.driver.storage import storage, stored_study
 from hpo.store import JOB
 from hpo.study.loading import find, load_study
 
@@ -68,9 +69,10 @@ def submit(
     command = _command(file, options)
     jobs = jobs_at(jobs_address)
     accept = ACCEPT in options
-    with opened(study, config, (), create=True, accept_code_change=accept) as found:
-        found.store.refuse_driving(found.stored)
-        prefix = f"hpo-{study.name}-{found.stored.uid[:8]}-"
+    context = RunContext.of(study, config)
+    with Session.open(study, context, create=True, accept_code_change=accept) as session:
+        session.store.refuse_driving(session.stored)
+        prefix = f"hpo-{study.name}-{session.stored.uid[:8]}-"
         known = jobs.listed(prefix)
         for job in (one for one, flies in known.items() if flies):
             raise StudyBusy(
@@ -79,13 +81,13 @@ def submit(
             )
         # Two who submit at once name it alike, and Ray takes only one of a name.
         job = f"{prefix}{1 + max((int(one.removeprefix(prefix)) for one in known), default=0)}"
-        found.store.submitted(found.stored, job)  # before it can begin, for the driver looks whether it is meant
+        session.store.submitted(session.stored, job)  # before it can begin, for the driver looks whether it is meant
         try:
             jobs.submit(job, command, {JOB: job})
         except StudyBusy:
             raise
         except UsageError:
-            found.store.submitted(found.stored, found.stored.job)
+            session.store.submitted(session.stored, session.stored.job)
             raise
     return Submitted(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hpo.core.errors import NothingToPromote
 from hpo.core.run_config import RunConfig
-from hpo.driver.session import resolved, storage, stored_study
+from hpo.driver.session import resolved
+from hpo.driver.storage import storage, stored_study
 from hpo.results import write_assets
 from hpo.stats.statistics import Ddof
 from hpo.study import Study

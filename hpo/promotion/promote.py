@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Unpack
 from hpo.core import provenance
 from hpo.core.arguments import refuse_no_kind
 from hpo.core.errors import HpoError
-from hpo.core.protocols import JobSource, Observer, Stop
+from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import FIRST, RunConfig
-from hpo.core.wrappers import patiently
-from hpo.driver.cross_validation import FoldedSource, fold_jobs
+from hpo.core.wrappers import Observed, patiently
+from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import events_folder
-from hpo.driver.session import Opened, Workforce, driving, opened, placed, resolved, tell_phase
-from hpo.driver.stop_controller import StopController
-from hpo.driver.train import Counter, RunContext, train
+from hpo.driver.session import RunContext, Session, resolved
+from hpo.driver.workers import Workers
 from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.report import PromotionReport, write_beside
@@ -27,8 +26,7 @@ from hpo.promotion.soundness import with_uses
 from hpo.results import Winner, unwritten, write_results
 from hpo.stats.ranking import Candidate, Ranking, Row, rank
 from hpo.stats.scoring import Rule
-from hpo.store import Lease, Recorded, StoredPromotion, StoredRank, away
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store import StoredPromotion, StoredRank, away
 from hpo.study import Study, Trial
 from hpo.training import at_hand
 
@@ -83,7 +81,7 @@ def promote(
     *,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
-    workforce: Workforce | None = None,
+    workers: Workers | None = None,
     accept_code_change: bool = False,
     **options: Unpack[PromotionOptions],
 ) -> PromotionOutcome:
@@ -96,7 +94,7 @@ def promote(
         config: where it is kept and run.
         observers: hear of every job, report and evaluation.
         stop: ends the promotion in order when it is set.
-        workforce: keeps the backend running after this verb.
+        workers: keep the backend running after the promotion; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
             trials of that code are marked, and replicates are trained anew.
         options: see `PromotionOptions`.
@@ -106,30 +104,26 @@ def promote(
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study, config = resolved(study), placed(config)
-    stop = StopController(stop, study.name, observers)
+    study = resolved(study)
+    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    config, stop = context.config, context.stop
     refuse_no_kind("accept_code_change", accept_code_change, bool, "True or False")
-    counter = Counter()
-    floor = RunContext(config=config, workforce=workforce, observers=(*observers, counter), stop=stop)
     score = refuse_promotion(study, config, **options)
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = config.outputs / study.name
-    with opened(study, config, observers, create=False, accept_code_change=accept_code_change) as found:
-        trials = found.durable.trials()
+    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+        trials = session.durable.trials()
         plan = race_plan(study, sum(trial.state != "imported" for trial in trials), **options)
         refuse_confirming(study, confirm_seeds, plan)
         top = plan.widths[0] if plan else options.get("top") or study.promotion.top
         candidates = choose(trials, study, top)
-        with driving(found, "promote", stop) as lease:
-            guard = found.guard(lease, stop)
+        with session.drive("promote") as lease:
             source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
-            recorded = _recorded(source, found, study, lease)
-            trainings = [training for job in source.jobs for training in fold_jobs(job, study)]
-            known = len(trainings) - sum(recorded.lacks(training) for training in trainings)
+            recorded = session.compose(source)
+            known = recorded.known(training for job in source.jobs for training in fold_jobs(job, study))
             total = source.total * study.trainings
-            for observer in observers:
-                observer.begins(total + len(confirm_seeds) * study.trainings, min(total, known))
-            train(recorded, found, study, floor)
+            session.begin(total + len(confirm_seeds) * study.trainings, min(total, known))
+            session.train(recorded)
             outcome = PromotionOutcome(
                 report=_report(
                     candidates,
@@ -138,13 +132,13 @@ def promote(
                     score,
                     plan,
                     allow=options.get("allow_ignored_seed", False),
-                    code=found.code.digest,
+                    code=session.trainable.code.digest,
                 ),
                 folder=folder,
-                trained=counter.trained,
+                trained=recorded.trained,
                 asked_top=top,
                 stopped=stop.is_set(),
-                events=events_folder(found.stored, config),
+                events=events_folder(session.stored, config),
                 open=tuple(trial.number for trial in trials if trial.state == "running"),
             )
             first_row = outcome.report.winner
@@ -153,38 +147,40 @@ def promote(
             if confirm_seeds:
                 again = _jobs(_trial(first_row, candidates), confirm_seeds, study)
                 confirming = PromotionSource(again)
-                tell_phase(observers, f"confirming trial {again[0].trial} on {len(again)} more seeds")
-                train(_recorded(confirming, found, study, lease), found, study, floor)
+                session.tell(f"confirming trial {again[0].trial} on {len(again)} more seeds")
+                more = session.compose(confirming)
+                session.train(more)
+                outcome = replace(outcome, trained=outcome.trained + more.trained)
                 if stop.is_set():
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
-            winner = _winner(first_row, outcome.report, candidates, source.evaluations, found)
+            winner = _winner(first_row, outcome.report, candidates, source.evaluations, session)
             lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]
             needed = {one.job.key: _fetched(one) for one in lacking}
-            restored = _restore_files(list(needed.values()), found, study, floor)
+            restored = _restore_files(list(needed.values()), session)
             if stop.is_set():
                 return replace(outcome, stopped=True)
             whole = needed | restored
             winner = replace(winner, evaluations=tuple(_with(whole, one) for one in winner.evaluations))
-            written = write_results(folder, winner, first=first, guard=guard)
-            outcome = replace(outcome, results=written, trained=counter.trained)
+            written = write_results(folder, winner, first=first, guard=session.guard)
+            outcome = replace(outcome, results=written, trained=outcome.trained + len(restored))
             promotion = stored_promotion(outcome.report, written, top)
-            patiently(lambda: found.store.put_promotion(found.stored, promotion, lease), stop)
-            write_beside(folder, outcome.report, written, guard)
-            _note(found.studies, outcome.report, promotion.results, observers)
+            patiently(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
+            write_beside(folder, outcome.report, written, session.guard)
+            _note(session, outcome.report, promotion.results)
     return outcome
 
 
-def _note(durable: Durable, report: PromotionReport, results: Sequence[str], observers: Sequence[Observer]) -> None:
+def _note(session: Session, report: PromotionReport, results: Sequence[str]) -> None:
     """Notes the promotion for Optuna's dashboard; where that fails it is said, for the promotion itself is recorded."""
     try:
-        note_promotion(durable, report, results)
+        note_promotion(session.studies, report, results)
     except HpoError:
         raise  # e.g. another driver holds the study now
     except Exception as error:  # Optuna wraps what a database says in many kinds
         reason = away(error) or f"{type(error).__name__}: {error}".splitlines()[0]
-        tell_phase(observers, f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
+        session.tell(f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
 
 
 def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int) -> StoredPromotion:
@@ -215,13 +211,6 @@ def _stored_rank(row: Row) -> StoredRank:
         score=row.score,
         search_value=candidate.search_value,
     )
-
-
-def _recorded(source: PromotionSource, found: Opened, study: Study, lease: Lease) -> Recorded:
-    split_up: JobSource = source
-    if study.validation is not None:
-        split_up = FoldedSource(source, study, at_once=True)
-    return Recorded(split_up, found.store, found.stored, lease, code=found.code)
 
 
 def _source(
@@ -278,13 +267,13 @@ def _winner(
     report: PromotionReport,
     candidates: Sequence[Trial],
     evaluations: Mapping[tuple[int, int], Evaluation],
-    found: Opened,
+    session: Session,
 ) -> Winner:
     trial, study, rule = _trial(row, candidates), report.study, report.ranking.rule
     assert row.mean is not None  # a winner is complete
     return Winner(
         study=study.name,
-        uid=found.stored.uid,
+        uid=session.stored.uid,
         objective=study.objective,
         fixed=study.fixed,
         rank=1,
@@ -310,9 +299,7 @@ def _winner(
     )
 
 
-def _restore_files(
-    evaluations: Sequence[Evaluation], found: Opened, study: Study, floor: RunContext
-) -> dict[tuple[object, ...], Evaluation]:
+def _restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[tuple[object, ...], Evaluation]:
     """Trains those replicates again whose files are gone, and insists on the recorded bits.
 
     Raises:
@@ -322,8 +309,8 @@ def _restore_files(
     if not gone:
         return {}
     source = PromotionSource([evaluation.job for evaluation in gone])
-    train(source, found, study, floor)
-    if floor.stop.is_set():
+    session.train(Observed(source, session.observers))
+    if session.stop.is_set():
         return {}
     for recorded in gone:
         again = source.by_key.get(recorded.job.key)

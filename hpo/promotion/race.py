@@ -139,8 +139,8 @@ class Race:
             seeds: of the last rung, in their order.
             rule: by which candidates are compared; where a rung has too few seeds for it, by the mean.
             direction: `maximize` or `minimize`.
-            allow_ignored: in the last rung, as in `hpo.stats.ranking.Ranking`. In the rungs before it nothing is known yet of
-                the seeds that a candidate ignores.
+            allow_ignored: in the last rung, as in `hpo.stats.ranking.Ranking`. In the rungs before it nothing is known
+                yet of the seeds that a candidate ignores.
         """
         known = {candidate.trial: candidate for candidate in candidates}
         entered = [candidate.trial for candidate in candidates[: plan.widths[0]]]

@@ -9,8 +9,9 @@ from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import newest_code
 from hpo.driver.cross_validation import joined
-from hpo.driver.session import resolved, storage, stored_study
+from hpo.driver.session import resolved
 from hpo.driver.status import completed_since, trials_of
+from hpo.driver.storage import storage, stored_study
 from hpo.promotion import Plan, Race
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of

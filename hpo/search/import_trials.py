@@ -9,7 +9,7 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.driver.session import driving, opened, resolved, tell_phase
+from hpo.driver.session import RunContext, Session, resolved
 from hpo.search import Foreign, chosen, read_foreign
 from hpo.store import explained, read_only
 from hpo.study import Study
@@ -69,7 +69,7 @@ def import_trials(
         UsageError: if there is no such study, its trials cannot be used, or this one has begun.
         StorageUnavailable: if there is no such storage.
     """
-    study, config = resolved(study), config or RunConfig()
+    study = resolved(study)
     foreign = _read(source, source_study)
     taken, left_out = chosen(study, foreign)
     if not taken:
@@ -78,14 +78,15 @@ def import_trials(
             f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
             f"{study.name!r}.{why}"
         )
-    with opened(study, config, observers, create=True) as found, driving(found, "import"):
-        if any(trial.state != "imported" for trial in found.durable.trials()):
+    context = RunContext.of(study, config, observers=observers)
+    with Session.open(study, context, create=True) as session, session.drive("import"):
+        if any(trial.state != "imported" for trial in session.durable.trials()):
             raise UsageError(
                 f"study {study.name!r} has begun: what its trials were proposed from cannot change any more. "
                 "Import before the first run, or under another name"
             )
-        tell_phase(observers, f"importing {len(taken)} trials from {foreign.source}")
-        new = found.durable.bring(foreign.origin, taken)
+        session.tell(f"importing {len(taken)} trials from {foreign.source}")
+        new = session.durable.bring(foreign.origin, taken)
     return ImportOutcome(
         study=study,
         source=foreign.source,

@@ -6,41 +6,24 @@ import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.backends.running import run_all
 from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Observer, Stop
 from hpo.core.records import MOST_TRIALS, Stage, Value
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import FailureLimit, Observed
-from hpo.driver.cross_validation import FoldedSource, joined
-from hpo.driver.placing import events_folder, refuse_unusable, resources, work_folder
-from hpo.driver.session import (
-    Opened,
-    Workforce,
-    driving,
-    enlisted,
-    make_backend,
-    opened,
-    placed,
-    prepare_new,
-    ready,
-    resolved,
-    tell_of_events,
-    tell_phase,
-    trainable_of,
-)
-from hpo.driver.stop_controller import StopController
+from hpo.driver.cross_validation import joined
+from hpo.driver.placing import events_folder, refuse_unusable
+from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.workers import Workers
 from hpo.search import Limits, ReplicatedSource, SearchSource
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, said, seed_uses
-from hpo.store import Lease, Recorded, reopen
+from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
@@ -153,7 +136,7 @@ def run(
     retry_failed: bool = False,
     observers: Sequence[Observer] = (),
     stop: Stop | None = None,
-    workforce: Workforce | None = None,
+    workers: Workers | None = None,
     accept_code_change: bool = False,
 ) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
@@ -175,7 +158,7 @@ def run(
             before stay as remarks.
         observers: hear of every job, report and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
-        workforce: keeps the backend running after this verb.
+        workers: keep the backend running after the search; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
             trials of that code are marked, and replicates are trained anew.
 
@@ -185,97 +168,84 @@ def run(
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study, config = resolved(study), placed(config)
-    stop = StopController(stop, study.name, observers)
+    study = resolved(study)
+    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
     _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
     refuse_no_kind("enqueue", enqueue, (list, tuple), "a list of tables of params")
     for name, said_yes in {"retry_failed": retry_failed, "accept_code_change": accept_code_change}.items():
         refuse_no_kind(name, said_yes, bool, "True or False")
     began = time.monotonic()
-    deadline = Deadline(stop, math.inf if seconds is None else began + seconds)
-    refuse_unusable(study, config)
+    deadline = Deadline(context.stop, math.inf if seconds is None else began + seconds)
+    refuse_unusable(study, context.config)
     refuse_missing_package(study.search.sampler)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
-    with ExitStack() as stack:
-        force = stack.enter_context(enlisted(study, config, workforce, observers))
-        prepared = prepare_new(study, config, observers)
-        found = stack.enter_context(
-            opened(study, config, observers, create=True, accept_code_change=accept_code_change)
-        )
-        lease = stack.enter_context(driving(found, "run", stop))
-        _refuse_half_imported(study, found.durable.half_brought)
-        _train_failed_again(found, study, lease, observers, every=retry_failed)
-        found.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
+    opened = Session.open(study, context, create=True, trains=True, accept_code_change=accept_code_change)
+    with opened as session, session.drive("run") as lease:
+        _refuse_half_imported(study, session.durable.half_brought)
+        _train_failed_again(session, lease, every=retry_failed)
+        session.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
             study.search.until if until is None else until,
             study.search.patience if patience is None else patience,
         )
-        source = SearchSource(study, found.durable, trials, limits, configurations, found.code.digest)
-        heard = Observed(_split_up(source, study), observers)
-        recorded = Recorded(heard, found.store, found.stored, lease, source.same, study.objective.metric, found.code)
+        code = session.trainable.code.digest
+        source = SearchSource(study, session.durable, trials, limits, configurations, code)
+        folds = Folds.TOGETHER if study.search.pruner == "none" else Folds.IN_ORDER
+        recorded = session.compose(_replicated(source, study), folds=folds, same=source.same)
         each = len(study.search_seeds(0)) * study.trainings
-        for observer in observers:
-            observer.begins(each * source.total, each * source.over)
+        session.begin(each * source.total, each * source.over)
         if source.has_work:
-            tell_of_events(found.stored, config, observers)
-            with ready(study, config, force, observers, prepared=prepared) as slots:
-                used = min(slots, study.lag or slots)
-                if used < slots:  # a worker more would only ever wait
-                    tell_phase(observers, f"lag = {used} lets {used} of {slots} trainings run at a time")
-                backend = make_backend(work_folder(found.stored, config), config, used)
-                fused = FailureLimit(recorded, study.search.max_failures)
-                run_all(backend, fused, trainable_of(study), resources(study, config), deadline, observers)
+            session.train(recorded, most_at_once=study.lag, max_failures=study.search.max_failures, stop=deadline)
         table = tuple(source.trials())
-        warnings = _ignored_seeds(found, study)
+        warnings = _ignored_seeds(session)
     return SearchOutcome(
         study=study,
         trials=table,
         incumbent=incumbent(table, study),
         seconds=time.monotonic() - began,
-        stopped=stop.is_set(),
+        stopped=context.stop.is_set(),
         ended=source.ended,
-        timed_out=source.has_work and deadline.is_set() and not stop.is_set(),
+        timed_out=source.has_work and deadline.is_set() and not context.stop.is_set(),
         repeats=source.repeats,
-        events=events_folder(found.stored, config),
-        code=found.code.digest,
+        events=events_folder(session.stored, context.config),
+        code=code,
         warnings=warnings,
     )
 
 
-def _ignored_seeds(found: Opened, study: Study) -> tuple[str, ...]:
+def _ignored_seeds(session: Session) -> tuple[str, ...]:
     """Returns what there is to say of trials that were trained under several seeds each, and came to the same."""
+    study = session.study
     if study.search.seeding != "replicated":
         return ()
-    uses = seed_uses(joined(found.store.evaluations(found.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH)
+    uses = seed_uses(
+        joined(session.store.evaluations(session.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH
+    )
     return tuple(said([one for one in uses.values() if one.use is not Use.USED], len(uses)))
 
 
-def _train_failed_again(
-    found: Opened, study: Study, lease: Lease, observers: Sequence[Observer], *, every: bool
-) -> None:
+def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:
     """Reopens failed trials: all of them, or those that failed by a mistake of the whole study."""
-    trials = found.durable.trials()
+    study, trials = session.study, session.durable.trials()
     failed = [one.number for one in trials if one.state == "failed"]
     numbers = failed if every else failed_together(trials, study.search.max_failures)
     if not numbers:
         if every:
-            tell_phase(observers, "no trial has failed, so none is trained again")
+            session.tell("no trial has failed, so none is trained again")
         return
-    found.store.in_one_step(lambda one: reopen(one, OPTUNA, found.stored.id, study.name, numbers), lease)
+    session.store.in_one_step(lambda one: reopen(one, OPTUNA, session.stored.id, study.name, numbers), lease)
     count = f"{len(numbers)} failed trial{'s' if len(numbers) != 1 else ''}"
     errors = {kind_of(trials[number].error) for number in numbers}
     why = "" if every or len(errors) != 1 else f", which had all failed with: {last_line(trials[numbers[-1]].error)}"
-    tell_phase(observers, f"training {count} again{why}")
+    session.tell(f"training {count} again{why}")
 
 
-def _split_up(source: JobSource, study: Study) -> JobSource:
-    """Returns the search with its jobs split up into trainings: one for each seed, and of each one for each fold."""
-    if study.search.seeding == "replicated":
-        source = ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
-    if study.validation is None:
+def _replicated(source: JobSource, study: Study) -> JobSource:
+    """Returns the search with each job split up into one for each seed, where the study wants that."""
+    if study.search.seeding != "replicated":
         return source
-    return FoldedSource(source, study, at_once=study.search.pruner == "none")
+    return ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
 
 
 def _refuse_limits(seconds: float | None, until: float | None, counts: Mapping[str, int | None]) -> None:

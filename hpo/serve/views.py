@@ -15,8 +15,8 @@ from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
-from hpo.driver.session import storage, stored_study
 from hpo.driver.status import Progress, as_stored, progress, trials_of
+from hpo.driver.storage import storage, stored_study
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hpo.core.code import UNKNOWN, Code
-from hpo.core.protocols import Done, JobSource, Wait
+from hpo.core.protocols import Done, JobSource, Observer, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.core.wrappers import SourceWrapper
+from hpo.core.wrappers import Observed
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
 
 
-class Recorded(SourceWrapper):
+class Recorded(Observed):
     """Stores each evaluation before the source is told of it, and answers from the records what was trained before.
 
     A job that has an evaluation already is answered from the records and never reaches the backend: it was trained
@@ -26,8 +26,11 @@ class Recorded(SourceWrapper):
         study: whose.
         lease: the driver's right to write.
         same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
-        code: that is trained with; a record that is known to be of other code answers nothing.
+        code: the code that is trained with; a record that is known to be of other code answers nothing.
         metric: of the objective, for an evaluation that comes from another trial is heard step by step.
+
+    Attributes:
+        trained: how many trainings have ended since; what was answered from the records is not among them.
     """
 
     def __init__(
@@ -39,8 +42,9 @@ class Recorded(SourceWrapper):
         same: Callable[[int], int | None] | None = None,
         metric: str = "",
         code: Code = UNKNOWN,
+        observers: Iterable[Observer] = (),
     ) -> None:
-        super().__init__(source)
+        super().__init__(source, observers)
         self._store = store
         self._study = study
         self._lease = lease
@@ -52,6 +56,7 @@ class Recorded(SourceWrapper):
         self._asked: Job | None = None
         self._put: Evaluation | None = None
         self._told: tuple[Evaluation, Evaluation] | None = None
+        self.trained = 0
 
     def ask(self) -> Job | Wait | Done:
         self._lease.refuse_if_known_lost()
@@ -69,12 +74,24 @@ class Recorded(SourceWrapper):
                 for report in evaluation.reports:
                     if (value := report.metrics.get(self._metric)) is not None:
                         self._source.report(job, report.step, value)
-                self.tell(evaluation)
+                self._keep(evaluation)
             self._asked = None
+            for observer in self._observers:
+                if evaluation is None:
+                    observer.asked(job)
+                else:
+                    observer.recorded(evaluation)
             if evaluation is None:
                 return job
 
     def tell(self, evaluation: Evaluation) -> None:
+        whole = self._keep(evaluation)
+        self.trained += 1
+        for observer in self._observers:
+            observer.told(whole)
+
+    def _keep(self, evaluation: Evaluation) -> Evaluation:
+        """Stores an evaluation, then tells the source of it; returns it as it is stored."""
         if self._told is None or self._told[0] is not evaluation:  # else it is said again, for the database was away
             self._told = evaluation, self._remarked(evaluation)
         whole = self._told[1]
@@ -83,6 +100,7 @@ class Recorded(SourceWrapper):
             self._put = whole
         self._known.add(whole.job.key)
         self._source.tell(whole)
+        return whole
 
     def _remarked(self, evaluation: Evaluation) -> Evaluation:
         """Returns an evaluation with a word on the one that it replaces, where that is of other code."""
@@ -93,9 +111,9 @@ class Recorded(SourceWrapper):
         remark = f"trained anew, for the code was changed ({before.code.changes(evaluation.code)}); it had {value}"
         return replace(evaluation, remarks=(*evaluation.remarks, remark))
 
-    def lacks(self, job: Job) -> bool:
-        """Whether the job is still to be trained."""
-        return self._recorded(job) is None
+    def known(self, jobs: Iterable[Job]) -> int:
+        """Returns how many of the jobs have an evaluation already."""
+        return sum(self._recorded(job) is not None for job in jobs)
 
     def _of_its_like(self, job: Job) -> Evaluation | None:
         """Returns the evaluation of another trial that is the same training, as one of this trial."""

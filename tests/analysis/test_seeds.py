@@ -342,9 +342,9 @@ def test_ray_and_the_loop_come_to_the_same(searched, config, ray_slots, tmp_path
     )
     hpo.run(searched, replace(on_ray, backend="local"))
     wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
-    with api.Workforce() as workforce:
-        there = api.decompose(searched, on_ray, **wanted, workforce=workforce)
-        replayed = api.replay(searched, on_ray, trial=0, workforce=workforce)
+    with api.Workers() as workers:
+        there = api.decompose(searched, on_ray, **wanted, workers=workers)
+        replayed = api.replay(searched, on_ray, trial=0, workers=workers)
     here = api.decompose(searched, config, **wanted)
     assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
     assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)

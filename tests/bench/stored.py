@@ -13,7 +13,7 @@ from typing import Any
 import hpo
 from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.driver.session import Opened, driving, opened
+from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
 from hpo.store import Recorded
 
@@ -31,7 +31,7 @@ FINGERPRINT = {
 class Driver:
     """A study that is open and driven in this process, as `hpo run` does it, without a backend."""
 
-    opened: Opened
+    opened: Session
     source: Recorded
 
     def train(self) -> bool:
@@ -62,7 +62,7 @@ class Driver:
 def driven(study: hpo.Study, folder: Path) -> Iterator[Driver]:
     """Opens a study in the folder's database and drives it."""
     config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder, backend="local")
-    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
+    with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         yield Driver(found, Recorded(SearchSource(study, found.durable), found.store, found.stored, lease))
 
 

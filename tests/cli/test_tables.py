@@ -14,7 +14,7 @@ from kills import kill_at_statements, make, surveyed
 from optuna.storages._rdb import models
 
 from hpo.core.errors import StorageUnavailable
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.store import Store, normalised, prepare_optuna
 from hpo.store.optuna_storage.studies import Durable
 from hpo.store.optuna_storage.tables import OPTUNA

@@ -283,7 +283,8 @@ def test_a_folder_without_init_is_a_package_of_the_project(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "own.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n    yield {{}}\n")
     code = (
-        "import sys; from hpo.core.protocols import *; from hpo.core.records import *; from hpo.study.trainable import load;"
+        "import sys; from hpo.core.protocols import *; from hpo.core.records import *;"
+        "from hpo.study.trainable import load;"
         f"ref = TrainableRef(path='{name}.own:train', root=sys.argv[1], objective=Objective(metric='val'));"
         "print(load(ref).module.__file__)"
     )
@@ -306,7 +307,8 @@ def test_annotations_for_type_checkers_are_read(tmp_path):
         "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    yield {}\n"
     )
     code = (
-        "import sys; from hpo.core.protocols import *; from hpo.core.records import *; from hpo.study.annotations import hints_of; from hpo.study.trainable import load;"
+        "import sys; from hpo.core.protocols import *; from hpo.core.records import *;"
+        "from hpo.study.annotations import hints_of; from hpo.study.trainable import load;"
         "ref = TrainableRef(path='mine:train', root=sys.argv[1], objective=Objective(metric='val'));"
         "print(hints_of(load(ref).params))"
     )

@@ -16,7 +16,7 @@ from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import StudyBusy, StudyChanged, UsageError
 from hpo.driver.placing import work_folder
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.store import normalised
 
 ON_SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -14,7 +14,7 @@ import pytest
 import hpo
 from hpo.core.files import machine
 from hpo.driver.placing import work_folder
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.driver.tidying import OWNER, clear_leftovers
 from hpo.store import host, mark
 

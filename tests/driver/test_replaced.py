@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import hpo
 from hpo import api
 from hpo.core.errors import StudyBusy
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.store import normalised
 
 

@@ -14,6 +14,7 @@ import hpo
 from hpo import api
 from hpo.cli import tables
 from hpo.cli.main import app
+from hpo.promotion.sentences import certainty_text
 
 WORDS = "bit-identical under seeds 42 43 44"
 
@@ -75,7 +76,7 @@ def test_nothing_is_said_to_be_sure(heedless, config):
     outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 50))}), config)
     sure = outcome.report.certainty
     assert (sure.chances, sure.pairs, sure.optimism) == ({}, (), None)
-    text = api.words.certainty_text(outcome.report)
+    text = certainty_text(outcome.report)
     assert text.startswith("First, and no winner: trial ")
     assert "P(" not in text
     assert "Winner" not in text
@@ -136,7 +137,7 @@ def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, config):
     assert report.warnings[0].startswith("Cannot tell the seeds apart: ")
     assert report.warnings[1].startswith("No winner is decided: ")
     assert not report.ignores_seeds
-    assert api.words.certainty_text(report).startswith("First, and no winner: ")
+    assert certainty_text(report).startswith("First, and no winner: ")
 
 
 def test_a_winner_whose_value_never_moves_is_said_first(heedless, config):

@@ -52,8 +52,8 @@ def test_a_hostile_study_ends_on_ray_whose_workers_die_of_it(curve, tmp_path, ra
     wanted += [{"effect": effect} for effect in ("pipe-at-checkpoint.pt", "own-facts", "folder-gone", "log-cursed")]
     kills = [{"effect": effect} for effect in hostile.TAKES_THE_PROCESS]
     study, config = study_of(curve, [*wanted, *kills], resources={"max_attempts": 2}), fresh(tmp_path, backend="ray")
-    with api.Workforce() as workforce:
-        found = run_to_the_end(study, config, workforce)
+    with api.Workers() as workers:
+        found = run_to_the_end(study, config, workers)
     read_all(study, config, capsys)
     died = [one for one in found.values() if one.job.params["effect"] in hostile.TAKES_THE_PROCESS]
     assert len(died) == len(kills)

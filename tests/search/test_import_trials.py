@@ -26,7 +26,8 @@ from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, Usa
 from hpo.core.protocols import Decision
 from hpo.core.records import Job
 from hpo.search import Foreign, chosen
-from hpo.store import prepare_optuna
+from hpo.search.import_trials import _read
+from hpo.store import prepare_optuna, read_only
 from hpo.store.optuna_storage.studies import Durable
 
 OLD = "what we did before"
@@ -72,7 +73,7 @@ def old(tmp_path, curve):
 
 
 def usable(study, url, name=None):
-    return chosen(study, api.importing._read(url, name))[0]
+    return chosen(study, _read(url, name))[0]
 
 
 def bytes_of(url):
@@ -117,7 +118,7 @@ def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_nev
     assert outcome.imported == 10
     assert "s3cret" not in repr(outcome)
     assert "s3cret" not in bytes_of(config.storage).decode("latin-1")
-    read, options = api.importing.read_only(url, "studies")
+    read, options = read_only(url, "studies")
     engine = create_engine(read, **options)
     with engine.connect() as connection, pytest.raises(InternalError, match="read-only transaction"):
         connection.execute(text("DELETE FROM studies"))

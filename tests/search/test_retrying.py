@@ -9,7 +9,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.core.errors import TooManyFailures
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.store.optuna_storage.retrying import failed_together
 from hpo.study import Trial
 

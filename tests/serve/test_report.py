@@ -15,6 +15,7 @@ from hpo.api import PromotionReport
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
+from hpo.driver.storage import storage
 from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
@@ -100,7 +101,7 @@ def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, config):
     study, _, _ = promoted
     made = hpo.promote(study, config, rule="lcb", ddof="unbiased")
     assert (made.trained, made.ranking.rule.name) == (0, "lcb")
-    with api.session.storage(config.storage, create=False) as (store, _):
+    with storage(config.storage, create=False) as (store, _):
         stored = store.promotion(store.find("curve"))
     assert (stored.rule, stored.ddof) == ("lcb", "unbiased")
 

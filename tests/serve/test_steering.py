@@ -65,9 +65,10 @@ def test_a_driver_is_stopped_by_a_request(own, tmp_path):
     code = (
         "import hpo, pathlib\n"
         "from tests.serve.conftest import study\n"
-        f"place = hpo.RunConfig(storage={config.storage!r}, outputs=pathlib.Path({str(config.outputs)!r}), backend='local')\n"
+        f"outputs = pathlib.Path({str(config.outputs)!r})\n"
+        f"config = hpo.RunConfig(storage={config.storage!r}, outputs=outputs, backend='local')\n"
         "slow = study('slow', trials=200).model_copy(update={'fixed': {'nap': 0.1}})\n"
-        "print(len(hpo.run(slow, place).trials))"
+        "print(len(hpo.run(slow, config).trials))"
     )
     process = forked.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

@@ -12,7 +12,7 @@ import pytest
 from kills import dies_at_file, forked, kill_at_statements
 
 import hpo
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 
 pytestmark = pytest.mark.soak
 

@@ -15,7 +15,7 @@ from collections import Counter
 import pytest
 
 from hpo.core.records import Stage
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.study.loading import read
 from tests.soak.reaper import Reaper
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from hpo import api
-from hpo.driver.session import opened
+from hpo.driver.session import RunContext, Session
 
 pytestmark = [pytest.mark.soak, pytest.mark.ray]
 
@@ -40,7 +40,7 @@ def told():
 
 def outcome(study, config):
     """All that a study came to: its trials, and each evaluation once."""
-    with opened(study, config, (), create=False) as found:
+    with Session.open(study, RunContext.of(study, config), create=False) as found:
         trials = [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
         evaluations = found.store.evaluations(found.stored)
     assert max(Counter(one.job.key for one in evaluations).values()) == 1

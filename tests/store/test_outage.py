@@ -13,11 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 import hpo
-from hpo import api
 from hpo.core.errors import StorageLost, StudyBusy, TooManyFailures
 from hpo.core.records import Evaluation, Status
 from hpo.core.run_config import RunConfig
-from hpo.driver.session import driving, opened
+from hpo.driver.session import RunContext, Session
+from hpo.search import SearchSource
+from hpo.store import Recorded
 from hpo.store.tables import LeaseRow
 
 
@@ -42,7 +43,7 @@ def config_of(url, tmp_path, name, **fields):
 
 
 def table(study, config):
-    with opened(study, config, (), create=False) as found:
+    with Session.open(study, RunContext.of(study, config), create=False) as found:
         return [(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()]
 
 
@@ -67,7 +68,7 @@ def test_a_postgres_server_that_is_killed_and_restarted_costs_nothing(mortal_pos
     assert outcome.count("running") == 0
     assert any(phrase.startswith("storage is away") for phrase in onlooker.phases)
     assert any(phrase.startswith("storage is back") for phrase in onlooker.phases)
-    with opened(curve(), config, (), create=False) as found:
+    with Session.open(curve(), RunContext.of(curve(), config), create=False) as found:
         assert len(found.store.evaluations(found.stored)) == len(undisturbed)
 
 
@@ -148,7 +149,7 @@ def test_a_disk_that_stays_full_ends_the_search_in_a_sentence_and_the_next_run_g
 def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
     config = config_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
     hpo.run(curve(), config, trials=2)
-    with opened(curve(), config, (), create=False) as found:
+    with Session.open(curve(), RunContext.of(curve(), config), create=False) as found:
         other = sqlite3.connect(tmp_path / "hpo.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
@@ -167,9 +168,9 @@ def overtaken(found):
 
 def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s_tables(curve, tmp_path, storage_url):
     study, config = curve(), config_of(storage_url, tmp_path, "out")
-    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
-        source = api.searching.SearchSource(study, found.durable)
-        recorded = api.searching.Recorded(source, found.store, found.stored, lease)
+    with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
+        source = SearchSource(study, found.durable)
+        recorded = Recorded(source, found.store, found.stored, lease)
         job, other = recorded.ask(), recorded.ask()
         assert recorded.report(job, 1, 0.25)
         overtaken(found)
@@ -182,7 +183,7 @@ def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s
         ):
             with pytest.raises(StudyBusy, match="has taken this study over"):
                 attempt()
-    with opened(study, config, (), create=False) as found:
+    with Session.open(study, RunContext.of(study, config), create=False) as found:
         trials = found.durable.trials()
     assert [(trial.state, trial.values) for trial in trials] == [("running", {1: 0.25}), ("running", {})]
 

@@ -14,7 +14,7 @@ from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.driver.session import driving, opened
+from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
 from hpo.store import Recorded
 from hpo.study import refuse_unfit
@@ -39,7 +39,7 @@ def trained(flags):
 
 
 def evaluations(study, config):
-    with opened(study, config, (), create=False) as found:
+    with Session.open(study, RunContext.of(study, config), create=False) as found:
         return found.store.evaluations(found.stored)
 
 
@@ -64,12 +64,12 @@ def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_
 def test_the_search_is_the_one_that_trains_all_of_them(coarse, config, sampler, monkeypatch):
     made, flags = coarse
     hpo.run(made(sampler=sampler, trials=16), config)
-    with opened(made(sampler=sampler), config, (), create=False) as found:
+    with Session.open(made(sampler=sampler), RunContext.of(made(sampler=sampler), config), create=False) as found:
         answered = [(one.number, one.params, one.value, one.values) for one in found.durable.trials()]
     monkeypatch.setattr(SearchSource, "same", lambda _self, _trial: None)
     other = hpo.RunConfig(storage=config.storage.replace("hpo.db", "other.db"), outputs=config.outputs, backend="local")
     hpo.run(made(sampler=sampler, trials=16), other)
-    with opened(made(sampler=sampler), other, (), create=False) as found:
+    with Session.open(made(sampler=sampler), RunContext.of(made(sampler=sampler), other), create=False) as found:
         assert [(one.number, one.params, one.value, one.values) for one in found.durable.trials()] == answered
     assert trained(flags) > 16
 
@@ -80,7 +80,7 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     study, tables = made(lag=4, pruner=pruner), []
     for run in range(6):
         config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / f'{run}.db'}", backend="local")
-        with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
+        with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
             source = SearchSource(study, found.durable, 24)
             in_random_order(
                 Recorded(source, found.store, found.stored, lease, source.same, "val"), 1 + run % 4, random.Random(run)
@@ -94,7 +94,7 @@ def test_one_that_is_being_trained_is_waited_for(coarse, config):
     made, _ = coarse
     study = made(lag=False)
     queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
-    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
+    with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         found.durable.enqueue(queue)
         search = SearchSource(study, found.durable, 12)
         source = Recorded(search, found.store, found.stored, lease, search.same, "val")
@@ -115,7 +115,7 @@ def test_one_that_is_being_trained_is_waited_for(coarse, config):
 def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, config):
     made, _ = coarse
     study, trainings = made(sampler="random", lag=1), Counter()
-    with opened(study, config, (), create=True) as found, driving(found, "run") as lease:
+    with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         search = SearchSource(study, found.durable, 40)
         source = Recorded(search, found.store, found.stored, lease, search.same, "val")
         while isinstance(job := source.ask(), Job):
@@ -176,7 +176,10 @@ def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, config, tmp_p
     other = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
     for wanted in (3, 11, 12, 30):
         hpo.run(made(), other, trials=wanted)
-    with opened(made(), config, (), create=False) as one, opened(made(), other, (), create=False) as two:
+    with (
+        Session.open(made(), RunContext.of(made(), config), create=False) as one,
+        Session.open(made(), RunContext.of(made(), other), create=False) as two,
+    ):
         tables = [[(t.number, t.params, t.value) for t in found.durable.trials()] for found in (one, two)]
     assert tables[0] == tables[1]
 

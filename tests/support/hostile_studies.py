@@ -12,7 +12,7 @@ from hpo import api
 from hpo.cli import tables
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import Stage
-from hpo.driver.session import opened
+from hpo.driver.session import RunContext, Session
 from hpo.serve.views import write_report
 
 CHOICES = {
@@ -55,12 +55,12 @@ def study_of(curve, wanted, name="hostile", **tables):
     return curve(name=name, trainable="toys.hostile:train", space=space, search=search, **tables)
 
 
-def run_to_the_end(study, config, workforce=None):
+def run_to_the_end(study, config, workers=None):
     """Searches, and returns the evaluations by trial, having seen that all that must hold does."""
-    outcome = hpo.run(study, config, workforce=workforce)
+    outcome = hpo.run(study, config, workers=workers)
     assert {trial.state for trial in outcome.trials} <= {"complete", "failed", "pruned"}
     assert len(outcome.trials) == study.search.trials
-    with opened(study, config, (), create=False) as found:
+    with Session.open(study, RunContext.of(study, config), create=False) as found:
         evaluations = {one.job.trial: one for one in found.store.evaluations(found.stored, Stage.SEARCH)}
     assert sorted(evaluations) == list(range(study.search.trials))
     innocent = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hpo.driver.session import storage
+from hpo.driver.storage import storage
 from hpo.store import normalised
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import looking, survey

@@ -1,0 +1,68 @@
+"""A storage, opened: our tables and Optuna's, which stand side by side in one database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from hpo.core.errors import StorageUnavailable, UsageError
+from hpo.store import (
+    MAKE_ONE,
+    Outage,
+    Store,
+    StoredStudy,
+    engine_options,
+    explained,
+    masked,
+    normalised,
+    prepare_optuna,
+    sqlite_file,
+)
+from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.tables import OPTUNA
+
+
+@contextmanager
+def storage(
+    url: str, *, create: bool = False, writes: bool = False, outage: Outage | None = None, cached: bool = False
+) -> Iterator[tuple[Store, Durable]]:
+    """Opens a database.
+
+    Args:
+        url: SQLAlchemy's.
+        create: whether a missing SQLite file and missing tables are made.
+        writes: whether anything is to be written; otherwise the database refuses that.
+        outage: how long it may be away once it is open; None: not at all.
+        cached: whether finished trials are kept in memory; see `Durable`.
+
+    Raises:
+        StorageUnavailable: if it cannot be opened, or is missing and not to be made.
+    """
+    url = normalised(url)
+    path = sqlite_file(url)
+    # os.path.exists is False for a name that is too long, where Path.exists raises.
+    if path is not None and not create and not os.path.exists(path):
+        raise StorageUnavailable(f"there is no storage {masked(url)} yet; {MAKE_ONE}")
+    outage = outage or Outage(masked(url))
+    with explained(url, masked(url)), ExitStack() as stack:
+        store = Store(url, outage, create=create, writes=writes, library=OPTUNA)
+        stack.callback(store.close)
+        prepare, options = partial(prepare_optuna, read_only=not writes), engine_options(url, read_only=not writes)
+        durable = Durable(store.location, prepare, options, outage.watched, cached=cached, make=False)
+        stack.callback(durable.close)
+        yield store, durable
+
+
+def stored_study(store: Store, name: str) -> StoredStudy:
+    """Returns a study as it is stored.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    stored = store.find(name)
+    if stored is None:
+        known = ", ".join(store.names()) or "none"
+        raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
+    return stored
