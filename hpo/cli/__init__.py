@@ -1,4 +1,4 @@
-"""The command line: verbs over `hpo.api`; typer's and rich's room."""
+"""The command line over `hpo.api`. The only package that uses typer and rich."""
 
 from hpo.cli.main import main
 

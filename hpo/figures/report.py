@@ -1,4 +1,4 @@
-"""Promotions and decompositions as interactive pictures, each in one file that needs no network; plotly's room."""
+"""Promotions and decompositions as interactive pictures, each in one file that needs no network."""
 
 from __future__ import annotations
 

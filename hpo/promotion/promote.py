@@ -18,13 +18,13 @@ from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import events_folder
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.driver.workers import Workers
-from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
+from hpo.promotion import CurtailedSource, Plan, PromotionSource, RaceSource, replicate
+from hpo.promotion.decide import Raced, decide
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.report import PromotionReport, write_beside
 from hpo.promotion.select import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
-from hpo.promotion.soundness import with_uses
 from hpo.results import Winner, unwritten, write_results
-from hpo.stats.ranking import Candidate, Ranking, Row, rank
+from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.store import StoredPromotion, StoredRank, away
 from hpo.study import Study, Trial
@@ -249,13 +249,17 @@ def _report(
         )
         for trial in trials
     ]
-    direction = study.objective.direction
-    candidates = with_uses(candidates, known.values(), study.objective)
-    ranking = rank(candidates, study.promotion.seeds, rule, direction, study.limit, allow_ignored=allow)
-    race = None
-    if plan:
-        race = Race.of(plan.of(len(candidates)), candidates, seeds, rule, direction, allow_ignored=allow)
-    return PromotionReport.of(study, ranking, source.evaluations.values(), race, code=code, searched=trials)
+    decided = decide(
+        candidates,
+        known.values(),
+        rule,
+        objective=study.objective,
+        seeds=study.promotion.seeds,
+        limit=study.limit,
+        raced=Raced(plan=plan.of(len(candidates)), seeds=seeds) if plan else None,
+        allow_ignored=allow,
+    )
+    return PromotionReport.of(study, decided, known.values(), code=code, searched=trials)
 
 
 def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:

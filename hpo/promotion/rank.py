@@ -12,11 +12,11 @@ from hpo.driver.cross_validation import joined
 from hpo.driver.session import resolved
 from hpo.driver.status import completed_since, trials_of
 from hpo.driver.storage import storage, stored_study
-from hpo.promotion import Plan, Race
+from hpo.promotion import Plan
+from hpo.promotion.decide import Raced, by_seed, decide
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
-from hpo.promotion.soundness import with_uses
-from hpo.stats.ranking import Candidate, rank
+from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof
 from hpo.store import Store, StoredStudy
@@ -68,22 +68,25 @@ def newest_report(
     candidates = [
         Candidate(
             trial=row.trial,
-            values={int(seed): value for seed, value in row.values.items()},
+            values=by_seed(row.values),
             search_value=row.search_value,
         )
         for row in promotion.ranks
     ]
-    candidates = with_uses(candidates, replicates, study.objective)
-    allow = promotion.allow_ignored
-    ranking = rank(candidates, promotion.seeds, score, study.objective.direction, allow_ignored=allow)
-    race = None
+    raced = None
     if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
-        own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
-        sign = -1.0 if ranking.direction == "maximize" else 1.0
-        by_search = sorted(candidates, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
-        seeds = promotion.race["seeds"]
-        race = Race.of(plan, by_search, seeds, own, ranking.direction, allow_ignored=allow).under(score)
+        own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
+        raced = Raced(plan=plan, seeds=promotion.race["seeds"], rule=own)
+    decided = decide(
+        candidates,
+        replicates,
+        score,
+        objective=study.objective,
+        seeds=promotion.seeds,
+        raced=raced,
+        allow_ignored=promotion.allow_ignored,
+    )
     since = completed_since(promotion, stored, store, trials)
     code = newest_code(stored).digest
-    return PromotionReport.of(study, ranking, replicates, race, since=since, code=code, searched=trials)
+    return PromotionReport.of(study, decided, replicates, since=since, code=code, searched=trials)

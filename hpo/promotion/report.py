@@ -14,6 +14,7 @@ from hpo.core.files import Guard, unguarded
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion import Race
+from hpo.promotion.decide import Decided
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
@@ -49,10 +50,9 @@ class PromotionReport:
 
     Attributes:
         study: whose.
-        ranking: of the candidates.
+        decided: the ranking, the race that it comes from, if any, and the winner. After a race the ranking, and how
+            sure it is, are over the candidates that have all seeds of the promotion.
         certainty: how sure it is.
-        race: that made the choice; None if it was made among all candidates under all seeds of the promotion. Then the
-            ranking, and how sure it is, are over those who came so far that they have all of these seeds.
         refined: how sure the race's last rung is; None without a race.
         metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
         folds: by trial; empty without cross-validation.
@@ -71,11 +71,10 @@ class PromotionReport:
     """
 
     study: Study
-    ranking: Ranking
+    decided: Decided
     certainty: Certainty
     metrics: tuple[MetricRow, ...]
     folds: Mapping[int, FoldSpread] = field(default_factory=dict)
-    race: Race | None = None
     refined: Certainty | None = None
     confirmation: Confirmation | None = None
     alerts: Mapping[int, int] = field(default_factory=dict)
@@ -92,9 +91,8 @@ class PromotionReport:
     def of(
         cls,
         study: Study,
-        ranking: Ranking,
+        decided: Decided,
         evaluations: Iterable[Evaluation],
-        race: Race | None = None,
         *,
         since: int = 0,
         code: str = "",
@@ -104,14 +102,13 @@ class PromotionReport:
 
         Args:
             study: whose.
-            ranking: of the candidates.
+            decided: the ranking, with the race that it comes from, if any.
             evaluations: the replicates; others may be among them.
-            race: that it comes from, if it comes from one.
             since: trials that completed after the promotion was made.
             code: digest of the code that the study is trained with now; empty: it is not known.
             searched: the study's trials, which say what code they were searched with.
         """
-        evaluations = list(evaluations)
+        evaluations, ranking, race = list(evaluations), decided.ranking, decided.race
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in metrics_of(row, ranking, replicates)]
@@ -124,11 +121,10 @@ class PromotionReport:
             sure, refined = certainty(ranking.only_complete, seen, first), certainty(race.final, seen)
         return cls(
             study=study,
-            ranking=ranking,
+            decided=decided,
             certainty=sure,
             metrics=tuple(rows),
             folds=folds,
-            race=race,
             refined=refined,
             alerts=dict(alerts),
             other_code=_other_code(trials, evaluations, code, searched),
@@ -187,12 +183,19 @@ class PromotionReport:
         return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)
 
     @property
+    def ranking(self) -> Ranking:
+        """The candidates, ranked over the seeds of the promotion."""
+        return self.decided.ranking
+
+    @property
+    def race(self) -> Race | None:
+        """The race that made the choice; None if all candidates were trained under all seeds."""
+        return self.decided.race
+
+    @property
     def winner(self) -> Row | None:
         """The winner's row of the ranking; None if no candidate is complete."""
-        if self.race is None or self.race.final.winner is None:
-            return None if self.race else self.ranking.winner
-        trial = self.race.final.winner.candidate.trial
-        return next(row for row in self.ranking.rows if row.candidate.trial == trial)
+        return self.decided.winner
 
     def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
         """Returns this report with what the winner reached under other seeds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import numpy as np
 
 from hpo.core.errors import HpoError
 from hpo.core.formatting import counted
-from hpo.core.records import Evaluation, Job, Objective
+from hpo.core.records import Evaluation, Job
 from hpo.stats.collapse import Collapse
-from hpo.stats.ranking import Candidate, Ranking, Row
-from hpo.stats.seed_use import SeedUse, Use, said, seed_uses
+from hpo.stats.ranking import Ranking, Row
+from hpo.stats.seed_use import SeedUse, Use, said
 from hpo.training.outputs.predictions import FILE, Predictions, class_names
 
 
@@ -68,20 +67,6 @@ def _placed(winner: Row, ranking: Ranking, ignored: bool) -> Iterator[str]:
         yield (
             "Candidates that ignore the seed are ranked behind the others; --allow-ignored-seed ranks them as they are."
         )
-
-
-def with_uses(
-    candidates: Iterable[Candidate], evaluations: Iterable[Evaluation], objective: Objective
-) -> list[Candidate]:
-    """Returns candidates that know whether their replicates under different seeds differ.
-
-    Args:
-        candidates: of a promotion.
-        evaluations: their replicates; others may be among them.
-        objective: of the study.
-    """
-    uses = seed_uses(evaluations, objective)
-    return [replace(one, use=uses[one.trial].use) if one.trial in uses else one for one in candidates]
 
 
 def one_class_predictions(evaluations: Iterable[Evaluation]) -> dict[tuple[int, int], str]:

@@ -1,4 +1,7 @@
-"""Replicates as directories `results_7`, `results_8`, ... that the report step reads; matplotlib's room."""
+"""Replicates as directories `results_7`, `results_8`, ... that the report step reads.
+
+The only package that uses matplotlib.
+"""
 
 from hpo.results.assets import write_assets
 from hpo.results.block import LEAST_ROOM, clear_probes, clear_unpublished, refuse_unwritable, unwritten, write_results

@@ -1,4 +1,4 @@
-"""The search as a source of jobs; Optuna's room."""
+"""The search as a job source, on Optuna's samplers and pruners."""
 
 from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.search.limits import Limits

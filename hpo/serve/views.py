@@ -17,15 +17,15 @@ from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import joined
 from hpo.driver.status import Progress, as_stored, progress, trials_of
 from hpo.driver.storage import storage, stored_study
+from hpo.promotion.decide import decide
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.promotion.sentences import certainty_text
-from hpo.promotion.soundness import with_uses
 from hpo.serve.outputs import Results, newest_decomposition, results_in
 from hpo.serve.pages import board_page
 from hpo.stats.confidence import AS_IT_IS
-from hpo.stats.ranking import Candidate, rank
+from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import RuleName
 from hpo.stats.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
@@ -266,9 +266,9 @@ class StudyViews:
         candidates = [
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
-        candidates = with_uses(candidates, replicates, study.objective)
-        ranking = rank(candidates, seeds, rule_of(study, None, None, None), study.objective.direction)
-        return PromotionReport.of(study, ranking, replicates), False
+        rule = rule_of(study, None, None, None)
+        decided = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
+        return PromotionReport.of(study, decided, replicates), False
 
 
 class NotThere(UsageError):

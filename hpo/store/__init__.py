@@ -1,4 +1,4 @@
-"""What must not be lost: studies, evaluations, promotions, and who drives; SQLAlchemy's and alembic's room."""
+"""What must not be lost: studies, evaluations, promotions, and who drives. The only package that uses SQLAlchemy."""
 
 from hpo.core.redaction import masked
 from hpo.store.engine import engine_options, make_engine, prepare_optuna

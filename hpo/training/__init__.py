@@ -1,4 +1,4 @@
-"""One job trained under its seed; with `hpo.seeds.streams`, torch's room."""
+"""One job trained under its seed. Only this package and `hpo.seeds` use torch."""
 
 from hpo.training.context import Context
 from hpo.training.graphics import Graphics, graphics

@@ -15,6 +15,7 @@ from hpo.cli.main import app
 from hpo.cli.promoted import per_cent
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
+from hpo.promotion.decide import Decided
 from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
@@ -36,7 +37,9 @@ def said(curve):
             )
             for trial, values in enumerate(table)
         ]
-        return certainty_text(PromotionReport.of(study, rank(candidates, seeds, rule or Rule(), direction), []))
+        return certainty_text(
+            PromotionReport.of(study, Decided(ranking=rank(candidates, seeds, rule or Rule(), direction)), [])
+        )
 
     return text
 
@@ -144,12 +147,12 @@ def test_a_winner_that_puts_all_into_one_class_is_said_first(curve):
     values = {42: 0.3, 43: 0.31, 44: 0.32}
     runs = [one_class(seed, 2, 1, (value, value, value)) for seed, value in values.items()]
     ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
-    first = PromotionReport.of(study, ranking, runs).warnings[0]
+    first = PromotionReport.of(study, Decided(ranking=ranking), runs).warnings[0]
     assert first.startswith(
         "Trial 0 comes first and collapsed under every seed (seed 42: all 9 cases were put into class 42;"
     )
     recovered = [one_class(seed, 2, 3, (value, value, value + 0.5)) for seed, value in values.items()]
-    assert PromotionReport.of(study, ranking, recovered).warnings == ()
+    assert PromotionReport.of(study, Decided(ranking=ranking), recovered).warnings == ()
 
 
 def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
@@ -158,7 +161,7 @@ def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
 
     def text(step):
         runs = [one_class(seed, 9, step, (value - 0.1, value, value)) for seed, value in values.items()]
-        return certainty_text(PromotionReport.of(study, ranking, runs))
+        return certainty_text(PromotionReport.of(study, Decided(ranking=ranking), runs))
 
     assert "The best epoch of trial 0 is the last of 3 under every seed: it may not be done" in text(3)
     assert "best epoch" not in text(2)
@@ -166,7 +169,9 @@ def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
 
 def test_a_confirmation_says_over_how_many_it_is(curve):
     values = {42: 0.3, 43: 0.31, 44: 0.32}
-    report = PromotionReport.of(curve(), rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize"), [])
+    report = PromotionReport.of(
+        curve(), Decided(ranking=rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")), []
+    )
     text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
     assert "over the 2 of 3 that completed" in text
     one = certainty_text(report.confirmed({50: 0.5}))

@@ -16,6 +16,7 @@ from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 from hpo.driver.storage import storage
+from hpo.promotion.decide import Decided
 from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
@@ -49,7 +50,7 @@ def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
     ]
     values = {one.job.seed: one.value for one in evaluations}
     ranking = rank([Candidate(trial=7, values=values)], (42, 43, 44), Rule(), "maximize")
-    report = PromotionReport.of(study, ranking, evaluations)
+    report = PromotionReport.of(study, Decided(ranking=ranking), evaluations)
     said = {row.metric: f"{row.mean:.3f} +- {row.sigma:.3f}" for row in report.metrics}
     assert said == {"accuracy": "0.696 +- 0.026", "kappa": "0.721 +- 0.025"}
     assert "| accuracy |    0.6760 |    0.7330 |    0.6790 | 0.6960 |  0.0262 |" in report.markdown()

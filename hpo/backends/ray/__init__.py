@@ -1,4 +1,4 @@
-"""Ray's room: a backend on Ray Tune. Importing it imports Ray."""
+"""A backend on Ray Tune. Importing it imports Ray; nothing outside this package does."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Studies as web pages: those that are served, and the one file of a report; jinja2's room."""
+"""Studies as web pages: those that are served, and the one file of a report. The only package that uses jinja2."""
 
 from hpo.serve.pages.render import (
     STATIC,
