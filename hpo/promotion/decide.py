@@ -83,7 +83,7 @@ def decide(
     entered = sorted(known, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
     own = raced.rule or rule
     race = Race.of(raced.plan, entered, raced.seeds, own, direction, allow_ignored=allow_ignored)
-    return Decided(ranking=ranking, race=race.under(rule))
+    return Decided(ranking=ranking, race=race if raced.rule is None else race.under(rule))
 
 
 def by_seed(values: Mapping[str, float | None]) -> dict[int, float | None]:
