@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hpo.core.records import Job, Stage, Value
-from hpo.seeds.streams import draw_seed
+from hpo.seeds.derived import Purpose, derive_seed
+from hpo.seeds.streams import STREAMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Draws:
             Job(
                 trial=trial,
                 params=params,
-                seed=draw_seed(seed, number),
+                seed=derive_seed(seed, Purpose.DRAW, number),
                 budget=budget,
                 fold=fold,
                 stage=Stage.DECOMPOSITION,
@@ -64,7 +65,11 @@ class Draws:
         )
         redrawn = {
             source: tuple(
-                replace(job, streams={**streams, source: draw_seed(seed, number, source)}, variant=source)
+                replace(
+                    job,
+                    streams={**streams, source: derive_seed(seed, Purpose.DRAW, number, STREAMS[source])},
+                    variant=source,
+                )
                 for number, job in enumerate(base)
             )
             for source in sources

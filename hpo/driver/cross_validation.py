@@ -12,7 +12,8 @@ import numpy as np
 from hpo.core.protocols import DONE, WAIT, Decision, Done, JobSource, Wait
 from hpo.core.records import Alert, Evaluation, Job, Objective, Report, Status, digest
 from hpo.core.wrappers import SourceWrapper
-from hpo.seeds.streams import STREAMS, fold_seed, partition_seed
+from hpo.seeds.derived import Purpose, derive_seed
+from hpo.seeds.streams import STREAMS
 from hpo.study import Study
 
 
@@ -30,9 +31,9 @@ def fold_jobs(job: Job, study: Study) -> tuple[Job, ...]:
             job,
             fold=fold,
             streams={
-                **{name: fold_seed(job.seed, fold) for name in STREAMS},
+                **{name: derive_seed(job.seed, Purpose.FOLD, fold) for name in STREAMS},
                 **job.streams,
-                "split": partition_seed(split, (fold - 1) // study.validation.folds),
+                "split": derive_seed(split, Purpose.PARTITION, (fold - 1) // study.validation.folds),
             },
         )
         for fold in range(1, study.validation.trainings + 1)

@@ -33,7 +33,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
-from hpo.seeds.streams import sampler_seed
+from hpo.seeds.derived import Purpose, derive_seed
 from hpo.study import PRUNERS, Study, said
 from hpo.study.space import Choice, Float, Int, Space, holds, points
 
@@ -55,7 +55,7 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
     the trials' attributes, `nsgaii` the parents of a generation and `qmc` its place in the sequence in the study's.
     `qmc` and `grid` follow one sequence, so that their seed is the same for all trials.
     """
-    seed, fixed = sampler_seed(study.sampler_seed, number), sampler_seed(study.sampler_seed, 0)
+    seed, fixed = (derive_seed(study.sampler_seed, Purpose.SAMPLER, one) for one in (number, 0))
     options = study.sampler_options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # who names an option wants it; the version is pinned

@@ -22,17 +22,10 @@ from hpo.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     import torch
 
-# torch is imported where it is used: the driver derives samplers' seeds here and trains nothing.
+# torch is imported where it is used: the driver reads the names of streams here and trains nothing.
 
 STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "dropout": 5}
 """The streams and their ids. The ids are frozen: a changed one changes every result."""
-
-_SAMPLER = 100
-_SEARCH = 101
-_DRAW = 102
-_FOLD = 103
-_PARTITION = 104
-"""The spawn keys of derived seeds, apart from all streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,34 +129,3 @@ class Streams:
         self.order = Stream("order", overrides.get("order", seed))
         self.augment = Stream("augment", overrides.get("augment", seed))
         self.dropout = Stream("dropout", overrides.get("dropout", seed))
-
-
-def sampler_seed(seed: int, number: int) -> int:
-    """Returns the 32-bit seed under which the sampler proposes trial `number`.
-
-    One seed per trial and none carried over, so that a resumed study draws what an uninterrupted one would.
-    """
-    sequence = np.random.SeedSequence(seed, spawn_key=(_SAMPLER, number))
-    return int(sequence.generate_state(1, np.uint32)[0])
-
-
-def search_seed(seed: int, number: int) -> int:
-    """Returns the 32-bit seed of trial, or replicate, `number` of a search that has more than one."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(_SEARCH, number))
-    return int(sequence.generate_state(1, np.uint32)[0])
-
-
-def draw_seed(seed: int, number: int, stream: str | None = None) -> int:
-    """Returns the 32-bit seed of draw `number` of a decomposition, or that of one of its streams when drawn anew."""
-    key = (_DRAW, number) if stream is None else (_DRAW, number, STREAMS[stream])
-    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint32)[0])
-
-
-def fold_seed(seed: int, fold: int) -> int:
-    """Returns the 32-bit seed under which a fold is trained: neighbouring seeds share none, as 42 + 1 and 43 do."""
-    return int(np.random.SeedSequence(seed, spawn_key=(_FOLD, fold)).generate_state(1, np.uint32)[0])
-
-
-def partition_seed(seed: int, repeat: int) -> int:
-    """Returns the 32-bit seed from which repeat `repeat` of a cross-validation divides the data into folds."""
-    return int(np.random.SeedSequence(seed, spawn_key=(_PARTITION, repeat)).generate_state(1, np.uint32)[0])

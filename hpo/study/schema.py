@@ -16,7 +16,7 @@ from pydantic import (
 
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
-from hpo.seeds.streams import search_seed
+from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof
 from hpo.study import space
@@ -296,9 +296,12 @@ class Study(Table):
         """Returns the seeds that trial `number` trains under in the search."""
         first = self.search.seed
         if self.search.seeding == "per-trial":
-            return (search_seed(first, number),)
+            return (derive_seed(first, Purpose.SEARCH, number),)
         if self.search.seeding == "replicated":
-            return (first, *(search_seed(first, replicate) for replicate in range(1, self.search.replicates)))
+            return (
+                first,
+                *(derive_seed(first, Purpose.SEARCH, replicate) for replicate in range(1, self.search.replicates)),
+            )
         return (first,)
 
     @property
