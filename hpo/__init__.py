@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpo.stats.ranking import Candidate, Ranking, rank
     from hpo.stats.scoring import Rule
     from hpo.study import Study
+    from hpo.study.hooks import TrainableHooks
     from hpo.training import Context, KerasState
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     ),
     "hpo.seeds.streams": ("Stream", "Streams"),
     "hpo.study": ("Study",),
+    "hpo.study.hooks": ("TrainableHooks",),
     "hpo.training": ("Context", "KerasState"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -77,6 +79,7 @@ __all__ = [
     "StudyInvalid",
     "Tell",
     "TrainableError",
+    "TrainableHooks",
     "TrainableRef",
     "UsageError",
     "check",

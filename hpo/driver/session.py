@@ -368,7 +368,7 @@ def given_config(config: RunConfig | None) -> RunConfig:
         UsageError: if it is something else.
     """
     refuse_no_kind(
-        "place", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
+        "config", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
     )
     return config or RunConfig()
 

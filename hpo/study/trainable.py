@@ -26,6 +26,7 @@ from hpo.core.protocols import TrainableRef
 from hpo.core.records import Metrics
 from hpo.study.annotations import hints_of
 from hpo.study.defaults import defaults_of
+from hpo.study.hooks import HookName
 from hpo.study.project_code import code_of
 from hpo.study.relative_paths import located
 
@@ -49,12 +50,11 @@ class Loaded:
     module: ModuleType
     project: Path
 
-    def hook(self, name: str) -> Callable[..., Any] | None:
-        """Returns the module's function of that name, if there is one.
+    def hook(self, name: HookName) -> Callable[..., Any] | None:
+        """Returns one of the functions in `TrainableHooks`, if the module has it; it keeps what is promised there.
 
-        It runs in the project's folder; what it prints goes to stderr, and what it changes in the process is put back.
-
-        The function raises UsageError for whatever the module's own function raises, Ctrl-C left out.
+        Args:
+            name: of the function.
         """
         found = getattr(self.module, name, None)
         if not callable(found):

@@ -97,12 +97,12 @@ def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
         ({"observers": None}, "observers must be a list of observers, not None"),
         ({"observers": [print]}, "one of observers must be an hpo.Observer"),
         ({"stop": 1}, "stop must be something with is_set"),
-        ({"place": "sqlite:///x.db"}, "place must be an hpo.RunConfig"),
+        ({"config": "sqlite:///x.db"}, "config must be an hpo.RunConfig"),
     ],
 )
 def test_run_refuses_what_it_does_not_take(curve, config, options, message):
     with pytest.raises(UsageError, match=message):
-        hpo.run(curve(), **{"place": config, **options})
+        hpo.run(curve(), **{"config": config, **options})
 
 
 @pytest.mark.parametrize("verb", [hpo.check, hpo.load_study])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ray import tune
 
-from hpo.backends.ray.bridge import DeskScheduler, DeskSearcher, DeskStopper, TuneBridge
+from hpo.backends.ray.bridge import BridgeScheduler, BridgeSearcher, BridgeStopper, TuneBridge
 from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
@@ -62,13 +62,13 @@ class RayBackend:
                 tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
                 name="tune",
                 storage_path=str(scratch),
-                search_alg=DeskSearcher(bridge),
-                scheduler=DeskScheduler(bridge),
+                search_alg=BridgeSearcher(bridge),
+                scheduler=BridgeScheduler(bridge),
                 num_samples=-1,
                 max_concurrent_trials=self._slots,
                 reuse_actors=True,
                 raise_on_failed_trial=False,
-                stop=DeskStopper(bridge),
+                stop=BridgeStopper(bridge),
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             )

@@ -297,7 +297,7 @@ def _tracker(source: JobSource, job: Job, trainable: TrainableRef) -> JobTracker
     return JobTracker(source, job, trainable.objective, known=trainable.known_of(job))
 
 
-class DeskSearcher(Searcher):
+class BridgeSearcher(Searcher):
     """Tune's view of the desk. Nothing in it is worth saving."""
 
     def __init__(self, bridge: TuneBridge) -> None:
@@ -327,11 +327,11 @@ class DeskSearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its searcher with each snapshot of the experiment
 
-    def __deepcopy__(self, memo: object) -> DeskSearcher:
+    def __deepcopy__(self, memo: object) -> BridgeSearcher:
         return self
 
 
-class DeskScheduler(FIFOScheduler):
+class BridgeScheduler(FIFOScheduler):
     """Stops a trial when the desk says so: complete, failed and pruned end on one path."""
 
     def __init__(self, bridge: TuneBridge) -> None:
@@ -367,7 +367,7 @@ class DeskScheduler(FIFOScheduler):
         return {}
 
 
-class DeskStopper(tune.Stopper):
+class BridgeStopper(tune.Stopper):
     """Ends everything when the desk closes. Jobs that were running stay open, and the next run goes on with them."""
 
     def __init__(self, bridge: TuneBridge | None) -> None:
@@ -380,7 +380,7 @@ class DeskStopper(tune.Stopper):
         return self._bridge is not None and self._bridge.closing()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_desk": None}  # Tune pickles its stopper with each snapshot of the experiment
+        return {"_bridge": None}  # Tune pickles its stopper with each snapshot of the experiment
 
 
 def _said(error_file: str | None) -> str:
