@@ -7,11 +7,11 @@ from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verified, verify
-from hpo.driver.control import Steered, pause, resume, stop
+from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
-from hpo.driver.init import Started, init
-from hpo.driver.keeping import Kept, copy, delete, rename, standing_of
+from hpo.driver.init import InitOutcome, init
+from hpo.driver.keeping import StudyChange, copy, delete, rename, standing_of
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import Submitted, logs, submit
 from hpo.driver.workers import Workers
@@ -29,12 +29,13 @@ from hpo.study.loading import load_study
 __all__ = [
     "Comparison",
     "Confirmation",
+    "ControlOutcome",
     "Decomposition",
     "Diagnosis",
     "Finding",
     "ImportOutcome",
+    "InitOutcome",
     "Instability",
-    "Kept",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
@@ -42,8 +43,7 @@ __all__ = [
     "ReplayOutcome",
     "Replays",
     "SearchOutcome",
-    "Started",
-    "Steered",
+    "StudyChange",
     "Submitted",
     "Verified",
     "Workers",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo.core.code import Code, difference_said
+from hpo.core.code import Code, describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.session import resolved
 from hpo.driver.storage import storage, stored_study
 from hpo.stats.seed_use import is_coarse
@@ -133,7 +133,7 @@ def compare(
         needed=pairs_needed(MEANINGFUL),
         needed_for_seen=None if share == 0.5 or same else pairs_needed(max(share, 1 - share)),
         same=same,
-        code=difference_said(codes),
+        code=describe_difference(codes),
     )
 
 
@@ -155,7 +155,7 @@ def _values(given: str, study: Study | None, config: RunConfig, codes: dict[str,
         raise UsageError(f"of which study is trial {given}? Name it with --study")
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
-        found = joined(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
+        found = join_folds(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
     values = {one.job.seed: one.value for one in found if one.status is Status.COMPLETE and one.value is not None}
     if not values:
         raise UsageError(

@@ -28,7 +28,7 @@ def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
         ]
         yield Curve(
             trial=training.job.trial,
-            seed=training.job.seed_said,
+            seed=training.job.seed_text,
             epochs=tuple(step for step, _ in said),
             values=tuple(value for _, value in said),
         )

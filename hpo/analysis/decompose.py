@@ -11,7 +11,7 @@ from pathlib import Path
 from hpo.analysis.decomposition import Decomposition, SourceLine
 from hpo.analysis.draws import Draws
 from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, alike
-from hpo.core.arguments import refuse_no_whole
+from hpo.core.arguments import require_int
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
 from hpo.core.protocols import Observer, Stop
@@ -79,7 +79,7 @@ def decompose(
     config, stop = context.config, context.stop
     names, folder = _sources(study, sources), config.outputs / study.name
     for name, given in (("trial", trial), ("n", n), ("replays", replays)):
-        refuse_no_whole(name, given)
+        require_int(name, given)
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
     if not 0 <= replays <= MOST_REPLAYS:

@@ -87,7 +87,7 @@ class Decomposition:
         return self.effects is not None
 
     @property
-    def sum_said(self) -> str | None:
+    def sum_text(self) -> str | None:
         """What the shares add to, as a sentence; None where fewer than two sources have an effect."""
         found = self.effects
         if found is None or found.total is None or sum(effect.sd > 0 for effect in found.effects) < 2:

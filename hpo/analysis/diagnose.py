@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo.analysis.curves import curve_of
-from hpo.core.code import difference_said
+from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import curves_figure, write_page
@@ -52,7 +52,7 @@ FAR_SCALE = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parting:
+class Divergence:
     """Where the replicates' curves of one metric part.
 
     Attributes:
@@ -98,7 +98,7 @@ class Diagnosis:
     study: Study
     trial: int
     replicates: tuple[ReplicateFinding, ...]
-    partings: tuple[Parting, ...]
+    partings: tuple[Divergence, ...]
     scales: Mapping[str, tuple[float, float]] | None
     advice: tuple[str, ...]
     code: str | None = None
@@ -142,7 +142,7 @@ def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int
         raise UsageError(f"study {name!r} has no trainings of trial {number} under such seeds; recorded: {known}")
     replicates = tuple(
         ReplicateFinding(
-            seed=one.job.seed_said,
+            seed=one.job.seed_text,
             status=str(one.status),
             value=one.value,
             step=one.step,
@@ -151,23 +151,23 @@ def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int
         for one in found
     )
     names = dict.fromkeys((*LOSSES, study.objective.metric))
-    partings = tuple(parting for metric in names if (parting := parting_of(found, metric)) is not None)
+    partings = tuple(parting for metric in names if (parting := divergence_of(found, metric)) is not None)
     scales = _scales(found)
-    uses = seed_use.seed_uses(joined(found, study), study.objective)
+    uses = seed_use.seed_uses(join_folds(found, study), study.objective)
     made = Diagnosis(
         study=study,
         trial=number,
         replicates=replicates,
         partings=partings,
         scales=scales,
-        code=difference_said({f"seed {one.job.seed_said} ({one.job.stage})": one.code for one in found}),
+        code=describe_difference({f"seed {one.job.seed_text} ({one.job.stage})": one.code for one in found}),
         advice=tuple(_advice(replicates, scales)),
         warnings=tuple(seed_use.said(list(uses.values()), candidates=0)),
     )
     return _written(made, found, config.outputs / name)
 
 
-def parting_of(found: Sequence[Evaluation], metric: str) -> Parting | None:
+def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None:
     """Returns where the replicates' curves of a metric part; None where fewer than two have four epochs of it.
 
     The noise of a curve is estimated from its second differences, which a slow trend leaves alone: for independent
@@ -196,7 +196,7 @@ def parting_of(found: Sequence[Evaluation], metric: str) -> Parting | None:
     parted = length
     while parted and spreads[parted - 1] > BEYOND * noise:
         parted -= 1
-    return Parting(metric=metric, epoch=parted + 1 if parted < length else None, noise=noise, spread=spreads[-1])
+    return Divergence(metric=metric, epoch=parted + 1 if parted < length else None, noise=noise, spread=spreads[-1])
 
 
 def _scales(found: Sequence[Evaluation]) -> dict[str, tuple[float, float]] | None:

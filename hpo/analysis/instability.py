@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.core.code import difference_said
+from hpo.core.code import describe_difference
 from hpo.core.errors import NothingToPromote
 from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import instability_figure, write_page
@@ -124,7 +124,7 @@ def instability(name: str, config: RunConfig) -> Instability:
     with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)
-        evaluations = joined(store.evaluations(stored), study)
+        evaluations = join_folds(store.evaluations(stored), study)
         values = _values(evaluations, study)
         spread = {trial: seeds for trial, seeds in values.items() if len(seeds) > 1 and len(set(seeds)) > 1}
         if len(spread) < FEWEST or trials is None:
@@ -148,10 +148,15 @@ def instability(name: str, config: RunConfig) -> Instability:
     counts = {trial: len(seeds) for trial, seeds in spread.items()}
     left_out = tuple(trial for trial, seeds in values.items() if len(seeds) > 1 and trial not in spread)
     codes = {
-        f"trial {one.job.trial} seed {one.job.seed_said}": one.code for one in evaluations if one.job.trial in sigmas
+        f"trial {one.job.trial} seed {one.job.seed_text}": one.code for one in evaluations if one.job.trial in sigmas
     }
     made = Instability(
-        study=study, sigmas=sigmas, counts=counts, lines=tuple(lines), left_out=left_out, code=difference_said(codes)
+        study=study,
+        sigmas=sigmas,
+        counts=counts,
+        lines=tuple(lines),
+        left_out=left_out,
+        code=describe_difference(codes),
     )
     return _written(made, config.outputs / name)
 

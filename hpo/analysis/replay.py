@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hpo.analysis.draws import replayed
 from hpo.analysis.verify import changed, first_other_epoch
-from hpo.core.arguments import refuse_no_whole
+from hpo.core.arguments import require_int
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
@@ -188,11 +188,11 @@ def replay(
     context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
     config, stop = context.config, context.stop
     for name, given in (("trial", trial), ("r", r)):
-        refuse_no_whole(name, given)
+        require_int(name, given)
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
     seed = study.promotion.seeds[0] if seed is None else seed
-    refuse_no_whole("a seed", seed, 0, LARGEST_SEED)
+    require_int("a seed", seed, 0, LARGEST_SEED)
     refuse_unusable(study, config)
     with Session.open(study, context, accept_code_change=accept_code_change) as session:
         params = session.trial(trial).params

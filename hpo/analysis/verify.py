@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.backends.running import run_all
-from hpo.core.arguments import refuse_no_whole
+from hpo.core.arguments import require_int
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import Observed, tell_phase
+from hpo.core.wrappers import ObservedSource, tell_phase
 from hpo.driver.code_changes import differing
 from hpo.driver.placing import refuse_unusable, resources, work_folder
 from hpo.driver.session import defaults_of, never, resolved, trainable_of
 from hpo.driver.storage import storage, stored_study
-from hpo.driver.tidying import owned_folder
+from hpo.driver.tidying import temporary_folder
 from hpo.driver.workers import Workers, make_backend, ready
 from hpo.promotion import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
-from hpo.training import Difference, at_hand, first_difference
+from hpo.training import Difference, first_difference, local_copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def verify(
     study, config, stop = resolved(study), config or RunConfig(), stop or never()
     for name, given in (("trial", trial), ("seed", seed)):
         if given is not None:
-            refuse_no_whole(name, given)
+            require_int(name, given)
     refuse_unusable(study, config)
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
@@ -119,19 +119,21 @@ def verify(
     for observer in observers:
         observer.begins(len(recorded), 0)
     folder = f"{work_folder(stored, config)}/verify-{uuid.uuid4().hex[:8]}"
-    with owned_folder(folder) as work, ready(study, config, workers, observers) as slots:
+    with temporary_folder(folder) as work, ready(study, config, workers, observers) as slots:
         wanted, jobs = resources(study, config), [one.job for one in recorded]
         trainable = trainable_of(study)
         if others := differing(recorded, trainable.code):
             changes = others[0].code.changes(trainable.code)
             tell_phase(observers, f"the code was changed since ({changes}): what differs may be its doing")
         for job in jobs if resumed else ():  # one at a time: the stop is for all that run
-            tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_said} halfway")
+            tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_text} halfway")
             halfway = _Halfway()
-            first = Observed(PromotionSource([job]), [halfway])
+            first = ObservedSource(PromotionSource([job]), [halfway])
             make_backend(work, config, 1).run(first, trainable, wanted, halfway)
         source = PromotionSource(jobs)
-        run_all(make_backend(work, config, slots), Observed(source, observers), trainable, wanted, stop, observers)
+        run_all(
+            make_backend(work, config, slots), ObservedSource(source, observers), trainable, wanted, stop, observers
+        )
         return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 
@@ -177,7 +179,7 @@ def _compared(
             same={**same, "history": epoch is None},
             epoch=epoch,
             metrics=metrics,
-            tensor=first_difference(at_hand(one.files), at_hand(new.files)) if kept else None,  # type: ignore[arg-type]
+            tensor=first_difference(local_copy(one.files), local_copy(new.files)) if kept else None,  # type: ignore[arg-type]
             circumstances=changed(one.fingerprint, new.fingerprint),
         )
 

@@ -126,12 +126,12 @@ class Watch:
             if self._over.wait(1.0):
                 return
         if self._inside and isinstance(self._stop, EndsProcess):
-            self._stop.end_process(f"{overdue_said(self._job)}; it ignores the interrupt, so this process ends")
+            self._stop.end_process(f"{describe_overdue(self._job)}; it ignores the interrupt, so this process ends")
 
 
-def overdue_said(job: Job) -> str:
+def describe_overdue(job: Job) -> str:
     """Returns that a training did not end its epoch in time, in words."""
     return (
-        f"trial {job.trial} seed {job.seed_said} did not end its epoch in time after the stop and was ended; "
+        f"trial {job.trial} seed {job.seed_text} did not end its epoch in time after the stop and was ended; "
         "it goes on from its last checkpoint (--stop-wait gives it more time)"
     )

@@ -12,8 +12,8 @@ from hpo.core.files import is_file, remove
 from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker
-from hpo.core.wrappers import patiently, refuse_endless_wait
-from hpo.training import Training, discard_checkpoint, shelf
+from hpo.core.wrappers import refuse_endless_wait, with_retries
+from hpo.training import Training, discard_checkpoint, work_dir
 
 ATTEMPTS = "attempts"
 """In a job's folder while it is trained: how many processes have begun to and made no progress."""
@@ -28,7 +28,7 @@ class LocalBackend:
 
     def __init__(self, work: str | Path) -> None:
         self._work = work
-        self._scratch = shelf(work).scratch
+        self._scratch = work_dir(work).scratch
         self._spoiled: tuple[str, ...] = ()
         self.overdue: tuple[Job, ...] = ()
 
@@ -40,14 +40,14 @@ class LocalBackend:
         """
         self.overdue = ()
         try:
-            while not stop.is_set() and (answer := patiently(source.ask, stop)) is not DONE:
+            while not stop.is_set() and (answer := with_retries(source.ask, stop)) is not DONE:
                 if answer is WAIT:
                     refuse_endless_wait(running=0)
                     continue
                 evaluation = self._train(answer, source, trainable, resources, stop)
                 if evaluation is None:
                     return
-                patiently(partial(source.tell, evaluation), stop)
+                with_retries(partial(source.tell, evaluation), stop)
                 discard_checkpoint(self._work, answer)
         except RetryLater:
             return  # stopped while the database was away: what could not be told is trained again from its checkpoint
@@ -89,7 +89,7 @@ class LocalBackend:
                     packet = training.pause() if stopping else training.advance()
                 pace.reported()
                 attempts.progress()
-                evaluation = patiently(partial(tracker.hear, packet), stop)
+                evaluation = with_retries(partial(tracker.hear, packet), stop)
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:

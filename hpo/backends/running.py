@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.backends.grace import overdue_said
+from hpo.backends.grace import describe_overdue
 from hpo.core.errors import BackendError
 from hpo.core.protocols import Backend, Done, JobSource, Observer, Resources, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
@@ -39,7 +39,7 @@ class OpenJobs(SourceWrapper):
             BackendError: if so; it names the trials.
         """
         if self._open:
-            named = ", ".join(f"trial {job.trial} seed {job.seed_said}" for job in self._open.values())
+            named = ", ".join(f"trial {job.trial} seed {job.seed_text}" for job in self._open.values())
             raise BackendError(
                 f"the backend ended, and the training of {named} is not over; the same command goes on with it"
             )
@@ -70,6 +70,6 @@ def run_all(
     backend.run(jobs, trainable, resources, stop)
     for job in backend.overdue:
         for observer in observers:
-            observer.phase(overdue_said(job))
+            observer.phase(describe_overdue(job))
     if not stop.is_set():
         jobs.refuse_open()

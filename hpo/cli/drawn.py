@@ -47,8 +47,8 @@ def decomposition_text(found: Decomposition) -> RenderableType:
         noise = f"{found.metric} {_by(found.replays.largest)}, the seeds' sd is {spread(effects.sd)}"
         also = "; each line above holds that too" if found.replays.largest else ""
         lines.append(f"Replays differ in {_differing(found.replays)}: {noise}{also}.")
-    if found.sum_said is not None and not found.mostly_collapsed:
-        lines.append(found.sum_said)
+    if found.sum_text is not None and not found.mostly_collapsed:
+        lines.append(found.sum_text)
     lines.append(found.advice)
     lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
     first, *others = found.files

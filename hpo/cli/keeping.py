@@ -71,7 +71,7 @@ def copy(
     _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
 
 
-def _show(found: api.Kept, as_json: bool, what: str) -> None:
+def _show(found: api.StudyChange, as_json: bool, what: str) -> None:
     if as_json:
         print_json(asdict(found))
         return

@@ -169,7 +169,7 @@ def show(
     else:
         now = api.status(loaded.name, config_of(storage))[0]
         if now.since:
-            print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.since_said(now)}.")
+            print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.describe_since(now)}.")
         print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
 
 

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.cli.tables import alert_said
+from hpo.cli.tables import describe_alert
 from hpo.core.formatting import counted, duration, number, param, params
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
@@ -121,9 +121,9 @@ class Progress(Observer):
 
     def _warn(self, job: Job, alerts: Sequence[Alert]) -> None:
         self._alerts.update(alert.kind for alert in alerts)
-        seed = f" seed {job.seed_said}" if self._seeds else ""
+        seed = f" seed {job.seed_text}" if self._seeds else ""
         for alert in alerts:
-            self._line(f"  trial {job.trial}{seed}: {alert_said(alert)}")
+            self._line(f"  trial {job.trial}{seed}: {describe_alert(alert)}")
 
     def _is_feasible(self, evaluation: Evaluation) -> bool:
         return all((evaluation.metrics.get(name) or 0.0) <= 0 for name in self._study.objective.constraints)
@@ -156,7 +156,7 @@ class Progress(Observer):
         return Group(table, barred(Text(self._summary()), *self._share if self._phase else (0, 0)))
 
     def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
-        seed = [job.seed_said] if self._seeds else []
+        seed = [job.seed_text] if self._seeds else []
         cells = [str(job.trial), *seed, state, number(value), steps]
         table.add_row(*cells, *(param(job.params.get(name)) for name in names))
 
@@ -175,7 +175,7 @@ class Progress(Observer):
 
     def _said(self, evaluation: Evaluation) -> str:
         job = evaluation.job
-        seed = f" seed {job.seed_said}" if self._seeds else ""
+        seed = f" seed {job.seed_text}" if self._seeds else ""
         step = evaluation.reports[-1].step if evaluation.reports else 0
         why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
         return (

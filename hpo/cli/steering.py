@@ -97,7 +97,7 @@ def stop(
     _show(found, _stopped(found), as_json)
 
 
-def _stopped(found: api.Steered) -> str:
+def _stopped(found: api.ControlOutcome) -> str:
     goes_on = f"hpo {'resume' if found.paused else 'run'} --study {found.study}"
     if found.driver is None:
         said = f"{found.study} is stopped." if found.changed else f"Nobody drives {found.study}."
@@ -109,7 +109,7 @@ def _stopped(found: api.Steered) -> str:
     )
 
 
-def _show(found: api.Steered, text: str, as_json: bool) -> None:
+def _show(found: api.ControlOutcome, text: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
     else:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
-from hpo.core.code import difference_said
-from hpo.core.devices import device_of, devices_said
+from hpo.core.code import describe_difference
+from hpo.core.devices import describe_devices, device_of
 from hpo.core.formatting import counted, duration, number, params
 from hpo.core.records import Alert, Evaluation, Stage, Status
 from hpo.study import Study, Trial
@@ -107,7 +107,7 @@ def verified_text(found: Sequence[Verified]) -> str:
 
 def _verified(one: Verified) -> list[str]:
     job = one.recorded.job
-    who = f"{job.stage} trial {job.trial} seed {job.seed_said}"
+    who = f"{job.stage} trial {job.trial} seed {job.seed_text}"
     if one.again.status is not Status.COMPLETE:
         return [f"{who}   FAILED   {(one.again.error or '').splitlines()[-1]}"]
     if one.is_identical:
@@ -181,7 +181,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
         promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
-        promoted += f" ({since_said(one)})" if one.since else ""
+        promoted += f" ({describe_since(one)})" if one.since else ""
         states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
         own = sum(count for state, count in one.counts.items() if state != "imported")
         made.add_row(
@@ -196,7 +196,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     return made
 
 
-def since_said(one: Progress) -> str:
+def describe_since(one: Progress) -> str:
     """Returns how many trials a promotion knows nothing of, e.g. `2 trials completed since`."""
     return f"{counted(one.since, 'trial')} completed since"
 
@@ -236,7 +236,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     """Returns one trial with its evaluations."""
     parts: list[RenderableType] = [
         Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
-        Text(params(trial.params) + (f"   (defaults: {said})" if (said := defaults_said(evaluations)) else "")),
+        Text(params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else "")),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
     ]
     if trial.constraints:
@@ -250,7 +250,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
     for one in shown:
         made.add_row(
             str(one.job.stage),
-            one.job.seed_said,
+            one.job.seed_text,
             str(one.status),
             number(one.value),
             f"{one.step or '-'}/{one.job.budget}",
@@ -261,27 +261,27 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         )
     if shown:
         parts.append(made)
-    names_of = {f"{one.job.stage} seed {one.job.seed_said}": one.code for one in shown}
-    if (difference := difference_said(names_of)) is not None:
+    names_of = {f"{one.job.stage} seed {one.job.seed_text}": one.code for one in shown}
+    if (difference := describe_difference(names_of)) is not None:
         parts.append(Text(difference))
     for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
         if count := sum(one.job.stage is stage for one in evaluations):
             parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
-    if (devices := devices_said(shown, 0)) is not None:
+    if (devices := describe_devices(shown, 0)) is not None:
         parts.append(Text(f"! {devices}", style="bold"))
-    parts += [Text(f"seed {one.job.seed_said}: {remark}") for one in evaluations for remark in one.remarks]
-    parts += [Text(f"seed {one.job.seed_said}: {alert_said(alert)}") for one in evaluations for alert in one.alerts]
+    parts += [Text(f"seed {one.job.seed_text}: {remark}") for one in evaluations for remark in one.remarks]
+    parts += [Text(f"seed {one.job.seed_text}: {describe_alert(alert)}") for one in evaluations for alert in one.alerts]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
     parts += [Text(f"\n{error}") for error in failures]
     return Group(*parts)
 
 
-def defaults_said(evaluations: Sequence[Evaluation]) -> str:
+def describe_defaults(evaluations: Sequence[Evaluation]) -> str:
     """Returns the defaults of the params that nobody set: `bonus=0.0 width=8`; nothing where none were recorded."""
     return " ".join(f"{name}={value}" for one in evaluations[:1] for name, value in one.defaults.items())
 
 
-def alert_said(alert: Alert) -> str:
+def describe_alert(alert: Alert) -> str:
     """Returns what was seen to go wrong: `exploding in epoch 3: a gradient's norm was ...`."""
     return f"{alert.kind} in epoch {alert.epoch}: {alert.message}"
 

@@ -25,7 +25,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
             raise UsageError(f"{what} no {name!r}. It takes: {', '.join(known)}.{did_you_mean(name, known)}")
 
 
-def refuse_no_whole(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
+def require_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
     """Raises where a value is no whole number between two bounds.
 
     Args:
@@ -46,7 +46,7 @@ def refuse_no_whole(name: str, value: object, low: int | None = None, high: int 
         raise UsageError(f"{name} must be {bounds}, not {value}")
 
 
-def refuse_no_number(name: str, value: object, low: float = -math.inf) -> None:
+def require_number(name: str, value: object, low: float = -math.inf) -> None:
     """Raises where a value is no finite number of at least `low`.
 
     Raises:
@@ -59,7 +59,7 @@ def refuse_no_number(name: str, value: object, low: float = -math.inf) -> None:
         raise UsageError(f"{name} must be a finite number{least}, not {value:g}")
 
 
-def refuse_no_kind(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+def require_type(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
     """Raises where a value is of another type.
 
     Args:

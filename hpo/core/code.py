@@ -54,7 +54,7 @@ def code_from(found: object) -> Code:
     return Code(dict(found["files"]), str(found.get("digest", "")))
 
 
-def difference_said(codes: Mapping[str, Code]) -> str | None:
+def describe_difference(codes: Mapping[str, Code]) -> str | None:
     """Returns, as a sentence, that trainings which are compared ran different code; None where they did not.
 
     Args:

@@ -16,7 +16,7 @@ def device_of(evaluation: Evaluation) -> str:
     return found.pop() if len(found) == 1 else "mixed"
 
 
-def devices_said(evaluations: Iterable[Evaluation], gpu: float) -> str | None:
+def describe_devices(evaluations: Iterable[Evaluation], gpu: float) -> str | None:
     """Returns a sentence where trainings that are compared ran on different devices, or on no GPU though one was asked.
 
     Args:
@@ -29,7 +29,7 @@ def devices_said(evaluations: Iterable[Evaluation], gpu: float) -> str | None:
             device, card = one.fingerprint.get("device"), one.fingerprint.get("gpu")
             if device is not None:
                 named = f"{device} ({card})" if card else str(device)
-                by_device.setdefault(named, []).append(f"trial {one.job.trial} seed {one.job.seed_said}")
+                by_device.setdefault(named, []).append(f"trial {one.job.trial} seed {one.job.seed_text}")
     if len(by_device) > 1:
         parts = [f"{device}: {_listed(trainings)}" for device, trainings in sorted(by_device.items())]
         return f"not all trainings ran on the same device, and devices give other bits. {'; '.join(parts)}"

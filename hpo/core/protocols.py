@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol, runtime_checkable
 
-from hpo.core.arguments import refuse_no_kind, refuse_no_whole
+from hpo.core.arguments import require_int, require_type
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.records import Alert, Evaluation, Job, Objective, Value
 from hpo.core.run_config import STOP_WAIT
@@ -153,10 +153,10 @@ class Resources:
     stop_wait: float = STOP_WAIT
 
     def __post_init__(self) -> None:
-        refuse_no_whole("cpu", self.cpu)
-        refuse_no_kind("gpu", self.gpu, (int, float), "a number of GPUs")
-        refuse_no_whole("max_attempts", self.max_attempts, 1)
-        refuse_no_kind("stop_wait", self.stop_wait, (int, float), "a number of seconds")
+        require_int("cpu", self.cpu)
+        require_type("gpu", self.gpu, (int, float), "a number of GPUs")
+        require_int("max_attempts", self.max_attempts, 1)
+        require_type("stop_wait", self.stop_wait, (int, float), "a number of seconds")
 
 
 class Stop(Protocol):

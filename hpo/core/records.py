@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from hpo.core.arguments import refuse_no_kind, refuse_no_whole, refuse_other_word
+from hpo.core.arguments import refuse_other_word, require_int, require_type
 from hpo.core.code import Code, code_from
 
 LARGEST_SEED = 2**63 - 1
@@ -73,7 +73,7 @@ class Objective:
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        refuse_no_kind("metric", self.metric, str, "the name of a metric")
+        require_type("metric", self.metric, str, "the name of a metric")
         refuse_other_word("direction", self.direction, ("maximize", "minimize"))
         refuse_other_word("epoch", self.epoch, ("best", "last"))
 
@@ -124,10 +124,10 @@ class Job:
     variant: str = ""
 
     def __post_init__(self) -> None:
-        refuse_no_whole("trial", self.trial, 0)
-        refuse_no_whole("seed", self.seed, 0, LARGEST_SEED)
-        refuse_no_whole("budget", self.budget, 1)
-        refuse_no_whole("fold", self.fold, 0)
+        require_int("trial", self.trial, 0)
+        require_int("seed", self.seed, 0, LARGEST_SEED)
+        require_int("budget", self.budget, 1)
+        require_int("fold", self.fold, 0)
 
     @property
     def key(self) -> JobKey:
@@ -141,7 +141,7 @@ class Job:
         return f"{self.stage}/trial-{self.trial:05d}-seed-{self.seed}-fold-{self.fold}-budget-{self.budget}{variant}"
 
     @property
-    def seed_said(self) -> str:
+    def seed_text(self) -> str:
         """The seed, and what else tells it from other trainings of its trial: `42`, `42 fold 3`, `42 replay-1`."""
         fold = f" fold {self.fold}" if self.fold else ""
         return f"{self.seed}{fold} {self.variant}".strip()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_other_word
+from hpo.core.arguments import refuse_other_word, require_int, require_number, require_type
 from hpo.core.errors import UsageError
 
 STORAGE = "sqlite:///hpo.db"
@@ -85,23 +85,23 @@ class RunConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        refuse_no_kind("storage", self.storage, str, "the URL of a database as a text, e.g. 'sqlite:///hpo.db'")
-        refuse_no_kind("outputs", self.outputs, (str, Path), "a folder")
+        require_type("storage", self.storage, str, "the URL of a database as a text, e.g. 'sqlite:///hpo.db'")
+        require_type("outputs", self.outputs, (str, Path), "a folder")
         for name in ("storage", "outputs", "work", "ray_address"):
             if isinstance(given := getattr(self, name), str) and not given.strip():
                 raise UsageError(f"{name} is empty; name one, or leave it out")
         object.__setattr__(self, "outputs", Path(self.outputs))
-        refuse_no_kind("work", self.work, (str, Path, type(None)), "a folder or its URL")
+        require_type("work", self.work, (str, Path, type(None)), "a folder or its URL")
         refuse_other_word("backend", self.backend, ("ray", "local"))
-        refuse_no_kind("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
+        require_type("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
         for name in ("concurrency", "cpus_per_trial"):
             if getattr(self, name) is not None:
-                refuse_no_whole(name, getattr(self, name), 1)
+                require_int(name, getattr(self, name), 1)
         if self.gpus_per_trial is not None:
-            refuse_no_number("gpus_per_trial", self.gpus_per_trial, 0.0)
-        refuse_no_number("storage_wait", self.storage_wait, 0.0)
-        refuse_no_number("stop_wait", self.stop_wait, 0.0)
-        refuse_no_kind("tensorboard", self.tensorboard, bool, "True or False")
+            require_number("gpus_per_trial", self.gpus_per_trial, 0.0)
+        require_number("storage_wait", self.storage_wait, 0.0)
+        require_number("stop_wait", self.stop_wait, 0.0)
+        require_type("tensorboard", self.tensorboard, bool, "True or False")
 
     @property
     def work_root(self) -> str:

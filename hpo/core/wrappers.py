@@ -36,7 +36,7 @@ class SourceWrapper:
         self._source.tell(evaluation)
 
 
-class Observed(SourceWrapper):
+class ObservedSource(SourceWrapper):
     """A source with observers; they are told of an evaluation after the source.
 
     Args:
@@ -100,7 +100,7 @@ class FailureLimit(SourceWrapper):
             )
 
 
-def patiently(call: Callable[[], Answer], stop: Stop) -> Answer:
+def with_retries(call: Callable[[], Answer], stop: Stop) -> Answer:
     """Returns what `call` returns, said again for as long as it is not to be had now.
 
     Raises:

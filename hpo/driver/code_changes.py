@@ -19,7 +19,7 @@ def newest_code(stored: StoredStudy) -> Code:
     return code_from(stored.codes[-1]) if stored.codes else Code()
 
 
-def heed_code(
+def check_code(
     stored: StoredStudy | None, code: Code, store: Store, tell: Callable[[str], None], *, accept: bool
 ) -> Mapping[str, Any] | None:
     """Says where the code is not that of the study's trainings, before anything is trained or written.

@@ -19,7 +19,7 @@ JOB_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steered:
+class ControlOutcome:
     """What came of a wish.
 
     Attributes:
@@ -37,7 +37,7 @@ class Steered:
     job: str | None
 
 
-def pause(study: str, config: RunConfig) -> Steered:
+def pause(study: str, config: RunConfig) -> ControlOutcome:
     """Lets nothing new begin in a study until it is resumed; what runs goes to its end, and its driver waits.
 
     Raises:
@@ -48,7 +48,7 @@ def pause(study: str, config: RunConfig) -> Steered:
         return steered(store, stored, changed=store.pause(stored))
 
 
-def resume(study: str, config: RunConfig) -> Steered:
+def resume(study: str, config: RunConfig) -> ControlOutcome:
     """Lets a paused study go on: at once, if its driver waits.
 
     Raises:
@@ -59,7 +59,7 @@ def resume(study: str, config: RunConfig) -> Steered:
         return steered(store, stored, changed=store.resume(stored))
 
 
-def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str = JOBS_ADDRESS) -> Steered:
+def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str = JOBS_ADDRESS) -> ControlOutcome:
     """Asks a study's driver to end: nothing new begins, what runs ends its epoch and is checkpointed.
 
     Args:
@@ -91,11 +91,13 @@ def driver_of(store: Store, stored: StoredStudy) -> Holder | None:
     return holder if holder is not None and holder.alive else None
 
 
-def steered(store: Store, stored: StoredStudy, *, changed: bool) -> Steered:
+def steered(store: Store, stored: StoredStudy, *, changed: bool) -> ControlOutcome:
     """Returns what came of a wish, as the database has it now."""
     found = stored_study(store, stored.name)
     driver = driver_of(store, found)
-    return Steered(study=found.name, changed=changed, driver=driver, paused=found.paused_at is not None, job=found.job)
+    return ControlOutcome(
+        study=found.name, changed=changed, driver=driver, paused=found.paused_at is not None, job=found.job
+    )
 
 
 def is_pending(store: Store, stored: StoredStudy) -> bool:

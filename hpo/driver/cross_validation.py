@@ -65,7 +65,7 @@ def mean_of(job: Job, folds: Sequence[Evaluation], objective: Objective) -> Eval
     )
 
 
-def joined(evaluations: Iterable[Evaluation], study: Study) -> list[Evaluation]:
+def join_folds(evaluations: Iterable[Evaluation], study: Study) -> list[Evaluation]:
     """Returns stored evaluations with those of a job's folds made one again.
 
     A job of which a fold has failed is failed; one that lacks a fold is left out.

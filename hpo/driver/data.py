@@ -14,7 +14,7 @@ from hpo.results import json_text
 from hpo.study import Study
 from hpo.study import loading as catalog
 from hpo.study.trainable import load
-from hpo.training import shelf
+from hpo.training import work_dir
 
 
 def in_lines(message: str, *_count: int) -> None:
@@ -55,7 +55,7 @@ def audit(
         )
     said = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
     found: Mapping[str, object] = function(
-        {**study.fixed, **said}, shelf(f"{config.work_root}/{study.name}").cache, tell
+        {**study.fixed, **said}, work_dir(f"{config.work_root}/{study.name}").cache, tell
     )
     if out is not None:
         with refused_where_unwritable(out):

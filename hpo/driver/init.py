@@ -21,7 +21,7 @@ BORNE = (".git",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class InitOutcome:
     """A project that was written.
 
     Attributes:
@@ -35,7 +35,7 @@ class Started:
     study: str
 
 
-def init(folder: Path) -> Started:
+def init(folder: Path) -> InitOutcome:
     """Writes a project: a study, its trainable and a test. It is there whole, or nothing is.
 
     Args:
@@ -56,7 +56,7 @@ def init(folder: Path) -> Started:
             f"cannot write a project to {folder}: {error.strerror or error}; choose another folder"
         ) from error
     [study] = (path for path in files if path.suffix == ".toml")
-    return Started(folder=folder, files=files, study=study.stem)
+    return InitOutcome(folder=folder, files=files, study=study.stem)
 
 
 def _refuse_taken(folder: Path) -> None:

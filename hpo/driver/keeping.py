@@ -16,11 +16,11 @@ from hpo.driver.storage import storage, stored_study
 from hpo.store import Store, copy_study, delete_study, rename_study
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import NAME
-from hpo.training import shelf
+from hpo.training import work_dir
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StudyChange:
     """What became of a study.
 
     Attributes:
@@ -36,7 +36,7 @@ class Kept:
     folders: tuple[Path | str, ...] = ()
 
 
-def standing_of(study: str, config: RunConfig) -> Kept:
+def standing_of(study: str, config: RunConfig) -> StudyChange:
     """Returns what a deletion would delete, without doing it.
 
     Raises:
@@ -46,10 +46,10 @@ def standing_of(study: str, config: RunConfig) -> Kept:
         stored, found = stored_study(store, study), durable.find(study)
         trials = len(found.trials()) if found else 0
         folders = tuple(one for one in (work_folder(stored, config), config.outputs / study) if _is_there(one))
-        return Kept(study=study, trials=trials, evaluations=len(store.keys(stored)), folders=folders)
+        return StudyChange(study=study, trials=trials, evaluations=len(store.keys(stored)), folders=folders)
 
 
-def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results: bool = False) -> Kept:
+def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results: bool = False) -> StudyChange:
     """Deletes a study from the database: our records, its trials in Optuna's tables, in one transaction.
 
     Where it is interrupted, the study is still there, and the same again finishes the work.
@@ -72,16 +72,16 @@ def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results:
             # The folders first: a study whose files are gone can be deleted, but nobody finds the files of a lost one.
             gone: list[Path | str] = []
             if checkpoints and _is_there(work := work_folder(stored, config)):
-                shelf(work).remove()
+                work_dir(work).remove()
                 gone.append(work)
             if results and (config.outputs / study).is_dir():
                 _remove(config.outputs / study)
                 gone.append(config.outputs / study)
             trials = store.in_one_step(lambda one: delete_study(one, OPTUNA, stored.id, study), lease)
-    return Kept(study=study, trials=trials, evaluations=recorded, folders=tuple(gone))
+    return StudyChange(study=study, trials=trials, evaluations=recorded, folders=tuple(gone))
 
 
-def rename(study: str, new: str, config: RunConfig) -> Kept:
+def rename(study: str, new: str, config: RunConfig) -> StudyChange:
     """Gives a stored study another name, in our tables and in Optuna's; its folder of results goes with it.
 
     The study's file is not touched: its `name` is to be changed by hand. Where this is interrupted, the same again
@@ -112,10 +112,10 @@ def rename(study: str, new: str, config: RunConfig) -> Kept:
         moved = _moved(old_folder, new_folder)
         found = durable.find(new)
         trials = len(found.trials()) if found else 0
-        return Kept(study=new, trials=trials, evaluations=len(store.keys(stored)), folders=moved)
+        return StudyChange(study=new, trials=trials, evaluations=len(store.keys(stored)), folders=moved)
 
 
-def copy(study: str, new: str, config: RunConfig) -> Kept:
+def copy(study: str, new: str, config: RunConfig) -> StudyChange:
     """Makes a second study with the trials and the recorded trainings of a first, in one transaction.
 
     Results and promotions stay the first one's: to promote the copy trains nothing and writes its own.
@@ -139,7 +139,7 @@ def copy(study: str, new: str, config: RunConfig) -> Kept:
         _refuse_taken(new, store, durable.find(new) is not None)
         with store.held(stored) as lease:
             trials, evaluations = store.in_one_step(lambda one: copy_study(one, OPTUNA, stored.id, study, new), lease)
-    return Kept(study=new, trials=trials, evaluations=evaluations)
+    return StudyChange(study=new, trials=trials, evaluations=evaluations)
 
 
 def _refuse_name(new: str) -> None:

@@ -12,22 +12,22 @@ from functools import partial
 from pathlib import PurePath
 
 from hpo.backends.running import run_all
-from hpo.core.arguments import refuse_no_kind
+from hpo.core.arguments import require_type
 from hpo.core.errors import NothingToPromote, StudyChanged, StudyHeld, UsageError
 from hpo.core.files import Guard
 from hpo.core.protocols import Done, JobSource, Observer, Stop, TrainableRef, Wait
 from hpo.core.records import Job
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import FailureLimit, SourceWrapper, patiently, tell_phase
-from hpo.driver.code_changes import heed_code
+from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retries
+from hpo.driver.code_changes import check_code
 from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.placing import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage
 from hpo.driver.tidying import clear_leftovers
 from hpo.driver.workers import Workers, make_backend, prepare_new, ready, suitable_workers
-from hpo.store import JOB, Lease, Outage, Recorded, Store, StoredStudy, masked
-from hpo.store.optuna_storage.studies import Durable, DurableStudy
+from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
+from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
 from hpo.study.loading import load_study, refuse_unfit_params
 from hpo.study.trainable import load
@@ -104,7 +104,7 @@ class Session:
     """
 
     def __init__(
-        self, study: Study, context: RunContext, trainable: TrainableRef, store: Store, studies: Durable
+        self, study: Study, context: RunContext, trainable: TrainableRef, store: Store, studies: OptunaStudies
     ) -> None:
         self.study = study
         self.config = context.config
@@ -186,7 +186,7 @@ class Session:
             )
         defaults = self.trainable.defaults
         store.refuse_changed(study, defaults)
-        code = heed_code(known, self.trainable.code, store, self.tell, accept=accept_code_change)
+        code = check_code(known, self.trainable.code, store, self.tell, accept=accept_code_change)
         self.stored = store.enrol(study, defaults, code)
         attributes = {UID: self.stored.uid, "hpo:digest": study.digest}
         self.durable = self.studies.open(study.name, study.objective.direction, attributes)
@@ -220,7 +220,7 @@ class Session:
     def guard(self) -> Guard:
         """Asked right before each file that others read is written: whether this driver still holds the study."""
         lease = self._driven()
-        return lambda: patiently(lambda: self.store.refuse_replaced(lease), self.stop)
+        return lambda: with_retries(lambda: self.store.refuse_replaced(lease), self.stop)
 
     def tell(self, message: str) -> None:
         """Tells all observers what begins."""
@@ -262,7 +262,7 @@ class Session:
         *,
         folds: Folds = Folds.TOGETHER,
         same: Callable[[int], int | None] | None = None,
-    ) -> Recorded:
+    ) -> RecordedSource:
         """Puts around a source what every command has around its own, always in this order.
 
         From the source outwards: each job becomes one training per fold, where the study has folds; evaluations are
@@ -271,11 +271,11 @@ class Session:
         Args:
             source: hands out the jobs.
             folds: how the folds of a job are handed out.
-            same: which other trial has the evaluations of a trial, see `Recorded`; None: no other has.
+            same: which other trial has the evaluations of a trial, see `RecordedSource`; None: no other has.
         """
         if self.study.validation is not None and folds is not Folds.CHOSEN:
             source = FoldedSource(source, self.study, at_once=folds is Folds.TOGETHER)
-        return Recorded(
+        return RecordedSource(
             source,
             self.store,
             self.stored,
@@ -308,12 +308,12 @@ class Session:
         """
         study, config, stop = self.study, self.config, stop or self.stop
         try:
-            first = patiently(source.ask, stop)
+            first = with_retries(source.ask, stop)
         except StudyHeld:  # stopped while it was paused
             return
         if not isinstance(first, Job):
             return
-        source = _GivenBack(first, source)
+        source = _Resumed(first, source)
         if (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
         with ready(study, config, self._workers, self.observers, prepared=self._prepared) as slots:
@@ -330,7 +330,7 @@ class Session:
         return self.lease
 
 
-class _GivenBack(SourceWrapper):
+class _Resumed(SourceWrapper):
     """A source whose first job was asked for already."""
 
     def __init__(self, first: Job, source: JobSource) -> None:
@@ -355,7 +355,7 @@ def resolved(study: Study | str, *, to_train: bool = True) -> Study:
     """
     if isinstance(study, str | PurePath):
         return load_study(str(study), to_train=to_train)
-    refuse_no_kind("study", study, Study, "a Study or the name of one")
+    require_type("study", study, Study, "a Study or the name of one")
     if to_train:
         refuse_unfit_params(study)
     return study
@@ -367,7 +367,7 @@ def given_config(config: RunConfig | None) -> RunConfig:
     Raises:
         UsageError: if it is something else.
     """
-    refuse_no_kind(
+    require_type(
         "config", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
     )
     return config or RunConfig()

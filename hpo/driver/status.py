@@ -12,7 +12,7 @@ from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
 from hpo.driver.storage import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study, Trial, incumbent
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked
@@ -105,7 +105,7 @@ def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Stor
     return len(complete & store.completed_after(stored, promotion.made_at))
 
 
-def trials_of(durable: Durable, name: str) -> list[Trial]:
+def trials_of(durable: OptunaStudies, name: str) -> list[Trial]:
     """Returns the trials of a stored study, none where it has not been searched."""
     found = durable.find(name)
     return found.trials() if found else []
@@ -116,7 +116,7 @@ def as_stored(stored: StoredStudy) -> Study:
     return Study.model_validate_json(canonical_json(dict(stored.content)))
 
 
-def progress(stored: StoredStudy, store: Store, durable: Durable) -> Progress:
+def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progress:
     """Returns how a stored study stands."""
     study = as_stored(stored)
     trials = trials_of(durable, stored.name)

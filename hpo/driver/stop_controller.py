@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.core.arguments import refuse_lacking, refuse_no_kind
+from hpo.core.arguments import refuse_lacking, require_type
 from hpo.core.protocols import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
@@ -24,7 +24,7 @@ class StopController:
     def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:
         if stop is not None:
             refuse_lacking("stop", stop, "is_set", "something with is_set(), such as a threading.Event")
-        refuse_no_kind("observers", observers, (list, tuple), "a list of observers")
+        require_type("observers", observers, (list, tuple), "a list of observers")
         for one in observers:
             refuse_lacking("one of observers", one, "phase", "an hpo.Observer")
         self._stop = stop

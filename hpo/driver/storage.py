@@ -20,14 +20,14 @@ from hpo.store import (
     prepare_optuna,
     sqlite_file,
 )
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.optuna_storage.tables import OPTUNA
 
 
 @contextmanager
 def storage(
     url: str, *, create: bool = False, writes: bool = False, outage: Outage | None = None, cached: bool = False
-) -> Iterator[tuple[Store, Durable]]:
+) -> Iterator[tuple[Store, OptunaStudies]]:
     """Opens a database.
 
     Args:
@@ -35,7 +35,7 @@ def storage(
         create: whether a missing SQLite file and missing tables are made.
         writes: whether anything is to be written; otherwise the database refuses that.
         outage: how long it may be away once it is open; None: not at all.
-        cached: whether finished trials are kept in memory; see `Durable`.
+        cached: whether finished trials are kept in memory; see `OptunaStudies`.
 
     Raises:
         StorageUnavailable: if it cannot be opened, or is missing and not to be made.
@@ -50,7 +50,7 @@ def storage(
         store = Store(url, outage, create=create, writes=writes, library=OPTUNA)
         stack.callback(store.close)
         prepare, options = partial(prepare_optuna, read_only=not writes), engine_options(url, read_only=not writes)
-        durable = Durable(store.location, prepare, options, outage.watched, cached=cached, make=False)
+        durable = OptunaStudies(store.location, prepare, options, outage.watched, cached=cached, make=False)
         stack.callback(durable.close)
         yield store, durable
 

@@ -15,7 +15,7 @@ from hpo.core.files import clear_spares
 from hpo.core.records import Job, Status
 from hpo.results import clear_probes, clear_unpublished
 from hpo.store import Store, StoredStudy, host, is_dead, mark
-from hpo.training import is_url, shelf
+from hpo.training import is_url, work_dir
 
 OWNER = "owner.json"
 """In a folder that is no driver's: which process uses it."""
@@ -28,7 +28,7 @@ OWNED = "verify-*"
 
 
 @contextmanager
-def owned_folder(work: str) -> Iterator[str]:
+def temporary_folder(work: str) -> Iterator[str]:
     """Gives a folder for trainings that nothing keeps, and removes it; a later driver does if this process is killed.
 
     Args:
@@ -41,7 +41,7 @@ def owned_folder(work: str) -> Iterator[str]:
             (Path(work) / OWNER).write_text(json.dumps(said), encoding="utf-8")
         yield work
     finally:
-        shelf(work).remove()
+        work_dir(work).remove()
 
 
 def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path) -> None:
@@ -58,7 +58,7 @@ def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path)
         for (trial, stage, seed, fold, budget, variant), status, at in store.finished(stored):
             job = Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
             over[job.folder] = at if status is Status.FAILED else None
-        kept = shelf(work)
+        kept = work_dir(work)
         kept.tidy(over)
         if kept.scratch.is_dir():
             for pattern in FOLDERS:

@@ -15,7 +15,7 @@ from hpo.driver.storage import storage
 from hpo.store import health
 from hpo.study import Study
 from hpo.study.trainable import load
-from hpo.training import shelf
+from hpo.training import work_dir
 
 
 class Workers(ExitStack):
@@ -31,11 +31,14 @@ class Workers(ExitStack):
         """
         if self.slots is None:
             tell_phase(observers, f"joining Ray at {config.ray_address}" if config.ray_address else "starting Ray")
-            from hpo.backends.ray import connected, refuse_blind_machines  # a second to import, and not needed locally
+            from hpo.backends.ray import (  # a second to import, and not needed locally
+                connected,
+                refuse_nodes_without_gpu,
+            )
 
             wanted = resources(study, config)
             slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency))
-            refuse_blind_machines(wanted)
+            refuse_nodes_without_gpu(wanted)
             self.slots = slots
         return self.slots
 
@@ -125,7 +128,7 @@ def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> 
         for observer in observers:
             observer.advanced(message, done, total)
 
-    prepare(dict(study.fixed), shelf(f"{config.work_root}/{study.name}").cache, tell)
+    prepare(dict(study.fixed), work_dir(f"{config.work_root}/{study.name}").cache, tell)
 
 
 def make_backend(work: str, config: RunConfig, slots: int) -> Backend:

@@ -11,13 +11,13 @@ from hpo.figures.report import promotion_figure
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.sentences import certainty_text
 from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 ATTRIBUTE = "hpo:promoted"
 PICTURE = "hpo-robustness"
 
 
-def note_promotion(durable: Durable, report: PromotionReport, results: Sequence[str]) -> bool:
+def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Sequence[str]) -> bool:
     """Writes a promotion to where Optuna's dashboard looks, and returns whether it was not there yet.
 
     Args:

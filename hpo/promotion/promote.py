@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from hpo.core import provenance
-from hpo.core.arguments import refuse_no_kind
+from hpo.core.arguments import require_type
 from hpo.core.errors import HpoError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job
 from hpo.core.run_config import FIRST, RunConfig
-from hpo.core.wrappers import Observed, patiently
+from hpo.core.wrappers import ObservedSource, with_retries
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import events_folder
 from hpo.driver.session import RunContext, Session, resolved
@@ -28,7 +28,7 @@ from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.store import StoredPromotion, StoredRank, away
 from hpo.study import Study, Trial
-from hpo.training import at_hand
+from hpo.training import local_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ def promote(
     study = resolved(study)
     context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
     config, stop = context.config, context.stop
-    refuse_no_kind("accept_code_change", accept_code_change, bool, "True or False")
+    require_type("accept_code_change", accept_code_change, bool, "True or False")
     score = refuse_promotion(study, config, **options)
     confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
     folder = config.outputs / study.name
@@ -166,7 +166,7 @@ def promote(
             written = write_results(folder, winner, first=first, guard=session.guard)
             outcome = replace(outcome, results=written, trained=outcome.trained + len(restored))
             promotion = stored_promotion(outcome.report, written, top)
-            patiently(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
+            with_retries(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
             write_beside(folder, outcome.report, written, session.guard)
             _note(session, outcome.report, promotion.results)
     return outcome
@@ -313,14 +313,14 @@ def _restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[
     if not gone:
         return {}
     source = PromotionSource([evaluation.job for evaluation in gone])
-    session.train(Observed(source, session.observers))
+    session.train(ObservedSource(source, session.observers))
     if session.stop.is_set():
         return {}
     for recorded in gone:
         again = source.by_key.get(recorded.job.key)
         if again is None or any(again.digests.get(name) != one for name, one in recorded.digests.items()):
             raise HpoError(
-                f"the files of trial {recorded.job.trial} seed {recorded.job.seed_said} are gone, and training again "
+                f"the files of trial {recorded.job.trial} seed {recorded.job.seed_text} are gone, and training again "
                 f"gave {_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
                 f"{recorded.fingerprint.get('packages')}"
             )
@@ -338,7 +338,7 @@ def _with(trainings: Mapping[tuple[object, ...], Evaluation], one: Evaluation) -
 
 def _fetched(evaluation: Evaluation) -> Evaluation:
     """Returns a record whose files are on this machine's disk, if they are anywhere."""
-    return replace(evaluation, files=str(at_hand(evaluation.files))) if evaluation.files else evaluation
+    return replace(evaluation, files=str(local_copy(evaluation.files))) if evaluation.files else evaluation
 
 
 def _is_whole(evaluation: Evaluation) -> bool:

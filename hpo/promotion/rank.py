@@ -8,7 +8,7 @@ from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import newest_code
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.session import resolved
 from hpo.driver.status import completed_since, trials_of
 from hpo.driver.storage import storage, stored_study
@@ -60,7 +60,7 @@ def newest_report(
         NothingToPromote: if there was no promotion.
     """
     promotion = store.promotion(stored)
-    replicates = joined(store.evaluations(stored, Stage.PROMOTION), study)
+    replicates = join_folds(store.evaluations(stored, Stage.PROMOTION), study)
     if promotion is None:
         raise NothingToPromote(
             f"study {study.name!r} has no promotion yet; make one with: hpo promote --study {study.name}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.core.devices import devices_said
+from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, unguarded
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
@@ -145,7 +145,7 @@ class PromotionReport:
                 if trial in trials
             },
             since=since,
-            devices=devices_said((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
+            devices=describe_devices((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
             still_rising=_still_rising(study, replicates.values()),
         )
 
@@ -170,11 +170,11 @@ class PromotionReport:
             collapses=self.collapses,
             since=self.since,
         )
-        of_code = [f"Of other code than the study is trained with now: {self.other_code_said}."] * bool(self.other_code)
+        of_code = [f"Of other code than the study is trained with now: {self.other_code_text}."] * bool(self.other_code)
         return (*self.overlaps, *found, *([self.devices] if self.devices else []), *of_code)
 
     @property
-    def other_code_said(self) -> str:
+    def other_code_text(self) -> str:
         """What is of other code: `the search value of trial 1, 2; the replicates of trial 2`."""
         listed = {
             part: [str(trial) for trial, what in self.other_code.items() if part in what]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TypedDict, Unpack
 
-from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole, refuse_unknown
+from hpo.core.arguments import refuse_unknown, require_int, require_number, require_type
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED, MOST_TRIALS
 from hpo.core.run_config import FIRST, RunConfig
@@ -16,7 +16,7 @@ from hpo.promotion import Plan
 from hpo.results import refuse_unwritable
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof
-from hpo.study import Study, Trial, best_first
+from hpo.study import Study, Trial, sort_best_first
 
 
 class PromotionOptions(TypedDict, total=False):
@@ -85,18 +85,18 @@ def _refuse_options(options: Mapping[str, object]) -> None:
     refuse_unknown(options, PromotionOptions.__annotations__, "promote() takes")
     for name in ("top", "trainings"):
         if options.get(name) is not None:
-            refuse_no_whole(name, options[name], 1, MOST_TRIALS)
+            require_int(name, options[name], 1, MOST_TRIALS)
     if "first" in options:
-        refuse_no_whole("first", options["first"], 0, MOST_TRIALS)
+        require_int("first", options["first"], 0, MOST_TRIALS)
     for name in ("curtail", "race", "allow_ignored_seed"):
-        refuse_no_kind(name, options.get(name, False), bool, "True or False")
+        require_type(name, options.get(name, False), bool, "True or False")
     if options.get("lambda_") is not None:
-        refuse_no_number("lambda", options["lambda_"], 0.0)
+        require_number("lambda", options["lambda_"], 0.0)
     for name in ("rungs", "widths", "confirm_seeds"):
         if (numbers := options.get(name)) is not None:
-            refuse_no_kind(name, numbers, (list, tuple), "a list of whole numbers")
+            require_type(name, numbers, (list, tuple), "a list of whole numbers")
             for one in numbers if isinstance(numbers, list | tuple) else ():
-                refuse_no_whole(f"a number in {name}", one)
+                require_int(f"a number in {name}", one)
 
 
 def _refuse_endless(study: Study, score: Rule) -> None:
@@ -220,7 +220,7 @@ def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
         NothingToPromote: if none has completed.
     """
     chosen: list[Trial] = []
-    for trial in best_first(trials, study):
+    for trial in sort_best_first(trials, study):
         if all(trial.params != other.params for other in chosen):
             chosen.append(trial)
     if not chosen:

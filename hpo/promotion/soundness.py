@@ -104,7 +104,7 @@ def overlapping_folds(evaluations: Iterable[Evaluation], folds: int) -> list[str
 
 def _overlap(job: Job, twice: int, count: int) -> str:
     return (
-        f"The folds of trial {job.trial} overlap: under seed {job.seed_said} {counted(twice, 'case')} of {count} "
+        f"The folds of trial {job.trial} overlap: under seed {job.seed_text} {counted(twice, 'case')} of {count} "
         f"{'is' if twice == 1 else 'are'} judged in more than one, so this is no cross-validation. Divide the data by "
         "ctx.streams.split into ctx.folds parts, train on all but part ctx.fold and judge on that."
     )

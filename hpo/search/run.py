@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.core.arguments import refuse_no_kind, refuse_no_number, refuse_no_whole
+from hpo.core.arguments import require_int, require_number, require_type
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Observer, Stop
 from hpo.core.records import MOST_TRIALS, Stage, Value
 from hpo.core.run_config import RunConfig
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.placing import events_folder, refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.driver.workers import Workers
@@ -171,9 +171,9 @@ def run(
     study = resolved(study)
     context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
     _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
-    refuse_no_kind("enqueue", enqueue, (list, tuple), "a list of tables of params")
+    require_type("enqueue", enqueue, (list, tuple), "a list of tables of params")
     for name, said_yes in {"retry_failed": retry_failed, "accept_code_change": accept_code_change}.items():
-        refuse_no_kind(name, said_yes, bool, "True or False")
+        require_type(name, said_yes, bool, "True or False")
     began = time.monotonic()
     deadline = Deadline(context.stop, math.inf if seconds is None else began + seconds)
     refuse_unusable(study, context.config)
@@ -220,7 +220,7 @@ def _ignored_seeds(session: Session) -> tuple[str, ...]:
     if study.search.seeding != "replicated":
         return ()
     uses = seed_uses(
-        joined(session.store.evaluations(session.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH
+        join_folds(session.store.evaluations(session.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH
     )
     return tuple(said([one for one in uses.values() if one.use is not Use.USED], len(uses)))
 
@@ -251,13 +251,13 @@ def _replicated(source: JobSource, study: Study) -> JobSource:
 def _refuse_limits(seconds: float | None, until: float | None, counts: Mapping[str, int | None]) -> None:
     for name, count in counts.items():
         if count is not None:
-            refuse_no_whole(name, count, 1, MOST_TRIALS)
+            require_int(name, count, 1, MOST_TRIALS)
     if seconds is not None:
-        refuse_no_number("the time of a search", seconds)
+        require_number("the time of a search", seconds)
         if seconds <= 0:
             raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
     if until is not None:
-        refuse_no_number("the value to search until", until)
+        require_number("the value to search until", until)
 
 
 def _refuse_half_imported(study: Study, source: Mapping[str, str] | None) -> None:

@@ -23,7 +23,7 @@ from hpo.serve.projection import projecting
 from hpo.serve.settings import Settings
 from hpo.serve.sites import sites
 from hpo.serve.steering import Cluster, steering
-from hpo.serve.views import StudyViews, boards
+from hpo.serve.views import StudyViews, study_views
 
 PAGES_THREADS = 6
 """That answer for pages and interface. With the dashboard's they are fewer than the database takes connections, 15."""
@@ -73,7 +73,7 @@ def serve(config: RunConfig, settings: Settings, began: Callable[[str], None], c
     import uvicorn
 
     with ExitStack() as stack:
-        found = stack.enter_context(boards(config, writes=True))
+        found = stack.enter_context(study_views(config, writes=True))
         listening = stack.enter_context(_listening(settings))
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
 

@@ -14,7 +14,7 @@ from hpo.core.files import refused_where_unwritable, write_text
 from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.driver.cross_validation import joined
+from hpo.driver.cross_validation import join_folds
 from hpo.driver.status import Progress, as_stored, progress, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import decide
@@ -29,7 +29,7 @@ from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import RuleName
 from hpo.stats.statistics import Ddof, c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study, Trial
 
 LARGEST_FILE = 512_000_000
@@ -132,7 +132,7 @@ class StudyViews:
         outputs: folder that has `<study>/results_N`.
     """
 
-    def __init__(self, store: Store, durable: Durable, outputs: Path) -> None:
+    def __init__(self, store: Store, durable: OptunaStudies, outputs: Path) -> None:
         self.durable = durable
         self._store, self._outputs = store, outputs
 
@@ -190,7 +190,7 @@ class StudyViews:
         """Returns all that is shown of a study."""
         stored = self._stored(name)
         study, now = as_stored(stored), progress(stored, self._store, self.durable)
-        replicates = joined(self._store.evaluations(stored, Stage.PROMOTION), study)
+        replicates = join_folds(self._store.evaluations(stored, Stage.PROMOTION), study)
         report, is_final = self._report(study, stored, replicates)
         wanted = {row.candidate.trial for row in report.ranking.rows} if report else set()
         return StudyView(
@@ -276,7 +276,7 @@ class NotThere(UsageError):
 
 
 @contextmanager
-def boards(config: RunConfig, *, writes: bool = False) -> Iterator[StudyViews]:
+def study_views(config: RunConfig, *, writes: bool = False) -> Iterator[StudyViews]:
     """Opens a storage to look at its studies again and again.
 
     Args:
@@ -326,7 +326,7 @@ def board(name: str, config: RunConfig) -> StudyView:
     Raises:
         UsageError: if the storage has no such study.
     """
-    with boards(config) as found:
+    with study_views(config) as found:
         return found.board(name)
 
 
@@ -348,5 +348,5 @@ def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:
     found: dict[tuple[int, str], dict[str, str]] = {}
     for one in replicates:
         for alert in one.alerts:
-            found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_said, alert.message)
+            found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_text, alert.message)
     return tuple(Raised(trial=trial, kind=kind, messages=said) for (trial, kind), said in sorted(found.items()))

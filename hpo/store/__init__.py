@@ -8,7 +8,7 @@ from hpo.store.outage import Outage, away, explained
 from hpo.store.process import host, is_dead, mark
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.reading import read_only
-from hpo.store.recorded import Recorded
+from hpo.store.recorded import RecordedSource
 from hpo.store.retrying import reopen
 from hpo.store.schema import Library, ensure
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
@@ -24,7 +24,7 @@ __all__ = [
     "Lease",
     "Library",
     "Outage",
-    "Recorded",
+    "RecordedSource",
     "Store",
     "StoredPromotion",
     "StoredRank",

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.core.errors import StudyBusy, StudyHeld, StudyPaused
 from hpo.store.engine import READS
-from hpo.store.process import end, host, is_dead, is_of_here, mark
+from hpo.store.process import end, host, is_dead, is_local_host, mark
 from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
 
 LEASE_SECONDS = 30.0
@@ -138,7 +138,7 @@ def end_driver(holder: Holder, seconds: float) -> bool:
     Raises:
         PermissionError: if it is another user's.
     """
-    if holder.process is None or not is_of_here(holder.host, holder.process):
+    if holder.process is None or not is_local_host(holder.host, holder.process):
         return False
     end(holder.pid, holder.process, seconds)
     return True

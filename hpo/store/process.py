@@ -40,10 +40,10 @@ def is_dead(name: str, pid: int, marked: str | None) -> bool:
         pid: its number.
         marked: its `mark`, None where that was not known.
     """
-    return is_of_here(name, marked) and mark(pid) != marked
+    return is_local_host(name, marked) and mark(pid) != marked
 
 
-def is_of_here(name: str, marked: str | None) -> bool:
+def is_local_host(name: str, marked: str | None) -> bool:
     """Whether a process is, or was, surely one that this process can see.
 
     Args:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.protocols import Done, JobSource, Observer, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.core.wrappers import Observed
+from hpo.core.wrappers import ObservedSource
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
 
 
-class Recorded(Observed):
+class RecordedSource(ObservedSource):
     """Stores each evaluation before the source is told of it, and answers from the records what was trained before.
 
     A job that has an evaluation already is answered from the records and never reaches the backend: it was trained
@@ -70,7 +70,7 @@ class Recorded(Observed):
             job, evaluation = self._asked, self._recorded(self._asked)
             if evaluation is not None:
                 self._source.tell(evaluation)
-            elif (evaluation := self._of_its_like(job)) is not None:
+            elif (evaluation := self._of_identical_trial(job)) is not None:
                 for report in evaluation.reports:
                     if (value := report.metrics.get(self._metric)) is not None:
                         self._source.report(job, report.step, value)
@@ -115,7 +115,7 @@ class Recorded(Observed):
         """Returns how many of the jobs have an evaluation already."""
         return sum(self._recorded(job) is not None for job in jobs)
 
-    def _of_its_like(self, job: Job) -> Evaluation | None:
+    def _of_identical_trial(self, job: Job) -> Evaluation | None:
         """Returns the evaluation of another trial that is the same training, as one of this trial."""
         trial = None if self._same is None else self._same(job.trial)
         like = None if trial is None else self._recorded(replace(job, trial=trial))

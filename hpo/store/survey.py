@@ -123,7 +123,7 @@ def untouched(url: str) -> str:
     path = sqlite_file(url)
     if path is None:
         return url
-    refuse_no_file(url, path)
+    require_file(url, path)
     how = {"mode": "ro"} if _is_plain(path) or os.path.exists(f"{path}-wal") else {"immutable": "1"}
     file = "file:" + quote(os.path.abspath(path))
     return URL.create("sqlite", database=file, query={**how, "uri": "true"}).render_as_string()
@@ -141,7 +141,7 @@ def readable(url: str) -> str:
     return url if may_write else untouched(url)
 
 
-def refuse_no_file(url: str, path: Path) -> None:
+def require_file(url: str, path: Path) -> None:
     """Raises where there is something else than a file; SQLite would wait for a pipe for ever.
 
     Raises:

@@ -5,7 +5,7 @@ from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, refuse_missing_package, said
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
-from hpo.study.trial import Trial, best_first, incumbent
+from hpo.study.trial import Trial, incumbent, sort_best_first
 from hpo.study.validation import dimensions_of, fixed_of, notes, parse
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Search",
     "Study",
     "Trial",
-    "best_first",
     "dimensions_of",
     "dotted",
     "fitted",
@@ -29,4 +28,5 @@ __all__ = [
     "refuse_missing_package",
     "refuse_unfit",
     "said",
+    "sort_best_first",
 ]

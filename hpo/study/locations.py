@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from hpo.core.arguments import refuse_no_kind
+from hpo.core.arguments import require_type
 from hpo.core.errors import StudyNotFound, did_you_mean
 
 FOLDER = Path("studies")
@@ -28,7 +28,7 @@ def find(name: str, folders: Iterable[Path] | None = None) -> Path:
     Raises:
         StudyNotFound: if there is none; the message lists what there is.
     """
-    refuse_no_kind("study", name, (str, Path), "the name of a study, or the path of its file")
+    require_type("study", name, (str, Path), "the name of a study, or the path of its file")
     name = str(name)
     if name.endswith(".toml") and os.path.isfile(name):
         return _whole(name)

@@ -45,7 +45,7 @@ class Trial:
         return all(value <= 0 for value in self.constraints.values())
 
 
-def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
+def sort_best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
     """Returns the complete trials that keep all constraints, the best value first; of equal ones the lower number."""
     sign = -1.0 if study.objective.direction == "maximize" else 1.0
     complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
@@ -54,4 +54,4 @@ def best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
 
 def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
     """Returns the best complete trial."""
-    return next(iter(best_first(trials, study)), None)
+    return next(iter(sort_best_first(trials, study)), None)

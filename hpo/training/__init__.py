@@ -9,7 +9,7 @@ from hpo.training.outputs.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
-from hpo.training.workdir import WorkDir, at_hand, is_url, named_like, refuse_unusable_url, shelf
+from hpo.training.workdir import WorkDir, is_url, local_copy, named_like, refuse_unusable_url, work_dir
 
 __all__ = [
     "ARTEFACTS",
@@ -21,15 +21,15 @@ __all__ = [
     "Predictions",
     "Training",
     "WorkDir",
-    "at_hand",
     "device_for",
     "discard_checkpoint",
     "first_difference",
     "graphics",
     "is_url",
+    "local_copy",
     "named_like",
     "prepared",
     "refuse_missing_tensorboard",
     "refuse_unusable_url",
-    "shelf",
+    "work_dir",
 ]

@@ -25,7 +25,7 @@ from hpo.training.outputs.panels import Panels
 from hpo.training.outputs.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.outputs.predictions import Predictions, class_names
 from hpo.training.weights import MODEL_FILE, save_weights, start_digest, weights_digest
-from hpo.training.yielded import checked_metrics, metrics_said, refuse_large_history
+from hpo.training.yielded import checked_metrics, describe_metrics, refuse_large_history
 
 if TYPE_CHECKING:
     from torch import nn
@@ -330,12 +330,12 @@ class Context:
                 metric, or there are more of them than the budget has epochs.
         """
         step = len(self._reports) + 1
-        loops.refuse_surplus(step, self.budget, loop_is_over=self._looped and not self._in_loop)
+        loops.refuse_unknown_names(step, self.budget, loop_is_over=self._looped and not self._in_loop)
         checked = checked_metrics(metrics, step, self.objective)
         self._size += refuse_large_history(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
         self._reports.append(report)
-        self.log(f"epoch {step}/{self.budget}  {metrics_said(report.metrics)}")
+        self.log(f"epoch {step}/{self.budget}  {describe_metrics(report.metrics)}")
         if self._events is not None:
             seen, tensors = self._diagnostics.last() if self._diagnostics else (None, {})
             self._events.epoch(report, seen, tensors)

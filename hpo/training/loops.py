@@ -74,7 +74,7 @@ def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
         )
 
 
-def refuse_surplus(step: int, budget: int, *, loop_is_over: bool) -> None:
+def refuse_unknown_names(step: int, budget: int, *, loop_is_over: bool) -> None:
     """Raises where metrics are yielded that no epoch belongs to.
 
     Args:

@@ -24,7 +24,7 @@ from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.loops import refuse_unused_folds
 from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
 from hpo.training.process import device_for, fingerprint, settle
-from hpo.training.workdir import shelf
+from hpo.training.workdir import work_dir
 
 Answer = TypeVar("Answer")
 
@@ -69,7 +69,7 @@ class Training:
         spoiled: Sequence[str] = (),
     ) -> None:
         self._job = job
-        self._shelf, self._place = shelf(work), job.folder
+        self._work_dir, self._place = work_dir(work), job.folder
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
@@ -79,12 +79,12 @@ class Training:
             trainable.objective,
             folder=folder,
             project=self._project,
-            cache=self._shelf.cache,
+            cache=self._work_dir.cache,
             device=self._device,
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
             events=resources.events,
-            saved=lambda: self._shelf.save(job.folder),
+            saved=lambda: self._work_dir.save(job.folder),
         )
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
         if spoiled:
@@ -152,7 +152,7 @@ class Training:
                 clear_working_folder(folder.parent)
                 with suppress(OSError):  # something else is in it, or it is gone
                     folder.parent.rmdir()
-            self._shelf.close(self._place)
+            self._work_dir.close(self._place)
         return spoiled
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
@@ -209,9 +209,9 @@ class Training:
 
     def _opened(self) -> tuple[Path, str | None]:
         try:
-            return self._shelf.open(self._place), None
+            return self._work_dir.open(self._place), None
         except OSError as error:
-            return self._shelf.scratch / self._place, f"the work folder cannot be read: {error}"
+            return self._work_dir.scratch / self._place, f"the work folder cannot be read: {error}"
 
     def _packet(self, done: bool) -> Packet:
         fresh = self._fresh()
@@ -277,7 +277,7 @@ class Training:
         if not self._context.keeps and not self._events:
             return None
         try:
-            folder = self._shelf.keep(self._place)
+            folder = self._work_dir.keep(self._place)
         except OSError as error:
             self._fault = self._fault or f"what it made cannot be kept: {error}"
             return None
@@ -324,4 +324,4 @@ def _other_code(changes: str) -> str:
 
 def discard_checkpoint(work: str | Path, job: Job) -> None:
     """Deletes the checkpoints of a job that is over and recorded, and the job's folder if nothing else is in it."""
-    shelf(work).discard(job.folder)
+    work_dir(work).discard(job.folder)

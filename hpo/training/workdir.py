@@ -219,7 +219,7 @@ def is_url(work: str) -> bool:
     return "://" in work
 
 
-def shelf(work: str | Path) -> WorkDir:
+def work_dir(work: str | Path) -> WorkDir:
     """Returns the shelf of a study.
 
     Args:
@@ -252,7 +252,7 @@ def named_like(root: str, name: str, mark: str) -> str:
     return name
 
 
-def at_hand(files: str) -> Path:
+def local_copy(files: str) -> Path:
     """Returns a folder that a training kept as one on this machine's disk; it is missing if it is gone.
 
     Args:
@@ -261,7 +261,7 @@ def at_hand(files: str) -> Path:
     if not is_url(files):
         return Path(files)
     url, _, place = files.rpartition("/")
-    return shelf(url).open(place)
+    return work_dir(url).open(place)
 
 
 def refuse_unusable_url(url: str) -> None:

@@ -115,6 +115,6 @@ def _number(value: Any, what: str) -> float:
     return number + 0.0  # a plain float, and no -0.0, which SQLite and Postgres keep differently
 
 
-def metrics_said(metrics: Metrics) -> str:
+def describe_metrics(metrics: Metrics) -> str:
     """Returns a line of a training's log: `train_loss 0.5123  auc -`."""
     return "  ".join(f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in metrics.items())

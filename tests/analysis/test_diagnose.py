@@ -13,7 +13,7 @@ from rich.console import Console
 
 import hpo
 from hpo import api
-from hpo.analysis.diagnose import parting_of
+from hpo.analysis.diagnose import divergence_of
 from hpo.cli.progress import Progress
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Status
@@ -137,7 +137,7 @@ def curves(values):
 def test_curves_that_differ_by_their_noise_alone_do_not_part(seed):
     rng = np.random.default_rng(seed)
     falling = 1 / np.arange(1, 31)
-    found = parting_of(curves([falling + rng.normal(0, 0.05, 30) for _ in range(3)]), "loss")
+    found = divergence_of(curves([falling + rng.normal(0, 0.05, 30) for _ in range(3)]), "loss")
     assert found.noise == pytest.approx(0.05, rel=0.5)
     assert found.epoch is None or found.epoch > 25
 
@@ -146,11 +146,11 @@ def test_curves_that_differ_by_their_noise_alone_do_not_part(seed):
 def test_curves_that_part_do_so_about_where_they_do(parted):
     rng = np.random.default_rng(parted)
     drift = np.maximum(0, np.arange(30) - parted)
-    found = parting_of(curves([way * 0.2 * drift + rng.normal(0, 0.02, 30) for way in (-1, 0, 1)]), "loss")
+    found = divergence_of(curves([way * 0.2 * drift + rng.normal(0, 0.02, 30) for way in (-1, 0, 1)]), "loss")
     assert parted < found.epoch <= parted + 4
 
 
 def test_too_short_curves_or_a_single_one_say_nothing():
-    assert parting_of(curves([[1.0, 2.0, 3.0]] * 3), "loss") is None
-    assert parting_of(curves([[1.0, 2.0, 3.0, 4.0]]), "loss") is None
-    assert parting_of(curves([[1.0, 2.0, 3.0, 4.0]] * 2), "other") is None
+    assert divergence_of(curves([[1.0, 2.0, 3.0]] * 3), "loss") is None
+    assert divergence_of(curves([[1.0, 2.0, 3.0, 4.0]]), "loss") is None
+    assert divergence_of(curves([[1.0, 2.0, 3.0, 4.0]] * 2), "other") is None

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 import hpo
 from hpo.serve.app import application
 from hpo.serve.settings import Settings
-from hpo.serve.views import boards
+from hpo.serve.views import study_views
 from hpo.study.loading import read
 from tests.bench.arithmetic import Spread
 from tests.bench.channel import ROOT
@@ -45,7 +45,7 @@ def measure(repetitions: int) -> Shown:
         fill(study, folder, TRIALS)
         config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
         hpo.promote(study, config)
-        with boards(config) as found:
+        with study_views(config) as found:
             client = TestClient(application(found, Settings(), config), base_url="http://127.0.0.1")
             cold = _asked(client, PAGES["a study"])
             warm: dict[str, list[float]] = {what: [] for what in PAGES}

@@ -15,7 +15,7 @@ from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
-from hpo.store import Recorded
+from hpo.store import RecordedSource
 
 FINGERPRINT = {
     "python": "3.11.0",
@@ -32,7 +32,7 @@ class Driver:
     """A study that is open and driven in this process, as `hpo run` does it, without a backend."""
 
     opened: Session
-    source: Recorded
+    source: RecordedSource
 
     def train(self) -> bool:
         """Takes a job through all its steps, with no training in between; False if there is none."""
@@ -63,7 +63,7 @@ def driven(study: hpo.Study, folder: Path) -> Iterator[Driver]:
     """Opens a study in the folder's database and drives it."""
     config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder, backend="local")
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
-        yield Driver(found, Recorded(SearchSource(study, found.durable), found.store, found.stored, lease))
+        yield Driver(found, RecordedSource(SearchSource(study, found.durable), found.store, found.stored, lease))
 
 
 def fill(study: hpo.Study, folder: Path, count: int) -> None:

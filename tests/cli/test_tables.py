@@ -16,7 +16,7 @@ from optuna.storages._rdb import models
 from hpo.core.errors import StorageUnavailable
 from hpo.driver.storage import storage
 from hpo.store import Store, normalised, prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import OPTUNA_TABLES
 
@@ -98,7 +98,7 @@ def test_optuna_s_tables_have_the_names_that_we_know():
 
 def test_tables_that_we_make_are_those_that_optuna_makes(tmp_path):
     ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
-    Durable(f"sqlite:///{ours}", prepare_optuna).close()
+    OptunaStudies(f"sqlite:///{ours}", prepare_optuna).close()
     optuna.storages.RDBStorage(f"sqlite:///{theirs}")
     shapes = []
     for path in (ours, theirs):
@@ -113,7 +113,7 @@ def test_tables_that_we_make_are_those_that_optuna_makes(tmp_path):
 def test_an_optuna_of_another_schema_is_refused_and_left_alone(tmp_path):
     url = f"sqlite:///{tmp_path / 'old.db'}"
     Store(url).close()
-    Durable(url, prepare_optuna).close()
+    OptunaStudies(url, prepare_optuna).close()
     with engine_of(url) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = 'v2.6.0.a'"))
         connection.execute(sa.text("DROP INDEX ix_trials_study_id"))
@@ -172,7 +172,7 @@ def test_another_program_s_file_gets_no_tables_of_ours(tmp_path, kind):
 
 
 def test_a_database_of_optuna_s_gets_our_tables_beside_its_own(storage_url):
-    Durable(normalised(storage_url), prepare_optuna).close()
+    OptunaStudies(normalised(storage_url), prepare_optuna).close()
     with storage(storage_url, create=True, writes=True) as (store, _):
         assert store.found == "optuna"
     assert surveyed(storage_url).tables == "current"

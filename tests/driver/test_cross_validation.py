@@ -14,7 +14,7 @@ import hpo
 from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
 from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.driver.cross_validation import FoldedSource, fold_jobs, joined, mean_of
+from hpo.driver.cross_validation import FoldedSource, fold_jobs, join_folds, mean_of
 from hpo.seeds.streams import STREAMS
 from hpo.training.context import Context
 
@@ -216,7 +216,7 @@ def test_stored_folds_are_joined_to_one_evaluation_for_each_seed(study):
         jobs = fold_jobs(replace(JOB, seed=seed), made)
         stored += [evaluation(job, seed / 100 + job.fold, status) for job in jobs]
     stored[3] = evaluation(stored[3].job, 0.0, Status.FAILED)
-    found = {one.job.seed: one for one in joined(reversed(stored[:-1]), made)}  # seed 44 lacks a fold
+    found = {one.job.seed: one for one in join_folds(reversed(stored[:-1]), made)}  # seed 44 lacks a fold
     assert found[42].value == pytest.approx(0.42 + 1.5)
     assert found[42].job == replace(JOB, streams=made.streams)
     assert (found[43].status, found[43].error) == (Status.FAILED, "in fold 2: it broke")

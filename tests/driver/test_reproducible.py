@@ -81,7 +81,7 @@ def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, killed)
     from searches import table
 
     from hpo.store import prepare_optuna
-    from hpo.store.optuna_storage.studies import Durable
+    from hpo.store.optuna_storage.studies import OptunaStudies
 
     study = napping(curve, "hyperband", trials=18)
     project = tmp_path / "project"
@@ -94,7 +94,7 @@ def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, killed)
     second = killed(project / "studies" / "curve.toml", after=10)
     assert 4 <= first < 10 <= second < 18
     assert killed(project / "studies" / "curve.toml", after=None) == 18
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     found = table(durable, study)
     durable.close()
     assert found == in_a_loop(study, tmp_path / "loop")

@@ -14,7 +14,7 @@ from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Report, Status
 from hpo.search.proposals import make_sampler, suggest
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import parse
 
 CONSTRAINED = {"sampler": "tpe", "pruner": "none", "lag": 1, "constraints": ["over"], "trials": 20}
@@ -48,12 +48,12 @@ def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tm
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
     study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
     free = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options, "constraints": []})
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     for trials in (5, 11, 16):
         trained(open_source(durable, study, trials))
     found = durable.find(study.name).trials()
     assert [(t.params, t.value, t.constraints) for t in found] == plain_optuna(study, 16)
-    other = Durable(f"sqlite:///{tmp_path / 'free.db'}", prepare_optuna)
+    other = OptunaStudies(f"sqlite:///{tmp_path / 'free.db'}", prepare_optuna)
     trained(open_source(other, free, 16))
     assert [t.params for t in other.find(study.name).trials()] != [t.params for t in found]
     durable.close()
@@ -110,7 +110,7 @@ def test_constraints_are_part_of_what_a_trial_means(curve):
 
 def test_an_infeasible_trial_reaches_no_target_and_ends_no_patience(tmp_path, curve):
     study = curve(search={**CONSTRAINED, "until": 0.0, "trials": 30})
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 30)
     trained(source)
     *before, last = durable.find(study.name).trials()

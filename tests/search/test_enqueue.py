@@ -13,7 +13,7 @@ from hpo.cli.main import app
 from hpo.core.errors import ParamsInvalid, UsageError
 from hpo.core.records import Job
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import parse, refuse_unfit
 
 GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "flat"}]
@@ -21,7 +21,7 @@ GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "f
 
 @pytest.fixture
 def database(tmp_path):
-    made = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    made = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     yield made
     made.close()
 
@@ -66,7 +66,7 @@ def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, s
     study = curve(search={"lag": 3, "sampler": sampler})
     tables = []
     for run in range(3):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         enqueue(durable, study, GOOD)
         if run == 2:  # a driver that ends before its first two trials do
             source = open_source(durable, study, 12)

@@ -28,7 +28,7 @@ from hpo.core.records import Job
 from hpo.search import Foreign, chosen
 from hpo.search.import_trials import _read
 from hpo.store import prepare_optuna, read_only
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 OLD = "what we did before"
 
@@ -81,7 +81,7 @@ def bytes_of(url):
 
 
 def opened(config):
-    return Durable(config.storage, prepare_optuna)
+    return OptunaStudies(config.storage, prepare_optuna)
 
 
 def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(config, curve, old):
@@ -142,7 +142,7 @@ def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, ol
     study = curve(search={"lag": 3, "sampler": sampler})
     tables = []
     for run in range(3):
-        database = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        database = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, usable(study, old))
         if run == 2:
             source = open_source(database, study, 12)

@@ -21,7 +21,7 @@ from hpo.cli.tables import search_text
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 PROJECT = Path(__file__).parents[1] / "project"
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_with_a_lag_the_end_depends_neither_on_timing_nor_on_interruptions(tmp_p
     study = curve(search={"lag": 4, "trials": 100, **search})
     tables = []
     for run in range(4):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         source = open_source(durable, study, 100)
         in_random_order(source, 1 + run, random.Random(run))
         tables.append(table(durable, study))
@@ -61,7 +61,7 @@ def test_with_a_lag_the_end_depends_neither_on_timing_nor_on_interruptions(tmp_p
 def test_a_target_ends_the_search_in_the_objective_s_direction(tmp_path, curve):
     for direction, until in (("maximize", 0.6), ("minimize", 0.35)):
         study = curve(search={"lag": 1, "pruner": "none", "until": until}, objective={"direction": direction})
-        durable = Durable(f"sqlite:///{tmp_path / direction}.db", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / direction}.db", prepare_optuna)
         source = open_source(durable, study, 60)
         one_by_one(source)
         *before, last = [row[3] for row in table(durable, study)]
@@ -74,7 +74,7 @@ def test_a_target_ends_the_search_in_the_objective_s_direction(tmp_path, curve):
 
 def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
     study = curve(search={"lag": 1, "pruner": "none", "patience": 5})
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 100)
     one_by_one(source)
     values = [row[3] for row in table(durable, study)]

@@ -13,7 +13,7 @@ import hpo
 from hpo.core.records import Job
 from hpo.search.proposals import make_pruner, make_sampler
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import PRUNERS, SAMPLERS
 
 SAMPLER_CASES = {
@@ -72,7 +72,7 @@ def test_every_sampler_and_pruner_is_tried_here():
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
 def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(tmp_path, searched, sampler, pruner, lag):
     study = searched(sampler, pruner, lag=lag)
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     one_by_one(open_source(durable, study, TRIALS))
     found = table(durable, study)
     assert found == plain_optuna(study, TRIALS)
@@ -85,11 +85,11 @@ def test_with_a_lag_neither_timing_nor_interruptions_change_the_table(tmp_path, 
     study = searched(sampler, pruner, lag=4)
     tables = []
     for run in (0, 1, 3):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study, TRIALS), 1 + run, random.Random(run))
         tables.append(table(durable, study))
         durable.close()
-    durable = Durable(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
     draw = random.Random(1)
     for _ in range(4):  # drivers that each leave trials open, at steps that chance decides
         source = open_source(durable, study, TRIALS)
@@ -171,7 +171,7 @@ BOUNDS = [
 def test_optuna_takes_what_stands_at_the_bounds_and_searches_with_it(tmp_path, curve, kind, name, options):
     space = {"space": COUNTABLE} if "with_margin" in options else {}
     study = curve(search={kind: name, f"{kind}_options": options, "lag": 2}, **space)
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     one_by_one(open_source(durable, study, 12))
     assert len(table(durable, study)) == 12
     durable.close()
@@ -197,7 +197,7 @@ def test_optuna_guesses_the_same_resource_from_a_trial_that_used_its_budget():
 
 def test_an_exhausted_grid_ends_the_search_without_a_repetition(tmp_path, searched):
     study = searched("grid", "none", lag=2)
-    durable = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 60)
     one_by_one(source)
     assert source.total == 40
@@ -209,9 +209,9 @@ def test_an_exhausted_grid_ends_the_search_without_a_repetition(tmp_path, search
 
 def test_the_sequence_of_qmc_goes_on_where_it_was(tmp_path, searched):
     study = searched("qmc", "none", lag=1)
-    whole = Durable(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
+    whole = OptunaStudies(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
     one_by_one(open_source(whole, study, 9))
-    cut = Durable(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
+    cut = OptunaStudies(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
     for trials in range(1, 10):
         one_by_one(open_source(cut, study, trials))
     assert table(cut, study) == table(whole, study)

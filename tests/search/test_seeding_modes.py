@@ -17,7 +17,7 @@ from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.search import ReplicatedSource
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 NOISY = {"trainable": "toys.net:train", "space": {"lr": {"float": [0.01, 0.2]}}, "objective": {"metric": "val_acc"}}
 
@@ -54,7 +54,7 @@ def test_every_trial_has_one_seed_of_its_own(tmp_path, curve):
     assert len(set(seeds)) == 30
     assert seeds == [curve(search={"seeding": "per-trial"}).search_seeds(number) for number in range(30)]
     assert seeds != [curve(search={"seeding": "per-trial", "seed": 40}).search_seeds(number) for number in range(30)]
-    database = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    database = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(database, study, 2)
     assert [(source.ask().seed,), (source.ask().seed,)] == seeds[:2]
     again = open_source(database, study, 3)  # a driver that goes on with both
@@ -187,7 +187,7 @@ def test_one_seed_for_all_is_what_it_was(tmp_path, curve):
     """A study that says nothing of it has the identity that it had before there was a choice."""
     assert curve().identity() == curve(search={"seeding": "fixed"}).identity()
     assert not any("seeding" in key for key in curve().identity())
-    database = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    database = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     one_by_one(open_source(database, curve(), 2))
     assert len(table(database, curve())) == 2
     database.close()

@@ -11,12 +11,12 @@ from searches import in_random_order, one_by_one, open_source, plain_optuna, tab
 from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 
 @pytest.fixture
 def durable(tmp_path):
-    made = Durable(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
+    made = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     yield made
     made.close()
 
@@ -50,7 +50,7 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     study = curve(search={"lag": 4})
     tables = []
     for run in range(6):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study), 1 + run % 4, random.Random(run))
         tables.append(table(durable, study))
         durable.close()
@@ -63,7 +63,7 @@ def test_without_a_lag_it_does(tmp_path, curve):
     study = curve(search={"lag": False})
     tables = []
     for run in range(3):
-        durable = Durable(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study), 4, random.Random(run))
         tables.append(table(durable, study))
         durable.close()
@@ -73,9 +73,9 @@ def test_without_a_lag_it_does(tmp_path, curve):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_search_that_was_interrupted_ends_with_the_same_table(tmp_path, curve, seed):
     study = curve(search={"lag": 4})
-    undisturbed = Durable(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
+    undisturbed = OptunaStudies(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
     one_by_one(open_source(undisturbed, study))
-    durable = Durable(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{tmp_path / 'cut.db'}", prepare_optuna)
     draw = random.Random(seed)
     for _ in range(4):  # drivers that each leave up to three trials open, at steps that chance decides
         source = open_source(durable, study)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.serve.views import boards
+from hpo.serve.views import study_views
 from hpo.store import Store
 from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.study.loading import read
@@ -76,13 +76,13 @@ def contested(tmp_path) -> hpo.RunConfig:
 @pytest.fixture
 def client(promoted_place) -> Iterator[TestClient]:
     """Asks a server without a token."""
-    with boards(promoted_place) as found:
+    with study_views(promoted_place) as found:
         yield TestClient(application(found, Settings(), promoted_place), base_url="http://127.0.0.1")
 
 
 @pytest.fixture
 def guarded(promoted_place) -> Iterator[TestClient]:
     """Asks a server with a token, and does not follow where it is led."""
-    with boards(promoted_place) as found:
+    with study_views(promoted_place) as found:
         app = application(found, Settings(token=TOKEN), promoted_place)
         yield TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)

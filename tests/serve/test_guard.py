@@ -12,7 +12,7 @@ from hpo.core.errors import UsageError
 from hpo.serve.app import application
 from hpo.serve.guard import COOKIE, LARGEST_BODY, session_of
 from hpo.serve.settings import Settings, read_token
-from hpo.serve.views import boards, write_report
+from hpo.serve.views import study_views, write_report
 from tests.serve.conftest import TOKEN
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -105,7 +105,7 @@ def test_the_dashboard_writes_nothing_without_a_token_and_nothing_with_one(clien
 def test_a_dashboard_that_may_write_wants_a_token_and_then_may(promoted_place):
     with pytest.raises(UsageError, match="wants a token"):
         Settings(writable_dashboard=True)
-    with boards(promoted_place) as found:
+    with study_views(promoted_place) as found:
         app = application(found, Settings(token=TOKEN, writable_dashboard=True), promoted_place)
         asked = TestClient(app, base_url="http://127.0.0.1")
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}).status_code == 401

@@ -13,14 +13,14 @@ from schemathesis import GenerationMode
 from hpo import api
 from hpo.serve.app import application
 from hpo.serve.settings import Settings
-from hpo.serve.views import boards
+from hpo.serve.views import study_views
 
 PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
 def schema(promoted_place):
-    with boards(promoted_place) as found:
+    with study_views(promoted_place) as found:
         app = application(found, Settings(allowed_hosts=("localhost", "testserver")), promoted_place)
         yield schemathesis.openapi.from_asgi("/hpo/openapi.json", app)
 

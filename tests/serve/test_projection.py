@@ -14,13 +14,13 @@ from optuna_dashboard._note import get_note_from_system_attrs
 import hpo
 from hpo.serve import projection
 from hpo.serve.projection import project
-from hpo.serve.views import boards
+from hpo.serve.views import study_views
 from hpo.store.optuna_storage.notes import write_note, write_picture
 from tests.serve.conftest import study
 
 
 def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place):
-    with boards(promoted_place, writes=True) as found:
+    with study_views(promoted_place, writes=True) as found:
         project(found, "curve")
         winner = found.ranking("curve").winner.candidate.trial
     shown = client.get("/api/studies/1").json()
@@ -46,7 +46,7 @@ def test_a_promotion_notes_itself_once_and_again_after_another(tmp_path):
         noted = {trial.number: note_of(optuna_study, trial) for trial in optuna_study.trials}
         assert noted[winner].startswith(f"# PROMOTED: rank 1 of {top}")
         assert list(get_plotly_graph_objects(system_attrs(optuna_study))) == ["hpo-robustness"]
-        with boards(config, writes=True) as found:
+        with study_views(config, writes=True) as found:
             assert not project(found, "curve"), "a server has nothing to add"
     assert len(hpo.run(study("curve"), config, trials=8).trials) == 8, "what was noted does not disturb the search"
 
@@ -83,7 +83,7 @@ def test_a_server_keeps_looking_for_new_promotions(tmp_path, monkeypatch):
     monkeypatch.setattr(projection, "SECONDS", 0.05)
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
-    with boards(config, writes=True) as found, projection.projecting(found):
+    with study_views(config, writes=True) as found, projection.projecting(found):
         for top in (2, 3):
             hpo.promote(study("curve"), config, top=top)
             end = time.monotonic() + 20

@@ -15,7 +15,7 @@ import hpo
 from hpo.serve.app import application
 from hpo.serve.settings import Settings
 from hpo.serve.steering import Cluster
-from hpo.serve.views import boards
+from hpo.serve.views import study_views
 from tests.serve.conftest import TOKEN, study
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def own(tmp_path):
     """A storage of the test's own with a searched study in it, and a client that may change it."""
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
-    with boards(config) as found:
+    with study_views(config) as found:
         cluster = Cluster(jobs_address="http://127.0.0.1:9", folders=(ROOT / "tests" / "project" / "studies",))
         app = application(found, Settings(token=TOKEN), config, cluster)
         yield config, TestClient(app, base_url="http://127.0.0.1")

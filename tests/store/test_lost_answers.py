@@ -10,7 +10,7 @@ from hpo.core.records import Evaluation, Report, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
-from hpo.store import Recorded
+from hpo.store import RecordedSource
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def source(curve, tmp_path, storage_url):
     """A recorded search, and a switch that loses the answers to the next commits of either engine."""
     config = RunConfig(storage=storage_url, outputs=tmp_path, backend="local")
     with Session.open(curve(), RunContext.of(curve(), config), create=True) as found, found.drive("run") as lease:
-        made = Recorded(SearchSource(curve(), found.durable), found.store, found.stored, lease)
+        made = RecordedSource(SearchSource(curve(), found.durable), found.store, found.stored, lease)
         made.opened = found
         yield made
 

@@ -18,7 +18,7 @@ from hpo.core.records import Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
-from hpo.store import Recorded
+from hpo.store import RecordedSource
 from hpo.store.tables import LeaseRow
 
 
@@ -170,7 +170,7 @@ def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s
     study, config = curve(), config_of(storage_url, tmp_path, "out")
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         source = SearchSource(study, found.durable)
-        recorded = Recorded(source, found.store, found.stored, lease)
+        recorded = RecordedSource(source, found.store, found.stored, lease)
         job, other = recorded.ask(), recorded.ask()
         assert recorded.report(job, 1, 0.25)
         overtaken(found)

@@ -16,7 +16,7 @@ from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
 from hpo.driver.session import RunContext, Session
 from hpo.search import SearchSource
-from hpo.store import Recorded
+from hpo.store import RecordedSource
 from hpo.study import refuse_unfit
 
 COARSE = {"x": {"float": [0.0, 1.0], "step": 0.25}, "k": {"int": [1, 2]}}
@@ -83,7 +83,9 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
         with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
             source = SearchSource(study, found.durable, 24)
             in_random_order(
-                Recorded(source, found.store, found.stored, lease, source.same, "val"), 1 + run % 4, random.Random(run)
+                RecordedSource(source, found.store, found.stored, lease, source.same, "val"),
+                1 + run % 4,
+                random.Random(run),
             )
             tables.append([(t.number, t.state, t.params, t.value, t.values) for t in found.durable.trials()])
     assert all(other == tables[0] for other in tables)
@@ -97,7 +99,7 @@ def test_one_that_is_being_trained_is_waited_for(coarse, config):
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         found.durable.enqueue(queue)
         search = SearchSource(study, found.durable, 12)
-        source = Recorded(search, found.store, found.stored, lease, search.same, "val")
+        source = RecordedSource(search, found.store, found.stored, lease, search.same, "val")
         first = source.ask()
         running = [first]
         while isinstance(job := source.ask(), Job):
@@ -117,7 +119,7 @@ def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, config):
     study, trainings = made(sampler="random", lag=1), Counter()
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         search = SearchSource(study, found.durable, 40)
-        source = Recorded(search, found.store, found.stored, lease, search.same, "val")
+        source = RecordedSource(search, found.store, found.stored, lease, search.same, "val")
         while isinstance(job := source.ask(), Job):
             what = tuple(job.params.items())
             trainings[what] += 1

@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from hpo.core.errors import StorageUnavailable, StudyBusy, StudyChanged
 from hpo.core.records import Alert, Evaluation, Job, Report, Stage, Status
 from hpo.core.redaction import masked
-from hpo.store import Lease, Recorded, Store, StoredPromotion, StoredRank, normalised, prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store import Lease, RecordedSource, Store, StoredPromotion, StoredRank, normalised, prepare_optuna
+from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
 from hpo.store.tables import Base
 
@@ -138,7 +138,7 @@ def test_the_tables_are_what_the_migrations_make(store):
 
 def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
     store = Store(storage_url)
-    durable = Durable(store.url, prepare_optuna)
+    durable = OptunaStudies(store.url, prepare_optuna)
     durable.open("curve", "maximize", {})
     with store._engine.begin() as connection:
         before = {name for name in sa.inspect(connection).get_table_names() if not name.startswith("hpo_")}
@@ -289,7 +289,7 @@ def test_a_recorded_job_is_answered_from_the_records(store, curve):
             told.append(one)
 
     lease = store.lease(study, "promote")
-    source = Recorded(Three(), store, study, lease)
+    source = RecordedSource(Three(), store, study, lease)
     assert source.ask().trial == 1, "a replicate that failed is trained again, one that is complete is not"
     assert told == [recorded]
     assert source.ask() == fresh
@@ -322,7 +322,7 @@ def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
     """RDBStorage formats its URL with the schema's version."""
     folder = tmp_path / "{odd}"
     folder.mkdir()
-    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
     durable.open("curve", "maximize", {})
     durable.close()
     assert (folder / "hpo.db").exists()
@@ -331,7 +331,7 @@ def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
 def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
     """SQLite's driver begins a transaction at its first write; two that had read the same row would both take it."""
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
-    durable = Durable(url, prepare_optuna)
+    durable = OptunaStudies(url, prepare_optuna)
     durable.open("curve", "maximize", {})
     study = optuna.load_study(study_name="curve", storage=durable._storage)
     for number in range(30):
@@ -339,7 +339,7 @@ def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
     taken = []
 
     def take():
-        mine = Durable(url, prepare_optuna)
+        mine = OptunaStudies(url, prepare_optuna)
         other = optuna.load_study(study_name="curve", storage=mine._storage)
         for _ in range(10):
             taken.append(other.ask().number)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from projects import Project
 
-from hpo.core.code import Code, difference_said
+from hpo.core.code import Code, describe_difference
 from hpo.study.project_code import code_of
 from hpo.study.trainable import load
 
@@ -178,9 +178,9 @@ def test_changes_name_a_few_files_and_count_the_others():
     first = Code({f"{name}.py": "1" for name in "abcdefgh"}, "1")
     second = Code({**{f"{name}.py": "2" for name in "abcdefg"}, "new.py": "2"}, "2")
     assert first.changes(second) == ("a.py, b.py, c.py, d.py, e.py changed, h.py is gone, new.py is new, and 2 more")
-    assert difference_said({"trial 1": first, "trial 2": first}) is None
-    assert "a.py" in difference_said({"trial 1": first, "trial 2": second})
-    assert difference_said({"trial 1": first, "trial 2": Code()}) == (
+    assert describe_difference({"trial 1": first, "trial 2": first}) is None
+    assert "a.py" in describe_difference({"trial 1": first, "trial 2": second})
+    assert describe_difference({"trial 1": first, "trial 2": Code()}) == (
         "The code of trial 2 was not recorded: it may be other code than that of trial 1."
     )
 

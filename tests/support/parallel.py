@@ -10,7 +10,7 @@ from hpo.backends.local import LocalBackend
 from hpo.backends.ray import RayBackend
 from hpo.search import SearchSource
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 
 PRUNERS = {
     "median": {"n_startup_trials": 4},
@@ -43,7 +43,7 @@ def in_a_loop(study, folder):
 
 def searched(study, folder, backend):
     folder.mkdir(parents=True)
-    durable = Durable(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
+    durable = OptunaStudies(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
     source = SearchSource(study, durable.open(study.name, study.objective.direction, {}))
     backend.run(source, study.ref, study.resources, threading.Event())
     found = table(durable, study)

@@ -18,7 +18,7 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.training import Training, at_hand, discard_checkpoint, refuse_unusable_url, shelf
+from hpo.training import Training, discard_checkpoint, local_copy, refuse_unusable_url, work_dir
 from hpo.training.checkpoint import NEWEST, PREVIOUS
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -102,7 +102,7 @@ def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remo
     another_machine("second-machine")
     resumed = trained(study)
     assert resumed.status is Status.COMPLETE
-    assert "resumed after epoch 3" in (at_hand(resumed.outcome["files"]) / "run.log").read_text()
+    assert "resumed after epoch 3" in (local_copy(resumed.outcome["files"]) / "run.log").read_text()
     undisturbed = trained(tmp_path / "plain")
     assert resumed.outcome["digests"] == undisturbed.outcome["digests"]
 
@@ -123,7 +123,7 @@ def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(r
     assert packet.outcome["files"] == f"{study}/{JOB.folder}"
     discard_checkpoint(study, JOB)
     assert [Path(name).name for name in remote.files()] == ["best_model.pt", "predictions.npz", "run.log"]
-    assert [path for path in (shelf(study).scratch).rglob("*") if path.is_file()] == []
+    assert [path for path in (work_dir(study).scratch).rglob("*") if path.is_file()] == []
 
 
 def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
@@ -138,12 +138,12 @@ def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
 
 def test_a_flag_is_seen_on_another_machine(remote, another_machine):
     study = f"{remote.url}/study"
-    shelf(study).raise_flag("halt-1")
+    work_dir(study).raise_flag("halt-1")
     another_machine("second-machine")
-    assert shelf(study).sees_flag("halt-1")
-    assert not shelf(study).sees_flag("halt-2")
-    shelf(study).lower_flag("halt-1")
-    assert not shelf(study).sees_flag("halt-1")
+    assert work_dir(study).sees_flag("halt-1")
+    assert not work_dir(study).sees_flag("halt-2")
+    work_dir(study).lower_flag("halt-1")
+    assert not work_dir(study).sees_flag("halt-1")
 
 
 def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_its_end(remote, another_machine):
@@ -208,7 +208,7 @@ def test_a_url_that_cannot_be_used_is_refused_before_anything_is_written(tmp_pat
 
 
 def test_a_plain_folder_needs_no_fsspec():
-    code = "import sys, hpo.training; hpo.training.shelf('/x'); sys.exit('fsspec' in sys.modules)"
+    code = "import sys, hpo.training; hpo.training.work_dir('/x'); sys.exit('fsspec' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(PROJECT.parents[1])}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 

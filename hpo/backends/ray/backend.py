@@ -13,7 +13,7 @@ from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
-from hpo.training import discard_checkpoint, is_url, shelf
+from hpo.training import discard_checkpoint, is_url, work_dir
 
 CHUNK_SECONDS = 0.2
 """How long a worker trains before its next packet; short epochs are sent together."""
@@ -30,7 +30,7 @@ class RayBackend:
 
     def __init__(self, work: str | Path, slots: int, *, gather: bool = False) -> None:
         self._work = str(work) if is_url(str(work)) else str(Path(work).absolute())
-        self._shelf = shelf(work)
+        self._work_dir = work_dir(work)
         self._slots = slots
         self._gather = slots if gather else 0
         self.workers: dict[tuple[str, int], int] = {}
@@ -46,7 +46,7 @@ class RayBackend:
         if stop.is_set():  # while Ray was starting
             return
         name = uuid.uuid4().hex[:8]
-        scratch = self._shelf.scratch / f"tune-{name}"
+        scratch = self._work_dir.scratch / f"tune-{name}"
         scratch.mkdir(parents=True)
         idle = Task(
             job=None,
@@ -77,7 +77,7 @@ class RayBackend:
         finally:
             self.workers, self.overdue = bridge.workers, bridge.overdue
             bridge.close()
-            self._shelf.lower_flag(idle.halt)
+            self._work_dir.lower_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)
         if bridge.fault is not None:
             raise bridge.fault

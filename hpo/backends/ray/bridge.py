@@ -35,8 +35,8 @@ from hpo.core.errors import RetryLater
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker, Packet
-from hpo.core.wrappers import patiently, refuse_endless_wait
-from hpo.training import shelf
+from hpo.core.wrappers import refuse_endless_wait, with_retries
+from hpo.training import work_dir
 
 Answer = TypeVar("Answer")
 
@@ -125,7 +125,7 @@ class TuneBridge:
                 self._stopped_at = time.monotonic()
             if not self._halting:
                 with suppress(OSError):  # its server is away; tried again at the next result
-                    shelf(self.idle.work).raise_flag(self.idle.halt)
+                    work_dir(self.idle.work).raise_flag(self.idle.halt)
                     self._halting = True
         return self.fault is not None
 
@@ -231,7 +231,7 @@ class TuneBridge:
     def close(self) -> None:
         """Tells what could not be told before, for as long as that is worth while."""
         if self.fault is None:
-            self._guarded(lambda: patiently(self._settle_late, self.stop), None)
+            self._guarded(lambda: with_retries(self._settle_late, self.stop), None)
 
     def _settled(self, out: _Out) -> bool:
         """Passes on what a worker has said; returns whether its job is over."""

@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.backends.machine import cores, refuse_too_large
-from hpo.backends.ray.starting import joined_with_token, started_safely, token_said
+from hpo.backends.ray.starting import describe_token, joined_with_token, started_safely
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources
 from hpo.core.redaction import driver_variables
@@ -53,7 +53,7 @@ def machines() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's
 
 
-def refuse_blind_machines(resources: Resources) -> None:
+def refuse_nodes_without_gpu(resources: Resources) -> None:
     """Raises where a machine of the Ray that is joined offers graphics cards and torch sees none there.
 
     A training would use its CPU, and nobody would know. Each machine is asked, as a worker of it would ask.
@@ -121,7 +121,7 @@ def _join(address: str | None, resources: Resources, concurrency: int | None, st
         ray.shutdown()
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         if address:
-            raise UsageError(f"cannot join Ray at {address}: {reason}. {token_said()}") from error
+            raise UsageError(f"cannot join Ray at {address}: {reason}. {describe_token()}") from error
         raise UsageError(
             f"cannot start Ray here: {reason} Without Ray, one training after the other: --backend local"
         ) from error

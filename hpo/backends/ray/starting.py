@@ -83,7 +83,7 @@ def variables(wanted: dict[str, str]) -> Iterator[None]:
         _read_again()
 
 
-def token_said() -> str:
+def describe_token() -> str:
     """Returns which token a Ray that is joined is shown, and what to do if that is the wrong one."""
     if os.environ.get(MODE, "").lower() == "disabled":
         return f"No token is shown, because {MODE} is disabled; where the cluster asks for one, set it to token."

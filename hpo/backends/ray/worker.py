@@ -17,7 +17,7 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job
 from hpo.core.redaction import driver_variables
 from hpo.core.tracker import Packet
-from hpo.training import Training, shelf
+from hpo.training import Training, work_dir
 
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1
 
@@ -78,7 +78,7 @@ class Worker(tune.Trainable):
         self._training: Training | None = None
         self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
-        self._shelf = shelf(config["task"].work)
+        self._work_dir = work_dir(config["task"].work)
         self._take(config["task"])
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
@@ -91,7 +91,7 @@ class Worker(tune.Trainable):
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
         else:
-            halted = self._shelf.sees_flag(self._task.halt)
+            halted = self._work_dir.sees_flag(self._task.halt)
             with self._prints.heard():
                 packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
         return {"word": WorkerMessage(worker=self._me, packet=packet, printed=self._prints.taken())}

@@ -24,7 +24,7 @@ ERROR_LENGTH = 2000
 """Characters of an error that are shown in the dashboard; the record holds all of it."""
 
 
-class Durable:
+class OptunaStudies:
     """Optuna's studies in one database.
 
     Args:

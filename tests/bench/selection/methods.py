@@ -20,7 +20,7 @@ from hpo.search import SearchSource
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import Durable
+from hpo.store.optuna_storage.studies import OptunaStudies
 from tests.bench.selection.tables import Table
 
 RULE = Rule()
@@ -96,7 +96,7 @@ def trace_of(table: Table, sampler: str, trainings: int, roles: Roles, seed: int
     """Returns a search by our own source, until so many different configurations were tried."""
     study, column, rows = study_of(table, sampler, seed), roles.column(SEARCH_SEED), []
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        durable = Durable(f"sqlite:///{folder}/search.db", prepare_optuna)
+        durable = OptunaStudies(f"sqlite:///{folder}/search.db", prepare_optuna)
         source = SearchSource(study, durable.open(study.name, "maximize", {}), configurations=trainings)
         for job in _drained(source, lambda job: float(table.scores[table.index(job.params), column])):
             rows.append(table.index(job.params))
