@@ -21,6 +21,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house
 
 # What a trial costs, against Optuna alone and Ray Tune's own search; about ten minutes. BENCH="slots --json FILE" for less.
 bench: .venv/.installed-dev

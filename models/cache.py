@@ -44,7 +44,7 @@ class Prepared:
         image_N1SS: grey values, 0 .. `WHITE`, mapped from disk and read-only.
         kept: which of the cases they are, in their order.
         views: of each, as its file says; empty where it does not.
-        patients: likewise.
+        patients: pseudonym of each image's patient.
         unreadable: the other cases' names, with the reason.
         remarks: what some files leave open and how it was taken, by the cases' names.
         inputs: sha256 of every file by its name.

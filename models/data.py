@@ -128,7 +128,7 @@ def data_set(params: DataParams, cache: Path) -> DataSet:
     """Returns the data set that `params` names; a second call in the same process returns the same arrays.
 
     Args:
-        params: which.
+        params: params that name the data.
         cache: folder in which decoded images are kept.
 
     Raises:
@@ -229,7 +229,7 @@ def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tup
     """Returns what a source lists and what could be read of it; decodes what is not in the cache.
 
     Args:
-        params: which source.
+        params: params that name the data.
         cache: folder in which decoded images are kept.
         tell: hears how far it is.
 

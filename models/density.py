@@ -63,7 +63,7 @@ class DensityParams(RecipeParams):
         weights: file with a state dict to begin with, relative to the project's folder; the head's may be for
             other classes. "": all weights are drawn at random.
         norm: "batch" or "group"; of the U-Net also "none".
-        dropout: probability.
+        dropout: probability that a unit is dropped.
         width: of the U-Net: channels at full resolution.
         depth: of the U-Net: how often the resolution is halved.
         mask_weight: of the U-Net: of the loss of outlining the dense tissue; 0: off. It needs data with masks.

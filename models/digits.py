@@ -37,8 +37,8 @@ class DigitsParams:
     Attributes:
         lr: learning rate at its highest; it warms up and then falls along a cosine.
         optimizer: "adamw" or "sgd".
-        momentum: of "sgd".
-        weight_decay: see `models.loop.optimizer_for`.
+        momentum: momentum of the optimizer "sgd".
+        weight_decay: decay of the weights, see `models.loop.optimizer_for`.
         width: channels of the first layer; the second has twice as many.
         norm: "batch", "group" or "none".
         dropout: probability, before the last layer.

@@ -40,7 +40,7 @@ def heat_maps(
     Args:
         model: is put into evaluation mode, and into training mode again.
         layer: whose output is looked at: the last one with pixels.
-        image_M1HW: the images.
+        image_M1HW: the images to explain, (M, 1, H, W).
         label_M: the class of each.
         logits: what of the model's answer to a batch is its (B, C) logits.
     """

@@ -51,7 +51,7 @@ def phantoms(count: int, *, size: int, seed: int, start: int = 0) -> tuple[Float
     Image i depends on (seed, i) alone: a longer series begins with the shorter one, bit for bit.
 
     Args:
-        count: how many.
+        count: number of images.
         size: pixels along each side.
         seed: of the data; no training seed changes an image.
         start: number of the first.

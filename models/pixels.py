@@ -25,7 +25,7 @@ class Pixels:
     """Images, and on request where tissue is dense, by the numbers of the images.
 
     Args:
-        data: whose.
+        data: the data set whose pixels these are.
         device: where batches are wanted.
         with_dense: whether the mask of dense tissue is the second channel.
     """

@@ -36,8 +36,8 @@ class RecipeParams(DataParams):
         lr: learning rate at its highest; of the head alone where there is a `backbone_lr`.
         backbone_lr: learning rate of everything but the head at its highest; None: as `lr`.
         optimizer: "adamw" or "sgd".
-        momentum: of "sgd".
-        weight_decay: see `models.loop.optimizer_for`.
+        momentum: momentum of the optimizer "sgd".
+        weight_decay: decay of the weights, see `models.loop.optimizer_for`.
         batch: images in a batch, at most.
         clip: largest norm of the gradient; 0: off.
         scheduler: "cosine" (falls to 0 over the budget), "step", "plateau" (of the study's objective) or "none".
@@ -186,7 +186,7 @@ def stalled(params: RecipeParams, values: Sequence[float], objective: Objective)
     A function of what was reported alone, so that a resumed training ends where it would have.
 
     Args:
-        params: whose patience.
+        params: params that hold the patience.
         values: of the objective after each epoch.
         objective: which ones are better.
     """

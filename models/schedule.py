@@ -44,7 +44,7 @@ class Schedule:
 
     Args:
         optimizer: whose learning rates are the highest.
-        name: which.
+        name: which of the schedules it is.
         epochs: the training's budget.
         batches: updates in an epoch.
         direction: of the value that `judge` hears: whether more or less of it is better.

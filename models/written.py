@@ -14,7 +14,7 @@ def write_split(folder: Path, data: DataSet, train: Sequence[int], held_out: Seq
     """Writes `data_manifest.json`, `splits/train.csv`, `splits/val.csv` and `splits/split_manifest.json`.
 
     Args:
-        folder: where.
+        folder: the folder that gets the file.
         data: that was divided.
         train: numbers of the images that are trained on.
         held_out: of those that are judged on.

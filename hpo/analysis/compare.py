@@ -96,7 +96,7 @@ def compare(
 
     Args:
         first: a trial's number, a folder with results_N in it or one of these, or CSV with the columns seed and value.
-        second: likewise.
+        second: the other configuration, given in the same way as the first.
         study: of the trials, and of the direction; None: both are files.
         config: where the study is kept.
         minimize: whether less is better, where no study says so.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpo.analysis.decomposition import Decomposition, SourceLine
 from hpo.analysis.draws import Draws
-from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, alike
+from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, compare_bits
 from hpo.core.arguments import require_int
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, refused_where_unwritable, write_text
@@ -58,8 +58,8 @@ def decompose(
     Args:
         study: or its name.
         config: where it is kept and run.
-        trial: its number.
-        n: base draws.
+        trial: number of the trial.
+        n: number of base draws.
         replays: how often the first of them is trained again.
         sources: names of streams; None: all that the study does not fix.
         metric: any that the trainable yields, at the epoch whose objective counts; None: the objective's.
@@ -183,7 +183,7 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
     for source in [*by_source, *(name for name in draws.redrawn if name not in by_source)]:
         both = list(zip(draws.base, draws.redrawn[source], strict=True))
         pairs = [(a.key, b.key) for a, b in both if values.get(a.key) is not None and values.get(b.key) is not None]
-        identical = sum(all(alike(known[one], known[other], ignore).values()) for one, other in pairs)
+        identical = sum(all(compare_bits(known[one], known[other], ignore).values()) for one, other in pairs)
         lines.append(SourceLine(source=source, effect=by_source.get(source), pairs=len(pairs), identical=identical))
     again = [job for job in (draws.base[0], *draws.replays) if values.get(job.key) is not None]
     replays = None
@@ -198,7 +198,7 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
         effects=effects,
         lines=tuple(lines),
         replays=replays,
-        seed_is_ignored=len(base) > 1 and all(all(alike(base[0], one, ignore).values()) for one in base[1:]),
+        seed_is_ignored=len(base) > 1 and all(all(compare_bits(base[0], one, ignore).values()) for one in base[1:]),
         collapsed=tuple(reason for reason in reasons if reason is not None),
         most_alike=max(counts.values(), default=1),
     )

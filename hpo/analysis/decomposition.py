@@ -21,7 +21,7 @@ class SourceLine:
     """One source of randomness.
 
     Attributes:
-        source: its name.
+        source: name of the stream.
         effect: of drawing it anew; None if fewer than two pairs completed.
         pairs: how many draws completed with it and without.
         identical: in how many of them nothing at all changed, to the last bit of weights, predictions and history.
@@ -43,10 +43,10 @@ class Decomposition:
     """What a decomposition came to.
 
     Attributes:
-        study: whose.
-        trial: the number.
+        study: the study that the trial belongs to.
+        trial: number of the trial.
         metric: whose values were decomposed.
-        draws: the jobs.
+        draws: the jobs that were trained for it.
         values: of the metric by job; None where it is undefined or the training failed.
         effects: of all sources; None if fewer than two draws completed.
         lines: one for each source, the largest effect first.

@@ -56,7 +56,7 @@ class Divergence:
     """Where the replicates' curves of one metric part.
 
     Attributes:
-        metric: its name.
+        metric: name of the metric.
         epoch: the first from which on they differ by more than their noise; None: nowhere.
         noise: sd of a curve about a smooth one, from its second differences.
         spread: sd between the replicates in their last common epoch.
@@ -84,9 +84,9 @@ class Diagnosis:
     """What is known of why a trial's replicates differ.
 
     Attributes:
-        study: whose.
-        trial: the number.
-        replicates: by seed.
+        study: the study that the trial belongs to.
+        trial: number of the trial.
+        replicates: what was found of each replicate, by seed.
         partings: of the losses and the objective, where there are several replicates.
         scales: weights whose first sd is far from He's and Xavier's: its multiples of both, by name; None: not known.
         advice: what usually helps against what was seen, each with its evidence.
@@ -176,7 +176,7 @@ def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None
 
     Args:
         found: of one trial; those that did not complete are left out.
-        metric: its name.
+        metric: name of the metric.
     """
     curves = []
     for one in found:

@@ -41,10 +41,10 @@ class Draws:
         """Returns the jobs of one trial.
 
         Args:
-            trial: its number.
-            params: its params.
+            trial: number of the trial.
+            params: params of the trial.
             seed: of all draws: the same one gives the same jobs, and more of them begin with the fewer.
-            count: draws.
+            count: number of base draws.
             replays: how often the first is trained again.
             sources: names of the streams that are drawn anew, one at a time.
             budget: epochs of each.

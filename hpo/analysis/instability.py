@@ -34,7 +34,7 @@ class ParamLine:
     """What is known of one param.
 
     Attributes:
-        name: of it.
+        name: name of the param.
         for_value: its share in what tells the best trials by value; None if it is not in every trial.
         for_sigma: its share in what tells the trials of the smallest sigma; likewise.
         association: Spearman's rho with log sigma, -1 .. 1; of a choice eta squared by ranks, 0 .. 1; None if the
@@ -56,7 +56,7 @@ class Instability:
     """What makes a space unstable.
 
     Attributes:
-        study: whose.
+        study: the study whose promotion it describes.
         sigmas: by trial, ddof 1 over its seeds.
         counts: of seeds by trial.
         lines: one for each param, the strongest association first.

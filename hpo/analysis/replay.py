@@ -57,11 +57,11 @@ class Replays:
 
         Args:
             trainings: at least two that are complete.
-            values: of each.
+            values: the objective of each training.
             ignore: names of metrics that are not compared.
         """
         first, others = trainings[0], trainings[1:]
-        found = [alike(first, other, ignore) for other in others]
+        found = [compare_bits(first, other, ignore) for other in others]
         histories = [first_other_epoch(first, other, ignore) for other in others]
         epochs = [epoch for epoch, _ in histories if epoch is not None]
         circumstances: dict[str, tuple[object, object]] = {}
@@ -99,7 +99,7 @@ class ReplayOutcome:
     """What training one job several times came to.
 
     Attributes:
-        study: whose.
+        study: the study that the job belongs to.
         job: that was trained; its variant is empty.
         wanted: how many trainings.
         replays: those that completed, compared; None if they are fewer than two.
@@ -170,7 +170,7 @@ def replay(
     Args:
         study: or its name.
         config: where it is kept and run.
-        trial: its number.
+        trial: number of the trial.
         seed: under which; None: the first of the promotion's.
         r: how many trainings.
         observers: hear of every job, report and evaluation.
@@ -242,12 +242,12 @@ def _values(promoted: Sequence[Evaluation], job: Job) -> dict[int, float]:
     }
 
 
-def alike(one: Evaluation, other: Evaluation, ignore: Collection[str] = ()) -> dict[str, bool]:
+def compare_bits(one: Evaluation, other: Evaluation, ignore: Collection[str] = ()) -> dict[str, bool]:
     """Returns in what two trainings are the same to the last bit: weights and predictions, where recorded; history.
 
     Args:
-        one: a training.
-        other: another.
+        one: a training of the job.
+        other: another training of the job.
         ignore: names of metrics that are not compared.
     """
     names = dict.fromkeys([*one.digests, *other.digests])

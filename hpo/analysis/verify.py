@@ -190,8 +190,8 @@ def first_other_epoch(
     """Returns the first epoch whose metrics differ, None if none does, and the names of those that differ in any.
 
     Args:
-        one: a training.
-        other: another.
+        one: a training of a job.
+        other: another training of the same job.
         ignore: names of metrics that are not compared.
     """
     epoch: int | None = None

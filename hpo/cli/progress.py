@@ -39,8 +39,8 @@ class Progress(Observer):
     """Hears of every job and shows how it stands.
 
     Args:
-        study: whose.
-        console: of stderr.
+        study: the study whose trainings are shown.
+        console: the console that writes to stderr.
         stop: whether the work is being ended.
         verb: what is done with trials that are known, e.g. `Promoting`; None: they are searched.
     """
@@ -211,7 +211,7 @@ class Phases:
     """Shows how far one thing is: a line that changes on a terminal, plain lines elsewhere.
 
     Args:
-        console: of stderr.
+        console: the console that writes to stderr.
     """
 
     def __init__(self, console: Console) -> None:

@@ -12,7 +12,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
     """Raises where a name is given that does not exist.
 
     Args:
-        given: the names.
+        given: the names that were given.
         known: those that exist.
         what: what they are names of, for the message: `promote() takes`.
 

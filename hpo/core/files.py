@@ -169,7 +169,7 @@ def write_text(path: Path, text: str, guard: Guard = unguarded) -> None:
     Args:
         path: of the file.
         text: its content, written as UTF-8.
-        guard: see `replacing`.
+        guard: called before the file takes its place, see `replacing`.
     """
     with replacing(path, guard=guard) as spare:
         spare.write_text(text, encoding="utf-8", newline="\n")

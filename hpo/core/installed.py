@@ -28,7 +28,7 @@ class Declared:
 
     Attributes:
         python: versions of Python, `>=3.11`.
-        packages: always needed.
+        packages: packages that are always needed.
         extras: what each extra adds.
         installed: whether the package was installed; else all this is read from the pyproject.toml beside it.
     """

@@ -109,7 +109,7 @@ class TrainableRef:
     """Where a trainable is, so that no function is ever pickled.
 
     Attributes:
-        path: `module:function`.
+        path: where the function is, as `module:function`.
         root: folder that goes on the import path first.
         fixed: params that no trial changes.
         objective: which of its metrics counts.

@@ -106,7 +106,7 @@ class Job:
         trial: number of the configuration in its study.
         params: one full assignment of the space.
         seed: fixes all randomness of the training.
-        budget: epochs allowed.
+        budget: number of epochs allowed.
         fold: which fold of the data, from 1 on and through all repeats; 0 where there are none.
         stage: what the training is for.
         streams: seeds of single streams that differ from `seed`.
@@ -200,7 +200,7 @@ class Evaluation:
     """The record of one job: what became of it.
 
     Attributes:
-        job: the job.
+        job: the job that was trained.
         status: how it ended.
         value: the objective's value at `step`; None if the job failed, or was pruned before it had one.
         step: the step whose value counts.

@@ -114,7 +114,7 @@ def without(text: str, known: Iterable[str]) -> str:
 
     Args:
         text: of any length.
-        known: secrets.
+        known: secrets to replace wherever they occur.
     """
     for secret in sorted(known, key=len, reverse=True):
         pattern = re.escape(secret)

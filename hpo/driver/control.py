@@ -23,7 +23,7 @@ class ControlOutcome:
     """What came of a wish.
 
     Attributes:
-        study: its name.
+        study: name of the study.
         changed: whether it was not so already.
         driver: who drives the study; None: nobody does.
         paused: whether the study is paused now.
@@ -63,7 +63,7 @@ def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str 
     """Asks a study's driver to end: nothing new begins, what runs ends its epoch and is checkpointed.
 
     Args:
-        study: its name.
+        study: name of the study.
         config: where it is kept.
         now: whether the driver is ended at once, after a few seconds by force; the epochs in flight are lost.
         jobs_address: of the cluster's dashboard, for a driver that is one of Ray's jobs, or is going to be.

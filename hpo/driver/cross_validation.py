@@ -49,7 +49,7 @@ def mean_of(job: Job, folds: Sequence[Evaluation], objective: Objective) -> Eval
     Args:
         job: that the folds are of.
         folds: in the order of their numbers; at least one.
-        objective: the study's.
+        objective: the objective of the study.
     """
     reports = tuple(_report(folds[: count + 1], objective) for count in range(len(folds)))
     return Evaluation(
@@ -103,7 +103,7 @@ class FoldedSource(SourceWrapper):
     what it refuses does not depend on timing. Within a fold nothing is pruned. A fold that fails fails its job.
 
     Args:
-        source: whose jobs.
+        source: hands out jobs without folds.
         study: which folds there are.
         at_once: whether the folds of a job are handed out together; otherwise each waits for the one before, which
             may be the last.

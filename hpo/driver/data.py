@@ -39,7 +39,7 @@ def audit(
         study: or its name.
         config: where its work folder is; what is decoded stays in the cache there, for the trainings.
         data: another source than the study's, as its fixed param `data` names it.
-        archive: likewise.
+        archive: another archive than the study's, as its fixed param `archive` names it.
         out: a file that gets the manifest as JSON.
         tell: hears how far it is.
 
@@ -80,7 +80,7 @@ def write_phantoms(
 
     Args:
         out: an empty folder, or a new one.
-        n: how many.
+        n: number of examinations, or of images.
         study: whose trainable writes them; None: the first study's whose trainable can.
         folders: where studies are.
         dicom: as DICOM files with a CSV file, rather than as pictures in folders.

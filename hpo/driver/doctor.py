@@ -72,7 +72,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        what: its name.
+        what: name of what was looked at.
         state: `ok`; `attention`, it works and may surprise; `missing`, it is not there or cannot be used.
         found: what there is.
         advice: what to do; empty where nothing is, or `found` says it.

@@ -27,7 +27,7 @@ class InitOutcome:
     Attributes:
         folder: of the project.
         files: written there, relative to it, sorted.
-        study: its name.
+        study: name of the new study.
     """
 
     folder: Path

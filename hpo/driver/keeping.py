@@ -55,7 +55,7 @@ def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results:
     Where it is interrupted, the study is still there, and the same again finishes the work.
 
     Args:
-        study: its name.
+        study: name of the study.
         config: where it is kept.
         checkpoints: whether its work folder is removed too, with checkpoints and artefacts.
         results: whether its folder in the outputs is removed too, with all results.
@@ -88,7 +88,7 @@ def rename(study: str, new: str, config: RunConfig) -> StudyChange:
     finishes it.
 
     Args:
-        study: its name.
+        study: name of the study.
         new: a name that no study of the storage has.
         config: where it is kept.
 

@@ -95,7 +95,7 @@ class Session:
         config: where the study is kept and run.
         observers: told of every job, intermediate value and evaluation.
         stop: ends the work in order when it is set.
-        store: our tables.
+        store: our tables in the database.
         stored: the study in our tables.
         studies: all of Optuna's studies in the database.
         durable: the study's trials in Optuna's tables.

@@ -14,7 +14,7 @@ class StopController:
 
     Args:
         stop: the other; None: there is none.
-        study: its name.
+        study: name of the study.
         observers: hear what has been wished.
 
     Attributes:

@@ -31,7 +31,7 @@ def storage(
     """Opens a database.
 
     Args:
-        url: SQLAlchemy's.
+        url: database URL as SQLAlchemy takes it.
         create: whether a missing SQLite file and missing tables are made.
         writes: whether anything is to be written; otherwise the database refuses that.
         outage: how long it may be away once it is open; None: not at all.

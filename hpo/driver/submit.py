@@ -26,10 +26,10 @@ class Submitted:
     """What was submitted.
 
     Attributes:
-        study: its name.
+        study: name of the study.
         job: as Ray knows it.
         command: what it runs, as everybody sees it who may look at the cluster's jobs.
-        jobs_address: where.
+        jobs_address: address of the cluster's dashboard that took the job.
     """
 
     study: str

@@ -138,7 +138,7 @@ def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metri
 
     Args:
         curves: each with `trial`, `seed`, `epochs` and `values`.
-        winner: its trial.
+        winner: number of the winning trial.
         metric: name of the values' axis.
     """
     from plotly import graph_objects
@@ -289,6 +289,6 @@ def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard
         path: of the file.
         figure: that is drawn.
         name: of its element on the page.
-        guard: see `hpo.core.files.replacing`.
+        guard: called before the file takes its place, see `hpo.core.files.replacing`.
     """
     write_text(path, sealed(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)

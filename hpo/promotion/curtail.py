@@ -22,8 +22,8 @@ class CurtailedSource(PromotionSource):
 
     Args:
         candidates: jobs by trial, a job for each seed in their order.
-        rule: the score's.
-        direction: the objective's.
+        rule: how replicates become a score.
+        direction: `maximize` or `minimize`.
         limit: no value can be better; None: unknown.
     """
 

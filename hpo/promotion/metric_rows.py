@@ -18,8 +18,8 @@ class MetricRow:
 
     Attributes:
         trial: the candidate's number.
-        metric: its name.
-        values: by seed.
+        metric: name of the metric.
+        values: the metric's values, by seed.
         mean: of the values.
         sigma: of the values, by the rule's ddof; None where the candidate has none.
     """

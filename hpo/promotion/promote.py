@@ -97,7 +97,7 @@ def promote(
         workers: keep the backend running after the promotion; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
             trials of that code are marked, and replicates are trained anew.
-        options: see `PromotionOptions`.
+        options: options of the promotion, see `PromotionOptions`.
 
     Raises:
         NothingToPromote: if no trial has completed.

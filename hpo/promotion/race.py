@@ -171,7 +171,7 @@ class RaceSource(PromotionSource):
         candidates: jobs by trial, a job for each seed in their order; the best of the search first.
         plan: how trainings are spent.
         rule: by which candidates are compared.
-        direction: the objective's.
+        direction: `maximize` or `minimize`.
     """
 
     def __init__(self, candidates: Mapping[int, Sequence[Job]], plan: Plan, rule: Rule, direction: str) -> None:

@@ -50,10 +50,10 @@ def newest_report(
     """Returns the report of the newest promotion, ranked by a rule.
 
     Args:
-        study: whose.
+        study: the study that was promoted.
         stored: the same study, as the store knows it.
         store: that has the promotion.
-        score: the rule.
+        score: how replicates become a score.
         trials: of the study by now.
 
     Raises:

@@ -49,7 +49,7 @@ class PromotionReport:
     """A ranking, and what else is known of it.
 
     Attributes:
-        study: whose.
+        study: the study that was promoted.
         decided: the ranking, the race that it comes from, if any, and the winner. After a race the ranking, and how
             sure it is, are over the candidates that have all seeds of the promotion.
         certainty: how sure it is.
@@ -101,7 +101,7 @@ class PromotionReport:
         """Returns the report of a ranking.
 
         Args:
-            study: whose.
+            study: the study that was promoted.
             decided: the ranking, with the race that it comes from, if any.
             evaluations: the replicates; others may be among them.
             since: trials that completed after the promotion was made.

@@ -26,7 +26,7 @@ class PromotionOptions(TypedDict, total=False):
         top: how many candidates.
         rule: what ranks them.
         lambda_: weight of sigma.
-        ddof: of sigma.
+        ddof: degrees of freedom that sigma leaves out, or `unbiased`.
         curtail: leave out replicates that cannot change the winner.
         race: many candidates under one seed, then ever fewer under more, rather than all under all.
         rungs: of the race, how many seeds its survivors have after each; None: by the plan.
@@ -56,9 +56,9 @@ def refuse_promotion(study: Study, config: RunConfig, **options: Unpack[Promotio
     """Returns the rule that ranks; raises, before anything is trained or written, where no promotion could be made so.
 
     Args:
-        study: whose.
+        study: the study to be promoted.
         config: where it is kept and run.
-        options: how.
+        options: the options of the promotion.
 
     Raises:
         UsageError: if the numbers make no sense.
@@ -129,7 +129,7 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
     """Returns how a race spends its trainings; None: there is to be none.
 
     Args:
-        study: whose.
+        study: the study to be promoted.
         trials: of its search.
         options: how it is promoted.
 

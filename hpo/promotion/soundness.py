@@ -31,7 +31,7 @@ def warnings_of(
     """Yields what has to be known before a promotion is read, as sentences, the gravest first.
 
     Args:
-        study: its name.
+        study: name of the study.
         ranking: of the candidates.
         winner: the row that comes first, of the ranking or of its race; None if there is none.
         uses: whether the candidates' replicates under different seeds differ.

@@ -42,8 +42,8 @@ class Run:
 
     Attributes:
         folder: where it is.
-        summary: its `summary.json`.
-        metrics: its `metrics/val_metrics.json`.
+        summary: content of its `summary.json`.
+        metrics: content of its `metrics/val_metrics.json`.
     """
 
     folder: Path

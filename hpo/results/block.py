@@ -35,7 +35,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
 
     Args:
         folder: where the directories go; made if it is missing.
-        winner: whose replicates.
+        winner: the winner whose replicates are written.
         first: number of the first directory of the first block.
         guard: asked right before a directory takes its place; see `hpo.core.files.replacing`.
 

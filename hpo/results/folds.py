@@ -80,7 +80,7 @@ class FoldedReplicate:
         the promotion ranks by, are in `cv_summary.json`.
 
         Args:
-            folder: empty.
+            folder: an empty folder to write to.
             name: what the directory will be called.
         """
         for fold in self.folds:

@@ -16,7 +16,7 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
     """Returns the content of `val_metrics.json` and `best_metrics.json`, both of the selected epoch.
 
     Args:
-        evaluation: the replicate.
+        evaluation: evaluation of the replicate.
         predictions: of the selected epoch; without them (or without cases, or with a single class) the metrics stand
             under the trainable's own names.
     """

@@ -71,7 +71,7 @@ class Replicate:
         """Writes every file of the directory, never a checkpoint: the user's next training would resume from it.
 
         Args:
-            folder: empty.
+            folder: an empty folder to write to.
             name: what the directory will be called.
         """
         evaluation = self.evaluation

@@ -23,8 +23,8 @@ def importances(
     2023, as Optuna has it. Params that not every trial has are left out.
 
     Args:
-        durable: whose trials.
-        numbers: by trial.
+        durable: the study whose trials are looked at.
+        numbers: what is known of each trial, by its number.
         direction: "minimize" if small ones are best, else "maximize".
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scikit-learn

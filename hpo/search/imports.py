@@ -32,9 +32,9 @@ class Foreign:
 
     Attributes:
         source: where it is, as it may be shown.
-        study: its name.
+        study: name of the study there.
         direction: of its objective, `minimize` or `maximize`.
-        trials: by number.
+        trials: finished trials, in the order of their numbers.
     """
 
     source: str

@@ -32,10 +32,10 @@ class ReplicatedSource(SourceWrapper):
     known when all are over.
 
     Args:
-        source: the search.
+        source: hands out one job per trial.
         seeds: of every trial.
         rule: what its value is.
-        objective: the study's.
+        objective: the objective of the study.
     """
 
     def __init__(self, source: JobSource, seeds: Sequence[int], rule: Rule, objective: Objective) -> None:

@@ -106,7 +106,7 @@ class Deadline:
     """A stop that is set by another one, or by the clock.
 
     Attributes:
-        stop: the other.
+        stop: another stop, which counts too.
         at: when, as `time.monotonic` has it.
     """
 

@@ -72,7 +72,7 @@ class Judge:
         name: of the study; Hyperband assigns brackets by it.
         directions: of the study.
         sampler: any; a Study wants one.
-        pruner: who decides.
+        pruner: Optuna's pruner that decides.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Stream:
 
     Attributes:
         name: which one; see `STREAMS`.
-        seed: whose.
+        seed: the seed that it is derived from.
     """
 
     name: str

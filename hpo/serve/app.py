@@ -33,7 +33,7 @@ def application(found: StudyViews, settings: Settings, config: RunConfig, cluste
     """Returns the application.
 
     Args:
-        found: the studies.
+        found: the studies that are served.
         settings: of the server.
         config: where they are kept.
         cluster: where those go that are submitted; None: to this machine's.

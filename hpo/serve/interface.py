@@ -31,7 +31,7 @@ def interface(found: StudyViews) -> APIRouter:
     """Returns the routes of the interface.
 
     Args:
-        found: the studies.
+        found: the studies that are served.
     """
     router = APIRouter(prefix="/hpo/v1", tags=["studies"])
 

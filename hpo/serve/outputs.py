@@ -35,11 +35,11 @@ class Results:
     """One results folder.
 
     Attributes:
-        name: `results_7`.
+        name: of the folder, such as `results_7`.
         seed: of the replicate; None where the folder does not say.
         confusion: of the validation cases at the selected epoch, rows true; empty where there is none.
         classes: its rows' names.
-        files: in it.
+        files: paths of the files in it.
     """
 
     name: str

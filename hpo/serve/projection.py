@@ -23,8 +23,8 @@ def project(found: StudyViews, name: str) -> bool:
     `hpo promote` does so itself; this is for promotions that an older version made.
 
     Args:
-        found: the studies.
-        name: which.
+        found: the studies that are served.
+        name: of the study whose promotion is projected.
     """
     board = found.board(name)
     if board.report is None or not board.is_final:

@@ -29,7 +29,7 @@ def sites(app: FastAPI, found: StudyViews, settings: Settings, attempts: Attempt
 
     Args:
         app: whose interface is described on one of them.
-        found: the studies.
+        found: the studies that are served.
         settings: of the server.
         attempts: who has sent wrong tokens.
     """

@@ -39,7 +39,7 @@ def steering(found: StudyViews, config: RunConfig, cluster: Cluster) -> APIRoute
     """Returns the routes that change something.
 
     Args:
-        found: the studies.
+        found: the studies that are served.
         config: where they are kept.
         cluster: where they go.
     """

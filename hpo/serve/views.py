@@ -41,7 +41,7 @@ class Raised:
     """A kind of alert that replicates of one trial raised.
 
     Attributes:
-        trial: whose.
+        trial: number of the trial that raised them.
         kind: of the alert.
         messages: what each replicate saw that raised it, by seed.
     """
@@ -127,8 +127,8 @@ class StudyViews:
     """The studies of one storage, opened once and read as often as one likes, from several threads.
 
     Args:
-        store: our tables.
-        durable: Optuna's.
+        store: our tables in the database.
+        durable: Optuna's studies in the same database.
         outputs: folder that has `<study>/results_N`.
     """
 
@@ -280,7 +280,7 @@ def study_views(config: RunConfig, *, writes: bool = False) -> Iterator[StudyVie
     """Opens a storage to look at its studies again and again.
 
     Args:
-        config: which.
+        config: where the studies are stored.
         writes: whether notes and attributes of Optuna's studies are to be written.
 
     Raises:

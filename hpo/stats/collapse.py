@@ -23,7 +23,7 @@ class Collapse:
     """A trial some of whose replicates collapsed.
 
     Attributes:
-        trial: its number.
+        trial: number of the trial.
         reasons: what was seen of each replicate that collapsed, by seed.
         replicates: how many are complete.
     """

@@ -30,7 +30,7 @@ class Pair:
 
     Attributes:
         first: a trial's number.
-        second: another's.
+        second: number of the other trial.
         outperformance: share of the seeds on which the first is better; a tie counts half.
         decidable: whether so many seeds could decide it at all, at the level of 0.05.
     """

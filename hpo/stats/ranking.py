@@ -17,7 +17,7 @@ class Candidate:
     """A trial that was chosen for promotion.
 
     Attributes:
-        trial: its number.
+        trial: number of the trial.
         values: of its replicates by seed; None where one failed, no entry where it was left out.
         search_value: what it reached in the search, on the search's seed.
         use: what its replicates say of its seeds; only where they are `used` has it a sigma.
@@ -34,7 +34,7 @@ class Row:
     """One line of a ranking.
 
     Attributes:
-        candidate: whose.
+        candidate: the candidate that is ranked.
         rank: 1 for the winner; None where a replicate is missing: a candidate is never ranked over fewer seeds.
         mean: of the values.
         sigma: of the values, by the rule's ddof; None with a single seed, and where seeds make no difference.
@@ -64,8 +64,8 @@ class Ranking:
     """Candidates ordered by score, incomplete ones last.
 
     Attributes:
-        rule: the score's.
-        direction: the objective's.
+        rule: how replicates become a score.
+        direction: `maximize` or `minimize`.
         seeds: in the order in which they are shown.
         rows: the winner first.
         limit: no value can be better; None: unknown.
@@ -162,10 +162,10 @@ def rank(
     Args:
         candidates: with a value, or None, for each seed.
         seeds: of the promotion.
-        rule: the score's.
+        rule: how replicates become a score.
         direction: `maximize` or `minimize`.
         limit: no value can be better; None: unknown.
-        allow_ignored: see `Ranking`.
+        allow_ignored: whether candidates that ignore their seeds are ranked among the others.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [_row(candidate, seeds, rule, direction) for candidate in candidates if _is_complete(candidate, seeds)]

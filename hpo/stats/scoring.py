@@ -24,7 +24,7 @@ class Rule:
     Attributes:
         name: of the rule.
         lambda_: weight of sigma; only `mean-std` has one.
-        ddof: of sigma.
+        ddof: degrees of freedom that sigma leaves out, or `unbiased`.
     """
 
     name: RuleName = "mean-std"

@@ -37,7 +37,7 @@ class SeedUse:
     """What the replicates of one trial say of its seeds.
 
     Attributes:
-        trial: its number.
+        trial: number of the trial.
         use: `ignored` if replicates are the same to the last bit under different seeds; `cannot tell` if all that can
             be compared is equal, and so little that chance would do.
         equal: the seeds whose replicates are equal, a group each; empty if all differ.

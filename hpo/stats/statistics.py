@@ -118,7 +118,7 @@ def outperformance(first: Sequence[float], second: Sequence[float]) -> float:
 
     Args:
         first: (n,), under the same seeds as
-        second: (n,).
+        second: values of the other candidate, (n,).
     """
     one, other = np.asarray(first, float), np.asarray(second, float)
     return float(np.mean((one > other) + 0.5 * (one == other)))

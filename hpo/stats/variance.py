@@ -20,7 +20,7 @@ class Effect:
     """What drawing one source anew does, all others held.
 
     Attributes:
-        source: its name.
+        source: name of the stream.
         pairs: how many draws it is estimated from.
         sd: of the results if only this source is drawn anew: sqrt(T).
         interval: of the sd; None where no pair differs, for then nothing is known of how large it may be.

@@ -45,7 +45,7 @@ def health(url: str, library: Library | None = None, *, thorough: bool = False) 
     """Returns what a database is like; None if it is a SQLite file that is not there yet.
 
     Args:
-        url: SQLAlchemy's.
+        url: database URL as SQLAlchemy takes it.
         library: whose tables should be beside ours.
         thorough: whether all of a SQLite file is looked at for damage, which takes seconds where it is large.
 

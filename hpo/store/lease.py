@@ -35,8 +35,8 @@ class Holder:
     """Who drives a study.
 
     Attributes:
-        host: its machine.
-        pid: its process.
+        host: name of its machine.
+        pid: id of its process.
         since: when it began, as HH:MM in UTC.
         silent_seconds: since its last sign.
         left_seconds: until its lease ends if it gives none.

@@ -37,7 +37,7 @@ def is_dead(name: str, pid: int, marked: str | None) -> bool:
 
     Args:
         name: of its machine.
-        pid: its number.
+        pid: id of the process.
         marked: its `mark`, None where that was not known.
     """
     return is_local_host(name, marked) and mark(pid) != marked

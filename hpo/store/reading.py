@@ -19,7 +19,7 @@ def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
     """Returns the URL and the options of an engine that cannot write.
 
     Args:
-        url: SQLAlchemy's.
+        url: database URL as SQLAlchemy takes it.
         table: that has to be there.
 
     Raises:

@@ -21,9 +21,9 @@ class RecordedSource(ObservedSource):
     before a crash that came before the source was told, or by an earlier promotion.
 
     Args:
-        source: whose jobs.
+        source: hands out the jobs.
         store: where evaluations go.
-        study: whose.
+        study: the study that the evaluations belong to.
         lease: the driver's right to write.
         same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
         code: the code that is trained with; a record that is known to be of other code answers nothing.

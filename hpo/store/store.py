@@ -54,8 +54,8 @@ class StoredStudy:
 
     Attributes:
         id: ours, within this database.
-        uid: everywhere.
-        name: its name.
+        uid: unique among the studies of all databases.
+        name: name of the study.
         content: the study file as it was last run.
         paused_at: since when it is paused; None: it is not.
         job: its newest of Ray's jobs, as it was submitted; None: it never was.
@@ -78,14 +78,14 @@ class Store:
     Any method raises `StorageAway` while the database does not answer and `StorageLost` when it has not for too long.
 
     Args:
-        url: SQLAlchemy's.
+        url: database URL as SQLAlchemy takes it.
         outage: how long that is borne; None: not at all.
         create: whether the tables are made if they are missing.
         writes: whether anything is to be changed in the database; else it refuses that.
         library: whose tables are made and repaired together with ours; None: none.
 
     Attributes:
-        url: normalised.
+        url: database URL as SQLAlchemy takes it.
         location: by which the database is opened: a file that cannot be written has another URL than its own.
         found: whose tables were there before it was opened.
 

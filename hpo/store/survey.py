@@ -97,7 +97,7 @@ def looking(url: str, *, forced: bool = True) -> Iterator[Connection]:
     """Gives a connection that cannot write, and leaves no trace in a SQLite file or beside it.
 
     Args:
-        url: normalised.
+        url: database URL, normalised by `hpo.store.urls`.
         forced: whether Postgres is told to refuse everything that would change the database.
 
     Raises:

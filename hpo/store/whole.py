@@ -54,7 +54,7 @@ def rename_study(connection: Connection, library: Library, study_id: int, old: s
         connection: in a transaction.
         library: that keeps the trials.
         study_id: our id of the study.
-        old: its name.
+        old: name that the study has now.
         new: a name that no study has.
     """
     studies = library.metadata.tables["studies"]
@@ -73,7 +73,7 @@ def copy_study(connection: Connection, library: Library, study_id: int, old: str
         connection: in a transaction.
         library: that keeps the trials.
         study_id: our id of the first study.
-        old: its name.
+        old: name of the study to copy.
         new: a name that no study has.
     """
     row = connection.execute(select(StudyRow.__table__).where(StudyRow.id == study_id)).one()._mapping

@@ -46,7 +46,7 @@ def plain(value: object, root: Path) -> object:
     """Returns a default as a JSON value that is the same in every process.
 
     Args:
-        value: the default.
+        value: default of a param.
         root: the project's folder.
     """
     if isinstance(value, Enum):

@@ -142,7 +142,7 @@ class _Walk:
     """Follows the imports of one trainable through its project.
 
     Args:
-        module: the trainable's.
+        module: module of the trainable.
         root: the project's folder, without links.
     """
 

@@ -23,7 +23,7 @@ def located(
     file or folder in the project.
 
     Args:
-        params: by name.
+        params: the params by name.
         of: the dataclass they are for.
         hints: its fields' types, by name.
         project: the project's folder.

@@ -98,8 +98,8 @@ class Search(Table):
         sampler: Optuna's word for what proposes params.
         sampler_options: Optuna's own arguments of it; see `hpo.study.options`.
         pruner: Optuna's word for what stops trials early.
-        pruner_options: likewise.
-        trials: how many.
+        pruner_options: options of the pruner, by name.
+        trials: number of trials that the study is to have.
         constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
             neither incumbent nor candidate.
         until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.

@@ -43,7 +43,7 @@ class Context:
     Attributes:
         seed: of the training; use `streams` rather than this.
         streams: the sources of randomness, each with its own generators.
-        budget: epochs allowed.
+        budget: number of epochs allowed.
         folds: into how many the data is divided; 0: not at all, and the trainable chooses what it is judged on.
         device: `cpu` or `cuda`.
         threads: of torch's CPU kernels; set already.

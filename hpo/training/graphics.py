@@ -12,7 +12,7 @@ class Graphics:
     Attributes:
         cards: their names, in torch's order; none where it sees none.
         built_for: the CUDA, or ROCm, that this torch was built for; None: it knows of none.
-        torch: its version.
+        torch: version of torch.
     """
 
     cards: tuple[str, ...]

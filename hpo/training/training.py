@@ -50,7 +50,7 @@ class Training:
 
     Args:
         job: what to train.
-        trainable: with what.
+        trainable: where the function to train with is.
         resources: cores and graphics cards.
         work: the study's folder, or its URL; the job's own is `job.folder` below it.
         spoiled: what earlier trainings left in this process that could not be put back; said in a remark.

@@ -203,7 +203,7 @@ class TuneBridge:
         """Takes back the job of a worker that died: another one goes on with it, unless too many have died over it.
 
         Args:
-            trial_id: Tune's.
+            trial_id: Tune's id of the worker.
             reason: in Ray's words; empty: none that concerns the job.
             counts: whether it may be the job's doing; a node that was taken away is not.
         """

@@ -46,7 +46,7 @@ class Isolation:
         settle: called with the name of a library that is there when the training begins, or is imported during it.
 
     Attributes:
-        folder: as given.
+        folder: the training's working directory.
         handlers: of signals, by number, as the driver has them; empty outside a step.
         remarks: what was found and mended when the training was over.
     """

@@ -28,7 +28,7 @@ class Lookups:
     """Notes what is looked for by a relative path, is not there, and is in the project.
 
     Args:
-        project: its folder.
+        project: folder of the project.
         folder: the training's working directory.
     """
 

@@ -68,7 +68,7 @@ def interface_page(schema: Mapping[str, Any]) -> str:
     """Returns the page that describes the HTTP interface.
 
     Args:
-        schema: OpenAPI's.
+        schema: the OpenAPI schema of the interface.
     """
     routes = [
         {"path": path, "method": method.upper(), **said}

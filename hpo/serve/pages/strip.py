@@ -12,14 +12,14 @@ MARGIN = 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """Where things lie, in per cent of the column's width.
+    """Positions on the axis, in percent of the column's width.
 
     Attributes:
-        points: by seed.
+        points: place of each seed's value on the axis, in percent.
         mean: None for an incomplete candidate.
-        low: of the bar of one sigma; likewise.
-        high: likewise.
-        search: what the search had said.
+        low: left end of the bar of one sigma; None for an incomplete candidate.
+        high: right end of the bar of one sigma; None for an incomplete candidate.
+        search: the value that the search had found.
     """
 
     points: Mapping[int, float]

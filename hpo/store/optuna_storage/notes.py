@@ -19,8 +19,8 @@ def write_note(study: optuna.Study, text: str, trial_id: int | None = None) -> N
     """Writes the note, Markdown, of a study or of one of its trials, in the place of the one before.
 
     Args:
-        study: Optuna's own.
-        text: the note.
+        study: the study, as Optuna gives it.
+        text: the note as Markdown.
         trial_id: Optuna's id of the trial; None: the study's note.
     """
     prefix = "dashboard:" if trial_id is None else f"dashboard:{trial_id}:"
@@ -34,9 +34,9 @@ def write_picture(study: optuna.Study, name: str, figure: str) -> None:
     """Writes a picture of a study.
 
     Args:
-        study: Optuna's own.
+        study: the study, as Optuna gives it.
         name: letters, digits and hyphens; one of the same name is replaced.
-        figure: plotly's JSON.
+        figure: a plotly figure as JSON.
     """
     _write_pieces(study, f"dashboard:plot_data:{name}:", figure)
 

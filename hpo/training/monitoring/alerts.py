@@ -90,16 +90,16 @@ class Seen:
         nonfinite_steps: those with a gradient that was not finite; no mean or largest below counts them.
         lr: learning rate of the last step, the largest of the optimizer's groups.
         grad_norm: mean over the steps of the gradient's norm over all parameters, as the optimizer got it.
-        grad_norm_median: their median.
-        grad_norm_max: the largest.
+        grad_norm_median: median gradient norm of the steps.
+        grad_norm_max: largest gradient norm of a step.
         grad_norm_sum: mean over the steps of the *sum* of the tensors' norms: another quantity, larger.
         clipped: share of the steps whose gradient was shortened; None without a clip.
         layers: by name; layers with weights of two dimensions or more.
         activations: by name; empty unless asked for.
         input_mean: of the first training batch's inputs.
         input_sd: their standard deviation.
-        train_loss: as reported.
-        val_loss: as reported.
+        train_loss: as the trainable reported it.
+        val_loss: as the trainable reported it.
         predicted: (C,) validation cases that were put into each class.
         truth: (C,) validation cases of each class.
         classes: (C,) the classes as the files name them; empty where they were not said.

@@ -27,12 +27,12 @@ class Diagnostics:
     """What was seen, epoch by epoch.
 
     Args:
-        model: what is trained.
-        optimizer: of its parameters.
-        clip: see `Context.watch`.
-        activations: likewise.
-        keep: likewise, of `Watch`.
-        folder: where it is kept; None: nowhere.
+        model: the model that is trained.
+        optimizer: the optimizer of its parameters.
+        clip: norm that gradients are clipped to, see `Context.watch`.
+        activations: whether activations are watched, see `Context.watch`.
+        keep: whether gradients are kept, see `Watch`.
+        folder: where the first weights are kept; None: nowhere.
 
     Raises:
         UsageError: if the optimizer has none of the model's parameters.
@@ -89,7 +89,7 @@ class Diagnostics:
 
         Args:
             epoch: 1 for the first.
-            metrics: as reported.
+            metrics: as the trainable reported them.
             raised: kinds of alerts that were raised before.
         """
         self._seen.append(self._watch.seen(epoch, metrics))

@@ -40,7 +40,7 @@ class Watch:
     """Hooks on a model and its optimizer.
 
     Args:
-        model: whose.
+        model: the model that is being trained.
         optimizer: before and after each step of it.
         clip: norm to which the gradient is clipped before the step; 0: it is not.
         activations: whether the answers of rectifiers are looked at.

@@ -63,7 +63,7 @@ class Events:
         """Writes an epoch, which can be looked at from then on.
 
         Args:
-            report: of it.
+            report: report of the epoch.
             seen: what a watch saw; None without one.
             tensors: those whose histograms are drawn, by tag.
         """
