@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from hpo.cli.stopping import StopSignal
     from hpo.study import Study
 
+SEARCH, PROMOTION, ROBUSTNESS = "Search", "Promotion", "Robustness"
+STUDIES, SETUP, CLUSTER = "Studies", "Setup and pages", "Cluster"
+"""Headings of `hpo --help`."""
+
 app = typer.Typer(
     help="Hyperparameter optimisation whose winners hold on another seed.",
     no_args_is_help=True,
@@ -73,7 +77,7 @@ def _root(
     """Hyperparameter optimisation whose winners hold on another seed."""
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 @with_place
 @with_promotion
 def run(
@@ -128,7 +132,7 @@ def run(
         raise typer.Exit(stop.exit_status or _search_status(searched) or _promotion_status(promoted))
 
 
-@app.command()
+@app.command(rich_help_panel=PROMOTION)
 @with_place
 @with_promotion
 def promote(
@@ -156,7 +160,7 @@ def promote(
         raise typer.Exit(stop.exit_status or _promotion_status(outcome))
 
 
-@app.command()
+@app.command(rich_help_panel=ROBUSTNESS)
 @with_place
 def verify(
     config: RunConfig,
@@ -191,7 +195,7 @@ def verify(
     raise typer.Exit(stop.exit_status or (0 if all(one.is_identical for one in found) else 1))
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=SEARCH)
 def import_(
     study: StudyName,
     source: From,
@@ -214,29 +218,19 @@ def import_(
         print_text(tables.import_text(outcome))
 
 
-for each in (
-    look.rank,
-    look.compare,
-    look.diagnose,
-    look.instability,
-    look.assets,
-    showing.report,
-    showing.serve,
-    look.show,
-    look.studies,
-    look.check,
-    look.status,
-    begin.init,
-    begin.doctor,
+for panel, commands in (
+    (SEARCH, (look.status, look.show, steering.pause, steering.resume, steering.stop)),
+    (PROMOTION, (look.rank, showing.report, look.assets)),
+    (ROBUSTNESS, (look.compare, look.diagnose, look.instability)),
+    (STUDIES, (look.studies, look.check, keeping.delete, keeping.rename, keeping.copy)),
+    (SETUP, (begin.init, begin.doctor, showing.serve)),
+    (CLUSTER, (steering.logs,)),
 ):
-    app.command()(each)
-app.command(context_settings={"ignore_unknown_options": True})(steering.submit)
-for wish in (steering.logs, steering.pause, steering.resume, steering.stop):
-    app.command()(wish)
-for change in (keeping.delete, keeping.rename, keeping.copy):
-    app.command()(change)
-app.add_typer(seeds.app, name="seeds")
-app.add_typer(data.app, name="data")
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.command(rich_help_panel=CLUSTER, context_settings={"ignore_unknown_options": True})(steering.submit)
+app.add_typer(seeds.app, name="seeds", rich_help_panel=ROBUSTNESS)
+app.add_typer(data.app, name="data", rich_help_panel="Data")
 
 
 def main() -> NoReturn:
