@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
     """Returns the studies whose names begin so, for the shell. Where nothing begins so, it completes a path."""
-    from hpo.study.locations import listed
+    from hpo.core.study_files import listed
 
     folders = context.params.get("studies") or None
     try:

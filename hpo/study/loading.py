@@ -16,9 +16,9 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
 from hpo.core.protocols import TrainableRef
 from hpo.core.records import Objective, Value
+from hpo.core.study_files import find, listed, shown
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse, space
 from hpo.study.annotations import hints_of
-from hpo.study.locations import find, listed, shown
 from hpo.study.trainable import Loaded, load
 
 __all__ = ["Checked", "check", "find", "listed", "load_study", "read"]
