@@ -105,7 +105,7 @@ def _bits(replays: Replays, count: int, itself: int = 0) -> str:
 def _share(share: float | None) -> str:
     if share is None:
         return "-"
-    return "< .01" if share < 0.005 else f"{share:.2f}".removeprefix("0")
+    return "< 0.01" if share < 0.005 else f"{share:.2f}"
 
 
 def _percent(share: float) -> str:
@@ -153,7 +153,7 @@ def instability_text(found: Instability) -> RenderableType:
             "-" if line.p is None else f"{line.p:.2g}",
             line.steadier or "",
         )
-    notes = "with sigma: rank correlation, of a choice eta²; steadier: where p is below .05 over the number of params"
+    notes = "with sigma: rank correlation, of a choice eta²; steadier: where p is below 0.05 over the number of params"
     first, *others = found.files
     written = f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}"
     return Group(

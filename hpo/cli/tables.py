@@ -93,7 +93,7 @@ def comparison_text(found: Comparison) -> str:
     lines.append(f"P({first} > {second}) = {found.outperformance:.2f}{interval}, n = {len(found.seeds)}")
     lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}{'' if found.verdict.endswith('?') else '.'}")
     seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
-    lines.append(f"To tell a difference that matters (.75) from none takes {found.needed} seeds{seen}.")
+    lines.append(f"To tell a difference that matters (0.75) from none takes {found.needed} seeds{seen}.")
     lines += [found.code] if found.code else []
     return "\n".join(lines)
 

@@ -8,21 +8,21 @@ from hpo.core.records import Value
 
 
 def number(value: float | None) -> str:
-    """Returns a metric with four digits: `.7471`, `-.0120`, `12.35`, `2.3e-07`; `-` where there is none."""
+    """Returns a metric with four digits: `0.7471`, `-0.0120`, `12.35`, `2.3e-07`; `-` where there is none."""
     if value is None:
         return "-"
-    if 0 < abs(value) < 0.00005:  # four decimals would make it 0
+    if value == 0:
+        return "0.0000"  # also for -0.0
+    if abs(value) < 0.00005:  # four decimals would make it 0
         return f"{value:.1e}"
-    if abs(value) < 0.99995:
-        return f"{value:.4f}".replace("0.", ".", 1)
     return f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def spread(value: float) -> str:
-    """Returns an sd with three digits where it is small: `.0117`, `0`, `.000242`, `2.31e-05`."""
+    """Returns an sd with three digits where it is small: `0.0117`, `0`, `0.000242`, `2.31e-05`."""
     if value == 0:
         return "0"
-    return number(value) if abs(value) >= 0.001 else f"{value:.3g}".removeprefix("0")
+    return number(value) if abs(value) >= 0.001 else f"{value:.3g}"
 
 
 def percent(chance: float) -> str:

@@ -26,7 +26,7 @@ def test_the_numbers_of_pairs_are_those_of_the_paper():
 
 
 def test_with_so_many_pairs_a_difference_is_found_as_often_as_promised():
-    """Noether's N for P = .75: a sign test at 5 % finds it nearly as often, within the normal approximation."""
+    """Noether's N for P = 0.75: a sign test at 5 % finds it nearly as often, within the normal approximation."""
     count, draw = pairs_needed(0.75), np.random.default_rng(3)
     wins = draw.binomial(count, 0.75, 20_000)
     from scipy.stats import binom

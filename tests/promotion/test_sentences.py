@@ -60,10 +60,10 @@ def test_from_six_seeds_on_there_is_a_chance(said):
 @pytest.mark.parametrize(
     ("search", "direction", "sentence"),
     [
-        ((0.6, 0.6), "maximize", "Optimism: search values lie .1000 above the candidates' means"),
-        ((0.4, 0.4), "maximize", "No optimism: search values lie .1000 below the candidates' means"),
-        ((0.6, 0.6), "minimize", "No optimism: search values lie .1000 above the candidates' means"),
-        ((0.4, 0.4), "minimize", "Optimism: search values lie .1000 below the candidates' means"),
+        ((0.6, 0.6), "maximize", "Optimism: search values lie 0.1000 above the candidates' means"),
+        ((0.4, 0.4), "maximize", "No optimism: search values lie 0.1000 below the candidates' means"),
+        ((0.6, 0.6), "minimize", "No optimism: search values lie 0.1000 above the candidates' means"),
+        ((0.4, 0.4), "minimize", "Optimism: search values lie 0.1000 below the candidates' means"),
         ((0.5, 0.5), "maximize", "No optimism: search values equal the candidates' means on average"),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_single_seed_defines_neither_sigma_nor_score(said):
     text = said([(0.5,), (0.6,)], seeds=(42,))
     first = text.splitlines()[0]
     assert first.startswith(
-        "Winner: trial 1, .6000 under seed 42 alone (sigma and mean - sigma are not defined at n = 1)"
+        "Winner: trial 1, 0.6000 under seed 42 alone (sigma and mean - sigma are not defined at n = 1)"
     )
 
 
@@ -175,11 +175,11 @@ def test_a_confirmation_says_over_how_many_it_is(curve):
     text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
     assert "over the 2 of 3 that completed" in text
     one = certainty_text(report.confirmed({50: 0.5}))
-    assert "mean .5000; the promotion's" in one, "a single value has no sigma"
+    assert "mean 0.5000; the promotion's" in one, "a single value has no sigma"
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, ".0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, ".0001"), (0.5, ".5000")]
+    ("value", "shown"), [(0.0, "0.0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, "0.0001"), (0.5, "0.5000")]
 )
 def test_what_is_not_zero_does_not_look_like_it(value, shown):
     assert number(value) == shown
