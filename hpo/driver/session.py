@@ -71,12 +71,9 @@ class RunContext:
             stop: ends the command in order when it is set; None: only `hpo stop` does.
             workers: keep the backend running after the command; None: it ends with the command.
         """
-        return cls(
-            config=given_config(config),
-            workers=workers,
-            observers=tuple(observers),
-            stop=StopController(stop, study.name, observers),
-        )
+        checked = given_config(config)
+        controller = StopController(stop, study.name, observers)  # checks both
+        return cls(config=checked, workers=workers, observers=tuple(observers), stop=controller)
 
 
 class Folds(Enum):

@@ -45,7 +45,7 @@ def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, con
     found = api.verify(study, config)
     assert [one.recorded.job.seed for one in found] == [42, 43]
     assert all(one.is_identical for one in found)
-    assert all(set(one.same) == {"weights", "predictions", "history"} for one in found)
+    assert all(set(one.same) == {"start", "weights", "predictions", "history"} for one in found)
     assert kept(config) == before
     assert api.show("net", promoted.ranking.winner.candidate.trial, config)[1] == evaluations
     assert "2 of 2 trainings identical." in verified_text(found)
@@ -70,7 +70,7 @@ def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, confi
 def test_a_trial_of_the_search_is_verified_under_its_seed(study, config, promoted):
     [one] = api.verify(study, config, trial=0, seed=41)
     assert (one.is_identical, one.recorded.job.seed) == (True, 41)
-    assert set(one.same) == {"weights", "predictions", "history"}
+    assert set(one.same) == {"start", "weights", "predictions", "history"}
 
 
 def test_other_weights_are_told_with_their_tensor_and_epoch(study, config, promoted, monkeypatch):

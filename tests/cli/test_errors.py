@@ -428,7 +428,7 @@ def test_a_server_that_is_no_ray_is_refused_at_once(refused):
 @pytest.fixture
 def no_ray_joined(monkeypatch):
     """As in a process of the command line: the test process may have joined a Ray for other tests."""
-    monkeypatch.setattr("hpo.driver.session.ray_is_joined", lambda: False)
+    monkeypatch.setattr("hpo.driver.workers.ray_is_joined", lambda: False)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")

@@ -84,12 +84,16 @@ def test_two_studies_of_one_name_get_a_sentence(storage_url):
         for study in (1, 2):
             attribute = models.StudyUserAttributeModel.__table__.insert()
             connection.execute(attribute.values(study_id=study, key="hpo:uid", value_json='"x"'))
-    for writes in (True, False):
-        with (
-            pytest.raises(StorageUnavailable, match=r"hold study 's' 2 times \(study_id 1 and 2\)"),
-            storage(storage_url, writes=writes),
-        ):
-            pass
+    with (
+        pytest.raises(StorageUnavailable, match=r"hold study 's' 2 times \(study_id 1 and 2\)"),
+        storage(storage_url, writes=True),
+    ):
+        pass
+    with (
+        pytest.raises(StorageUnavailable, match="hold study 's' 2 times, because an index of theirs is missing"),
+        storage(storage_url) as (_, durable),
+    ):
+        durable.find("s")
 
 
 def test_optuna_s_tables_have_the_names_that_we_know():

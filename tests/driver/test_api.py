@@ -209,7 +209,7 @@ def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curv
     whole = hpo.run(study, config)
     store = Store(config.storage)
     with store._engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING' WHERE number = 2")
+        connection.exec_driver_sql("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = 2")
         connection.exec_driver_sql("DELETE FROM trial_values WHERE trial_id = 3")
     store.close()
     counter = Counter()

@@ -178,9 +178,9 @@ LINE = "from hpo.core.installed import install_line\nprint(install_line('web'))"
 def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "hpo").mkdir()
-    for name in ("__init__.py", "declared.py"):
-        shutil.copy(ROOT / "hpo" / name, tmp_path / "hpo")
+    (tmp_path / "hpo" / "core").mkdir(parents=True)
+    for name in ("__init__.py", "core/__init__.py", "core/installed.py"):
+        shutil.copy(ROOT / "hpo" / name, tmp_path / "hpo" / name)
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "out"], cwd=tmp_path, check=True)
     [wheel] = (tmp_path / "out").iterdir()
     with zipfile.ZipFile(wheel) as packed:

@@ -179,7 +179,8 @@ def test_a_confirmation_says_over_how_many_it_is(curve):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0.0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, "0.0001"), (0.5, "0.5000")]
+    ("value", "shown"),
+    [(0.0, "0.0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, "0.0001"), (0.5, "0.5000")],
 )
 def test_what_is_not_zero_does_not_look_like_it(value, shown):
     assert number(value) == shown
