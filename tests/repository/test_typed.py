@@ -1,0 +1,102 @@
+"""A user's project is type-checked against the wheel, as an editor does it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PROJECT = """
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import hpo
+
+
+@dataclass(frozen=True)
+class Params:
+    lr: float
+    width: int = 8
+
+
+def train(params: Params, ctx: hpo.Context) -> Iterator[hpo.Metrics]:
+    for epoch in ctx.epochs():
+        yield {"val": params.lr * epoch}
+
+
+class Counter(hpo.Observer):
+    def told(self, evaluation: hpo.Evaluation) -> None:
+        print(evaluation.job.trial, evaluation.value)
+
+
+class Once:
+    def ask(self) -> hpo.Job:
+        return hpo.Job(trial=0, params={}, seed=42, budget=1)
+
+    def report(self, job: hpo.Job, step: int, value: float) -> hpo.Decision:
+        return hpo.Decision.STOP if value < 0 else hpo.Decision.CONTINUE
+
+    def tell(self, evaluation: hpo.Evaluation) -> None:
+        pass
+
+
+source: hpo.JobSource = Once()
+config = hpo.RunConfig(storage="sqlite:///hpo.db", backend="local")
+searched = hpo.run("mine", config, trials=4, observers=[Counter()])
+best: float | None = searched.incumbent.value if searched.incumbent else None
+promoted = hpo.promote("mine", config, top=2)
+winner = promoted.ranking.winner
+mean: float | None = winner.mean if winner else None
+"""
+
+MISTAKES = {
+    'hpo.run("mine", config, trials="four")': 'incompatible type "str"',
+    'hpo.promote("mine", config, tops=2)': 'Unexpected keyword argument "tops"',
+    "hpo.RunConfig(storage=3)": 'incompatible type "int"',
+    "searched.incumbents": "has no attribute",
+}
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """Type-checks a text in an environment where the wheel is installed."""
+    folder = tmp_path_factory.mktemp("typed")
+    own = folder / "checkout"
+    shutil.copytree(ROOT / "hpo", own / "hpo", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, own)
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=own, check=True)
+    venv.create(folder / "env", with_pip=False)
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder / "env")}))
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as packed:
+        packed.extractall(site)
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")  # what hpo needs is installed here
+
+    def check(text):
+        (folder / "mine.py").write_text(text)
+        command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache")]
+        command += ["--python-executable", str(folder / "env" / "bin" / "python"), "mine.py"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+
+    return check
+
+
+@pytest.mark.slow
+def test_a_user_s_project_is_sound(checked):
+    assert "Success: no issues found in 1 source file" in checked(PROJECT)
+
+
+@pytest.mark.slow
+def test_mistakes_are_found(checked):
+    found = checked(PROJECT + "\n".join(MISTAKES))
+    assert f"Found {len(MISTAKES)} errors" in found
+    for said in MISTAKES.values():
+        assert said in found
