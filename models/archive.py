@@ -45,7 +45,7 @@ def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, 
         dicom: whether as DICOM files with a CSV file, or as 8-bit pictures in folders A, B, C, D.
         size: pixels along each side.
         seed: of the phantoms.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if the folder has something in it or cannot be written, or a number makes no sense.

@@ -77,7 +77,7 @@ def prepared(
         size: pixels along each side.
         crop: whether each is cut to the breast.
         cache: folder where arrays are kept.
-        tell: hears how far it is; None: nobody.
+        tell: called with how far the work is; None: nobody is told.
         processes: that decode; None: one for each core, at most 8.
 
     Raises:

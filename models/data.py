@@ -175,12 +175,12 @@ def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str,
     Args:
         params: those that the study fixes, by name; others may be among them.
         cache: folder in which decoded images are kept.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if nothing can be used.
     """
-    chosen = replace(data_params(params), pseudonyms=False)  # whoever asks what is amiss has to find it
+    chosen = replace(data_params(params), pseudonyms=False)  # who looks for a problem has to find the file
     if chosen.data != PHANTOMS:
         read_files(chosen, cache, tell)
     return data_set(chosen, cache).manifest
@@ -231,7 +231,7 @@ def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tup
     Args:
         params: params that name the data.
         cache: folder in which decoded images are kept.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if nothing can be used.

@@ -113,7 +113,7 @@ def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
     Args:
         params: those that the study fixes, by name; others may be among them.
         cache: folder in which decoded images are kept.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if it cannot be used, or what could be read of it cannot be divided.

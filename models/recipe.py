@@ -175,7 +175,7 @@ def batches_of(
 
 
 def freeze(params: RecipeParams, model: Grader, epoch: int) -> None:
-    """Freezes what does not learn in this epoch; said again in every epoch, a resumed training knows it too."""
+    """Freezes what does not learn in this epoch; called in every epoch, so that a resumed training freezes it too."""
     whole = params.train_backbone or 0 < params.frozen_epochs < epoch
     model.freeze(0 if whole else len(model.stages) - params.unfreeze_last_block)
 

@@ -47,7 +47,7 @@ class Schedule:
         name: which of the schedules it is.
         epochs: the training's budget.
         batches: updates in an epoch.
-        direction: of the value that `judge` hears: whether more or less of it is better.
+        direction: whether more or less of the value that `judge` gets is better.
         warmup_epochs: in which the rates rise along a line; None: a tenth of the budget.
         step_size: epochs after which "step" lowers the rates, and again.
         gamma: the factor by which it does.

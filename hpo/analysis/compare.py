@@ -46,7 +46,7 @@ class Comparison:
             the values of one are the same under every seed.
         needed: pairs that it takes to find an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
         code: that the two ran different code, as a sentence; None where that is not known.
-        needed_for_seen: likewise for the outperformance that was seen; None where that is a half.
+        needed_for_seen: the same for the outperformance that was seen; None where that is a half.
         same: names of those whose values are the same under every seed, and no shares of few cases: as many pairs of
             theirs are one.
     """

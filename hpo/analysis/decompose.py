@@ -63,7 +63,7 @@ def decompose(
         replays: how often the first of them is trained again.
         sources: names of streams; None: all that the study does not fix.
         metric: any that the trainable yields, at the epoch whose objective counts; None: the objective's.
-        observers: hear of every job, report and evaluation.
+        observers: told of every job, intermediate value and evaluation.
         stop: ends the work in order when it is set.
         workers: keep the backend running after the command; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:

@@ -36,7 +36,7 @@ class ParamLine:
     Attributes:
         name: name of the param.
         for_value: its share in what tells the best trials by value; None if it is not in every trial.
-        for_sigma: its share in what tells the trials of the smallest sigma; likewise.
+        for_sigma: its share in what tells the trials of the smallest sigma; None if it is not in every trial.
         association: Spearman's rho with log sigma, -1 .. 1; of a choice eta squared by ranks, 0 .. 1; None if the
             trials with replicates do not differ in it.
         p: of no association, two-sided; of all params together the smallest is to be compared with `LEVEL` / count.

@@ -173,7 +173,7 @@ def replay(
         trial: number of the trial.
         seed: under which; None: the first of the promotion's.
         r: how many trainings.
-        observers: hear of every job, report and evaluation.
+        observers: told of every job, intermediate value and evaluation.
         stop: ends the work in order when it is set.
         workers: keep the backend running after the command; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:

@@ -95,7 +95,7 @@ def verify(
         seed: only the one under this seed; None: all of the trial's.
         promotion: only those of the promotion.
         resumed: interrupt each training halfway and let it go on from its checkpoint.
-        observers: hear of every job, report and evaluation.
+        observers: told of every job, intermediate value and evaluation.
         stop: ends the work in order when it is set.
         workers: keep the backend running after the command; None: it ends with it.
 

@@ -89,7 +89,7 @@ class LocalBackend:
                     packet = training.pause() if stopping else training.advance()
                 pace.reported()
                 attempts.progress()
-                evaluation = with_retries(partial(tracker.hear, packet), stop)
+                evaluation = with_retries(partial(tracker.receive, packet), stop)
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:

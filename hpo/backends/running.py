@@ -61,7 +61,7 @@ def run_all(
         trainable: with what to train.
         resources: of one training.
         stop: ends the work in order; then jobs may stay open.
-        observers: told which trainings were ended because they did not heed the stop in time.
+        observers: told which trainings were ended because they did not stop in time.
 
     Raises:
         BackendError: if the backend gave up, or ended although a job is not over.

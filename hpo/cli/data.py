@@ -44,7 +44,7 @@ def audit(
 
     config = config_of(None, outputs=outputs, work=workdir)
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
-        named = api.load_study(study, studies, to_train=False)  # its own data may be what is amiss
+        named = api.load_study(study, studies, to_train=False)  # its own data may be the problem
         found = api.audit(named, config, data=data, archive=archive, out=out, tell=tell)
     if as_json:
         print_json(dict(found))

@@ -1,6 +1,6 @@
 """What sources and backends say to each other. It knows neither of them.
 
-A source hands out jobs and hears what became of them; a backend runs them. Workers import this module and nothing
+A source hands out jobs and is told what became of them; a backend runs them. Workers import this module and nothing
 of Optuna, SQLAlchemy or the studies.
 """
 
@@ -38,7 +38,7 @@ DONE: Done = Idle.DONE
 
 
 class JobSource(Protocol):
-    """Hands out jobs and hears what became of them.
+    """Hands out jobs and is told what became of them.
 
     Any call may raise `RetryLater`, as the database is away or the study paused: then nothing happened, and the backend
     says the same again later while its workers go on training.
@@ -55,7 +55,7 @@ class JobSource(Protocol):
 
 
 class Observer:
-    """Looks on: it hears everything and decides nothing. Derive from it and say what is of interest."""
+    """Is told of everything and decides nothing. Derive from it and override what is of interest."""
 
     def begins(self, total: int, done: int) -> None:
         """The work begins: how many jobs there are to be, and how many of them are over already."""
@@ -92,7 +92,7 @@ class Tell(Protocol):
 
 @runtime_checkable
 class Alerted(Protocol):
-    """A source that hears at once what was seen to go wrong; any other finds it in the evaluation."""
+    """A source that is told at once of alerts; any other finds them in the evaluation."""
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
         """Hears what was seen at the step that a job reported last."""

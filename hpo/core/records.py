@@ -204,7 +204,7 @@ class Evaluation:
         status: how it ended.
         value: the objective's value at `step`; None if the job failed, or was pruned before it had one.
         step: the step whose value counts.
-        reports: all steps that were heard, in order; of a pruned job, those up to the refusal.
+        reports: all steps that were reported, in order; of a pruned job, those up to its end.
         error: why it failed; the traceback if there was one.
         seconds: from the first epoch's start to the last one's end, by the worker's clock, pauses left out.
         digests: sha256 by name of what the training produced, `weights` and `predictions`, and of the weights that it

@@ -40,10 +40,10 @@ class JobTracker:
     complete, so that no outcome depends on how the clock cut the packets.
 
     Attributes:
-        source: hears of the reports, and judges them.
+        source: told of the reports, which it judges.
         job: that is running.
         objective: which of the metrics counts.
-        reports: that were heard.
+        reports: those that the source was told.
         known: what is known of the training's fingerprint before its end.
     """
 
@@ -53,18 +53,18 @@ class JobTracker:
     reports: list[Report] = field(default_factory=list)
     known: Mapping[str, object] = field(default_factory=dict)
 
-    def hear(self, packet: Packet) -> Evaluation | None:
+    def receive(self, packet: Packet) -> Evaluation | None:
         """Returns the evaluation if the job is over. The source has not been told of it yet.
 
         Raises:
-            RetryLater: if the source cannot listen now; hear the same packet again later.
+            RetryLater: if the source cannot answer now; pass on the same packet again later.
             BackendError: if the worker cannot train what the driver wants.
         """
         if packet.refusal is not None:
             raise BackendError(packet.refusal)
         for report in packet.reports:
             if self.reports and report.step <= self.reports[-1].step:
-                continue  # said again after a resume
+                continue  # repeated after a resume
             value = self.objective.value(report)
             if not abs(value) <= LARGEST:  # the training's own gate lets none pass; no database would keep it
                 return self.lost(f"the objective's value at step {report.step} is {value:g}, beyond ±{LARGEST:g}")
@@ -74,7 +74,7 @@ class JobTracker:
                     f"{type(self.source).__name__}.report() must return Decision.CONTINUE or Decision.STOP, "
                     f"got {decision!r}"
                 )
-            self.reports.append(report)  # after the source has heard it: the packet may have to be heard again
+            self.reports.append(report)  # after the source was told: the packet may have to be passed on again
             pass_on(report.alerts, self.job, self.source)
             if decision is Decision.STOP:  # what the worker did beyond the refusal does not count
                 return self._evaluation(Status.PRUNED, Packet())

@@ -101,7 +101,7 @@ class FailureLimit(SourceWrapper):
 
 
 def with_retries(call: Callable[[], Answer], stop: Stop) -> Answer:
-    """Returns what `call` returns, said again for as long as it is not to be had now.
+    """Returns what `call` returns; calls again for as long as it raises `RetryLater`.
 
     Raises:
         RetryLater: if that is still so when `stop` is set.
@@ -122,7 +122,7 @@ def refuse_endless_wait(running: int) -> None:
         BackendError: if no job is running.
     """
     if not running:
-        raise BackendError("the source waits although no job is running: it would wait for ever")
+        raise BackendError("the source waits although no job is running: it would wait without end")
 
 
 def tell_phase(observers: Iterable[Observer], message: str) -> None:

@@ -28,7 +28,7 @@ def check_code(
         stored: the study; None: it is new.
         code: as it is now.
         store: of the study.
-        tell: hears what is said.
+        tell: called with each sentence for the user.
         accept: whether trainings of both may stand in one study.
 
     Returns:

@@ -99,7 +99,7 @@ class _Open:
 class FoldedSource(SourceWrapper):
     """Stands between a source and a backend: a job of the source becomes one for each fold.
 
-    The source hears the mean over the folds so far whenever the next fold, in the order of their numbers, is over; so
+    The source is told the mean over the folds so far whenever the next fold, in the order of their numbers, is over; so
     what it refuses does not depend on timing. Within a fold nothing is pruned. A fold that fails fails its job.
 
     Args:
@@ -138,7 +138,7 @@ class FoldedSource(SourceWrapper):
     def tell(self, evaluation: Evaluation) -> None:
         one = self._open[_whole(evaluation.job).key]
         fold = evaluation.job.fold
-        if fold not in one.told:  # else it is said again, for the database was away
+        if fold not in one.told:  # else it is told again, because the database was away
             one.told[fold] = evaluation
             one.running -= 1
             if evaluation.status is not Status.COMPLETE:

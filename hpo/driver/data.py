@@ -41,7 +41,7 @@ def audit(
         data: another source than the study's, as its fixed param `data` names it.
         archive: another archive than the study's, as its fixed param `archive` names it.
         out: a file that gets the manifest as JSON.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if the trainable has no such function, or the data cannot be used.
@@ -86,7 +86,7 @@ def write_phantoms(
         dicom: as DICOM files with a CSV file, rather than as pictures in folders.
         size: pixels along each side.
         seed: of the phantoms; the same one writes the same bytes.
-        tell: hears how far it is.
+        tell: called with how far the work is.
 
     Raises:
         UsageError: if no trainable can, or the folder has something in it.

@@ -104,7 +104,7 @@ def doctor(
         study: a study's name: it is checked, and what it asks for is looked for.
         config: where it would be run.
         folders: where studies are.
-        tell: hears what is looked at next.
+        tell: called with what is looked at next.
     """
     config = config or RunConfig()
     tell("packages")

@@ -1,4 +1,4 @@
-"""A driver heeds what is wished from elsewhere: `hpo stop` is to it what a signal is, `hpo pause` lets it wait."""
+"""Lets a driver obey `hpo stop`, as it obeys a signal, and `hpo pause`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class StopController:
     Args:
         stop: the other; None: there is none.
         study: name of the study.
-        observers: hear what has been wished.
+        observers: told what was asked.
 
     Attributes:
-        lease: whose wishes are heeded, once the study is driven.
+        lease: knows what was asked of the driver; None until the study is driven.
     """
 
     def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:

@@ -92,7 +92,7 @@ def promote(
     Args:
         study: or its name.
         config: where it is kept and run.
-        observers: hear of every job, report and evaluation.
+        observers: told of every job, intermediate value and evaluation.
         stop: ends the promotion in order when it is set.
         workers: keep the backend running after the promotion; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:

@@ -1,4 +1,4 @@
-"""What was heard epoch by epoch: the training history as CSV, JSON, JSON lines and log."""
+"""What was reported epoch by epoch: the training history as CSV, JSON, JSON lines and log."""
 
 from __future__ import annotations
 

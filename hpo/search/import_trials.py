@@ -63,7 +63,7 @@ def import_trials(
         source: URL of an Optuna storage, SQLite or Postgres, or path of a journal.
         config: where the study is kept.
         source_study: the other study's name; None: the only one there.
-        observers: hear what is done.
+        observers: told what is done.
 
     Raises:
         UsageError: if there is no such study, its trials cannot be used, or this one has begun.

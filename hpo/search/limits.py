@@ -24,7 +24,7 @@ class Limits:
         self._best_trial = 0
         self._barren = 0
 
-    def hear(self, trial: FrozenTrial) -> None:
+    def receive(self, trial: FrozenTrial) -> None:
         """Takes note of a trial that is over."""
         feasible = all(value <= 0 for value in trial.constraints.values())
         value = trial.values[0] if trial.state is TrialState.COMPLETE and trial.values and feasible else None

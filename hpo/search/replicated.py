@@ -65,7 +65,7 @@ class ReplicatedSource(SourceWrapper):
 
     def tell(self, evaluation: Evaluation) -> None:
         trial = self._open[evaluation.job.trial]
-        if evaluation not in trial.told:  # said again if the database was away
+        if evaluation not in trial.told:  # told again if the database was away
             trial.told.append(evaluation)
             trial.running -= 1
             if evaluation.status is not Status.COMPLETE:
@@ -75,7 +75,7 @@ class ReplicatedSource(SourceWrapper):
             del self._open[evaluation.job.trial]
 
     def _combined(self, trial: _Trial) -> Evaluation:
-        """Returns what the search hears of a trial."""
+        """Returns what the search is told of a trial."""
         told = sorted(trial.told, key=lambda one: self._seeds.index(one.job.seed))
         seconds = sum(one.seconds for one in told)
         for one in told:

@@ -156,7 +156,7 @@ def run(
             already is not enqueued again.
         retry_failed: whether all failed trials are trained again, with the same numbers and params; the failures
             before stay as remarks.
-        observers: hear of every job, report and evaluation.
+        observers: told of every job, intermediate value and evaluation.
         stop: ends the search in order when it is set; trials that are running go on next time.
         workers: keep the backend running after the search; None: it ends with it.
         accept_code_change: whether the study goes on although trainings in it are of other code than there is now:

@@ -113,7 +113,7 @@ class SearchSource:
         self._memory_id = self._storage.get_study_id_from_name(study.name)
         self._judge = Judge(study.name, durable.directions, self._memory.sampler, self._memory.pruner)
         self._finished: dict[int, FrozenTrial] = {}  # told to the durable study
-        self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory has not heard of
+        self._held: dict[int, FrozenTrial] = {}  # of those, the ones the study in memory was not told of
         self._live: dict[int, _Live] = {}
         self._orphans: list[int] = []
         self._alike = DuplicateIndex(study)
@@ -201,7 +201,7 @@ class SearchSource:
         return None
 
     def _holds_back(self, number: int) -> bool:
-        """Keeps a trial back while its like is being trained."""
+        """Keeps a trial back while an identical trial is being trained."""
         if not self._is_running(self.same(number)):
             return False
         self._held_back.append(number)
@@ -253,7 +253,7 @@ class SearchSource:
             frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})
         marks = {key: mark for key, mark in frozen.system_attrs.items() if key.startswith(_MARKS)}
         self._durable.finish(number, state, values, marks, evaluation.error)
-        del self._live[number]  # only now: if the database is away, this is said again
+        del self._live[number]  # only now: if the database is away, this is called again
         frozen.state, frozen.values = state, values
         frozen.datetime_complete = datetime.now()
         if evaluation.error is not None:
@@ -337,7 +337,7 @@ class SearchSource:
         return Decision.STOP if live.refused else Decision.CONTINUE
 
     def _release(self, frozen: FrozenTrial) -> None:
-        self._limits.hear(frozen)
+        self._limits.receive(frozen)
         row = self._row(frozen.number)
         for step, value in sorted(frozen.intermediate_values.items()):
             self._storage.set_trial_intermediate_value(row, step, value)
@@ -368,7 +368,7 @@ class SearchSource:
                 self._finished[trial.number] = trial
             if over and (imported or self._lag is None or trial.number <= self._next - self._lag):
                 if not imported:
-                    self._limits.hear(trial)
+                    self._limits.receive(trial)
                 self._memory.add_trial(trial)
                 self._judge.learn(trial)
                 continue

@@ -1,4 +1,4 @@
-"""What a pruner may see: a given list of trials, dressed as a storage, so that any pruner reads it as a real study.
+"""What a pruner may see: some trials behind Optuna's interface of a storage, so that any pruner can read them.
 
 Hyperband and others go past the Study to its storage, so a Study with a `get_trials` of its own would not do.
 """

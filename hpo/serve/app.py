@@ -63,7 +63,7 @@ def serve(config: RunConfig, settings: Settings, began: Callable[[str], None], c
     Args:
         config: where they are.
         settings: of the server.
-        began: hears its address once it listens.
+        began: called with its address once it listens.
         cluster: where studies go that are submitted; None: to this machine's.
 
     Raises:

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """Refuses what is not allowed before anything else hears of it.
+    """Refuses what is not allowed before anything else sees it.
 
     Args:
         app: what is guarded.

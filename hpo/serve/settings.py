@@ -21,7 +21,7 @@ class Settings:
 
     Attributes:
         host: address to listen at.
-        port: likewise; 0: a free one.
+        port: to listen on; 0: a free one.
         token: whoever sends it may look, and change; None: whoever reaches the server may look, and nobody may change.
         allowed_hosts: names by which it is asked for, beside the loopback's.
         writable_dashboard: whether Optuna's dashboard may change studies; it wants a token.

@@ -157,7 +157,7 @@ class Lease:
 
     Attributes:
         paused: whether nothing new is to begin, as the last look at the database found.
-        stopping: whether the driver is to end its work in order, likewise.
+        stopping: whether the driver is to end its work in order.
 
     Raises:
         StudyBusy: if another driver that is alive holds it.

@@ -1,4 +1,4 @@
-"""A source whose evaluations are stored before it hears of them, and whose jobs are never trained twice."""
+"""A source whose evaluations are stored before it is told of them, and whose jobs are never trained twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RecordedSource(ObservedSource):
         lease: the driver's right to write.
         same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
         code: the code that is trained with; a record that is known to be of other code answers nothing.
-        metric: of the objective, for an evaluation that comes from another trial is heard step by step.
+        metric: of the objective: the values of an identical trial are reported step by step.
 
     Attributes:
         trained: how many trainings have ended since; what was answered from the records is not among them.
@@ -52,7 +52,7 @@ class RecordedSource(ObservedSource):
         self._metric = metric
         self._code = code
         self._known = store.keys(study)
-        # What is half done when the database goes away; it is gone on with when the same is said again.
+        # What is half done when the database goes away; it goes on when the same call comes again.
         self._asked: Job | None = None
         self._put: Evaluation | None = None
         self._told: tuple[Evaluation, Evaluation] | None = None
@@ -92,7 +92,9 @@ class RecordedSource(ObservedSource):
 
     def _keep(self, evaluation: Evaluation) -> Evaluation:
         """Stores an evaluation, then tells the source of it; returns it as it is stored."""
-        if self._told is None or self._told[0] is not evaluation:  # else it is said again, for the database was away
+        if (
+            self._told is None or self._told[0] is not evaluation
+        ):  # else it is told again, because the database was away
             self._told = evaluation, self._remarked(evaluation)
         whole = self._told[1]
         if self._put is not whole:

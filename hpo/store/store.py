@@ -79,7 +79,7 @@ class Store:
 
     Args:
         url: database URL as SQLAlchemy takes it.
-        outage: how long that is borne; None: not at all.
+        outage: how long the database may be away; None: not at all.
         create: whether the tables are made if they are missing.
         writes: whether anything is to be changed in the database; else it refuses that.
         library: whose tables are made and repaired together with ours; None: none.
@@ -338,7 +338,7 @@ class Store:
         """
         job = evaluation.job
         values = {**content_of(evaluation), "recorded_at": now()}
-        if self._in_doubt is evaluation:  # said again, because the database did not answer: it may have landed
+        if self._in_doubt is evaluation:  # called again, because the database did not answer: it may be stored
             stored = self.get(study, job)
             if stored is not None and _result(stored) == _result(evaluation):
                 return

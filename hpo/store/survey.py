@@ -142,7 +142,7 @@ def readable(url: str) -> str:
 
 
 def require_file(url: str, path: Path) -> None:
-    """Raises where there is something else than a file; SQLite would wait for a pipe for ever.
+    """Raises where there is something else than a file; SQLite would never stop waiting for a pipe.
 
     Raises:
         StorageUnavailable: if there is none.

@@ -158,7 +158,7 @@ def _params_problems(loaded: Loaded, content: Mapping[str, object]) -> Iterator[
 def _refused(
     loaded: Loaded, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], validation: object
 ) -> Iterator[Problem]:
-    """Yields what the trainable's module knows to be amiss: a package or a file that is not there, unusable data."""
+    """Yields the problems that the trainable's module finds: a missing package or file, unusable data."""
     refuse = loaded.hook("refuse_unusable")
     if refuse is None:
         return

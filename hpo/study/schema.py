@@ -103,7 +103,7 @@ class Search(Table):
         constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
             neither incumbent nor candidate.
         until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
-        patience: so many trials in a row without a better value end the search, likewise.
+        patience: so many trials in a row without a better value end the search; None: no number does.
         budget: epochs of each.
         seed: every trial trains under this one seed, or seeds are derived from it:
         seeding: `fixed`; `per-trial`: one for each trial's number; `replicated`: several, the same for every trial.

@@ -245,7 +245,7 @@ class Context:
             truth: (N,) index of the true class, 0 .. C-1.
             probabilities: (N, C) probability of each class.
             labels: (C,) the classes as whole numbers, as `save_predictions` gets them, for what an alert says of one.
-            names: (C,) their short names, likewise; empty: the labels.
+            names: (C,) their short names; empty: the labels.
 
         Raises:
             TrainableError: if the shapes do not fit together.

@@ -72,7 +72,7 @@ def refuse_unreadable(path: Path, states: Mapping[str, Any]) -> None:
     except Exception:  # torch raises a dozen kinds; some kinds of tensors cannot be without their values
         try:
             load_plain(path, "cpu")
-        except Exception as error:  # likewise
+        except Exception as error:  # code of others may raise anything
             raise TrainableError(_unreadable(states, error)) from error
 
 

@@ -1,4 +1,4 @@
-"""What a trainable yields, checked before anybody hears of it."""
+"""What a trainable yields, checked before it is passed on."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def outcome(values, cuts, refuses_at, repeated):
     critic = Critic(refuses_at)
     tracker = JobTracker(critic, JOB, OBJECTIVE)
     for packet in packets(values, cuts, repeated):
-        if (evaluation := tracker.hear(packet)) is not None:
+        if (evaluation := tracker.receive(packet)) is not None:
             return evaluation.status, evaluation.value, evaluation.step, len(evaluation.reports), critic.heard
     raise AssertionError("the last packet must end the job")
 
@@ -64,7 +64,7 @@ def test_a_refusal_beats_a_packet_that_says_complete():
 
 
 def test_a_training_without_a_word_has_failed():
-    evaluation = JobTracker(Critic(), JOB, OBJECTIVE).hear(Packet(status=Status.COMPLETE))
+    evaluation = JobTracker(Critic(), JOB, OBJECTIVE).receive(Packet(status=Status.COMPLETE))
     assert evaluation.status is Status.FAILED
     assert "without yielding" in evaluation.error
 
@@ -76,8 +76,8 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
         tracker = JobTracker(Critic(refuses_at=2), JOB, OBJECTIVE)
         *first, last = cut
         for said in first:
-            assert tracker.hear(Packet(reports=said)) is None
-        outcomes.append(tracker.hear(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
+            assert tracker.receive(Packet(reports=said)) is None
+        outcomes.append(tracker.receive(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].seconds == 1.0
 
@@ -86,14 +86,14 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
 def test_a_value_that_no_database_keeps_fails_the_job(value):
     critic = Critic()
     report = Report(step=1, metrics={"val": value}, at=0.0)
-    evaluation = JobTracker(critic, JOB, OBJECTIVE).hear(Packet(reports=(report,), status=Status.COMPLETE))
+    evaluation = JobTracker(critic, JOB, OBJECTIVE).receive(Packet(reports=(report,), status=Status.COMPLETE))
     assert (evaluation.status, evaluation.value, critic.heard) == (Status.FAILED, None, [])
     assert "the objective's value at step 1 is" in evaluation.error
 
 
 def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
     tracker = JobTracker(Critic(), JOB, OBJECTIVE)
-    tracker.hear(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
+    tracker.receive(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
     evaluation = tracker.lost("gone")
     assert (evaluation.status, evaluation.error, len(evaluation.reports)) == (Status.FAILED, "gone", 1)
 

@@ -78,7 +78,7 @@ def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
         packets.append(training.advance())
     training.close()
     tracker = JobTracker(source, job(until=2, patience=2), LOSS)
-    evaluation = [tracker.hear(packet) for packet in packets][-1]
+    evaluation = [tracker.receive(packet) for packet in packets][-1]
     assert (evaluation.status, evaluation.step, source.steps) == (Status.COMPLETE, 2, [1, 2, 3, 4])
     assert len(evaluation.reports) == 4
 

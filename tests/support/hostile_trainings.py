@@ -40,7 +40,7 @@ def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, 
             packet = training.pause() if step == pause_at else training.advance()
             if packet.paused:
                 return None
-            if (evaluation := tracker.hear(packet)) is not None:
+            if (evaluation := tracker.receive(packet)) is not None:
                 return evaluation
     finally:
         training.close()

@@ -56,8 +56,8 @@ class _Out:
 
     Attributes:
         hearing: of the job.
-        packets: not heard yet, because the database is away.
-        evaluation: not told yet, likewise.
+        packets: not passed on yet, because the database is away.
+        evaluation: not told yet, for the same reason.
         deaths: workers that died over it, those left out whose node was taken away.
         reason: why the last worker died.
         waits_since: for a worker, by this process's clock; None: it has one.
@@ -145,7 +145,7 @@ class TuneBridge:
 
     @property
     def open(self) -> list[Job]:
-        """The jobs that were handed out and whose end the source has not heard of."""
+        """The jobs that were handed out and whose end the source has not been told."""
         held = [*(out for out in self._out.values() if out is not None), *self._late, *self._again]
         return [out.tracker.job for out in held]
 
@@ -153,7 +153,7 @@ class TuneBridge:
         """Returns what the new trial is to do.
 
         `WAIT`: nothing now, and no worker is kept for it. The source has no more jobs, but those that are out can come
-        back when their worker dies, so Tune must not hear of the end before they are over.
+        back when their worker dies, so Tune must not be told of the end before they are over.
         """
         answer = self._peek()
         if answer is DONE:
@@ -237,7 +237,7 @@ class TuneBridge:
         """Passes on what a worker has said; returns whether its job is over."""
         while out.packets and out.evaluation is None:
             paused = out.packets[0].paused
-            out.evaluation = out.remarked(out.tracker.hear(out.packets[0]))
+            out.evaluation = out.remarked(out.tracker.receive(out.packets[0]))
             out.packets.popleft()
             if paused and out.evaluation is None:
                 return True
@@ -311,7 +311,7 @@ class BridgeSearcher(Searcher):
         return Searcher.FINISHED if task is DONE else None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the scheduler has heard it, and this is not called for a step at which it stops a trial."""
+        """Does nothing: the scheduler has seen it, and this is not called for a step at which it stops a trial."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._bridge.left(trial_id)
@@ -345,7 +345,7 @@ class BridgeScheduler(FIFOScheduler):
             actor = trial.temporary_state.ray_actor
             if actor is None:  # not started yet
                 tune_controller.stop_trial(trial)
-            else:  # to a stop Tune waits for an answer, which a worker that is busy for ever does not give
+            else:  # to a stop Tune waits for an answer, which a worker that never returns does not give
                 ray.kill(actor)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -107,7 +107,7 @@ class DurableStudy:
     instead of many, and nothing is read back in between. They are public, but a contract test holds them to what
     `study.ask` and `study.tell` would have done.
 
-    Each may be said again after the database did not answer: it may have done what was asked, with the answer lost.
+    Each may be called again after the database did not answer: it may have done what was asked, with the answer lost.
     """
 
     def __init__(self, storage: BaseStorage, name: str, watched: Callable[[], AbstractContextManager[None]]) -> None:
