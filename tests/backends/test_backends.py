@@ -183,7 +183,7 @@ def test_a_source_that_waits_for_nothing_is_refused(run):
         def ask(self):
             return WAIT
 
-    with pytest.raises(BackendError, match="for ever"):
+    with pytest.raises(BackendError, match="wait without end"):
         run(Waits([]))
 
 
