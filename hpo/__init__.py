@@ -5,6 +5,7 @@ Everything public is here; the names are loaded when they are used, so that `imp
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,14 @@ __all__ = [
 ]
 
 
+_RENAMED = {"Place": "RunConfig", "Source": "JobSource"}
+"""Names of before; they still work, with a warning."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _RENAMED:
+        warnings.warn(f"hpo.{name} is called hpo.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name in _HOME_OF:
         return getattr(import_module(_HOME_OF[name]), name)
     raise AttributeError(f"module 'hpo' has no attribute {name!r}")

@@ -16,7 +16,7 @@ from hpo.core.records import Evaluation, Job
 from hpo.stats.collapse import Collapse
 from hpo.stats.ranking import Ranking, Row
 from hpo.stats.seed_use import SeedUse, Use, said
-from hpo.training.outputs.predictions import FILE, Predictions, class_names
+from hpo.training.predictions import FILE, Predictions, class_names
 
 
 def warnings_of(

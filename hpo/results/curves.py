@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hpo.results.pictures import GREY, LOOKS, drawing, save
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
 
 MOST_CASES = 40
 """Cases in one picture; each has one of its own too."""

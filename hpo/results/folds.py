@@ -16,7 +16,7 @@ from hpo.results.replicate import LOG, Replicate
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.stats.statistics import sigma
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 SUMMARY = "cv_summary.json"
 

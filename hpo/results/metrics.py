@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hpo.core.records import Evaluation
 from hpo.results.plain import csv_text
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 
 def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) -> dict[str, object]:

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hpo.core.records import Evaluation, Metrics, Objective
 from hpo.results.winner import Winner
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
 """Colours by Okabe and Ito, each with a marker and a line of its own."""

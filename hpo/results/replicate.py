@@ -19,8 +19,8 @@ from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import FILE, Predictions
+from hpo.training.panels import Panels
+from hpo.training.predictions import FILE, Predictions
 
 MODEL = "best_model.pt"
 LOG = "run.log"

@@ -5,7 +5,7 @@ from hpo.training.graphics import Graphics, graphics
 from hpo.training.keras_state import KerasState
 from hpo.training.outputs.artifacts import ARTEFACTS
 from hpo.training.outputs.events import refuse_missing_tensorboard
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
 from hpo.training.training import Training, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference

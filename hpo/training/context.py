@@ -21,9 +21,9 @@ from hpo.training.facts import plain_facts
 from hpo.training.outputs.artifacts import ARTEFACTS
 from hpo.training.outputs.events import Events
 from hpo.training.outputs.log import Log
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import FILE as PREDICTIONS_FILE
-from hpo.training.outputs.predictions import Predictions, class_names
+from hpo.training.panels import Panels
+from hpo.training.predictions import FILE as PREDICTIONS_FILE
+from hpo.training.predictions import Predictions, class_names
 from hpo.training.weights import MODEL_FILE, save_weights, start_digest, weights_digest
 from hpo.training.yielded import checked_metrics, describe_metrics, refuse_large_history
 

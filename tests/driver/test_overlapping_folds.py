@@ -6,7 +6,7 @@ import pytest
 
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.promotion.soundness import overlapping_folds
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 
 def replicate(tmp_path, parts, trial=0):

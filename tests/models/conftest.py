@@ -12,7 +12,7 @@ import torch
 
 from hpo import Job, Objective, Report, Resources, Stage, Status, TrainableRef
 from hpo.training import Training
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 ROOT = Path(__file__).parents[2]
 RAMP_HW = np.linspace(0, 4095, 12 * 10).round().astype(np.uint16).reshape(12, 10)

@@ -24,6 +24,11 @@ def test_the_public_names_are_sorted_and_there():
         hpo.nothing  # noqa: B018
 
 
+def test_a_name_of_before_works_with_a_warning():
+    with pytest.warns(DeprecationWarning, match=r"hpo\.Place is called hpo\.RunConfig now"):
+        assert hpo.Place is hpo.RunConfig
+
+
 def loaded_by(code, *heavy):
     check = f"{code}\nimport sys\nprint(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

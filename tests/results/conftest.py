@@ -14,7 +14,7 @@ import pytest
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status, Value
 from hpo.results import Winner
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 CASES = 60
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from hpo.results.curves import panel_png, panels_png
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
 
 
 def panels(*captions):

@@ -12,8 +12,8 @@ from hostile_trainings import trained
 
 from hpo.core.records import Evaluation, Objective, Status
 from hpo.results import Winner, write_results
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
 
 
 def winner(*evaluations: Evaluation) -> Winner:

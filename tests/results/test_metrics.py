@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
 
 from hpo.results.metrics import classifier_metrics, predictions_csv
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.predictions import Predictions
 
 
 def predictions(truth: list[int], classes: int = 4, seed: int = 0) -> Predictions:

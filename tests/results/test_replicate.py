@@ -24,7 +24,7 @@ from hpo.results import Winner, write_results
 from hpo.results.curves import panel_png
 from hpo.results.history import history_csv, log_text
 from hpo.training.context import ARTEFACTS
-from hpo.training.outputs.panels import Panels
+from hpo.training.panels import Panels
 
 Make = Callable[..., Winner]
 

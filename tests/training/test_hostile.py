@@ -13,8 +13,8 @@ from hostile_trainings import hostile, trained
 
 from hpo.core.errors import TrainableError
 from hpo.core.records import LARGEST, Stage, Status, canonical_json
-from hpo.training.outputs.panels import Panels
-from hpo.training.outputs.predictions import Predictions
+from hpo.training.panels import Panels
+from hpo.training.predictions import Predictions
 
 
 def plain(evaluation):

@@ -16,7 +16,7 @@ from hpo.core.files import replacing
 from hpo.core.records import Alert, Metrics, canonical_json
 from hpo.training.monitoring.alerts import Seen, judged
 from hpo.training.monitoring.watching import Watch
-from hpo.training.outputs.predictions import as_array
+from hpo.training.predictions import as_array
 from hpo.training.weights import INITIAL
 
 EPOCHS = "diagnostics.jsonl"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
 from hpo.core.files import is_file, replacing
-from hpo.training.outputs.predictions import as_array, as_texts
+from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"
 
