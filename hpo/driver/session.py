@@ -287,6 +287,7 @@ class Session:
         self,
         source: JobSource,
         *,
+        has_work: bool = False,
         most_at_once: int | None = None,
         max_failures: int | None = None,
         stop: Stop | None = None,
@@ -295,6 +296,8 @@ class Session:
 
         Args:
             source: hands out the jobs, see `compose`.
+            has_work: whether something is known to be left to train; otherwise the first job is asked for before a
+                backend is started, and it stays open if the work is stopped meanwhile.
             most_at_once: trainings that may run at a time; None: as many as the backend has room for.
             max_failures: failures in a row that end the work; None: any number may fail.
             stop: ends the work in order when it is set; None: the session's own.
@@ -304,13 +307,14 @@ class Session:
             BackendError: if the backend gave up.
         """
         study, config, stop = self.study, self.config, stop or self.stop
-        try:
-            first = with_retries(source.ask, stop)
-        except StudyHeld:  # stopped while it was paused
-            return
-        if not isinstance(first, Job):
-            return
-        source = _Resumed(first, source)
+        if not has_work:
+            try:
+                first = with_retries(source.ask, stop)
+            except StudyHeld:  # stopped while it was paused
+                return
+            if not isinstance(first, Job):
+                return
+            source = _AskedBefore(first, source)
         if (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
         with ready(study, config, self._workers, self.observers, prepared=self._prepared) as slots:
@@ -327,7 +331,7 @@ class Session:
         return self.lease
 
 
-class _Resumed(SourceWrapper):
+class _AskedBefore(SourceWrapper):
     """A source whose first job was asked for already."""
 
     def __init__(self, first: Job, source: JobSource) -> None:

@@ -196,7 +196,9 @@ def run(
         each = len(study.search_seeds(0)) * study.trainings
         session.begin(each * source.total, each * source.over)
         if source.has_work:
-            session.train(recorded, most_at_once=study.lag, max_failures=study.search.max_failures, stop=deadline)
+            session.train(
+                recorded, has_work=True, most_at_once=study.lag, max_failures=study.search.max_failures, stop=deadline
+            )
         table = tuple(source.trials())
         warnings = _ignored_seeds(session)
     return SearchOutcome(

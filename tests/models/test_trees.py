@@ -34,28 +34,28 @@ def study(kind, **tables):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_says_all_and_another_says_something_else(place, kind):
+def test_a_seed_says_all_and_another_says_something_else(config, kind):
     for threads in (1, 2):
         made = study(kind, name=f"trees-{threads}", resources={"cpu": threads})
-        hpo.run(made, place, trials=1)
-        hpo.promote(made, place, top=1)
-        assert all(one.is_identical for one in api.verify(made, place, trial=0))
-        values = {one.job.seed: one.digests["predictions"] for one in api.show(made.name, 0, place)[1]}
+        hpo.run(made, config, trials=1)
+        hpo.promote(made, config, top=1)
+        assert all(one.is_identical for one in api.verify(made, config, trial=0))
+        values = {one.job.seed: one.digests["predictions"] for one in api.show(made.name, 0, config)[1]}
         assert len(values) == len(set(values.values())) == 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_versions_are_in_the_fingerprint(place, kind):
-    hpo.run(study(kind), place, trials=1)
-    [evaluation] = api.show("sklearn-trees", 0, place)[1]
+def test_versions_are_in_the_fingerprint(config, kind):
+    hpo.run(study(kind), config, trials=1)
+    [evaluation] = api.show("sklearn-trees", 0, config)[1]
     versions = evaluation.fingerprint["packages"]
     assert all(versions[name] for name in {"scikit-learn", kind} - set(OWN))
 
 
-def test_the_study_goes_from_the_search_to_its_results(place):
+def test_the_study_goes_from_the_search_to_its_results(config):
     made = read(ROOT / "studies" / "sklearn-trees.toml").study
-    hpo.run(made, place, trials=4)
-    outcome = hpo.promote(made, place, top=2)
+    hpo.run(made, config, trials=4)
+    outcome = hpo.promote(made, config, top=2)
     for folder in outcome.results:
         assert json.loads((folder / "summary.json").read_text())["seed"] in (42, 43, 44)
         assert len((folder / "val_predictions.csv").read_text().splitlines()) == 1 + 1348

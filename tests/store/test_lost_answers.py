@@ -53,7 +53,7 @@ def source_outage_forgets_its_pause(call):
 @pytest.mark.parametrize("which", ["optuna", "ours"])
 def test_nothing_is_done_twice_when_answers_get_lost(source, which):
     found = source.opened
-    engine = found.engine if which == "optuna" else found.store._engine
+    engine = found.studies.engine if which == "optuna" else found.store._engine
     lost = 0
     for number in range(3):
         losing(engine, 1)

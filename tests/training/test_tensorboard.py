@@ -201,7 +201,7 @@ def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkey
 
 
 def test_a_work_folder_at_a_url_gets_them(tmp_path):
-    config = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'work_dir'}")
+    config = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
     outcome = hpo.run(watched(), config, trials=1)
     assert outcome.events.startswith("file://")
     [file] = (tmp_path / "shelf").rglob("events.out.tfevents.*")

@@ -49,7 +49,7 @@ function scores(said, lambda, ddof) {
 function shown(value) {
   if (value === null) return "-";
   if (value !== 0 && Math.abs(value) < 0.00005) return value.toExponential(1).replace(/e([+-])(\d)$/, "e$10$2");
-  return Math.abs(value) < 0.99995 ? value.toFixed(4).replace("0.", ".") : Math.abs(value) >= 10 ? value.toPrecision(4) : value.toFixed(4);
+  return Math.abs(value) >= 10 ? value.toPrecision(4) : value.toFixed(4);
 }
 
 function reorder() {
