@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -170,9 +171,17 @@ def trained_for_ever(work):
         trained(work, "swallows", stage=Stage.SEARCH, budget=40)
 
 
-def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path):
+def napping(params, ctx):
+    """A training that spends all its time in code of the user's, where Ctrl-C then arrives."""
+    for _ in ctx.epochs():
+        time.sleep(0.25)
+        yield {"val": 0.5}
+
+
+def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(hostile, "train", napping)
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         trained_for_ever(tmp_path)
