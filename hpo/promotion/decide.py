@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hpo.core.records import Evaluation, Objective
@@ -84,8 +84,3 @@ def decide(
     own = raced.rule or rule
     race = Race.of(raced.plan, entered, raced.seeds, own, direction, allow_ignored=allow_ignored)
     return Decided(ranking=ranking, race=race if raced.rule is None else race.under(rule))
-
-
-def by_seed(values: Mapping[str, float | None]) -> dict[int, float | None]:
-    """Returns values by seed, from a table that has the seeds as texts."""
-    return {int(seed): value for seed, value in values.items()}

@@ -13,7 +13,7 @@ from hpo.driver.session import resolved
 from hpo.driver.status import completed_since, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion import Plan
-from hpo.promotion.decide import Raced, by_seed, decide
+from hpo.promotion.decide import Raced, decide
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.stats.ranking import Candidate
@@ -68,7 +68,7 @@ def newest_report(
     candidates = [
         Candidate(
             trial=row.trial,
-            values=by_seed(row.values),
+            values={int(seed): value for seed, value in row.values.items()},
             search_value=row.search_value,
         )
         for row in promotion.ranks
