@@ -2,63 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import traceback
 from types import TracebackType
 
+import typer
+
+from hpo.core.errors import UsageError
 from hpo.core.redaction import holds_secret, known_secrets, redacted
 
-VARIABLES = {
-    "--storage": "HPO_STORAGE",
-    "--from": "HPO_FROM",
-    "--workdir": "HPO_WORKDIR",
-    "--ray-address": "RAY_ADDRESS",
-    "--jobs-address": "RAY_API_SERVER_ADDRESS",
-}
-"""Options that may hold a password, and the environment variable that stands for each."""
-
-SERVERS = ("--storage", "--from")
-"""Options whose URLs are taken off the command line even if no secret is found in them."""
+OF_DATABASES = ("--storage", "--from")
+"""Options whose URL may be of a Postgres, which finds a password in other places too."""
 
 
-def hide_urls() -> None:
-    """Starts this process anew with the URLs in the environment, if they are on the command line and no plain file's.
+def refuse_secret(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
+    """Returns an option's value, unless it is on the command line and may hold a password or a token.
 
-    The process keeps its id. Nothing happens if the command line is not the process's own, as in a test.
+    Args:
+        context: typer's, of the command that is called.
+        option: the option that has the value.
+        value: what was given for it; None: nothing.
+
+    Raises:
+        UsageError: if it may hold one; the environment is the place for it.
     """
-    own, arguments = sys.orig_argv, sys.argv[1:]
-    if not arguments or own[-len(arguments) :] != arguments:
-        return
-    rest, urls = without_urls(arguments)
-    if urls:
-        os.environ.update(urls)
-        os.execv(sys.executable, [*own[: -len(arguments)], *rest])
-
-
-def without_urls(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Returns the arguments without database servers' URLs, and these by their environment variable."""
-    rest: list[str] = []
-    urls: dict[str, str] = {}
-    left = iter(arguments)
-    for argument in left:
-        name, equals, value = argument.partition("=")
-        if argument == "--":
-            return [*rest, argument, *left], urls
-        if name not in VARIABLES:
-            rest.append(argument)
-            continue
-        if not equals:
-            value = next(left, "")
-        is_server = name in SERVERS and "://" in value and not value.startswith("sqlite")
-        is_handed_on = arguments[:1] == ["submit"] and name not in ("--storage", "--jobs-address")
-
-        if is_server or (holds_secret(value) and not is_handed_on):
-            urls[VARIABLES[name]] = value
-        else:
-            rest += [argument] if equals else [name, value]
-    return rest, urls
+    source = context.get_parameter_source(option.name or "")
+    if value is None or source is None or source.name != "COMMANDLINE":
+        return value
+    if value.startswith("sqlite") or not holds_secret(value):  # SQLite has no passwords
+        return value
+    name = option.opts[0]
+    advice = f"set {option.envvar} in the environment instead"
+    if name in OF_DATABASES:
+        advice += ", or leave the password out of the URL and have it in ~/.pgpass or PGPASSWORD"
+    raise UsageError(
+        f"{name} may hold a password or a token, and every user of this machine can read a command line; {advice}"
+    )
 
 
 def hide_in_tracebacks() -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hpo.cli import begin, data, keeping, look, seeds, showing, steering
 from hpo.cli.bundles import with_place, with_promotion
-from hpo.cli.hiding import hide_in_tracebacks, hide_urls
+from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
     AcceptCodeChange,
     Enqueue,
@@ -235,7 +235,6 @@ app.add_typer(data.app, name="data", rich_help_panel="Data")
 
 def main() -> NoReturn:
     """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
-    hide_urls()
     hide_in_tracebacks()
     keep_stdout_for_data()
     try:

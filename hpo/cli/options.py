@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hpo.cli.hiding import refuse_secret
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MOST_TRIALS as MOST
 
@@ -47,7 +48,8 @@ Storage = Annotated[
     str | None,
     typer.Option(
         envvar="HPO_STORAGE",
-        help="Database URL, SQLite or Postgres. [sqlite:///hpo.db]",
+        callback=refuse_secret,
+        help="Database URL, SQLite or Postgres, here without a password. [sqlite:///hpo.db]",
         show_default=False,
         show_envvar=True,
     ),
@@ -85,13 +87,20 @@ Gpus = Annotated[
     ),
 ]
 RayAddress = Annotated[
-    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray to join. [one of our own]", show_default=False)
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        callback=refuse_secret,
+        help="A running Ray to join. [one of our own]",
+        show_default=False,
+    ),
 ]
 JobsAddress = Annotated[
     str,
     typer.Option(
         "--jobs-address",
         envvar="RAY_API_SERVER_ADDRESS",
+        callback=refuse_secret,
         help="Dashboard of the cluster that takes jobs.",
         show_envvar=True,
     ),
@@ -150,7 +159,8 @@ From = Annotated[
     typer.Option(
         "--from",
         envvar="HPO_FROM",
-        help="URL of an Optuna storage, SQLite or Postgres, or path of a journal; only read.",
+        callback=refuse_secret,
+        help="URL of an Optuna storage, SQLite or Postgres, or path of a journal; only read. Here without a password.",
         show_default=False,
         show_envvar=True,
     ),

@@ -89,7 +89,7 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
     assert SECRET in url
     hidden = {"PGPASSWORD": f"{SECRET}-too", "PGPASSFILE": f"/{SECRET}", "HPO_TOKEN": f"{SECRET}-of-the-pages"}
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t0ken-of-the-cluster" * 2}
-    driver = started(project, "--storage", url, "--trials", "2", **hidden, **token, WANDB_API_KEY="kept")
+    driver = started(project, "--trials", "2", HPO_STORAGE=url, **hidden, **token, WANDB_API_KEY="kept")
     try:
         wait_for((project / "facts.json").exists, driver)
         processes = [driver.pid, *descendants(driver.pid)]

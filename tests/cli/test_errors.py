@@ -267,15 +267,17 @@ def test_a_module_that_prints_when_it_is_imported_does_not_spoil_json(project, c
         ("sqlite:///:memory:", "a SQLite storage needs a file"),
     ],
 )
-def test_a_storage_that_cannot_be_opened_says_why(refused, url, message):
-    err = refused(*RUN, "--storage", url)
+def test_a_storage_that_cannot_be_opened_says_why(refused, monkeypatch, url, message):
+    monkeypatch.setenv("HPO_STORAGE", url)
+    err = refused(*RUN)
     assert err.splitlines()[-1].startswith("error: ")
     assert message in err
 
 
 @pytest.mark.parametrize("url", [f"postgresql://user:{SECRET}@host:port/x", f"postgresql://user:{SECRET}@[::1/x"])
-def test_a_port_that_is_no_number_is_no_traceback(refused, url):
-    assert "the storage is not a URL" in refused("status", "--storage", url)
+def test_a_port_that_is_no_number_is_no_traceback(refused, monkeypatch, url):
+    monkeypatch.setenv("HPO_STORAGE", url)
+    assert "the storage is not a URL" in refused("status")
 
 
 @pytest.mark.parametrize(
@@ -288,8 +290,10 @@ def test_a_port_that_is_no_number_is_no_traceback(refused, url):
         f"host=127.0.0.1 password={SECRET}.db",
     ],
 )
-def test_a_url_that_can_be_read_in_two_ways_is_refused_without_its_parts(refused, url):
-    refused("status", "--storage", url)
+def test_a_url_that_can_be_read_in_two_ways_is_refused_without_its_parts(refused, monkeypatch, url):
+    assert "command line" in refused("status", "--storage", url)
+    monkeypatch.setenv("HPO_STORAGE", url)
+    refused("status")
 
 
 def test_a_url_without_a_password_may_have_parameters(refused):
@@ -321,8 +325,9 @@ def test_a_traceback_shows_no_secret_that_the_process_was_given(project):
     assert "RuntimeError: cannot parse " in done.stderr
 
 
-def test_a_password_in_the_query_is_not_printed(refused):
-    refused("status", "--storage", f"postgresql:///x?host=127.0.0.1&port=1&user=me&password={SECRET}")
+def test_a_password_in_the_query_is_not_printed(refused, monkeypatch):
+    monkeypatch.setenv("HPO_STORAGE", f"postgresql:///x?host=127.0.0.1&port=1&user=me&password={SECRET}")
+    refused("status")
 
 
 def test_a_sqlite_url_with_a_query_means_the_same_file_to_every_command(searched, cli):

@@ -1,35 +1,48 @@
-"""Which arguments are taken off the command line."""
+"""Which options may hold a password on the command line: none."""
 
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
-from hpo.cli.hiding import without_urls
+from hpo import UsageError
+from hpo.cli.main import app
 
-URL = "postgresql://user:s3cret@host/name"
+URL = "postgresql://user:s3cret@127.0.0.1:1/name"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "rest", "urls"),
+    ("arguments", "variable"),
     [
-        (["run", "--storage", URL, "-s", "x"], ["run", "-s", "x"], {"HPO_STORAGE": URL}),
-        (["run", f"--storage={URL}"], ["run"], {"HPO_STORAGE": URL}),
-        (
-            ["import", "--from", URL + "1", "--storage", URL],
-            ["import"],
-            {"HPO_FROM": URL + "1", "HPO_STORAGE": URL},
-        ),
-        (["import", "--from", "old.log"], ["import", "--from", "old.log"], {}),
-        (["run", "--storage", "sqlite:///a.db", "-s", "x"], ["run", "--storage", "sqlite:///a.db", "-s", "x"], {}),
-        (["run", "--storage=a.db"], ["run", "--storage=a.db"], {}),
-        (["show", "--", "--storage", URL], ["show", "--", "--storage", URL], {}),
-        (["status"], ["status"], {}),
-        (["run", "--storage", "host=h password=s3cret"], ["run"], {"HPO_STORAGE": "host=h password=s3cret"}),
-        (["run", "--workdir", "ftp://u:s3cret@h/x"], ["run"], {"HPO_WORKDIR": "ftp://u:s3cret@h/x"}),
-        (["run", "--workdir", "s3://bucket/x"], ["run", "--workdir", "s3://bucket/x"], {}),
-        (["submit", "--workdir", "ftp://u:s3cret@h"], ["submit", "--workdir", "ftp://u:s3cret@h"], {}),
-        (["logs", "--jobs-address=http://u:s3cret@h"], ["logs"], {"RAY_API_SERVER_ADDRESS": "http://u:s3cret@h"}),
+        (["status", "--storage", URL], "HPO_STORAGE"),
+        (["run", "-s", "x", f"--storage={URL}"], "HPO_STORAGE"),
+        (["run", "-s", "x", "--storage", "host=h password=s3cret"], "HPO_STORAGE"),
+        (["submit", "-s", "x", "--storage", URL], "HPO_STORAGE"),
+        (["import", "-s", "x", "--from", URL], "HPO_FROM"),
+        (["run", "-s", "x", "--ray-address", "http://u:s3cret@h"], "RAY_ADDRESS"),
+        (["logs", "-s", "x", "--jobs-address=http://u:s3cret@h"], "RAY_API_SERVER_ADDRESS"),
     ],
 )
-def test_only_servers_urls_are_taken_off_the_command_line(arguments, rest, urls):
-    assert without_urls(arguments) == (rest, urls)
+def test_a_password_in_an_option_is_refused(arguments, variable):
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, UsageError)
+    assert (
+        f"may hold a password or a token, and every user of this machine can read a command line; set {variable} "
+        in (str(error))
+    )
+    assert ("~/.pgpass" in str(error)) == (variable in {"HPO_STORAGE", "HPO_FROM"})
+    assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["status"], {"HPO_STORAGE": URL}),
+        (["status", "--storage", URL.replace(":s3cret", "")], {}),
+        (["status", "--storage", "sqlite:///nowhere/x.db?unknown=1"], {}),
+    ],
+)
+def test_without_one_the_storage_is_opened(arguments, environment):
+    error = CliRunner().invoke(app, arguments, env=environment).exception
+    assert "storage" in str(error)
+    assert "command line" not in str(error)
