@@ -204,7 +204,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         cases={name: [column[row] for row in held_out_V] for name, column in data.cases.items()},
     )
     if ctx.keeps:
-        _look(ctx, model, pixels, data, held_out_V, graded_VC)
+        _read_requests(ctx, model, pixels, data, held_out_V, graded_VC)
 
 
 def _network(params: DensityParams, classes: int, ctx: Context) -> Grader:
@@ -254,7 +254,7 @@ def _graded(model: Grader, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray
     return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)
 
 
-def _look(
+def _read_requests(
     ctx: Context, model: Grader, pixels: Pixels, data: DataSet, held_out_V: np.ndarray, graded_VC: np.ndarray
 ) -> None:
     """Saves where the model looks in the cases that it is surest of, right and wrong, for what it says of them."""

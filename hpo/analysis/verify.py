@@ -114,7 +114,7 @@ def verify(
     refuse_unusable(study, config)
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
-        store.refuse_changed(study, defaults_of(study))
+        store.check_unchanged(study, defaults_of(study))
         recorded = _recorded(store, stored, trial, seed, promotion=promotion)
     for observer in observers:
         observer.begins(len(recorded), 0)

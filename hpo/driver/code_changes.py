@@ -63,7 +63,7 @@ def check_code(
         return entry
     if not accept:
         raise CodeChanged(_refused(stored.name, changes, others))
-    store.refuse_driving(stored)
+    store.check_can_drive(stored)
     tell(
         f"the code was changed since the study was last run ({changes}); accepted: {_trainings(others)} of other code "
         "stay and are marked, and replicates are trained anew"

@@ -82,7 +82,7 @@ def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str 
             else:
                 _end_job(driver.job, jobs_address)
             return steered(store, stored, changed=True)
-        return steered(store, stored, changed=store.ask_to_stop(stored))
+        return steered(store, stored, changed=store.request_stop(stored))
 
 
 def driver_of(store: Store, stored: StoredStudy) -> Holder | None:
@@ -102,7 +102,7 @@ def steered(store: Store, stored: StoredStudy, *, changed: bool) -> ControlOutco
 
 def is_pending(store: Store, stored: StoredStudy) -> bool:
     """Whether a study's newest job has not begun to drive it; it may never have, and be over."""
-    return stored.job is not None and not store.has_begun(stored, stored.job)
+    return stored.job is not None and not store.has_driven(stored, stored.job)
 
 
 def _withdrawn(store: Store, stored: StoredStudy, jobs_address: str) -> bool:

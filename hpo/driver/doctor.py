@@ -21,7 +21,7 @@ from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.placing import resources
 from hpo.results import LEAST_ROOM, refuse_unwritable
-from hpo.store import Tables, health, normalised, sqlite_file
+from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, refuse_missing_package
 from hpo.study import loading as catalog
@@ -240,7 +240,7 @@ def _ray(wanted: Resources, config: RunConfig) -> tuple[Finding, int]:
 def _storage(url: str) -> Finding:
     what = "storage"
     try:
-        found, path = health(url, OPTUNA, thorough=True), sqlite_file(normalised(url))
+        found, path = health(url, OPTUNA, thorough=True), sqlite_file(normalize_url(url))
         disk = disk_of(path) if path is not None else None
     except (HpoError, OSError) as error:
         return Finding(what=what, state="missing", found=str(error))

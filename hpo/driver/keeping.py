@@ -77,7 +77,7 @@ def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results:
             if results and (config.outputs / study).is_dir():
                 _remove(config.outputs / study)
                 gone.append(config.outputs / study)
-            trials = store.in_one_step(lambda one: delete_study(one, OPTUNA, stored.id, study), lease)
+            trials = store.transact(lambda one: delete_study(one, OPTUNA, stored.id, study), lease)
     return StudyChange(study=study, trials=trials, evaluations=recorded, folders=tuple(gone))
 
 
@@ -108,7 +108,7 @@ def rename(study: str, new: str, config: RunConfig) -> StudyChange:
             if os.path.lexists(new_folder):
                 raise UsageError(f"{new_folder} is there already, so the results cannot get that name; move it away")
             with store.held(stored) as lease:
-                store.in_one_step(lambda one: rename_study(one, OPTUNA, stored.id, study, new), lease)
+                store.transact(lambda one: rename_study(one, OPTUNA, stored.id, study, new), lease)
         moved = _moved(old_folder, new_folder)
         found = durable.find(new)
         trials = len(found.trials()) if found else 0
@@ -138,7 +138,7 @@ def copy(study: str, new: str, config: RunConfig) -> StudyChange:
             )
         _refuse_taken(new, store, durable.find(new) is not None)
         with store.held(stored) as lease:
-            trials, evaluations = store.in_one_step(lambda one: copy_study(one, OPTUNA, stored.id, study, new), lease)
+            trials, evaluations = store.transact(lambda one: copy_study(one, OPTUNA, stored.id, study, new), lease)
     return StudyChange(study=new, trials=trials, evaluations=evaluations)
 
 

@@ -182,9 +182,9 @@ class Session:
                 f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
             )
         defaults = self.trainable.defaults
-        store.refuse_changed(study, defaults)
+        store.check_unchanged(study, defaults)
         code = check_code(known, self.trainable.code, store, self.tell, accept=accept_code_change)
-        self.stored = store.enrol(study, defaults, code)
+        self.stored = store.store_study(study, defaults, code)
         attributes = {UID: self.stored.uid, "hpo:digest": study.digest}
         self.durable = self.studies.open(study.name, study.objective.direction, attributes)
 
@@ -217,7 +217,7 @@ class Session:
     def guard(self) -> Guard:
         """Asked right before each file that others read is written: whether this driver still holds the study."""
         lease = self._driven()
-        return lambda: with_retries(lambda: self.store.refuse_replaced(lease), self.stop)
+        return lambda: with_retries(lambda: self.store.check_lease(lease), self.stop)
 
     def tell(self, message: str) -> None:
         """Tells all observers what begins."""

@@ -14,9 +14,9 @@ from hpo.store import (
     Store,
     StoredStudy,
     engine_options,
-    explained,
+    explain_errors,
     masked,
-    normalised,
+    normalize_url,
     prepare_optuna,
     sqlite_file,
 )
@@ -40,17 +40,17 @@ def storage(
     Raises:
         StorageUnavailable: if it cannot be opened, or is missing and not to be made.
     """
-    url = normalised(url)
+    url = normalize_url(url)
     path = sqlite_file(url)
     # os.path.exists is False for a name that is too long, where Path.exists raises.
     if path is not None and not create and not os.path.exists(path):
         raise StorageUnavailable(f"there is no storage {masked(url)} yet; {MAKE_ONE}")
     outage = outage or Outage(masked(url))
-    with explained(url, masked(url)), ExitStack() as stack:
+    with explain_errors(url, masked(url)), ExitStack() as stack:
         store = Store(url, outage, create=create, writes=writes, library=OPTUNA)
         stack.callback(store.close)
         prepare, options = partial(prepare_optuna, read_only=not writes), engine_options(url, read_only=not writes)
-        durable = OptunaStudies(store.location, prepare, options, outage.watched, cached=cached, make=False)
+        durable = OptunaStudies(store.location, prepare, options, outage.guard, cached=cached, make=False)
         stack.callback(durable.close)
         yield store, durable
 

@@ -71,7 +71,7 @@ def submit(
     accept = ACCEPT in options
     context = RunContext.of(study, config)
     with Session.open(study, context, create=True, accept_code_change=accept) as session:
-        session.store.refuse_driving(session.stored)
+        session.store.check_can_drive(session.stored)
         prefix = f"hpo-{study.name}-{session.stored.uid[:8]}-"
         known = jobs.listed(prefix)
         for job in (one for one, flies in known.items() if flies):

@@ -14,7 +14,7 @@ from hpo.core.errors import HpoError
 from hpo.core.files import clear_spares
 from hpo.core.records import Job, Status
 from hpo.results import clear_probes, clear_unpublished
-from hpo.store import Store, StoredStudy, host, is_dead, mark
+from hpo.store import Store, StoredStudy, host, is_dead, process_key
 from hpo.training import is_url, work_dir
 
 OWNER = "owner.json"
@@ -37,7 +37,7 @@ def temporary_folder(work: str) -> Iterator[str]:
     try:
         if not is_url(work):
             Path(work).mkdir(parents=True)
-            said = {"host": host(), "pid": os.getpid(), "process": mark(os.getpid())}
+            said = {"host": host(), "pid": os.getpid(), "process": process_key(os.getpid())}
             (Path(work) / OWNER).write_text(json.dumps(said), encoding="utf-8")
         yield work
     finally:

@@ -26,7 +26,7 @@ from hpo.promotion.select import PromotionOptions, choose, race_plan, race_seeds
 from hpo.results import Winner, unwritten, write_results
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
-from hpo.store import StoredPromotion, StoredRank, away
+from hpo.store import StoredPromotion, StoredRank, outage_reason
 from hpo.study import Study, Trial
 from hpo.training import local_copy
 
@@ -179,7 +179,7 @@ def _note(session: Session, report: PromotionReport, results: Sequence[str]) -> 
     except HpoError:
         raise  # e.g. another driver holds the study now
     except Exception as error:  # Optuna wraps what a database says in many kinds
-        reason = away(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = outage_reason(error) or f"{type(error).__name__}: {error}".splitlines()[0]
         session.tell(f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
 
 

@@ -31,7 +31,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
     Where some of the directories exist already, only the missing ones are written, in their old places. Otherwise the
-    next free block is taken: `first`, or as many lengths of the block further on as it takes. Nothing is overwritten.
+    next free block is taken: `first`, or as many lengths of the block further on as it takes. Nothing is overwrite.
 
     Args:
         folder: where the directories go; made if it is missing.

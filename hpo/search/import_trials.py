@@ -11,7 +11,7 @@ from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.search import Foreign, chosen, read_foreign
-from hpo.store import explained, read_only
+from hpo.store import explain_errors, read_only
 from hpo.study import Study
 
 OPTUNA_TABLE = "version_info"
@@ -86,7 +86,7 @@ def import_trials(
                 "Import before the first run, or under another name"
             )
         session.tell(f"importing {len(taken)} trials from {foreign.source}")
-        new = session.durable.bring(foreign.origin, taken)
+        new = session.durable.import_trials(foreign.origin, taken)
     return ImportOutcome(
         study=study,
         source=foreign.source,
@@ -105,5 +105,5 @@ def _read(source: str, name: str | None) -> Foreign:
         return read_foreign(source, source, name, {})
     url, options = read_only(source, OPTUNA_TABLE)
     shown = masked(source)
-    with explained(source, shown):
+    with explain_errors(source, shown):
         return read_foreign(url, shown, name, options)

@@ -181,7 +181,7 @@ def run(
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
     opened = Session.open(study, context, create=True, trains=True, accept_code_change=accept_code_change)
     with opened as session, session.drive("run") as lease:
-        _refuse_half_imported(study, session.durable.half_brought)
+        _refuse_half_imported(study, session.durable.unfinished_import)
         _train_failed_again(session, lease, every=retry_failed)
         session.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
@@ -236,7 +236,7 @@ def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:
         if every:
             session.tell("no trial has failed, so none is trained again")
         return
-    session.store.in_one_step(lambda one: reopen(one, OPTUNA, session.stored.id, study.name, numbers), lease)
+    session.store.transact(lambda one: reopen(one, OPTUNA, session.stored.id, study.name, numbers), lease)
     count = f"{len(numbers)} failed trial{'s' if len(numbers) != 1 else ''}"
     errors = {kind_of(trials[number].error) for number in numbers}
     why = "" if every or len(errors) != 1 else f", which had all failed with: {last_line(trials[numbers[-1]].error)}"

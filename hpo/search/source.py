@@ -25,7 +25,7 @@ from hpo.search.failures import explained_failure
 from hpo.search.limits import Limits
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.view import Judge
-from hpo.store.optuna_storage.collecting import no_garbage_collection
+from hpo.store.optuna_storage.garbage_collection import no_garbage_collection
 from hpo.store.optuna_storage.studies import DurableStudy, shortened
 from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Study, Trial
@@ -395,7 +395,7 @@ class SearchSource:
         """
         began_with = trial.user_attrs.get(CODE)
         if self._code and began_with and began_with != self._code:
-            self._durable.begin_anew(trial.number, self._code)
+            self._durable.restart(trial.number, self._code)
             trial.intermediate_values, trial.user_attrs[CODE] = {}, self._code
         values, trial.intermediate_values = dict(sorted(trial.intermediate_values.items())), {}
         trial.system_attrs = _without_marks(trial)

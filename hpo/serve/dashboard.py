@@ -14,7 +14,7 @@ import optuna_dashboard
 from hpo.core.redaction import known_secrets, redacted
 from hpo.serve.problems import PROBLEM, problem_text
 from hpo.serve.views import StudyViews
-from hpo.store import away
+from hpo.store import outage_reason
 
 NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What the dashboard raises where a request asks for something that it did not expect, e.g. study 10^30."""
@@ -49,7 +49,7 @@ def dashboard(found: StudyViews) -> Callable[..., Any]:
             if _CAUGHT.error.value is not None:
                 raise _CAUGHT.error.value
         except Exception as error:  # whatever its handlers raise, they have not begun to answer
-            reason = away(error)
+            reason = outage_reason(error)
             if reason is not None:
                 return refused(503, "The database is away", redacted(reason, secrets))
             if isinstance(error, NONSENSE) and environ["REQUEST_METHOD"] == "GET":

@@ -65,12 +65,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, has_begun = str(scope["path"]), False
+        path, has_driven = str(scope["path"]), False
 
         async def send_guarded(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal has_driven
             if message["type"] == "http.response.start":
-                has_begun = True
+                has_driven = True
                 _harden(MutableHeaders(scope=message), path)
             await send(message)
 
@@ -79,7 +79,7 @@ class Guard:
         except Exception as error:  # whatever it is, whoever asked gets an answer, and the log no secret
             trace = "".join(traceback.format_exception(error))
             logger.error("%s %s failed: %s", scope["method"], quote(path)[:200], redacted(trace, self._secrets))
-            if not has_begun:
+            if not has_driven:
                 await problem(500, "Failed", "the server's log says why")(scope, receive, send_guarded)
 
     async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:

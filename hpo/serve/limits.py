@@ -19,7 +19,7 @@ REQUEST_SECONDS = 20.0
 STALLED_SECONDS = 30.0
 """Without the reader of an answer taking 48 kB of it."""
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 """Between two looks for connections that take too long."""
 
 MOST_CONNECTIONS = 200
@@ -96,7 +96,7 @@ async def ending_late(connections: Iterable[Any]) -> AsyncIterator[None]:
 
     async def look() -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             for one in _limited(list(connections)):
                 one.end_if_late()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.texts import cleaned, is_clean
-from hpo.store.fit import fit_json
+from hpo.store.storable import storable_json
 
 LARGEST_JSON = 32_000_000
 """Bytes. A larger file is not read for a page."""
@@ -103,7 +103,7 @@ def _json(folder: Path, name: str) -> dict[str, object]:
         resolved = path.resolve()
         if not (resolved.is_relative_to(folder) and resolved.is_file() and resolved.stat().st_size <= LARGEST_JSON):
             return {}
-        found = fit_json(read_json(resolved))  # JSON has numbers and halves of characters that no page can hold
+        found = storable_json(read_json(resolved))  # JSON has numbers and halves of characters that no page can hold
     except (OSError, UsageError):
         return {}
     return found if isinstance(found, dict) else {}

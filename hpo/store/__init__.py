@@ -1,20 +1,20 @@
-"""What must not be lost: studies, evaluations, promotions, and who drives. The only package that uses SQLAlchemy."""
+"""The database: studies, evaluations, promotions and drivers. The only package that uses SQLAlchemy."""
 
 from hpo.core.redaction import masked
 from hpo.store.engine import engine_options, make_engine, prepare_optuna
 from hpo.store.health import Health, health
 from hpo.store.lease import JOB, Holder, Lease, end_driver
-from hpo.store.outage import Outage, away, explained
-from hpo.store.process import host, is_dead, mark
+from hpo.store.outage import Outage, explain_errors, outage_reason
+from hpo.store.process import host, is_dead, process_key
 from hpo.store.promotions import StoredPromotion, StoredRank
-from hpo.store.reading import read_only
+from hpo.store.read_only import read_only
 from hpo.store.recorded import RecordedSource
 from hpo.store.retrying import reopen
 from hpo.store.schema import Library, ensure
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
+from hpo.store.study_ops import copy_study, delete_study, rename_study
 from hpo.store.survey import Tables
-from hpo.store.urls import normalised, sqlite_file
-from hpo.store.whole import copy_study, delete_study, rename_study
+from hpo.store.urls import normalize_url, sqlite_file
 
 __all__ = [
     "JOB",
@@ -30,21 +30,21 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "Tables",
-    "away",
     "copy_study",
     "delete_study",
     "end_driver",
     "engine_options",
     "ensure",
-    "explained",
+    "explain_errors",
     "health",
     "host",
     "is_dead",
     "make_engine",
-    "mark",
     "masked",
-    "normalised",
+    "normalize_url",
+    "outage_reason",
     "prepare_optuna",
+    "process_key",
     "read_only",
     "rename_study",
     "reopen",

@@ -1,4 +1,4 @@
-"""Whether a SQLite file is damaged: it was cut off, overwritten, or a disk lost some of it."""
+"""Checks a SQLite file for damage: it was truncated or overwrite, or the disk lost a part of it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import closing
 from hpo.core.errors import StorageUnavailable
 from hpo.store.urls import sqlite_file
 
-NOT_ONE = "file is not a database"
-"""What SQLite says of a file whose first bytes are not a database's."""
+NOT_A_DATABASE = "file is not a database"
+"""SQLite's error for a file that does not begin like a database."""
 
 
-def damage_of(url: str, *, thorough: bool = False) -> str | None:
-    """Returns what is wrong with a SQLite file, in a line; None if nothing is, or the database is no such file.
+def find_damage(url: str, *, thorough: bool = False) -> str | None:
+    """Returns one line on what is wrong with a SQLite file; None if it is sound, missing, or not SQLite.
 
     Args:
-        url: of the database, normalised.
-        thorough: whether indexes are compared with their tables too, which takes longer.
+        url: normalized URL of the database.
+        thorough: whether indexes are compared with their tables too, which is slower.
     """
     try:
         path = sqlite_file(url)
@@ -30,24 +30,24 @@ def damage_of(url: str, *, thorough: bool = False) -> str | None:
     try:
         with closing(sqlite3.connect(path, timeout=2)) as connection:
             connection.execute("PRAGMA query_only=ON")
-            said = connection.execute(f"PRAGMA {check}(1)").fetchone()
-    except sqlite3.OperationalError:  # busy, full, or not to be opened: that says nothing of what is in it
+            row = connection.execute(f"PRAGMA {check}(1)").fetchone()
+    except sqlite3.OperationalError:  # busy, full or unreadable: this says nothing about its content
         return None
     except sqlite3.DatabaseError as error:
         return str(error)
-    return None if said is None or said[0] == "ok" else " ".join(str(said[0]).split())
+    return None if row is None or row[0] == "ok" else " ".join(str(row[0]).split())
 
 
 def damaged(name: str, damage: str) -> str:
-    """Returns what is said of a damaged file and what to do.
+    """Returns the message for a damaged file, with what to do.
 
     Args:
-        name: what to call the database.
-        damage: as `damage_of` returned it.
+        name: how the message calls the database.
+        damage: the line that `find_damage` returned.
     """
-    if damage == NOT_ONE:
-        return f"storage {name} is not a SQLite database, or its beginning was overwritten; choose another --storage"
+    if damage == NOT_A_DATABASE:
+        return f"storage {name} is not a SQLite database, or its beginning was overwrite; choose another --storage"
     return (
-        f"storage {name} is damaged: {damage}. Nothing more is written to it. Go on with a copy from before, or save "
+        f"storage {name} is damaged: {damage}. Nothing more is written to it. Restore an earlier copy, or save "
         "what can be read into a new file: sqlite3 OLD.db .recover | sqlite3 NEW.db"
     )

@@ -1,4 +1,4 @@
-"""Engines that are safe to write through: SQLite in WAL with immediate transactions, Postgres through psycopg."""
+"""SQLAlchemy engines with safe settings: SQLite in WAL mode with immediate transactions, Postgres through psycopg."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from sqlalchemy.exc import ArgumentError, SAWarning
 from hpo.core.errors import StorageUnavailable
 from hpo.core.installed import install_line
 from hpo.core.redaction import masked
-from hpo.store.outage import unretried
+from hpo.store.outage import disable_retries
 from hpo.store.urls import parsed_url
 
 BUSY_SECONDS = 10
-"""How long a writer waits for SQLite's lock at a time; a driver tries again, see `hpo.store.outage`."""
+"""How long one write waits for SQLite's lock; a driver then retries, see `hpo.store.outage`."""
 
 READS = "hpo_reads"
-"""The execution option of connections that only read: they need not wait for a writer."""
+"""The execution option of connections that only read: they do not wait for a writer."""
 
 _POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds; a server that is cut off would else be waited for a quarter of an hour
+    "tcp_user_timeout": 20_000,  # milliseconds; otherwise a lost connection is noticed only after 15 minutes
 }
 
 
 def make_engine(url: str, *, read_only: bool = False) -> Engine:
-    """Returns an engine for a normalised URL.
+    """Returns an engine for a normalized URL.
 
     Args:
-        url: of the database.
-        read_only: whether the database is to refuse everything that would change it.
+        url: normalized URL of the database.
+        read_only: whether the database refuses every change.
 
     Raises:
         StorageUnavailable: if the driver for it is not installed.
@@ -48,10 +48,10 @@ def make_engine(url: str, *, read_only: bool = False) -> Engine:
 
 
 def bare_engine(url: str, options: Mapping[str, Any]) -> Engine:
-    """Returns an engine that has not connected yet, as SQLAlchemy makes it.
+    """Returns a plain SQLAlchemy engine that has not connected yet.
 
     Args:
-        url: normalised, see `normalised`.
+        url: normalized URL, see `normalize_url`.
         options: keyword arguments of SQLAlchemy's `create_engine`.
 
     Raises:
@@ -59,7 +59,7 @@ def bare_engine(url: str, options: Mapping[str, Any]) -> Engine:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", SAWarning)  # how SQLAlchemy says that it ignores a parameter
+            warnings.simplefilter("error", SAWarning)  # SQLAlchemy only warns when it ignores a parameter
             return create_engine(url, **options)
     except ModuleNotFoundError as error:
         raise StorageUnavailable(
@@ -67,39 +67,39 @@ def bare_engine(url: str, options: Mapping[str, Any]) -> Engine:
         ) from error
     except (ValueError, TypeError, ArgumentError, SAWarning) as error:
         raise StorageUnavailable(
-            f"storage {masked(url)} has parameters that the database's driver cannot use; check what follows the ?"
+            f"storage {masked(url)} has parameters that the database's driver cannot use; check the part after the ?"
         ) from error
 
 
 def engine_options(url: str, *, read_only: bool = False, patience: int = BUSY_SECONDS) -> dict[str, Any]:
-    """Returns how to make an engine that notices within seconds when the database is gone, and when it is back.
+    """Returns options for an engine that notices within seconds when the database goes away or comes back.
 
     Args:
-        url: normalised; what it says itself is left as it is.
-        read_only: whether Postgres is to refuse everything that would change the database.
+        url: normalized URL; parameters that it sets itself are kept.
+        read_only: whether Postgres refuses every change.
         patience: seconds to wait for SQLite's lock.
     """
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": patience}}
-    said = parsed_url(url).query
-    connect: dict[str, Any] = {name: value for name, value in _POSTGRES.items() if name not in said}
+    query = parsed_url(url).query
+    connect: dict[str, Any] = {name: value for name, value in _POSTGRES.items() if name not in query}
     if read_only:
-        connect["options"] = f"{said.get('options', '')} -c default_transaction_read_only=on".strip()
+        connect["options"] = f"{query.get('options', '')} -c default_transaction_read_only=on".strip()
     return {"pool_pre_ping": True, "connect_args": connect}
 
 
 def prepare_optuna(engine: Engine, *, read_only: bool = False) -> None:
-    """Makes an engine of Optuna's as safe as ours, and leaves it to us to ask again."""
+    """Gives Optuna's engine our settings, and turns its own retries off: hpo retries instead."""
     prepare(engine, read_only=read_only)
-    unretried(engine)
+    disable_retries(engine)
 
 
 def prepare(engine: Engine, *, read_only: bool = False) -> None:
     """Makes a SQLite engine safe for several processes; does nothing to others.
 
-    WAL lets readers read while one writes and costs no sync per commit. BEGIN IMMEDIATE takes the write lock at the
-    beginning of a transaction: pysqlite would take it at the first write, and two processes that had read the same
-    waiting row would both take it. An engine that only reads changes nothing, the journal mode included.
+    WAL lets readers read during a write and needs no sync per commit. BEGIN IMMEDIATE takes the write lock at the start
+    of a transaction: pysqlite takes it at the first write, so two processes that have read the same waiting row would
+    both claim it. A read-only engine changes nothing, not even the journal mode.
     """
     if engine.dialect.name != "sqlite":
         return
@@ -120,11 +120,11 @@ def prepare(engine: Engine, *, read_only: bool = False) -> None:
         reads = connection.get_execution_options().get(READS)
         connection.exec_driver_sql("BEGIN" if reads or read_only else "BEGIN IMMEDIATE")
 
-    engine.dispose()  # connections that were opened before have neither
+    engine.dispose()  # connections opened earlier lack these settings
 
 
 def _use_wal(connection: Any) -> None:
-    """Puts a SQLite file into WAL mode. SQLite does not wait for the lock here, whatever its time-out."""
+    """Puts a SQLite file into WAL mode. SQLite ignores its timeout for the lock here."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:

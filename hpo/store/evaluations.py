@@ -1,4 +1,4 @@
-"""Evaluations as rows of a table, and back; every function works within a transaction of the caller's."""
+"""Converts evaluations to table rows and back; every function runs inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from sqlalchemy import Connection, insert, select, update
 
 from hpo.core.code import Code, code_from
 from hpo.core.records import Alert, Evaluation, Job, JobKey, Metrics, Report, Stage, Status
-from hpo.store.retrying import remarks_of_failure
+from hpo.store.retrying import failure_remarks
 from hpo.store.tables import EvaluationRow
 
 LARGEST_NUMBER = 2**31 - 1
-"""Of a trial: what the databases' columns can hold."""
+"""The largest trial number that the databases' columns can hold."""
 
 ROW = EvaluationRow
 KEY = (ROW.trial, ROW.stage, ROW.seed, ROW.fold, ROW.budget, ROW.variant)
 
 
 def insert_evaluation(connection: Connection, study: int, job: Job, values: Mapping[str, Any]) -> None:
-    """Adds the first evaluation of a job.
+    """Inserts the first evaluation of a job.
 
     Args:
-        connection: within a transaction.
+        connection: one within a transaction.
         study: the study's id in this database.
-        job: that was trained.
-        values: of the other columns, by their names.
+        job: the job that was trained.
+        values: values of the other columns, by name.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: if the job has an evaluation.
+        sqlalchemy.exc.IntegrityError: if the job already has an evaluation.
     """
     key = {"trial": job.trial, "stage": str(job.stage), "seed": job.seed, "fold": job.fold}
     key |= {"budget": job.budget, "variant": job.variant}
-    # The values beside the statement, so that it is the same one each time and is compiled once.
+    # The values are passed separately, so that SQLAlchemy compiles the statement once.
     connection.execute(insert(ROW), {"study_id": study, **key, "attempts": 1, **values})
 
 
 def replace_evaluation(connection: Connection, study: int, stored: Evaluation, values: Mapping[str, Any]) -> bool:
-    """Puts an evaluation in the place of one that failed or is of other code; False if that has changed meanwhile.
+    """Replaces an evaluation that failed or ran other code; returns False if it has changed in the meantime.
 
     Args:
-        connection: within a transaction.
+        connection: one within a transaction.
         study: the study's id in this database.
         stored: the evaluation that was found.
-        values: of the columns beside the key, by their names.
+        values: values of the columns outside the key, by name.
     """
-    replaced = *_is(study, stored.job), ROW.status == str(stored.status)
+    replaced = *_matches(study, stored.job), ROW.status == str(stored.status)
     row = connection.execute(select(ROW.__table__).where(*replaced)).first()
     if row is None:
         return False
-    failure = remarks_of_failure(row.remarks, row.attempts, row.error) if row.status == Status.FAILED else []
+    failure = failure_remarks(row.remarks, row.attempts, row.error) if row.status == Status.FAILED else []
     new = {**values, "remarks": [*failure, *values["remarks"]], "attempts": row.attempts + 1}
     connection.execute(update(ROW).where(*replaced).values(**new))
     return True
@@ -59,7 +59,7 @@ def replace_evaluation(connection: Connection, study: int, stored: Evaluation, v
 
 def stored_evaluation(connection: Connection, study: int, job: Job) -> Evaluation | None:
     """Returns the evaluation of a job, None if it has none."""
-    row = connection.execute(select(ROW.__table__).where(*_is(study, job))).first()
+    row = connection.execute(select(ROW.__table__).where(*_matches(study, job))).first()
     return None if row is None else _evaluation(row)
 
 
@@ -71,8 +71,8 @@ def stored_evaluations(
     Args:
         connection: to the database.
         study: the study's id in this database.
-        stage: what the trainings were for; None: for whatever.
-        trial: its number; None: of all trials.
+        stage: stage of the trainings; None: all stages.
+        trial: number of the trial; None: all trials.
     """
     if trial is not None and not 0 <= trial <= LARGEST_NUMBER:
         return []
@@ -89,7 +89,7 @@ def stored_evaluations(
 
 
 def finished_jobs(connection: Connection, study: int) -> list[tuple[JobKey, Status, dt.datetime]]:
-    """Returns the keys of all jobs that have an evaluation, with its status and when it was recorded."""
+    """Returns the key of each evaluated job, with the status and the time of recording."""
     rows = connection.execute(select(*KEY, ROW.status, ROW.recorded_at).where(ROW.study_id == study))
     return [
         ((r.trial, Stage(r.stage), r.seed, r.fold, r.budget, r.variant), Status(r.status), r.recorded_at) for r in rows
@@ -97,13 +97,13 @@ def finished_jobs(connection: Connection, study: int) -> list[tuple[JobKey, Stat
 
 
 def codes_of(connection: Connection, study: int) -> list[tuple[Code, Status]]:
-    """Returns, of each evaluation, the code that it is of and how it ended."""
+    """Returns the code and the status of each evaluation."""
     rows = connection.execute(select(ROW.fingerprint, ROW.status).where(ROW.study_id == study))
     return [(code_from(r.fingerprint.get("code")), Status(r.status)) for r in rows]
 
 
 def completed_after(connection: Connection, study: int, moment: dt.datetime) -> set[int]:
-    """Returns the trials of which a training of the search was recorded complete after a moment in UTC."""
+    """Returns the trials with a search training that was recorded as complete after a moment in UTC."""
     query = (
         select(ROW.trial)
         .where(
@@ -124,7 +124,7 @@ def last_activity(connection: Connection, study: int) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
 
 
-def _is(study: int, job: Job) -> tuple[Any, ...]:
+def _matches(study: int, job: Job) -> tuple[Any, ...]:
     return (
         ROW.study_id == study,
         ROW.trial == job.trial,

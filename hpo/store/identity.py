@@ -1,4 +1,4 @@
-"""Whether a study means what it meant when it was stored: its identity as texts by key, and the differences of two."""
+"""The identity of a study: texts by key that must not change once it is stored, and how two identities differ."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from collections.abc import Iterable, Mapping
 from hpo.core.records import Value, canonical_json
 
 RECORDED = "defaults"
-"""The key that says that the defaults of the params are recorded: an earlier hpo recorded none."""
+"""The key that is present if the defaults of the params were recorded; older versions of hpo recorded none."""
 
 FIXED, DEFAULT = "fixed.", "default."
 
 
 def with_defaults(identity: Mapping[str, str], defaults: Mapping[str, object]) -> dict[str, str]:
-    """Returns a study's identity with the defaults of the params that it does not set.
+    """Adds the defaults of the params that a study does not set to its identity.
 
     Args:
-        identity: of the study alone.
-        defaults: as `hpo.training.defaults_of` gives them.
+        identity: identity without the defaults.
+        defaults: values by param, from `hpo.training.defaults_of`.
     """
     texts = {f"{DEFAULT}{name}": _text(value) for name, value in defaults.items()}
     return {**identity, **texts, RECORDED: ", ".join(sorted(defaults))}
 
 
 def knows_defaults(identity: Mapping[str, str]) -> bool:
-    """Whether an identity says what the defaults were."""
+    """Whether an identity includes the defaults."""
     return RECORDED in identity
 
 
 def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns the keys in which two identities differ so that trials of them do not compare.
+    """Returns the keys whose difference makes trials of two identities incomparable.
 
-    A param that has moved from the defaults to [fixed], or back, with its value is no difference. Nor is a param that
-    is new or gone: that is a change of the code, which is looked at elsewhere. Where the defaults were not recorded
-    nothing can be said of them.
+    Moving a param between the defaults and [fixed] with the same value does not count. Nor does a param that was added
+    or removed: that is a change of the code, which is checked elsewhere. Defaults that were not recorded are ignored.
     """
     keys = {key for key in {*stored, *now} if not key.startswith((FIXED, DEFAULT)) and key != RECORDED}
     found = [key for key in keys if stored.get(key) != now.get(key)]
@@ -47,31 +46,31 @@ def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def changed_text(name: str, storage: str, stored: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Returns how a stored study differs from the one that is named so now, and what to do.
+    """Returns the message that shows how a stored study differs from the given one, and what to do.
 
     Args:
-        name: of the study.
-        storage: the database, without a password.
-        stored: identity of the one.
-        now: identity of the other.
+        name: name of the study.
+        storage: URL of the database, without a password.
+        stored: identity of the stored study.
+        now: identity of the given study.
     """
     keys = differences(stored, now)
     width = max(map(len, keys))
 
-    def said(identity: Mapping[str, str], key: str) -> str:
+    def shown(identity: Mapping[str, str], key: str) -> str:
         value = identity.get(key)
         if value is None and key.startswith((FIXED, DEFAULT)):
             value = _effective(identity, key.partition(".")[2])
         return "(absent)" if value is None else value
 
-    lines = [f"  {key:<{width}}  {said(stored, key)}   ->   {said(now, key)}" for key in keys]
+    lines = [f"  {key:<{width}}  {shown(stored, key)}   ->   {shown(now, key)}" for key in keys]
     kinds = " and ".join(dict.fromkeys(key.partition(".")[0] for key in keys))
     return "\n".join(
         [
-            f"study {name!r} in {storage} was made with another {kinds}:",
+            f"study {name!r} in {storage} was stored with a different {kinds}:",
             *lines,
             *_on_defaults(keys, stored, now),
-            "Trials of the two do not compare. Give the study another name, or keep the old values.",
+            "Trials of the two cannot be compared. Give the study another name, or keep the old values.",
         ]
     )
 
@@ -82,7 +81,7 @@ def _on_defaults(keys: Iterable[str], stored: Mapping[str, str], now: Mapping[st
         if not key.startswith((FIXED, DEFAULT)) or f"{DEFAULT}{name}" not in now:
             continue
         was, is_ = _effective(stored, name), _effective(now, name)
-        counts = f"The study does not set {name}, so the default of the trainable's params counts"
+        counts = f"The study does not set {name}, so the trainable's default applies"
         yield f"{counts}: it was {was} and is {is_}."
 
 

@@ -15,37 +15,37 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.core.errors import StudyBusy, StudyHeld, StudyPaused
 from hpo.store.engine import READS
-from hpo.store.process import end, host, is_dead, is_local_host, mark
+from hpo.store.process import end, host, is_dead, is_local_host, process_key
 from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
 
 LEASE_SECONDS = 30.0
-"""How long a driver that gives no sign keeps the study."""
+"""How long a driver keeps the study without renewing its lease."""
 
-LOOK_SECONDS = 1.0
-"""How often a driver looks whether it is to pause or to stop."""
+POLL_SECONDS = 1.0
+"""How often a driver checks whether it should pause or stop."""
 
 JOB = "HPO_JOB"
-"""The variable that tells a driver which of Ray's jobs it is."""
+"""The environment variable that holds the Ray job id of a driver."""
 
-TAKEN_OVER = "another driver has taken this study over, because this one gave no sign for too long"
+TAKEN_OVER = "another driver has taken this study over, because this one did not renew its lease in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who drives a study.
+    """The driver of a study.
 
     Attributes:
         host: name of its machine.
         pid: id of its process.
-        since: when it began, as HH:MM in UTC.
-        silent_seconds: since its last sign.
-        left_seconds: until its lease ends if it gives none.
-        alive: whether its lease holds.
-        here: whether it is this very process.
+        since: when it started, as HH:MM in UTC.
+        silent_seconds: seconds since the last renewal.
+        left_seconds: seconds until the lease expires unless it is renewed.
+        alive: whether its lease is valid and its process may be alive.
+        here: whether it is this process.
         verb: what it does, e.g. run or promote.
-        process: what tells it from all others of its machine, None where that is not known.
-        stopping: whether it has been asked to stop.
-        job: which of Ray's jobs it is; None: none.
+        process: key of the process, see `process_key`; None if unknown.
+        stopping: whether it was asked to stop.
+        job: its Ray job id; None outside Ray Jobs.
     """
 
     host: str
@@ -75,7 +75,7 @@ def clock(connection: Connection) -> float:
 
 
 def holder_of(connection: Connection, study_id: int) -> Holder | None:
-    """Returns who holds the study, or held it last and did not let go."""
+    """Returns the driver that holds the study, or the last one that did not release it."""
     driver = DriverRow
     query = (
         select(driver.__table__, LeaseRow.renewed, LeaseRow.expires)
@@ -93,7 +93,7 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
         silent_seconds=max(0.0, moment - row.renewed),
         left_seconds=max(0.0, row.expires - moment),
         alive=row.expires > moment and not is_dead(row.host, row.pid, row.process),
-        here=row.process is not None and row.process == mark(os.getpid()),
+        here=row.process is not None and row.process == process_key(os.getpid()),
         verb=row.verb,
         process=row.process,
         stopping=row.stopping_at is not None,
@@ -101,42 +101,42 @@ def holder_of(connection: Connection, study_id: int) -> Holder | None:
     )
 
 
-def refuse_second(holder: Holder | None, name: str) -> None:
-    """Raises where a study is driven.
+def check_not_driven(holder: Holder | None, name: str) -> None:
+    """Checks that nobody drives a study.
 
     Raises:
-        StudyBusy: if its holder is alive.
+        StudyBusy: if a driver that is alive holds it.
     """
     if holder is not None and holder.alive:
         raise StudyBusy(
-            f"study {name!r} is driven by {holder} (last sign {holder.silent_seconds:.0f} s ago; "
+            f"study {name!r} is driven by {holder} (last seen {holder.silent_seconds:.0f} s ago; "
             f"if it is dead, the study is free in {holder.left_seconds:.0f} s).\n"
             f"Watch it with: hpo status --study {name}"
         )
 
 
-def refuse_paused(connection: Connection, study_id: int, name: str) -> None:
-    """Raises where a study is paused.
+def check_not_paused(connection: Connection, study_id: int, name: str) -> None:
+    """Checks that a study is not paused.
 
     Raises:
-        StudyPaused: if it is.
+        StudyPaused: if it is paused.
     """
     since = connection.execute(select(StudyRow.paused_at).where(StudyRow.id == study_id)).scalar()
     if since is not None:
         raise StudyPaused(
-            f"study {name!r} is paused since {since:%Y-%m-%d %H:%M} UTC, so nothing was begun. "
-            f"Let it go on with: hpo resume --study {name}"
+            f"study {name!r} is paused since {since:%Y-%m-%d %H:%M} UTC, so nothing was started. "
+            f"Resume it with: hpo resume --study {name}"
         )
 
 
 def end_driver(holder: Holder, seconds: float) -> bool:
-    """Ends a driver of this machine, by force if it is still there after so many seconds.
+    """Terminates a driver on this machine, and kills it if it is still alive after `seconds`.
 
     Returns:
-        False where it runs elsewhere, and nothing was done.
+        False if it runs on another machine; nothing is done then.
 
     Raises:
-        PermissionError: if it is another user's.
+        PermissionError: if another user owns the process.
     """
     if holder.process is None or not is_local_host(holder.host, holder.process):
         return False
@@ -145,30 +145,30 @@ def end_driver(holder: Holder, seconds: float) -> bool:
 
 
 class Lease:
-    """The right to write for one study, renewed by a thread until it is released.
+    """The exclusive right to write to a study, renewed by a thread until it is released.
 
     Args:
-        engine: of the store.
+        engine: engine of the store.
         study_id: our id of the study.
-        name: the study's, for the message.
+        name: name of the study, for messages.
         verb: what the driver does: run or promote.
-        seconds: how long the study is kept without a sign.
-        even_paused: whether a paused study is taken too, by what trains nothing.
+        seconds: seconds that the lease lasts without renewal.
+        allow_paused: whether a paused study may be leased, by a command that trains nothing.
 
     Attributes:
-        paused: whether nothing new is to begin, as the last look at the database found.
-        stopping: whether the driver is to end its work in order.
+        paused: whether the study was paused at the last check.
+        stopping: whether the driver was asked to stop.
 
     Raises:
-        StudyBusy: if another driver that is alive holds it.
+        StudyBusy: if another live driver holds it.
         StudyPaused: if the study is paused.
     """
 
     _held: ClassVar[set[tuple[str, int]]] = set()
-    """What this process holds: a lease that it could not give back, because the database was away, is not among it."""
+    """The leases of this process, without those that it could not release because the database was away."""
 
     _taking: ClassVar[threading.Lock] = threading.Lock()
-    """Held from the look to the note in `_held`: between commit and note a lease would look like one not given back."""
+    """Held from the commit until the lease is in `_held`: in between it would look like an unreleased one."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Lease:
         verb: str,
         seconds: float = LEASE_SECONDS,
         *,
-        even_paused: bool = False,
+        allow_paused: bool = False,
     ) -> None:
         self._engine = engine
         self._study_id = study_id
@@ -186,24 +186,24 @@ class Lease:
         self._over = threading.Event()
         self._lost = False
         self.paused = self.stopping = False
-        # Asked at each commit, so it is built once; read to be held, so that nobody takes over before the commit.
+        # Built once, for it runs at each commit; it locks the row, so that nobody takes over before the commit.
         self._newest = select(LeaseRow.token).where(LeaseRow.study_id == study_id).with_for_update(read=True)
         with self._taking:
             with engine.begin() as connection:
                 if connection.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x68706F00000000 + study_id})
-                self._refuse_second(connection, name)
-                if not even_paused:
-                    refuse_paused(connection, study_id, name)
+                self._check_not_driven(connection, name)
+                if not allow_paused:
+                    check_not_paused(connection, study_id, name)
                 self.token = self._take(connection, verb)
             self._held.add(self._key)
         looking = select(StudyRow.paused_at, DriverRow.stopping_at).join(DriverRow, DriverRow.study_id == StudyRow.id)
-        self._wishes = looking.join(LeaseRow, LeaseRow.driver_id == DriverRow.id).where(*self._mine)
+        self._requests = looking.join(LeaseRow, LeaseRow.driver_id == DriverRow.id).where(*self._mine)
         self._thread = threading.Thread(target=self._keep_renewing, name="hpo-lease", daemon=True)
         self._thread.start()
 
     def release(self) -> None:
-        """Lets the study go. If the database is away, the lease ends by itself."""
+        """Releases the study. If the database is away, the lease expires by itself."""
         self._over.set()
         self._thread.join()
         self._held.discard(self._key)
@@ -213,8 +213,8 @@ class Lease:
                 connection.execute(update(LeaseRow).where(*self._mine).values(expires=0.0))
                 connection.execute(update(DriverRow).where(DriverRow.id == row.driver_id).values(ended_at=now()))
 
-    def refuse_if_lost(self, connection: Connection) -> None:
-        """Raises, within a transaction that is about to write, if another driver has taken over.
+    def check_not_lost(self, connection: Connection) -> None:
+        """Checks, within a transaction that is about to write, that no other driver has taken over.
 
         Raises:
             StudyBusy: if the token is no longer the newest.
@@ -223,8 +223,8 @@ class Lease:
         if token != self.token:
             raise StudyBusy(TAKEN_OVER)
 
-    def refuse_if_known_lost(self) -> None:
-        """Raises, without asking the database, if the last renewal found that another driver has taken over.
+    def check_not_known_lost(self) -> None:
+        """Checks, without a query, that the last renewal did not find another driver.
 
         Raises:
             StudyBusy: if it did.
@@ -232,22 +232,22 @@ class Lease:
         if self._lost:
             raise StudyBusy(TAKEN_OVER)
 
-    def hold_if_paused(self) -> None:
-        """Raises, without asking the database, if nothing new is to begin.
+    def check_pause(self) -> None:
+        """Checks, without a query, that new jobs may start.
 
         Raises:
             StudyHeld: if the study is paused.
         """
         if self.paused:
-            raise StudyHeld("the study is paused, so nothing new begins", LOOK_SECONDS / 4)
+            raise StudyHeld("the study is paused, so no new job starts", POLL_SECONDS / 4)
 
     @contextmanager
     def fencing(self, engine: Engine) -> Iterator[None]:
-        """Lets `engine` commit only while this lease is the newest: for Optuna's tables, which know of no token."""
+        """Lets `engine` commit only while this lease is the newest; for Optuna's tables, which have no token."""
 
         def check(connection: Connection) -> None:
             if not connection.get_execution_options().get(READS):
-                self.refuse_if_lost(connection)
+                self.check_not_lost(connection)
 
         event.listen(engine, "commit", check)
         try:
@@ -263,10 +263,10 @@ class Lease:
     def _mine(self) -> tuple[ColumnElement[bool], ...]:
         return LeaseRow.study_id == self._study_id, LeaseRow.token == self.token
 
-    def _refuse_second(self, connection: Connection, name: str) -> None:
+    def _check_not_driven(self, connection: Connection, name: str) -> None:
         other = holder_of(connection, self._study_id)
         if other is None or not (other.here and self._key not in self._held):
-            refuse_second(other, name)
+            check_not_driven(other, name)
 
     def _take(self, connection: Connection, verb: str) -> int:
         driver = insert(DriverRow).values(
@@ -274,7 +274,7 @@ class Lease:
             verb=verb,
             host=host(),
             pid=os.getpid(),
-            process=mark(os.getpid()),
+            process=process_key(os.getpid()),
             started_at=now(),
             job=os.environ.get(JOB),
         )
@@ -288,14 +288,14 @@ class Lease:
 
     def _keep_renewing(self) -> None:
         due = time.monotonic() + self._seconds / 4
-        while not self._over.wait(min(self._seconds / 4, LOOK_SECONDS)):
+        while not self._over.wait(min(self._seconds / 4, POLL_SECONDS)):
             try:
                 if time.monotonic() >= due:
                     self._renew()
                     due = time.monotonic() + self._seconds / 4
-                self._look()
+                self._read_requests()
             except SQLAlchemyError:
-                continue  # the database is away; the next write says so, and the token guards it all the same
+                continue  # the database is away; the next write reports it, and the token still protects the study
 
     def _renew(self) -> None:
         with self._engine.begin() as connection:
@@ -303,10 +303,10 @@ class Lease:
             values = {"renewed": moment, "expires": moment + self._seconds}
             self._lost = connection.execute(update(LeaseRow).where(*self._mine).values(**values)).rowcount == 0
 
-    def _look(self) -> None:
-        """Reads what is wished; of a lease that was taken over nobody wishes anything."""
+    def _read_requests(self) -> None:
+        """Reads whether to pause or stop; a lease that was taken over gets no requests."""
         with self._engine.connect().execution_options(**{READS: True}) as connection:
-            row = connection.execute(self._wishes).first()
+            row = connection.execute(self._requests).first()
         if row is not None:
             self.paused = row.paused_at is not None
             self.stopping = self.stopping or row.stopping_at is not None

@@ -1,4 +1,4 @@
-"""A database that is away for a while: a server that restarts, a lock that somebody else holds, a disk that is full."""
+"""Handles temporary outages of the database: a server that restarts, a lock that is taken, a full disk."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from hpo.core.errors import HpoError, StorageAway, StorageDamaged, StorageLost
 from hpo.core.redaction import secrets_in, without
-from hpo.store.damage import damage_of, damaged
+from hpo.store.damage import damaged, find_damage
 
 SHORTEST, LONGEST = 0.2, 5.0
-"""Seconds between two tries; each pause is twice the one before."""
+"""Seconds between two retries; each pause is twice the previous one."""
 
 
 FINAL = ("attempt to write a readonly database",)
-"""Reasons that no waiting mends."""
+"""Errors that do not go away by waiting."""
 
 LACKING = re.compile(r"no such (table|column)|table \w+ has no column")
-"""What SQLite says, as an error of the same kind, where the tables are not what they were."""
+"""SQLite's messages, of the same error class, when the tables have been changed."""
 
 
 class Outage:
-    """Turns errors of a database that may come back into `StorageAway`, until it has been away for too long.
+    """Turns errors of a database that may come back into `StorageAway`, until the limit is over.
 
     Args:
-        name: of the database, without its password.
-        limit: how many seconds to bear it; 0: not at all.
-        say: told when the database goes away and when it is back.
+        name: name of the database, without its password.
+        limit: seconds to wait for the database; 0: no wait.
+        say: called with a message when the database goes away and when it is back.
     """
 
     def __init__(self, name: str, limit: float = 0.0, say: Callable[[str], None] | None = None) -> None:
@@ -47,12 +47,12 @@ class Outage:
         self._reason = ""
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Runs something that asks the database; between two tries it is not asked at all.
+    def guard(self) -> Iterator[None]:
+        """Guards a block that queries the database; before the next retry is due, the block does not run at all.
 
         Raises:
-            StorageAway: if it does not answer now; what was asked of it has to be asked again.
-            StorageLost: if it has not answered for the limit.
+            StorageAway: if it does not answer now; the caller has to try again.
+            StorageLost: if it has not answered within the limit.
         """
         moment = time.monotonic()
         if self._since is not None and moment < self._next:
@@ -60,7 +60,7 @@ class Outage:
         try:
             yield
         except Exception as error:
-            reason = away(error)
+            reason = outage_reason(error)
             if reason is None:
                 raise
             if LACKING.match(reason):
@@ -77,13 +77,13 @@ class Outage:
         if self._since is None:
             self._since = moment
             if self._limit:
-                self._say(f"storage is away ({reason}); trying again for {self._limit:.0f} s, trainings go on")
+                self._say(f"storage is away ({reason}); retrying for {self._limit:.0f} s, trainings continue")
         gone = moment - self._since
         if gone >= self._limit:
             for_how_long = f" has been away for {gone:.0f} s" if self._limit else " does not answer"
             return StorageLost(
-                f"storage {self._name}{for_how_long}: {reason}. What was running goes on from its last checkpoint: "
-                "when the storage is back, give the same command again"
+                f"storage {self._name}{for_how_long}: {reason}. Trainings that were running resume from their last "
+                "checkpoint: once the storage is back, run the same command again"
             )
         self._reason = f"storage {self._name} is away: {reason}"
         self._next, self._pause = moment + self._pause, min(2 * self._pause, LONGEST)
@@ -91,26 +91,26 @@ class Outage:
 
 
 @contextmanager
-def explained(url: str, name: str) -> Iterator[None]:
-    """Turns an error of a database that nobody watched into a sentence.
+def explain_errors(url: str, name: str) -> Iterator[None]:
+    """Turns a database error outside `Outage.guard` into a sentence.
 
     Args:
-        url: of the database, normalised.
-        name: what to call it, without its password.
+        url: normalized URL of the database.
+        name: how messages call it, without its password.
 
     Raises:
         StorageLost: if the database did not answer.
-        StorageDamaged: if its file is damaged, which shows in errors of any kind.
+        StorageDamaged: if its file is damaged, which can show up as any error.
     """
     try:
         yield
     except HpoError:
         raise
     except Exception as error:
-        damage = damage_of(url)
+        damage = find_damage(url)
         if damage is not None:
             raise StorageDamaged(damaged(name, damage)) from error
-        reason = away(error)
+        reason = outage_reason(error)
         if reason is not None and not LACKING.match(reason):
             raise StorageLost(f"storage {name} does not answer: {reason}") from error
         unexpected = reason or _unexpected(error)
@@ -119,51 +119,51 @@ def explained(url: str, name: str) -> Iterator[None]:
         raise StorageDamaged(_changed(name, without(unexpected, secrets_in(url)))) from error
 
 
-class Unanswered(Exception):
-    """Stands for an error of the database that nobody but us is to make good."""
+class DatabaseUnavailable(Exception):
+    """Replaces a database error that only hpo should retry."""
 
 
-def unretried(engine: Engine) -> None:
-    """Keeps others from asking again by themselves when the database behind `engine` does not answer.
+def disable_retries(engine: Engine) -> None:
+    """Turns off retries by other code when the database behind `engine` does not answer.
 
-    Optuna creates a trial up to five times, with a pause between: if a commit landed and only its answer was lost,
-    there would be two. It does so for errors of SQLAlchemy, so these become another one.
+    Optuna tries up to five times to create a trial: if a commit landed and only its answer was lost, there would be two
+    trials. It retries on SQLAlchemy's errors, so these are replaced by another class.
     """
 
     @event.listens_for(engine, "handle_error")
     def _replace(context: ExceptionContext) -> Exception | None:
-        reason = away(context.sqlalchemy_exception)
-        return None if reason is None else Unanswered(reason)
+        reason = outage_reason(context.sqlalchemy_exception)
+        return None if reason is None else DatabaseUnavailable(reason)
 
 
 def _changed(name: str, reason: str) -> str:
     return (
-        f"storage {name} does not hold what hpo has stored there: {reason}. Another program has changed it, or it is "
-        "no whole copy. Go on with a copy from before, or choose another with --storage"
+        f"storage {name} does not hold what hpo stored there: {reason}. Another program has changed it, or it is "
+        "an incomplete copy. Restore an earlier copy, or choose another with --storage"
     )
 
 
 def _unexpected(error: BaseException | None) -> str | None:
-    """Returns, in a line, what is wrong with what is stored; None if the error means something else."""
+    """Returns one line on what is wrong with the stored data; None if the error means something else."""
     while error is not None:
         if isinstance(error, DBAPIError):
             return str(error.orig or error).strip().splitlines()[0]
         if isinstance(error, JSONDecodeError):
-            return f"a field is no JSON ({error})"
-        if isinstance(error, ValidationError):  # of a study as it is stored
+            return f"a field is not valid JSON ({error})"
+        if isinstance(error, ValidationError):  # raised by a stored study
             first = error.errors()[0]
             return f"{error.title} {'.'.join(map(str, first['loc']))}: {first['msg']}"
         error = error.__cause__
     return None
 
 
-def away(error: BaseException | None) -> str | None:
-    """Returns, in a line, why the database did not answer; None if the error means something else.
+def outage_reason(error: BaseException | None) -> str | None:
+    """Returns one line on why the database did not answer; None if the error means something else.
 
-    Optuna wraps errors of the database, so what caused an error is looked at too.
+    Optuna wraps database errors, so the causes of the error are checked too.
     """
     while error is not None:
-        if isinstance(error, Unanswered):
+        if isinstance(error, DatabaseUnavailable):
             return str(error)
         if isinstance(error, OperationalError | InterfaceError) or (
             isinstance(error, DBAPIError) and error.connection_invalidated

@@ -1,4 +1,4 @@
-"""Telling whether a process of this machine is still alive: a pid alone is not enough, for pids are used again."""
+"""Tells whether a process of this machine is still alive; a pid alone is not enough, because pids are reused."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ def host() -> str:
     return socket.gethostname()
 
 
-def mark(pid: int) -> str | None:
-    """Returns what tells a process from all others: the machine's boot, the pid namespace, the moment of its start.
+def process_key(pid: int) -> str | None:
+    """Returns a key that is unique to a process: the machine's boot, the pid namespace, the process's start time.
 
-    None if there is no such process here, or where the kernel does not say.
+    None if there is no such process here, or the kernel does not tell.
     """
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
-        namespace = os.readlink(PROC / "self/ns/pid")  # containers that share a host name do not share their pids
+        namespace = os.readlink(PROC / "self/ns/pid")  # containers with the same host name have different pids
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    if fields[0] in {"Z", "X"}:  # dead, and its parent has not asked how it ended
+    if fields[0] in {"Z", "X"}:  # dead, but not yet reaped by its parent
         return None
     return f"{boot} {namespace} {fields[19]}"
 
 
-def is_dead(name: str, pid: int, marked: str | None) -> bool:
-    """Whether a process is surely gone. Of a process of another machine or container nobody here can be sure.
+def is_dead(name: str, pid: int, key: str | None) -> bool:
+    """Whether a process has certainly ended; False for one on another machine or in another container.
 
     Args:
-        name: of its machine.
+        name: name of its machine.
         pid: id of the process.
-        marked: its `mark`, None where that was not known.
+        key: its `process_key`, None if unknown.
     """
-    return is_local_host(name, marked) and mark(pid) != marked
+    return is_local_host(name, key) and process_key(pid) != key
 
 
-def is_local_host(name: str, marked: str | None) -> bool:
-    """Whether a process is, or was, surely one that this process can see.
+def is_local_host(name: str, key: str | None) -> bool:
+    """Whether a process certainly runs, or ran, where this process can see it.
 
     Args:
-        name: of its machine.
-        marked: its `mark`, None where that was not known.
+        name: name of its machine.
+        key: its `process_key`, None if unknown.
     """
-    mine = mark(os.getpid())
-    if name != host() or marked is None or mine is None:
+    mine = process_key(os.getpid())
+    if name != host() or key is None or mine is None:
         return False
-    return marked.split()[:2] == mine.split()[:2]  # another boot may as well be another machine of that name
+    return key.split()[:2] == mine.split()[:2]  # another boot may be another machine of that name
 
 
-def end(pid: int, marked: str, seconds: float) -> None:
-    """Ends a process of this machine: it is asked to, and killed if it is still there after so many seconds.
+def end(pid: int, key: str, seconds: float) -> None:
+    """Sends SIGTERM to a process of this machine, and SIGKILL if it is still alive after `seconds`.
 
     Raises:
-        PermissionError: if it is another user's.
+        PermissionError: if another user owns the process.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if mark(pid) != marked:
+        if process_key(pid) != key:
             return
         deadline = time.monotonic() + seconds
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             return
-        while mark(pid) == marked and time.monotonic() < deadline:
+        while process_key(pid) == key and time.monotonic() < deadline:
             time.sleep(0.05)

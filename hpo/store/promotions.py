@@ -1,4 +1,4 @@
-"""Promotions in the database."""
+"""Stores promotions in the database."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ class StoredRank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPromotion:
-    """A ranking that was made, and the folders that were written for its winner.
+    """A stored ranking, with the result folders of its winner.
 
     Attributes:
-        rule: and the two others: of the score.
-        seeds: of the ranking.
-        top: how many candidates were wanted.
-        results: names of the winner's folders.
-        ranks: of all candidates.
-        winner: its trial; None if no candidate was complete.
-        race: rungs, widths and seeds of the race that chose it; None if the ranking did.
+        rule: name of the score's rule.
+        lambda_: weight of sigma in the score.
+        ddof: how sigma is estimated.
+        seeds: seeds of the promotion.
+        top: requested number of candidates.
+        results: names of the winner's result folders.
+        ranks: rows of all candidates.
+        winner: the winning trial; None if no candidate was complete.
+        race: rungs, widths and seeds of the race that chose the winner; None if the ranking did.
         allow_ignored: whether candidates that ignore their seeds were ranked among the others.
-        made_at: when it was made, or made again with the same outcome, in UTC; None before that.
+        made_at: when it was made, or repeated with the same outcome, in UTC; None before it is stored.
     """
 
     rule: RuleName
@@ -88,7 +90,7 @@ def put(connection: Connection, study_id: int, promotion: StoredPromotion) -> No
 
 
 def renew(connection: Connection, study_id: int) -> None:
-    """Stores that the newest promotion was made again, with the same outcome."""
+    """Stores the time at which the newest promotion was repeated with the same outcome."""
     last = select(func.max(PromotionRow.id)).where(PromotionRow.study_id == study_id).scalar_subquery()
     connection.execute(update(PromotionRow).where(PromotionRow.id == last).values(created_at=now()))
 

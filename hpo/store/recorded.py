@@ -1,4 +1,4 @@
-"""A source whose evaluations are stored before it is told of them, and whose jobs are never trained twice."""
+"""A source wrapper that stores each evaluation before the source sees it, and never trains a job twice."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from hpo.store.store import Store, StoredStudy
 
 
 class RecordedSource(ObservedSource):
-    """Stores each evaluation before the source is told of it, and answers from the records what was trained before.
+    """Stores each evaluation before the source is told, and answers jobs that were trained before from the database.
 
-    A job that has an evaluation already is answered from the records and never reaches the backend: it was trained
-    before a crash that came before the source was told, or by an earlier promotion.
+    A job that already has an evaluation never reaches the backend: an earlier promotion trained it, or the driver
+    crashed before it told the source.
 
     Args:
-        source: hands out the jobs.
-        store: where evaluations go.
+        source: the source of the jobs.
+        store: stores the evaluations.
         study: the study that the evaluations belong to.
         lease: the driver's right to write.
-        same: says, of a trial, which other one's evaluations are its own too; None: no other's are.
-        code: the code that is trained with; a record that is known to be of other code answers nothing.
-        metric: of the objective: the values of an identical trial are reported step by step.
+        same: returns the identical trial of a trial, whose evaluations it shares; None: no trial has one.
+        metric: the objective's metric; values of an identical trial are reported step by step.
+        code: the current code; an evaluation of other code is not reused.
+        observers: told of each job, and of each evaluation, trained or reused.
 
     Attributes:
-        trained: how many trainings have ended since; what was answered from the records is not among them.
+        trained: number of trainings that have ended so far, without reused evaluations.
     """
 
     def __init__(
@@ -52,15 +53,15 @@ class RecordedSource(ObservedSource):
         self._metric = metric
         self._code = code
         self._known = store.keys(study)
-        # What is half done when the database goes away; it goes on when the same call comes again.
+        # Work that an outage interrupted; it continues when the same call is repeated.
         self._asked: Job | None = None
         self._put: Evaluation | None = None
         self._told: tuple[Evaluation, Evaluation] | None = None
         self.trained = 0
 
     def ask(self) -> Job | Wait | Done:
-        self._lease.refuse_if_known_lost()
-        self._lease.hold_if_paused()
+        self._lease.check_not_known_lost()
+        self._lease.check_pause()
         while True:
             if self._asked is None:
                 answer = self._source.ask()
@@ -91,10 +92,9 @@ class RecordedSource(ObservedSource):
             observer.told(whole)
 
     def _keep(self, evaluation: Evaluation) -> Evaluation:
-        """Stores an evaluation, then tells the source of it; returns it as it is stored."""
-        if (
-            self._told is None or self._told[0] is not evaluation
-        ):  # else it is told again, because the database was away
+        """Stores an evaluation, then tells the source; returns the stored evaluation."""
+        # Otherwise the call is repeated after an outage.
+        if self._told is None or self._told[0] is not evaluation:
             self._told = evaluation, self._remarked(evaluation)
         whole = self._told[1]
         if self._put is not whole:
@@ -105,20 +105,22 @@ class RecordedSource(ObservedSource):
         return whole
 
     def _remarked(self, evaluation: Evaluation) -> Evaluation:
-        """Returns an evaluation with a word on the one that it replaces, where that is of other code."""
+        """Adds a remark if the evaluation replaces one of other code."""
         before = self._store.get(self._study, evaluation.job) if evaluation.job.key in self._known else None
         if before is None or not before.code.differs(evaluation.code):
             return evaluation
         value = "no value" if before.value is None else f"value {before.value!r}"
-        remark = f"trained anew, for the code was changed ({before.code.changes(evaluation.code)}); it had {value}"
+        remark = (
+            f"trained again because the code changed ({before.code.changes(evaluation.code)}); the old one had {value}"
+        )
         return replace(evaluation, remarks=(*evaluation.remarks, remark))
 
     def known(self, jobs: Iterable[Job]) -> int:
-        """Returns how many of the jobs have an evaluation already."""
+        """Returns how many of the jobs already have an evaluation."""
         return sum(self._recorded(job) is not None for job in jobs)
 
     def _of_identical_trial(self, job: Job) -> Evaluation | None:
-        """Returns the evaluation of another trial that is the same training, as one of this trial."""
+        """Returns the evaluation of an identical trial, as one of this trial."""
         trial = None if self._same is None else self._same(job.trial)
         like = None if trial is None else self._recorded(replace(job, trial=trial))
         if like is None or like.status is Status.FAILED:
@@ -131,7 +133,7 @@ class RecordedSource(ObservedSource):
         evaluation = self._store.get(self._study, job)
         if evaluation is not None and self._code.differs(evaluation.code):
             return None
-        # A replicate that failed is tried again: the source asks for it only if it wants that.
+        # A failed replicate is trained again: its source asks for it only on purpose.
         if evaluation is not None and evaluation.status is Status.FAILED and job.stage is not Stage.SEARCH:
             return None
         if evaluation is not None and RETRY in evaluation.remarks:

@@ -1,4 +1,4 @@
-"""Failed trials that are to be trained again, under the same number and with the same params."""
+"""Reopens failed trials, so that they are trained again under the same number and with the same params."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ RETRY = "to be trained again"
 """The remark of a failed evaluation that no longer counts: the next attempt replaces it."""
 
 _LONGEST = 200
-"""Characters of an error that are kept once another attempt has replaced it."""
+"""Characters kept of the error of a replaced attempt."""
 
 _LEFT_BY_FAILURE = ("trial_values", "trial_intermediate_values", "trial_heartbeats")
-"""The library's tables with what a trial reached: another attempt begins anew."""
+"""The library's tables with a trial's results, which a new attempt must not inherit."""
 
 
 def reopen(connection: Connection, library: Library, study_id: int, name: str, numbers: Sequence[int]) -> None:
-    """Lets failed trials run again: they become running ones that nobody trains, as after a crash.
+    """Sets failed trials back to running, as after a crash, so that the next run trains them.
 
     Args:
-        connection: in a transaction.
-        library: that keeps the trials.
+        connection: one within a transaction.
+        library: the library that stores the trials.
         study_id: our id of the study.
-        name: of the study, in the library.
-        numbers: of failed trials.
+        name: name of the study in the library.
+        numbers: numbers of the failed trials.
     """
     tables = library.metadata.tables
     studies, trials, attributes = tables["studies"], tables["trials"], tables["trial_user_attributes"]
@@ -49,14 +49,14 @@ def reopen(connection: Connection, library: Library, study_id: int, name: str, n
         connection.execute(update(row).where(row.id == one.id).values(remarks=remarks))
 
 
-def remarks_of_failure(remarks: Iterable[Any], attempt: int, error: str | None) -> list[Any]:
-    """Returns what the record of an attempt says of the failed one before it, and of those before that.
+def failure_remarks(remarks: Iterable[Any], attempt: int, error: str | None) -> list[Any]:
+    """Returns the remarks on all failed attempts that a new attempt's record carries.
 
     Args:
-        remarks: of the failed one, with its alerts.
-        attempt: which one it was, from 1 on.
-        error: why it failed.
+        remarks: remarks and alerts of the failed attempt.
+        attempt: number of the failed attempt, from 1.
+        error: error of the failed attempt.
     """
     lines = (error or "").strip().splitlines()
     before = [one for one in remarks if isinstance(one, str) and one.startswith("attempt ")]
-    return [*before, f"attempt {attempt} failed: {(lines or ['no reason was given'])[-1][:_LONGEST]}"]
+    return [*before, f"attempt {attempt} failed: {(lines or ['no reason given'])[-1][:_LONGEST]}"]

@@ -1,4 +1,4 @@
-"""Makes, migrates and repairs the tables of a database in one step: ours, and those of the library beside them."""
+"""Creates, migrates and repairs our tables, and a library's beside them, in one transaction."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ VERSION_TABLE = "hpo_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 TABLES_LOCK = 0x68706EFFFFFFFF
-"""Key of the advisory lock that Postgres gives to one maker of tables at a time; studies have the keys above it."""
+"""Key of Postgres's advisory lock for creating tables; the keys above it are for studies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """The tables of a library that are kept beside ours, as its own package describes them.
+    """The tables of a library that stand beside ours, as its own package describes them.
 
     Attributes:
-        name: of the library, for messages.
+        name: name of the library, for messages.
         metadata: its tables with their indexes.
-        scripts: folder of its own alembic migrations.
-        mend: called before a missing index is made, to remove rows that would be in its way.
-        fill: called at the end, to add the rows that the library expects; raises where the tables are too old.
+        scripts: folder of its alembic migrations.
+        repair: called before a missing index is created, to remove rows that would violate it.
+        finish: called at the end, to add the rows that the library expects; raises if the tables are too old.
     """
 
     name: str
     metadata: MetaData
     scripts: Path
-    mend: Callable[[Connection], None]
-    fill: Callable[[Connection], None]
+    repair: Callable[[Connection], None]
+    finish: Callable[[Connection], None]
 
 
 def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True) -> None:
     """Creates, migrates or repairs the tables in one transaction, one process at a time.
 
-    A process that is killed here leaves the database as it found it, and several that come at once all succeed.
+    A process that is killed here leaves the database unchanged, and concurrent calls all succeed.
 
     Args:
-        engine: of the database; for SQLite one that `hpo.store.engine.prepare` has prepared.
-        library: whose tables are to be there too; None: none.
-        ours: whether our own tables are to be there.
+        engine: engine of the database; for SQLite one set up by `hpo.store.engine.prepare`.
+        library: the library whose tables are created too; None: none.
+        ours: whether our own tables are created.
 
     Raises:
-        StorageUnavailable: if a newer version of this package made our tables, or an index cannot be made.
+        StorageUnavailable: if a newer hpo created our tables, or an index cannot be created.
     """
-    import alembic.command  # takes a tenth of a second, in which nobody should wait for the lock
+    import alembic.command  # takes 0.1 s, so it comes before the lock
 
-    with one_step(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         if ours:
             version = version_of(connection)
-            refuse_newer(version, engine)
+            check_not_newer(version, engine)
             if version is not None:
                 refuse_unknown(version, _shown(engine))
             alembic.command.upgrade(alembic_config(connection), "head")
@@ -73,15 +73,15 @@ def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True)
 
 
 @contextmanager
-def one_step(engine: Engine) -> Iterator[Connection]:
-    """Gives a transaction in which no other process makes tables."""
-    with engine.begin() as connection:  # BEGIN IMMEDIATE on SQLite: it keeps out everybody who writes
+def exclusive_transaction(engine: Engine) -> Iterator[Connection]:
+    """Opens a transaction in which no other process can create tables."""
+    with engine.begin() as connection:  # BEGIN IMMEDIATE on SQLite, which excludes all other writers
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TABLES_LOCK})
         yield connection
 
 
-def lacks(connection: Connection, metadata: MetaData) -> list[str]:
+def missing_names(connection: Connection, metadata: MetaData) -> list[str]:
     """Returns the names of the tables and indexes that are missing."""
     inspector = inspect(connection)
     names = set(inspector.get_table_names())
@@ -93,39 +93,39 @@ def lacks(connection: Connection, metadata: MetaData) -> list[str]:
 
 
 def version_of(connection: Connection) -> str | None:
-    """Returns the migration of our tables; None if they are not there."""
+    """Returns the migration of our tables; None if there are none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
 
 
-def refuse_newer(version: str | None, engine: Engine) -> None:
-    """Raises where our tables are of a migration that this version does not know.
+def check_not_newer(version: str | None, engine: Engine) -> None:
+    """Checks that our tables are not newer than this version of hpo.
 
     Raises:
-        StorageUnavailable: if they are.
+        StorageUnavailable: if they are newer.
     """
     if version is not None and version > HEAD:
         raise StorageUnavailable(
-            f"storage {_shown(engine)} was made by a newer hpo: its tables are of "
-            f"migration {version}, this hpo knows them up to {HEAD}; use that hpo, or choose another with --storage"
+            f"storage {_shown(engine)} was created by a newer hpo: its tables are at "
+            f"migration {version}, this hpo supports up to {HEAD}; use the newer hpo, or choose another with --storage"
         )
 
 
 def refuse_unknown(version: str | None, shown: str) -> None:
-    """Raises where a table of the name of ours does not hold one of our migrations.
+    """Checks that the version table holds one of our migrations.
 
     Args:
-        version: what it holds; None: nothing.
-        shown: the database's URL, as it may be shown.
+        version: content of the version table; None: empty.
+        shown: URL of the database, without a password.
 
     Raises:
-        StorageUnavailable: if it does not.
+        StorageUnavailable: if it holds something else.
     """
     if version is None or not re.fullmatch("[0-9]{4}", version) or version == "0000":
         raise StorageUnavailable(
-            f"storage {shown} has a table {VERSION_TABLE} that holds {version or 'nothing'}, which is no migration of "
-            "hpo's: it is another program's, or was changed; choose another with --storage"
+            f"storage {shown} has a table {VERSION_TABLE} that holds {version or 'nothing'}, which is not a migration "
+            "of hpo: the table belongs to another program, or was changed; choose another with --storage"
         )
 
 
@@ -140,7 +140,7 @@ def alembic_config(connection: Any) -> Any:
 
 
 def _make_library(connection: Connection, library: Library) -> None:
-    """Makes a library's tables as its own code would, or completes them; those of another version stay as they are."""
+    """Creates or completes a library's tables as its own code would; tables of another version are left alone."""
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
@@ -148,18 +148,18 @@ def _make_library(connection: Connection, library: Library) -> None:
     context = MigrationContext.configure(connection)
     head, revision = script.get_current_head(), context.get_current_revision()
     if revision not in (None, head):
-        return  # the library says itself what is to be done about it
+        return  # the library itself reports what to do
     library.metadata.create_all(connection)
-    if lacks(connection, library.metadata):
-        library.mend(connection)
+    if missing_names(connection, library.metadata):
+        library.repair(connection)
     _complete(connection, library.metadata)
-    library.fill(connection)
+    library.finish(connection)
     if revision is None and head is not None:
         context.stamp(script, head)
 
 
 def _complete(connection: Connection, metadata: MetaData) -> None:
-    """Makes missing tables, and the missing indexes of those that are there, which `create_all` leaves alone."""
+    """Creates missing tables, and the missing indexes of existing ones, which `create_all` ignores."""
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
@@ -169,7 +169,7 @@ def _complete(connection: Connection, metadata: MetaData) -> None:
                 columns = ", ".join(column.name for column in index.columns)
                 raise StorageUnavailable(
                     f"storage {_shown(connection.engine)} is damaged: its index "
-                    f"{index.name} is missing, and cannot be made because table {table.name} has rows with the same "
+                    f"{index.name} is missing, and cannot be created because table {table.name} has rows with the same "
                     f"{columns}. Make a copy, then remove or rename one of them, or choose another with --storage"
                 ) from error
 

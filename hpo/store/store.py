@@ -1,4 +1,4 @@
-"""The records as the rest of the package sees them: plain values in, plain values out."""
+"""Reads and writes our tables as plain values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpo.core.errors import StorageDamaged, StorageUnavailable, StudyChanged
 from hpo.core.records import Evaluation, Job, JobKey, Stage, Status
 from hpo.core.redaction import masked
 from hpo.store import schema
-from hpo.store.damage import NOT_ONE, damage_of, damaged
+from hpo.store.damage import NOT_A_DATABASE, damaged, find_damage
 from hpo.store.engine import READS, make_engine
 from hpo.store.evaluations import (
     codes_of,
@@ -31,16 +31,16 @@ from hpo.store.evaluations import (
     stored_evaluation,
     stored_evaluations,
 )
-from hpo.store.fit import content_of
 from hpo.store.identity import changed_text, differences, knows_defaults, with_defaults
-from hpo.store.lease import Holder, Lease, holder_of, refuse_paused, refuse_second
+from hpo.store.lease import Holder, Lease, check_not_driven, check_not_paused, holder_of
 from hpo.store.outage import Outage
 from hpo.store.promotions import StoredPromotion, newest, put, renew
 from hpo.store.schema import Library
-from hpo.store.survey import Survey, Tables, looking, readable, survey
+from hpo.store.storable import evaluation_columns
+from hpo.store.survey import Survey, Tables, read_only_connection, readable, survey
 from hpo.store.tables import DriverRow, LeaseRow, StudyRow, now
 from hpo.store.unavailable import unavailable
-from hpo.store.urls import normalised, sqlite_file
+from hpo.store.urls import normalize_url, sqlite_file
 from hpo.study import NAME, Study
 
 Answer = TypeVar("Answer")
@@ -50,17 +50,17 @@ MAKE_ONE = "make one with: hpo run --study NAME"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStudy:
-    """A study as it lies in the database.
+    """A study as it is stored.
 
     Attributes:
-        id: ours, within this database.
-        uid: unique among the studies of all databases.
+        id: our id within this database.
+        uid: id that is unique across all databases.
         name: name of the study.
-        content: the study file as it was last run.
-        paused_at: since when it is paused; None: it is not.
-        job: its newest of Ray's jobs, as it was submitted; None: it never was.
-        codes: that it was trained with, the newest last: digest, files, since when, whether a change was accepted;
-            empty where an earlier hpo stored it.
+        content: the study file of the last run.
+        paused_at: when it was paused; None: it is not paused.
+        job: id of its newest Ray job; None: never submitted.
+        codes: versions of the code, newest last: digest, files, since when, whether a change was accepted; empty if an
+            earlier hpo stored it.
     """
 
     id: int
@@ -75,23 +75,23 @@ class StoredStudy:
 class Store:
     """Our tables in one database.
 
-    Any method raises `StorageAway` while the database does not answer and `StorageLost` when it has not for too long.
+    Every method raises `StorageAway` while the database does not answer, and `StorageLost` once the limit is over.
 
     Args:
         url: database URL as SQLAlchemy takes it.
-        outage: how long the database may be away; None: not at all.
-        create: whether the tables are made if they are missing.
-        writes: whether anything is to be changed in the database; else it refuses that.
-        library: whose tables are made and repaired together with ours; None: none.
+        outage: how long the database may be away; None: no wait.
+        create: whether missing tables are created.
+        writes: whether the store may change the database.
+        library: the library whose tables are created and repaired together with ours; None: none.
 
     Attributes:
         url: database URL as SQLAlchemy takes it.
-        location: by which the database is opened: a file that cannot be written has another URL than its own.
-        found: whose tables were there before it was opened.
+        location: the URL that opens the database; it differs from `url` for a file that cannot be written.
+        found: whose tables existed before.
 
     Raises:
-        StorageUnavailable: if the database cannot be opened, is another program's, or has no tables of ours and they
-            are not to be made.
+        StorageUnavailable: if the database cannot be opened, belongs to another program, or has none of our tables and
+            `create` is off.
         StorageDamaged: if its file is damaged.
     """
 
@@ -104,7 +104,7 @@ class Store:
         writes: bool = True,
         library: Library | None = None,
     ) -> None:
-        self.url = normalised(url)
+        self.url = normalize_url(url)
         self._in_doubt: Evaluation | None = None
         self._outage = outage or Outage(masked(self.url))
         try:
@@ -112,32 +112,33 @@ class Store:
             self.location = self.url if writes else readable(self.url)
             self._engine = make_engine(self.location, read_only=not writes)
         except DBAPIError as error:
-            if (damage := damage_of(self.url)) not in (None, NOT_ONE):
+            if (damage := find_damage(self.url)) not in (None, NOT_A_DATABASE):
                 raise StorageDamaged(damaged(masked(self.url), str(damage))) from error
             raise StorageUnavailable(unavailable(self.url, error)) from error
 
     def _prepared(self, create: bool, library: Library | None, *, writes: bool) -> Tables:
-        """Makes, migrates or repairs the tables where that is to be done, and returns whose there were before.
+        """Creates, migrates or repairs the tables if needed, and returns whose tables existed before.
 
-        Who only looks repairs nothing, and migrates what is surely ours.
+        A read-only store repairs nothing, and migrates only tables that are certainly ours.
         """
         path = sqlite_file(self.url)
         there = Survey(tables="none")
         if path is None or os.path.lexists(path) or not create:
-            with looking(self.url) as connection:
+            with read_only_connection(self.url) as connection:
                 there = survey(connection, library)
         shown = masked(self.url)
         if there.tables in ("none", "others", "optuna") and not create:
             if there.tables == "others":
                 raise StorageUnavailable(
-                    f"storage {shown} holds no studies of hpo: it is another program's; choose another with --storage"
+                    f"storage {shown} holds no studies of hpo: it belongs to another program; choose another with "
+                    "--storage"
                 )
             raise StorageUnavailable(f"storage {shown} holds no studies of hpo; {MAKE_ONE}")
         if there.tables == "others" and (path is not None or there.taken):
-            which = f" that we would need ({', '.join(there.taken)})" if there.taken else ""
+            which = f" with names that hpo needs ({', '.join(there.taken)})" if there.taken else ""
             raise StorageUnavailable(
-                f"storage {shown} is another program's: it has tables{which} that neither hpo nor Optuna made, so "
-                "nothing was written there. Choose another with --storage"
+                f"storage {shown} belongs to another program: it has tables{which} that neither hpo nor Optuna "
+                "created, so nothing was written there. Choose another with --storage"
             )
         if there.tables == "old" and not writes:
             schema.refuse_unknown(there.migration, shown)
@@ -154,8 +155,8 @@ class Store:
         self._engine.dispose()
 
     def find(self, name: str) -> StoredStudy | None:
-        """Returns a stored study, None if there is none of that name."""
-        if not re.fullmatch(NAME, name):  # no study has it, and a database need not be able to store it
+        """Returns the stored study of that name, None if there is none."""
+        if not re.fullmatch(NAME, name):  # no study has such a name, and the database may not accept it
             return None
         with self._reading() as connection:
             row = connection.execute(select(StudyRow.__table__).where(StudyRow.name == name)).first()
@@ -169,21 +170,21 @@ class Store:
         with self._reading() as connection:
             return list(connection.execute(select(StudyRow.name).order_by(StudyRow.id)).scalars())
 
-    def enrol(
+    def store_study(
         self,
         study: Study,
         defaults: Mapping[str, object] | None = None,
         code: Mapping[str, Any] | None = None,
     ) -> StoredStudy:
-        """Stores a study, or finds it and refuses one that means something else.
+        """Stores a study, or updates the stored one if its trials stay comparable.
 
         Args:
-            study: what is stored.
-            defaults: of the params that it does not set; None: they are not known, and are left as they are.
-            code: that it is trained with from now on, see `StoredStudy.codes`; None: as before, or not known.
+            study: the study to store.
+            defaults: defaults of the params that it does not set; None: unknown, the stored ones are kept.
+            code: the code from now on, see `StoredStudy.codes`; None: unchanged or unknown.
 
         Raises:
-            StudyChanged: if a study of that name is stored whose trials would not compare; the message shows the
+            StudyChanged: if the stored study of that name has trials that are not comparable; the message shows the
                 difference.
         """
         identity = study.identity() if defaults is None else with_defaults(study.identity(), defaults)
@@ -202,7 +203,7 @@ class Store:
                     )
                 )
             else:
-                self._refuse_difference(study.name, row.identity, identity)
+                self._check_same_identity(study.name, row.identity, identity)
                 values: dict[str, Any] = {"content": study.content(), "digest": study.digest}
                 values |= {"identity": identity} if knows_defaults(identity) else {}
                 values |= {"codes": [*(row.codes or ()), code]} if code else {}
@@ -212,24 +213,24 @@ class Store:
         assert stored is not None  # written above
         return stored
 
-    def refuse_changed(self, study: Study, defaults: Mapping[str, object]) -> None:
-        """Raises, and writes nothing, where a study of that name is stored that means something else.
+    def check_unchanged(self, study: Study, defaults: Mapping[str, object]) -> None:
+        """Checks, without writing, that trials of the stored study of that name are comparable.
 
         Raises:
-            StudyChanged: if it is so; the message shows the difference.
+            StudyChanged: if they are not; the message shows the difference.
         """
         query = select(StudyRow.identity).where(StudyRow.name == study.name)
         with self._reading() as connection:
             stored = connection.execute(query).scalar()
         if stored is not None:
-            self._refuse_difference(study.name, stored, with_defaults(study.identity(), defaults))
+            self._check_same_identity(study.name, stored, with_defaults(study.identity(), defaults))
 
-    def _refuse_difference(self, name: str, stored: Mapping[str, str], identity: Mapping[str, str]) -> None:
+    def _check_same_identity(self, name: str, stored: Mapping[str, str], identity: Mapping[str, str]) -> None:
         if differences(stored, identity):
             raise StudyChanged(changed_text(name, masked(self.url), stored, identity))
 
     def lease(self, study: StoredStudy, verb: str) -> Lease:
-        """Takes the right to write for a study.
+        """Takes the lease of a study.
 
         Raises:
             StudyBusy: if another driver holds it.
@@ -238,19 +239,19 @@ class Store:
 
     @contextmanager
     def held(self, study: StoredStudy) -> Iterator[Lease]:
-        """Keeps drivers away while a whole study is changed; a pause is no hindrance.
+        """Holds the lease while a whole study is changed; a paused study can be changed too.
 
         Raises:
             StudyBusy: if a driver holds the study.
         """
-        lease = Lease(self._engine, study.id, study.name, "change", even_paused=True)
+        lease = Lease(self._engine, study.id, study.name, "change", allow_paused=True)
         try:
             yield lease
         finally:
             lease.release()
 
-    def in_one_step(self, work: Callable[[Connection], Answer], lease: Lease) -> Answer:
-        """Does something in one transaction that is committed only while the lease holds, and returns its answer.
+    def transact(self, work: Callable[[Connection], Answer], lease: Lease) -> Answer:
+        """Runs `work` in one transaction that commits only while the lease is valid, and returns its result.
 
         Raises:
             StudyBusy: if another driver has taken the study over.
@@ -258,87 +259,87 @@ class Store:
         with self._writing(lease) as connection:
             return work(connection)
 
-    def refuse_replaced(self, lease: Lease) -> None:
-        """Raises where another driver has taken the study over; asked right before what the database cannot guard.
+    def check_lease(self, lease: Lease) -> None:
+        """Checks that no other driver has taken over; called right before a change outside the database.
 
         Raises:
-            StudyBusy: if it has.
+            StudyBusy: if another driver has.
         """
         with self._reading() as connection:
-            lease.refuse_if_lost(connection)
+            lease.check_not_lost(connection)
 
     def holder(self, study: StoredStudy) -> Holder | None:
-        """Returns who drives the study, or did last."""
+        """Returns the current driver of the study, or the last one."""
         with self._reading() as connection:
             return holder_of(connection, study.id)
 
     def pause(self, study: StoredStudy) -> bool:
-        """Lets nothing new begin in a study; returns whether it was not paused before."""
+        """Pauses a study; returns whether that changed anything."""
         running = StudyRow.id == study.id, StudyRow.paused_at.is_(None)
         with self._writing() as connection:
             return connection.execute(update(StudyRow).where(*running).values(paused_at=now())).rowcount > 0
 
     def resume(self, study: StoredStudy) -> bool:
-        """Lets a study go on; returns whether it was paused."""
+        """Resumes a study; returns whether it was paused."""
         paused = StudyRow.id == study.id, StudyRow.paused_at.is_not(None)
         with self._writing() as connection:
             return connection.execute(update(StudyRow).where(*paused).values(paused_at=None)).rowcount > 0
 
-    def ask_to_stop(self, study: StoredStudy) -> bool:
-        """Asks the study's driver to end its work in order; returns whether it had not been asked before.
+    def request_stop(self, study: StoredStudy) -> bool:
+        """Asks the study's driver to stop; returns whether that is new.
 
-        The wish is that driver's, not the study's: whoever drives next knows nothing of it.
+        The request is stored with the driver, not the study: the next driver is not affected.
         """
         driver = select(LeaseRow.driver_id).where(LeaseRow.study_id == study.id).scalar_subquery()
         asked = update(DriverRow).where(DriverRow.id == driver, DriverRow.stopping_at.is_(None))
         with self._writing() as connection:
             return connection.execute(asked.values(stopping_at=now())).rowcount > 0
 
-    def refuse_driving(self, study: StoredStudy) -> None:
-        """Raises where the study could not be driven now.
+    def check_can_drive(self, study: StoredStudy) -> None:
+        """Checks that the study could be driven now.
 
         Raises:
-            StudyBusy: if somebody does.
+            StudyBusy: if it is driven.
             StudyPaused: if it is paused.
         """
         with self._reading() as connection:
-            refuse_second(holder_of(connection, study.id), study.name)
-            refuse_paused(connection, study.id, study.name)
+            check_not_driven(holder_of(connection, study.id), study.name)
+            check_not_paused(connection, study.id, study.name)
 
-    def has_begun(self, study: StoredStudy, job: str) -> bool:
-        """Whether one of Ray's jobs has driven the study, or drives it."""
+    def has_driven(self, study: StoredStudy, job: str) -> bool:
+        """Whether a Ray job drives the study, or has driven it."""
         drivers = select(DriverRow.id).where(DriverRow.study_id == study.id, DriverRow.job == job)
         with self._reading() as connection:
             return connection.execute(drivers.limit(1)).first() is not None
 
     def submitted(self, study: StoredStudy, job: str | None) -> None:
-        """Keeps which of Ray's jobs is the study's newest."""
+        """Stores the id of the study's newest Ray job."""
         with self._writing() as connection:
             connection.execute(update(StudyRow).where(StudyRow.id == study.id).values(job=job))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         options = {READS: True}
-        with self._outage.watched(), self._engine.connect().execution_options(**options) as connection:
+        with self._outage.guard(), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     @contextmanager
     def _writing(self, held: Lease | None = None) -> Iterator[Connection]:
-        with self._outage.watched(), self._engine.begin() as connection:
+        with self._outage.guard(), self._engine.begin() as connection:
             if held is not None:
-                held.refuse_if_lost(connection)
+                held.check_not_lost(connection)
             yield connection
 
     def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
-        """Stores an evaluation; only one that failed, or is of other code, is ever replaced.
+        """Stores an evaluation; it replaces only one that failed or is of other code.
 
         Raises:
-            StudyBusy: if `held` has been taken over.
-            sqlalchemy.exc.IntegrityError: if the job has an evaluation of the same code that is no failure.
+            StudyBusy: if another driver has taken over `held`.
+            sqlalchemy.exc.IntegrityError: if the job has a successful evaluation of the same code.
         """
         job = evaluation.job
-        values = {**content_of(evaluation), "recorded_at": now()}
-        if self._in_doubt is evaluation:  # called again, because the database did not answer: it may be stored
+        values = {**evaluation_columns(evaluation), "recorded_at": now()}
+        if self._in_doubt is evaluation:  # a retry after an outage: it may be stored already
             stored = self.get(study, job)
             if stored is not None and _result(stored) == _result(evaluation):
                 return
@@ -366,12 +367,12 @@ class Store:
         return {key for key, _status, _moment in self.finished(study)}
 
     def finished(self, study: StoredStudy) -> list[tuple[JobKey, Status, dt.datetime]]:
-        """Returns the keys of all jobs that have an evaluation, with its status and when it was recorded."""
+        """Returns the key of each evaluated job, with the status and the time of recording."""
         with self._reading() as connection:
             return finished_jobs(connection, study.id)
 
     def codes(self, study: StoredStudy) -> list[tuple[Code, Status]]:
-        """Returns, of each evaluation, the code that it is of and how it ended."""
+        """Returns the code and the status of each evaluation."""
         with self._reading() as connection:
             return codes_of(connection, study.id)
 
@@ -381,10 +382,10 @@ class Store:
             return stored_evaluations(connection, study.id, stage, trial)
 
     def put_promotion(self, study: StoredStudy, promotion: StoredPromotion, held: Lease | None = None) -> None:
-        """Stores a ranking; of an equal one that was stored last only the time is stored.
+        """Stores a ranking; if it equals the last one, only the time is updated.
 
         Raises:
-            StudyBusy: if `held` has been taken over.
+            StudyBusy: if another driver has taken over `held`.
         """
         is_known = self.promotion(study) == promotion
         with self._writing(held) as connection:
@@ -399,7 +400,7 @@ class Store:
             return newest(connection, study.id)
 
     def completed_after(self, study: StoredStudy, moment: dt.datetime) -> set[int]:
-        """Returns the trials of which a training of the search was recorded complete after a moment in UTC."""
+        """Returns the trials with a search training that was recorded as complete after a moment in UTC."""
         with self._reading() as connection:
             return completed_after(connection, study.id, moment)
 

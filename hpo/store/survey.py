@@ -1,4 +1,4 @@
-"""What tables a database has and whose they are, found out without changing a byte of it."""
+"""Finds out which tables a database has and who created them, without changing it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ OPTUNA_TABLES = frozenset(
         "version_info",
     }
 )
-"""The names of the tables that Optuna makes; a test compares them with its own."""
+"""The tables that Optuna creates; a test compares them with Optuna's own list."""
 
 SURE = frozenset({"studies", "trials", "version_info"})
-"""Tables that tell a database of Optuna's from one of another program that has a table of such a name."""
+"""Tables that together identify a database as Optuna's."""
 
 PATIENCE = 2
 """Seconds to wait for SQLite's lock: a driver holds it for milliseconds."""
@@ -54,10 +54,10 @@ class Survey:
     """The tables of a database.
 
     Attributes:
-        tables: `none`; Optuna's alone; another program's; or ours, of an older migration, of this one, of a newer one.
-        migration: of ours, as a number; None where there are none.
-        lacking: names of tables and indexes that ours, or the library's beside them, should have and do not.
-        taken: names of tables of another program that we would need.
+        tables: `none`, `optuna` alone, `others` of another program, or ours: `old`, `current` or `newer` than this hpo.
+        migration: migration number of our tables; None if there are none.
+        lacking: names of our and the library's missing tables and indexes.
+        taken: names that hpo needs and that another program's tables have.
     """
 
     tables: Tables
@@ -67,11 +67,11 @@ class Survey:
 
 
 def survey(connection: Connection, library: Library | None = None) -> Survey:
-    """Returns what tables there are.
+    """Returns which tables there are.
 
     Args:
-        connection: to the database; it is only read.
-        library: whose tables are to be beside ours; None: those are not looked at.
+        connection: connection to the database, only read from.
+        library: the library whose tables are checked too; None: only ours.
     """
     names = set(inspect(connection).get_table_names())
     if VERSION_TABLE not in names:
@@ -84,27 +84,27 @@ def survey(connection: Connection, library: Library | None = None) -> Survey:
     version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
     if version != HEAD:
         return Survey(tables="old" if version is None or version < HEAD else "newer", migration=version)
-    lacking = schema.lacks(connection, Base.metadata)
+    lacking = schema.missing_names(connection, Base.metadata)
     if library is not None:
-        lacking += schema.lacks(connection, library.metadata)
+        lacking += schema.missing_names(connection, library.metadata)
         if "alembic_version" not in names:
             lacking.append("alembic_version")
     return Survey(tables="current", migration=version, lacking=tuple(lacking))
 
 
 @contextmanager
-def looking(url: str, *, forced: bool = True) -> Iterator[Connection]:
-    """Gives a connection that cannot write, and leaves no trace in a SQLite file or beside it.
+def read_only_connection(url: str, *, forced: bool = True) -> Iterator[Connection]:
+    """Opens a connection that cannot write, and leaves no trace in a SQLite file or beside it.
 
     Args:
-        url: database URL, normalised by `hpo.store.urls`.
-        forced: whether Postgres is told to refuse everything that would change the database.
+        url: normalized URL of the database.
+        forced: whether Postgres refuses every change.
 
     Raises:
-        StorageUnavailable: if there is no such file, or the driver for the database is not installed.
+        StorageUnavailable: if there is no such file, or the database driver is not installed.
     """
     options = engine_options(url, read_only=forced, patience=PATIENCE)
-    engine = bare_engine(untouched(url), options)
+    engine = bare_engine(read_only_file(url), options)
     try:
         with engine.connect() as connection:
             yield connection
@@ -112,10 +112,10 @@ def looking(url: str, *, forced: bool = True) -> Iterator[Connection]:
         engine.dispose()
 
 
-def untouched(url: str) -> str:
-    """Returns a URL by which a SQLite file can be read and not changed; any other is returned as it is.
+def read_only_file(url: str) -> str:
+    """Returns a URL that opens a SQLite file read-only; other URLs are returned unchanged.
 
-    A file in WAL mode that nobody has open is read as an immutable one: SQLite would else make two files beside it.
+    A file in WAL mode that nobody has open is opened as immutable: otherwise SQLite would create two files beside it.
 
     Raises:
         StorageUnavailable: if there is no such file.
@@ -130,35 +130,37 @@ def untouched(url: str) -> str:
 
 
 def readable(url: str) -> str:
-    """Returns the URL by which a database is read for long: its own, unless SQLite could not open the file there.
+    """Returns the URL to read a database for a longer time: its own, unless SQLite cannot open the file with it.
 
-    SQLite makes files beside one in WAL mode, also to read it; where it may not, the file cannot change either.
+    SQLite creates files beside a WAL file even to read it; where it may not, the file cannot change either.
     """
     path = sqlite_file(url)
     if path is None or os.path.exists(f"{path}-wal"):
         return url
     may_write = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
-    return url if may_write else untouched(url)
+    return url if may_write else read_only_file(url)
 
 
 def require_file(url: str, path: Path) -> None:
-    """Raises where there is something else than a file; SQLite would never stop waiting for a pipe.
+    """Checks that a path is a regular file; SQLite would wait forever for a pipe.
 
     Raises:
-        StorageUnavailable: if there is none.
+        StorageUnavailable: if it is not.
     """
     if os.path.isfile(path):
         return
     shown = masked(url)
     if os.path.lexists(path):
-        raise StorageUnavailable(f"cannot open storage {shown}: it is no file; choose another with --storage")
+        raise StorageUnavailable(
+            f"cannot open storage {shown}: it is not a regular file; choose another with --storage"
+        )
     if os.path.isdir(path.absolute().parent):
-        raise StorageUnavailable(f"there is no storage {shown}")
+        raise StorageUnavailable(f"storage {shown} does not exist")
     raise StorageUnavailable(f"cannot open storage {shown}: no such folder; choose another with --storage")
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a SQLite file is not in WAL mode, by the two bytes of its header that say so."""
+    """Whether a SQLite file is not in WAL mode, by two bytes of its header."""
     with path.open("rb") as file:
         header = file.read(20)
     return header[18:20] != b"\x02\x02"

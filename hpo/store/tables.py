@@ -1,7 +1,7 @@
-"""The tables, all named hpo_*; they stand beside Optuna's in one database and refer to none of them.
+"""Our tables, all named hpo_*; they share a database with Optuna's tables and do not reference them.
 
-Studies are known by a uid that is kept in the Optuna study's user attributes too, and trials by their number: a rename
-in Optuna's dashboard changes Optuna's own ids.
+A study is linked by a uid in the Optuna study's user attributes, a trial by its number: a rename in Optuna's dashboard
+changes Optuna's own ids.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES = {
 
 
 class UTC(TypeDecorator[dt.datetime]):
-    """A moment, kept in UTC; SQLite forgets the zone, so it is put back."""
+    """A time in UTC; SQLite drops the time zone, so it is added again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -49,19 +49,19 @@ class UTC(TypeDecorator[dt.datetime]):
 
 
 def now() -> dt.datetime:
-    """Returns this moment."""
+    """Returns the current time in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
 class Base(DeclarativeBase):
-    """The tables' common ground."""
+    """The base class of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, dt.datetime: UTC()}  # noqa: RUF012  SQLAlchemy's form
 
 
 class StudyRow(Base):
-    """A study as it was first stored, and as it was last run; since when it is paused, and its newest job of Ray's."""
+    """A study: its identity when it was first stored, its content at the last run, pause and newest Ray job."""
 
     __tablename__ = "hpo_studies"
 
@@ -78,7 +78,7 @@ class StudyRow(Base):
 
 
 class DriverRow(Base):
-    """A process that drove a study, or drives it; since when it is to stop, and which of Ray's jobs it is."""
+    """A process that drives or drove a study; when it was asked to stop, and its Ray job."""
 
     __tablename__ = "hpo_drivers"
 
@@ -95,7 +95,7 @@ class DriverRow(Base):
 
 
 class LeaseRow(Base):
-    """Who may write for a study. Moments are seconds by the database's clock, the only one all drivers share."""
+    """Who may write to a study. Times are seconds of the database's clock, the only one that all drivers share."""
 
     __tablename__ = "hpo_leases"
 
@@ -107,7 +107,7 @@ class LeaseRow(Base):
 
 
 class EvaluationRow(Base):
-    """What became of one job. The key exists once; a value is a finite number."""
+    """The evaluation of one job. The key is unique; a value is a finite number."""
 
     __tablename__ = "hpo_evaluations"
 
@@ -135,20 +135,20 @@ class EvaluationRow(Base):
     recorded_at: Mapped[dt.datetime] = mapped_column(default=now)
 
     __table_args__ = (
-        # Named here: Postgres cuts the name that would follow from the columns.
+        # Named here, because Postgres truncates the name that would follow from the columns.
         UniqueConstraint(
             "study_id", "trial", "stage", "seed", "fold", "budget", "variant", name="uq_hpo_evaluations_job"
         ),
         CheckConstraint("seed >= 0 AND fold >= 0 AND budget >= 1 AND trial >= 0", "numbers"),
         CheckConstraint("status IN ('complete', 'pruned', 'failed')", "status"),
         CheckConstraint("status <> 'complete' OR value IS NOT NULL", "complete_has_value"),
-        # Postgres takes NaN for equal to itself and above every number, SQLite stores it as NULL: both end here.
+        # Postgres sorts NaN above every number, SQLite stores it as NULL: this refuses both.
         CheckConstraint("value IS NULL OR (value > -1e308 AND value < 1e308)", "value_finite"),
     )
 
 
 class PromotionRow(Base):
-    """A ranking that was made."""
+    """A stored ranking."""
 
     __tablename__ = "hpo_promotions"
 
@@ -167,7 +167,7 @@ class PromotionRow(Base):
 
 
 class RankRow(Base):
-    """One candidate of a promotion; score and rank are empty where a replicate is missing."""
+    """One candidate of a promotion; score and rank are null if a replicate is missing."""
 
     __tablename__ = "hpo_rankings"
 

@@ -1,4 +1,4 @@
-"""Database URLs: what kind of database one names, and whether it can be read in one way only."""
+"""Parses database URLs: the kind of database, and whether the URL is unambiguous."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from hpo.core.errors import StorageUnavailable, did_you_mean
 from hpo.core.redaction import holds_secret, is_unclear, masked
 
 
-def normalised(url: str) -> str:
-    """Returns the URL with its driver named: sqlite or postgresql+psycopg.
+def normalize_url(url: str) -> str:
+    """Returns the URL with its driver: sqlite or postgresql+psycopg.
 
     Raises:
-        StorageUnavailable: if it is no such URL, or one that can be read in two ways.
+        StorageUnavailable: if it is not such a URL, or is ambiguous.
     """
     if "\0" in url:
-        raise StorageUnavailable("the storage's URL has a null byte in it, which no file and no server can have")
+        raise StorageUnavailable("the storage URL contains a null byte, which no file or server name can have")
     parsed = parsed_url(url)
     if parsed.drivername == "sqlite":
         return url
     if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
-        _refuse_unclear(url, parsed)
+        _check_unambiguous(url, parsed)
         return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     raise StorageUnavailable(
-        f"storage {masked(url)} is neither SQLite nor Postgres; expected sqlite:///hpo.db or postgresql://user@host/name"
+        f"storage {masked(url)} is neither SQLite nor Postgres; expected sqlite:///hpo.db or "
+        "postgresql://user@host/name"
     )
 
 
@@ -34,7 +35,7 @@ def sqlite_file(url: str) -> Path | None:
     """Returns the file of a SQLite URL, None for another database.
 
     Raises:
-        StorageUnavailable: if the database would be in memory.
+        StorageUnavailable: if the database is in memory.
     """
     parsed = parsed_url(url)
     if parsed.drivername != "sqlite":
@@ -48,11 +49,11 @@ def parsed_url(url: str) -> URL:
     """Returns the parts of a URL.
 
     Raises:
-        StorageUnavailable: if it is none.
+        StorageUnavailable: if it is not a URL.
     """
     try:
         return make_url(url)
-    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is not a number
         is_path = url.endswith((".db", ".sqlite")) and ":" not in url and not holds_secret(url)
         meant = f" Did you mean sqlite:///{url}?" if is_path else ""
         raise StorageUnavailable(
@@ -60,29 +61,29 @@ def parsed_url(url: str) -> URL:
         ) from error
 
 
-def _refuse_unclear(url: str, parsed: URL) -> None:
-    """Raises where a part of a password would be taken for something else, and then shown, or asked a name server.
+def _check_unambiguous(url: str, parsed: URL) -> None:
+    """Checks that no part of a password is parsed as something else, and then shown or sent to a name server.
 
     Raises:
-        StorageUnavailable: if an @ or a ? was not escaped, or Postgres knows no parameter of such a name.
+        StorageUnavailable: if an @ or a ? is not escaped, or Postgres has no such parameter.
     """
     rest = url.partition("://")[2]
     at, colon = rest.find("@"), rest.find(":")
-    if 0 <= colon < at:  # what follows the colon is a password, and not a port
+    if 0 <= colon < at:  # a password follows the colon, not a port
         at = rest.find("@", colon + 1)
     user = rest[: max(at, 0)]
     if is_unclear(url) or "?" in user or any("@" in (part or "") for part in (parsed.host, parsed.database)):
         raise StorageUnavailable(
-            f"storage {masked(url)} can be read in two ways; in a user, a password or a parameter write @ as %40, ? as "
+            f"storage {masked(url)} is ambiguous; in a user name, a password or a parameter write @ as %40, ? as "
             "%3F, / as %2F"
         )
     try:
         from psycopg.pq import Conninfo
-    except ImportError:  # said when an engine is made
+    except ImportError:  # reported when the engine is created
         return
     known = {one.keyword.decode() for one in Conninfo.get_defaults()}
     for name in sorted(set(parsed.query) - known):
         raise StorageUnavailable(
             f"storage {masked(url)} has a parameter that Postgres does not know.{did_you_mean(name, known)} "
-            "In a password write & as %26"
+            "In a password, write & as %26"
         )

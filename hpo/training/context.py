@@ -255,7 +255,7 @@ class Context:
 
     def last_alerts(self) -> tuple[Alert, ...]:
         """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""
-        return self._look(len(self._reports) + 1, {})
+        return self._read_requests(len(self._reports) + 1, {})
 
     def save_predictions(
         self,
@@ -333,7 +333,7 @@ class Context:
         loops.refuse_unknown_names(step, self.budget, loop_is_over=self._looped and not self._in_loop)
         checked = checked_metrics(metrics, step, self.objective)
         self._size += refuse_large_history(checked, step, self._size)
-        report = Report(step=step, metrics=checked, at=time.time(), alerts=self._look(step, checked))
+        report = Report(step=step, metrics=checked, at=time.time(), alerts=self._read_requests(step, checked))
         self._reports.append(report)
         self.log(f"epoch {step}/{self.budget}  {describe_metrics(report.metrics)}")
         if self._events is not None:
@@ -396,7 +396,7 @@ class Context:
         except OSError as error:  # a full disk costs the epochs since the last checkpoint at worst, not the training
             self._remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
 
-    def _look(self, epoch: int, metrics: Metrics) -> tuple[Alert, ...]:
+    def _read_requests(self, epoch: int, metrics: Metrics) -> tuple[Alert, ...]:
         if self._diagnostics is None:
             return ()
         raised = {alert.kind for report in self._reports for alert in report.alerts}

@@ -20,7 +20,7 @@ from hpo.core.isolation import clear_working_folder, working_folder
 from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 """How long what was seen at a URL is taken to hold; a server is not to be asked after every epoch."""
 
 
@@ -115,7 +115,7 @@ class RemoteWorkDir(WorkDir):
         ours = Path(tempfile.gettempdir()) / f"hpo-{owner}"
         self.scratch = ours / hashlib.sha256(self._url.encode()).hexdigest()[:16]
         self.cache = ours / "cache"
-        self._looked = -LOOK_SECONDS
+        self._looked = -POLL_SECONDS
 
     def open(self, place: str) -> Path:
         folder = self._copy(place)
@@ -179,7 +179,7 @@ class RemoteWorkDir(WorkDir):
             self._remote.pipe_file(self._at(name), b"")
 
     def sees_flag(self, name: str) -> bool:
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._looked < POLL_SECONDS:
             return False
         try:
             return bool(self._remote.exists(self._at(name)))

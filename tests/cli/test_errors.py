@@ -261,7 +261,7 @@ def test_a_module_that_prints_when_it_is_imported_does_not_spoil_json(project, c
         (f"user:{SECRET}@host/x", "the storage is not a URL; expected sqlite:///hpo.db or postgresql://user@host/name"),
         ("hpo.db", "the storage is not a URL; expected sqlite:///hpo.db"),
         ("sqlite:///nowhere/x.db", "cannot open storage sqlite:///nowhere/x.db: no such folder; choose"),
-        ("sqlite:///studies", "cannot open storage sqlite:///studies: it is no file; choose"),
+        ("sqlite:///studies", "cannot open storage sqlite:///studies: it is not a regular file; choose"),
         ("sqlite:///studies/curve.toml", "cannot open storage sqlite:///studies/curve.toml: file is not a database"),
         ("sqlite://", "a SQLite storage needs a file, e.g. sqlite:///hpo.db; one in memory would be lost"),
         ("sqlite:///:memory:", "a SQLite storage needs a file"),
@@ -370,9 +370,9 @@ def test_a_command_that_needs_a_storage_makes_none(refused, command):
 def test_a_study_that_means_something_else_now_shows_the_difference(searched, refused, change, line):
     edit(searched, change)
     err = refused(*RUN)
-    assert "error: study 'curve' in sqlite:///hpo.db was made with another " in err
+    assert "error: study 'curve' in sqlite:///hpo.db was stored with a different " in err
     assert line in err.splitlines()
-    assert err.endswith("Trials of the two do not compare. Give the study another name, or keep the old values.\n")
+    assert err.endswith("Trials of the two cannot be compared. Give the study another name, or keep the old values.\n")
     assert line in refused(*PROMOTE).splitlines()
 
 

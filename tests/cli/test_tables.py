@@ -15,7 +15,7 @@ from optuna.storages._rdb import models
 
 from hpo.core.errors import StorageUnavailable
 from hpo.driver.storage import storage
-from hpo.store import Store, normalised, prepare_optuna
+from hpo.store import Store, normalize_url, prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import OPTUNA_TABLES
@@ -46,7 +46,7 @@ def test_many_commands_may_begin_on_a_missing_database(storage_url):
 
 @contextmanager
 def engine_of(url):
-    engine = sa.create_engine(normalised(url))
+    engine = sa.create_engine(normalize_url(url))
     try:
         with engine.begin() as connection:
             yield connection
@@ -170,13 +170,13 @@ def test_another_program_s_file_gets_no_tables_of_ours(tmp_path, kind):
     path = tmp_path / "theirs.db"
     kind(path)
     before = path.read_bytes()
-    with pytest.raises(StorageUnavailable, match="is another program's"):
+    with pytest.raises(StorageUnavailable, match="belongs to another program"):
         make(f"sqlite:///{path}")
     assert path.read_bytes() == before
 
 
 def test_a_database_of_optuna_s_gets_our_tables_beside_its_own(storage_url):
-    OptunaStudies(normalised(storage_url), prepare_optuna).close()
+    OptunaStudies(normalize_url(storage_url), prepare_optuna).close()
     with storage(storage_url, create=True, writes=True) as (store, _):
         assert store.found == "optuna"
     assert surveyed(storage_url).tables == "current"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hpo.core.errors import HpoError
 from hpo.core.redaction import driver_variables, holds_secret, known_secrets, masked, redacted, secrets_in, without
-from hpo.store import Store, normalised
+from hpo.store import Store, normalize_url
 
 LETTERS = "QXZJ"
 """None of them stands in what surrounds a password here, so two of them side by side are part of one."""
@@ -68,7 +68,7 @@ DATABASES = [form for form in FORMS if form.startswith(("postgres", "mysql"))]
 @pytest.mark.parametrize("form", DATABASES)
 @given(password=PASSWORDS)
 def test_no_password_is_left_in_what_a_wrong_url_is_told(form, password):
-    said = said_by(normalised, form.format(password))
+    said = said_by(normalize_url, form.format(password))
     assert not [one for one in fragments(password) if one in said], said
 
 

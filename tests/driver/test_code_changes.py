@@ -78,7 +78,7 @@ def test_replicates_of_other_code_are_trained_anew(project, config):
         assert new[1:] == pytest.approx([value + 7 for value in old[1:]])
     remarks = [one.remarks for one in api.show("toy", 0, config)[1]]
     assert remarks[0] == ()
-    assert "trained anew, for the code was changed (toy.py changed); it had value " in remarks[1][0]
+    assert "trained again because the code changed (toy.py changed); the old one had value " in remarks[1][0]
     assert hpo.promote(project.study(), config).trained == 0
     kept = json.loads(_one(config, "SELECT codes FROM hpo_studies"))
     assert [one["accepted"] for one in kept] == [False, True]

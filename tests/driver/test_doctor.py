@@ -330,7 +330,7 @@ def test_a_storage_of_a_newer_version_is_opened_by_nobody(looked, tmp_path):
     Store("sqlite:///hpo.db").close()
     with changed(tmp_path / "hpo.db", "UPDATE hpo_alembic_version SET version_num = '9999'"):
         pass
-    with pytest.raises(StorageUnavailable, match="made by a newer hpo: its tables are of migration 9999"):
+    with pytest.raises(StorageUnavailable, match="created by a newer hpo: its tables are at migration 9999"):
         Store("sqlite:///hpo.db")
 
 
@@ -382,7 +382,7 @@ def test_a_damaged_storage_is_found(looked, tmp_path, harm):
     [
         ("sqlite:///notes.txt", "file is not a database. It is another kind of file"),
         ("sqlite:///nowhere/x.db", "no such folder"),
-        ("sqlite:///folder", "it is no file"),
+        ("sqlite:///folder", "it is not a regular file"),
         ("sqlite://", "a SQLite storage needs a file"),
         (f"mysql://me:{SECRET}@host/x", "is neither SQLite nor Postgres"),
         (f"postgresql://me:{SECRET}@127.0.0.1:1/x", "Connection refused"),
@@ -416,7 +416,7 @@ def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postg
     assert looked(storage=postgres_url)["storage"].found.endswith(f", migration {HEAD}")
     separator = "&" if "?" in postgres_url else "?"
     standby = f"{postgres_url}{separator}options=-c%20default_transaction_read_only%3Don"
-    assert "the server takes no writes" in looked(storage=standby)["storage"].found
+    assert "the server refuses writes" in looked(storage=standby)["storage"].found
 
 
 # Disks and limits.

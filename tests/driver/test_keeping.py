@@ -17,7 +17,7 @@ from hpo.cli.main import app
 from hpo.core.errors import StudyBusy, StudyChanged, UsageError
 from hpo.driver.placing import work_folder
 from hpo.driver.storage import storage
-from hpo.store import normalised
+from hpo.store import normalize_url
 
 ON_SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 
@@ -55,7 +55,7 @@ def everything(config, name):
 
 def rows(config):
     """How many rows every table has that belong to a study."""
-    engine = sa.create_engine(normalised(config.storage))
+    engine = sa.create_engine(normalize_url(config.storage))
     with engine.connect() as connection:
         names = [name for name in sa.inspect(connection).get_table_names() if "version" not in name]
         counts = {name: connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}

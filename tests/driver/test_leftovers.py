@@ -16,14 +16,14 @@ from hpo.core.files import machine
 from hpo.driver.placing import work_folder
 from hpo.driver.storage import storage
 from hpo.driver.tidying import OWNER, clear_leftovers
-from hpo.store import host, mark
+from hpo.store import host, process_key
 
 
 @pytest.fixture
 def gone():
     """The pid and the mark of a process of this machine that is over."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        marked = mark(process.pid)
+        marked = process_key(process.pid)
         process.communicate(b"\n")
     return process.pid, marked
 
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, co
 def test_folders_of_commands_that_are_gone_are_cleared(curve, config, work, gone):
     owners = {
         "verify-dead": {"host": host(), "pid": gone[0], "process": gone[1]},
-        "verify-live": {"host": host(), "pid": os.getpid(), "process": mark(os.getpid())},
+        "verify-live": {"host": host(), "pid": os.getpid(), "process": process_key(os.getpid())},
         "verify-else": {"host": "gpu-3", "pid": gone[0], "process": gone[1]},
     }
     for name, owner in owners.items():

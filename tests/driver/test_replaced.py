@@ -12,7 +12,7 @@ import hpo
 from hpo import api
 from hpo.core.errors import StudyBusy
 from hpo.driver.storage import storage
-from hpo.store import normalised
+from hpo.store import normalize_url
 
 
 def seen(folder):
@@ -36,7 +36,7 @@ def replaced_at(config, monkeypatch):
             real(handle)
             count += os.readlink(f"/proc/self/fd/{handle}").startswith(str(config.outputs / "curve"))
             if count == number and not found:
-                engine = sa.create_engine(normalised(config.storage))
+                engine = sa.create_engine(normalize_url(config.storage))
                 with engine.begin() as connection:
                     connection.execute(sa.text("UPDATE hpo_leases SET token = token + 1"))
                 engine.dispose()

@@ -35,25 +35,25 @@ class Said(Observer, list):
 
 
 def test_a_driver_hears_of_a_pause_and_of_its_end(store, curve):
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     lease = store.lease(study, "run")
     said = Said()
     heeding = StopController(None, "curve", [said])
     heeding.lease = lease
     try:
-        lease.hold_if_paused()
+        lease.check_pause()
         assert store.pause(study)
         assert not store.pause(study), "it is paused already"
         until(lambda: lease.paused)
         with pytest.raises(StudyHeld) as held:
-            lease.hold_if_paused()
+            lease.check_pause()
         assert 0 < held.value.seconds < 5
         assert not heeding.is_set()
         assert not heeding.is_set()
         assert store.resume(study)
         assert not store.resume(study)
         until(lambda: not lease.paused)
-        lease.hold_if_paused()
+        lease.check_pause()
         assert not heeding.is_set()
         assert [one.partition(":")[0] for one in said] == ["paused", "resumed"]
     finally:
@@ -61,7 +61,7 @@ def test_a_driver_hears_of_a_pause_and_of_its_end(store, curve):
 
 
 def test_a_paused_study_is_not_driven_until_it_is_resumed(store, curve):
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     store.pause(study)
     assert store.find("curve").paused_at is not None
     with pytest.raises(StudyPaused, match="hpo resume --study curve"):
@@ -73,15 +73,15 @@ def test_a_paused_study_is_not_driven_until_it_is_resumed(store, curve):
 
 
 def test_a_stop_is_for_the_driver_of_now_and_not_for_the_next_one(store, curve):
-    study = store.enrol(curve())
-    assert not store.ask_to_stop(study), "nobody has ever driven it"
+    study = store.store_study(curve())
+    assert not store.request_stop(study), "nobody has ever driven it"
     lease = store.lease(study, "run")
     said = Said()
     heeding = StopController(threading.Event(), "curve", [said])
     heeding.lease = lease
     assert not heeding.is_set()
-    assert store.ask_to_stop(study)
-    assert not store.ask_to_stop(study), "it has been asked already"
+    assert store.request_stop(study)
+    assert not store.request_stop(study), "it has been asked already"
     assert store.holder(study).stopping
     until(lambda: lease.stopping)
     assert heeding.is_set()
@@ -97,7 +97,7 @@ def test_a_stop_is_for_the_driver_of_now_and_not_for_the_next_one(store, curve):
 
 
 def test_of_a_study_that_was_taken_over_the_old_driver_hears_nothing(store, curve):
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     late = store.lease(study, "run")
     with store._engine.begin() as connection:
         connection.execute(sa.text("UPDATE hpo_leases SET token = token + 1"))
@@ -108,7 +108,7 @@ def test_of_a_study_that_was_taken_over_the_old_driver_hears_nothing(store, curv
 
 
 def test_a_driver_elsewhere_is_out_of_reach(store, curve):
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     lease = store.lease(study, "run")
     with store._engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE hpo_drivers SET host = 'not-{host()}'"))
@@ -117,7 +117,7 @@ def test_a_driver_elsewhere_is_out_of_reach(store, curve):
 
 
 def test_a_driver_says_which_job_it_is(store, curve, monkeypatch):
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     monkeypatch.setenv("HPO_JOB", "hpo-curve-1")
     lease = store.lease(study, "run")
     assert store.holder(study).job == "hpo-curve-1"

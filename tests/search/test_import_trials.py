@@ -143,7 +143,7 @@ def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, ol
     tables = []
     for run in range(3):
         database = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
-        database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, usable(study, old))
+        database.open("curve", "maximize", {}).import_trials({"from": old, "study": OLD}, usable(study, old))
         if run == 2:
             source = open_source(database, study, 12)
             assert isinstance(source.ask(), Job)
@@ -162,7 +162,7 @@ def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(config, 
     for trial in taken:
         trial.intermediate_values = dict.fromkeys(range(1, 6), 1e6)
     database = opened(config)
-    database.open("curve", "maximize", {}).bring({"from": old, "study": OLD}, taken)
+    database.open("curve", "maximize", {}).import_trials({"from": old, "study": OLD}, taken)
     source = open_source(database, study, 1)
     assert source.report(source.ask(), 1, 0.0) is Decision.STOP
 
@@ -181,7 +181,7 @@ def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):
     ]
     database = opened(config)
     durable = database.open("curve", "maximize", {})
-    durable.bring({"from": "-", "study": "-"}, known)
+    durable.import_trials({"from": "-", "study": "-"}, known)
     source = open_source(database, study, 9)
     assert (source.total, source.over) == (3, 0)
     one_by_one(source)
@@ -286,9 +286,9 @@ def unfit(tmp_path):
 
 
 MISSING = [
-    ("sqlite:///{}/none.db", None, StorageUnavailable, "there is no storage sqlite"),
-    ("sqlite:///{}/empty.db", None, StorageUnavailable, "is no storage of Optuna's"),
-    ("sqlite:///{}/words.db", None, StorageUnavailable, "is no storage of Optuna's"),
+    ("sqlite:///{}/none.db", None, StorageUnavailable, "storage sqlite.* does not exist"),
+    ("sqlite:///{}/empty.db", None, StorageUnavailable, "is not an Optuna storage"),
+    ("sqlite:///{}/words.db", None, StorageUnavailable, "is not an Optuna storage"),
     ("{}/none.log", None, StorageUnavailable, "there is no file .*none.log"),
     ("u:s3cret@host/name", None, StorageUnavailable, r"there is no file \(not a URL\)"),
     ("host=h password=é s3cret", None, StorageUnavailable, r"there is no file \(not a URL\)"),

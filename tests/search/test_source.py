@@ -46,7 +46,7 @@ def test_the_source_s_own_table_is_the_database_s(durable, curve):
     assert again.trials() == stored
 
 
-def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slots(tmp_path, curve):
+def test_lag_makes_timing_irrelevant(tmp_path, curve):
     study = curve(search={"lag": 4})
     tables = []
     for run in range(6):

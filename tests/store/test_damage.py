@@ -1,4 +1,4 @@
-"""A database file that is damaged, or is none: every command ends in a sentence."""
+"""A damaged database file, or another kind of file: every command fails with a sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[1] / "project"
 
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory):
-    """The file of a database with a promoted study, closed in order."""
+    """The file of a database with a promoted study, closed properly."""
     folder = tmp_path_factory.mktemp("promoted")
     study = hpo.Study.model_validate(
         {
@@ -51,42 +51,42 @@ COMMANDS = {
 }
 
 
-def overwritten(pages):
-    def harm(path):
+def overwrite(pages):
+    def damage(path):
         noise = random.Random(7)
         with path.open("r+b") as file:
             for page in pages:
                 file.seek(4096 * page)
                 file.write(noise.randbytes(4096))
 
-    return harm
+    return damage
 
 
-def every_page_but_the_first(path):
-    overwritten(range(1, path.stat().st_size // 4096))(path)
+def overwrite_all_but_first(path):
+    overwrite(range(1, path.stat().st_size // 4096))(path)
 
 
-def replaced_by_a_folder(path):
+def replace_by_folder(path):
     path.unlink()
     path.mkdir()
 
 
-def replaced_by_a_pipe(path):
+def replace_by_pipe(path):
     path.unlink()
     os.mkfifo(path)
 
 
-HARMS = {
-    "some pages": overwritten([3, 7, 11, 19]),
-    "all pages": every_page_but_the_first,
+DAMAGES = {
+    "some pages": overwrite([3, 7, 11, 19]),
+    "all pages": overwrite_all_but_first,
     "cut in the middle": lambda path: os.truncate(path, path.stat().st_size // 2),
     "cut within a page": lambda path: os.truncate(path, 5000),
     "cut within the header": lambda path: os.truncate(path, 50),
     "nothing left": lambda path: os.truncate(path, 0),
-    "beginning": overwritten([0]),
+    "beginning": overwrite([0]),
     "text": lambda path: path.write_text("these are notes\n" * 1000),
-    "folder": replaced_by_a_folder,
-    "pipe": replaced_by_a_pipe,
+    "folder": replace_by_folder,
+    "pipe": replace_by_pipe,
 }
 
 
@@ -94,37 +94,37 @@ def suppressed(harm):
     return suppress(StorageDamaged) if harm == "some pages" else nullcontext()
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_a_damaged_file_gets_a_sentence_from_every_command(tmp_path, promoted, harm):
+@pytest.mark.parametrize("harm", DAMAGES)
+def test_damaged_file_gets_a_sentence(tmp_path, promoted, harm):
     study, whole = promoted
     for name, command in COMMANDS.items():
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(whole, folder / "hpo.db")
-        HARMS[harm](folder / "hpo.db")
+        DAMAGES[harm](folder / "hpo.db")
         config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
         if harm == "nothing left" and name == "run":
             continue  # an empty file becomes a database
-        may_pass = nullcontext() if harm == "some pages" else None  # a command need not meet those
+        may_pass = nullcontext() if harm == "some pages" else None  # a command may not read those pages
         with may_pass or pytest.raises((StorageDamaged, StorageUnavailable)) as caught, suppressed(harm):
             command(study, config)
         if may_pass is None:
             assert str(folder) in str(caught.value)
 
 
-def test_a_damage_that_comes_while_a_study_is_driven_gets_a_sentence(tmp_path, promoted):
+def test_damage_during_a_run(tmp_path, promoted):
     study, whole = promoted
     shutil.copy(whole, tmp_path / "hpo.db")
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
 
-    class Harm(hpo.Observer):
+    class Damage(hpo.Observer):
         def asked(self, job):
             with sqlite3.connect(tmp_path / "hpo.db") as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            every_page_but_the_first(tmp_path / "hpo.db")
+            overwrite_all_but_first(tmp_path / "hpo.db")
 
     with pytest.raises(StorageDamaged, match=r"is damaged: .*\.recover"):
-        hpo.run(study, replace(config, storage_wait=5.0), trials=14, observers=[Harm()])
+        hpo.run(study, replace(config, storage_wait=5.0), trials=14, observers=[Damage()])
 
 
 CHANGED = {
@@ -140,28 +140,28 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("statement", CHANGED.values(), ids=CHANGED)
-def test_what_another_program_changed_gets_a_sentence_from_every_command(tmp_path, promoted, statement):
+def test_foreign_changes_get_a_sentence(tmp_path, promoted, statement):
     study, file = promoted
-    harmed = tmp_path / "hpo.db"
+    file_copy = tmp_path / "hpo.db"
     config = hpo.RunConfig(
-        storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local", storage_wait=60
+        storage=f"sqlite:///{file_copy}", outputs=tmp_path / "outputs", backend="local", storage_wait=60
     )
-    said = []
+    messages = []
     for command in COMMANDS.values():
-        shutil.copy(file, harmed)
-        connection = sqlite3.connect(harmed)
+        shutil.copy(file, file_copy)
+        connection = sqlite3.connect(file_copy)
         connection.execute(statement)
         connection.commit()
         connection.close()
         try:
             command(study, config)
-        except HpoError as error:  # of some commands another one, e.g. that there is no such trial
-            said.append(str(error))
-    wanted = ("does not hold what hpo has stored there", "no migration of hpo's", "cannot be read")
-    assert any(part in one for part in wanted for one in said)
+        except HpoError as error:  # some commands report another error, e.g. that there is no such trial
+            messages.append(str(error))
+    wanted = ("does not hold what hpo stored there", "not a migration of hpo", "cannot be read")
+    assert any(part in one for part in wanted for one in messages)
 
 
-LOOKED_AT = {
+READ_ONLY = {
     "no index": "DROP INDEX ix_studies_study_name",
     "no table": "DROP TABLE trial_heartbeats",
     "no migration": "DELETE FROM hpo_alembic_version",
@@ -169,17 +169,17 @@ LOOKED_AT = {
 }
 
 
-@pytest.mark.parametrize("statement", LOOKED_AT.values(), ids=LOOKED_AT)
-def test_who_only_looks_repairs_nothing(tmp_path, promoted, statement):
+@pytest.mark.parametrize("statement", READ_ONLY.values(), ids=READ_ONLY)
+def test_readers_repair_nothing(tmp_path, promoted, statement):
     study, file = promoted
-    harmed = tmp_path / "hpo.db"
-    shutil.copy(file, harmed)
-    with closing(sqlite3.connect(harmed, isolation_level=None)) as connection:
+    file_copy = tmp_path / "hpo.db"
+    shutil.copy(file, file_copy)
+    with closing(sqlite3.connect(file_copy, isolation_level=None)) as connection:
         connection.execute(statement)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    before = harmed.read_bytes()
-    config = hpo.RunConfig(storage=f"sqlite:///{harmed}", outputs=tmp_path / "outputs", backend="local")
+    before = file_copy.read_bytes()
+    config = hpo.RunConfig(storage=f"sqlite:///{file_copy}", outputs=tmp_path / "outputs", backend="local")
     for name in ("status", "show", "rank", "report"):
         with suppress(HpoError):
             COMMANDS[name](study, config)
-    assert harmed.read_bytes() == before
+    assert file_copy.read_bytes() == before

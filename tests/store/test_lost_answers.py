@@ -1,4 +1,4 @@
-"""A commit that landed although its answer was lost: what was asked for is said again, and must not be done twice."""
+"""A commit whose answer was lost: the repeated call must not do the work twice."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def source(curve, tmp_path, storage_url):
         yield made
 
 
-def losing(engine, calls):
-    """Lets the next commits of `engine` land and their answers get lost, so many of them."""
+def lose_answers(engine, calls):
+    """Lets the next `calls` commits of `engine` land, but loses their answers."""
     left, commit = [calls], type(engine.dialect).do_commit.__get__(engine.dialect)
 
     def do_commit(connection):
@@ -36,40 +36,40 @@ def losing(engine, calls):
     engine.dialect.do_commit = do_commit
 
 
-def said_until_answered(call, *arguments):
+def retried(call, *arguments):
     times = 0
     while True:
         try:
             return call(*arguments), times
         except StorageAway:
             times += 1
-            source_outage_forgets_its_pause(call)
+            skip_pause(call)
 
 
-def source_outage_forgets_its_pause(call):
+def skip_pause(call):
     call.__self__._store._outage._next = 0.0
 
 
 @pytest.mark.parametrize("which", ["optuna", "ours"])
-def test_nothing_is_done_twice_when_answers_get_lost(source, which):
+def test_lost_answers_repeat_nothing(source, which):
     found = source.opened
     engine = found.studies.engine if which == "optuna" else found.store._engine
     lost = 0
     for number in range(3):
-        losing(engine, 1)
-        job, times = said_until_answered(source.ask)
+        lose_answers(engine, 1)
+        job, times = retried(source.ask)
         lost += times
         assert job.trial == number
-        losing(engine, 1)
-        goes_on, times = said_until_answered(source.report, job, 1, 0.5)
+        lose_answers(engine, 1)
+        goes_on, times = retried(source.report, job, 1, 0.5)
         lost += times
         assert goes_on
-        losing(engine, 1)
+        lose_answers(engine, 1)
         report = Report(step=1, metrics={"val": 0.5}, at=0.0)
         evaluation = Evaluation(job=job, status=Status.COMPLETE, value=0.5, step=1, reports=(report,))
         if number == 2:
             evaluation = Evaluation(job=job, status=Status.FAILED, error="it broke", reports=(report,))
-        _, times = said_until_answered(source.tell, evaluation)
+        _, times = retried(source.tell, evaluation)
         lost += times
     assert lost >= 3
     trials = found.durable.trials()

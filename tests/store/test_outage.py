@@ -1,4 +1,4 @@
-"""Studies whose database goes away while they run, and whose right to write is taken over."""
+"""Studies whose database goes away while they run, and whose lease is taken over."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from hpo.store import RecordedSource
 from hpo.store.tables import LeaseRow
 
 
-class Onlooker(hpo.Observer):
-    """Hears what is said, and does something when so many reports were heard."""
+class Recorder(hpo.Observer):
+    """Records phases, and calls `then` after a number of reports."""
 
     def __init__(self, after=0, then=lambda: None):
         self.after, self.then, self.count = after, then, 0
@@ -49,44 +49,42 @@ def table(study, config):
 
 @pytest.fixture
 def undisturbed(curve, tmp_path):
-    """What a study comes to if nothing happens."""
+    """The table of a study that nothing disturbs."""
     config = config_of(f"sqlite:///{tmp_path / 'undisturbed.db'}", tmp_path, "undisturbed")
     hpo.run(curve(), config)
     return table(curve(), config)
 
 
 @pytest.mark.postgres
-def test_a_postgres_server_that_is_killed_and_restarted_costs_nothing(mortal_postgres, curve, tmp_path, undisturbed):
+def test_postgres_restart_is_survived(mortal_postgres, curve, tmp_path, undisturbed):
     def dies():
         mortal_postgres.kill()
         threading.Timer(2.0, mortal_postgres.start).start()
 
-    onlooker = Onlooker(12, dies)
+    recorder = Recorder(12, dies)
     config = config_of(mortal_postgres.url, tmp_path, "disturbed")
-    outcome = hpo.run(curve(), config, observers=[onlooker])
+    outcome = hpo.run(curve(), config, observers=[recorder])
     assert table(curve(), config) == undisturbed
     assert outcome.count("running") == 0
-    assert any(phrase.startswith("storage is away") for phrase in onlooker.phases)
-    assert any(phrase.startswith("storage is back") for phrase in onlooker.phases)
+    assert any(phrase.startswith("storage is away") for phrase in recorder.phases)
+    assert any(phrase.startswith("storage is back") for phrase in recorder.phases)
     with Session.open(curve(), RunContext.of(curve(), config), create=False) as found:
         assert len(found.store.evaluations(found.stored)) == len(undisturbed)
 
 
 @pytest.mark.postgres
-def test_a_postgres_server_that_stays_away_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
-    mortal_postgres, curve, tmp_path, undisturbed
-):
+def test_postgres_away_for_good_can_resume(mortal_postgres, curve, tmp_path, undisturbed):
     config = config_of(mortal_postgres.url, tmp_path, "disturbed", storage_wait=1.0)
     with pytest.raises(StorageLost, match=r"has been away for \d+ s") as caught:
-        hpo.run(curve(), config, observers=[Onlooker(12, mortal_postgres.kill)])
-    assert "give the same command again" in str(caught.value)
+        hpo.run(curve(), config, observers=[Recorder(12, mortal_postgres.kill)])
+    assert "run the same command again" in str(caught.value)
     mortal_postgres.start()
     hpo.run(curve(), config)
     assert table(curve(), config) == undisturbed
 
 
-def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undisturbed, monkeypatch):
-    monkeypatch.setattr("hpo.store.engine.BUSY_SECONDS", 0.5)  # so that the lock outlasts several tries
+def test_a_locked_sqlite_file_is_waited_for(curve, tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr("hpo.store.engine.BUSY_SECONDS", 0.5)  # so that the lock outlasts several retries
     path = tmp_path / "disturbed.db"
 
     def hold():
@@ -94,11 +92,11 @@ def test_a_writer_that_holds_sqlite_s_lock_is_waited_for(curve, tmp_path, undist
         other.execute("BEGIN IMMEDIATE")
         threading.Timer(3.0, lambda: (other.rollback(), other.close())).start()
 
-    onlooker = Onlooker(12, hold)
+    recorder = Recorder(12, hold)
     config = config_of(f"sqlite:///{path}", tmp_path, "disturbed")
-    hpo.run(curve(), config, observers=[onlooker])
+    hpo.run(curve(), config, observers=[recorder])
     assert table(curve(), config) == undisturbed
-    assert "storage is away (database is locked); trying again for 600 s, trainings go on" in onlooker.phases
+    assert "storage is away (database is locked); retrying for 600 s, trainings continue" in recorder.phases
 
 
 @pytest.fixture
@@ -114,30 +112,28 @@ def small_disk(tmp_path):
 
 
 def filled(folder):
-    """Leaves no room on a disk."""
+    """Fills a disk."""
     with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
 
 
-def test_a_database_on_a_full_disk_stays_sound_and_goes_on_when_there_is_room(small_disk, curve, tmp_path, undisturbed):
+def test_a_full_disk_is_waited_for(small_disk, curve, tmp_path, undisturbed):
     def fills():
         filled(small_disk)
         threading.Timer(3.0, (small_disk / "filler").unlink).start()
 
-    onlooker = Onlooker(12, fills)
+    recorder = Recorder(12, fills)
     config = config_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed")
-    hpo.run(curve(), config, observers=[onlooker])
+    hpo.run(curve(), config, observers=[recorder])
     assert table(curve(), config) == undisturbed
-    assert any("storage is away (database or disk is full)" in phrase for phrase in onlooker.phases)
+    assert any("storage is away (database or disk is full)" in phrase for phrase in recorder.phases)
 
 
-def test_a_disk_that_stays_full_ends_the_search_in_a_sentence_and_the_next_run_goes_on(
-    small_disk, curve, tmp_path, undisturbed
-):
+def test_a_disk_that_stays_full_can_resume(small_disk, curve, tmp_path, undisturbed):
     config = config_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed", storage_wait=1.0)
     with pytest.raises(StorageLost, match="disk is full"):
-        hpo.run(curve(), config, observers=[Onlooker(12, lambda: filled(small_disk))])
+        hpo.run(curve(), config, observers=[Recorder(12, lambda: filled(small_disk))])
     (small_disk / "filler").unlink()
     with sqlite3.connect(small_disk / "hpo.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -146,7 +142,7 @@ def test_a_disk_that_stays_full_ends_the_search_in_a_sentence_and_the_next_run_g
     assert table(curve(), config) == undisturbed
 
 
-def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
+def test_reading_needs_no_sqlite_lock(curve, tmp_path):
     config = config_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
     hpo.run(curve(), config, trials=2)
     with Session.open(curve(), RunContext.of(curve(), config), create=False) as found:
@@ -160,20 +156,20 @@ def test_a_status_is_shown_while_somebody_holds_sqlite_s_lock(curve, tmp_path):
         other.close()
 
 
-def overtaken(found):
-    """Lets another driver take the study over, as when this one gave no sign for half a minute."""
+def take_over(found):
+    """Lets another driver take the study over, as after a lease that was not renewed in time."""
     with found.store._engine.begin() as connection:
         connection.execute(sa.update(LeaseRow).values(token=LeaseRow.token + 1))
 
 
-def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s_tables(curve, tmp_path, storage_url):
+def test_after_a_takeover_nothing_is_written(curve, tmp_path, storage_url):
     study, config = curve(), config_of(storage_url, tmp_path, "out")
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         source = SearchSource(study, found.durable)
         recorded = RecordedSource(source, found.store, found.stored, lease)
         job, other = recorded.ask(), recorded.ask()
         assert recorded.report(job, 1, 0.25)
-        overtaken(found)
+        take_over(found)
         for attempt in (
             lambda: recorded.report(job, 2, 0.5),
             lambda: source.report(other, 1, 0.5),
@@ -188,7 +184,7 @@ def test_a_driver_that_was_taken_over_writes_nothing_more_not_even_into_optuna_s
     assert [(trial.state, trial.values) for trial in trials] == [("running", {1: 0.25}), ("running", {})]
 
 
-def test_a_search_in_which_all_trials_fail_ends_early_and_shows_the_first_traceback(curve, tmp_path):
+def test_all_trials_failing_end_the_search(curve, tmp_path):
     config = config_of(f"sqlite:///{tmp_path / 'hpo.db'}", tmp_path, "out")
     study = curve(fixed={"fault": "raise"}, search={"max_failures": 3})
     with pytest.raises(TooManyFailures, match="3 trainings in a row failed") as caught:

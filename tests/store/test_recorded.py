@@ -1,4 +1,4 @@
-"""No training twice: what is proposed again is answered from the records."""
+"""No job is trained twice: repeated proposals are answered from the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COARSE = {"x": {"float": [0.0, 1.0], "step": 0.25}, "k": {"int": [1, 2]}}
 
 @pytest.fixture
 def coarse(curve, tmp_path):
-    """A space of ten points; every epoch that is trained leaves a line in a file."""
+    """A space of ten points; every trained epoch adds a line to a file."""
     flags = tmp_path / "flags"
     flags.mkdir()
 
@@ -43,7 +43,7 @@ def evaluations(study, config):
         return found.store.evaluations(found.stored)
 
 
-def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_value(coarse, config):
+def test_repeated_proposals_are_not_trained(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(), config)
     params = Counter(tuple(trial.params.items()) for trial in outcome.trials)
@@ -54,14 +54,14 @@ def test_a_configuration_that_is_proposed_again_costs_nothing_and_gets_the_same_
         {(tuple(trial.params.items()), trial.value, tuple(trial.values.items())) for trial in outcome.trials}
     ) == (len(params))
     found = evaluations(made(), config)
-    assert [one.job.trial for one in found] == list(range(30))  # each has one of its own
+    assert [one.job.trial for one in found] == list(range(30))  # each trial has its own
     marked = [one for one in found if any(remark.startswith("recorded: trial") for remark in one.remarks)]
     assert len(marked) == outcome.repeats
     assert {one.seconds for one in marked} == {0.0}
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_the_search_is_the_one_that_trains_all_of_them(coarse, config, sampler, monkeypatch):
+def test_reuse_does_not_change_the_search(coarse, config, sampler, monkeypatch):
     made, flags = coarse
     hpo.run(made(sampler=sampler, trials=16), config)
     with Session.open(made(sampler=sampler), RunContext.of(made(sampler=sampler), config), create=False) as found:
@@ -75,7 +75,7 @@ def test_the_search_is_the_one_that_trains_all_of_them(coarse, config, sampler, 
 
 
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
-def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slots(coarse, tmp_path, pruner):
+def test_lag_makes_timing_irrelevant(coarse, tmp_path, pruner):
     made, _ = coarse
     study, tables = made(lag=4, pruner=pruner), []
     for run in range(6):
@@ -92,7 +92,7 @@ def test_with_a_lag_the_table_depends_neither_on_timing_nor_on_the_number_of_slo
     assert ("pruned" in {row[1] for row in tables[0]}) == (pruner != "none")
 
 
-def test_one_that_is_being_trained_is_waited_for(coarse, config):
+def test_a_running_identical_trial_is_awaited(coarse, config):
     made, _ = coarse
     study = made(lag=False)
     queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
@@ -110,11 +110,11 @@ def test_one_that_is_being_trained_is_waited_for(coarse, config):
         assert waiting
         for one in running:
             source.tell(Evaluation(job=one, status=Status.FAILED, error="no"))
-        retried = source.ask()  # its like failed, so there is no answer: it is trained itself
+        retried = source.ask()  # the identical trial failed, so this one is trained itself
         assert retried.trial == waiting[0]
 
 
-def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, config):
+def test_reuse_takes_the_first_success(coarse, config):
     made, _ = coarse
     study, trainings = made(sampler="random", lag=1), Counter()
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
@@ -132,16 +132,16 @@ def test_an_answer_comes_from_the_first_that_did_not_fail(coarse, config):
     assert trainings == {what: min(2, count) for what, count in proposals.items()}
 
 
-def test_what_failed_is_no_answer(coarse, config):
+def test_failures_are_not_reused(coarse, config):
     made, flags = coarse
     study = made(trials=12, max_failures=50)
     outcome = hpo.run(study.model_copy(update={"fixed": {**study.fixed, "fault": "raise"}}), config)
     assert outcome.count("failed") == 12
     assert outcome.repeats > 0
-    assert trained(flags) * 5 == 12 * 2  # two epochs of each
+    assert trained(flags) * 5 == 12 * 2  # two epochs each
 
 
-def test_a_search_of_so_many_configurations_trains_as_many_and_more_when_asked_again(coarse, config):
+def test_configurations_counts_distinct_ones(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(), config, configurations=5)
     assert trained(flags) == 5
@@ -151,28 +151,28 @@ def test_a_search_of_so_many_configurations_trains_as_many_and_more_when_asked_a
     assert hpo.run(made(), config, configurations=8).own == len(evaluations(made(), config))
 
 
-def test_a_search_that_finds_nothing_new_ends(coarse, config):
+def test_an_exhausted_search_ends(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(sampler="random"), config, configurations=50)
     assert trained(flags) == 10
     assert outcome.ended == "the last 200 proposals had all been tried before"
 
 
-def test_trials_under_a_seed_of_their_own_are_all_trained(coarse, config):
+def test_per_trial_seeds_reuse_nothing(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(seeding="per-trial", trials=15), config)
     assert trained(flags) == 15
     assert outcome.repeats == 0
 
 
-def test_replicated_trials_are_answered_seed_by_seed(coarse, config):
+def test_replicated_trials_reuse_each_seed(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(seeding="replicated", replicates=2, trials=15), config)
     assert outcome.repeats > 0
     assert trained(flags) == 2 * (15 - outcome.repeats)
 
 
-def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, config, tmp_path):
+def test_a_resumed_search_is_the_same(coarse, config, tmp_path):
     made, _ = coarse
     hpo.run(made(), config)
     other = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
@@ -186,7 +186,7 @@ def test_a_search_that_was_stopped_and_resumed_is_the_same(coarse, config, tmp_p
     assert tables[0] == tables[1]
 
 
-def test_so_many_trainings_are_for_search_and_promotion_together(curve, config):
+def test_trainings_cover_search_and_promotion(curve, config):
     study = curve()
     said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage]
     there = ["--outputs", str(config.outputs), "--backend", "local"]
@@ -201,7 +201,7 @@ def test_so_many_trainings_are_for_search_and_promotion_together(curve, config):
     ("said", "why"),
     [(["--trainings", "12"], "leaves the search too few"), (["--trainings", "60", "--trials", "5"], "not both")],
 )
-def test_trainings_that_cannot_be_split_are_refused(curve, config, said, why):
+def test_unsplittable_trainings_are_refused(curve, config, said, why):
     study = curve()
     done = CliRunner().invoke(
         app, ["run", "--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage, *said]

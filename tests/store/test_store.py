@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from hpo.core.errors import StorageUnavailable, StudyBusy, StudyChanged
 from hpo.core.records import Alert, Evaluation, Job, Report, Stage, Status
 from hpo.core.redaction import masked
-from hpo.store import Lease, RecordedSource, Store, StoredPromotion, StoredRank, normalised, prepare_optuna
+from hpo.store import Lease, RecordedSource, Store, StoredPromotion, StoredRank, normalize_url, prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.schema import HEAD, VERSION_TABLE, alembic_config
 from hpo.store.tables import Base
@@ -39,8 +39,8 @@ def evaluation(trial=0, seed=42, value=0.5, status=Status.COMPLETE, **fields):
     )
 
 
-def test_an_evaluation_comes_back_as_it_went_in(store, curve):
-    study = store.enrol(curve())
+def test_evaluation_round_trip(store, curve):
+    study = store.store_study(curve())
     one = evaluation(digests={"weights": "abc"}, fingerprint={"threads": 1}, files="somewhere", seconds=1.25)
     store.put(study, one)
     assert store.get(study, one.job) == one
@@ -48,8 +48,8 @@ def test_an_evaluation_comes_back_as_it_went_in(store, curve):
     assert store.keys(study) == {one.job.key}
 
 
-def test_alerts_come_back_with_the_epochs_that_raised_them(store, curve):
-    study = store.enrol(curve())
+def test_alerts_keep_their_epochs(store, curve):
+    study = store.store_study(curve())
     early, late = (Alert(kind="exploding", epoch=epoch, message="seen") for epoch in (1, 2))
     one = evaluation(value=None, status=Status.FAILED, remarks=("made good",), last_alerts=(late,))
     one = replace(one, reports=(replace(one.reports[0], alerts=(early,)),))
@@ -58,9 +58,9 @@ def test_alerts_come_back_with_the_epochs_that_raised_them(store, curve):
     assert one.alerts == (early, late)
 
 
-def test_neither_database_raises_for_what_is_in_an_evaluation(store, curve):
-    """A training's own gate lets none of this pass; the store does not rely on it."""
-    study = store.enrol(curve())
+def test_any_content_can_be_stored(store, curve):
+    """A training validates its values before; the store does not rely on that."""
+    study = store.store_study(curve())
     circle = {}
     circle["again"] = circle
     odd = {"\x00\udcff": float("nan"), "n": 10**5000, "o": object(), "b": b"\x00", "c": circle, "l": [float("inf")]}
@@ -84,24 +84,24 @@ def test_neither_database_raises_for_what_is_in_an_evaluation(store, curve):
     assert store.evaluations(study) == [found]
 
 
-def test_a_complete_evaluation_is_never_replaced(store, curve):
-    study = store.enrol(curve())
+def test_complete_evaluations_are_final(store, curve):
+    study = store.store_study(curve())
     store.put(study, evaluation(value=0.5))
     with pytest.raises(sa.exc.IntegrityError):
         store.put(study, evaluation(value=0.9))
     assert store.get(study, evaluation().job).value == 0.5
 
 
-def test_a_failed_evaluation_is_replaced_by_the_next_attempt(store, curve):
-    study = store.enrol(curve())
+def test_failed_evaluations_are_replaced(store, curve):
+    study = store.store_study(curve())
     store.put(study, evaluation(value=None, status=Status.FAILED, error="once"))
     store.put(study, evaluation(value=0.7))
     assert [found.value for found in store.evaluations(study)] == [0.7]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_the_database_itself_refuses_what_is_not_finite(store, curve, value):
-    study = store.enrol(curve())
+def test_the_database_refuses_non_finite_values(store, curve, value):
+    study = store.store_study(curve())
     row = {
         "study_id": study.id,
         "trial": 0,
@@ -125,7 +125,7 @@ def test_the_database_itself_refuses_what_is_not_finite(store, curve, value):
         connection.execute(sa.text(f"INSERT INTO hpo_evaluations ({columns}) VALUES ({marks})"), row)
 
 
-def test_the_tables_are_what_the_migrations_make(store):
+def test_migrations_make_the_tables(store):
     def ours(name, kind, parents):
         return kind != "table" or (name.startswith("hpo_") and name != VERSION_TABLE)
 
@@ -136,7 +136,7 @@ def test_the_tables_are_what_the_migrations_make(store):
         assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
 
 
-def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
+def test_migrating_spares_optuna_tables(storage_url, curve):
     store = Store(storage_url)
     durable = OptunaStudies(store.url, prepare_optuna)
     durable.open("curve", "maximize", {})
@@ -153,8 +153,8 @@ def test_going_down_and_up_leaves_optuna_s_tables_alone(storage_url, curve):
     store.close()
 
 
-def test_trainings_that_differ_in_their_variant_alone_are_kept_apart(store, curve):
-    study, one = store.enrol(curve()), evaluation()
+def test_variants_are_kept_apart(store, curve):
+    study, one = store.store_study(curve()), evaluation()
     other = replace(one, job=replace(one.job, streams={"split": 7}, variant="split"), value=0.9)
     store.put(study, one)
     store.put(study, other)
@@ -163,9 +163,9 @@ def test_trainings_that_differ_in_their_variant_alone_are_kept_apart(store, curv
     assert store.evaluations(study) == [one, other]
 
 
-def test_what_was_recorded_before_there_were_variants_is_still_there(storage_url, curve):
+def test_records_without_variants_survive(storage_url, curve):
     store = Store(storage_url)
-    study, one = store.enrol(curve()), evaluation(value=0.7)
+    study, one = store.store_study(curve()), evaluation(value=0.7)
     store.put(study, one)
     with store._engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0004")
@@ -177,11 +177,11 @@ def test_what_was_recorded_before_there_were_variants_is_still_there(storage_url
     store.close()
 
 
-def test_a_study_that_means_something_else_is_refused_with_the_difference(store, curve):
-    store.enrol(curve())
+def test_a_changed_study_shows_the_difference(store, curve):
+    store.store_study(curve())
     changed = curve(space={"x": {"float": [0.0, 2.0]}, "k": {"int": [1, 5]}})
     with pytest.raises(StudyChanged) as caught:
-        store.enrol(changed)
+        store.store_study(changed)
     message = str(caught.value)
     assert "space.x      float 0.0 .. 1.0   ->   float 0.0 .. 2.0" in message
     assert "space.shape" in message
@@ -201,23 +201,23 @@ def test_a_study_that_means_something_else_is_refused_with_the_difference(store,
         {"streams": {"split": 1}},
     ],
 )
-def test_what_a_trial_means_cannot_change(store, curve, tables):
-    store.enrol(curve())
+def test_identity_changes_are_refused(store, curve, tables):
+    store.store_study(curve())
     with pytest.raises(StudyChanged):
-        store.enrol(curve(**tables))
+        store.store_study(curve(**tables))
 
 
-def test_what_leaves_trials_as_they_are_can_change(store, curve):
-    first = store.enrol(curve())
+def test_harmless_changes_are_stored(store, curve):
+    first = store.store_study(curve())
     grown = curve(search={"trials": 99}, promotion={"top": 7, "lambda": 2.0}, resources={"cpu": 2})
-    again = store.enrol(grown)
+    again = store.store_study(grown)
     assert again.uid == first.uid
     assert again.content["search"]["trials"] == 99
 
 
 @pytest.mark.parametrize("ddof", [0, 1, "unbiased"])
-def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curve, ddof):
-    study = store.enrol(curve())
+def test_an_equal_promotion_is_stored_once(store, curve, ddof):
+    study = store.store_study(curve())
     rank = StoredRank(trial=3, rank=1, values={"42": 0.5, "43": None}, mean=0.5, sigma=0.0, score=0.5, search_value=0.6)
     lost = StoredRank(trial=1, rank=None, values={}, mean=None, sigma=None, score=None, search_value=None)
     promotion = StoredPromotion(
@@ -230,14 +230,14 @@ def test_a_promotion_comes_back_and_an_equal_one_is_not_stored_twice(store, curv
         assert connection.execute(sa.text("SELECT count(*) FROM hpo_promotions")).scalar_one() == 1
 
 
-def test_of_many_drivers_one_gets_the_study(store, curve, monkeypatch):
+def test_one_of_many_drivers_gets_the_lease(store, curve, monkeypatch):
     class Slow(set):
         def add(self, key):
-            time.sleep(0.1)  # between the commit and the note in memory, where another thread may look
+            time.sleep(0.1)  # between the commit and the update in memory, where another thread may read
             super().add(key)
 
     monkeypatch.setattr(Lease, "_held", Slow())
-    study = store.enrol(curve())
+    study = store.store_study(curve())
     held, refused = [], []
 
     def take():
@@ -256,10 +256,10 @@ def test_of_many_drivers_one_gets_the_study(store, curve, monkeypatch):
     store.lease(study, "promote").release()
 
 
-def test_a_driver_that_was_taken_over_can_no_longer_write(store, curve):
-    study = store.enrol(curve())
+def test_a_replaced_driver_cannot_write(store, curve):
+    study = store.store_study(curve())
     late = Lease(store._engine, study.id, study.name, "run", seconds=0.1)
-    late._over.set()  # as a process that is suspended gives no sign
+    late._over.set()  # as when a process is suspended
     time.sleep(0.3)
     newer = store.lease(study, "run")
     assert newer.token == late.token + 1
@@ -272,8 +272,8 @@ def test_a_driver_that_was_taken_over_can_no_longer_write(store, curve):
     assert not store.holder(study).alive
 
 
-def test_a_recorded_job_is_answered_from_the_records(store, curve):
-    study = store.enrol(curve())
+def test_recorded_jobs_are_not_trained(store, curve):
+    study = store.store_study(curve())
     recorded = evaluation(trial=0, seed=42, value=0.5)
     store.put(study, recorded)
     store.put(study, evaluation(trial=1, seed=42, value=None, status=Status.FAILED, error="once"))
@@ -305,11 +305,11 @@ def test_a_recorded_job_is_answered_from_the_records(store, curve):
         ("postgres://u@h/n", "postgresql+psycopg://u@h/n"),
     ],
 )
-def test_postgres_is_reached_through_psycopg_however_it_is_spelt(url, expected):
-    assert normalised(url) == expected
+def test_postgres_urls_use_psycopg(url, expected):
+    assert normalize_url(url) == expected
 
 
-def test_a_password_is_never_shown():
+def test_passwords_are_never_shown():
     assert "s3cret" not in masked("postgresql://user:s3cret@127.0.0.1/x")
     assert "s3cret" not in masked("::not a url s3cret")
     for url in ("postgresql://user:s3cret@127.0.0.1:1/x", "mysql://user:s3cret@h/x", "::s3cret"):
@@ -318,8 +318,8 @@ def test_a_password_is_never_shown():
         assert "s3cret" not in str(caught.value)
 
 
-def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
-    """RDBStorage formats its URL with the schema's version."""
+def test_braces_in_a_url_reach_optuna(tmp_path):
+    """RDBStorage formats its URL with the schema version."""
     folder = tmp_path / "{odd}"
     folder.mkdir()
     durable = OptunaStudies(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
@@ -328,8 +328,8 @@ def test_a_brace_in_a_password_does_not_confuse_optuna(tmp_path):
     assert (folder / "hpo.db").exists()
 
 
-def test_two_processes_never_take_the_same_waiting_trial(tmp_path):
-    """SQLite's driver begins a transaction at its first write; two that had read the same row would both take it."""
+def test_a_waiting_trial_is_taken_once(tmp_path):
+    """SQLite's driver begins a transaction at the first write; two that have read the same row would both claim it."""
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
     durable = OptunaStudies(url, prepare_optuna)
     durable.open("curve", "maximize", {})

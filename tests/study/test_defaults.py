@@ -90,9 +90,7 @@ def test_a_changed_default_is_a_changed_study(project, config, capsys):
     for verb in (hpo.run, hpo.promote, lambda *said: api.verify(*said, trial=0)):
         with pytest.raises(StudyChanged, match=r"default\.bonus +0\.0 +-> +5\.0") as refused:
             verb(project.study(), config)
-        assert "does not set bonus, so the default of the trainable's params counts: it was 0.0 and is 5.0" in str(
-            refused.value
-        )
+        assert "does not set bonus, so the trainable's default applies: it was 0.0 and is 5.0" in str(refused.value)
     assert len(api.show("toy", 1, config)[1]) == 1
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hpo.driver.storage import storage
-from hpo.store import normalised
+from hpo.store import normalize_url
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import looking, survey
 
@@ -54,7 +54,7 @@ def dies_at(number, url):
 
 
 def surveyed(url):
-    with looking(normalised(url)) as connection:
+    with looking(normalize_url(url)) as connection:
         return survey(connection, OPTUNA)
 
 

@@ -1,1 +1,1 @@
-"""Optuna's own tables: studies and trials, read and written through Optuna."""
+"""Reads and writes studies and trials in Optuna's tables, through Optuna."""

@@ -1,6 +1,7 @@
-"""What others than hpo show of a study: Optuna's attributes, and the notes and pictures of its dashboard.
+"""Writes what Optuna and its dashboard show of a study: attributes, notes and plots.
 
-The dashboard is an optional package, so its format is written here; a test reads it with the dashboard's own functions.
+The dashboard is an optional package, so its format is repeated here; a test reads it with the dashboard's own
+functions.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
-PIECE = 2045
-"""Characters of an attribute, as the dashboard splits what is longer."""
+CHUNK = 2045
+"""Characters per attribute; the dashboard splits longer texts."""
 
 
 def write_note(study: optuna.Study, text: str, trial_id: int | None = None) -> None:
-    """Writes the note, Markdown, of a study or of one of its trials, in the place of the one before.
+    """Writes the note of a study or of one of its trials, and replaces the previous one.
 
     Args:
-        study: the study, as Optuna gives it.
+        study: Optuna's study object.
         text: the note as Markdown.
         trial_id: Optuna's id of the trial; None: the study's note.
     """
@@ -31,11 +32,11 @@ def write_note(study: optuna.Study, text: str, trial_id: int | None = None) -> N
 
 
 def write_picture(study: optuna.Study, name: str, figure: str) -> None:
-    """Writes a picture of a study.
+    """Writes a plot of a study.
 
     Args:
-        study: the study, as Optuna gives it.
-        name: letters, digits and hyphens; one of the same name is replaced.
+        study: Optuna's study object.
+        name: letters, digits and hyphens; a plot of the same name is replaced.
         figure: a plotly figure as JSON.
     """
     _write_pieces(study, f"dashboard:plot_data:{name}:", figure)
@@ -50,7 +51,7 @@ def name_metric(study: optuna.Study, metric: str) -> None:
 
 
 def _write_pieces(study: optuna.Study, prefix: str, text: str) -> None:
-    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
     known: dict[str, Any] = study._storage.get_study_system_attrs(study._study_id)
     count = sum(key.startswith(prefix) for key in known)
     for place in range(max(len(pieces), count)):

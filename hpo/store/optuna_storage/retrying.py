@@ -1,4 +1,4 @@
-"""Failed trials: which of them are to be trained again."""
+"""Decides which failed trials are trained again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hpo.study import Trial
 
 
 def failed_together(trials: Sequence[Trial], most: int) -> list[int]:
-    """Returns the numbers of the newest trials if a mistake of the whole study made them all fail; else none.
+    """Returns the numbers of the newest trials if a problem of the whole study made them all fail; otherwise none.
 
-    That is so where they ended one after the other with the same error, and are as many as end a search, or all that
-    the study has. They say nothing of their params.
+    That is assumed if they failed one after the other with the same error, and there are enough of them to end a
+    search, or the study has no others. Such failures are not caused by the params.
 
     Args:
-        trials: of the study, imported ones among them.
+        trials: all trials of the study, imported ones included.
         most: failures in a row that end a search.
     """
     over = [one for one in trials if one.ended is not None and one.state != "imported"]
@@ -31,11 +31,11 @@ def failed_together(trials: Sequence[Trial], most: int) -> list[int]:
 
 
 def kind_of(error: str | None) -> str:
-    """Returns an error's last line without the numbers in it, which may be a trial's own params."""
+    """Returns an error's last line without numbers, which may be the trial's own params."""
     return re.sub(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", "0", last_line(error))
 
 
 def last_line(error: str | None) -> str:
-    """Returns what an error says at its end, without its traceback."""
+    """Returns the last line of an error, without its traceback."""
     lines = (error or "").strip().splitlines()
     return lines[-1] if lines else ""

@@ -1,4 +1,4 @@
-"""The durable study: Optuna's own tables, written by its storage's public methods and told every result at once."""
+"""The durable study in Optuna's tables, written through the public methods of Optuna's storage."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Trial
 
 ERROR_LENGTH = 2000
-"""Characters of an error that are shown in the dashboard; the record holds all of it."""
+"""Characters of an error shown in the dashboard; the evaluation holds the full error."""
 
 
 class OptunaStudies:
     """Optuna's studies in one database.
 
     Args:
-        url: SQLAlchemy's, with its driver named.
-        prepare: called with the storage's engine before it is used.
-        options: for that engine.
-        watched: surrounds everything that is asked of the database; see `hpo.store.Outage`.
-        cached: whether finished trials are kept in memory, for a process that reads again and again and writes nothing.
-        make: whether Optuna's tables are made or repaired first; False: they are there.
+        url: SQLAlchemy URL with its driver.
+        prepare: called with the storage's engine before first use.
+        options: options of that engine.
+        guard: context manager around every query, see `hpo.store.Outage`.
+        cached: whether finished trials are cached, for a process that reads often and never writes.
+        make: whether Optuna's tables are created or repaired first.
 
     Raises:
-        StorageUnavailable: if Optuna cannot use the database, e.g. because another version of it wrote the tables.
+        StorageUnavailable: if Optuna cannot use the database, e.g. because another Optuna version created the tables.
     """
 
     def __init__(
@@ -44,28 +44,28 @@ class OptunaStudies:
         url: str,
         prepare: Callable[[Any], None],
         options: Mapping[str, Any] | None = None,
-        watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
         *,
         cached: bool = False,
         make: bool = True,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._watched = watched
+        self._guard = guard
         if make:
             make_tables(url)
-        # Optuna would make them statement by statement, and a process that is killed between two leaves a part.
+        # Optuna would create them statement by statement, and a killed process would leave them incomplete.
         self._rdb = open_storage(url, options or {}, skip_table_creation=True)
         prepare(self._rdb.engine)
         self._storage: BaseStorage = get_storage(self._rdb) if cached else self._rdb
 
     @property
     def engine(self) -> Any:
-        """The storage's engine, for whoever fences what is written through it."""
+        """The storage's engine, to add the lease's check to it."""
         return self._rdb.engine
 
     @property
     def storage(self) -> BaseStorage:
-        """Optuna's storage, for what else of Optuna's reads it: its dashboard."""
+        """Optuna's storage, for Optuna's dashboard."""
         return self._storage
 
     def close(self) -> None:
@@ -76,15 +76,15 @@ class OptunaStudies:
     def open(
         self, name: str, direction: Literal["minimize", "maximize"], attributes: Mapping[str, object]
     ) -> DurableStudy:
-        """Returns the study of that name; it is made if it is missing."""
+        """Returns the study of that name; creates it if it is missing."""
         study = optuna.create_study(study_name=name, storage=self._storage, direction=direction, load_if_exists=True)
         for key, value in attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
-        return DurableStudy(self._storage, name, self._watched)
+        return DurableStudy(self._storage, name, self._guard)
 
     def handles(self, name: str, number: int) -> tuple[optuna.Study, optuna.trial.Trial]:
-        """Returns Optuna's own objects of a study and of one of its trials, for what notes something on them."""
+        """Returns Optuna's own objects of a study and of one of its trials, to write notes on them."""
         study = optuna.load_study(study_name=name, storage=self._storage)
         row = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         return study, optuna.trial.Trial(study, row)
@@ -92,28 +92,28 @@ class OptunaStudies:
     def find(self, name: str) -> DurableStudy | None:
         """Returns the study of that name, None if there is none."""
         found = optuna.get_all_study_names(self._storage).count(name)
-        if found > 1:  # by a missing index; who only looks cannot repair that
+        if found > 1:  # because of a missing index; a reader cannot repair that
             raise StorageUnavailable(
-                f"Optuna's tables hold study {name!r} {found} times, because an index of theirs is missing; "
-                f"the next hpo run --study {name} repairs that, or says what to do"
+                f"Optuna's tables hold study {name!r} {found} times, because an index is missing; "
+                f"the next hpo run --study {name} repairs that, or tells you what to do"
             )
-        return DurableStudy(self._storage, name, self._watched) if found else None
+        return DurableStudy(self._storage, name, self._guard) if found else None
 
 
 class DurableStudy:
     """One study in the database.
 
-    Trials are created, reported and finished by the storage's own methods rather than by Study's: one transaction
-    instead of many, and nothing is read back in between. They are public, but a contract test holds them to what
-    `study.ask` and `study.tell` would have done.
+    Trials are created, reported and finished by the storage's methods rather than by Study's: one transaction instead
+    of
+    many, and nothing is read back in between. A contract test compares the outcome with `study.ask` and `study.tell`.
 
-    Each may be called again after the database did not answer: it may have done what was asked, with the answer lost.
+    Every method may be repeated after an outage, even if the first call took effect and only the answer was lost.
     """
 
-    def __init__(self, storage: BaseStorage, name: str, watched: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, storage: BaseStorage, name: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
         self._storage = storage
         self._name = name
-        self._watched = watched
+        self._guard = guard
         self._id = storage.get_study_id_from_name(name)
         self._rows: dict[int, int] = {}  # trial number -> Optuna's trial id
         self._in_doubt: int | None = None  # number of a trial that may have been created
@@ -125,48 +125,49 @@ class DurableStudy:
 
     def frozen(self) -> list[FrozenTrial]:
         """Returns all trials as they are in the database now."""
-        # Not through self._storage's cache: create_new_trial on the storage itself does not refresh a Study's.
-        with self._watched():
+        # Not through a Study's cache, which create_new_trial on the storage does not refresh.
+        with self._guard():
             return sorted(self._all(checked=True), key=lambda trial: trial.number)
 
     def trials(self) -> list[Trial]:
         """Returns all trials as plain values."""
-        with self._watched():
+        with self._guard():
             return [trial_of(frozen) for frozen in self._all()]
 
     @property
     def enqueued(self) -> list[dict[str, Value]]:
-        """The configurations that are to be tried before the sampler's own, in order, those begun included."""
-        with self._watched():
+        """The configurations to try before the sampler's own, in order, started ones included."""
+        with self._guard():
             return list(self._storage.get_study_user_attrs(self._id).get(ENQUEUED, []))
 
     def enqueue(self, configurations: Iterable[Mapping[str, Value]]) -> int:
-        """Adds configurations to be tried, in one transaction, and returns how many are new; equal ones are one."""
+        """Adds configurations to the queue in one transaction, and returns how many are new; duplicates count once."""
         queue = self.enqueued
         before = len(queue)
         for one in configurations:
             if dict(one) not in queue:
                 queue.append(dict(one))
         if len(queue) > before:
-            with self._watched():
+            with self._guard():
                 self._storage.set_study_user_attr(self._id, ENQUEUED, queue)
         return len(queue) - before
 
-    def bring(self, source: Mapping[str, str], trials: Sequence[FrozenTrial]) -> int:
-        """Adds another study's finished trials in their order and returns how many are new.
+    def import_trials(self, source: Mapping[str, str], trials: Sequence[FrozenTrial]) -> int:
+        """Adds another study's finished trials in their order, and returns how many are new.
 
-        What is to come is said first: where this is cut off, `half_brought` knows, and the same again goes on.
+        The import is announced first: if it is interrupted, `unfinished_import` reports it, and a second call
+        continues.
 
         Args:
-            source: says which study it was.
-            trials: each says in its attribute `IMPORTED` which one it was.
+            source: identifies the other study.
+            trials: trials whose attribute `IMPORTED` tells where each comes from.
         """
-        with self._watched():
+        with self._guard():
             announced = self._storage.get_study_user_attrs(self._id).get(IMPORTED, [])
             others = [one for one in announced if one["source"] != source]
-            said = [*others, {"source": dict(source), "trials": len(trials)}]
-            if said != announced:
-                self._storage.set_study_user_attr(self._id, IMPORTED, said)
+            planned = [*others, {"source": dict(source), "trials": len(trials)}]
+            if planned != announced:
+                self._storage.set_study_user_attr(self._id, IMPORTED, planned)
             here = {canonical_json(origin) for origin in self._brought()}
             new = [trial for trial in trials if canonical_json(trial.user_attrs[IMPORTED]) not in here]
             for trial in new:
@@ -174,9 +175,9 @@ class DurableStudy:
         return len(new)
 
     @property
-    def half_brought(self) -> dict[str, str] | None:
-        """The source of an import that was cut off, None if there is none."""
-        with self._watched():
+    def unfinished_import(self) -> dict[str, str] | None:
+        """The source of an interrupted import, None if there is none."""
+        with self._guard():
             announced = self._storage.get_study_user_attrs(self._id).get(IMPORTED, [])
             here = self._brought() if announced else []
         for one in announced:
@@ -191,10 +192,10 @@ class DurableStudy:
         """Returns all trials.
 
         Args:
-            checked: whether each is looked through as Optuna does when it takes a trial into another study.
+            checked: whether each is validated, as Optuna does when it adds a trial to a study.
 
         Raises:
-            StorageDamaged: if Optuna cannot make sense of what is stored.
+            StorageDamaged: if Optuna cannot read the stored trials.
         """
         try:
             found = self._storage.get_all_trials(self._id, deepcopy=False)
@@ -205,10 +206,11 @@ class DurableStudy:
             raise StorageDamaged(unreadable(self._name, error)) from error
 
     def create(self, template: FrozenTrial) -> int:
-        """Adds a running trial with its params in one transaction and returns its number, `template.number` if all is
-        well. A trial of that number with those params is taken for one whose creation was not answered.
+        """Adds a running trial with its params in one transaction, and returns its number, normally `template.number`.
+
+        An existing trial with that number and those params is taken as created by a call whose answer was lost.
         """
-        with self._watched():
+        with self._guard():
             made = self._made(template) if self._in_doubt == template.number else None
             if made is not None:
                 return made
@@ -221,19 +223,19 @@ class DurableStudy:
 
     def report(self, number: int, step: int, value: float) -> None:
         """Stores the objective's value at a step."""
-        with self._watched():
+        with self._guard():
             self._storage.set_trial_intermediate_value(self._row(number), step, value)
 
-    def begin_anew(self, number: int, code: str) -> None:
-        """Forgets what a running trial has reported, for other code goes on with it.
+    def restart(self, number: int, code: str) -> None:
+        """Deletes the reported values of a running trial, which starts again with other code.
 
-        Optuna has no method for it: a stored value can only be replaced, and those of later steps would stay.
+        Optuna has no method for it: a stored value can only be replaced, and values of later steps would stay.
 
         Args:
-            number: of the trial.
-            code: digest of what it is trained with from now on.
+            number: number of the trial.
+            code: digest of its code from now on.
         """
-        with self._watched():
+        with self._guard():
             row, rdb = self._row(number), self._storage
             assert isinstance(rdb, RDBStorage)  # a driver keeps no cache
             with rdb.engine.begin() as connection:
@@ -244,8 +246,8 @@ class DurableStudy:
     def finish(
         self, number: int, state: TrialState, values: list[float] | None, marks: Mapping[str, Any], error: str | None
     ) -> None:
-        """Ends a trial; what is said of it is stored before its state, after which Optuna refuses changes."""
-        with self._watched():
+        """Finishes a trial; attributes are stored before its state, because Optuna refuses changes after that."""
+        with self._guard():
             row = self._row(number)
             try:
                 for key, mark in marks.items():
@@ -258,7 +260,7 @@ class DurableStudy:
                     raise
 
     def _made(self, template: FrozenTrial) -> int | None:
-        """Returns the number of the trial that was to be created, if it was."""
+        """Returns the number of the trial if it was created."""
         try:
             row = self._storage.get_trial_id_from_study_id_trial_number(self._id, template.number)
         except KeyError:
@@ -270,7 +272,7 @@ class DurableStudy:
         return template.number
 
     def _number(self, trial_id: int, expected: int) -> int:
-        """Returns a trial's number; asking for the number reads the whole trial, so the likely one is tried first."""
+        """Returns a trial's number; Optuna reads the whole trial for it, so the expected number is tried first."""
         with suppress(KeyError):
             if self._storage.get_trial_id_from_study_id_trial_number(self._id, expected) == trial_id:
                 return expected
@@ -283,11 +285,11 @@ class DurableStudy:
 
 
 def unreadable(name: str, error: Exception) -> str:
-    """Returns that Optuna cannot make sense of a study's trials, in a sentence."""
+    """Returns the message for trials that Optuna cannot read."""
     reason = " ".join(cleaned(str(error), 200).split()) or type(error).__name__
     return (
-        f"the trials of study {name!r} cannot be read: {reason}. A newer Optuna has stored them, or another program "
-        "has changed them. Go on with a copy from before"
+        f"the trials of study {name!r} cannot be read: {reason}. A newer Optuna stored them, or another program "
+        "changed them. Restore an earlier copy"
     )
 
 
@@ -295,7 +297,7 @@ def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorag
     """Returns Optuna's storage in a database.
 
     Raises:
-        StorageUnavailable: if Optuna cannot use it, e.g. because another version of it wrote the tables.
+        StorageUnavailable: if Optuna cannot use it, e.g. because another Optuna version created the tables.
     """
     try:
         # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
@@ -305,5 +307,5 @@ def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorag
 
 
 def shortened(error: str) -> str:
-    """Returns as much of an error as is shown in the dashboard."""
+    """Returns the part of an error that the dashboard shows."""
     return cleaned(error)[-ERROR_LENGTH:]

@@ -1,4 +1,4 @@
-"""Optuna's own tables, described for whoever makes them together with ours."""
+"""Describes Optuna's tables, so that they are created together with ours."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hpo.core.errors import StorageUnavailable
 from hpo.store import Library, ensure, make_engine
 
 
-def _fill(connection: Any) -> None:
-    """Says which schema the tables have, as Optuna does when it makes them."""
+def _finish(connection: Any) -> None:
+    """Stores the schema version of the tables, as Optuna does when it creates them."""
     table: Any = models.VersionInfoModel.__table__
     row = connection.execute(table.select()).first()
     if row is None:
-        said = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
-        connection.execute(table.insert().values(**said))
+        versions = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+        connection.execute(table.insert().values(**versions))
     elif row.schema_version != models.SCHEMA_VERSION:
         raise StorageUnavailable(
-            f"Optuna cannot use this storage: its tables are of schema {row.schema_version}, made by Optuna "
+            f"Optuna cannot use this storage: its tables have schema {row.schema_version}, created by Optuna "
             f"{row.library_version}; this Optuna needs schema {models.SCHEMA_VERSION}. Choose another with --storage"
         )
 
 
-def _mend(connection: Any) -> None:
-    """Removes studies that stand there twice and hold nothing: what is left of a missing index of their names.
+def _repair(connection: Any) -> None:
+    """Removes empty duplicates of studies, which appear while the index of their names is missing.
 
-    Without the index each command makes a study of its own beside the one with the trials, and cannot use it.
+    Without the index, each command creates another study of the same name, and cannot use it.
 
     Raises:
-        StorageUnavailable: if two studies of one name hold something.
+        StorageUnavailable: if two studies of one name hold data.
     """
     studies: Any = models.StudyModel.__table__
     rows = defaultdict(list)
@@ -61,12 +61,12 @@ def _holds_something(connection: Any, study_id: int) -> bool:
 
 
 def twice(name: str, ids: list[int]) -> str:
-    """Returns what to do about several studies of one name."""
-    said = " and ".join(map(str, ids))
+    """Returns the message for several studies of one name."""
+    shown = " and ".join(map(str, ids))
     return (
-        f"Optuna's tables hold study {name!r} {len(ids)} times (study_id {said}), and its index of names is missing: a "
-        "process was ended while it made the tables. Make a copy of the database, then give one of them another name: "
-        f"UPDATE studies SET study_name = '{name}-old' WHERE study_id = {ids[-1]}"
+        f"Optuna's tables hold study {name!r} {len(ids)} times (study_id {shown}), and its index of names is missing: "
+        "a process was killed while it created the tables. Make a copy of the database, then give one of them another "
+        f"name: UPDATE studies SET study_name = '{name}-old' WHERE study_id = {ids[-1]}"
     )
 
 
@@ -74,14 +74,14 @@ OPTUNA = Library(
     name="Optuna",
     metadata=models.BaseModel.metadata,
     scripts=Path(models.__file__).parent / "alembic",
-    mend=_mend,
-    fill=_fill,
+    repair=_repair,
+    finish=_finish,
 )
 """The tables that Optuna's RDBStorage uses."""
 
 
 def make_tables(url: str) -> None:
-    """Makes or repairs Optuna's tables in a database, all or none of them."""
+    """Creates or repairs Optuna's tables in a database, all or none."""
     engine = make_engine(url)
     try:
         ensure(engine, OPTUNA, ours=False)

@@ -1,4 +1,4 @@
-"""Optuna's trials as the rest of the package sees them."""
+"""Converts Optuna's trials to `Trial`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ STATES = {
 }
 
 ENQUEUED = "hpo:enqueued"
-"""The study's attribute that lists configurations to be tried; that of a trial that has its place in the list."""
+"""The study's attribute with the queued configurations; a trial's attribute with its place in that queue."""
 
 IMPORTED = "hpo:imported"
-"""The attribute of a trial that was another study's: where it is from; that of a study: what was to be imported."""
+"""The attribute of an imported trial with its origin; the study's attribute with the announced imports."""
 
 
 CODE = "hpo:code"
-"""The attribute of a trial that holds the digest of the code that it is trained with."""
+"""The trial's attribute with the digest of its code."""
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:
-    """Returns the plain value of an Optuna trial."""
+    """Returns an Optuna trial as a plain value."""
     return Trial(
         number=frozen.number,
         state="imported" if IMPORTED in frozen.user_attrs else STATES[frozen.state],

@@ -1,4 +1,4 @@
-"""Python's garbage collector, switched off while very many objects are read that all stay."""
+"""Switches Python's garbage collector off while very many objects are loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Switches the collector off: a stored study is read as a million objects that all stay, and looking through them
-    again and again takes as long as reading them.
+    """Switches the collector off: a stored study loads as a million objects that all stay, and repeated collections
+    take as
+    long as the loading.
     """
     collects = gc.isenabled()
     gc.disable()

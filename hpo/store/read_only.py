@@ -1,4 +1,4 @@
-"""Another tool's database, opened so that nothing can be written there."""
+"""Read-only access to a database of another tool."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from sqlalchemy.exc import DBAPIError
 from hpo.core.errors import StorageUnavailable
 from hpo.core.redaction import masked
 from hpo.store.engine import bare_engine, engine_options
-from hpo.store.outage import explained
-from hpo.store.survey import untouched
-from hpo.store.urls import normalised
+from hpo.store.outage import explain_errors
+from hpo.store.survey import read_only_file
+from hpo.store.urls import normalize_url
 
 
 def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
-    """Returns the URL and the options of an engine that cannot write.
+    """Returns the URL and the options for an engine that cannot write.
 
     Args:
         url: database URL as SQLAlchemy takes it.
-        table: that has to be there.
+        table: a table that must exist.
 
     Raises:
-        StorageUnavailable: if the database is missing, or has no such table.
+        StorageUnavailable: if the database or the table is missing.
         StorageLost: if it does not answer.
         StorageDamaged: if its pages are damaged.
     """
-    url = normalised(url)
+    url = normalize_url(url)
     shown, options = masked(url), engine_options(url, read_only=True)
-    with explained(url, shown):
-        url = untouched(url)
+    with explain_errors(url, shown):
+        url = read_only_file(url)
         engine = bare_engine(url, options)
         try:
             found = inspect(engine).has_table(table)
@@ -41,5 +41,5 @@ def read_only(url: str, table: str) -> tuple[str, dict[str, Any]]:
         finally:
             engine.dispose()
     if not found:
-        raise StorageUnavailable(f"{shown} is no storage of Optuna's: it has no table {table}")
+        raise StorageUnavailable(f"{shown} is not an Optuna storage: it has no table {table}")
     return url, options

@@ -1,4 +1,4 @@
-"""Whole studies: deleted, renamed, copied, in our tables and in the library's beside them, each in one transaction."""
+"""Deletes, renames and copies whole studies, in our tables and the library's, each in one transaction."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from hpo.store.schema import Library
 from hpo.store.tables import EvaluationRow, StudyRow, now
 
 UID = "hpo:uid"
-"""The attribute of a library's study that ties it to ours."""
+"""The attribute that links a library's study to ours."""
 
 _CHUNK = 500
-"""Rows that are inserted at a time."""
+"""Rows inserted at a time."""
 
 _OWN = ("id", "uid", "name", "content", "digest", "created_at", "paused_at", "job")
-"""Columns of a study that its copy has of its own."""
+"""Columns of a study that are not copied."""
 
 
 def delete_study(connection: Connection, library: Library, study_id: int, name: str) -> int:
-    """Deletes a study with everything that belongs to it, and returns how many trials the library had.
+    """Deletes a study with all its data, and returns how many trials the library had.
 
     Args:
-        connection: in a transaction.
-        library: that keeps the trials; it may have lost them before.
+        connection: one within a transaction.
+        library: the library that stores the trials; they may be missing already.
         study_id: our id of the study.
-        name: of the study, in both.
+        name: name of the study in both.
     """
     tables = library.metadata.tables
     studies, trials = tables["studies"], tables["trials"]
     theirs = select(studies.c.study_id).where(studies.c.study_name == name)
     count = 0
-    for table in reversed(library.metadata.sorted_tables):  # those that refer to others first
+    for table in reversed(library.metadata.sorted_tables):  # referencing tables first
         if "trial_id" in table.c and table is not trials:
             of_study = select(trials.c.trial_id).where(trials.c.study_id.in_(theirs))
             connection.execute(delete(table).where(table.c.trial_id.in_(of_study)))
         elif "study_id" in table.c:
             gone = connection.execute(delete(table).where(table.c.study_id.in_(theirs))).rowcount
             count = gone if table is trials else count
-    connection.execute(delete(StudyRow).where(StudyRow.id == study_id))  # what refers to it goes with it
+    connection.execute(delete(StudyRow).where(StudyRow.id == study_id))  # cascades to the tables that reference it
     return count
 
 
 def rename_study(connection: Connection, library: Library, study_id: int, old: str, new: str) -> None:
-    """Gives a study another name; its uid, and so everything that refers to it, stays.
+    """Renames a study; its uid stays, so everything linked to it does too.
 
     Args:
-        connection: in a transaction.
-        library: that keeps the trials.
+        connection: one within a transaction.
+        library: the library that stores the trials.
         study_id: our id of the study.
-        old: name that the study has now.
-        new: a name that no study has.
+        old: current name of the study.
+        new: name that no study has.
     """
     studies = library.metadata.tables["studies"]
     connection.execute(update(studies).where(studies.c.study_name == old).values(study_name=new))
@@ -65,16 +65,16 @@ def rename_study(connection: Connection, library: Library, study_id: int, old: s
 
 
 def copy_study(connection: Connection, library: Library, study_id: int, old: str, new: str) -> tuple[int, int]:
-    """Makes a second study with the trials and evaluations of a first, and returns how many of each there are.
+    """Copies a study with its trials and evaluations, and returns the number of each.
 
-    Promotions are not copied: the results that they name are the first study's.
+    Promotions are not copied: the result folders that they name belong to the first study.
 
     Args:
-        connection: in a transaction.
-        library: that keeps the trials.
+        connection: one within a transaction.
+        library: the library that stores the trials.
         study_id: our id of the first study.
         old: name of the study to copy.
-        new: a name that no study has.
+        new: name that no study has.
     """
     row = connection.execute(select(StudyRow.__table__).where(StudyRow.id == study_id)).one()._mapping
     content, uid = {**row["content"], "name": new}, str(uuid.uuid4())
@@ -89,7 +89,7 @@ def _copy_trials(connection: Connection, library: Library, old: str, new: str, u
     tables = library.metadata.tables
     studies, trials = tables["studies"], tables["trials"]
     source = connection.execute(select(studies.c.study_id).where(studies.c.study_name == old)).scalar()
-    if source is None:  # not searched, or deleted there
+    if source is None:  # never run, or deleted there
         return 0
     made = connection.execute(insert(studies).values(study_name=new).returning(studies.c.study_id)).scalar_one()
     for table in library.metadata.sorted_tables:
@@ -111,7 +111,7 @@ def _copy_trials(connection: Connection, library: Library, old: str, new: str, u
 
 
 def _copied(connection: Connection, table: Table, column: str, ids: Mapping[int, int], *, own_key: str) -> int:
-    """Copies the rows that refer to some ids as rows that refer to others, and returns how many there were."""
+    """Copies rows to new foreign keys, as `ids` maps them, and returns how many there were."""
     count = 0
     known = list(ids)
     for start in range(0, len(known), _CHUNK):
