@@ -7,19 +7,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.backends.running import run_all
 from hpo.core.arguments import require_int
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import ObservedSource, tell_phase
+from hpo.core.wrappers import ObservedSource
 from hpo.driver.code_changes import differing
-from hpo.driver.placing import refuse_unusable, resources, work_folder
-from hpo.driver.session import defaults_of, never, resolved, trainable_of
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.placing import refuse_unusable
+from hpo.driver.session import RunContext, Session, resolved
 from hpo.driver.tidying import temporary_folder
-from hpo.driver.workers import Workers, make_backend, ready
+from hpo.driver.workers import Workers
 from hpo.promotion import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
@@ -62,16 +60,21 @@ class Verified:
 
 
 class _Halfway(Observer):
-    """A stop that is set by the first report beyond half of a job's budget."""
+    """A stop that is set by the first report beyond half of a job's budget, or by another stop.
 
-    def __init__(self) -> None:
+    Args:
+        stop: the other stop, which ends the whole command.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
         self._set = False
 
     def reported(self, job: Job, step: int, value: float) -> None:
         self._set = self._set or 2 * step >= job.budget
 
     def is_set(self) -> bool:
-        return self._set
+        return self._set or self._stop.is_set()
 
 
 def verify(
@@ -107,34 +110,28 @@ def verify(
         NothingToPromote: if there is no promotion, and no trial was named.
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
-    study, config, stop = resolved(study), config or RunConfig(), stop or never()
+    study = resolved(study)
+    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
     for name, given in (("trial", trial), ("seed", seed)):
         if given is not None:
             require_int(name, given)
-    refuse_unusable(study, config)
-    with storage(config.storage) as (store, _durable):
-        stored = stored_study(store, study.name)
-        store.check_unchanged(study, defaults_of(study))
-        recorded = _recorded(store, stored, trial, seed, promotion=promotion)
-    for observer in observers:
-        observer.begins(len(recorded), 0)
-    folder = f"{work_folder(stored, config)}/verify-{uuid.uuid4().hex[:8]}"
-    with temporary_folder(folder) as work, ready(study, config, workers, observers) as slots:
-        wanted, jobs = resources(study, config), [one.job for one in recorded]
-        trainable = trainable_of(study)
-        if others := differing(recorded, trainable.code):
-            changes = others[0].code.changes(trainable.code)
-            tell_phase(observers, f"the code was changed since ({changes}): what differs may be its doing")
-        for job in jobs if resumed else ():  # one at a time: the stop is for all that run
-            tell_phase(observers, f"interrupting trial {job.trial} seed {job.seed_text} halfway")
-            halfway = _Halfway()
-            first = ObservedSource(PromotionSource([job]), [halfway])
-            make_backend(work, config, 1).run(first, trainable, wanted, halfway)
-        source = PromotionSource(jobs)
-        run_all(
-            make_backend(work, config, slots), ObservedSource(source, observers), trainable, wanted, stop, observers
-        )
-        return list(_compared(recorded, source.by_key, study.objective.ignore))
+    refuse_unusable(study, context.config)
+    with Session.open(study, context, writes=False) as session:
+        recorded = _recorded(session.store, session.stored, trial, seed, promotion=promotion)
+        code = session.trainable.code
+        session.begin(len(recorded))
+        if others := differing(recorded, code):
+            session.tell(f"the code was changed since ({others[0].code.changes(code)}): what differs may be its doing")
+        source = PromotionSource([one.job for one in recorded])
+        with temporary_folder(f"{session.work_folder}/verify-{uuid.uuid4().hex[:8]}") as work:
+            for job in source.jobs if resumed else ():  # one at a time: the stop is for all that run
+                if not context.stop.is_set():
+                    session.tell(f"interrupting trial {job.trial} seed {job.seed_text} halfway")
+                    halfway = _Halfway(context.stop)
+                    first = ObservedSource(PromotionSource([job]), [halfway])
+                    session.train(first, most_at_once=1, stop=halfway, work=work)
+            session.train(ObservedSource(source, observers), work=work)
+            return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 
 def _recorded(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,9 +22,9 @@ from hpo.driver.code_changes import check_code
 from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.placing import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
-from hpo.driver.storage import storage
+from hpo.driver.storage import storage, stored_study
 from hpo.driver.tidying import clear_leftovers
-from hpo.driver.workers import Workers, make_backend, prepare_new, ready, suitable_workers
+from hpo.driver.workers import Workers, make_backend, prepare_new, ready, refuse_unsuitable
 from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
@@ -95,13 +94,19 @@ class Session:
         store: our tables in the database.
         stored: the study in our tables.
         studies: all of Optuna's studies in the database.
-        durable: the study's trials in Optuna's tables.
+        durable: the study's trials in Optuna's tables; not there where the study is only read.
         trainable: where the trainable is, with its code and defaults.
         lease: the right to write; None until `drive`.
     """
 
     def __init__(
-        self, study: Study, context: RunContext, trainable: TrainableRef, store: Store, studies: OptunaStudies
+        self,
+        study: Study,
+        context: RunContext,
+        trainable: TrainableRef,
+        store: Store,
+        studies: OptunaStudies,
+        workers: Workers,
     ) -> None:
         self.study = study
         self.config = context.config
@@ -113,7 +118,7 @@ class Session:
         self.lease: Lease | None = None
         self.stored: StoredStudy
         self.durable: DurableStudy
-        self._workers = context.workers
+        self._workers = workers
         self._prepared = False
 
     @classmethod
@@ -124,6 +129,7 @@ class Session:
         context: RunContext,
         *,
         create: bool = False,
+        writes: bool = True,
         trains: bool = False,
         accept_code_change: bool = False,
     ) -> Iterator[Session]:
@@ -133,11 +139,13 @@ class Session:
             study: the study to open.
             context: what the command is run with.
             create: whether study and database are made if they are missing; otherwise nothing is written.
+            writes: whether the study is to be driven; otherwise the database refuses what would write, and trainings
+                of other code than there is now are no reason to refuse.
             trains: whether it is to be trained now; if so, backend and data are checked before a new study is written.
             accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
 
         Raises:
-            NothingToPromote: if the study is missing and not to be made.
+            NothingToPromote: if the study is missing and not to be made; where it is only read, a UsageError.
             StudyChanged: if the stored study of that name means something else.
             CodeChanged: if its trainings are of other code than there is now, and that is not accepted.
             StorageUnavailable: if the database cannot be opened.
@@ -145,18 +153,21 @@ class Session:
         """
         config, observers = context.config, context.observers
         with ExitStack() as stack:
-            prepared = False
+            workers, prepared = context.workers or stack.enter_context(Workers()), False
             if trains:
-                workers = stack.enter_context(suitable_workers(study, config, context.workers, observers))
-                context = replace(context, workers=workers)
+                refuse_unsuitable(study, config, workers, observers)
                 prepared = prepare_new(study, config, observers)
             trainable = trainable_of(study)
             outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
-            opened = storage(config.storage, create=create, writes=True, outage=outage)
+            opened = storage(config.storage, create=create, writes=writes, outage=outage)
             store, studies = stack.enter_context(opened)
-            session = cls(study, context, trainable, store, studies)
+            session = cls(study, context, trainable, store, studies, workers)
             session._prepared = prepared
-            session._find(create=create, accept_code_change=accept_code_change)
+            if writes:
+                session._find(create=create, accept_code_change=accept_code_change)
+            else:
+                session.stored = stored_study(store, study.name)
+                store.check_unchanged(study, trainable.defaults)
             yield session
 
     def _find(self, *, create: bool, accept_code_change: bool) -> None:
@@ -291,6 +302,7 @@ class Session:
         most_at_once: int | None = None,
         max_failures: int | None = None,
         stop: Stop | None = None,
+        work: str | None = None,
     ) -> None:
         """Trains a source's jobs; where all are answered from the records no backend is started.
 
@@ -301,6 +313,7 @@ class Session:
             most_at_once: trainings that may run at a time; None: as many as the backend has room for.
             max_failures: failures in a row that end the work; None: any number may fail.
             stop: ends the work in order when it is set; None: the session's own.
+            work: folder for checkpoints and files of trainings, or its URL; None: the study's.
 
         Raises:
             TooManyFailures: if too many trainings in a row failed.
@@ -315,16 +328,16 @@ class Session:
             if not isinstance(first, Job):
                 return
             source = _AskedBefore(first, source)
-        if (folder := events_folder(self.stored, config)) is not None:
+        if work is None and (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
-        with ready(study, config, self._workers, self.observers, prepared=self._prepared) as slots:
-            self._prepared = True
-            used = min(slots, most_at_once or slots)
-            if used < slots:  # one more worker would only ever wait
-                self.tell(f"lag = {used} lets {used} of {slots} trainings run at a time")
-            backend = make_backend(self.work_folder, config, used)
-            limited = source if max_failures is None else FailureLimit(source, max_failures)
-            run_all(backend, limited, self.trainable, resources(study, config), stop, self.observers)
+        slots = ready(study, config, self._workers, self.observers, prepared=self._prepared)
+        self._prepared = True
+        used = min(slots, most_at_once or slots)
+        if used < slots and used == study.lag:  # one more worker would only ever wait
+            self.tell(f"lag = {used} lets {used} of {slots} trainings run at a time")
+        backend = make_backend(work or self.work_folder, config, used)
+        limited = source if max_failures is None else FailureLimit(source, max_failures)
+        run_all(backend, limited, self.trainable, resources(study, config), stop, self.observers)
 
     def _driven(self) -> Lease:
         assert self.lease is not None  # only a study that is driven is written
@@ -374,17 +387,6 @@ def given_config(config: RunConfig | None) -> RunConfig:
     return config or RunConfig()
 
 
-def defaults_of(study: Study) -> dict[str, object]:
-    """Returns the defaults of the trainable's params that count in this study, as JSON values by name.
-
-    Those of conditional params count too, in the trials whose condition is not met.
-
-    Raises:
-        UsageError: if the trainable cannot be imported.
-    """
-    return dict(trainable_of(study).defaults)
-
-
 def trainable_of(study: Study) -> TrainableRef:
     """Returns where the study's trainable is, with its code and the defaults of its params as this process sees them.
 
@@ -408,8 +410,3 @@ def refuse_other_database(name: str, known: StoredStudy | None, store: Store) ->
             f"job {job} was submitted for study {name!r} in another database than {masked(store.url)}, which is what "
             "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, is in the cluster's environment. Let both name one."
         )
-
-
-def never() -> Stop:
-    """Returns a stop that is never set."""
-    return threading.Event()

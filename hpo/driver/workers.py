@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from hpo.backends.local import LocalBackend
 from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
@@ -43,56 +43,49 @@ class Workers(ExitStack):
         return self.slots
 
 
-@contextmanager
-def suitable_workers(
-    study: Study, config: RunConfig, workers: Workers | None, observers: Sequence[Observer]
-) -> Iterator[Workers]:
-    """Gives workers that suit the study: what is wrong with them is said before a new study is written.
-
-    Raises:
-        UsageError: if this machine is too small for a training, or the Ray at the address.
-    """
-    with ExitStack() as ours:
-        found = workers or ours.enter_context(Workers())
-        if config.backend == "local":
-            refuse_missing_gpu(resources(study, config))
-        elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
-            found.join(study, config, observers)
-        else:
-            refuse_too_large(resources(study, config))
-        yield found
-
-
-@contextmanager
-def ready(
-    study: Study,
-    config: RunConfig,
-    workers: Workers | None,
-    observers: Sequence[Observer],
-    *,
-    prepared: bool = False,
-) -> Iterator[int]:
-    """Starts or joins what the backend needs and gives the number of trainings that run at a time.
+def refuse_unsuitable(study: Study, config: RunConfig, workers: Workers, observers: Sequence[Observer]) -> None:
+    """Raises, before a new study is written, where no training of it fits.
 
     Args:
         study: whose trainings are to run.
         config: where they are to run.
-        workers: keeps the backend running between several verbs; None: it ends with the block.
+        workers: join the Ray that only Ray knows the size of.
+        observers: told what begins.
+
+    Raises:
+        UsageError: if this machine is too small for a training, or the Ray at the address.
+    """
+    if config.backend == "local":
+        refuse_missing_gpu(resources(study, config))
+    elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
+        workers.join(study, config, observers)
+    else:
+        refuse_too_large(resources(study, config))
+
+
+def ready(
+    study: Study, config: RunConfig, workers: Workers, observers: Sequence[Observer], *, prepared: bool = False
+) -> int:
+    """Starts or joins what the backend needs and returns the number of trainings that run at a time.
+
+    Args:
+        study: whose trainings are to run.
+        config: where they are to run.
+        workers: keeps the backend running.
         observers: told what begins.
         prepared: whether the data was prepared already, see `prepare_new`.
 
     Raises:
         UsageError: if there is no Ray at the address, a training does not fit, or the data cannot be used.
     """
-    with suitable_workers(study, config, workers, observers) as found:
-        if not prepared:
-            _prepare(study, config, observers)
-        if config.backend == "local":
-            yield 1
-            return
-        slots = found.join(study, config, observers)
-        tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
-        yield slots
+    refuse_unsuitable(study, config, workers, observers)
+    if not prepared:
+        _prepare(study, config, observers)
+    if config.backend == "local":
+        return 1
+    slots = workers.join(study, config, observers)
+    tell_phase(observers, f"starting {slots} worker{'s' if slots != 1 else ''}")
+    return slots
 
 
 def prepare_new(study: Study, config: RunConfig, observers: Sequence[Observer]) -> bool:
@@ -132,7 +125,7 @@ def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> 
 
 
 def make_backend(work: str, config: RunConfig, slots: int) -> Backend:
-    """Returns the backend that keeps jobs' folders in `work`; for Ray, within `ready`."""
+    """Returns the backend that keeps jobs' folders in `work`; for Ray, after `ready`."""
     if config.backend == "local":
         return LocalBackend(work)
     from hpo.backends.ray import RayBackend  # see above

@@ -160,3 +160,28 @@ def test_a_metric_that_the_study_ignores_is_not_compared(timed, config):
     hpo.run(timed(), config)
     [found] = api.verify(timed("seconds"), config, trial=0)
     assert found.is_identical, "it may be named after the trials were trained"
+
+
+def test_a_stop_ends_what_is_interrupted_halfway(study, config, promoted):
+    class FirstEpoch(hpo.Observer):
+        """A stop that is set once a training begins to be interrupted."""
+
+        begun = False
+
+        def phase(self, message):
+            self.begun = self.begun or message.startswith("interrupting")
+
+        def is_set(self):
+            return self.begun
+
+    said = []
+
+    class Phases(hpo.Observer):
+        def phase(self, message):
+            said.append(message)
+
+    stop = FirstEpoch()
+    assert api.verify(study, config, resumed=True, observers=[stop, Phases()], stop=stop) == []
+    assert [one.partition(" seed ")[0] for one in said if "halfway" in one] == [
+        f"interrupting trial {promoted.ranking.winner.candidate.trial}"
+    ]
