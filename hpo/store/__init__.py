@@ -10,7 +10,7 @@ from hpo.store.promotions import StoredPromotion, StoredRank
 from hpo.store.read_only import read_only
 from hpo.store.recorded import RecordedSource
 from hpo.store.retrying import reopen
-from hpo.store.schema import Library, ensure
+from hpo.store.schema import Library, ensure, scripts_of
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 from hpo.store.study_ops import copy_study, delete_study, rename_study
 from hpo.store.survey import Tables
@@ -48,5 +48,6 @@ __all__ = [
     "read_only",
     "rename_study",
     "reopen",
+    "scripts_of",
     "sqlite_file",
 ]

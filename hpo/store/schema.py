@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True)
             check_not_newer(version, engine)
             if version is not None:
                 refuse_unknown(version, _shown(engine))
-            alembic.command.upgrade(alembic_config(connection), "head")
+            if version != HEAD:
+                alembic.command.upgrade(alembic_config(connection), "head")
             _complete(connection, Base.metadata)
         if library is not None:
             _make_library(connection, library)
@@ -139,12 +141,19 @@ def alembic_config(connection: Any) -> Any:
     return config
 
 
+@cache
+def scripts_of(folder: Path) -> Any:
+    """Returns the migrations in a folder; a process reads them once, since each is a module to be run."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(folder))
+
+
 def _make_library(connection: Connection, library: Library) -> None:
     """Creates or completes a library's tables as its own code would; tables of another version are left alone."""
     from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory(str(library.scripts))
+    script = scripts_of(library.scripts)
     context = MigrationContext.configure(connection)
     head, revision = script.get_current_head(), context.get_current_revision()
     if revision not in (None, head):

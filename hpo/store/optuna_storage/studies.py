@@ -16,7 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.core.errors import StorageDamaged, StorageUnavailable
 from hpo.core.records import Value, canonical_json
 from hpo.core.texts import cleaned
-from hpo.store.optuna_storage.tables import make_tables
+from hpo.store import scripts_of
+from hpo.store.optuna_storage.tables import OPTUNA, make_tables
 from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
 from hpo.study import Trial
 
@@ -301,7 +302,11 @@ def open_storage(url: str, options: Mapping[str, Any], **more: Any) -> RDBStorag
     """
     try:
         # Optuna formats the URL with its schema version; a brace in a password would be taken for a field.
-        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=dict(options), **more)
+        url = url.replace("{", "{{").replace("}", "}}")
+        storage = RDBStorage(url, engine_kwargs=dict(options), skip_compatibility_check=True, **more)
+        if storage.get_current_version() != scripts_of(OPTUNA.scripts).get_current_head():
+            storage._version_manager.check_table_schema_compatibility()  # which reads all migrations each time
+        return storage
     except RuntimeError as error:
         raise StorageUnavailable(f"Optuna cannot use this storage: {error}".splitlines()[0]) from error
 
