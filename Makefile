@@ -4,13 +4,17 @@ PYTHON ?= python3
 STUDY ?= unet-density
 BIN := .venv/bin
 
-.PHONY: run test soak bench bench-selection lint clean
+.PHONY: run test test-slow soak bench bench-selection lint clean
 
 run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
 
 test: .venv/.installed-dev lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+
+# The tests that take ten seconds or more each: clusters, kills, whole walks through the README.
+test-slow: .venv/.installed-dev
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev

@@ -23,6 +23,15 @@ hypothesis.settings.load_profile("hpo")
 PROJECT = Path(__file__).parent / "project"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
+def pytest_collection_modifyitems(items):
+    """Takes `slow("ray")` from the variants of a test that have no "ray" in their name."""
+    for item in items:
+        for mark in [mark for mark in item.own_markers if mark.name == "slow" and mark.args]:
+            if mark.args[0] not in item.name.partition("[")[2]:
+                item.own_markers.remove(mark)
+
+
 @pytest.fixture
 def curve():
     """Returns the toy study, with changes by table: `curve(search={"trials": 3})`."""

@@ -51,6 +51,7 @@ def config(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow("ray")
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "ray"])

@@ -335,6 +335,7 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, config):
     assert not [path for path in files if "decomposition" in str(path)], "nothing is left of them but the records"
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_and_the_loop_come_to_the_same(searched, config, ray_slots, tmp_path):
     on_ray = replace(

@@ -96,6 +96,7 @@ def backend(request, tmp_path):
     return RayBackend(tmp_path, 2)
 
 
+@pytest.mark.slow("ray")
 def test_a_training_that_blocks_does_not_hold_a_stop(backend, tmp_path):
     """It is ended after a while, stays open, and goes on from its checkpoint in the next run."""
     params = {"x": 0.1, "fault": "block-once", "flags": str(tmp_path)}
@@ -115,6 +116,7 @@ def test_a_training_that_blocks_does_not_hold_a_stop(backend, tmp_path):
     assert backend.overdue == ()
 
 
+@pytest.mark.slow("ray")
 def test_a_slow_epoch_is_waited_for_after_a_stop(backend, tmp_path):
     """Two of the epochs so far are longer than the wait that was asked for."""
     stop, slow = threading.Event(), Job(trial=0, params={"x": 0.1}, seed=41, budget=4)
@@ -173,6 +175,7 @@ def test_a_trainable_without_a_word_fails_with_what_it_must_do(run):
     assert "must yield them once per epoch" in source.evaluations[0].error
 
 
+@pytest.mark.slow("ray")
 def test_a_barrier_is_waited_for(run):
     source = run(Jobs(jobs(8), barrier=4))
     assert len(source.evaluations) == 8
@@ -202,6 +205,7 @@ def trained(folder, job):
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
+@pytest.mark.slow("ray")
 def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
     stop, made = threading.Event(), jobs(2, budget=6, nap=0.5, flags=str(tmp_path))
 
@@ -221,6 +225,7 @@ def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
     assert not list(tmp_path.rglob("*.pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_workers_see_a_stop_and_keep_their_checkpoints_at_a_url(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
@@ -285,6 +290,7 @@ def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice(run, 
     assert max(source.left.values()) < 0, "the database was away at every kind of call"
 
 
+@pytest.mark.slow("ray")
 def test_a_stop_while_the_database_is_away_leaves_the_jobs_for_the_next_run(run, tmp_path):
     stop, made = threading.Event(), jobs(2, budget=4, flags=str(tmp_path))
 
@@ -315,6 +321,7 @@ def in_processes_of_their_own(tmp_path, count, fault):
     return [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_once_in_each_epoch_gets_on_and_is_not_given_up(tmp_path):
     statuses = in_processes_of_their_own(tmp_path, 4, "kill-each-once")
     assert [one.returncode for one in statuses] == [-9, -9, -9, 0], statuses[-1].stderr
@@ -399,6 +406,7 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
     assert len(set(pids)) == 2
 
 
+@pytest.mark.slow("1")
 @pytest.mark.ray
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_last_job_s_worker_dies_and_another_goes_on(ray_slots, tmp_path, count):
@@ -415,6 +423,7 @@ def test_the_last_job_s_worker_dies_and_another_goes_on(ray_slots, tmp_path, cou
     assert len({report.metrics["pid"] for report in source.evaluations[count - 1].reports}) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
@@ -458,6 +467,7 @@ def test_a_job_is_not_blamed_for_a_spoiled_worker(ray_slots, tmp_path):
     assert [one.remarks for one in source.evaluations.values() if "another worker" in str(one.remarks)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
@@ -496,6 +506,7 @@ def innocent_after(run, *before):
     return run(Jobs(made), ref("toys.nasty:train")).evaluations[9]
 
 
+@pytest.mark.slow("ray")
 def test_a_nasty_training_does_not_reach_the_next(run):
     nasty = [Job(trial=n, params={"x": 0.1, "nasty": True}, seed=41, budget=3) for n in range(4)]
     alone, after = innocent_after(run), innocent_after(run, *nasty)
@@ -505,6 +516,7 @@ def test_a_nasty_training_does_not_reach_the_next(run):
     assert after.remarks == alone.remarks == ()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_worker_with_a_thread_left_in_it_is_replaced(ray_slots, tmp_path, capfd):
     from hpo.backends.ray import RayBackend

@@ -41,6 +41,7 @@ def hpo(folder, *arguments, **options):
     )
 
 
+@pytest.mark.slow
 def test_a_user_s_own_project_runs_by_the_same_rules(project):
     done = hpo(project, "run", "--study", "curve", "--backend", "local", "--promote")
     assert done.returncode == 0, done.stderr
@@ -172,6 +173,7 @@ def trained_twice(project):
     return sum(len(one) - len(set(one)) for one in epochs)
 
 
+@pytest.mark.slow("ray")
 @pytest.mark.parametrize(
     ("number", "status", "backend"),
     [

@@ -157,6 +157,7 @@ def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
+@pytest.mark.slow
 def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(curve, config, tmp_path):
     study = net(curve)
     hpo.run(study, config)
@@ -359,6 +360,7 @@ def test_the_same_study_on_postgres_gives_the_same_table(curve, config, postgres
     assert progress.promoted is not None
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, config, ray_slots, tmp_path):
     study = net(curve)

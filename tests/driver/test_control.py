@@ -184,6 +184,7 @@ def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
     assert hpo(project, *RUN, *LOCAL).returncode == 0
     running = driver("promote", "--study", "slow", "--top", "2", *LOCAL)
@@ -195,6 +196,7 @@ def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
     assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
 
 
+@pytest.mark.slow
 def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
     api.pause("slow", config(project))
@@ -206,6 +208,7 @@ def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, undisturbed, postgres_url):
     there = library.RunConfig(storage=postgres_url)

@@ -45,6 +45,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_archive_becomes_results_and_what_a_report_needs(project):
     printed, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "48", "--dicom", "--size", "64")
     assert 'data = "' in printed
@@ -86,6 +87,7 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
     assert "DIFFERS" not in said
 
 
+@pytest.mark.slow
 def test_the_other_network_is_searched_and_promoted_on_the_same_archive(project):
     pytest.importorskip("monai", reason="EfficientNet needs the extra monai")
     hpo(project, "data", "phantoms", "--out", "in", "--n", "24", "--dicom", "--size", "32")

@@ -87,6 +87,7 @@ def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study,
     assert table(hpo.run(made, config)) == table(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, config, tmp_path, ray_slots):
     made = study(fixed={"nap": 0.1})
@@ -162,6 +163,7 @@ def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(prom
     assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
 
 
+@pytest.mark.slow
 def test_whatever_shows_a_promotion_names_the_folds(promoted, config, tmp_path):
     made, outcome = promoted
     for name in ("promotion.md", "promotion.tex"):
@@ -213,6 +215,7 @@ def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_i
         assert metrics["epoch"] is None
 
 
+@pytest.mark.slow
 def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, config, tmp_path):
     made, outcome = promoted
     assert hpo.promote(made, config).trained == 0
@@ -227,6 +230,7 @@ def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(prom
     assert (outcome.results[1] / "cv_summary.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_verify_compare_and_replay_know_folds(promoted, config):
     made, outcome = promoted
     found = api.verify(made, config, resumed=True)

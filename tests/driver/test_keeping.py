@@ -154,6 +154,7 @@ def test_a_renaming_that_was_cut_off_is_finished_by_the_same_again(promoted, con
     assert (config.outputs / "second" / "results_7").is_dir()
 
 
+@pytest.mark.slow("postgres")
 def test_a_copy_is_a_study_of_its_own(promoted, config):
     before = everything(config, "curve")
     found = api.copy("curve", "second", config)
@@ -191,6 +192,7 @@ def test_a_name_that_optuna_has_is_refused(promoted, config):
             change("curve", "theirs", config)
 
 
+@pytest.mark.slow("postgres")
 def test_a_change_that_is_killed_happened_or_did_not(promoted, config):
     before, counts = everything(config, "curve"), rows(config)
 

@@ -48,6 +48,7 @@ def replaced_at(config, monkeypatch):
     return arm
 
 
+@pytest.mark.slow
 def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(curve, config, replaced_at, monkeypatch):
     hpo.run(curve(), config)
     hpo.promote(curve(), config)

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.ray]
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.soak)])
 def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_slots, pruner):
     study = napping(curve, pruner)
@@ -77,6 +78,7 @@ def killed(tmp_path, at_ray):
     return run
 
 
+@pytest.mark.slow
 def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, killed):
     from searches import table
 

@@ -41,6 +41,7 @@ def test_a_file_that_kills_its_decoder_is_left_out(work):
     assert [one.grey_SS for one in found if not isinstance(one, str)] == ["0.png", "2.png", "3.png", "4.png"]
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_its_decoder_is_left_out(work, monkeypatch):
     monkeypatch.setattr(decoding, "SECONDS", 1.5)
     slow = work[2][0]

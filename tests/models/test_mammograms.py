@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 MAMMOGRAMS = ROOT.parent / "shared" / "data" / "density-samples"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MAMMOGRAMS.is_dir(), reason="the sample mammograms are not beside this checkout")
 def test_sixteen_mammograms_go_through_the_smoke_study(config):
     content = hpo.load_study(str(ROOT / "studies" / "unet-density-smoke.toml")).content()

@@ -133,6 +133,7 @@ def test_the_options_of_a_search_run(tmp_path):
     assert "lr=0.5 momentum=0\n" in hpo(tmp_path, "hpo show --study line 0")
 
 
+@pytest.mark.slow
 def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
@@ -147,6 +148,7 @@ def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
         assert said in printed
 
 
+@pytest.mark.slow
 def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
@@ -166,6 +168,7 @@ def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
 
 
+@pytest.mark.slow
 def test_a_study_is_cross_validated_as_it_says(project):
     [table] = [body for body in TOML if "[validation]" in body]
     (project / "studies" / "digits-cv.toml").write_text(
@@ -184,6 +187,7 @@ def test_a_study_is_cross_validated_as_it_says(project):
     assert not (folder / "best_model.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_is_decomposed_and_replayed_as_it_says(tmp_path):
     """Every word and every number, to what another CPU may round differently."""
     (tmp_path / "studies").mkdir()

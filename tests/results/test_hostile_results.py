@@ -81,6 +81,7 @@ def test_a_table_of_thousands_of_metrics_is_a_picture_of_the_first(tmp_path: Pat
     assert height < 4 * width
 
 
+@pytest.mark.slow
 def test_hundreds_of_classes_fit_into_a_picture(tmp_path: Path) -> None:
     evaluation = trained(tmp_path / "work")
     random = np.random.default_rng(0)

@@ -43,6 +43,7 @@ def plain_optuna(study, trials):
     return [(t.params, t.value, t.constraints) for t in made.trials]
 
 
+@pytest.mark.slow("gp")
 @pytest.mark.parametrize("sampler", ["tpe", "tpe+gp", "gp", "nsgaii"])
 def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tmp_path, curve, sampler):
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}

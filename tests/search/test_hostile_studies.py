@@ -35,6 +35,7 @@ def fresh(tmp_path, storage=None, backend="local"):
     )
 
 
+@pytest.mark.slow("postgres")
 @SOME
 @given(wanted=st.lists(hostile_params(), min_size=10, max_size=10))
 def test_a_hostile_study_ends_and_is_read_on_either_database(wanted, curve, tmp_path, storage_url, capsys):

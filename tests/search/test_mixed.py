@@ -226,6 +226,7 @@ def test_a_choice_is_as_far_from_one_other_as_from_the_next():
     assert apart[1, 0, 3] > 1
 
 
+@pytest.mark.slow
 def test_under_noise_its_best_trial_is_better_than_tpe_s():
     """Eight searches of 60 trials; without the noise the values of random trials spread as much as the noise does."""
 

@@ -80,6 +80,7 @@ def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(tmp_path, searched, sa
     durable.close()
 
 
+@pytest.mark.slow("gp-median")
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
 def test_with_a_lag_neither_timing_nor_interruptions_change_the_table(tmp_path, searched, sampler, pruner):
     study = searched(sampler, pruner, lag=4)

@@ -159,6 +159,7 @@ def test_the_token_is_asked_for_and_then_not_again(browser, promoted_place):
         ended(process)
 
 
+@pytest.mark.slow
 def test_a_page_renews_itself_when_a_promotion_ends(browser, tmp_path):
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)

@@ -25,6 +25,7 @@ def schema(promoted_place):
         yield schemathesis.openapi.from_asgi("/hpo/openapi.json", app)
 
 
+@pytest.mark.slow
 def test_no_request_that_the_schema_allows_or_does_not_makes_it_fail(schema):
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) > 8

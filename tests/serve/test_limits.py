@@ -83,6 +83,7 @@ def test_bodies_that_do_not_come_hold_no_thread_of_the_dashboard(writable):
             one.close()
 
 
+@pytest.mark.slow
 def test_those_who_do_not_read_their_answer_block_nobody_and_are_ended(server):
     slow = []
     try:

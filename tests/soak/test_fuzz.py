@@ -78,6 +78,7 @@ def commands(group, above=()):
             yield (*above, name), command
 
 
+@pytest.mark.slow("some")
 @pytest.mark.parametrize("times", count("HPO_SOAK_COMMANDS", 40, 2000))
 def test_every_command_line_ends_with_a_status_and_a_sentence(tmp_path, monkeypatch, draw, times):
     for variable in [name for name in os.environ if name.startswith(("HPO_", "RAY_"))]:

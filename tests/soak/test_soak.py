@@ -79,6 +79,7 @@ def test_in_short_everything_dies_and_nothing_is_lost(tmp_path, draw):
     disturbed(tmp_path, draw, "local", kills=3, trials=6)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_in_short_with_a_server_that_dies_too(tmp_path, draw, mortal_postgres):
     disturbed(tmp_path, draw, "local", kills=2, trials=4, postgres=mortal_postgres)

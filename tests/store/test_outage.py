@@ -55,6 +55,7 @@ def undisturbed(curve, tmp_path):
     return table(curve(), config)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_postgres_restart_is_survived(mortal_postgres, curve, tmp_path, undisturbed):
     def dies():
@@ -72,6 +73,7 @@ def test_postgres_restart_is_survived(mortal_postgres, curve, tmp_path, undistur
         assert len(found.store.evaluations(found.stored)) == len(undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_postgres_away_for_good_can_resume(mortal_postgres, curve, tmp_path, undisturbed):
     config = config_of(mortal_postgres.url, tmp_path, "disturbed", storage_wait=1.0)
