@@ -219,7 +219,7 @@ class Decomposition:
             "seed": base.seed,
             "value": self.values.get(base.key),
             "redrawn": {
-                source: {"seed": jobs[number].streams[source], "value": self.values.get(jobs[number].key)}
+                source: {"seed": jobs[number].stream_seeds[source], "value": self.values.get(jobs[number].key)}
                 for source, jobs in redrawn.items()
             },
         }

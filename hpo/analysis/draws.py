@@ -59,7 +59,7 @@ class Draws:
                 budget=budget,
                 fold=fold,
                 stage=Stage.DECOMPOSITION,
-                streams=streams,
+                stream_seeds=streams,
             )
             for number in range(count)
         )
@@ -67,7 +67,7 @@ class Draws:
             source: tuple(
                 replace(
                     job,
-                    streams={**streams, source: derive_seed(seed, Purpose.DRAW, number, STREAMS[source])},
+                    stream_seeds={**streams, source: derive_seed(seed, Purpose.DRAW, number, STREAMS[source])},
                     variant=source,
                 )
                 for number, job in enumerate(base)

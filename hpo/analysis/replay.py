@@ -202,7 +202,7 @@ def replay(
             seed=seed,
             budget=study.search.budget,
             stage=Stage.REPLAY,
-            streams=study.streams,
+            stream_seeds=study.streams,
         )
         job = fold_jobs(whole, study)[0]  # where there are folds, the first
         with session.drive("replay"):

@@ -13,7 +13,7 @@ from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, Trainable
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker
 from hpo.core.wrappers import refuse_endless_wait, with_retries
-from hpo.training import Training, discard_checkpoint, work_dir
+from hpo.training import TrainingRun, discard_checkpoint, work_dir
 
 ATTEMPTS = "attempts"
 """In a job's folder while it is trained: how many processes have begun to and made no progress."""
@@ -81,7 +81,7 @@ class LocalBackend:
             attempts.end()
             return tracker.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
         attempts.begin()
-        training = Training(job, trainable, resources, self._work, spoiled=self._spoiled)
+        training = TrainingRun(job, trainable, resources, self._work, spoiled=self._spoiled)
         try:
             while True:
                 stopping = stop.is_set()

@@ -353,7 +353,7 @@ def evaluation_values(one: Evaluation) -> dict[str, object]:
         "fold": job.fold,
         "budget": job.budget,
         "variant": job.variant,
-        "streams": dict(job.streams),
+        "streams": dict(job.stream_seeds),
         "params": dict(job.params),
         "defaults": one.defaults,
         "status": str(one.status),

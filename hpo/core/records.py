@@ -109,7 +109,7 @@ class Job:
         budget: number of epochs allowed.
         fold: which fold of the data, from 1 on and through all repeats; 0 where there are none.
         stage: what the training is for.
-        streams: seeds of single streams that differ from `seed`.
+        stream_seeds: seeds of single streams that differ from `seed`.
         variant: tells it from other jobs under this seed: `split` (that stream is drawn anew), `replay-2`; empty where
             the seed says all.
     """
@@ -120,7 +120,7 @@ class Job:
     budget: int
     fold: int = 0
     stage: Stage = Stage.SEARCH
-    streams: Mapping[str, int] = field(default_factory=dict)
+    stream_seeds: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ class Job:
                 "budget": self.budget,
                 "fold": self.fold,
                 "stage": self.stage,
-                "streams": dict(self.streams),
+                "streams": dict(self.stream_seeds),
                 **({"variant": self.variant} if self.variant else {}),
             }
         )

@@ -25,14 +25,14 @@ def fold_jobs(job: Job, study: Study) -> tuple[Job, ...]:
     """
     if study.validation is None:
         return (job,)
-    split = job.streams.get("split", job.seed)
+    split = job.stream_seeds.get("split", job.seed)
     return tuple(
         replace(
             job,
             fold=fold,
-            streams={
+            stream_seeds={
                 **{name: derive_seed(job.seed, Purpose.FOLD, fold) for name in STREAMS},
-                **job.streams,
+                **job.stream_seeds,
                 "split": derive_seed(split, Purpose.PARTITION, (fold - 1) // study.validation.folds),
             },
         )
@@ -75,7 +75,7 @@ def join_folds(evaluations: Iterable[Evaluation], study: Study) -> list[Evaluati
     found = []
     for _, group in groupby(sorted(evaluations, key=_whole_key), key=_whole_key):
         folds = sorted(group, key=lambda one: one.job.fold)
-        whole = replace(_whole(folds[0].job), streams=study.streams)
+        whole = replace(_whole(folds[0].job), stream_seeds=study.streams)
         failed = next((one for one in folds if one.status is Status.FAILED), None)
         if failed is not None:
             found.append(_failed(whole, failed, folds))

@@ -14,7 +14,7 @@ TRIES = 2
 
 def replicate(trial: int, params: Mapping[str, Value], seed: int, budget: int, streams: Mapping[str, int]) -> Job:
     """Returns the job of one replicate."""
-    return Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, streams=streams)
+    return Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, stream_seeds=streams)
 
 
 def by_seed(candidates: Mapping[int, Sequence[Job]]) -> tuple[Job, ...]:

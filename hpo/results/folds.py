@@ -147,7 +147,7 @@ def cv_summary(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
                 "best_epoch": one.step,
                 "value": one.value,
                 "metrics": dict(one.metrics),
-                "streams": dict(one.job.streams),
+                "streams": dict(one.job.stream_seeds),
                 "seconds": one.seconds,
                 "digests": dict(one.digests),
             }

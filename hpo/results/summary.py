@@ -96,7 +96,7 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "fold": job.fold,
         "folds": len(evaluation.folds),
         "budget": job.budget,
-        "streams": dict(job.streams),
+        "streams": dict(job.stream_seeds),
         "params": dict(job.params),
         "fixed": dict(winner.fixed),
         "defaults": evaluation.defaults,

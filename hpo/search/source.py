@@ -276,7 +276,7 @@ class SearchSource:
             params=dict(frozen.params),
             seed=study.search_seeds(number)[0],
             budget=study.search.budget,
-            streams=study.streams,
+            stream_seeds=study.streams,
         )
 
     def _catch_up(self, horizon: int) -> bool:

@@ -144,7 +144,7 @@ def _evaluation(row: Any) -> Evaluation:
         budget=row.budget,
         fold=row.fold,
         stage=Stage(row.stage),
-        streams=row.streams,
+        stream_seeds=row.streams,
         variant=row.variant,
     )
     return Evaluation(

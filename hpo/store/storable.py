@@ -22,7 +22,7 @@ def evaluation_columns(evaluation: Evaluation) -> dict[str, Any]:
     seconds = evaluation.seconds
     return {
         "params": storable_json(evaluation.job.params),
-        "streams": storable_json(evaluation.job.streams),
+        "streams": storable_json(evaluation.job.stream_seeds),
         "status": str(evaluation.status),
         "value": evaluation.value,
         "step": evaluation.step,

@@ -7,7 +7,7 @@ from hpo.training.outputs.artifacts import ARTEFACTS
 from hpo.training.outputs.events import refuse_missing_tensorboard
 from hpo.training.predictions import Predictions
 from hpo.training.process import device_for, prepared
-from hpo.training.training import Training, discard_checkpoint
+from hpo.training.run import TrainingRun, discard_checkpoint
 from hpo.training.weights import INITIAL, Difference, first_difference
 from hpo.training.workdir import WorkDir, is_url, local_copy, named_like, refuse_unusable_url, work_dir
 
@@ -19,7 +19,7 @@ __all__ = [
     "Graphics",
     "KerasState",
     "Predictions",
-    "Training",
+    "TrainingRun",
     "WorkDir",
     "device_for",
     "discard_checkpoint",

@@ -90,7 +90,7 @@ def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
     assert len({job.key for job in made.jobs}) == len({job.folder for job in made.jobs}) == len(made.jobs)
     for source, jobs in made.redrawn.items():
         for base, job in zip(made.base, jobs, strict=True):
-            ours, theirs = Streams(base.seed, base.streams), Streams(job.seed, job.streams)
+            ours, theirs = Streams(base.seed, base.stream_seeds), Streams(job.seed, job.stream_seeds)
             other = {name for name in STREAMS if getattr(ours, name).number() != getattr(theirs, name).number()}
             assert other == {source}
             assert job.seed == base.seed, "a trainable may look at the seed itself"
@@ -98,9 +98,9 @@ def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
 
 def test_all_streams_of_all_draws_are_different():
     made = draws(count=50, sources=tuple(STREAMS))
-    numbers = [getattr(Streams(job.seed, job.streams), name).number() for job in made.base for name in STREAMS]
+    numbers = [getattr(Streams(job.seed, job.stream_seeds), name).number() for job in made.base for name in STREAMS]
     numbers += [
-        getattr(Streams(job.seed, job.streams), source).number()
+        getattr(Streams(job.seed, job.stream_seeds), source).number()
         for source, jobs in made.redrawn.items()
         for job in jobs
     ]
@@ -312,7 +312,7 @@ def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, config):
     hpo.run(fixed, config)
     found = api.decompose(fixed, config, trial=0, n=2, replays=0)
     assert [line.source for line in found.lines if line.source == "split"] == []
-    assert all(job.streams["split"] == 7 for job in found.draws.jobs)
+    assert all(job.stream_seeds["split"] == 7 for job in found.draws.jobs)
     assert "split: the same in all draws, [streams] split = 7" in text_of(decomposition_text(found))
     with pytest.raises(UsageError, match=r"fixes split \(\[streams\] split = 7\).*leave it out"):
         api.decompose(fixed, config, trial=0, sources=["split"])

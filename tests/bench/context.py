@@ -15,7 +15,7 @@ import hpo
 from hpo.core.records import Job, Status
 from hpo.seeds.streams import Streams
 from hpo.study.loading import read
-from hpo.training import Training, discard_checkpoint
+from hpo.training import TrainingRun, discard_checkpoint
 from models.augment import Augmentation
 from models.data import data_set
 from models.density import DensityParams
@@ -97,7 +97,7 @@ def measure(repetitions: int, epochs: int | None = None) -> dict[str, list[Spent
         job = Job(trial=0, params=PARAMS, seed=SEED, budget=budget)
 
         def with_context() -> None:
-            training = Training(job, study.ref, hpo.Resources(), work)
+            training = TrainingRun(job, study.ref, hpo.Resources(), work)
             while (packet := training.advance()).status is None:
                 pass
             assert packet.status is Status.COMPLETE, packet.error

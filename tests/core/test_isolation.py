@@ -18,7 +18,7 @@ import pytest
 from hpo.backends.local import LocalBackend
 from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
-from hpo.training import Training, discard_checkpoint
+from hpo.training import TrainingRun, discard_checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
 HEAD = """
@@ -38,10 +38,10 @@ class Params:
 RUN = """
 import json, sys
 from pathlib import Path
-from hpo.core.records import *; from hpo.core.protocols import *; from hpo.training import Training
+from hpo.core.records import *; from hpo.core.protocols import *; from hpo.training import TrainingRun
 ref = TrainableRef(path="mine:train", root=sys.argv[1], objective=Objective(metric="val"))
 job = Job(trial=0, params={}, seed=int(sys.argv[2]), budget=3)
-training = Training(job, ref, Resources(), Path(sys.argv[1], "work"))
+training = TrainingRun(job, ref, Resources(), Path(sys.argv[1], "work"))
 reports = []
 while True:
     packet = training.advance()
@@ -102,12 +102,12 @@ def test_paths_among_the_params_mean_the_project(tmp_path):
 def test_files_last_for_a_resume_and_no_longer(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5, "nasty": True}, seed=41, budget=3)
-    first = Training(job, ref, Resources(), tmp_path)
+    first = TrainingRun(job, ref, Resources(), tmp_path)
     first.advance()
     first.advance()  # it wrote left.txt after the first epoch
     first.close()
     assert (tmp_path / job.folder / "cwd" / "left.txt").exists()
-    again = Training(job, ref, Resources(), tmp_path)
+    again = TrainingRun(job, ref, Resources(), tmp_path)
     again.advance()
     assert (tmp_path / job.folder / "cwd" / "left.txt").exists()
     again.close()
@@ -121,7 +121,7 @@ def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
     stale = tmp_path / job.folder / "cwd" / "stale.txt"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    training = Training(job, ref, Resources(), tmp_path)
+    training = TrainingRun(job, ref, Resources(), tmp_path)
     assert training.advance().reports[0].metrics["files"] == 0
     training.close()
 
@@ -129,13 +129,13 @@ def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
 def test_a_training_whose_checkpoints_are_of_no_use_finds_no_old_files(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
-    first = Training(job, ref, Resources(), tmp_path)
+    first = TrainingRun(job, ref, Resources(), tmp_path)
     first.advance()
     first.advance()
     first.close()
     for path in (tmp_path / job.folder).glob("checkpoint*"):
         path.write_bytes(b"damaged")
-    again = Training(job, ref, Resources(), tmp_path)
+    again = TrainingRun(job, ref, Resources(), tmp_path)
     assert again.advance().reports[0].metrics["files"] == 0
     again.close()
 
@@ -259,7 +259,8 @@ def test_who_is_trained_beside_a_left_thread_says_so(tmp_path):
 def test_the_driver_keeps_its_folder_and_handlers(tmp_path):
     before = (os.getcwd(), signal.getsignal(signal.SIGTERM), dict(os.environ))
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
-    training = Training(Job(trial=0, params={"x": 0.1, "nasty": True}, seed=41, budget=3), ref, Resources(), tmp_path)
+    job = Job(trial=0, params={"x": 0.1, "nasty": True}, seed=41, budget=3)
+    training = TrainingRun(job, ref, Resources(), tmp_path)
     for _ in range(3):
         training.advance()
         assert (os.getcwd(), signal.getsignal(signal.SIGTERM), dict(os.environ)) == before
@@ -365,7 +366,7 @@ def train(params: Params, ctx: Context):
 """)
     ref = TrainableRef(path="mine:train", root=str(tmp_path), objective=Objective(metric="val"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    training = Training(Job(trial=0, params={}, seed=1, budget=2), ref, Resources(), tmp_path / "work")
+    training = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), ref, Resources(), tmp_path / "work")
     try:
         training.advance()
         assert resource.getrlimit(resource.RLIMIT_FSIZE) == before

@@ -35,7 +35,7 @@ def test_the_digest_of_a_job_tells_every_part_of_it():
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=6),
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, fold=1),
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, stage=Stage.PROMOTION),
-        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, streams={"split": 0}),
+        Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, stream_seeds={"split": 0}),
         Job(trial=3, params={"lr": 0.1}, seed=41, budget=5, variant="replay-1"),
     ]
     assert len({JOB.digest, *(other.digest for other in others)}) == len(others) + 1

@@ -15,8 +15,10 @@ from hpo.core.errors import StorageAway, StudyChanged, TooManyFailures
 from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.driver.cross_validation import FoldedSource, fold_jobs, join_folds, mean_of
-from hpo.seeds.streams import STREAMS
+from hpo.seeds.streams import STREAMS, Streams
 from hpo.training.context import Context
+from hpo.training.epochs import EpochLoop
+from hpo.training.progress import Progress
 
 JOB = Job(trial=3, params={"x": 0.5}, seed=42, budget=4)
 FOLDS = [0.4, 0.9, 0.5, 0.7, 0.1, 0.8]
@@ -68,8 +70,8 @@ def test_no_two_folds_of_neighbouring_seeds_share_a_stream(seed):
     jobs = [*fold_jobs(replace(JOB, seed=seed), study), *fold_jobs(replace(JOB, seed=seed + 1), study)]
     assert len({job.key for job in jobs}) == len({job.folder for job in jobs}) == len(jobs)
     for name in set(STREAMS) - {"split"}:
-        assert len({job.streams[name] for job in jobs}) == len(jobs)
-    assert not {seed, seed + 1} & {number for job in jobs for number in job.streams.values()}
+        assert len({job.stream_seeds[name] for job in jobs}) == len(jobs)
+    assert not {seed, seed + 1} & {number for job in jobs for number in job.stream_seeds.values()}
 
 
 STUDY = {
@@ -85,7 +87,7 @@ STUDY = {
 def test_the_folds_of_a_repeat_share_one_division_and_nothing_else(study):
     jobs = fold_jobs(JOB, study(3, 2))
     assert [job.fold for job in jobs] == [1, 2, 3, 4, 5, 6]
-    divisions = [job.streams["split"] for job in jobs]
+    divisions = [job.stream_seeds["split"] for job in jobs]
     assert divisions[:3] == divisions[:1] * 3
     assert divisions[3:] == divisions[3:4] * 3
     assert divisions[0] != divisions[3]
@@ -93,11 +95,11 @@ def test_the_folds_of_a_repeat_share_one_division_and_nothing_else(study):
 
 def test_a_stream_that_the_study_fixes_stays_fixed_and_a_fixed_split_is_every_seed_s(study):
     fixed = {"split": 7, "init": 5}
-    first, second = (fold_jobs(replace(JOB, seed=seed, streams=fixed), study(3, 2)) for seed in (42, 43))
-    assert {job.streams["init"] for job in (*first, *second)} == {5}
-    assert [job.streams["split"] for job in first] == [job.streams["split"] for job in second]
-    assert len({job.streams["split"] for job in first}) == 2  # repeats divide anew all the same
-    assert {job.streams["order"] for job in first}.isdisjoint(job.streams["order"] for job in second)
+    first, second = (fold_jobs(replace(JOB, seed=seed, stream_seeds=fixed), study(3, 2)) for seed in (42, 43))
+    assert {job.stream_seeds["init"] for job in (*first, *second)} == {5}
+    assert [job.stream_seeds["split"] for job in first] == [job.stream_seeds["split"] for job in second]
+    assert len({job.stream_seeds["split"] for job in first}) == 2  # repeats divide anew all the same
+    assert {job.stream_seeds["order"] for job in first}.isdisjoint(job.stream_seeds["order"] for job in second)
 
 
 def test_the_mean_over_folds_is_numpy_s_of_every_metric():
@@ -218,7 +220,7 @@ def test_stored_folds_are_joined_to_one_evaluation_for_each_seed(study):
     stored[3] = evaluation(stored[3].job, 0.0, Status.FAILED)
     found = {one.job.seed: one for one in join_folds(reversed(stored[:-1]), made)}  # seed 44 lacks a fold
     assert found[42].value == pytest.approx(0.42 + 1.5)
-    assert found[42].job == replace(JOB, streams=made.streams)
+    assert found[42].job == replace(JOB, stream_seeds=made.streams)
     assert (found[43].status, found[43].error) == (Status.FAILED, "in fold 2: it broke")
     assert set(found) == {42, 43}
 
@@ -252,9 +254,15 @@ def toy(study, folds, repeats=1, **changes):
     )
 
 
+def context_of(progress, folds):
+    streams = Streams(progress.job.seed, {})
+    loop = EpochLoop(progress, streams, "cpu", lambda: None)
+    return Context(progress, loop, streams, cache=progress.folder, project=progress.folder, folds=folds)
+
+
 def test_a_context_counts_folds_within_their_repeat(tmp_path):
     found = [
-        Context(replace(JOB, fold=fold), Objective(metric="val"), folder=tmp_path, cache=tmp_path, folds=3).fold
+        context_of(Progress(replace(JOB, fold=fold), Objective(metric="val"), tmp_path), folds=3).fold
         for fold in range(1, 7)
     ]
     assert found == [0, 1, 2, 0, 1, 2]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpo import Job, Objective, Report, Resources, Stage, Status, TrainableRef
-from hpo.training import Training
+from hpo.training import TrainingRun
 from hpo.training.predictions import Predictions
 
 ROOT = Path(__file__).parents[2]
@@ -35,17 +35,17 @@ def trained(tmp_path) -> Callable[..., Trained]:
     counter = iter(range(1000))
 
     def run(path, params, *, metric="val_loss", seed=42, budget=1, streams=None, killed_in=None, gpu=0.0) -> Trained:
-        job = Job(trial=0, params=params, seed=seed, budget=budget, streams=streams or {}, stage=Stage.PROMOTION)
+        job = Job(trial=0, params=params, seed=seed, budget=budget, stream_seeds=streams or {}, stage=Stage.PROMOTION)
         direction = "minimize" if metric == "val_loss" else "maximize"
         trainable = TrainableRef(path=path, root=str(ROOT), objective=Objective(metric=metric, direction=direction))
         folder = tmp_path / str(next(counter))
         if killed_in is not None:
-            first = Training(job, trainable, Resources(gpu=gpu), folder)
+            first = TrainingRun(job, trainable, Resources(gpu=gpu), folder)
             for _ in range(killed_in):
                 assert first.advance().error is None
             first.close()
             torch.manual_seed(0)
-        training = Training(job, trainable, Resources(gpu=gpu), folder)
+        training = TrainingRun(job, trainable, Resources(gpu=gpu), folder)
         try:
             reports = []
             while (packet := training.advance()).status is None:

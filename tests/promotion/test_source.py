@@ -20,7 +20,7 @@ def test_every_candidate_meets_every_seed_at_full_budget():
     assert [(job.trial, job.seed) for job in jobs] == [(3, 42), (1, 42), (3, 43), (1, 43)]
     assert {(job.budget, job.stage) for job in jobs} == {(6, Stage.PROMOTION)}
     assert jobs[0].params == {"x": 3}
-    assert jobs[0].streams == {"split": 0}
+    assert jobs[0].stream_seeds == {"split": 0}
 
 
 def test_nothing_is_pruned():

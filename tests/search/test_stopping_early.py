@@ -10,7 +10,7 @@ import torch
 from hpo.core.protocols import Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.tracker import JobTracker
-from hpo.training import Training
+from hpo.training import TrainingRun
 
 PROJECT = Path(__file__).parents[1] / "project"
 LOSS = Objective(metric="loss", direction="minimize")
@@ -23,7 +23,7 @@ def job(budget=9, **params):
 
 def whole(one, work, trainable=EARLY, stop_after=None):
     """Trains to the end, or leaves the training after so many steps as a killed process does."""
-    training = Training(one, trainable, Resources(), work)
+    training = TrainingRun(one, trainable, Resources(), work)
     reports = []
     while True:
         packet = training.advance()
@@ -73,7 +73,7 @@ def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
             return Decision.CONTINUE
 
     source, packets = Heard(), []
-    training = Training(job(until=2, patience=2), EARLY, Resources(), tmp_path)
+    training = TrainingRun(job(until=2, patience=2), EARLY, Resources(), tmp_path)
     while not packets or packets[-1].status is None:
         packets.append(training.advance())
     training.close()
@@ -91,7 +91,7 @@ def test_a_stop_in_the_last_epoch_changes_nothing(tmp_path):
 
 
 def test_a_stop_between_two_epochs_can_be_asked_for_while_it_is_paused(tmp_path):
-    training = Training(job(until=1, patience=1), EARLY, Resources(), tmp_path)
+    training = TrainingRun(job(until=1, patience=1), EARLY, Resources(), tmp_path)
     training.advance()
     training.advance()
     packet = training.pause()  # its second epoch was the last: nothing is left to pause

@@ -155,7 +155,7 @@ def test_migrating_spares_optuna_tables(storage_url, curve):
 
 def test_variants_are_kept_apart(store, curve):
     study, one = store.store_study(curve()), evaluation()
-    other = replace(one, job=replace(one.job, streams={"split": 7}, variant="split"), value=0.9)
+    other = replace(one, job=replace(one.job, stream_seeds={"split": 7}, variant="split"), value=0.9)
     store.put(study, one)
     store.put(study, other)
     assert (store.get(study, one.job), store.get(study, other.job)) == (one, other)

@@ -9,7 +9,7 @@ from hpo.core.protocols import Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage
 from hpo.core.tracker import JobTracker
 from hpo.study.trainable import load
-from hpo.training import Training, discard_checkpoint
+from hpo.training import TrainingRun, discard_checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
 
@@ -34,7 +34,7 @@ def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, 
     """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
     job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
     tracker = JobTracker(Listener(), job, ref(name).objective)
-    training = Training(job, ref(name), Resources(), work)
+    training = TrainingRun(job, ref(name), Resources(), work)
     try:
         for step in range(budget + 2):
             packet = training.pause() if step == pause_at else training.advance()

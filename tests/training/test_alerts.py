@@ -9,7 +9,7 @@ import pytest
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Evaluation, Job, Objective, Stage, Status
 from hpo.stats.collapse import collapses
-from hpo.training import Training
+from hpo.training import TrainingRun
 from hpo.training.monitoring.alerts import KINDS, Activation, Layer, Seen, judged
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -32,7 +32,8 @@ RAISED = {
 
 def alerts(work, epochs=8, **params):
     ref = TrainableRef(path="toys.watched:train", root=str(PROJECT), objective=Objective(metric="val_acc"), fixed={})
-    training = Training(Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.SEARCH), ref, Resources(), work)
+    job = Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.SEARCH)
+    training = TrainingRun(job, ref, Resources(), work)
     found = []
     while True:
         packet = training.advance()

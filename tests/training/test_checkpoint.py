@@ -17,7 +17,7 @@ import torch
 from hpo.core.errors import CheckpointInvalid
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.training import Training, discard_checkpoint
+from hpo.training import TrainingRun, discard_checkpoint
 from hpo.training.checkpoint import NEWEST, PREVIOUS, Checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -30,7 +30,7 @@ def job(seed=42, budget=5, stage=Stage.PROMOTION):
 
 def whole(one, work, stop_after=None):
     """Trains to the end, or leaves the training after so many steps as a killed process does."""
-    training = Training(one, NET, Resources(), work)
+    training = TrainingRun(one, NET, Resources(), work)
     said = 0
     while True:
         packet = training.advance()
@@ -170,7 +170,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path, epochs):
-    training = Training(job(), NET, Resources(), tmp_path / "paused")
+    training = TrainingRun(job(), NET, Resources(), tmp_path / "paused")
     for _ in range(epochs):
         training.advance()
     packet = training.pause()
@@ -182,7 +182,7 @@ def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path
 
 
 def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):
-    training = Training(job(budget=2), NET, Resources(), tmp_path)
+    training = TrainingRun(job(budget=2), NET, Resources(), tmp_path)
     training.advance()
     training.advance()
     packet = training.pause()
@@ -191,7 +191,7 @@ def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):
 
 
 def test_a_training_that_has_not_begun_pauses_at_once(tmp_path):
-    training = Training(job(), NET, Resources(), tmp_path)
+    training = TrainingRun(job(), NET, Resources(), tmp_path)
     assert training.pause().paused
     training.close()
     assert not list(tmp_path.rglob("*.pt"))

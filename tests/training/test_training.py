@@ -14,7 +14,7 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.study.trainable import load
-from hpo.training import Training, discard_checkpoint
+from hpo.training import TrainingRun, discard_checkpoint
 
 HERE = [str(Path(__file__).parent), str(Path(forked.__file__).parent)]
 PROJECT = Path(__file__).parents[1] / "project"
@@ -36,7 +36,7 @@ def curve_job(budget=5, **params):
 
 def whole(job, trainable, work, stop_after=None):
     """Trains to the end, or hands back nothing after so many steps, as a killed process does."""
-    training = Training(job, trainable, CPU, work)
+    training = TrainingRun(job, trainable, CPU, work)
     reports = []
     while True:
         packet = training.advance()
@@ -102,7 +102,7 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
 @pytest.mark.parametrize("stream", ["split", "init", "order", "augment", "dropout"])
 def test_one_stream_varied_changes_only_what_it_should(tmp_path, stream):
     plain, _ = whole(net_job(), ref(), tmp_path / "plain")
-    varied, _ = whole(net_job(streams={stream: 7}), ref(), tmp_path / "varied")
+    varied, _ = whole(net_job(stream_seeds={stream: 7}), ref(), tmp_path / "varied")
     facts = [packet.outcome["fingerprint"]["facts"] for packet in (plain, varied)]
     assert {name for name in facts[0] if facts[0][name] != facts[1][name]} == {stream} - {"dropout"}
     assert plain.outcome["digests"]["weights"] != varied.outcome["digests"]["weights"]
@@ -175,8 +175,8 @@ BAD_YIELDS = {
 @pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
 def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message):
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
-        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import TrainingRun; from hpo.core.protocols import *;"
+        "from hpo.core.records import *; t = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.error)"
     )
@@ -194,8 +194,8 @@ def test_a_model_that_no_epoch_changed_is_said(tmp_path):
         "yield {'val': epoch}\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
-        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import TrainingRun; from hpo.core.protocols import *;"
+        "from hpo.core.records import *; t = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome['remarks'])"
     )
@@ -227,8 +227,8 @@ def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
         "    finally:\n        print('closed')\n",
     )
     code = (
-        "import sys; from pathlib import Path; from hpo.training import Training; from hpo.core.protocols import *;"
-        "from hpo.core.records import *; t = Training(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
+        "import sys; from pathlib import Path; from hpo.training import TrainingRun; from hpo.core.protocols import *;"
+        "from hpo.core.records import *; t = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
         "t.advance(); print('open'); t.close()"
     )

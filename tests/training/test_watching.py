@@ -12,7 +12,7 @@ from torch import nn
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
-from hpo.training import Training
+from hpo.training import TrainingRun
 from hpo.training.monitoring.alerts import vanishing
 from hpo.training.monitoring.watching import LOOK_EVERY, Watch
 
@@ -40,7 +40,7 @@ def run(work, epochs=4, stop_after=None, **params):
     """Trains the watched toy to the end, or hands back nothing after so many reports, as a killed process does."""
     ref = TrainableRef(path="toys.watched:train", root=str(PROJECT), objective=Objective(metric="val_acc"), fixed={})
     job = Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.PROMOTION)
-    training, reports = Training(job, ref, Resources(), work), []
+    training, reports = TrainingRun(job, ref, Resources(), work), []
     while True:
         packet = training.advance()
         reports.extend(packet.reports)

@@ -18,7 +18,7 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.training import Training, discard_checkpoint, local_copy, refuse_unusable_url, work_dir
+from hpo.training import TrainingRun, discard_checkpoint, local_copy, refuse_unusable_url, work_dir
 from hpo.training.checkpoint import NEWEST, PREVIOUS
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -84,7 +84,7 @@ def another_machine(tmp_path, monkeypatch):
 
 def trained(work, stop_after=None):
     """Trains to the end, or leaves the training after so many steps as a killed process does."""
-    training = Training(JOB, NET, Resources(), work)
+    training = TrainingRun(JOB, NET, Resources(), work)
     said = 0
     while True:
         packet = training.advance()
@@ -128,7 +128,7 @@ def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(r
 
 def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
     study, job = f"{remote.url}/study", replace(JOB, stage=Stage.SEARCH)
-    training = Training(job, NET, Resources(), study)
+    training = TrainingRun(job, NET, Resources(), study)
     while training.advance().status is None:
         pass
     training.close()
@@ -149,7 +149,7 @@ def test_a_flag_is_seen_on_another_machine(remote, another_machine):
 def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_its_end(remote, another_machine):
     if remote.server is None:
         pytest.skip("there is no server")
-    training = Training(JOB, NET, Resources(), f"{remote.url}/study")
+    training = TrainingRun(JOB, NET, Resources(), f"{remote.url}/study")
     training.advance()
     remote.server.kill()
     remote.server.wait()
@@ -157,8 +157,8 @@ def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_it
     training.close()
     assert packet.status is Status.FAILED
     assert "what it made cannot be kept" in packet.error
-    assert len(training._context.reports) == 5
-    assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._context.remarks)
+    assert len(training._progress.reports) == 5
+    assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 
 
 def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, config, remote, another_machine):

@@ -17,7 +17,7 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job
 from hpo.core.redaction import driver_variables
 from hpo.core.tracker import Packet
-from hpo.training import Training, work_dir
+from hpo.training import TrainingRun, work_dir
 
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1
 
@@ -75,7 +75,7 @@ class Worker(tune.Trainable):
         for name in driver_variables(of_ray=True):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
-        self._training: Training | None = None
+        self._training: TrainingRun | None = None
         self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
         self._work_dir = work_dir(config["task"].work)
@@ -110,7 +110,7 @@ class Worker(tune.Trainable):
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
             with self._prints.heard():
-                self._training = Training(task.job, task.trainable, task.resources, task.work)
+                self._training = TrainingRun(task.job, task.trainable, task.resources, task.work)
             self._prints.log = self._training.log
             share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 

@@ -413,11 +413,12 @@ def _folder_is_a_file(ctx: Context) -> None:
 
 def _predict(ctx: Context, truth: Any, probabilities: Any, **more: Any) -> None:
     given = {"labels": (0, 1), "names": ("no", "yes"), **more}
-    ctx._in_loop, before = False, ctx._in_loop  # the call belongs after the loop; what it is given is what is tried
+    loop, before = ctx._loop, ctx._loop.is_running
+    loop.is_running = False  # the call belongs after the loop; what it is given is what is tried
     try:
         ctx.save_predictions(truth=truth, probabilities=probabilities, **given)
     finally:
-        ctx._in_loop = before
+        loop.is_running = before
 
 
 PREDICTIONS: Mapping[str, Callable[[Context], object]] = {
@@ -464,9 +465,9 @@ def _own_reports(ctx: Context) -> None:
 
 
 def _own_facts(ctx: Context) -> None:
-    ctx.facts["mine"] = Cursed()
-    ctx.digests["weights"] = Cursed()  # type: ignore[assignment]
-    ctx.remarks.append(Cursed())  # type: ignore[arg-type]
+    ctx._progress.facts["mine"] = Cursed()
+    ctx._progress.digests["weights"] = Cursed()  # type: ignore[assignment]
+    ctx._progress.remarks.append(Cursed())  # type: ignore[arg-type]
 
 
 EFFECTS: Mapping[str, Callable[[Context], object]] = {

@@ -16,14 +16,17 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
 from hpo.core.texts import cleaned
 from hpo.core.tracker import Packet
+from hpo.seeds.streams import Streams
 from hpo.study.trainable import load
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
+from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
 from hpo.training.loops import refuse_unused_folds
 from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
 from hpo.training.process import device_for, fingerprint, settle
+from hpo.training.progress import Progress
 from hpo.training.workdir import work_dir
 
 Answer = TypeVar("Answer")
@@ -42,7 +45,7 @@ MOST_CLOSES = 10
 """How often a generator is asked to end that yields instead."""
 
 
-class Training:
+class TrainingRun:
     """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
 
     A fault of the trainable never raises here, whatever it is: it ends the training with a failed packet, and the
@@ -74,21 +77,22 @@ class Training:
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
         folder, fault = self._opened()
+        self._progress = Progress(job, trainable.objective, folder, events=resources.events)
+        self._streams = Streams(job.seed, job.stream_seeds)
+        self._loop = EpochLoop(self._progress, self._streams, self._device, lambda: self._work_dir.save(job.folder))
         self._context = Context(
-            job,
-            trainable.objective,
-            folder=folder,
+            self._progress,
+            self._loop,
+            self._streams,
             project=self._project,
             cache=self._work_dir.cache,
             device=self._device,
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
-            events=resources.events,
-            saved=lambda: self._work_dir.save(job.folder),
         )
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
         if spoiled:
-            self._context.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
+            self._progress.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
         self._generator: Iterator[Metrics] | None = None
         self._events = resources.events
         self._sent = 0
@@ -108,7 +112,7 @@ class Training:
         try:
             with self._isolation.inside():
                 done = bool(self._guarded(lambda: self._advanced(end)))
-                if self._context.left_off:  # what the trainable did on its way out does not count
+                if self._loop.left_off:  # what the trainable did on its way out does not count
                     return Packet(reports=self._fresh(), paused=True)
                 return self._packet(done)
         except OSError as error:  # the trainable's own are caught within
@@ -121,14 +125,14 @@ class Training:
         The packet says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
         loop over `ctx.epochs` has nothing that could be saved, and is begun anew next time.
         """
-        if not self._context.in_loop:
+        if not self._loop.is_running:
             return Packet(paused=True)
-        self._context.pausing = True
+        self._loop.pausing = True
         return self.advance()
 
     def log(self, line: str) -> None:
         """Adds what the trainable has printed to the training's log, where it keeps one."""
-        self._context.log(line)
+        self._progress.log(line)
 
     def close(self) -> tuple[str, ...]:
         """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
@@ -145,7 +149,7 @@ class Training:
             if isinstance(generator, Generator):
                 with suppress(OSError), self._isolation.inside():  # OSError: there is no folder to end it in
                     self._end(generator)
-            self._guarded(self._context.close)
+            self._guarded(self._progress.close)
         finally:
             spoiled = self._isolation.end()
             if not existed:
@@ -156,25 +160,25 @@ class Training:
         return spoiled
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
-        if not has_checkpoint(self._context.folder):
-            clear_working_folder(self._context.folder)  # it begins anew, and must not find what its last attempt left
+        if not has_checkpoint(self._progress.folder):
+            clear_working_folder(self._progress.folder)  # it begins anew, and must not find what its last attempt left
         loaded = load(trainable)
         self._code = loaded.code(trainable.root)
         if trainable.code.differs(self._code):
             self._refusal = _other_code(trainable.code.changes(self._code))
             return
-        self._context.code = self._code.digest
+        self._progress.code = self._code.digest
         self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
         self._isolation.begin(trainable.path.partition(":")[0])
         with self._isolation.inside():
-            self._context.begin()
-            self._context.streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
+            self._progress.begin()
+            self._streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
             self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
         shown = " ".join(f"{name}={value}" for name, value in job.params.items())
-        self._context.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
+        self._progress.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
 
     def _settle(self, library: str) -> None:
-        settle(library, self._threads, self._context.streams.init.number())
+        settle(library, self._threads, self._streams.init.number())
 
     def _advanced(self, end: float) -> bool:
         """Trains until a moment of the monotonic clock; returns whether the training is complete."""
@@ -187,13 +191,14 @@ class Training:
                 self._pruned = True
                 return False
             self._isolation.end_fork()
-            if self._context.left_off:
+            if self._loop.left_off:
                 return False
             if metrics is _END:
-                self._context.refuse_early_end()
-                refuse_unused_folds(self._context.folds, self._context.fold_was_read)
+                self._loop.refuse_early_end()
+                refuse_unused_folds(self._context.folds, self._progress.fold_was_read)
                 return True
-            self._context.add(metrics)
+            self._loop.refuse_extra_report()
+            self._progress.add(metrics)
             if time.monotonic() >= end:
                 return False
         return False
@@ -203,7 +208,7 @@ class Training:
         for _ in range(MOST_CLOSES):
             fault = self._raised(generator.close)
             if fault is not None:  # it comes too late to change the outcome
-                self._context.log(f"while closing: {fault}")
+                self._progress.log(f"while closing: {fault}")
             if getgeneratorstate(generator) == GEN_CLOSED:
                 return
 
@@ -222,35 +227,35 @@ class Training:
 
     def _outcome(self) -> dict[str, object]:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
-        context = self._context
+        progress = self._progress
         self._isolation.look()
         self._log_what_is_deleted()
         if self._pruned and self._fault is None:
-            context.remarks.append(PRUNED_ITSELF)
-        context.log("failed" if self._fault else f"{self._status} in {context.seconds:.1f} s")
-        context.close(complete=self._fault is None)
-        if context.keeps:
+            progress.remarks.append(PRUNED_ITSELF)
+        progress.log("failed" if self._fault else f"{self._status} in {progress.seconds:.1f} s")
+        progress.close(complete=self._fault is None)
+        if progress.keeps:
             self._refuse_changed_files()
-            for path, why in unfit_artefacts(context.folder / ARTEFACTS)[:MOST_SAID]:
-                context.remarks.append(f"not kept: {path.relative_to(context.folder)}: {why}")
+            for path, why in unfit_artefacts(progress.folder / ARTEFACTS)[:MOST_SAID]:
+                progress.remarks.append(f"not kept: {path.relative_to(progress.folder)}: {why}")
         files = self._kept()
-        facts = self._guarded(lambda: plain_facts(context.facts)) or {}
+        facts = self._guarded(lambda: plain_facts(progress.facts)) or {}
         alerts = self._guarded(self._last_alerts) or ()
         return {
-            "seconds": context.seconds,
-            "digests": {cleaned(str(name)): cleaned(str(digest)) for name, digest in context.digests.items()},
+            "seconds": progress.seconds,
+            "digests": {cleaned(str(name)): cleaned(str(digest)) for name, digest in progress.digests.items()},
             "fingerprint": {
                 **fingerprint(self._device, self._threads, facts),
                 **({"defaults": self._defaults} if self._defaults else {}),
                 **({"code": self._code.plain()} if self._code.digest else {}),
             },
             "files": files,
-            "remarks": tuple(cleaned(str(remark)) for remark in (*context.remarks, *self._isolation.remarks)),
+            "remarks": tuple(cleaned(str(remark)) for remark in (*progress.remarks, *self._isolation.remarks)),
             **({"last_alerts": alerts} if alerts else {}),
         }
 
     def _refuse_changed_files(self) -> None:
-        changed = self._context.changed_files()
+        changed = self._progress.changed_files()
         if changed and self._fault is None:
             self._fault = (
                 f"{' and '.join(changed)} in ctx.folder was changed by the trainable after hpo had written it; write "
@@ -264,27 +269,27 @@ class Training:
 
     def _log_what_is_deleted(self) -> None:
         folder = self._isolation.folder
-        found = [path for path in folder.rglob("*") if path.is_file()] if self._context.keeps else []
+        found = [path for path in folder.rglob("*") if path.is_file()] if self._progress.keeps else []
         if found:
             names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in found)[:SHOWN_FILES])
             more = ", ..." if len(found) > SHOWN_FILES else ""
-            self._context.log(f"the {len(found)} files of its working directory are not kept: {names}{more}")
+            self._progress.log(f"the {len(found)} files of its working directory are not kept: {names}{more}")
 
     def _last_alerts(self) -> tuple[Alert, ...]:
-        return self._context.last_alerts() if self._fault is not None and self._generator is not None else ()
+        return self._progress.last_alerts() if self._fault is not None and self._generator is not None else ()
 
     def _kept(self) -> str | None:
-        if not self._context.keeps and not self._events:
+        if not self._progress.keeps and not self._events:
             return None
         try:
             folder = self._work_dir.keep(self._place)
         except OSError as error:
             self._fault = self._fault or f"what it made cannot be kept: {error}"
             return None
-        return folder if self._context.keeps else None
+        return folder if self._progress.keeps else None
 
     def _fresh(self) -> tuple[Report, ...]:
-        fresh = tuple(self._context.reports[self._sent :])
+        fresh = tuple(self._progress.reports[self._sent :])
         self._sent += len(fresh)
         return fresh
 
