@@ -1,0 +1,127 @@
+"""The trials that are not over, and the pruner's verdict on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from hpo.core.protocols import Decision
+from hpo.search.failures import explained_failure
+from hpo.search.view import Judge
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial that is not over.
+
+    Attributes:
+        frozen: ours to change: values and rung marks as they arrive.
+        known: how many finished trials, in the order of their numbers, its pruner may see; None: all that is known.
+        refused: the pruner's verdict so far.
+    """
+
+    frozen: FrozenTrial
+    known: int | None
+    refused: bool = False
+
+
+class RunningTrials:
+    """Judges each report of the trials that are not over; what the pruner may know of others is fixed at the start.
+
+    Args:
+        judge: asks the pruner.
+        pruner: its name, for messages.
+        lag: trial n is proposed once the trials up to n - lag are over; None: timing decides what the pruner knows.
+
+    Attributes:
+        imported: how many trials were imported; they have the first numbers and are known from the start.
+    """
+
+    def __init__(self, judge: Judge, pruner: str, lag: int | None) -> None:
+        self._judge = judge
+        self._pruner = pruner
+        self._lag = lag
+        self._trials: dict[int, _Running] = {}
+        self.imported = 0
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._trials
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __getitem__(self, number: int) -> FrozenTrial:
+        return self._trials[number].frozen
+
+    def have_one_up_to(self, number: int) -> bool:
+        """Whether a trial with this number or a lower one is not over.
+
+        Args:
+            number: the highest number that is asked about.
+        """
+        return bool(self._trials) and min(self._trials) <= number
+
+    def by_number(self) -> dict[int, FrozenTrial]:
+        """Returns the trials as they stand, by number."""
+        return {number: running.frozen for number, running in self._trials.items()}
+
+    def add(self, frozen: FrozenTrial) -> None:
+        """Takes a trial that begins.
+
+        Args:
+            frozen: the trial, without values.
+        """
+        # With a lag it was proposed when the trials 0 .. number - lag were over, and no other one counts.
+        known = None if self._lag is None else max(self.imported, frozen.number - self._lag + 1)
+        self._trials[frozen.number] = _Running(frozen, known)
+
+    def adopt(self, frozen: FrozenTrial) -> None:
+        """Takes over a trial that an earlier driver left running.
+
+        Its stored values are judged again, because the driver may have ended between storing a value and acting on the
+        verdict; a verdict depends on the view and the values alone, so it is the same one.
+
+        Args:
+            frozen: the trial, with the values that were stored.
+        """
+        values, frozen.intermediate_values = dict(sorted(frozen.intermediate_values.items())), {}
+        self.add(frozen)
+        for step, value in values.items():
+            if self.judge(frozen.number, step, value) is Decision.STOP:
+                break
+
+    def verdict(self, number: int, step: int) -> Decision | None:
+        """Returns the verdict on a trial that has a value at this step already; None where it has none.
+
+        Args:
+            number: the trial's number.
+            step: the step that is reported.
+        """
+        running = self._trials[number]
+        if step not in running.frozen.intermediate_values:
+            return None
+        return Decision.STOP if running.refused else Decision.CONTINUE
+
+    def judge(self, number: int, step: int, value: float) -> Decision:
+        """Takes the value of a step and returns the pruner's verdict.
+
+        Args:
+            number: the trial's number.
+            step: the step that is reported.
+            value: the objective's value there.
+        """
+        running = self._trials[number]
+        running.frozen.intermediate_values[step] = value
+        others = (other.frozen for other in self._trials.values() if other is not running)
+        with explained_failure(f"pruner {self._pruner!r} could not judge trial {number} at step {step}"):
+            running.refused = self._judge.refuses(running.frozen, running.known, () if self._lag else others)
+        return Decision.STOP if running.refused else Decision.CONTINUE
+
+    def remove(self, number: int) -> None:
+        """Forgets a trial that is over.
+
+        Args:
+            number: the trial's number.
+        """
+        del self._trials[number]

@@ -1,0 +1,91 @@
+"""Brings the study in memory to where it was when the last driver ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial
+
+from hpo.search.duplicates import DuplicateIndex
+from hpo.search.limits import Limits
+from hpo.search.memory import MemoryStudy, without_marks
+from hpo.search.pruning import RunningTrials
+from hpo.store.optuna_storage.studies import DurableStudy
+from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuilt:
+    """Where a search stood.
+
+    Attributes:
+        next: number of the next trial.
+        imported: how many trials were imported.
+        taken: how many configurations of the queue have become trials.
+        finished: the trials that are over, by number.
+        held: of those, the ones that the study in memory was not told of.
+        orphans: numbers of the trials that were running.
+        was_retried: whether one of these is older than others that are over.
+    """
+
+    next: int
+    imported: int
+    taken: int
+    finished: dict[int, FrozenTrial] = field(default_factory=dict)
+    held: dict[int, FrozenTrial] = field(default_factory=dict)
+    orphans: list[int] = field(default_factory=list)
+    was_retried: bool = False
+
+
+def rebuild(
+    durable: DurableStudy,
+    memory: MemoryStudy,
+    running: RunningTrials,
+    index: DuplicateIndex,
+    limits: Limits,
+    lag: int | None,
+    code: str,
+) -> Rebuilt:
+    """Reads the durable study and fills the others from it.
+
+    Args:
+        durable: the trials in the database.
+        memory: the study in memory, still empty.
+        running: takes over the trials that were running.
+        index: told of each trial that was not imported.
+        limits: told of each trial that the study in memory knows.
+        lag: trial n is proposed once the trials up to n - lag are over; None: timing decides.
+        code: digest of what is trained with; empty: it is not known. A trial that other code left open begins anew.
+    """
+    stored = durable.frozen()
+    found = Rebuilt(
+        next=len(stored),
+        imported=sum(IMPORTED in trial.user_attrs for trial in stored),
+        taken=sum(ENQUEUED in trial.user_attrs for trial in stored),
+    )
+    running.imported = found.imported
+    for trial in stored:
+        memory.restore_shared(trial)
+        over, imported = trial.state.is_finished(), IMPORTED in trial.user_attrs
+        if not imported:
+            index.add(trial)
+        if over:
+            found.finished[trial.number] = trial
+        if over and (imported or lag is None or trial.number <= found.next - lag):
+            if not imported:
+                limits.receive(trial)
+            memory.restore_finished(trial)
+            continue
+        memory.restore_running(trial)
+        if over:
+            found.held[trial.number] = trial
+            continue
+        found.was_retried = found.was_retried or trial.number <= found.next - (lag or found.next)
+        began_with = trial.user_attrs.get(CODE)
+        if code and began_with and began_with != code:
+            durable.restart(trial.number, code)
+            trial.intermediate_values, trial.user_attrs[CODE] = {}, code
+        trial.system_attrs = without_marks(trial)
+        running.adopt(trial)
+        found.orphans.append(trial.number)
+    return found
