@@ -32,7 +32,12 @@ def pytest_collection_modifyitems(items):
                 item.own_markers.remove(mark)
 
 
-@pytest.fixture
+def local_config(folder):
+    """A place below a folder: SQLite, one training after the other."""
+    return hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
+
+
+@pytest.fixture(scope="session")
 def curve():
     """Returns the toy study, with changes by table: `curve(search={"trials": 3})`."""
     content = read(PROJECT / "studies" / "curve.toml").study.content()
@@ -51,7 +56,26 @@ def curve():
 @pytest.fixture
 def config(tmp_path):
     """A place of its own for each test: SQLite, one training after the other."""
-    return hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
+    return local_config(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_config(tmp_path_factory):
+    """A place for what one file's tests share: one of its fixtures makes it, and the tests only read it.
+
+    A test that changes it asks for `restored_config`.
+    """
+    return local_config(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def restored_config(module_config, tmp_path):
+    """The place that the file's tests share, for a test that changes it: it is put back afterwards."""
+    folder = module_config.outputs.parent
+    shutil.copytree(folder, tmp_path / "kept", symlinks=True)
+    yield module_config
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "kept", folder, symlinks=True)
 
 
 @pytest.fixture(scope="module")

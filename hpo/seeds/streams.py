@@ -75,7 +75,9 @@ class Stream:
         random.seed(number)
         np.random.seed(number % 2**32)  # noqa: NPY002  the legacy global generator is what other code may draw from
         if (torch := sys.modules.get("torch")) is not None:  # a trainable without torch does not pay for it
-            torch.manual_seed(number)  # the CPU and every GPU
+            accelerated = torch.accelerator.current_accelerator() is not None
+            # manual_seed seeds the CPU and every GPU. A torch built for none is spared it: it formats the stack thrice.
+            (torch if accelerated else torch.default_generator).manual_seed(number)
 
     @contextmanager
     def as_global(self, *key: int) -> Iterator[None]:

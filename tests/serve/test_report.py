@@ -24,14 +24,14 @@ from hpo.stats.scoring import Rule
 REFERENCE = {"accuracy": (0.676, 0.733, 0.679), "kappa": (0.697, 0.756, 0.710)}
 
 
-@pytest.fixture
-def promoted(curve, config):
+@pytest.fixture(scope="module")
+def promoted(curve, module_config):
     """A study with its promotion, and the arguments that name it on the command line."""
     study = curve(search={"trials": 8, "pruner": "none"})
-    hpo.run(study, config)
-    outcome = hpo.promote(study, config)
+    hpo.run(study, module_config)
+    outcome = hpo.promote(study, module_config)
     file = study.root / "studies" / "curve.toml"
-    return study, outcome, ["--study", str(file), "--storage", config.storage]
+    return study, outcome, ["--study", str(file), "--storage", module_config.storage]
 
 
 def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
@@ -98,18 +98,18 @@ def test_a_ranking_is_printed_for_a_file_a_page_or_a_paper(promoted, format_, st
     assert done.stdout == (outcome.folder / file).read_text()
 
 
-def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, config):
+def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, restored_config):
     study, _, _ = promoted
-    made = hpo.promote(study, config, rule="lcb", ddof="unbiased")
+    made = hpo.promote(study, restored_config, rule="lcb", ddof="unbiased")
     assert (made.trained, made.ranking.rule.name) == (0, "lcb")
-    with storage(config.storage, create=False) as (store, _):
+    with storage(restored_config.storage, create=False) as (store, _):
         stored = store.promotion(store.find("curve"))
     assert (stored.rule, stored.ddof) == ("lcb", "unbiased")
 
 
-def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, config):
+def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, restored_config):
     study, plain, _ = promoted
-    made = hpo.promote(study, config, confirm_seeds=[45, 46, 47])
+    made = hpo.promote(study, restored_config, confirm_seeds=[45, 46, 47])
     assert made.trained == 3
     assert [row.candidate for row in made.ranking.rows] == [row.candidate for row in plain.ranking.rows]
     assert made.results == plain.results
@@ -120,9 +120,9 @@ def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promo
     assert confirmation.sigma == pytest.approx(np.std(values))
     assert "Unbiased estimate of the winner, on seeds of no choice (45: " in certainty_text(made.report)
     winner = made.ranking.winner.candidate.trial
-    _, evaluations = api.show("curve", winner, config)
+    _, evaluations = api.show("curve", winner, restored_config)
     assert {one.job.seed: one.value for one in evaluations if one.job.seed > 44} == confirmation.values
-    assert hpo.promote(study, config, confirm_seeds=[45, 46, 47]).trained == 0
+    assert hpo.promote(study, restored_config, confirm_seeds=[45, 46, 47]).trained == 0
     table = json.loads((made.folder / "promotion.json").read_text())
     assert table["confirmation"]["mean"] == pytest.approx(confirmation.mean)
 
