@@ -19,7 +19,7 @@ from hpo.promotion.sentences import certainty_text
 WORDS = "bit-identical under seeds 42 43 44"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def heedless(curve):
     def made(seeds, **changes):
         return curve(
@@ -39,16 +39,21 @@ def promoted(study, config, **options):
     return hpo.promote(study, config, **options)
 
 
-@pytest.fixture
-def arguments(config):
-    """The options that name the study that ignores its seed, on the command line."""
+@pytest.fixture(scope="module")
+def ignored(heedless, module_config):
+    """The promotion of a study that ignores its seed."""
+    return promoted(heedless("ignored"), module_config)
+
+
+@pytest.fixture(scope="module")
+def arguments(module_config):
+    """The options that name that study on the command line."""
     file = Path(__file__).parents[1] / "project" / "studies" / "heedless.toml"
-    return ["--study", str(file), "--storage", config.storage]
+    return ["--study", str(file), "--storage", module_config.storage]
 
 
-def test_every_file_of_the_promotion_says_it(heedless, config):
-    outcome = promoted(heedless("ignored"), config)
-    folder = outcome.folder
+def test_every_file_of_the_promotion_says_it(ignored):
+    folder = ignored.folder
     for name in ("promotion.json", "promotion.md", "promotion.tex", "promotion.html"):
         assert WORDS in (folder / name).read_text().replace("<br>", " ").replace("</sub> <sub>", " "), name
     table = json.loads((folder / "promotion.json").read_text())
@@ -62,7 +67,7 @@ def test_every_file_of_the_promotion_says_it(heedless, config):
     assert {(row["seeds"], row["sigma"], row["score"], row["variation_percent"]) for row in rows} == {
         ("ignored", "", "", "")
     }
-    summary = json.loads((outcome.results[0] / "summary.json").read_text())["hpo"]
+    summary = json.loads((ignored.results[0] / "summary.json").read_text())["hpo"]
     assert (summary["seed_use"], summary["is_decided"], summary["sigma"], summary["score"]) == (
         "ignored",
         False,
@@ -73,7 +78,7 @@ def test_every_file_of_the_promotion_says_it(heedless, config):
 
 
 def test_nothing_is_said_to_be_sure(heedless, config):
-    outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 50))}), config)
+    outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 48))}), config)
     sure = outcome.report.certainty
     assert (sure.chances, sure.pairs, sure.optimism) == ({}, (), None)
     text = certainty_text(outcome.report)
@@ -82,9 +87,10 @@ def test_nothing_is_said_to_be_sure(heedless, config):
     assert "Winner" not in text
 
 
+@pytest.mark.usefixtures("ignored")
 @pytest.mark.parametrize("allow", [False, True])
-def test_the_command_ends_with_1_unless_allowed(arguments, config, allow):
-    extra = ["--outputs", str(config.outputs), *["--allow-ignored-seed"] * allow]
+def test_the_command_ends_with_1_unless_allowed(arguments, restored_config, allow):
+    extra = ["--outputs", str(restored_config.outputs), *["--allow-ignored-seed"] * allow]
     done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
     assert done.exit_code == (0 if allow else 1), done.output
     assert ("--allow-ignored-seed allows it" in done.stdout) is not allow
@@ -96,10 +102,9 @@ def test_the_command_ends_with_1_unless_allowed(arguments, config, allow):
     assert ("allowed by --allow-ignored-seed" in ranked.stdout) is allow, "it is recorded"
 
 
-def test_pages_and_the_report_say_it_first(heedless, config):
-    study = heedless("ignored")
-    promoted(study, config)
-    page = api.write_report("heedless", config).read_text()
+@pytest.mark.usefixtures("ignored")
+def test_pages_and_the_report_say_it_first(restored_config):
+    page = api.write_report("heedless", restored_config).read_text()
     body = page[page.index("<main") :]
     assert WORDS in body
     assert body.index(WORDS) < body.index('id="leaderboard"')
@@ -149,10 +154,9 @@ def test_a_winner_whose_value_never_moves_is_said_first(heedless, config):
     assert "in every epoch" in first
 
 
-def test_optuna_s_dashboard_is_told_too(heedless, config):
-    study = heedless("ignored")
-    promoted(study, config)
-    found = optuna.load_study(study_name=study.name, storage=config.storage)
+@pytest.mark.usefixtures("ignored")
+def test_optuna_s_dashboard_is_told_too(module_config):
+    found = optuna.load_study(study_name="heedless", storage=module_config.storage)
     attributes = found._storage.get_study_system_attrs(found._study_id)
     notes = " ".join(str(value) for name, value in attributes.items() if "note" in name)
     assert "NO WINNER IS DECIDED" in notes
@@ -172,9 +176,9 @@ def test_a_search_whose_replicates_differ_says_nothing(heedless, config):
     assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), config).warnings == ()
 
 
-def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(heedless, arguments, config):
-    promoted(heedless("ignored"), config)
-    for command in (["diagnose", "--trial", "0", "--outputs", str(config.outputs)], ["compare", "0", "1"]):
+@pytest.mark.usefixtures("ignored")
+def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(arguments, restored_config):
+    for command in (["diagnose", "--trial", "0", "--outputs", str(restored_config.outputs)], ["compare", "0", "1"]):
         done = CliRunner().invoke(app, [command[0], *command[1:], *arguments])
         assert done.exit_code == 0, done.output
         told = " ".join(done.stdout.split())

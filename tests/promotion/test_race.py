@@ -173,15 +173,20 @@ def test_a_rule_that_needs_more_seeds_than_a_rung_has_goes_by_the_mean_there():
     assert race_of(source, table, plan, "maximize", Rule(ddof=1)).final.winner.candidate.trial == 1
 
 
-@pytest.fixture
-def searched(curve, config):
+@pytest.fixture(scope="module")
+def searched(curve, module_config):
     study = curve()
-    hpo.run(study, config, trials=20)
+    hpo.run(study, module_config, trials=12)
     return study
 
 
-def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, config):
-    outcome = hpo.promote(searched, config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+@pytest.fixture(scope="module")
+def raced_once(searched, module_config):
+    return hpo.promote(searched, module_config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+
+
+def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, raced_once, restored_config):
+    outcome = raced_once
     report, race = outcome.report, outcome.report.race
     assert [len(rung.entered) for rung in race.rungs] == [6, 3, 2]
     assert race.seeds == (42, 43, 44, 45, 46)
@@ -191,7 +196,7 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, con
     winner = race.final.winner.candidate.trial
     assert report.winner.candidate.trial == winner
     assert {path.name for path in outcome.results} == {"results_7", "results_8", "results_9"}
-    again = hpo.promote(searched, config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
+    again = hpo.promote(searched, restored_config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
     assert again.trained == 0
     assert again.report.values() == report.values()
     text = (outcome.folder / "promotion.md").read_text()
@@ -204,22 +209,23 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, con
     with (outcome.folder / "promotion.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["seed_46"] == "" for row in rows].count(False) == 2
-    stored = api.rank_stored(searched, config)
+    stored = api.rank_stored(searched, restored_config)
     assert stored.values() == report.values()
     assert stored.candidates() == report.candidates()
-    assert api.status(searched.name, config)[0].promoted == winner
+    assert api.status(searched.name, restored_config)[0].promoted == winner
 
 
-def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(searched, config):
-    report = hpo.promote(searched, config, race=True, rungs=(1, 3), widths=(6, 2)).report
+def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(raced_once):
+    report = raced_once.report
     gaps = [row.candidate.search_value - row.candidate.values[42] for row in report.ranking.rows]
     assert len(gaps) == 6
     assert report.certainty.optimism == pytest.approx(np.mean(gaps))
 
 
-def test_the_command_shows_the_rungs_and_both_answers(searched, config):
-    said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", config.storage]
-    there = ["--outputs", str(config.outputs), "--backend", "local"]
+@pytest.mark.usefixtures("raced_once")
+def test_the_command_shows_the_rungs_and_both_answers(searched, restored_config):
+    said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", restored_config.storage]
+    there = ["--outputs", str(restored_config.outputs), "--backend", "local"]
     race = ["--race", "--rungs", "1,3,5", "--widths", "6,3,2"]
     done = CliRunner().invoke(app, ["promote", *said, *there, *race])
     assert done.exit_code == 0, done.output
@@ -243,10 +249,10 @@ def test_the_command_shows_the_rungs_and_both_answers(searched, config):
         ({"race": True, "confirm_seeds": (45,)}, "seed 45 is the promotion's"),
     ],
 )
-def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(searched, config, options, said):
+def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(curve, config, options, said):
     with pytest.raises(UsageError, match=said):
-        hpo.promote(searched, config, **options)
-    assert not (config.outputs / searched.name).exists()
+        hpo.promote(curve(), config, **options)
+    assert not (config.outputs / "curve").exists()
 
 
 def test_a_seed_of_the_search_is_never_raced_on(curve):

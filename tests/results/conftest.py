@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from hpo.core.records import Evaluation, Job, Objective, Report, Stage, Status, Value
-from hpo.results import Winner
+from hpo.results import Winner, write_results
 from hpo.training.predictions import Predictions
 
 CASES = 60
@@ -147,3 +147,11 @@ class Maker:
 def make(tmp_path: Path) -> Callable[..., Winner]:
     """Returns a function that makes a winner; its keywords are `Maker`'s."""
     return lambda **wanted: Maker(work=tmp_path / "work", **wanted)()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Winner, tuple[Path, ...]]:
+    """A winner of three replicates and its directories, which the tests only read."""
+    folder = tmp_path_factory.mktemp("written")
+    winner = Maker(work=folder / "work")()
+    return winner, write_results(folder / "out", winner)

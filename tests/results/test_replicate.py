@@ -27,6 +27,7 @@ from hpo.training.context import ARTEFACTS
 from hpo.training.panels import Panels
 
 Make = Callable[..., Winner]
+Written = tuple[Winner, tuple[Path, ...]]
 
 FILES = {
     "best_model.pt",
@@ -66,21 +67,20 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_directory_is_whole_and_holds_no_checkpoint(make: Make, tmp_path: Path) -> None:
-    for place in write_results(tmp_path / "out", make()):
+def test_a_directory_is_whole_and_holds_no_checkpoint(written: Written) -> None:
+    for place in written[1]:
         assert files(place) == FILES
-    assert not list((tmp_path / "out").rglob("checkpoint*"))
+    assert not list(written[1][0].parent.rglob("checkpoint*"))
 
 
-def test_model_and_log_are_copies(make: Make, tmp_path: Path) -> None:
-    place = write_results(tmp_path / "out", make())[1]
+def test_model_and_log_are_copies(written: Written) -> None:
+    place = written[1][1]
     assert (place / "best_model.pt").read_bytes() == b"weights of 43"
     assert (place / "run.log").read_text() == "2026-01-01 00:00:00 [INFO] said by the worker\n"
 
 
-def test_the_summary_has_the_keys_of_the_report_step(make: Make, tmp_path: Path) -> None:
-    winner = make()
-    place = write_results(tmp_path / "out", winner)[1]
+def test_the_summary_has_the_keys_of_the_report_step(written: Written) -> None:
+    winner, (_, place, _) = written
     found, evaluation = strict(place / "summary.json"), winner.evaluations[1]
     assert (found["run_id"], found["seed"], found["epochs"]) == ("results_8", 43, 6)
     assert (found["best_metric_name"], found["best_metric"]) == ("val_kappa", evaluation.value)
@@ -96,10 +96,10 @@ def test_the_summary_has_the_keys_of_the_report_step(make: Make, tmp_path: Path)
     )
 
 
-def test_params_stand_at_the_top_where_they_do_not_clash(make: Make, tmp_path: Path) -> None:
-    found = strict(write_results(tmp_path / "out", make(epochs=2))[0] / "summary.json")
+def test_params_stand_at_the_top_where_they_do_not_clash(written: Written) -> None:
+    found = strict(written[1][0] / "summary.json")
     assert (found["lr"], found["optimizer"], found["data"], found["seed_word"]) == (3e-4, "adamw", "phantoms", "é")
-    assert found["epochs"] == 2  # a fixed param has the name too
+    assert found["epochs"] == 6  # a fixed param has the name too
     assert found["params"] == {
         "data": "phantoms",
         "epochs": 99,
@@ -110,9 +110,9 @@ def test_params_stand_at_the_top_where_they_do_not_clash(make: Make, tmp_path: P
     }
 
 
-def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_path: Path) -> None:
-    winner = make(epochs=2)
-    section = strict(write_results(tmp_path / "out", winner)[1] / "summary.json")["hpo"]
+def test_the_own_section_says_where_the_replicate_comes_from(written: Written) -> None:
+    winner, (_, place, _) = written
+    section = strict(place / "summary.json")["hpo"]
     assert isinstance(section, dict)
     expected = {
         "study": "unet-density",
@@ -126,7 +126,7 @@ def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_pat
         "search_seed": 41,
         "seed": 43,
         "fold": 0,
-        "budget": 2,
+        "budget": 6,
         "threads": 1,
         "data": "d4" * 32,
         "versions": {"torch": "2.13.0", "numpy": "2.4.0"},
@@ -135,8 +135,8 @@ def test_the_own_section_says_where_the_replicate_comes_from(make: Make, tmp_pat
     assert expected.items() <= section.items()
 
 
-def test_sigma_is_the_populations(make: Make, tmp_path: Path) -> None:
-    sections = [strict(place / "summary.json")["hpo"] for place in write_results(tmp_path / "out", make(epochs=3))]
+def test_sigma_is_the_populations(written: Written) -> None:
+    sections = [strict(place / "summary.json")["hpo"] for place in written[1]]
     values = [section["value"] for section in sections]  # type: ignore[index]
     for section in sections:
         assert isinstance(section, dict)
@@ -145,9 +145,9 @@ def test_sigma_is_the_populations(make: Make, tmp_path: Path) -> None:
         assert section["score"] == section["mean"] - section["lambda"] * section["sigma"]
 
 
-def test_the_report_step_finds_what_it_reads(make: Make, tmp_path: Path) -> None:
+def test_the_report_step_finds_what_it_reads(written: Written) -> None:
     # As it reads: macro F1 from the classification report alone, every number through float(), sigma with ddof 0.
-    for place in write_results(tmp_path / "out", make(epochs=2)):
+    for place in written[1]:
         summary, metrics = strict(place / "summary.json"), strict(place / "metrics" / "val_metrics.json")
         assert isinstance(summary["seed"], int)
         report = metrics["classification_report"]
@@ -167,9 +167,8 @@ def test_a_summary_that_the_report_step_rewrote_is_still_ours(make: Make, tmp_pa
     assert write_results(tmp_path / "out", winner) == first
 
 
-def test_both_metrics_files_are_of_the_selected_epoch(make: Make, tmp_path: Path) -> None:
-    winner = make()
-    place = write_results(tmp_path / "out", winner)[1]
+def test_both_metrics_files_are_of_the_selected_epoch(written: Written) -> None:
+    winner, (_, place, _) = written
     for suffix in ("json", "png"):
         one, other = (place / "metrics" / f"{name}_metrics.{suffix}" for name in ("val", "best"))
         assert one.read_bytes() == other.read_bytes()
@@ -178,8 +177,8 @@ def test_both_metrics_files_are_of_the_selected_epoch(make: Make, tmp_path: Path
     assert (found["epoch"], found["loss"]) == (5, winner.evaluations[1].metrics["val_loss"])
 
 
-def test_labels_are_the_readers_in_every_file(make: Make, tmp_path: Path) -> None:
-    place = write_results(tmp_path / "out", make(epochs=2))[0]
+def test_labels_are_the_readers_in_every_file(written: Written) -> None:
+    place = written[1][0]
     found = strict(place / "metrics" / "val_metrics.json")
     assert set(found) == {
         "epoch",
@@ -222,9 +221,8 @@ def test_labels_are_the_readers_in_every_file(make: Make, tmp_path: Path) -> Non
     assert [line["accession"] for line in lines[:2]] == ["000000", "000001"]
 
 
-def test_the_history_begins_with_the_columns_of_the_report_step(make: Make, tmp_path: Path) -> None:
-    winner = make()
-    place = write_results(tmp_path / "out", winner)[0]
+def test_the_history_begins_with_the_columns_of_the_report_step(written: Written) -> None:
+    winner, (place, *_) = written
     lines = table(place / "train_history.csv")
     assert list(lines[0]) == [
         "epoch",
@@ -246,11 +244,11 @@ def test_the_history_begins_with_the_columns_of_the_report_step(make: Make, tmp_
     assert [float(line["val_kappa"]) for line in lines] == [report.metrics["val_kappa"] for report in reports]
 
 
-def test_each_epoch_is_a_json_line(make: Make, tmp_path: Path) -> None:
-    winner = make(epochs=3)
-    lines = (write_results(tmp_path / "out", winner)[0] / "ray_hpo_14.jsonl").read_text(encoding="utf-8").splitlines()
+def test_each_epoch_is_a_json_line(written: Written) -> None:
+    winner, (place, *_) = written
+    lines = (place / "ray_hpo_14.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
-    assert [line["epoch"] for line in found] == [1, 2, 3]
+    assert [line["epoch"] for line in found] == [1, 2, 3, 4, 5, 6]
     assert list(found[0])[:8] == [
         "trial_name",
         "timestamp",
@@ -268,9 +266,9 @@ def test_each_epoch_is_a_json_line(make: Make, tmp_path: Path) -> None:
         assert report.metrics.items() <= line.items()
 
 
-def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(make: Make, tmp_path: Path) -> None:
-    winner = make(epochs=2)
-    found = strict(write_results(tmp_path / "out", winner)[0] / "optuna_trial.json")
+def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(written: Written) -> None:
+    winner, (place, *_) = written
+    found = strict(place / "optuna_trial.json")
     assert (found["trial_id"], found["number"], found["state"]) == (14, 14, "COMPLETE")
     assert found["datetime_complete"] is None
     assert (found["value"], found["objective"]) == (0.7123, winner.evaluations[0].value)
@@ -282,7 +280,7 @@ def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(make: Make, t
 
 
 def test_an_absent_class_has_a_row_and_no_auc(make: Make, tmp_path: Path) -> None:
-    place = write_results(tmp_path / "out", make(absent=0, epochs=2))[0]
+    place = write_results(tmp_path / "out", make(absent=0, epochs=2, seeds=(42,)))[0]
     found = strict(place / "metrics" / "val_metrics.json")
     counts = np.array(found["confusion_matrix"])
     assert counts.shape == (4, 4)
@@ -397,14 +395,14 @@ def test_history_and_log_take_a_metric_that_comes_late(make: Make) -> None:
 
 
 def test_the_trainable_s_own_files_are_copied_but_never_a_checkpoint_or_over_ours(make: Make, tmp_path: Path) -> None:
-    winner = make()
+    winner = make(seeds=(42, 43), epochs=2)
     own = Path(winner.evaluations[0].files) / ARTEFACTS
     (own / "splits").mkdir(parents=True)
     (own / "splits" / "train.csv").write_text("path\n")
     (own / "checkpoint.pt").write_bytes(b"")
     (own / "summary.json").write_text("another")
     (own / "secret").symlink_to("/etc/hostname")
-    first, second, _ = write_results(tmp_path / "out", winner)
+    first, second = write_results(tmp_path / "out", winner)
     assert files(first) == FILES | {"splits/train.csv"}
     assert files(second) == FILES
     assert json.loads((first / "summary.json").read_text())["seed"] == 42
@@ -421,7 +419,7 @@ def test_a_case_is_drawn_under_its_own_caption(tmp_path: Path) -> None:
 
 
 def test_where_the_model_looked_is_drawn_for_each_case_and_for_all(make: Make, tmp_path: Path) -> None:
-    winner = make()
+    winner = make(seeds=(42,), epochs=2)
     noise_NHW = np.random.default_rng(0).random((3, 8, 8))
     panels = Panels.of(image=noise_NHW, heat=noise_NHW, names=["000001", "../x", "3"], captions=["one", "two", "$3"])
     panels.save(Path(winner.evaluations[0].files))
