@@ -16,18 +16,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpo import Context, Metrics, Tell, UsageError
-from models.archive import write_phantoms
-from models.augment import Augmentation
-from models.checks import refuse_undividable, refuse_unusable_data
-from models.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
-from models.efficientnet import MODEL as EFFICIENTNET
-from models.efficientnet import EfficientNetB0, package_version, refuse_missing_package
-from models.gradcam import chosen, heat_maps
-from models.grader import Grader
-from models.loop import Running, batch_count, probabilities, update
-from models.metrics import classification_metrics
-from models.pixels import Pixels
-from models.recipe import (
+from models.common.loop import Running, batch_count, probabilities, update
+from models.common.metrics import classification_metrics
+from models.common.splits import split
+from models.mammography.archive import write_phantoms
+from models.mammography.augment import Augmentation
+from models.mammography.checks import refuse_undividable, refuse_unusable_data
+from models.mammography.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
+from models.mammography.efficientnet import MODEL as EFFICIENTNET
+from models.mammography.efficientnet import EfficientNetB0, package_version, refuse_missing_package
+from models.mammography.gradcam import chosen, heat_maps
+from models.mammography.grader import Grader
+from models.mammography.pixels import Pixels
+from models.mammography.recipe import (
     RecipeParams,
     amounts_of,
     batches_of,
@@ -37,10 +38,9 @@ from models.recipe import (
     schedule_of,
     stalled,
 )
-from models.splits import split
-from models.unet import Norm, UNet
-from models.weights import load_weights
-from models.written import write_split
+from models.mammography.unet import Norm, UNet
+from models.mammography.weights import load_weights
+from models.mammography.written import write_split
 
 __all__ = [  # hpo calls them by their names
     "DensityParams",
@@ -125,7 +125,7 @@ def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
-    """Trains a network and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
+    """Trains a network and yields `train_loss`, `train_acc` and those of `models.common.metrics` after each epoch.
 
     Raises:
         UsageError: if the data or a value of `params` cannot be used.

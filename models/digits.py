@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo import Context, Metrics
-from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
-from models.loop import (
+from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
+from models.common.loop import (
     EVALUATION_BATCH,
     OptimizerName,
     Running,
@@ -24,10 +24,10 @@ from models.loop import (
     shuffled_batches,
     update,
 )
-from models.metrics import classification_metrics
-from models.schedule import warm_up_then_cosine
-from models.splits import split
-from models.unet import Norm, normalisation
+from models.common.metrics import classification_metrics
+from models.common.schedule import warm_up_then_cosine
+from models.common.splits import split
+from models.mammography.unet import Norm, normalisation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class DigitsParams:
         lr: learning rate at its highest; it warms up and then falls along a cosine.
         optimizer: "adamw" or "sgd".
         momentum: momentum of the optimizer "sgd".
-        weight_decay: decay of the weights, see `models.loop.optimizer_for`.
+        weight_decay: decay of the weights, see `models.common.loop.optimizer_for`.
         width: channels of the first layer; the second has twice as many.
         norm: "batch", "group" or "none".
         dropout: probability, before the last layer.
@@ -86,7 +86,7 @@ class DigitsNet(nn.Module):
 
 
 def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
-    """Trains a `DigitsNet` and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch.
+    """Trains a `DigitsNet` and yields `train_loss`, `train_acc` and those of `models.common.metrics` after each epoch.
 
     Raises:
         UsageError: if a value of `params` cannot be used.

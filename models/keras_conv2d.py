@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo import Context, KerasState, Metrics
-from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
-from models.metrics import classification_metrics
-from models.splits import split
+from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
+from models.common.metrics import classification_metrics
+from models.common.splits import split
 
 # Read when TensorFlow is imported. Without oneDNN's own order of sums fewer machines differ in the last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -52,7 +52,7 @@ class Conv2DParams:
 
 
 def train(params: Conv2DParams, ctx: Context) -> Iterator[Metrics]:
-    """Trains the network and yields `train_loss`, `train_acc` and those of `models.metrics` after each epoch."""
+    """Trains the network and yields `train_loss`, `train_acc` and those of `models.common.metrics` after each epoch."""
     keras.utils.clear_session()  # of what an earlier training in this process made
     image_N1HW, label_N = handwritten_digits()
     train_T, held_out_V = split(

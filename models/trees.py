@@ -16,9 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from threadpoolctl import threadpool_limits
 
 from hpo import Context, Metrics, UsageError, install_line
-from models.handwritten import DIGITS, NAMES, cases, handwritten_digits
-from models.metrics import classification_metrics
-from models.splits import split
+from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
+from models.common.metrics import classification_metrics
+from models.common.splits import split
 
 Kind = Literal["forest", "boosting", "lightgbm", "xgboost"]
 
@@ -59,7 +59,7 @@ def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
 
 
 def train(params: TreesParams, ctx: Context) -> Iterator[Metrics]:
-    """Fits once and yields the metrics of `models.metrics` once: a study of it has a budget of 1."""
+    """Fits once and yields the metrics of `models.common.metrics` once: a study of it has a budget of 1."""
     image_N1HW, label_N = handwritten_digits()
     train_T, held_out_V = split(
         label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds

@@ -16,11 +16,7 @@ from hpo.core.records import Job, Status
 from hpo.seeds.streams import Streams
 from hpo.study.loading import read
 from hpo.training import TrainingRun, discard_checkpoint
-from models.augment import Augmentation
-from models.data import data_set
-from models.density import DensityParams
-from models.listing import CLASSES
-from models.loop import (
+from models.common.loop import (
     EVALUATION_BATCH,
     Running,
     batch_count,
@@ -29,10 +25,14 @@ from models.loop import (
     shuffled_batches,
     update,
 )
-from models.metrics import classification_metrics
-from models.schedule import warm_up_then_cosine
-from models.splits import split
-from models.unet import UNet
+from models.common.metrics import classification_metrics
+from models.common.schedule import warm_up_then_cosine
+from models.common.splits import split
+from models.density import DensityParams
+from models.mammography.augment import Augmentation
+from models.mammography.data import data_set
+from models.mammography.listing import CLASSES
+from models.mammography.unet import UNet
 from tests.bench.arithmetic import Spread, paired
 from tests.bench.channel import ROOT
 from tests.bench.say import Target, say, table

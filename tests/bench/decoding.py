@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from models.archive import FOLDER, write_phantoms
-from models.cache import prepared
-from models.data import DataParams, data_set
-from models.listing import listing
-from models.pixels import Pixels
+from models.mammography.archive import FOLDER, write_phantoms
+from models.mammography.cache import prepared
+from models.mammography.data import DataParams, data_set
+from models.mammography.listing import listing
+from models.mammography.pixels import Pixels
 from tests.bench.arithmetic import Spread, paired
 from tests.bench.say import Target, say, table
 

@@ -13,14 +13,14 @@ from torch.nn import functional
 
 from hpo.seeds.streams import Streams
 from hpo.training.monitoring.watching import Watch
-from models.augment import Augmentation
-from models.data import data_set
+from models.common.loop import batch_count, optimizer_for, shuffled_batches, update
+from models.common.schedule import warm_up_then_cosine
+from models.common.splits import split
 from models.density import DensityParams
-from models.listing import CLASSES
-from models.loop import batch_count, optimizer_for, shuffled_batches, update
-from models.schedule import warm_up_then_cosine
-from models.splits import split
-from models.unet import UNet
+from models.mammography.augment import Augmentation
+from models.mammography.data import data_set
+from models.mammography.listing import CLASSES
+from models.mammography.unet import UNet
 from tests.bench.arithmetic import Spread, paired
 from tests.bench.say import Target, say, table
 

@@ -1,0 +1,1 @@
+"""What several trainables share: splits, the training loop, schedules, metrics."""

@@ -1,0 +1,1 @@
+"""Mammograms: listed, decoded, divided, trained on, explained."""

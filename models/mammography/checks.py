@@ -1,0 +1,127 @@
+"""Whether the data that a study names can be used and divided as it asks; found out before anything is trained.
+
+Nothing is decoded: listings are read, and of DICOM files as many headers as it takes to find enough patients.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hpo import UsageError
+from models.mammography.data import BINARY, PHANTOMS, DataParams, DataSet, listed_by, refuse_odd_params
+from models.mammography.dicom import read_patient
+from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Case
+
+SHAPING = ("archive", "views", "classes", "include_class_5", "subset", "validation", "size", "images")
+"""Fields that decide, with `data`, on whether a data set can be used."""
+
+MOST_COMBINATIONS = 32
+"""Of values of these fields, that are tried for each data set; the rest is left to the trainings."""
+
+
+def refuse_unusable_data(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
+    """Raises where no training of a study could use one of its data sets.
+
+    Args:
+        values: those that a study gives a field, by the field's name, as the hook `refuse_unusable` gets them.
+        folds: of the cross-validation; 0: there is none.
+
+    Raises:
+        UsageError: if a path does not exist, a class has no image, or there are fewer patients than parts.
+    """
+    known = [name for name in SHAPING if values.get(name)]
+    combinations = list(itertools.islice(itertools.product(*(values[name] for name in known)), MOST_COMBINATIONS))
+    for source in values.get("data") or (PHANTOMS,):
+        refused = []
+        for combination in combinations:
+            try:
+                _refuse(_params(str(source), dict(zip(known, combination, strict=True))), folds)
+            except UsageError as error:
+                refused.append(error)
+        if len(refused) == len(combinations):
+            raise refused[0]
+
+
+def refuse_undividable(data: DataSet, source: str) -> None:
+    """Raises where what could be read of a data set leaves a class without an image on one side of every split.
+
+    Raises:
+        UsageError: if that is so.
+    """
+    owners: dict[int, set[str]] = defaultdict(set)
+    keys = data.group_keys or tuple(map(str, range(len(data.label_N))))
+    for label, key in zip(data.label_N.tolist(), keys, strict=True):
+        owners[label].add(key)
+    for label, name in enumerate(data.names):
+        if len(owners[label]) < 2:
+            images = int((data.label_N == label).sum())
+            raise UsageError(
+                f"data {source}: every class must be in training and in validation, but class {name} has "
+                f"{_many(images, 'image')} of {_many(len(owners[label]), 'patient')} that can be read ({data.summary})"
+            )
+
+
+def _params(source: str, said: Mapping[str, Any]) -> DataParams:
+    return DataParams(data=source, **said)
+
+
+def _refuse(params: DataParams, folds: int) -> None:
+    refuse_odd_params(params)
+    if not folds and not 0 < params.validation < 1:
+        raise UsageError(f"validation: expected a fraction between 0 and 1, got {params.validation}")
+    names = _names(params)
+    needed, parts = folds or 2, folds or max(2, round(1 / params.validation))
+    if params.data == PHANTOMS:
+        if params.images < needed * len(names):
+            raise UsageError(f"images: expected at least {needed} of each of {len(names)} classes, got {params.images}")
+        return
+    cases = listed_by(params).cases
+    by_class: dict[str, list[Case]] = {name: [] for name in names}
+    for case in cases:
+        by_class[_name(case.label, params)].append(case)
+    found = ", ".join(f"{len(of_class)} {name}" for name, of_class in by_class.items())
+    patients: set[str] = set()
+    for name, of_class in by_class.items():
+        own = _owners(of_class, max(needed, parts))
+        patients |= own
+        if len(own) < needed:
+            where = f"each of {folds} folds" if folds else "training and in validation"
+            raise UsageError(
+                f"data {params.data}: every class must be in {where}, but class {name} has "
+                f"{_many(len(of_class), 'image')} of {_many(len(own), 'patient')} (found: {found}); add images"
+                + (", take fewer folds" if folds else "")
+                + ("" if params.classes == "binary" else ", or take classes = 'binary'")
+            )
+    if len(patients) < parts:
+        raise UsageError(
+            f"data {params.data}: {_many(len(patients), 'patient')} cannot be divided into {parts} parts; add "
+            f"images or take {'fewer folds' if folds else 'a larger validation'}"
+        )
+
+
+def _names(params: DataParams) -> tuple[str, ...]:
+    if params.classes == "binary":
+        return BINARY
+    return (*CLASSES, EXCLUDED) if params.include_class_5 else CLASSES
+
+
+def _name(label: int, params: DataParams) -> str:
+    return _names(params)[label // 2 if params.classes == "binary" else label]
+
+
+def _owners(cases: Iterable[Case], enough: int) -> set[str]:
+    """Returns the patients of the cases, or the examinations where no patient is known; so many of them at most."""
+    found: set[str] = set()
+    for case in cases:
+        if len(found) >= enough:
+            break
+        inside = read_patient(case.path) if not case.patient and case.path.suffix.lower() == DICOM else ""
+        found.add(case.patient or inside or case.accession)
+    return found
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,403 @@
+"""The data set that a study names: phantoms, a folder of images, or a CSV file with an archive.
+
+Shapes: N images, S pixels along each side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from hpo import Tell, UsageError
+from models.mammography.cache import Prepared, prepared
+from models.mammography.dicom import refuse_missing_package
+from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Listing, listing
+from models.mammography.naming import without_names
+from models.mammography.phantoms import phantoms
+
+PHANTOMS = "phantoms"
+"""The value of `data` that asks for phantoms; every other one is a path."""
+
+SMALLEST = 16
+"""Pixels along a side below which a phantom's parts vanish."""
+
+BINARY = ("AB", "CD")
+"""Not dense and dense."""
+
+SHOWN = 5
+"""Dropped rows that are named in a log; the manifest has them all."""
+
+
+Params = TypeVar("Params", bound="DataParams")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataParams:
+    """What a study says of its data, in [fixed].
+
+    Attributes:
+        data: "phantoms"; or a folder with subfolders A, B, C, D; or a CSV file with AccessionNumber and Classification,
+            or with image_path and a label. Relative to the current folder.
+        archive: folder of the CSV file's examinations, each a subfolder of DICOM files; "": `archive` beside the file.
+        views: "first" file of every examination, or "all".
+        classes: "density" (A, B, C, D) or "binary" (A and B against C and D).
+        include_class_5: whether class 5 is a class of its own rather than left out.
+        crop: whether images are cut to the breast; phantoms never are.
+        subset: so many images of all, with the same share of every class; 0: all.
+        images: number of phantoms.
+        size: pixels along each side; a multiple of 2 ** depth.
+        data_seed: of the phantoms, and of the subset; they stay the same under every training seed.
+        validation: fraction of the images that is judged on.
+        pseudonyms: whether results name images and examinations by numbers, in the order of the source, instead of file
+            names and accession numbers; `hpo data audit` names them all the same.
+    """
+
+    data: str = PHANTOMS
+    archive: str = ""
+    views: Literal["first", "all"] = "first"
+    classes: Literal["density", "binary"] = "density"
+    include_class_5: bool = False
+    crop: bool = True
+    subset: int = 0
+    images: int = 600
+    size: int = 32
+    data_seed: int = 0
+    validation: float = 0.25
+    pseudonyms: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DataSet:
+    """Images with their classes. The arrays are read-only, for they are shared by all trainings of a process.
+
+    Attributes:
+        image_N1SS: grey values: floating point, about 0 .. 1; or whole numbers, 0 .. 65535, mapped from disk.
+        label_N: classes 0 .. C-1.
+        mask_NSS: tissue by pixel (see `models.mammography.phantoms`); None where nobody drew one.
+        names: of the classes, (C,).
+        readers: the classes as readers number them, (C,).
+        cases: columns that say which image a row is, (N,) each: `path`, `accession` and what else is known.
+        groups: (N,) number of the patient, or of the examination where no patient is known, in the order in which they
+            come; None where every image stands alone.
+        group_keys: (N,) the same groups by keys that order them alike in every data set, for splits; whoever has a list
+            of patients could find them by these, so they are written nowhere.
+        digest: sha256 of the content.
+        manifest: what was read, what was left out and why.
+    """
+
+    image_N1SS: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+    label_N: npt.NDArray[np.int64]
+    mask_NSS: npt.NDArray[np.uint8] | None
+    names: tuple[str, ...]
+    readers: tuple[int, ...]
+    cases: Mapping[str, tuple[str, ...]]
+    groups: tuple[str, ...] | None
+    digest: str
+    group_keys: tuple[str, ...] | None = field(default=None, repr=False)
+    manifest: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows and files were not used; which, and why, is in the manifest."""
+        listed = self.manifest.get("left_out")
+        return len(listed) if isinstance(listed, list) else 0
+
+    @property
+    def summary(self) -> str:
+        """What was read and what was left out, in a sentence."""
+        counts = Counter(self.label_N.tolist())
+        found = f"{len(self.label_N)} images ({', '.join(f'{counts[i]} {name}' for i, name in enumerate(self.names))})"
+        for words, key in (("left out", "left_out"), ("read with a remark", "remarks")):
+            listed = self.manifest.get(key)
+            if isinstance(listed, list) and listed:
+                first = "; ".join(f"{one['what']} {one['reason']}" for one in listed[:SHOWN])
+                found += f"; {words}: {len(listed)} ({first}{'; ...' if len(listed) > SHOWN else ''})"
+        return found
+
+
+def data_set(params: DataParams, cache: Path) -> DataSet:
+    """Returns the data set that `params` names; a second call in the same process returns the same arrays.
+
+    Args:
+        params: params that name the data.
+        cache: folder in which decoded images are kept.
+
+    Raises:
+        UsageError: if a value makes no sense or the source cannot be used.
+    """
+    refuse_odd_params(params)
+    if params.data == PHANTOMS:
+        found = _of_phantoms(params.images, params.size, params.data_seed)
+    else:
+        found = _of_files(_without_what_shapes_nothing(params), cache)
+    if params.classes == "binary":
+        found = _in_two(found)
+    return _subset(found, params.subset, params.data_seed) if params.subset else found
+
+
+def refuse_odd_params(params: DataParams) -> None:
+    """Raises where a number makes no sense.
+
+    Raises:
+        UsageError: if that is so.
+    """
+    if params.size < SMALLEST or params.images < 1:
+        raise UsageError(
+            f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
+        )
+
+
+def in_project(params: Params, project: Path) -> Params:
+    """Returns params whose relative paths are in the project's folder, as a training runs in a folder of its own.
+
+    Args:
+        params: those of a trainable; a field `weights` may be among them.
+        project: the project's folder.
+    """
+    names = [one.name for one in fields(params) if one.name in ("data", "archive", "weights")]
+    said = {name: getattr(params, name) for name in names}
+    found = {name: str(project / path) for name, path in said.items() if path and (name, path) != ("data", PHANTOMS)}
+    return replace(params, **found)  # type: ignore[arg-type]  # texts for fields that are texts
+
+
+def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:
+    """Reads everything that a study's trainings would and returns the manifest.
+
+    Args:
+        params: those that the study fixes, by name; others may be among them.
+        cache: folder in which decoded images are kept.
+        tell: called with how far the work is.
+
+    Raises:
+        UsageError: if nothing can be used.
+    """
+    chosen = replace(data_params(params), pseudonyms=False)  # who looks for a problem has to find the file
+    if chosen.data != PHANTOMS:
+        read_files(chosen, cache, tell)
+    return data_set(chosen, cache).manifest
+
+
+def data_params(params: Mapping[str, object]) -> DataParams:
+    """Returns what of a study's params says what its data are."""
+    known = {one.name for one in fields(DataParams)}
+    return DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4)
+def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
+    image_N1SS, label_N, mask_NSS = phantoms(images, size=size, seed=data_seed)
+    numbers = range(images)
+    digest = hashlib.sha256(" ".join(CLASSES).encode())
+    for array in (image_N1SS, label_N, mask_NSS):
+        array.flags.writeable = False
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    accession = tuple(f"{number:06d}" for number in numbers)
+    return DataSet(
+        image_N1SS=image_N1SS,
+        label_N=label_N,
+        mask_NSS=mask_NSS,
+        names=CLASSES,
+        readers=(1, 2, 3, 4),
+        cases={"path": tuple(f"phantoms/{data_seed}/{number}" for number in accession), "accession": accession},
+        groups=None,
+        digest=digest.hexdigest(),
+        manifest={"source": PHANTOMS, "data_seed": data_seed, "size": size, **_counted(label_N, CLASSES, ())},
+    )
+
+
+def listed_by(params: DataParams) -> Listing:
+    """Returns what a source lists; nothing is decoded.
+
+    Raises:
+        UsageError: if it lists nothing that can be used.
+    """
+    archive = Path(params.archive).absolute() if params.archive else None
+    return listing(Path(params.data), archive, views=params.views, include_class_5=params.include_class_5)
+
+
+def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tuple[Listing, Prepared]:
+    """Returns what a source lists and what could be read of it; decodes what is not in the cache.
+
+    Args:
+        params: params that name the data.
+        cache: folder in which decoded images are kept.
+        tell: called with how far the work is.
+
+    Raises:
+        UsageError: if nothing can be used.
+    """
+    source, listed = Path(params.data), listed_by(params)
+    if any(case.path.suffix.lower() == DICOM for case in listed.cases):
+        refuse_missing_package()
+    try:
+        found = prepared(listed.cases, size=params.size, crop=params.crop, cache=cache / "images", tell=tell)
+    except OSError as error:
+        raise UsageError(f"cannot keep decoded images in {cache}: {error.strerror or error}") from error
+    if not found.kept:
+        reason = next(iter(found.unreadable.values()))
+        raise UsageError(f"data {source}: none of {len(listed.cases)} files can be read; the first one {reason}")
+    return listed, found
+
+
+def _without_what_shapes_nothing(params: DataParams) -> DataParams:
+    """Returns what of the params decides on images read from files, with the path in full."""
+    return DataParams(
+        data=str(Path(params.data).absolute()),
+        archive=params.archive,
+        views=params.views,
+        include_class_5=params.include_class_5,
+        crop=params.crop,
+        size=params.size,
+        pseudonyms=params.pseudonyms,
+    )
+
+
+def _of_files(params: DataParams, cache: Path) -> DataSet:
+    listed, found = read_files(params, cache)
+    if params.pseudonyms:
+        listed, found = without_names(listed, found)
+    cases = [listed.cases[place] for place in found.kept]
+    views = [case.view or view for case, view in zip(cases, found.views, strict=True)]
+    patients = [case.patient or patient for case, patient in zip(cases, found.patients, strict=True)]
+    names, readers = (*CLASSES, EXCLUDED), (1, 2, 3, 4, 5)
+    count = len(names) if params.include_class_5 else len(CLASSES)
+    label_N = np.array([case.label for case in cases], dtype=np.int64)
+    label_N.flags.writeable = False
+    keys = tuple(_veiled(name) for name in _owners([case.owner or case.accession for case in cases], patients))
+    columns = {
+        "path": tuple(case.name for case in cases),
+        "accession": tuple(case.accession for case in cases),
+        "raw_label": tuple(case.raw for case in cases),
+        **({"view": tuple(views)} if any(views) else {}),
+    }
+    digest = hashlib.sha256(found.digest.encode())
+    digest.update("\n".join(map(str, (*label_N, *keys))).encode())
+    return DataSet(
+        image_N1SS=found.image_N1SS,
+        label_N=label_N,
+        mask_NSS=None,
+        names=names[:count],
+        readers=readers[:count],
+        cases=columns,
+        groups=_numbered(keys) if len(set(keys)) < len(keys) else None,
+        group_keys=keys if len(set(keys)) < len(keys) else None,
+        digest=digest.hexdigest(),
+        manifest=manifest(params, listed, found, label_N, names[:count], digest.hexdigest()),
+    )
+
+
+def manifest(
+    params: DataParams,
+    listed: Listing,
+    found: Prepared,
+    label_N: npt.NDArray[np.int64],
+    names: tuple[str, ...],
+    digest: str,
+) -> dict[str, object]:
+    """Returns what `data_manifest.json` says: counts, what was left out and why, a hash of every input, one digest."""
+    left_out = [*((one.what, one.reason) for one in listed.dropped), *found.unreadable.items()]
+    read, total = len(found.kept), len(listed.cases)
+    return {
+        "source": listed.kind,
+        "total_csv_entries": listed.rows,
+        "total_accessions": len({case.accession for case in listed.cases}),
+        "total_dicom_files": sum(case.path.suffix.lower() == DICOM for case in listed.cases),
+        "total_readable_files": read,
+        "readability_ratio": read / total if total else None,
+        "exams_missing_dir": [one.what for one in listed.dropped if "has no folder" in one.reason],
+        "dirs_missing_csv": list(listed.unlisted),
+        **_counted(label_N, names, left_out),
+        **({"remarks": _listed(found.remarks.items())} if found.remarks else {}),
+        "size": params.size,
+        "crop": params.crop,
+        "inputs": dict(found.inputs),
+        "digest": digest,
+    }
+
+
+def _counted(
+    label_N: npt.NDArray[np.int64], names: tuple[str, ...], left_out: Iterable[tuple[str, str]]
+) -> dict[str, object]:
+    return {**_histogram(label_N, names), "left_out": _listed(left_out)}
+
+
+def _listed(reasons: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"what": what, "reason": reason} for what, reason in reasons]
+
+
+def _histogram(label_N: npt.NDArray[np.int64], names: tuple[str, ...]) -> dict[str, object]:
+    counts = Counter(label_N.tolist())
+    return {
+        "images": len(label_N),
+        "class_histogram": {name: counts[label] for label, name in enumerate(names)},
+    }
+
+
+def _in_two(found: DataSet) -> DataSet:
+    if len(found.names) != len(CLASSES):
+        raise UsageError("classes = 'binary' is A and B against C and D; leave include_class_5 out")
+    label_N = found.label_N // 2
+    label_N.flags.writeable = False
+    digest = _changed(found.digest, "binary")
+    said = {**found.manifest, **_histogram(label_N, BINARY), "digest": digest}
+    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=digest, manifest=said)
+
+
+def _subset(found: DataSet, count: int, seed: int) -> DataSet:
+    total, classes = len(found.label_N), len(found.names)
+    if not classes <= count <= total:
+        raise UsageError(f"subset: expected {classes} .. {total} images, got {count}")
+    if count == total:
+        return found
+    try:
+        kept_N, _ = train_test_split(np.arange(total), train_size=count, stratify=found.label_N, random_state=seed)
+    except ValueError as error:  # scikit-learn's for a class of one, or fewer places than classes
+        raise UsageError(f"subset: {count} of {found.summary} leaves no share for every class ({error})") from error
+    kept_N, digest = np.sort(kept_N), _changed(found.digest, f"subset {count} {seed}")
+    return replace(
+        found,
+        image_N1SS=found.image_N1SS[kept_N],
+        label_N=found.label_N[kept_N],
+        mask_NSS=None if found.mask_NSS is None else found.mask_NSS[kept_N],
+        cases={name: tuple(column[row] for row in kept_N) for name, column in found.cases.items()},
+        groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
+        group_keys=None if found.group_keys is None else tuple(found.group_keys[row] for row in kept_N),
+        digest=digest,
+        manifest={
+            **found.manifest,
+            **_histogram(found.label_N[kept_N], found.names),
+            "subset": count,
+            "digest": digest,
+        },
+    )
+
+
+def _owners(accessions: Sequence[str], patients: Sequence[str]) -> list[str]:
+    """Returns whose each image is: the patient's, or the examination's where no image of it names the patient."""
+    known = {accession: patient for accession, patient in zip(accessions, patients, strict=True) if patient}
+    return [patient or known.get(accession, accession) for accession, patient in zip(accessions, patients, strict=True)]
+
+
+def _veiled(name: str) -> str:
+    """Returns a key that puts patients in the order that splits have always had."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def _numbered(keys: Sequence[str]) -> tuple[str, ...]:
+    """Returns numbers in place of the keys, in the order in which they come, for results are passed on."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), start=1)}
+    return tuple(f"g{numbers[key]:0{len(str(len(numbers)))}d}" for key in keys)
+
+
+def _changed(digest: str, how: str) -> str:
+    return hashlib.sha256(f"{digest} {how}".encode()).hexdigest()

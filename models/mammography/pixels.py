@@ -1,0 +1,59 @@
+"""The pixels of a data set as batches: from the device's memory if they fit, else from the map on disk.
+
+Shapes: N images of the data set, B images of a batch, K channels, S pixels along each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.common.loop import EVALUATION_BATCH
+from models.mammography.data import DataSet
+from models.mammography.decoding import WHITE
+from models.mammography.phantoms import DENSE
+
+RESIDENT = 400_000_000
+"""Bytes of floating point numbers up to which all images are moved to the device at once."""
+
+
+class Pixels:
+    """Images, and on request where tissue is dense, by the numbers of the images.
+
+    Args:
+        data: the data set whose pixels these are.
+        device: where batches are wanted.
+        with_dense: whether the mask of dense tissue is the second channel.
+    """
+
+    def __init__(self, data: DataSet, device: str, *, with_dense: bool = False) -> None:
+        self._array_N1SS = data.image_N1SS
+        self._mask_NSS = data.mask_NSS if with_dense else None
+        self._device = device
+        self._resident: Tensor | None = None
+        if 4 * self._array_N1SS.size * (1 + with_dense) <= RESIDENT:
+            self._resident = self._read(np.arange(len(self._array_N1SS)))
+
+    def batch(self, number_B: Tensor) -> Tensor:
+        """Returns the images (B, K, S, S) of these numbers, 0 .. 1, on the device."""
+        if self._resident is not None:
+            return self._resident[number_B]
+        return self._read(number_B.cpu().numpy())
+
+    def batches(self, number_V: npt.NDArray[np.int64]) -> Iterator[Tensor]:
+        """Yields the images of these numbers in their order."""
+        for number_B in torch.split(torch.tensor(number_V, device=self._device), EVALUATION_BATCH):
+            yield self.batch(number_B)
+
+    def _read(self, number_B: npt.NDArray[np.int64]) -> Tensor:
+        image_B1SS = self._array_N1SS[number_B]
+        if image_B1SS.dtype == np.uint16:
+            image_B1SS = image_B1SS.astype(np.float32) / np.float32(WHITE)
+        if self._mask_NSS is not None:
+            dense_B1SS = (self._mask_NSS[number_B] == DENSE)[:, None]
+            image_B1SS = np.concatenate([image_B1SS, dense_B1SS], axis=1, dtype=np.float32)
+        return torch.tensor(image_B1SS, device=self._device)

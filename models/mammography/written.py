@@ -1,0 +1,48 @@
+"""What is written beside a training's results: how its images were divided, and what there was to divide."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.mammography.data import DataSet
+
+
+def write_split(folder: Path, data: DataSet, train: Sequence[int], held_out: Sequence[int], how: str) -> None:
+    """Writes `data_manifest.json`, `splits/train.csv`, `splits/val.csv` and `splits/split_manifest.json`.
+
+    Args:
+        folder: the folder that gets the file.
+        data: that was divided.
+        train: numbers of the images that are trained on.
+        held_out: of those that are judged on.
+        how: in a word: `random`, `patient` or `fold`.
+    """
+    (folder / "data_manifest.json").write_text(
+        json.dumps(data.manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    splits = folder / "splits"
+    splits.mkdir(exist_ok=True)
+    sides = {"train": train, "val": held_out}
+    names = [*data.cases, "label", "group"]
+    for side, numbers in sides.items():
+        with (splits / f"{side}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            for number in numbers:
+                said = [column[number] for column in data.cases.values()]
+                writer.writerow([*said, data.readers[data.label_N[number]], _group(data, number)])
+    manifest = {
+        "split_mode": how,
+        "group_column": None if data.groups is None else "group",
+        "files": {side: f"{side}.csv" for side in sides},
+        **{f"{side}_rows": len(numbers) for side, numbers in sides.items()},
+        **{f"{side}_groups": len({_group(data, number) for number in numbers}) for side, numbers in sides.items()},
+    }
+    (splits / "split_manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _group(data: DataSet, number: int) -> str:
+    return data.cases["accession"][number] if data.groups is None else data.groups[number]
