@@ -29,6 +29,8 @@ from hpo.stats.scoring import Rule
 from hpo.store import StoredPromotion, StoredRank, outage_reason
 from hpo.study import Study, Trial
 from hpo.training import local_copy
+from hpo.training.predictions import FILE
+from hpo.training.weights import MODEL_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -343,7 +345,7 @@ def _fetched(evaluation: Evaluation) -> Evaluation:
 
 def _is_whole(evaluation: Evaluation) -> bool:
     """Whether all artefacts of a replicate are where it left them; a restore that was stopped leaves some."""
-    named = {"weights": "best_model.pt", "predictions": "predictions.npz"}
+    named = {"weights": MODEL_FILE, "predictions": FILE}
     folder = Path(evaluation.files or "")
     files = [named[name] for name in evaluation.digests if name in named]
     return bool(evaluation.files) and folder.is_dir() and all((folder / file).is_file() for file in files)

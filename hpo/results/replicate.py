@@ -21,8 +21,8 @@ from hpo.results.winner import Winner
 from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
+from hpo.training.weights import MODEL_FILE
 
-MODEL = "best_model.pt"
 LOG = "run.log"
 CHECKPOINT = "checkpoint.pt"
 """The report step's next training would go on from a file of that name."""
@@ -57,7 +57,7 @@ class Replicate:
             where = evaluation.files or "a folder, but none was recorded"
             raise HpoError(f"the files of {who} are gone: expected them in {where}; put them back or train it anew")
         files = Path(evaluation.files)
-        for name, digest in ((MODEL, "weights"), (FILE, "predictions")):
+        for name, digest in ((MODEL_FILE, "weights"), (FILE, "predictions")):
             if digest in evaluation.digests and not (files / name).is_file():
                 raise HpoError(f"{who} produced {digest}, but {files / name} is gone; put it back or train it anew")
         return cls(winner=winner, member=member, files=files, predictions=_predictions(evaluation, files, who))
@@ -93,7 +93,7 @@ class Replicate:
         (folder / "metrics").mkdir()
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
-        for path in (MODEL, LOG):
+        for path in (MODEL_FILE, LOG):
             if _is_own_file(self.files / path):
                 shutil.copyfile(self.files / path, folder / path)
         with quiet():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -354,15 +355,13 @@ def test_a_worker_has_loaded_neither_optuna_nor_a_database_nor_what_its_trainabl
 
 @pytest.mark.ray
 def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
-    from hpo.backends.ray import RayBackend
+    from gathering import GatheringBackend
 
     made = [Job(trial=n, params={"lr": 0.02 * (n + 1)}, seed=40 + n, budget=3) for n in range(4)]
     net = ref("toys.net:train", "val_acc")
     local, ray = Jobs(made), Jobs(made)
     LocalBackend(tmp_path / "local").run(local, net, Resources(), threading.Event())
-    backend = RayBackend(tmp_path / "ray", 2, gather=True)
-    backend.run(ray, net, Resources(), threading.Event())
-    assert len(backend.workers) == 2
+    GatheringBackend(tmp_path / "ray", 2).run(ray, net, Resources(), threading.Event())
     assert [compared(local.evaluations[n]) for n in range(4)] == [compared(ray.evaluations[n]) for n in range(4)]
     assert all(evaluation.digests["weights"] for evaluation in ray.evaluations.values())
 
@@ -523,9 +522,10 @@ def test_a_worker_with_a_thread_left_in_it_is_replaced(ray_slots, tmp_path, capf
 
     first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)
     source = Jobs([first, *(Job(trial=n, params={"x": 0.1}, seed=41, budget=1) for n in (1, 2))])
-    backend = RayBackend(tmp_path, 1)
-    backend.run(source, ref("toys.nasty:train"), Resources(), threading.Event())
+    RayBackend(tmp_path, 1).run(source, ref("toys.nasty:train"), Resources(), threading.Event())
     assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE] * 3
     assert [source.evaluations[n].remarks for n in range(3)] == [()] * 3
-    assert len(backend.workers) == 2
-    assert "Spoiled" not in capfd.readouterr().err
+    said = capfd.readouterr().err
+    first, second, third = re.findall(r"trial \d: in process (\d+)", said)
+    assert first != second == third
+    assert "Spoiled" not in said

@@ -19,7 +19,8 @@ import json, sys, threading
 from pathlib import Path
 
 import ray
-from hpo.backends.ray import RayBackend, connected
+from gathering import GatheringBackend
+from hpo.backends.ray import connected
 from hpo.core.protocols import Resources
 from test_backends import Jobs, jobs, ref
 
@@ -28,7 +29,7 @@ ray.init(address="local", num_cpus=8, num_gpus=cards, include_dashboard=False, l
 resources = Resources(cpu=1, gpu=share)
 with connected(None, resources, None) as slots:
     source = Jobs(jobs(2 * slots, budget=2, nap=0.3))
-    RayBackend(folder, slots, gather=True).run(source, ref("toys.cards:train"), resources, threading.Event())
+    GatheringBackend(folder, slots).run(source, ref("toys.cards:train"), resources, threading.Event())
 print(json.dumps([slots, [dict(one.reports[0].metrics) for one in source.evaluations.values()]]))
 """
 
@@ -37,7 +38,10 @@ def trained(folder, cards, share):
     """Runs jobs on a Ray of a process of its own; returns the slots and each job's first metrics."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(cards), str(share), str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent), str(ROOT / "tests" / "support")]),
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from gathering import GatheringBackend
 from searches import table
 
 from hpo.backends.local import LocalBackend
-from hpo.backends.ray import RayBackend
 from hpo.search import SearchSource
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -29,10 +29,7 @@ def napping(curve, pruner, **search):
 
 def on_ray(study, folder, slots):
     """Returns the table of a search on `slots` Ray workers, all of which took part."""
-    backend = RayBackend(folder / "work", slots, gather=True)
-    found = searched(study, folder, backend)
-    assert len(backend.workers) == slots
-    return found
+    return searched(study, folder, GatheringBackend(folder / "work", slots))
 
 
 def in_a_loop(study, folder):

@@ -25,15 +25,12 @@ class RayBackend:
     Args:
         work: the study's folder for checkpoints and artefacts, on a cluster a shared one, or its URL.
         slots: trainings at a time.
-        gather: hand out no job before all slots have a worker; for tests of determinism, never needed for speed.
     """
 
-    def __init__(self, work: str | Path, slots: int, *, gather: bool = False) -> None:
+    def __init__(self, work: str | Path, slots: int) -> None:
         self._work = str(work) if is_url(str(work)) else str(Path(work).absolute())
         self._work_dir = work_dir(work)
         self._slots = slots
-        self._gather = slots if gather else 0
-        self.workers: dict[tuple[str, int], int] = {}
         self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
@@ -56,7 +53,7 @@ class RayBackend:
             chunk_seconds=CHUNK_SECONDS,
             halt=f"halt-{name}",
         )
-        bridge = TuneBridge(source, idle, stop, self._finished, gather=self._gather)
+        bridge = TuneBridge(source, idle, stop, self._finished)
         try:
             tune.run(
                 tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
@@ -75,7 +72,7 @@ class RayBackend:
         except tune.TuneError as error:
             raise BackendError(f"Ray Tune gave up: {error}") from error
         finally:
-            self.workers, self.overdue = bridge.workers, bridge.overdue
+            self.overdue = bridge.overdue
             bridge.close()
             self._work_dir.lower_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)

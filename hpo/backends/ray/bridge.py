@@ -96,8 +96,6 @@ class TuneBridge:
         idle: what a trial does while the source waits; a job's task is this one with the job in it.
         stop: whether to end the work.
         finished: called with each evaluation after the source has taken it.
-        gather: how many workers must have spoken before the first job is handed out; for tests of determinism.
-        workers: results by worker.
         overdue: jobs whose worker did not end its epoch in time after a stop.
         fault: an exception of the source. Tune would take it for the trial's, so it is kept and raised after the run.
     """
@@ -106,8 +104,6 @@ class TuneBridge:
     idle: Task
     stop: Stop
     finished: Callable[[Evaluation], None]
-    gather: int = 0
-    workers: dict[tuple[str, int], int] = field(default_factory=dict)
     overdue: tuple[Job, ...] = ()
     fault: Exception | None = None
     _out: dict[str, _Out | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
@@ -171,7 +167,6 @@ class TuneBridge:
 
     def heard(self, trial_id: str, word: WorkerMessage) -> bool:
         """Returns whether this trial is over."""
-        self.workers[word.worker] = self.workers.get(word.worker, 0) + 1
         out = self._out.get(trial_id)
         if out is None or word.packet is None:
             return self._peek() is not WAIT
@@ -267,8 +262,6 @@ class TuneBridge:
         if self.stop.is_set():
             return DONE
         self._settle_late()
-        if len(self.workers) < self.gather:
-            return WAIT
         if self._again:
             return self._again[0].tracker.job
         if self._done:

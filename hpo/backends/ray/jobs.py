@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ray.exceptions import RayError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobSubmissionClient
 
 from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.installed import install_line
@@ -112,16 +112,6 @@ class Jobs:
         with self._answered(), asyncio.Runner() as runner:
             while (piece := runner.run(_next(pieces))) is not None:
                 yield piece
-
-    def ended_as(self, name: str) -> str | None:
-        """Returns how a job ended, e.g. `succeeded`; None while it runs.
-
-        Raises:
-            UsageError: if there is no such job.
-        """
-        with self._answered():
-            status = JobStatus(self._client.get_job_status(name))
-        return str(status.value).lower() if status.is_terminal() else None
 
     @contextmanager
     def _answered(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray import tune
 
 from hpo.backends.ray.prints import WorkerPrints
@@ -51,12 +50,10 @@ class WorkerMessage:
     """What a worker sends.
 
     Attributes:
-        worker: its node and process.
         packet: what is new, None from an idle trial.
         printed: lines that the training has printed since the last one.
     """
 
-    worker: tuple[str, int]
     packet: Packet | None
     printed: tuple[str, ...] = ()
 
@@ -74,7 +71,6 @@ class Worker(tune.Trainable):
     def setup(self, config: Mapping[str, Any]) -> None:
         for name in driver_variables(of_ray=True):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
-        self._me = (ray.get_runtime_context().get_node_id(), os.getpid())
         self._training: TrainingRun | None = None
         self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
@@ -94,7 +90,7 @@ class Worker(tune.Trainable):
             halted = self._work_dir.sees_flag(self._task.halt)
             with self._prints.heard():
                 packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
-        return {"word": WorkerMessage(worker=self._me, packet=packet, printed=self._prints.taken())}
+        return {"word": WorkerMessage(packet=packet, printed=self._prints.taken())}
 
     def cleanup(self) -> None:
         self._drop()

@@ -59,6 +59,7 @@ class NastyParams:
 
 def train(params: NastyParams, ctx: Context) -> Iterator[Metrics]:
     """Yields `val`, and what the process is like."""
+    print(f"in process {os.getpid()}")
     with ctx.streams.init.as_global():
         model = torch.nn.Linear(4, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

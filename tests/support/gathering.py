@@ -1,0 +1,37 @@
+"""A Ray backend that hands out no job before every slot has a worker, however fast each of them starts."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from hpo.backends.ray import RayBackend, backend
+from hpo.backends.ray.bridge import TuneBridge
+from hpo.core.protocols import WAIT
+
+
+class GatheringBackend(RayBackend):
+    """Runs jobs on exactly `slots` workers, which all wait until the last of them has started."""
+
+    def __init__(self, work, slots):
+        super().__init__(work, slots)
+        self._count = slots
+
+    def run(self, source, trainable, resources, stop):
+        with patch.object(backend, "TuneBridge", lambda *given: GatheringBridge(self._count, *given)):
+            super().run(source, trainable, resources, stop)
+
+
+class GatheringBridge(TuneBridge):
+    """Until all workers have answered, each has an idle trial; an idle trial never ends while there is no job."""
+
+    def __init__(self, count, *given):
+        super().__init__(*given)
+        self._count = count
+        self._started = set()
+
+    def heard(self, trial_id, word):
+        self._started.add(trial_id)
+        return super().heard(trial_id, word)
+
+    def _asked(self):
+        return super()._asked() if self.stop.is_set() or len(self._started) >= self._count else WAIT
