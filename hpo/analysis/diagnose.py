@@ -162,7 +162,7 @@ def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int
         scales=scales,
         code=describe_difference({f"seed {one.job.seed_text} ({one.job.stage})": one.code for one in found}),
         advice=tuple(_advice(replicates, scales)),
-        warnings=tuple(seed_use.said(list(uses.values()), candidates=0)),
+        warnings=tuple(seed_use.seed_warnings(list(uses.values()), candidates=0)),
     )
     return _written(made, found, config.outputs / name)
 

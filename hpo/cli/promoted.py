@@ -24,7 +24,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     ranking, sure = report.ranking, report.certainty
     rule = ranking.rule
     seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
-    score = [rule.said(ranking.direction)] if rule.name != "mean" else []
+    score = [rule.formula(ranking.direction)] if rule.name != "mean" else []
     by_race, by_folds = report.race is not None, bool(report.folds)
     by_use = any(row.candidate.use is not Use.USED for row in ranking.rows)
     made = table(
@@ -66,7 +66,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
             *[str(candidate.use)] * by_use,
         )
     count = len(ranking.seeds)
-    note = f"sigma: ddof {rule.ddof} · score: {rule.said(ranking.direction)} · n = {count}"
+    note = f"sigma: ddof {rule.ddof} · score: {rule.formula(ranking.direction)} · n = {count}"
     note += " · no sigma at n = 1: the value itself ranks" if count == 1 else ""
     note += " · no sigma where seeds make no difference: not meaningful" if by_use else ""
     known = ""
@@ -99,7 +99,7 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
     """Returns how a race went, and its last rung."""
     rule, direction = race.final.rule, race.final.direction
     rungs = ", ".join(f"{len(rung.entered)} under {seeds_text(rung.seeds)}" for rung in race.rungs)
-    score = [rule.said(direction)] if rule.name != "mean" else []
+    score = [rule.formula(direction)] if rule.name != "mean" else []
     count = len(race.rungs[-1].seeds)
     chances = sure.chances if sure else {}
     made = table(

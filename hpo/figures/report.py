@@ -57,7 +57,7 @@ def promotion_figure(
 
     rows = ranking.rows
     rule = ranking.rule
-    title = f"{study}: ranked by {rule.said(ranking.direction)} over {len(ranking.seeds)} seeds"
+    title = f"{study}: ranked by {rule.formula(ranking.direction)} over {len(ranking.seeds)} seeds"
     lines = [f"{standing}: trial {row.candidate.trial}" for standing, row in zip(standings, rows, strict=True)]
     figure = graph_objects.Figure()
     for index, seed in enumerate(ranking.seeds):

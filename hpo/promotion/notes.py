@@ -60,7 +60,7 @@ def _said(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
         "mean": row.mean,
         "sigma": row.sigma,
         "score": row.score,
-        "rule": report.ranking.rule.said(report.ranking.direction),
+        "rule": report.ranking.rule.formula(report.ranking.direction),
         "seeds": list(report.ranking.seeds),
         "results": list(results),
         "page": f"/robustness/{report.study.name}",

@@ -209,7 +209,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _compared(candidates: Sequence[Candidate], seeds: Sequence[int], rule: Rule, direction: str) -> Ranking:
-    return rank(candidates, seeds, rule if len(seeds) >= rule.fewest else Rule(name="mean"), direction)
+    return rank(candidates, seeds, rule if len(seeds) >= rule.min_values else Rule(name="mean"), direction)
 
 
 def _has_failed(candidate: Candidate) -> bool:

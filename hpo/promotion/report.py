@@ -223,7 +223,7 @@ class PromotionReport:
             "rule": ranking.rule.name,
             "lambda": ranking.rule.lambda_,
             "ddof": ranking.rule.ddof,
-            "score": ranking.rule.said(ranking.direction),
+            "score": ranking.rule.formula(ranking.direction),
             "seeds": list(ranking.seeds),
             "search_seed": self.study.search.seed,
             "search_seeding": self.study.search.seeding,

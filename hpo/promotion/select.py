@@ -103,8 +103,8 @@ def _refuse_endless(study: Study, score: Rule) -> None:
     count = len(study.promotion.seeds)
     if math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
         raise UsageError(
-            f"nothing can be left out under {score.said(study.objective.direction)}: a last replicate could be as good "
-            "as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
+            f"nothing can be left out under {score.formula(study.objective.direction)}: a last replicate could be as "
+            "good as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
         )
 
 
@@ -120,8 +120,8 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
         lambda_=own.lambda_ if lambda_ is None else lambda_,
         ddof=own.ddof if ddof is None else ddof,
     )
-    if len(seeds) < rule.fewest:
-        raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.fewest} seeds, not {len(seeds)}")
+    if len(seeds) < rule.min_values:
+        raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.min_values} seeds, not {len(seeds)}")
     return rule
 
 

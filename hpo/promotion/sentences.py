@@ -63,7 +63,7 @@ def _ranked_by(winner: Row, ranking: Ranking) -> str:
     """Returns what put a row first: its score, or why it has none and what was taken in its place."""
     if winner.score is not None:
         return f"score {number(winner.score)}"
-    score = ranking.rule.said(ranking.direction)
+    score = ranking.rule.formula(ranking.direction)
     if len(ranking.seeds) == 1:
         return (
             f"{number(winner.order)} under seed {ranking.seeds[0]} alone (sigma and {score} are not defined at n = 1)"

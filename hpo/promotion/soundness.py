@@ -15,7 +15,7 @@ from hpo.core.formatting import counted
 from hpo.core.records import Evaluation, Job
 from hpo.stats.collapse import Collapse
 from hpo.stats.ranking import Ranking, Row
-from hpo.stats.seed_use import SeedUse, Use, said
+from hpo.stats.seed_use import SeedUse, Use, seed_warnings
 from hpo.training.predictions import FILE, Predictions, class_names
 
 
@@ -41,15 +41,15 @@ def warnings_of(
     first = winner.candidate.trial if winner else None
     if first is not None and first in collapses and collapses[first].is_whole:
         yield (
-            f"Trial {first} comes first and {collapses[first].said}: it has learned nothing that tells cases apart, "
-            "and no other candidate scores better."
+            f"Trial {first} comes first and {collapses[first].description}: it has learned nothing that tells cases "
+            "apart, and no other candidate scores better."
         )
-    yield from said(uses, len(ranking.rows))
+    yield from seed_warnings(uses, len(ranking.rows))
     if winner is not None:
         yield from _placed(winner, ranking, any(one.use is Use.IGNORED for one in uses))
     for trial, collapse in collapses.items():
         if trial != first or not collapse.is_whole:
-            yield f"Trial {trial} {collapse.said}."
+            yield f"Trial {trial} {collapse.description}."
     if since:
         yield (
             f"Not the newest: {counted(since, 'trial')} completed since this promotion and "

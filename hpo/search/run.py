@@ -22,7 +22,7 @@ from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.driver.workers import Workers
 from hpo.search import Limits, ReplicatedSource, SearchSource
 from hpo.stats.scoring import Rule
-from hpo.stats.seed_use import Use, said, seed_uses
+from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
@@ -224,7 +224,7 @@ def _ignored_seeds(session: Session) -> tuple[str, ...]:
     uses = seed_uses(
         join_folds(session.store.evaluations(session.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH
     )
-    return tuple(said([one for one in uses.values() if one.use is not Use.USED], len(uses)))
+    return tuple(seed_warnings([one for one in uses.values() if one.use is not Use.USED], len(uses)))
 
 
 def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:

@@ -1,1 +1,1 @@
-"""Where a seed becomes random numbers: named streams, and seeds derived from seeds."""
+"""Turns seeds into random numbers: named streams, and seeds derived from a seed."""

@@ -1,9 +1,10 @@
 """Named streams of randomness under one seed.
 
-Each stream of each seed is a `numpy.random.SeedSequence` with its own spawn key, so that streams are independent of
-each other and of those of the neighbouring seeds; schemes that add offsets to a seed are not (seed 42 offset 1 is seed
-43 offset 0). A stream holds no state: what it gives depends on (seed, stream, key) alone, where the key is the epoch
-or the number of a sample. That is why a training resumes bit-exactly and why a stream survives pickling.
+Each stream of each seed is a `numpy.random.SeedSequence` with its own spawn key, so streams are independent of each
+other and
+of those of neighboring seeds. Adding offsets to a seed does not ensure that: seed 42 offset 1 is seed 43 offset 0. A
+stream holds no state: its numbers depend only on (seed, stream, key), where the key is the epoch or the index of a
+sample. Therefore a training resumes bit-exactly, and a stream can be pickled.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from hpo.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     import torch
 
-# torch is imported where it is used: the driver reads the names of streams here and trains nothing.
+# torch is imported where it is used: the driver only reads the names of streams here.
 
 STREAMS: Mapping[str, int] = {"split": 1, "init": 2, "order": 3, "augment": 4, "dropout": 5}
-"""The streams and their ids. The ids are frozen: a changed one changes every result."""
+"""The streams and their ids. The ids are frozen: changing one changes every result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Stream:
     """One source of randomness under a seed.
 
     Attributes:
-        name: which one; see `STREAMS`.
+        name: name of the stream, see `STREAMS`.
         seed: the seed that it is derived from.
     """
 
@@ -45,11 +46,11 @@ class Stream:
         return np.random.SeedSequence(self.seed, spawn_key=(STREAMS[self.name], *key))
 
     def number(self, *key: int) -> int:
-        """Returns a whole number of 63 bits, which every library takes as a seed."""
+        """Returns a 63-bit integer, which every library accepts as a seed."""
         return int(self.sequence(*key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def random_state(self, *key: int) -> int:
-        """Returns a whole number of 31 bits: what scikit-learn, XGBoost and LightGBM take as `random_state`."""
+        """Returns a 31-bit integer, the `random_state` of scikit-learn, XGBoost and LightGBM."""
         return self.number(*key) >> 32
 
     def numpy(self, *key: int) -> np.random.Generator:
@@ -57,38 +58,37 @@ class Stream:
         return np.random.Generator(np.random.PCG64(self.sequence(*key)))
 
     def torch(self, *key: int, device: str = "cpu") -> torch.Generator:
-        """Returns a torch generator. torch on a CPU uses the lower 32 bits of its seed only."""
+        """Returns a torch generator. On a CPU, torch uses only the lower 32 bits of the seed."""
         import torch
 
         return torch.Generator(device).manual_seed(self.number(*key))
 
     def seed_global(self, *key: int) -> None:
-        """Seeds the process-wide generators of Python, NumPy and torch, for what can use no other (nn.Dropout).
+        """Seeds the global generators of Python, NumPy and torch, for code that cannot take a generator (nn.Dropout).
 
-        Those of Keras and TensorFlow too where the trainable has imported them.
+        Those of Keras and TensorFlow are seeded too if the trainable has imported them.
         """
         number = self.number(*key)
         if (keras := sys.modules.get("keras")) is not None:
-            keras.utils.set_random_seed(number % 2**32)  # TensorFlow's and its own; Python's are set anew below
+            keras.utils.set_random_seed(number % 2**32)  # TensorFlow's and its own; Python's are seeded again below
         elif (tensorflow := sys.modules.get("tensorflow")) is not None:
             tensorflow.random.set_seed(number % 2**32)
         random.seed(number)
-        np.random.seed(number % 2**32)  # noqa: NPY002  the legacy global generator is what other code may draw from
-        if (torch := sys.modules.get("torch")) is not None:  # a trainable without torch does not pay for it
+        np.random.seed(number % 2**32)  # noqa: NPY002  other code may draw from the legacy global generator
+        if (torch := sys.modules.get("torch")) is not None:  # not imported for a trainable without torch
             accelerated = torch.accelerator.current_accelerator() is not None
-            # manual_seed seeds the CPU and every GPU. A torch built for none is spared it: it formats the stack thrice.
+            # manual_seed seeds the CPU and every GPU. Without a GPU only the CPU's: manual_seed formats the stack three times.
             (torch if accelerated else torch.default_generator).manual_seed(number)
 
     @contextmanager
     def as_global(self, *key: int) -> Iterator[None]:
-        """Lends the process-wide generators to this stream and gives them back as they were.
+        """Seeds the global generators from this stream, and restores their state afterwards.
 
-        Use it where a library draws from them and takes no generator:
-        `with ctx.streams.init.as_global(): model = Net()`. Those of Keras and TensorFlow cannot be given back, and go
-        on from this stream.
+        Use it for a library that takes no generator: `with ctx.streams.init.as_global(): model = Net()`. The generators
+        of Keras and TensorFlow cannot be restored, and continue from this stream.
         """
         python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  see seed_global
-        with _torch_given_back():
+        with _torch_restored():
             self.seed_global(*key)
             try:
                 yield
@@ -98,7 +98,7 @@ class Stream:
 
 
 @contextmanager
-def _torch_given_back() -> Iterator[None]:
+def _torch_restored() -> Iterator[None]:
     if (torch := sys.modules.get("torch")) is None:
         yield
         return
@@ -111,8 +111,8 @@ class Streams:
     """All streams of one training, as attributes: `split`, `init`, `order`, `augment`, `dropout`.
 
     Args:
-        seed: of the training.
-        overrides: seeds of single streams that differ from it.
+        seed: seed of the training.
+        overrides: seeds by stream, where they differ from it.
 
     Raises:
         UsageError: if `overrides` names an unknown stream.

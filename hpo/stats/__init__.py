@@ -1,1 +1,1 @@
-"""The statistics of replicates: scores, rankings, how sure they are, where variance comes from. Plain numbers."""
+"""Statistics of replicates: scores, rankings, confidence, variance decomposition. Plain numbers."""

@@ -1,4 +1,4 @@
-"""Whether trainings collapsed: their model puts every case into one class, or its value never moves."""
+"""Detects collapsed trainings: the model predicts one class for every case, or its value never changes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from hpo.core.records import Evaluation, Objective, Stage, Status
 
 ONE_CLASS = "one-class-predictions"
-"""The kind of the alert that says it of an epoch."""
+"""The kind of the alert that reports it for an epoch."""
 
-LEAST_STEPS = 3
-"""Reports from which on a value that never moves is no chance."""
+MIN_STEPS = 3
+"""Minimum number of reports for a constant value to count as a collapse."""
 
 AGREEMENT = re.compile(r"kappa|(?:^|_)mcc(?:$|_)|matthews", re.IGNORECASE)
-"""Names of metrics that are exactly 0 where all predictions are of one class."""
+"""Names of metrics that are exactly 0 if all predictions are one class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapse:
-    """A trial some of whose replicates collapsed.
+    """A trial with collapsed replicates.
 
     Attributes:
         trial: number of the trial.
-        reasons: what was seen of each replicate that collapsed, by seed.
-        replicates: how many are complete.
+        reasons: why each collapsed replicate counts as such, by seed.
+        replicates: number of complete replicates.
     """
 
     trial: int
@@ -34,12 +34,12 @@ class Collapse:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of its complete replicates collapsed."""
+        """Whether all complete replicates collapsed."""
         return len(self.reasons) == self.replicates
 
     @property
-    def said(self) -> str:
-        """What was seen, as a sentence without its beginning: `collapsed under every seed: ...`."""
+    def description(self) -> str:
+        """The end of a sentence about the trial: `collapsed under every seed: ...`."""
         by_reason: dict[str, list[str]] = {}
         for seed, reason in self.reasons.items():
             by_reason.setdefault(reason, []).append(str(seed))
@@ -54,14 +54,13 @@ def collapses(
     limit: float | None = None,
     one_class: Mapping[tuple[int, int], str] | None = None,
 ) -> dict[int, Collapse]:
-    """Returns by trial which of its replicates collapsed; trials of which none did are left out.
+    """Returns the trials with collapsed replicates.
 
     Args:
-        evaluations: of promotions; others may be among them and are passed over.
-        objective: of the study.
-        limit: no value can be better; one that is reached in every epoch is no collapse.
-        one_class: the class, as it is named in the files, into which all cases were put, by trial and seed, where the
-            predictions say so.
+        evaluations: evaluations of any stage; only those of promotions are used.
+        objective: objective of the study.
+        limit: the best possible value; reaching it in every epoch is not a collapse.
+        one_class: name of the one predicted class by trial and seed, where the prediction files show only one.
     """
     counts: dict[int, int] = {}
     reasons: dict[int, dict[int, str]] = {}
@@ -72,7 +71,9 @@ def collapses(
         counts[job.trial] = counts.get(job.trial, 0) + 1
         name = (one_class or {}).get((job.trial, job.seed))
         when = "" if one.step is None else f" in epoch {one.step}, the selected one"
-        found = f"all validation cases were put into class {name}{when}" if name else collapse_of(one, objective, limit)
+        found = (
+            f"all validation cases were predicted as class {name}{when}" if name else collapse_of(one, objective, limit)
+        )
         if found is not None:
             reasons.setdefault(job.trial, {})[job.seed] = found
     return {
@@ -82,9 +83,9 @@ def collapses(
 
 
 def collapse_of(one: Evaluation, objective: Objective, limit: float | None = None) -> str | None:
-    """Returns why the value of a training is that of a model that learned nothing; None where nothing says so.
+    """Returns why a training counts as collapsed, None if it does not.
 
-    Of a cross-validated one it takes all folds.
+    A cross-validated training counts only if all of its folds collapsed.
     """
     found = [_collapsed(training, objective, limit) for training in one.trainings]
     return found[0] if found and all(found) else None
@@ -96,17 +97,17 @@ def _collapsed(one: Evaluation, objective: Objective, limit: float | None) -> st
         alert = next((alert for alert in report.alerts if alert.kind == ONE_CLASS), None)
         if alert is None or one.step is None:
             continue
-        # The alert is raised once, in the second epoch of that kind. What follows is not told epoch by epoch: a value
-        # that has not moved since says that the model has not either.
+        # The alert is raised once, in the second such epoch. Later epochs raise none: a constant value since then
+        # means that the model still predicts one class.
         has_stayed = all(value == values[number] for value in values[number:])
         if alert.epoch - 1 <= one.step <= alert.epoch or (one.step > alert.epoch and has_stayed):
             return alert.message
     undecided = [name for name, value in one.metrics.items() if value == 0 and AGREEMENT.search(name)]
     if undecided:
-        return f"{undecided[0]} is exactly 0, as where all cases are put into one class"
+        return f"{undecided[0]} is exactly 0, as when all cases are predicted as one class"
     first = values[0] if values else None
     is_best = first is not None and first == (limit if limit is not None else _best_of_a_share(objective))
-    if len(values) >= LEAST_STEPS and first is not None and not is_best and len(set(values)) == 1:
+    if len(values) >= MIN_STEPS and first is not None and not is_best and len(set(values)) == 1:
         return f"{objective.metric} is {first:.4g} in every epoch"
     return None
 

@@ -1,4 +1,4 @@
-"""How sure a promotion is of its winner, and how much too good the search made its candidates look."""
+"""The confidence in a promotion's winner, and how optimistic the search's values were."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from hpo.stats.statistics import (
 )
 
 CALIBRATED = 6
-"""Seeds from which a chance of being best is as good as it says; below, it would say too much by up to 0.1."""
+"""Minimum seeds for a calibrated chance of being best; with fewer it is too high by up to 0.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two candidates under the same seeds.
+    """A comparison of two candidates under the same seeds.
 
     Attributes:
-        first: a trial's number.
+        first: number of the better ranked trial.
         second: number of the other trial.
         outperformance: share of the seeds on which the first is better; a tie counts half.
-        decidable: whether so many seeds could decide it at all, at the level of 0.05.
+        decidable: whether that many seeds can be significant at all, at the level of 0.05.
     """
 
     first: int
@@ -43,23 +43,23 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certainty:
-    """What is known of a ranking beyond its order.
+    """The confidence in a ranking.
 
     Attributes:
-        optimism: by how much the search's values are better than the candidates' means, over all complete candidates,
-            on seeds that the search did not use; None if there are none. The winner's own gap would mislead: it was
-            chosen for being good on these seeds.
-        optimism_interval: Student's, 95 %; None with a single candidate.
-        correlation: Spearman's, between the search's values and those means; None below three candidates.
-        winners: the winning trial under other rules and conventions, by their names; None where they name none, or
-            where a candidate with replicates left out could have won.
-        chances: of each complete candidate whose seeds make a difference, by trial, that its mean -+ lambda * sigma is
-            the best; empty below `CALIBRATED` seeds, or where there is a single such candidate, or the winner is none.
+        optimism: mean gap between the search's value and the mean on seeds that the search did not use, over all
+            complete candidates; None without such seeds. The winner's own gap is biased: it was selected for being good
+            on these seeds.
+        optimism_interval: Student's 95 % interval; None with a single candidate.
+        correlation: Spearman's correlation of the search's values and those means; None below three candidates.
+        winners: the winning trial by rule or convention; None where there is no winner, or a candidate with skipped
+            replicates could have won.
+        chances: chance by trial that its mean -+ lambda * sigma is the best, of complete candidates whose seeds make a
+            difference; empty below `CALIBRATED` seeds, with a single such candidate, or if the winner is not one.
             Rounded to 0.01.
-        pairs: of complete candidates whose seeds make a difference, the better ranked one first.
-        variations: sigma in per cent of the mean, by trial; None where there is no sigma.
-        seen: seeds of the promotion that the search had used.
-        unseen_winner: the winner over the other seeds alone; None if none was seen, or none is left.
+        pairs: pairs of complete candidates whose seeds make a difference, better ranked one first.
+        variations: sigma in percent of the mean, by trial; None without a sigma.
+        seen: seeds of the promotion that the search used too.
+        unseen_winner: the winner over the other seeds alone; None if the search used none or all of them.
     """
 
     optimism: float | None
@@ -74,7 +74,7 @@ class Certainty:
 
     @property
     def changes(self) -> dict[str, int]:
-        """The conventions under which another candidate would have won, and which."""
+        """The conventions under which another candidate wins, with that trial."""
         return {name: trial for name, trial in self.winners.items() if trial is not None and trial != self._winner}
 
     @property
@@ -83,7 +83,7 @@ class Certainty:
 
     @property
     def unknown(self) -> list[str]:
-        """The conventions under which the winner is not known, because replicates were left out."""
+        """The conventions under which the winner is unknown, because replicates were skipped."""
         return [name for name, trial in self.winners.items() if trial is None]
 
     @property
@@ -93,17 +93,17 @@ class Certainty:
 
 
 AS_IT_IS = "as it is"
-"""The name, among `Certainty.winners`, of the rule by which was ranked."""
+"""The key in `Certainty.winners` of the rule of the ranking itself."""
 
 
 def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: Ranking | None = None) -> Certainty:
-    """Returns what is known beyond the order.
+    """Returns the confidence in a ranking.
 
     Args:
-        ranking: of a promotion.
-        search_seeds: that all trials of the search were trained under; none if each had its own.
-        all_candidates: that tells the optimism, where the ranking holds those that were chosen on its seeds; None: it
-            does.
+        ranking: ranking of a promotion.
+        search_seeds: seeds shared by all trials of the search; empty if each trial had its own.
+        all_candidates: ranking used for the optimism, if `ranking` holds only candidates selected on its seeds; None:
+            `ranking` itself.
     """
     rows = ranking.sound
     seen = tuple(seed for seed in ranking.seeds if seed in search_seeds)
@@ -133,19 +133,16 @@ def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: R
             for row in ranking.complete
         },
         seen=seen,
-        unseen_winner=_winner(ranking.over(fresh)) if seen and len(fresh) >= ranking.rule.fewest else None,
+        unseen_winner=_winner(ranking.over(fresh)) if seen and len(fresh) >= ranking.rule.min_values else None,
     )
 
 
 def _gaps(ranking: Ranking, fresh: Sequence[int]) -> list[tuple[float, float]]:
-    """Returns the value in the search of each complete candidate whose seeds make a difference, and its fresh mean.
-
-    Fresh: over seeds that the search did not use.
-    """
+    """Returns (search value, mean over fresh seeds) of each complete candidate whose seeds make a difference."""
     found = []
     for row in ranking.complete:
         if row.candidate.use is not Use.USED:
-            continue  # on any seed it gives what it gave in the search
+            continue  # its value is the same on every seed
         values = [value for seed in fresh if (value := row.candidate.values[seed]) is not None]
         if row.candidate.search_value is not None and values:
             found.append((row.candidate.search_value, float(np.mean(values))))
@@ -160,7 +157,7 @@ def _winners(ranking: Ranking) -> dict[str, int | None]:
     else:
         others["mean-std"] = Rule()
     others |= {name: replace(own, name=name, ddof=0) for name in ("mean", "min", "median", "lcb") if name != own.name}
-    fitting = {name: rule for name, rule in others.items() if rule.fewest <= count}
+    fitting = {name: rule for name, rule in others.items() if rule.min_values <= count}
     first = ranking.winner.candidate.trial if ranking.winner else None
     return {AS_IT_IS: first, **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
 

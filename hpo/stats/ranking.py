@@ -1,4 +1,4 @@
-"""Ranks candidates by how well they do over seeds, and how steadily."""
+"""Ranks candidates by the mean and the spread of their values over seeds."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Candidate:
 
     Attributes:
         trial: number of the trial.
-        values: of its replicates by seed; None where one failed, no entry where it was left out.
-        search_value: what it reached in the search, on the search's seed.
-        use: what its replicates say of its seeds; only where they are `used` has it a sigma.
+        values: values of its replicates by seed; None for a failed one, no entry for a skipped one.
+        search_value: its value in the search.
+        use: whether its seeds make a difference; it has a sigma only if they are `used`.
     """
 
     trial: int
@@ -35,13 +35,13 @@ class Row:
 
     Attributes:
         candidate: the candidate that is ranked.
-        rank: 1 for the winner; None where a replicate is missing: a candidate is never ranked over fewer seeds.
-        mean: of the values.
-        sigma: of the values, by the rule's ddof; None with a single seed, and where seeds make no difference.
-        score: by the rule; None where it needs a sigma and there is none.
-        order: what it is ranked by: the score, and where there is none what the rule makes of a sigma of 0.
-        interval: Student's, 95 %, for the mean; None where there is no sigma.
-        bound: the best score that it could still have; None unless replicates were left out and none failed.
+        rank: 1 for the winner; None if a replicate is missing: no candidate is ranked over fewer seeds.
+        mean: mean of the values.
+        sigma: sigma by the rule's ddof; None with a single seed, or if seeds make no difference.
+        score: score by the rule; None if it needs a sigma and there is none.
+        order: the value that it is ranked by: the score, or the rule's value for a sigma of 0 if there is none.
+        interval: Student's 95 % interval of the mean; None without a sigma.
+        bound: the best score that it could still reach; None unless replicates were skipped and none failed.
     """
 
     candidate: Candidate
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def standing(self) -> str:
-        """Its rank, or why it has none: `incomplete` or `not finished`."""
+        """The rank, or why there is none: `incomplete` or `not finished`."""
         return str(self.rank) if self.rank else "incomplete" if self.bound is None else "not finished"
 
 
@@ -64,13 +64,13 @@ class Ranking:
     """Candidates ordered by score, incomplete ones last.
 
     Attributes:
-        rule: how replicates become a score.
+        rule: rule of the score.
         direction: `maximize` or `minimize`.
-        seeds: in the order in which they are shown.
-        rows: the winner first.
-        limit: no value can be better; None: unknown.
-        allow_ignored: whether candidates that ignore their seeds are ranked among the others, as if their sigma were 0,
-            and not behind them.
+        seeds: seeds in display order.
+        rows: one row per candidate, winner first.
+        limit: the best possible value; None: unknown.
+        allow_ignored: whether candidates that ignore their seeds are ranked among the others with a sigma of 0, rather
+            than behind them.
     """
 
     rule: Rule
@@ -97,7 +97,7 @@ class Ranking:
 
     @property
     def undecided(self) -> tuple[int, ...]:
-        """Trials whose replicates that were left out could still have made them the winner."""
+        """Trials that could still win with their skipped replicates."""
         best = self.winner.order if self.winner else None
         sign = 1.0 if self.direction == "maximize" else -1.0
         return tuple(
@@ -112,9 +112,9 @@ class Ranking:
 
     @property
     def sound(self) -> tuple[Row, ...]:
-        """The rows that have a rank and whose seeds make a difference: of these alone can anything be said to be sure.
+        """The complete rows whose seeds make a difference: only for these is there a confidence.
 
-        Empty where a candidate that ignores its seeds is ranked first.
+        Empty if a candidate that ignores its seeds is ranked first.
         """
         if self.winner is None or self.winner.candidate.use is not Use.USED:
             return ()
@@ -122,7 +122,7 @@ class Ranking:
 
     @property
     def ties(self) -> tuple[int, ...]:
-        """Trials that are ranked by exactly what the winner is, the winner's first; empty where it is alone."""
+        """Trials with exactly the winner's score, the winner first; empty if it is the only one."""
         if self.winner is None:
             return ()
         found = [
@@ -154,17 +154,17 @@ def rank(
     *,
     allow_ignored: bool = False,
 ) -> Ranking:
-    """Returns the ranking. Of equal scores the better mean comes first, then the lower trial number.
+    """Returns the ranking. Ties in the score are broken by the mean, then by the lower trial number.
 
-    A candidate that ignores its seeds has no sigma and comes behind all others, unless that is allowed: the sigma of 0
-    would put it before them. With a single seed no candidate has one, and the value itself ranks.
+    A candidate that ignores its seeds is ranked behind all others unless `allow_ignored` is set, because its sigma of 0
+    would be an advantage. With a single seed no candidate has a sigma, and the value itself decides.
 
     Args:
-        candidates: with a value, or None, for each seed.
-        seeds: of the promotion.
-        rule: how replicates become a score.
+        candidates: candidates to rank.
+        seeds: seeds of the promotion.
+        rule: rule of the score.
         direction: `maximize` or `minimize`.
-        limit: no value can be better; None: unknown.
+        limit: the best possible value; None: unknown.
         allow_ignored: whether candidates that ignore their seeds are ranked among the others.
     """
     sign = -1.0 if direction == "maximize" else 1.0

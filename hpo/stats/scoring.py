@@ -1,4 +1,4 @@
-"""How replicates become a score."""
+"""Turns replicates into a score."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How replicates become a score. When minimizing all is mirrored: mean + lambda * sigma, the highest value, ...
+    """The rule of the score. When minimizing it is mirrored: mean + lambda * sigma, the highest value, ...
 
     Attributes:
-        name: of the rule.
-        lambda_: weight of sigma; only `mean-std` has one.
-        ddof: degrees of freedom that sigma leaves out, or `unbiased`.
+        name: name of the rule.
+        lambda_: weight of sigma, used by `mean-std` only.
+        ddof: how sigma is estimated, see `Ddof`.
     """
 
     name: RuleName = "mean-std"
@@ -38,17 +38,17 @@ class Rule:
             raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {self.ddof!r}")
 
     @property
-    def fewest(self) -> int:
-        """How many values it takes at least."""
+    def min_values(self) -> int:
+        """The minimum number of values."""
         return 2 if self.name == "lcb" or self.ddof != 0 else 1
 
     @property
     def needs_sigma(self) -> bool:
-        """Whether the score is undefined without a sigma: with a single value, or where seeds make no difference."""
+        """Whether the score is undefined without a sigma, i.e. for a single value or ignored seeds."""
         return self.name == "lcb" or (self.name == "mean-std" and self.lambda_ > 0)
 
     def score(self, values: Sequence[float], direction: str) -> float:
-        """Returns the score of (n,) values; more is better when maximizing, less when minimizing."""
+        """Returns the score of (n,) values; higher is better when maximizing, lower when minimizing."""
         if self.name == "median":
             return float(np.median(values))
         sign = -1.0 if direction == "maximize" else 1.0
@@ -60,7 +60,7 @@ class Rule:
         return mean if self.name == "mean" else mean + sign * self.lambda_ * sigma(values, self.ddof)
 
     def bound(self, values: Sequence[float], count: int, direction: str, limit: float | None = None) -> float:
-        """Returns the best score that `count` values can have of which these are known.
+        """Returns the best score that `count` values can have if `values` are known.
 
         A score m - w * s0 (s0: sigma under ddof 0) is concave in the unknown values and symmetric in them, so it is
         highest where all f of them equal one v. With q known values, their mean m_q and SS = sum (y - m_q)^2 its
@@ -68,30 +68,30 @@ class Rule:
         against brute force.
 
         Args:
-            values: (q,) known, q from 0 to
-            count: all of them, n.
-            direction: `maximize` or `minimize`; all is mirrored when minimizing.
-            limit: no value can be better; None: unknown, and the bound may be infinite.
+            values: (q,) known values, 0 <= q <= n.
+            count: number of all values, n.
+            direction: `maximize` or `minimize`; mirrored when minimizing.
+            limit: the best possible value; None: unknown, so the bound may be infinite.
         """
         if len(values) == count:
             return self.score(values, direction)
         sign = 1.0 if direction == "maximize" else -1.0
         highest = math.inf if limit is None else sign * limit
         known = [sign * value for value in values]
-        if self.name in ("min", "median"):  # neither falls when a value rises
+        if self.name in ("min", "median"):  # neither decreases when a value increases
             return sign * Rule(name=self.name).score([*known, *[highest] * (count - len(known))], "maximize")
         return sign * _highest(known, count, self._weight(count), highest)
 
     def _weight(self, count: int) -> float:
-        """Returns w of a score of `count` values that is the mean minus w times sigma under ddof 0."""
+        """Returns w such that the score of `count` values is the mean minus w times sigma under ddof 0."""
         if self.name == "mean":
             return 0.0
         if self.name == "lcb":
             return t_quantile(count - 1) / math.sqrt(count) * sigma_factor(count, 1)
         return self.lambda_ * sigma_factor(count, self.ddof)
 
-    def said(self, direction: str) -> str:
-        """Returns what the score is, e.g. `mean - sigma`."""
+    def formula(self, direction: str) -> str:
+        """Returns the score as a formula, e.g. `mean - sigma`."""
         high = direction == "maximize"
         weight = "" if self.lambda_ == 1 else f"{self.lambda_:g} "
         return {

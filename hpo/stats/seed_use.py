@@ -1,4 +1,4 @@
-"""Whether replicates under different seeds differ: where they do not, the trainable ignores its seed."""
+"""Checks whether replicates under different seeds differ; if not, the trainable ignores its seed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from fractions import Fraction
 from hpo.core.records import START, Evaluation, Objective, Stage, Status
 
 COARSE = 1000
-"""A value k / m with m up to this may be a share of so many cases, and two of those may be equal by chance."""
+"""A value k / m with m up to this may be a share of m cases, and two such values may be equal by chance."""
 
 FEW = 3
-"""Different coarse values that have to be equal before chance is ruled out, where other seeds do differ."""
+"""How many distinct coarse values must be equal to rule out chance, if other seeds do differ."""
 
 CLOCKS = re.compile(
     r"(?:^|[_./-])(?:time|times|seconds?|secs?|minutes?|ms|us|ns|latency|latencies|duration|elapsed|throughput|fps)"
     r"(?:$|[_./-])|per_s(?:ec(?:ond)?)?$",
     re.IGNORECASE,
 )
-"""Names of metrics that are times or speeds: they differ between any two trainings, whatever the seed does."""
+"""Names of metrics that are times or speeds: they differ between any two trainings, whatever the seed."""
 
 
 class Use(StrEnum):
-    """What the replicates of a trial say of its seeds."""
+    """Whether a trial's seeds make a difference."""
 
     USED = "used"
     IGNORED = "ignored"
@@ -34,18 +34,18 @@ class Use(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedUse:
-    """What the replicates of one trial say of its seeds.
+    """Whether the seeds of one trial make a difference.
 
     Attributes:
         trial: number of the trial.
-        use: `ignored` if replicates are the same to the last bit under different seeds; `cannot tell` if all that can
-            be compared is equal, and so little that chance would do.
-        equal: the seeds whose replicates are equal, a group each; empty if all differ.
-        seeds: that were compared.
-        same_weights: seeds whose weights are bit-identical though their values differ: the seed moves the validation
-            and not the training. Empty if there are none.
-        value_only: whether the objective's values alone are equal, while weights or other metrics differ.
-        same_start: whether the trainings differ, and begin with the same weights under every seed.
+        use: `ignored` if replicates are bit-identical under different seeds; `cannot tell` if everything comparable is
+            equal, but could be by chance.
+        equal: groups of seeds with equal replicates; empty if all differ.
+        seeds: the compared seeds.
+        same_weights: seeds whose weights are bit-identical although their values differ: the seed affects validation
+            but not training. Empty if there are none.
+        value_only: whether only the objective's values are equal, while weights or other metrics differ.
+        same_start: whether the trainings differ, but start from the same weights under every seed.
     """
 
     trial: int
@@ -58,19 +58,19 @@ class SeedUse:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all replicates equal each other, rather than some of them."""
+        """Whether all replicates are equal, rather than some."""
         return len(self.equal) == 1 and self.equal[0] == self.seeds
 
 
 def seed_uses(
     evaluations: Iterable[Evaluation], objective: Objective, stage: Stage = Stage.PROMOTION
 ) -> dict[int, SeedUse]:
-    """Returns by trial what its replicates say of its seeds; a trial with fewer than two complete ones is left out.
+    """Returns by trial whether its seeds make a difference; trials with fewer than two complete replicates are omitted.
 
     Args:
-        evaluations: of the stage; others may be among them and are passed over.
-        objective: of the study, for its metric and the metrics that are not compared.
-        stage: whose replicates are compared: a promotion's, or those of a search with several seeds.
+        evaluations: evaluations of any stage; only those of `stage` are used.
+        objective: objective of the study, with the metrics to ignore.
+        stage: stage of the compared replicates: promotion, or search with several seeds.
     """
     found: dict[int, dict[int, Evaluation]] = {}
     for one in evaluations:
@@ -95,7 +95,7 @@ def _use(trial: int, by_seed: Mapping[int, Evaluation], objective: Objective) ->
     elif _value_is_fixed(list(by_seed.values()), objective):
         return SeedUse(trial=trial, use=Use.IGNORED, equal=(seeds,), seeds=seeds, value_only=True)
     else:
-        use = Use.USED  # some are equal, as shares of few cases are now and then
+        use = Use.USED  # some are equal, as shares of few cases may be by chance
     return SeedUse(
         trial=trial,
         use=use,
@@ -107,20 +107,20 @@ def _use(trial: int, by_seed: Mapping[int, Evaluation], objective: Objective) ->
 
 
 def _compared(one: Evaluation, objective: Objective) -> object:
-    """Returns what has to be equal: digests with the objective's curve; without digests the curves of all metrics."""
+    """Returns what is compared: digests and the objective's curve; without digests the curves of all metrics."""
     names = [objective.metric] if _digests(one) else _names(one, objective)
     return _digests(one), tuple(names), _curves(one, names)
 
 
 def _value_is_fixed(replicates: Sequence[Evaluation], objective: Objective) -> bool:
-    """Whether the objective has the same curve under every seed, one that cannot be the same by chance."""
+    """Whether the objective has the same curve under every seed, which cannot be chance."""
     first, *others = (_curves(one, [objective.metric]) for one in replicates)
     values = {value for curve in first for (value,) in curve if value is not None}
     return all(one == first for one in others) and len(values) > 1 and not all(map(is_coarse, values))
 
 
 def _curves(one: Evaluation, names: Sequence[str]) -> tuple[tuple[tuple[float | None, ...], ...], ...]:
-    """Returns by training and step the values of some metrics."""
+    """Returns the values of some metrics by training and step."""
     return tuple(
         tuple(tuple(report.metrics.get(name) for name in names) for report in training.reports)
         for training in one.trainings
@@ -128,22 +128,22 @@ def _curves(one: Evaluation, names: Sequence[str]) -> tuple[tuple[tuple[float | 
 
 
 def _digests(one: Evaluation) -> tuple[tuple[str, str], ...]:
-    """Returns the digests of what the trainings came to; a start that differs moves nothing where the end does not."""
+    """Returns the digests of the outcomes; a different start is irrelevant if the outcome is the same."""
     return tuple(pair for training in one.trainings for pair in sorted(training.digests.items()) if pair[0] != START)
 
 
 def _names(one: Evaluation, objective: Objective) -> list[str]:
-    """Returns the metrics that are compared: none that the study ignores, and none that looks like a time."""
+    """Returns the metrics to compare: without those that the study ignores, and those that look like times."""
     known = dict.fromkeys(name for training in one.trainings for report in training.reports for name in report.metrics)
     kept = [name for name in known if name not in objective.ignore]
     return sorted(name for name in kept if not CLOCKS.search(name)) or sorted(kept) or [objective.metric]
 
 
 def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) -> bool:
-    """Whether an equal replicate under another seed cannot be chance.
+    """Whether equality with a replicate under another seed cannot be chance.
 
-    Equal digests cannot. Curves take more than one value (one that is the same in every epoch says as little as a
-    single number), and where all are shares of few cases and other replicates differ, `FEW` of them.
+    Equal digests cannot be. Equal curves need more than one distinct value (a constant curve is no better than a single
+    number), and `FEW` of them if all are shares of few cases and other replicates differ.
     """
     if _digests(one):
         return True
@@ -161,12 +161,12 @@ def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) 
 
 
 def is_coarse(value: float) -> bool:
-    """Whether a value may be a share of so few cases (`COARSE`) that two equal ones may be chance."""
+    """Whether a value may be a share of at most `COARSE` cases, so that equal values may be chance."""
     return abs(Fraction(value).limit_denominator(COARSE) - Fraction(value)) < Fraction(1, 10**12)
 
 
 def _same_digests(by_seed: Mapping[int, Evaluation], name: str) -> tuple[int, ...]:
-    """Returns the seeds under which a digest is the same in all trainings; empty if there are none."""
+    """Returns seeds whose trainings have the same digest; empty if there are none."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for seed, one in by_seed.items():
         found = tuple(training.digests[name] for training in one.trainings if name in training.digests)
@@ -175,19 +175,19 @@ def _same_digests(by_seed: Mapping[int, Evaluation], name: str) -> tuple[int, ..
     return next((tuple(seeds) for seeds in groups.values() if len(seeds) > 1), ())
 
 
-def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
-    """Returns what there is to say of seeds that make no difference, in sentences; none if all is well.
+def seed_warnings(uses: Sequence[SeedUse], candidates: int) -> list[str]:
+    """Returns warnings about seeds that make no difference; empty if there are none.
 
     Args:
-        uses: of the candidates.
-        candidates: how many there are.
+        uses: seed use of each candidate.
+        candidates: number of candidates.
     """
     lines = []
-    for group in _alike((one, one.seeds) for one in uses if one.value_only):
+    for group in _group_by_seeds((one, one.seeds) for one in uses if one.value_only):
         lines.append(
-            f"The value ignores the seed: that of {_trials(group)} is bit-identical under seeds "
-            f"{_seeds(group[0].seeds)}, though weights or other metrics differ. Its sigma is not meaningful; look for "
-            "what the value is computed from."
+            f"The value ignores the seed: for {_trials(group)} it is bit-identical under seeds "
+            f"{_seeds(group[0].seeds)}, though weights or other metrics differ. Its sigma is not meaningful; check how "
+            "the value is computed."
         )
     ignored = [one for one in uses if one.use is Use.IGNORED and not one.value_only]
     whole = [one for one in ignored if one.is_whole]
@@ -206,31 +206,31 @@ def said(uses: Sequence[SeedUse], candidates: int) -> list[str]:
             groups = "; ".join(_seeds(group) for group in one.equal)
             lines.append(
                 f"The seed is ignored in part: replicates of trial {one.trial} are bit-identical under seeds {groups}, "
-                "so they are fewer than they look, and its sigma is not meaningful."
+                "so there are fewer independent ones than it seems, and its sigma is not meaningful."
             )
     if unclear := [one for one in uses if one.use is Use.UNCLEAR]:
         lines.append(
-            f"Cannot tell the seeds apart: all that {_trials(unclear)} yielded is the same under seeds "
-            f"{_seeds(unclear[0].seeds)}, and it is too little to tell an ignored seed from chance. Its sigma is not "
+            f"Cannot tell whether the seed is used: {_trials(unclear)} yielded the same values under seeds "
+            f"{_seeds(unclear[0].seeds)}, too few to tell an ignored seed from chance. Its sigma is not "
             "meaningful; yield a loss too, or the metric at every epoch."
         )
-    for group in _alike((one, one.same_weights) for one in uses if one.same_weights):
+    for group in _group_by_seeds((one, one.same_weights) for one in uses if one.same_weights):
         lines.append(
             f"The weights of {_trials(group)} are bit-identical under seeds {_seeds(group[0].same_weights)}, though "
-            "its values differ: the seed moves the validation, and the training ignores it."
+            "its values differ: the seed affects the validation, and the training ignores it."
         )
     if same := [one for one in uses if one.same_start and not one.same_weights]:
         lines.append(
-            f"The seed does not move the first weights: {_trials(same)} begins with the same ones under seeds "
-            f"{_seeds(same[0].seeds)}, so sigma leaves initialisation out. That is right for weights that are loaded "
-            'and for [streams] init = "fixed"; else look for a seed that the trainable sets itself, such as '
+            f"The seed does not affect the initial weights: {_trials(same)} starts from the same ones under seeds "
+            f"{_seeds(same[0].seeds)}, so sigma does not include initialization. That is fine for pretrained weights "
+            'and for [streams] init = "fixed"; otherwise look for a seed that the trainable sets itself, such as '
             "torch.manual_seed(0)."
         )
     return lines
 
 
-def _alike(uses: Iterable[tuple[SeedUse, tuple[int, ...]]]) -> list[list[SeedUse]]:
-    """Returns trials of which the same is said of the same seeds, a list of each."""
+def _group_by_seeds(uses: Iterable[tuple[SeedUse, tuple[int, ...]]]) -> list[list[SeedUse]]:
+    """Groups trials with the same seeds."""
     groups: dict[tuple[int, ...], list[SeedUse]] = {}
     for one, seeds in uses:
         groups.setdefault(seeds, []).append(one)
@@ -238,7 +238,7 @@ def _alike(uses: Iterable[tuple[SeedUse, tuple[int, ...]]]) -> list[list[SeedUse
 
 
 _MEANING = (
-    "Their sigma is not meaningful, and nothing is known of how sure the ranking is. Look for a seed that the "
+    "Their sigma is not meaningful, and the confidence in the ranking is unknown. Look for a seed that the "
     "trainable sets itself, such as torch.manual_seed(0), and take randomness from ctx.streams."
 )
 

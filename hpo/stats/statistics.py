@@ -9,19 +9,19 @@ from typing import Literal
 import numpy as np
 
 Ddof = Literal[0, 1, "unbiased"]
-"""How sigma is estimated: 0 divides by n, 1 by n - 1, `unbiased` also takes out the bias of the square root."""
+"""How sigma is estimated: 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root."""
 
 DDOFS: tuple[Ddof, ...] = (0, 1, "unbiased")
 
 DECIDABLE = 5
-"""Pairs below which not even the same sign in all of them is significant: 2^-4 > 0.05 >= 2^-5."""
+"""Minimum pairs for a sign test to be significant if all signs agree: 2^-4 > 0.05 >= 2^-5."""
 
 
 def ddof_of(text: str) -> Ddof:
-    """Returns what a text means.
+    """Parses a ddof.
 
     Raises:
-        ValueError: if it is none of `DDOFS`.
+        ValueError: if the text is not one of `DDOFS`.
     """
     for ddof in DDOFS:
         if text == str(ddof):
@@ -30,7 +30,7 @@ def ddof_of(text: str) -> Ddof:
 
 
 def c4(count: int) -> float:
-    """Returns E[s] / sigma of n = `count` normal values, s with ddof 1.
+    """Returns E[s] / sigma for n = `count` normal values, where s has ddof 1.
 
     It is sqrt(2 / (n - 1)) Gamma(n / 2) / Gamma((n - 1) / 2).
 
@@ -40,7 +40,8 @@ def c4(count: int) -> float:
 
 
 def sigma_error(count: int) -> int | None:
-    """Returns the standard error of the sigma of so few normal values in per cent of it, in fives; None from six on.
+    """Returns the relative standard error of sigma for n = `count` normal values in percent, rounded to 5; None from
+    six on.
 
     It is sqrt(1 - c4^2) / c4: 75 at n = 2, 50 at n = 3.
     """
@@ -50,17 +51,17 @@ def sigma_error(count: int) -> int | None:
 
 
 def sigma_factor(count: int, ddof: Ddof) -> float:
-    """Returns by what the sigma of `count` values under `ddof` is larger than that under ddof 0."""
+    """Returns the ratio of sigma under `ddof` to sigma under ddof 0, for `count` values."""
     if ddof == 0:
         return 1.0
     return math.sqrt(count / (count - 1)) / (c4(count) if ddof == "unbiased" else 1.0)
 
 
 def sigma(values: Sequence[float], ddof: Ddof) -> float:
-    """Returns the standard deviation: sqrt(sum (y - mean)^2 / (n - ddof)), divided by c4(n) if it is to be unbiased.
+    """Returns the standard deviation: sqrt(sum (y - mean)^2 / (n - ddof)), divided by c4(n) if unbiased.
 
     Args:
-        values: (n,), at least two unless ddof is 0.
+        values: (n,) values, at least two unless ddof is 0.
         ddof: 0 divides by n, the convention of the reference table (0.696 +- 0.026); 1 by n - 1.
     """
     if ddof == "unbiased":
@@ -69,8 +70,8 @@ def sigma(values: Sequence[float], ddof: Ddof) -> float:
 
 
 def t_quantile(freedom: int, level: float = 0.95) -> float:
-    """Returns Student's two-sided t of so many degrees of freedom."""
-    from scipy.special import stdtrit  # scipy.stats would take a second to load for one quantile
+    """Returns the two-sided quantile of Student's t."""
+    from scipy.special import stdtrit  # importing scipy.stats would take a second
 
     return float(stdtrit(freedom, (1 + level) / 2))
 
@@ -79,16 +80,16 @@ def t_half_width(values: Sequence[float], level: float = 0.95) -> float:
     """Returns t * s / sqrt(n), with s under ddof 1 and Student's two-sided t of n - 1 degrees of freedom.
 
     Args:
-        values: (n,), at least two.
-        level: of the interval.
+        values: (n,) values, at least two.
+        level: confidence level of the interval.
     """
     return t_quantile(len(values) - 1, level) * sigma(values, 1) / math.sqrt(len(values))
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
-    """Returns Student's interval for the mean: m +- t * s / sqrt(n), with s under ddof 1; None for a single value.
+    """Returns Student's interval of the mean: m +- t * s / sqrt(n), with s under ddof 1; None for a single value.
 
-    At n = 3 it covers what it says (95 %), where a percentile bootstrap covers 67 %.
+    At n = 3 it has its nominal coverage (95 %), where a percentile bootstrap covers 67 %.
     """
     if len(values) < 2:
         return None
@@ -97,13 +98,13 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
 
 
 def variation(values: Sequence[float], ddof: Ddof) -> float | None:
-    """Returns sigma in per cent of the mean's size; None with a single value, or where the mean is 0."""
+    """Returns sigma in percent of the absolute mean; None for a single value or a mean of 0."""
     mean = abs(float(np.mean(values)))
     return 100 * sigma(values, ddof) / mean if mean and len(values) > 1 else None
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Returns the rank correlation of two (n,) samples; None below three pairs, or where one does not vary."""
+    """Returns the rank correlation of two (n,) samples; None below three pairs, or if one is constant."""
     if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
         return None
     from scipy.stats import spearmanr
@@ -117,8 +118,8 @@ def outperformance(first: Sequence[float], second: Sequence[float]) -> float:
     Source: Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks", 2021, P(A > B).
 
     Args:
-        first: (n,), under the same seeds as
-        second: values of the other candidate, (n,).
+        first: (n,) values of one candidate.
+        second: (n,) values of the other, under the same seeds.
     """
     one, other = np.asarray(first, float), np.asarray(second, float)
     return float(np.mean((one > other) + 0.5 * (one == other)))
@@ -127,7 +128,7 @@ def outperformance(first: Sequence[float], second: Sequence[float]) -> float:
 def outperformance_interval(
     first: Sequence[float], second: Sequence[float], level: float = 0.95, draws: int = 10_000
 ) -> tuple[float, float]:
-    """Returns a percentile bootstrap interval of `outperformance`, over the pairs.
+    """Returns a percentile bootstrap interval of `outperformance`; the pairs are resampled.
 
     Source: Bouthillier et al., 2021, appendix C.5.
     """
@@ -139,15 +140,15 @@ def outperformance_interval(
 
 
 def pairs_needed(outperformance: float, alpha: float = 0.05, beta: float = 0.05) -> int:
-    """Returns how many pairs it takes to tell an outperformance from a half.
+    """Returns the number of pairs needed to distinguish an outperformance from 0.5.
 
     N = ((z_(1 - alpha) - z_beta) / (sqrt(6) (1 / 2 - P)))^2. Source: Noether, "Sample size determination for some
     common nonparametric tests", 1987; as in Bouthillier et al., 2021: 29 for P = 0.75.
 
     Args:
-        outperformance: P, not a half.
-        alpha: chance of a difference that is none.
-        beta: chance of missing this one.
+        outperformance: P, other than 0.5.
+        alpha: probability of a false positive.
+        beta: probability of a false negative.
     """
     from scipy.special import ndtri
 
@@ -155,18 +156,18 @@ def pairs_needed(outperformance: float, alpha: float = 0.05, beta: float = 0.05)
 
 
 def chances_of_being_best(samples_KN: Sequence[Sequence[float]], lambda_: float, draws: int = 20_000) -> list[float]:
-    """Returns for each of K samples how likely its mu - lambda * sigma is the highest, given its n values.
+    """Returns the probability of each of K samples that its mu - lambda * sigma is the highest, given its n values.
 
     Draws from the posterior under the reference prior p(mu, sigma^2) ~ 1 / sigma^2: first sigma^2 = (n - 1) s^2 / chi^2
     with n - 1 degrees of freedom, then mu ~ N(m, sigma^2 / n). Source: Gelman et al., "Bayesian Data Analysis", section
-    3.2. At n = 3 it says 0.95 where 0.87 is true; from n = 6 on it is calibrated.
+    3.2. At n = 3 it returns 0.95 where 0.87 is true; from n = 6 on it is calibrated.
 
     Args:
-        samples_KN: values, the higher the better; at least two of each.
+        samples_KN: values, higher is better; at least two per sample.
         lambda_: weight of sigma.
-        draws: the error of a chance is below 0.4 / sqrt(draws).
+        draws: number of draws; the error is below 0.4 / sqrt(draws).
     """
-    draw = np.random.default_rng(0)  # no seed of a study's: the same values are to give the same chances everywhere
+    draw = np.random.default_rng(0)  # not the study's seeds: equal values give equal chances everywhere
     scores_KD = np.empty((len(samples_KN), draws))
     for row, values in enumerate(samples_KN):
         count, mean, deviation = len(values), float(np.mean(values)), sigma(values, 1)

@@ -1,4 +1,4 @@
-"""How much of a result's variance each source of randomness stands for: total effects, from few draws."""
+"""Estimates the share of each source of randomness in a result's variance: total effects, from few draws."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
-"""Of all intervals here, and of what is said to be so."""
+"""The confidence level of all intervals and tests here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What drawing one source anew does, all others held.
+    """The effect of redrawing one source while all others are fixed.
 
     Attributes:
         source: name of the stream.
-        pairs: how many draws it is estimated from.
-        sd: of the results if only this source is drawn anew: sqrt(T).
-        interval: of the sd; None where no pair differs, for then nothing is known of how large it may be.
-        share: T / V, the total effect in the sense of Sobol; None where V is 0. Shares of several sources do not add up
-            to 1 if they interact.
+        pairs: number of draws in the estimate.
+        sd: standard deviation of the results if only this source is redrawn: sqrt(T).
+        interval: confidence interval of the sd; None if no pair differs, because its upper end is unknown then.
+        share: T / V, Sobol's total effect; None if V is 0. Shares of interacting sources do not add up to 1.
     """
 
     source: str
@@ -37,16 +36,16 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What each source does to a result.
+    """The effects of all sources on a result.
 
     Attributes:
-        count: base draws, all sources at random.
-        mean: of their results.
-        sd: of their results, ddof 1: sqrt(V).
-        effects: the largest first; a source with fewer than two pairs is not among them.
-        total: of all shares; None where V is 0.
-        interact: whether the total is above 1 beyond chance, one-sided at 95 %; additive sources add to 1.
-        leader: the source whose effect is larger than the next one's beyond chance; None if none is.
+        count: number of base draws, in which all sources are random.
+        mean: mean of their results.
+        sd: standard deviation of their results, ddof 1: sqrt(V).
+        effects: one per source with at least two pairs, largest first.
+        total: sum of all shares; None if V is 0.
+        interact: whether the total is significantly above 1, one-sided at 95 %; additive sources sum to 1.
+        leader: the source whose effect is significantly larger than the next one's; None if there is none.
     """
 
     count: int
@@ -59,7 +58,7 @@ class Effects:
 
 
 def total_variance(base_N: Sequence[float], redrawn_N: Sequence[float]) -> float:
-    """Returns T = mean_i (y_i - y'_i)^2 / 2, where y'_i is y_i with one source drawn anew.
+    """Returns T = mean_i (y_i - y'_i)^2 / 2, where y'_i is y_i with one source redrawn.
 
     That is E[Var(y | all other sources)]. Source: Jansen, "Analysis of variance designs for model output", 1999;
     Saltelli et al., "Variance based sensitivity analysis of model output", 2010, table 2 (f).
@@ -70,13 +69,13 @@ def total_variance(base_N: Sequence[float], redrawn_N: Sequence[float]) -> float
 def variance_interval(base_N: Sequence[float], redrawn_N: Sequence[float]) -> tuple[float, float] | None:
     """Returns the 95 % interval nu T / chi2_nu of `total_variance`; None where no pair differs.
 
-    Were the differences normal, nu would be n. Where sources interact their spread depends on the other sources, so nu
-    is estimated from the halved squares d of the differences: nu = 2 n mean(d)^2 / var(d), at most n. Source:
-    Satterthwaite, "An approximate distribution of estimates of variance components", 1946. At n = 10 it covers 95 % for
-    sources that add up and 82 % for products of normal ones, where n degrees of freedom cover 72 %, a percentile
-    bootstrap over the pairs 83 % and 66 %.
+    For normal differences nu would be n. If sources interact, their spread depends on the other sources, so nu is
+    estimated from the halved squares d of the differences: nu = 2 n mean(d)^2 / var(d), at most n. Source:
+    Satterthwaite, "An approximate distribution of estimates of variance components", 1946. At n = 10 it covers 95 %
+    for additive sources and 82 % for products of normal ones. With n degrees of freedom it would cover 72 % of the
+    latter; a percentile bootstrap over the pairs covers 83 % and 66 %.
     """
-    from scipy.special import chdtri  # scipy.stats would take a second to load for two quantiles
+    from scipy.special import chdtri  # importing scipy.stats would take a second
 
     halves_N = _halves(base_N, redrawn_N)
     count, mean, spread = len(halves_N), float(halves_N.mean()), float(halves_N.var(ddof=1))
@@ -88,11 +87,11 @@ def variance_interval(base_N: Sequence[float], redrawn_N: Sequence[float]) -> tu
 
 
 def effects_of(base_N: Sequence[float | None], redrawn: Mapping[str, Sequence[float | None]]) -> Effects | None:
-    """Returns what each source does to a result; None below two base draws.
+    """Returns the effects of all sources; None below two base draws.
 
     Args:
-        base_N: results with all sources at random; None where there is none.
-        redrawn: by source, (N,): results of the same draws with that source drawn anew.
+        base_N: results with all sources random; None for a missing one.
+        redrawn: (N,) results of the same draws with one source redrawn, by source.
     """
     known = [value for value in base_N if value is not None]
     if len(known) < 2:
@@ -133,7 +132,7 @@ def _halves(base_N: Sequence[float], redrawn_N: Sequence[float]) -> Floats:
 
 
 def _whole(base_N: Sequence[float | None], redrawn_SN: Sequence[Sequence[float | None]]) -> tuple[Floats, Floats]:
-    """Returns the M draws of which all results are there: (M,) base results and (S, M) halved squares."""
+    """Returns the M draws with all results: (M,) base results and (S, M) halved squares."""
     rows = [row for row in zip(base_N, *redrawn_SN, strict=True) if None not in row]
     base_M = np.array([row[0] for row in rows], float)
     redrawn_SM = np.array([row[1:] for row in rows], float).reshape(len(rows), len(redrawn_SN)).T
@@ -141,9 +140,9 @@ def _whole(base_N: Sequence[float | None], redrawn_SN: Sequence[Sequence[float |
 
 
 def _interact(base_M: Floats, halves_SM: Floats) -> bool:
-    """Whether sum_j T_j > V beyond chance; without interactions they are equal, with them the sum is larger.
+    """Whether sum_j T_j > V significantly; without interactions they are equal, with them the sum is larger.
 
-    At n = 10 it is said of 5 % of additive results, and of 37 % of those whose shares add to 1.9.
+    At n = 10 it holds for 5 % of additive results, and for 37 % of those whose shares sum to 1.9.
     """
     if len(halves_SM) < 2 or len(base_M) < 3:
         return False
@@ -157,7 +156,7 @@ def _interact(base_M: Floats, halves_SM: Floats) -> bool:
 
 
 def _leads(halves_SM: Floats) -> bool:
-    """Whether the first source's effect is larger than the second's beyond chance, two-sided at 95 %."""
+    """Whether the first source's effect is significantly larger than the second's, two-sided at 95 %."""
     if not halves_SM.size or not halves_SM[0].any():
         return False
     if len(halves_SM) == 1 or not halves_SM[1].any():
@@ -172,14 +171,14 @@ def _leads(halves_SM: Floats) -> bool:
 
 
 def _is_above_one(ratio: float, without_M: Floats, quantile: float) -> bool:
-    """Whether a ratio is above 1, by the jackknife's standard error of its logarithm and Student's t.
+    """Whether a ratio is significantly above 1, by the jackknife standard error of its logarithm and Student's t.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, eq. 11.5.
 
     Args:
-        ratio: of all draws.
-        without_M: the same without each of them.
-        quantile: of Student's t.
+        ratio: ratio over all draws.
+        without_M: ratios with each draw left out.
+        quantile: quantile level of Student's t.
     """
     from scipy.special import stdtrit
 

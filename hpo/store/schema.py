@@ -66,7 +66,7 @@ def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True)
             version = version_of(connection)
             check_not_newer(version, engine)
             if version is not None:
-                refuse_unknown(version, _shown(engine))
+                check_migration(version, _shown(engine))
             if version != HEAD:
                 alembic.command.upgrade(alembic_config(connection), "head")
             _complete(connection, Base.metadata)
@@ -114,7 +114,7 @@ def check_not_newer(version: str | None, engine: Engine) -> None:
         )
 
 
-def refuse_unknown(version: str | None, shown: str) -> None:
+def check_migration(version: str | None, shown: str) -> None:
     """Checks that the version table holds one of our migrations.
 
     Args:

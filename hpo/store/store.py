@@ -141,7 +141,7 @@ class Store:
                 "created, so nothing was written there. Choose another with --storage"
             )
         if there.tables == "old" and not writes:
-            schema.refuse_unknown(there.migration, shown)
+            schema.check_migration(there.migration, shown)
         if there.tables != "current" or (there.lacking and writes):
             engine = make_engine(self.url)
             try:

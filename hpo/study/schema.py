@@ -174,9 +174,10 @@ class PromotionRules(Table):
 
     @model_validator(mode="after")
     def _enough_seeds(self) -> PromotionRules:
-        if len(self.seeds) < self.score.fewest:
+        if len(self.seeds) < self.score.min_values:
             raise ValueError(
-                f"rule {self.rule} with ddof {self.ddof} needs {self.score.fewest} seeds, {len(self.seeds)} is given"
+                f"rule {self.rule} with ddof {self.ddof} needs {self.score.min_values} seeds, {len(self.seeds)} is "
+                "given"
             )
         return self
 

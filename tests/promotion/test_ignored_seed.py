@@ -139,7 +139,7 @@ def test_a_seed_that_is_used_raises_nothing(heedless, config):
 
 def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, config):
     report = promoted(heedless("constant"), config).report
-    assert report.warnings[0].startswith("Cannot tell the seeds apart: ")
+    assert report.warnings[0].startswith("Cannot tell whether the seed is used: ")
     assert report.warnings[1].startswith("No winner is decided: ")
     assert not report.ignores_seeds
     assert certainty_text(report).startswith("First, and no winner: ")

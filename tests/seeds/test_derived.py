@@ -1,4 +1,4 @@
-"""Derived seeds: frozen, independent, cheap."""
+"""Derived seeds are frozen, independent and cheap."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_every_purpose_is_frozen():
     assert set(Purpose).isdisjoint(STREAMS.values())
 
 
-def test_seeds_of_trials_differ():
+def test_trial_seeds_differ():
     seeds = [derive_seed(41, Purpose.SAMPLER, number) for number in range(1000)]
     assert len(set(seeds)) == 1000
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-def test_deriving_seeds_loads_no_torch():
+def test_derive_seed_imports_no_torch():
     code = (
         "import sys; from hpo.seeds.derived import Purpose, derive_seed; derive_seed(1, Purpose.FOLD, 2); "
         "sys.exit('torch' in sys.modules)"

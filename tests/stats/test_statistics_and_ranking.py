@@ -27,7 +27,7 @@ def order(ranking):
     return [row.candidate.trial for row in ranking.rows]
 
 
-def test_sigma_is_the_reference_table_s():
+def test_sigma_matches_the_reference_table():
     """Accuracy 0.696 +- 0.026 and kappa 0.721 +- 0.025 of the reference run divide by n; by n - 1 they would not."""
     accuracy, kappa = (0.676, 0.733, 0.679), (0.697, 0.756, 0.710)
     assert (round(np.mean(accuracy), 3), round(sigma(accuracy, 0), 3)) == (0.696, 0.026)
@@ -36,7 +36,7 @@ def test_sigma_is_the_reference_table_s():
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12))
-def test_the_interval_is_scipy_s_student_interval(values):
+def test_t_interval_matches_scipy(values):
     low, high = t_interval(values)
     error = scipy.stats.sem(values)
     if error < 1e-9:
@@ -51,7 +51,7 @@ def test_a_single_value_has_no_interval():
 
 
 @given(st.lists(VALUES, min_size=1, max_size=8), st.floats(0, 3), st.sampled_from([0, 1]))
-def test_the_order_is_by_mean_minus_lambda_sigma(table, lambda_, ddof):
+def test_order_is_mean_minus_lambda_sigma(table, lambda_, ddof):
     ranking = rank(candidates(table), SEEDS, Rule(lambda_=lambda_, ddof=ddof), "maximize")
     scores = [float(np.mean(values) - lambda_ * np.std(values, ddof=ddof)) for values in table]
     assert ranking.winner.score == pytest.approx(max(scores))
@@ -60,7 +60,7 @@ def test_the_order_is_by_mean_minus_lambda_sigma(table, lambda_, ddof):
 
 
 @given(st.lists(VALUES, min_size=1, max_size=8), st.floats(0, 3))
-def test_minimizing_is_the_mirror_of_maximizing(table, lambda_):
+def test_minimizing_mirrors_maximizing(table, lambda_):
     up = rank(candidates(table), SEEDS, Rule(lambda_=lambda_), "maximize")
     down = rank(
         candidates([[-value for value in values] for values in table]), SEEDS, Rule(lambda_=lambda_), "minimize"
@@ -70,7 +70,7 @@ def test_minimizing_is_the_mirror_of_maximizing(table, lambda_):
 
 
 @given(st.lists(VALUES, min_size=2, max_size=6), st.permutations(range(6)))
-def test_the_order_does_not_depend_on_the_order_of_the_candidates(table, shuffled):
+def test_ranking_ignores_input_order(table, shuffled):
     made = candidates(table)
     mixed = [made[index] for index in shuffled if index < len(made)]
     assert order(rank(made, SEEDS, Rule(), "maximize")) == order(rank(mixed, SEEDS, Rule(), "maximize"))
@@ -85,7 +85,7 @@ def test_a_steady_candidate_beats_a_lucky_one():
     ]
 
 
-def test_of_equal_scores_the_better_mean_wins_then_the_lower_number():
+def test_ties_go_to_mean_then_number():
     equal = candidates([[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]])
     assert order(rank(equal, SEEDS, Rule(), "maximize")) == [0, 1]
     # 0.25 and 1.25 with sigma 0.5: score 0.25, as the steady candidate's, exactly
@@ -93,13 +93,13 @@ def test_of_equal_scores_the_better_mean_wins_then_the_lower_number():
     assert order(rank(better_mean, (42, 43), Rule(), "maximize")) == [1, 0]
 
 
-def test_a_candidate_short_of_a_replicate_is_never_ranked():
+def test_incomplete_candidates_have_no_rank():
     ranking = rank(candidates([[0.9, 0.9, None], [0.1, 0.1, 0.1]]), SEEDS, Rule(), "maximize")
     assert order(ranking) == [1, 0]
     assert [row.rank for row in ranking.rows] == [1, None]
     assert (ranking.rows[1].mean, ranking.rows[1].sigma, ranking.rows[1].score) == (None, None, None)
 
 
-def test_without_a_complete_candidate_there_is_no_winner():
+def test_no_complete_candidate_no_winner():
     assert rank(candidates([[None, 0.1, 0.1]]), SEEDS, Rule(), "maximize").winner is None
     assert rank([], SEEDS, Rule(), "maximize").winner is None

@@ -1,4 +1,4 @@
-"""Total effects against what is known of analytic functions, and against scipy and simulations."""
+"""Total effects against analytic functions, scipy and simulations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def product(x_ND):
 
 
 def ishigami(x_ND, a=7.0, b=0.1):
-    """Of three uniform numbers between -pi and pi; here they are made of normal ones."""
+    """A function of three uniform numbers between -pi and pi, here made from normal ones."""
     one, two, three = (math.pi * (2 * stats.norm.cdf(x_ND)) - math.pi).T
     return np.sin(one) + a * np.sin(two) ** 2 + b * three**4 * np.sin(one)
 
@@ -42,7 +42,7 @@ KNOWN = [
 
 
 def drawn(function, count, draw):
-    """Returns the function at base draws, and at each with one number drawn anew."""
+    """Returns the function at base draws, and at each with one number redrawn."""
     base_ND = draw.standard_normal((count, 3))
     redrawn = {}
     for column in range(3):
@@ -53,7 +53,7 @@ def drawn(function, count, draw):
 
 
 @pytest.mark.parametrize(("function", "shares", "variance"), KNOWN, ids=["additive", "product", "ishigami"])
-def test_the_total_effects_are_those_of_the_analytic_function(function, shares, variance):
+def test_total_effects_match_analytic(function, shares, variance):
     found = effects_of(*drawn(function, 100_000, np.random.default_rng(1)))
     assert found.sd**2 == pytest.approx(variance, rel=0.03)
     by_source = {effect.source: effect for effect in found.effects}
@@ -64,7 +64,7 @@ def test_the_total_effects_are_those_of_the_analytic_function(function, shares, 
 
 
 @pytest.mark.parametrize(("function", "shares", "variance"), KNOWN, ids=["additive", "product", "ishigami"])
-def test_at_ten_draws_the_estimate_is_right_on_average(function, shares, variance):
+def test_ten_draws_are_unbiased(function, shares, variance):
     draw = np.random.default_rng(2)
     totals = np.array(
         [
@@ -76,14 +76,14 @@ def test_at_ten_draws_the_estimate_is_right_on_average(function, shares, varianc
     assert np.all(np.abs(totals.mean(axis=0) - np.array(shares) * variance) <= 4 * error + 1e-12)
 
 
-def test_the_interval_is_scipy_s_where_all_differences_are_of_one_size():
+def test_interval_of_equal_differences():
     base, redrawn = [0.0] * 10, [0.2, -0.2] * 5
     low, high = variance_interval(base, redrawn)
     assert low == pytest.approx(10 * 0.02 / stats.chi2.ppf(0.975, 10))
     assert high == pytest.approx(10 * 0.02 / stats.chi2.ppf(0.025, 10))
 
 
-def test_the_interval_has_the_degrees_of_freedom_that_the_spread_of_the_squares_leaves():
+def test_interval_has_satterthwaite_freedom():
     base, redrawn = [0.0] * 4, [2.0, 0.0, 0.0, 0.0]
     halves = np.array([2.0, 0.0, 0.0, 0.0])
     freedom = 2 * 4 * halves.mean() ** 2 / halves.var(ddof=1)
@@ -96,8 +96,8 @@ def test_the_interval_has_the_degrees_of_freedom_that_the_spread_of_the_squares_
 @pytest.mark.parametrize(
     ("function", "least", "most"), [(additive, 0.93, 0.97), (product, 0.78, 0.87)], ids=["additive", "product"]
 )
-def test_the_interval_covers_as_often_as_it_says(function, least, most):
-    """At n = 10, of the first source: 95 % where sources add up, 82 % where they multiply."""
+def test_interval_has_its_coverage(function, least, most):
+    """At n = 10, for the first source: 95 % for additive sources, 82 % for products."""
     draw, hit = np.random.default_rng(3), []
     truth = {additive: 4.0, product: 1.0}[function]
     for _ in range(3000):
@@ -107,7 +107,7 @@ def test_the_interval_covers_as_often_as_it_says(function, least, most):
     assert least < np.mean(hit) < most
 
 
-def test_interactions_are_rarely_said_where_there_are_none_and_often_where_there_are():
+def test_interactions_are_detected():
     draw = np.random.default_rng(4)
     false = np.mean([effects_of(*drawn(additive, 10, draw)).interact for _ in range(1500)])
     right = np.mean([effects_of(*drawn(product, 20, draw)).interact for _ in range(500)])
@@ -115,16 +115,16 @@ def test_interactions_are_rarely_said_where_there_are_none_and_often_where_there
     assert right > 0.4
 
 
-def test_a_leader_is_rarely_said_where_two_sources_are_alike_and_often_where_one_is_ahead():
+def test_a_leader_is_detected():
     draw = np.random.default_rng(5)
     alike = [effects_of(*drawn(lambda x_ND: x_ND[:, 0] + x_ND[:, 1], 10, draw)).leader for _ in range(1500)]
     ahead = [effects_of(*drawn(lambda x_ND: 4 * x_ND[:, 0] + x_ND[:, 1], 10, draw)).leader for _ in range(300)]
-    assert np.mean([leader is not None for leader in alike]) < 0.12  # the larger one is chosen: twice 5 %, nearly
+    assert np.mean([leader is not None for leader in alike]) < 0.12  # the larger one is chosen, so nearly twice 5 %
     assert np.mean([leader == "a" for leader in ahead]) > 0.8
     assert set(ahead) <= {"a", None}
 
 
-def test_what_is_never_drawn_from_has_no_effect_and_no_interval():
+def test_unused_sources_have_no_effect():
     found = effects_of([1.0, 2.0, 4.0], {"a": [2.0, 1.0, 3.0], "b": [1.0, 2.0, 4.0]})
     assert [(one.source, one.sd > 0, one.interval is None) for one in found.effects] == [
         ("a", True, False),
@@ -134,13 +134,13 @@ def test_what_is_never_drawn_from_has_no_effect_and_no_interval():
     assert found.leader == "a"
 
 
-def test_a_result_that_nothing_moves_has_no_shares():
+def test_a_constant_result_has_no_shares():
     found = effects_of([1.0, 1.0], {"a": [1.0, 1.0]})
     assert (found.sd, found.total, found.interact, found.leader) == (0.0, None, False, None)
     assert found.effects[0].share is None
 
 
-def test_a_draw_that_is_missing_is_left_out_of_its_pairs_alone():
+def test_missing_draws_only_drop_their_pairs():
     found = effects_of([1.0, None, 4.0, 6.0], {"a": [2.0, 3.0, None, 7.0], "b": [1.0, 3.0, 5.0, 7.0]})
     assert {one.source: one.pairs for one in found.effects} == {"a": 2, "b": 3}
     assert (found.count, found.mean) == (3, pytest.approx(11 / 3))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hpo.driver.storage import storage
 from hpo.store import normalize_url
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.store.survey import looking, survey
+from hpo.store.survey import read_only_connection, survey
 
 WRITES = ("CREATE", "INSERT", "UPDATE", "ALTER", "DROP", "DELETE", "BEGIN", "COMMIT", "SELECT pg_advisory")
 
@@ -54,7 +54,7 @@ def dies_at(number, url):
 
 
 def surveyed(url):
-    with looking(normalize_url(url)) as connection:
+    with read_only_connection(normalize_url(url)) as connection:
         return survey(connection, OPTUNA)
 
 

@@ -149,4 +149,4 @@ def test_a_collapse_seen_in_the_predictions_says_of_which_epoch_they_are():
     job = Job(trial=0, params={}, seed=44, budget=3, stage=Stage.PROMOTION)
     one = Evaluation(job=job, status=Status.COMPLETE, value=0.0, step=1)
     found = collapses([one], Objective(metric="val"), None, {(0, 44): "C (3)"})
-    assert "all validation cases were put into class C (3) in epoch 1, the selected one" in found[0].said
+    assert "all validation cases were predicted as class C (3) in epoch 1, the selected one" in found[0].description
