@@ -13,7 +13,7 @@ from hpo.analysis.draws import Draws
 from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, compare_bits
 from hpo.core.arguments import require_int
 from hpo.core.errors import UsageError, did_you_mean
-from hpo.core.files import Guard, refused_where_unwritable, write_text
+from hpo.core.files import Guard, explain_write_errors, write_text
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import RunConfig
@@ -228,7 +228,7 @@ def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decompositio
         notes=notes,
     )
     files = tuple(folder / f"{name}.{kind}" for kind in ("html", "json", "csv"))
-    with refused_where_unwritable(folder):
+    with explain_write_errors(folder):
         write_page(files[0], figure, "decomposition", guard)
         write_text(files[1], json_text(outcome.plain()), guard)
         write_text(files[2], table_text(outcome.rows()), guard)

@@ -12,7 +12,7 @@ from pathlib import Path
 from hpo.analysis.curves import curve_of
 from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
-from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
@@ -242,7 +242,7 @@ def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diag
     if marks.get(metric):
         figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="they part")
     files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))
-    with refused_where_unwritable(folder):
+    with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_page(files[0], figure, "diagnosis")
         write_text(files[1], json_text(made.plain()))

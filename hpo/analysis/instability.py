@@ -12,7 +12,7 @@ import numpy as np
 
 from hpo.core.code import describe_difference
 from hpo.core.errors import NothingToPromote
-from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
@@ -221,7 +221,7 @@ def _is_number(value: Value) -> bool:
 def _written(found: Instability, folder: Path) -> Instability:
     files = tuple(folder / f"instability.{kind}" for kind in ("html", "json", "csv"))
     figure = instability_figure(found.rows(), found.study.name, len(found.sigmas))
-    with refused_where_unwritable(folder):
+    with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_page(files[0], figure, "instability")
         write_text(files[1], json_text(found.plain()))

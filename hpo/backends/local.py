@@ -12,7 +12,7 @@ from hpo.core.files import is_file, remove
 from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker
-from hpo.core.wrappers import refuse_endless_wait, with_retries
+from hpo.core.wrappers import check_not_stuck, with_retries
 from hpo.training import TrainingRun, discard_checkpoint, work_dir
 
 ATTEMPTS = "attempts"
@@ -42,7 +42,7 @@ class LocalBackend:
         try:
             while not stop.is_set() and (answer := with_retries(source.ask, stop)) is not DONE:
                 if answer is WAIT:
-                    refuse_endless_wait(running=0)
+                    check_not_stuck(running=0)
                     continue
                 evaluation = self._train(answer, source, trainable, resources, stop)
                 if evaluation is None:
@@ -75,7 +75,7 @@ class LocalBackend:
         pace: Pace,
         watch: Watch,
     ) -> Evaluation | None:
-        tracker = JobTracker(source, job, trainable.objective, known=trainable.known_of(job))
+        tracker = JobTracker(source, job, trainable.objective, known=trainable.initial_fingerprint(job))
         attempts = _Attempts(self._scratch / job.folder)
         if attempts.deaths >= resources.max_attempts:
             attempts.end()

@@ -77,10 +77,10 @@ def doctor(
 
 def _unimportable(error: ImportError) -> str:
     """Returns what is wrong with the packages, where that is so much that nothing else can be looked at."""
-    from hpo.core.installed import declared, judged
+    from hpo.core.installed import declared_requirements, installed_packages
 
-    wanted = declared()
-    wrong = [str(one) for one in judged(wanted.packages) if not one.fits] if wanted else []
+    wanted = declared_requirements()
+    wrong = [str(one) for one in installed_packages(wanted.packages) if not one.fits] if wanted else []
     found = f" Missing or of another version: {', '.join(wrong)}." if wrong else ""
     return f"hpo cannot be started: {error}.{found} Install it again with pip"
 

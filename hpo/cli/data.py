@@ -14,7 +14,7 @@ import typer
 from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, config_of, study_names
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import OUTPUTS
 
 app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")

@@ -25,7 +25,7 @@ from hpo.cli.options import (
 )
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import StudyInvalid
-from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import OUTPUTS
 
 

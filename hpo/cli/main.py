@@ -39,7 +39,7 @@ from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.cli.stopping import tell_of_threads
 from hpo.core.errors import HpoError, StudyInvalid, UsageError
 from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.redaction import known_secrets, without
 from hpo.core.run_config import RunConfig
 

@@ -10,7 +10,7 @@ import typer
 
 from hpo.cli.hiding import refuse_secret
 from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.records import MAX_TRIALS as MOST
 
 if TYPE_CHECKING:
     from hpo.core.run_config import RunConfig

@@ -19,7 +19,7 @@ from hpo.cli.options import (
 )
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MOST_TRIALS as MOST
+from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
 
 app = typer.Typer(

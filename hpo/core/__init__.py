@@ -1,1 +1,1 @@
-"""What everything else is built on: jobs, evaluations, the protocols between sources and backends, errors, files."""
+"""The foundation of all packages: jobs, evaluations, protocols of sources and backends, errors, files."""

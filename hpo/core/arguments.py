@@ -1,4 +1,4 @@
-"""Checks of what Python code hands over: wrong names and types get a sentence, as they do in a study's file."""
+"""Checks arguments of the Python API: wrong names and types get a sentence, as they do in a study file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from hpo.core.errors import UsageError, did_you_mean
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Raises where a name is given that does not exist.
+def require_known(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Checks that all names exist.
 
     Args:
         given: the names that were given.
-        known: those that exist.
-        what: what they are names of, for the message: `promote() takes`.
+        known: the names that exist.
+        what: the beginning of the message, e.g. `promote() takes`.
 
     Raises:
-        UsageError: if there is one; the message lists those that exist.
+        UsageError: if a name does not exist; the message lists those that do.
     """
     known = list(known)
     for name in given:
@@ -26,16 +26,16 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
 
 
 def require_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
-    """Raises where a value is no whole number between two bounds.
+    """Checks that a value is an integer between two bounds.
 
     Args:
-        name: of the value, for the message.
-        value: what was given.
-        low: the smallest that is allowed; None: any.
-        high: the largest that is allowed; None: any.
+        name: name of the value, for the message.
+        value: the value to check.
+        low: the smallest allowed value; None: no limit.
+        high: the largest allowed value; None: no limit.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{name} must be a whole number, not {value!r}")
@@ -47,10 +47,10 @@ def require_int(name: str, value: object, low: int | None = None, high: int | No
 
 
 def require_number(name: str, value: object, low: float = -math.inf) -> None:
-    """Raises where a value is no finite number of at least `low`.
+    """Checks that a value is a finite number of at least `low`.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{name} must be a number, not {value!r}")
@@ -60,26 +60,26 @@ def require_number(name: str, value: object, low: float = -math.inf) -> None:
 
 
 def require_type(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
-    """Raises where a value is of another type.
+    """Checks the type of a value.
 
     Args:
-        name: of the value, for the message.
-        value: what was given.
-        kind: the type, or several.
-        wanted: how the message calls it: `a text`.
+        name: name of the value, for the message.
+        value: the value to check.
+        kind: the allowed type or types.
+        wanted: how the message calls the type, e.g. `a text`.
 
     Raises:
-        UsageError: if it is.
+        UsageError: if the value has another type.
     """
     if not isinstance(value, kind):
         raise UsageError(f"{name} must be {wanted}, not {value!r}")
 
 
-def refuse_other_word(name: str, value: object, known: Iterable[str]) -> None:
-    """Raises where a value is none of the words that are known.
+def require_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Checks that a value is one of the known choices.
 
     Raises:
-        UsageError: if it is none; the message lists them.
+        UsageError: if it is not; the message lists the choices.
     """
     known = list(known)
     if value not in known:
@@ -87,17 +87,17 @@ def refuse_other_word(name: str, value: object, known: Iterable[str]) -> None:
         raise UsageError(f"there is no {name} {value!r}; there are {', '.join(known)}.{hint}")
 
 
-def refuse_lacking(name: str, value: object, attribute: str, wanted: str) -> None:
-    """Raises where a value has not the method that it is given for.
+def require_method(name: str, value: object, attribute: str, wanted: str) -> None:
+    """Checks that a value has a method.
 
     Args:
-        name: of the value, for the message.
-        value: what was given.
+        name: name of the value, for the message.
+        value: the value to check.
         attribute: name of the method.
-        wanted: how the message calls what has it: `an hpo.Observer`.
+        wanted: how the message calls the expected type, e.g. `an hpo.Observer`.
 
     Raises:
-        UsageError: if it has not.
+        UsageError: if it lacks the method.
     """
     if isinstance(value, type) or not callable(getattr(value, attribute, None)):
         raise UsageError(f"{name} must be {wanted}, not {value!r}")

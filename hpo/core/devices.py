@@ -1,4 +1,4 @@
-"""On what trainings ran, as their fingerprints say, and whether that is the same everywhere and what was asked for."""
+"""The devices of trainings, from their fingerprints, and whether they are equal and as requested."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable
 
 from hpo.core.records import Evaluation
 
-MOST_NAMED = 5
-"""Trainings that are named of each device."""
+MAX_NAMED = 5
+"""Maximum number of trainings listed per device."""
 
 
 def device_of(evaluation: Evaluation) -> str:
-    """Returns the device of a training, `cpu` or `cuda`; `-` where it is not known, `mixed` where its folds differ."""
+    """Returns the device of a training, `cpu` or `cuda`; `-` if unknown, `mixed` if its folds differ."""
     found = {str(one.fingerprint.get("device") or "-") for one in evaluation.folds or (evaluation,)}
     return found.pop() if len(found) == 1 else "mixed"
 
 
 def describe_devices(evaluations: Iterable[Evaluation], gpu: float) -> str | None:
-    """Returns a sentence where trainings that are compared ran on different devices, or on no GPU though one was asked.
+    """Returns a sentence if compared trainings ran on different devices, or on the CPU although a GPU was requested.
 
     Args:
-        evaluations: of trainings that are compared; those that do not say their device count for nothing.
-        gpu: graphics cards that the study asks for.
+        evaluations: the compared trainings; those without a recorded device are ignored.
+        gpu: number of GPUs that the study requests.
     """
     by_device: dict[str, list[str]] = {}
     for whole in evaluations:
@@ -32,13 +32,16 @@ def describe_devices(evaluations: Iterable[Evaluation], gpu: float) -> str | Non
                 by_device.setdefault(named, []).append(f"trial {one.job.trial} seed {one.job.seed_text}")
     if len(by_device) > 1:
         parts = [f"{device}: {_listed(trainings)}" for device, trainings in sorted(by_device.items())]
-        return f"not all trainings ran on the same device, and devices give other bits. {'; '.join(parts)}"
+        return (
+            "not all trainings ran on the same device, and results are not bit-identical across devices. "
+            f"{'; '.join(parts)}"
+        )
     if gpu and set(by_device) == {"cpu"}:
-        return f"the study asks for {gpu:g} GPU for a training, and all ran on the CPU"
+        return f"the study requests {gpu:g} GPU per training, but all ran on the CPU"
     return None
 
 
 def _listed(trainings: list[str]) -> str:
     names = list(dict.fromkeys(trainings))
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

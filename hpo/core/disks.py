@@ -1,4 +1,4 @@
-"""Which disk a path lies on, how much room it has, and whether other machines write there too."""
+"""The disk of a path: its free space, and whether other machines write to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NETWORK = (
     "sshfs",
     "virtiofs",
 )
-"""How the names of file systems begin that other machines write to as well; `fuse.` may precede them."""
+"""Prefixes of network file systems' names; `fuse.` may precede them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Disk:
     """A file system.
 
     Attributes:
-        kind: its type, as the kernel calls it: `ext4`, `nfs4`; `unknown` where it does not say.
-        mount: the folder it begins at.
-        free: bytes that may still be written.
+        kind: type by the kernel's name: `ext4`, `nfs4`; `unknown` if it has none.
+        mount: its mount point.
+        free: free space in bytes.
     """
 
     kind: str
@@ -49,19 +49,19 @@ class Disk:
 
 
 def disk_of(path: Path) -> Disk:
-    """Returns the disk of a path, or of the nearest folder above it that there is.
+    """Returns the disk of a path, or of its nearest existing parent.
 
     Raises:
-        OSError: if it cannot be looked at.
+        OSError: if it cannot be read.
     """
-    import psutil  # 40 ms, which no other command than the one that asks should pay
+    import psutil  # imported here because it takes 40 ms
 
     path = Path(os.path.realpath(path))
     while not os.path.exists(path) and path != path.parent:
         path = path.parent
     free = shutil.disk_usage(path).free
     mounts = [(Path(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
-    # What was mounted last hides what was mounted at the same folder before.
+    # The last mount hides earlier ones at the same folder.
     above = [
         (len(mount.parts), at, mount, kind) for at, (mount, kind) in enumerate(mounts) if path.is_relative_to(mount)
     ]

@@ -1,12 +1,12 @@
-"""What can go wrong, as one tree.
+"""All errors of this package, as one tree.
 
 HpoError                      anything this package raises on purpose
-├── UsageError                what was given cannot be used; nothing was written (exit status 2)
+├── UsageError                unusable input; nothing was written (exit status 2)
 │   ├── StudyNotFound         no study file of that name
 │   ├── StudyInvalid          a study file with problems, all of them listed
 │   │   └── ParamsInvalid     configurations that do not fit the space
-│   ├── StudyChanged          the stored study of that name means something else
-│   │   └── CodeChanged       its trainings are of other code than there is now
+│   ├── StudyChanged          the stored study of that name differs in what its trials mean
+│   │   └── CodeChanged       its trainings ran other code than the current one
 │   ├── StudyBusy             another driver holds the study
 │   ├── StudyPaused           the study is paused, so it is not driven
 │   ├── StorageUnavailable    the database cannot be opened
@@ -14,14 +14,14 @@ HpoError                      anything this package raises on purpose
 │   └── OutputRefused         a folder that cannot be written
 ├── TrainableError            a trainable broke the rules of its Context
 ├── CheckpointInvalid         a checkpoint that is damaged or belongs to another job
-├── NotNow                    what was asked was not done, and may be asked again
-│   ├── StorageAway           the database does not answer now
-│   └── StudyHeld             the study is paused, so nothing new begins
+├── RetryLater                nothing was done; the call may be repeated later
+│   ├── StorageAway           the database does not answer at the moment
+│   └── StudyHeld             the study is paused, so no new job starts
 ├── StorageLost               the database has been away for too long (exit status 1)
 ├── StorageDamaged            the database's file is damaged (exit status 1)
 ├── SamplerFailed             the sampler or the pruner raised an exception (exit status 1)
-├── TooManyFailures           one training after the other fails (exit status 1)
-└── BackendError              a backend cannot go on (exit status 1)
+├── TooManyFailures           too many trainings in a row fail (exit status 1)
+└── BackendError              a backend cannot continue (exit status 1)
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from difflib import get_close_matches
 
 
 class HpoError(Exception):
-    """Anything this package raises on purpose. The message stands alone: what was expected, what came, what to do."""
+    """Base class. The message is complete on its own: what was expected, what came, what to do."""
 
 
 class UsageError(HpoError):
-    """What was given cannot be used; nothing was written."""
+    """Unusable input; nothing was written."""
 
 
 class StudyNotFound(UsageError):
@@ -48,7 +48,7 @@ class Problem:
     """One thing wrong with a study file.
 
     Attributes:
-        key: where it is, as a dotted path, e.g. `space.lr`.
+        key: location as a dotted path, e.g. `space.lr`.
         message: what was expected and what came.
     """
 
@@ -73,11 +73,11 @@ class ParamsInvalid(StudyInvalid):
 
 
 class StudyChanged(UsageError):
-    """The stored study of that name means something else."""
+    """The stored study of that name differs in what its trials mean."""
 
 
 class CodeChanged(StudyChanged):
-    """The stored study's trainings are of other code than there is now."""
+    """The stored study's trainings ran other code than the current one."""
 
 
 class StudyBusy(UsageError):
@@ -89,7 +89,7 @@ class StudyPaused(UsageError):
 
 
 class StorageUnavailable(UsageError):
-    """The database cannot be opened. The message never holds the password."""
+    """The database cannot be opened. The message never contains the password."""
 
 
 class NothingToPromote(UsageError):
@@ -101,7 +101,7 @@ class OutputRefused(UsageError):
 
 
 class TrainableError(HpoError):
-    """A trainable broke the rules of its Context, or raises it to say in a sentence why it failed."""
+    """A trainable broke the rules of its Context. Trainables may raise it to fail with a sentence of their own."""
 
 
 class CheckpointInvalid(HpoError):
@@ -109,7 +109,7 @@ class CheckpointInvalid(HpoError):
 
 
 class RetryLater(HpoError):
-    """Nothing was done: say the same again after `seconds`."""
+    """Nothing was done; repeat the call after `seconds`."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
@@ -117,11 +117,11 @@ class RetryLater(HpoError):
 
 
 class StorageAway(RetryLater):
-    """The database does not answer now."""
+    """The database does not answer at the moment."""
 
 
 class StudyHeld(RetryLater):
-    """The study is paused, so nothing new begins."""
+    """The study is paused, so no new job starts."""
 
 
 class StorageLost(HpoError):
@@ -129,22 +129,22 @@ class StorageLost(HpoError):
 
 
 class StorageDamaged(HpoError):
-    """The database's file is damaged: it has to be repaired, or replaced by a copy."""
+    """The database file is damaged and must be repaired or replaced by a copy."""
 
 
 class SamplerFailed(HpoError):
-    """The sampler could not propose a trial, or the pruner not judge one."""
+    """The sampler or the pruner raised an exception."""
 
 
 class TooManyFailures(HpoError):
-    """One training after the other fails, so the next would too."""
+    """Too many trainings in a row fail, so the next would probably fail too."""
 
 
 class BackendError(HpoError):
-    """A backend cannot go on."""
+    """A backend cannot continue."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Returns ` Did you mean x?` for the known word nearest to `word`, or nothing."""
+    """Returns ` Did you mean x?` for the closest known word, or an empty text."""
     near = get_close_matches(word, list(known), n=1)
     return f" Did you mean {near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name beside the target, synced, renamed."""
+"""Writes files atomically: to a temporary name beside the target, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from pathlib import Path
 from hpo.core.errors import OutputRefused, UsageError
 
 Guard = Callable[[], None]
-"""Called right before a file gets its name; raises where whoever writes may no longer do so."""
+"""Called right before a file is renamed into place; raises if the caller may no longer write."""
 
 
 _SPARE = re.compile(r"\..+\.([0-9]{1,10})-([0-9a-f]{8})")
-"""The name of a file that is being written: its own, then the process and its machine."""
+"""The temporary name of a file: its own name, then the process and its machine."""
 
 _DAY = 86400.0
 
 
-def unguarded() -> None:
-    """Lets everybody write."""
+def no_guard() -> None:
+    """Allows every write."""
 
 
 @contextmanager
-def replacing(path: Path, previous: Path | None = None, guard: Guard = unguarded) -> Iterator[Path]:
-    """Lends a temporary name beside `path`; on success the file takes its place, on failure it is removed.
+def atomic_write(path: Path, previous: Path | None = None, guard: Guard = no_guard) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
     Args:
-        path: what is to be written; its folder is made if it is missing.
-        previous: gets what was at `path` before; None: that is gone.
-        guard: asked once the file is written, right before it takes its place.
+        path: path of the file; its folder is created if missing.
+        previous: path that keeps the replaced file; None: it is lost.
+        guard: called after the file is written, right before it is renamed into place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     spare = path.with_name(f".{path.name}.{os.getpid()}-{machine()}")
@@ -56,19 +56,19 @@ def replacing(path: Path, previous: Path | None = None, guard: Guard = unguarded
 
 @functools.cache
 def machine() -> str:
-    """Returns eight characters that tell this machine and its container, since their start, from others."""
+    """Returns eight characters that identify this machine and container since their start."""
     try:
-        said = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/pid")
+        identity = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/pid")
     except OSError:
-        said = socket.gethostname()
-    return hashlib.sha256(said.encode()).hexdigest()[:8]
+        identity = socket.gethostname()
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
-def clear_spares(folder: Path) -> None:
-    """Removes half-written files of processes of this machine that are gone; those of others once they are a day old.
+def clear_temporary_files(folder: Path) -> None:
+    """Removes temporary files of ended processes of this machine; those of other machines once they are a day old.
 
     Args:
-        folder: where they are; it need not exist, and its folders are not looked at.
+        folder: folder of the files; it may be missing, and its subfolders are ignored.
     """
     for entry in folder.iterdir() if folder.is_dir() else ():
         match = _SPARE.fullmatch(entry.name)
@@ -90,9 +90,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Removes a file and what a killed process left of writing it; whatever else stands there under its name too.
+    """Removes a file, or a folder of that name, and temporary files that a killed process left.
 
-    What cannot be removed is left, e.g. where the folder may not be written.
+    Errors are ignored, e.g. in a read-only folder.
     """
     with suppress(OSError):
         for file in (path, *path.parent.glob(f".{path.name}.*")):
@@ -103,15 +103,15 @@ def remove(path: Path) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is at `path`, or a link to one; False also where that cannot be found out."""
+    """Whether `path` is a regular file or a link to one; False also if that cannot be determined."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
 
 
-def file_mark(path: Path) -> tuple[int, ...]:
-    """Returns what is different once a file was written again: empty where none is."""
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Returns a value that changes when a file is rewritten; empty if there is no file."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -120,7 +120,7 @@ def file_mark(path: Path) -> tuple[int, ...]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file or a folder's entries are on the disk."""
+    """Syncs a file or a folder's entries to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -129,7 +129,7 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> object:
-    """Returns what a JSON file holds.
+    """Returns the content of a JSON file.
 
     Raises:
         UsageError: if the file cannot be read, is not JSON, or is nested too deeply.
@@ -142,47 +142,47 @@ def read_json(path: Path) -> object:
         raise UsageError(f"cannot read {path}: it is not UTF-8 text (byte {error.start})") from error
     except RecursionError as error:
         raise UsageError(f"cannot read {path}: its JSON is nested too deeply") from error
-    except ValueError as error:  # a path with a null byte too
+    except ValueError as error:  # also for a path with a null byte
         raise UsageError(f"cannot read {path}: it is not JSON ({error})") from error
 
 
 @contextmanager
-def refused_where_unwritable(where: Path) -> Iterator[None]:
-    """Turns an error of writing into a sentence.
+def explain_write_errors(where: Path) -> Iterator[None]:
+    """Turns a write error into a sentence.
 
     Args:
-        where: the file or the folder that the block writes.
+        where: the file or folder that the block writes.
 
     Raises:
-        OutputRefused: if it could not be written.
+        OutputRefused: if it cannot be written.
     """
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a path without a name, or with a null byte
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise OutputRefused(f"cannot write {where}: {reason}; name another place for it") from error
+        raise OutputRefused(f"cannot write {where}: {reason}; choose another path") from error
 
 
-def write_text(path: Path, text: str, guard: Guard = unguarded) -> None:
-    """Writes a text file whole.
+def write_text(path: Path, text: str, guard: Guard = no_guard) -> None:
+    """Writes a text file atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         text: its content, written as UTF-8.
-        guard: called before the file takes its place, see `replacing`.
+        guard: called before the file is renamed into place, see `atomic_write`.
     """
-    with replacing(path, guard=guard) as spare:
+    with atomic_write(path, guard=guard) as spare:
         spare.write_text(text, encoding="utf-8", newline="\n")
 
 
 def append_text(path: Path, text: str) -> None:
-    """Adds to the end of a text file, which is made if it is missing, and its folder too.
+    """Appends to a text file; creates it and its folder if missing.
 
     Raises:
-        OSError: if that cannot be done, also where something else than a file is at `path`: a link, a folder, a pipe.
+        OSError: if that fails, or `path` is not a regular file but a link, a folder or a pipe.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A pipe that nobody reads would be waited for.
+    # Without O_NONBLOCK it would wait for a pipe that nobody reads.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="\n") as file:
         file.write(text)

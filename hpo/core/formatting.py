@@ -1,4 +1,4 @@
-"""How values look: numbers, durations, params."""
+"""Formats numbers, durations and params."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hpo.core.records import Value
 
 
 def number(value: float | None) -> str:
-    """Returns a metric with four digits: `0.7471`, `-0.0120`, `12.35`, `2.3e-07`; `-` where there is none."""
+    """Returns a metric with four digits: `0.7471`, `-0.0120`, `12.35`, `2.3e-07`; `-` for None."""
     if value is None:
         return "-"
     if value == 0:
@@ -19,21 +19,21 @@ def number(value: float | None) -> str:
 
 
 def spread(value: float) -> str:
-    """Returns an sd with three digits where it is small: `0.0117`, `0`, `0.000242`, `2.31e-05`."""
+    """Returns a standard deviation, with three digits if it is small: `0.0117`, `0`, `0.000242`, `2.31e-05`."""
     if value == 0:
         return "0"
     return number(value) if abs(value) >= 0.001 else f"{value:.3g}"
 
 
 def percent(chance: float) -> str:
-    """Returns a chance in whole per cent; one close to 0 or 1 as a bound."""
+    """Returns a chance in whole percent; as a bound if it is close to 0 or 1."""
     if chance < 0.005:
         return "< 0.5 %"
     return "> 99.5 %" if chance > 0.995 else f"{100 * chance:.0f} %"
 
 
 def param(value: Value | None) -> str:
-    """Returns one param."""
+    """Returns the text of one param."""
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -45,7 +45,7 @@ def params(values: Mapping[str, Value]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a length of time as people say it."""
+    """Returns a duration, e.g. `12 s`, `5 min`, `2.5 h`."""
     if seconds < 99:
         return f"{seconds:.0f} s"
     if seconds < 99 * 60:

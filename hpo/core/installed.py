@@ -1,4 +1,4 @@
-"""What this package says it needs, and what of it is installed."""
+"""The requirements of this package, and whether they are installed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 DISTRIBUTION = "hpo-robust"
-"""Of this distribution on a package index, where the name `hpo` is another project's; what is imported is `hpo`."""
+"""The name on a package index, where `hpo` is another project; the import name is `hpo`."""
 
 DEVELOPMENT = ("bench", "dev")
-"""Extras that are of no use but to those who change this package."""
+"""Extras for the development of this package only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """What is needed.
+class Requirements:
+    """The requirements of this package.
 
     Attributes:
-        python: versions of Python, `>=3.11`.
-        packages: packages that are always needed.
-        extras: what each extra adds.
-        installed: whether the package was installed; else all this is read from the pyproject.toml beside it.
+        python: allowed Python versions, e.g. `>=3.11`.
+        packages: packages that are always required.
+        extras: additional packages by extra.
+        installed: whether this package is installed; if not, the requirements come from its pyproject.toml.
     """
 
     python: str
@@ -40,12 +40,12 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A package and whether it will do.
+class InstalledPackage:
+    """A required package and its installed version.
 
     Attributes:
-        requirement: as it was declared.
-        found: its version, None if it is not installed.
+        requirement: the requirement as declared.
+        found: installed version, None if it is not installed.
     """
 
     requirement: Requirement
@@ -53,7 +53,7 @@ class Judged:
 
     @property
     def fits(self) -> bool:
-        """Whether it is installed and in its range; a version for one kind of machine, 2.13.0+cpu, counts as 2.13.0."""
+        """Whether it is installed in an allowed version; a local version such as 2.13.0+cpu counts as 2.13.0."""
         return self.found is not None and self.requirement.specifier.contains(self.found, prereleases=True)
 
     def __str__(self) -> str:
@@ -64,8 +64,8 @@ class Judged:
         )
 
 
-def declared() -> Declared | None:
-    """Returns what is declared, None where neither the installed package says it nor a pyproject.toml beside it."""
+def declared_requirements() -> Requirements | None:
+    """Returns the requirements, None if there is neither an installed package nor a pyproject.toml beside it."""
     try:
         found = metadata(DISTRIBUTION)
     except PackageNotFoundError:
@@ -75,7 +75,7 @@ def declared() -> Declared | None:
         extra: tuple(one for one in wanted if not _applies(one) and _applies(one, extra))
         for extra in found.get_all("Provides-Extra", ())
     }
-    return Declared(
+    return Requirements(
         python=found["Requires-Python"],
         packages=tuple(filter(_applies, wanted)),
         extras=_useful(extras),
@@ -84,9 +84,9 @@ def declared() -> Declared | None:
 
 
 def install_line(extra: str) -> str:
-    """Returns the command that adds an extra to the installation that is running: `pip install 'hpo-robust[web]'`.
+    """Returns the command that adds an extra to this installation: `pip install 'hpo-robust[web]'`.
 
-    One that was installed from a folder is installed from there again.
+    An installation from a folder is installed from there again.
     """
     try:
         origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
@@ -100,29 +100,29 @@ def install_line(extra: str) -> str:
 
 
 def extra_with(module: str) -> str | None:
-    """Returns the extra that installs a package of this name, None where none does."""
-    found = declared()
+    """Returns the extra that installs a package of this name, None if there is none."""
+    found = declared_requirements()
     extras = found.extras.items() if found else ()
     return next((extra for extra, wanted in extras if module in {one.name for one in wanted}), None)
 
 
-def judged(wanted: Iterable[Requirement]) -> list[Judged]:
-    """Looks up the version of each."""
-    return [Judged(requirement=one, found=version_of(one.name)) for one in wanted]
+def installed_packages(wanted: Iterable[Requirement]) -> list[InstalledPackage]:
+    """Looks up the installed version of each requirement."""
+    return [InstalledPackage(requirement=one, found=version_of(one.name)) for one in wanted]
 
 
 def python_fits(wanted: str, found: str) -> bool:
-    """Whether a version of Python is among those wanted."""
+    """Whether a Python version is allowed."""
     return SpecifierSet(wanted).contains(found, prereleases=True)
 
 
-def _from_project(path: Path) -> Declared | None:
+def _from_project(path: Path) -> Requirements | None:
     if not path.is_file():
         return None
     project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
     if project.get("name") != DISTRIBUTION:
         return None
-    return Declared(
+    return Requirements(
         python=project["requires-python"],
         packages=_parsed(project["dependencies"]),
         extras=_useful({name: _parsed(lines) for name, lines in project["optional-dependencies"].items()}),
@@ -143,7 +143,7 @@ def _applies(requirement: Requirement, extra: str = "") -> bool:
 
 
 def version_of(name: str) -> str | None:
-    """Returns the version of an installed distribution, None where it is not installed."""
+    """Returns the version of an installed distribution, None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

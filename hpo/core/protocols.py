@@ -1,7 +1,7 @@
-"""What sources and backends say to each other. It knows neither of them.
+"""The protocols between sources and backends.
 
-A source hands out jobs and is told what became of them; a backend runs them. Workers import this module and nothing
-of Optuna, SQLAlchemy or the studies.
+A source hands out jobs and receives their evaluations; a backend runs them. Workers import this module, which imports
+nothing of Optuna, SQLAlchemy or the studies.
 """
 
 from __future__ import annotations
@@ -17,105 +17,106 @@ from hpo.core.records import Alert, Evaluation, Job, Objective, Value
 from hpo.core.run_config import STOP_WAIT
 
 
-class Idle(Enum):
-    """What a source answers when it has no job."""
+class NoJob(Enum):
+    """The answer of a source without a job."""
 
-    WAIT = "nothing now, ask again after the next evaluation"
-    DONE = "nothing ever again"
+    WAIT = "no job now, ask again after the next evaluation"
+    DONE = "no more jobs"
 
 
 class Decision(Enum):
-    """What a source answers when it is told an intermediate value."""
+    """The answer of a source to an intermediate value."""
 
-    CONTINUE = "go on with the training"
+    CONTINUE = "continue the training"
     STOP = "end the training: its trial is pruned"
 
 
-Wait = Literal[Idle.WAIT]
-Done = Literal[Idle.DONE]
-WAIT: Wait = Idle.WAIT
-DONE: Done = Idle.DONE
+Wait = Literal[NoJob.WAIT]
+Done = Literal[NoJob.DONE]
+WAIT: Wait = NoJob.WAIT
+DONE: Done = NoJob.DONE
 
 
 class JobSource(Protocol):
-    """Hands out jobs and is told what became of them.
+    """Hands out jobs and receives their evaluations.
 
-    Any call may raise `RetryLater`, as the database is away or the study paused: then nothing happened, and the backend
-    says the same again later while its workers go on training.
+    Any call may raise `RetryLater`, e.g. because the database is away or the study is paused. Then nothing happened,
+    and
+    the backend repeats the call later while its workers continue.
     """
 
     def ask(self) -> Job | Wait | Done:
-        """Returns the next job. `WAIT` is a fair answer only while a job is running."""
+        """Returns the next job. `WAIT` is allowed only while a job is running."""
 
     def report(self, job: Job, step: int, value: float) -> Decision:
-        """Takes the objective's value at one step; `STOP` prunes the job. A step that is known already is ignored."""
+        """Receives the objective's value at one step; `STOP` prunes the job. A repeated step is ignored."""
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Hears how a job ended."""
+        """Receives the evaluation of a job that ended."""
 
 
 class Observer:
-    """Is told of everything and decides nothing. Derive from it and override what is of interest."""
+    """Is notified of all events and decides nothing. Derive from it and override the methods you need."""
 
     def begins(self, total: int, done: int) -> None:
-        """The work begins: how many jobs there are to be, and how many of them are over already."""
+        """The work begins: total number of jobs, and how many of them are already done."""
 
     def phase(self, message: str) -> None:
-        """Something begins during which no job can be seen, e.g. `starting Ray`."""
+        """A phase without jobs begins, e.g. `starting Ray`."""
 
     def advanced(self, message: str, done: int, total: int) -> None:
-        """How far such a thing is, in words and in numbers."""
+        """Progress of such a phase, in words and numbers."""
         self.phase(message)
 
     def asked(self, job: Job) -> None:
-        """A job starts, or goes on after an interruption."""
+        """A job starts, or resumes after an interruption."""
 
     def reported(self, job: Job, step: int, value: float) -> None:
         """A job reached a step."""
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        """Something was seen to go wrong at the step that a job just reached."""
+        """Alerts were raised at the step that a job just reached."""
 
     def recorded(self, evaluation: Evaluation) -> None:
-        """A job was answered from the records: nothing is trained for it now."""
+        """A job was answered from a stored evaluation: nothing is trained."""
 
     def told(self, evaluation: Evaluation) -> None:
         """A job ended."""
 
 
 class Tell(Protocol):
-    """What a trainable's module tells how far it is while it prepares data."""
+    """Reports progress while a trainable's module prepares data."""
 
     def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None:
-        """Hears it in words, and in numbers where there are some."""
+        """Reports progress in words, and in numbers if there are any."""
 
 
 @runtime_checkable
-class Alerted(Protocol):
-    """A source that is told at once of alerts; any other finds them in the evaluation."""
+class AlertReceiver(Protocol):
+    """A source that receives alerts immediately; other sources find them in the evaluation."""
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        """Hears what was seen at the step that a job reported last."""
+        """Receives the alerts of the step that a job reported last."""
 
 
-def pass_on(alerts: Sequence[Alert], job: Job, source: JobSource) -> None:
-    """Tells a source what was seen to go wrong, if it wants to know."""
-    if alerts and isinstance(source, Alerted):
+def forward_alerts(alerts: Sequence[Alert], job: Job, source: JobSource) -> None:
+    """Forwards alerts to a source that receives them."""
+    if alerts and isinstance(source, AlertReceiver):
         source.alerted(job, alerts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableRef:
-    """Where a trainable is, so that no function is ever pickled.
+    """A reference to a trainable, so that no function is ever pickled.
 
     Attributes:
-        path: where the function is, as `module:function`.
-        root: folder that goes on the import path first.
-        fixed: params that no trial changes.
-        objective: which of its metrics counts.
-        folds: into how many the data is divided where a job names a fold; 0: there are none.
-        code: the files that it is made of, as the driver sees them; a worker that sees others trains nothing.
-        defaults: of the params that are not set in every trial, as JSON values by name.
+        path: the function as `module:function`.
+        root: folder that comes first on the import path.
+        objective: the objective among its metrics.
+        fixed: params that are the same in all trials.
+        folds: number of folds if a job names one; 0: no cross-validation.
+        code: its code as the driver sees it; a worker with other code trains nothing.
+        defaults: defaults of params that not every trial sets, as JSON values by name.
     """
 
     path: str
@@ -126,8 +127,8 @@ class TrainableRef:
     code: Code = UNKNOWN
     defaults: Mapping[str, object] = field(default_factory=dict)
 
-    def known_of(self, job: Job) -> dict[str, object]:
-        """Returns what is known of a training's fingerprint before it begins: its code, and the defaults that count."""
+    def initial_fingerprint(self, job: Job) -> dict[str, object]:
+        """Returns the part of a training's fingerprint that is known before it starts: code and applied defaults."""
         defaults = {name: value for name, value in self.defaults.items() if name not in job.params}
         code = {"code": self.code.plain()} if self.code.digest else {}
         return {**code, **({"defaults": defaults} if defaults else {})}
@@ -135,15 +136,15 @@ class TrainableRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one training gets.
+    """The resources of one training.
 
     Attributes:
-        cpu: cores; also the number of threads, which is part of a result on a CPU.
-        gpu: graphics cards; a fraction shares one.
-        stop_wait: seconds that it may take to end its epoch after a stop, or two of its epochs where those are longer;
-            then it is ended, and goes on from its last checkpoint next time.
-        max_attempts: how often it is begun or resumed when what trains it dies, before it counts as failed.
-        events: whether TensorBoard's event files are written in its folder.
+        cpu: number of cores and threads; the thread count affects results on a CPU.
+        gpu: number of GPUs; a fraction shares one.
+        max_attempts: how often it is started or resumed if its process dies, before it counts as failed.
+        events: whether TensorBoard event files are written to its folder.
+        stop_wait: seconds that it may take to finish its epoch after a stop, or two of its epochs if those are longer;
+            then it is killed, and resumes from its last checkpoint next time.
     """
 
     cpu: int = 1
@@ -160,7 +161,7 @@ class Resources:
 
 
 class Stop(Protocol):
-    """Asked between epochs: whether to end the work in order. A `threading.Event` is one."""
+    """Checked between epochs to stop the work gracefully; e.g. a `threading.Event`."""
 
     def is_set(self) -> bool:
         """Whether to stop."""
@@ -168,20 +169,20 @@ class Stop(Protocol):
 
 @runtime_checkable
 class EndsProcess(Protocol):
-    """A stop of a process that is the command's own, so that it may be ended."""
+    """A stop that may also end the process, because the process belongs to the command."""
 
     def end_process(self, why: str) -> None:
-        """Says why and ends the process with all that it has started; does nothing where the process is another's."""
+        """Prints why and ends the process with its children; does nothing if the process belongs to other code."""
 
 
 class Backend(Protocol):
     """Runs jobs until the source is done.
 
     Attributes:
-        overdue: jobs of the last run whose training did not end its epoch in time after a stop, and was ended.
+        overdue: jobs of the last run that were killed because they did not finish their epoch in time after a stop.
     """
 
     overdue: tuple[Job, ...]
 
     def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
-        """Asks, runs, reports and tells until the source is done or `stop` is set."""
+        """Runs the source's jobs until it is done or `stop` is set."""

@@ -1,4 +1,4 @@
-"""Where a result came from: the project's git commit and the command that made it."""
+"""The provenance of a result: the project's git commit and the command line."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _without_secrets(arguments: list[str]) -> list[str]:
-    """URLs are left out whole: nobody needs them to know what was done."""
+    """Replaces secrets; URLs are omitted entirely."""
     return [Path(arguments[0]).name, *("(url)" if "://" in word else redacted_word(word) for word in arguments[1:])]

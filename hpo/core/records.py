@@ -1,4 +1,4 @@
-"""The plain values that everything else passes around: jobs, reports, evaluations."""
+"""The plain values that all packages exchange: jobs, reports, evaluations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from hpo.core.arguments import refuse_other_word, require_int, require_type
+from hpo.core.arguments import require_choice, require_int, require_type
 from hpo.core.code import Code, code_from
 
 LARGEST_SEED = 2**63 - 1
@@ -19,21 +19,21 @@ LARGEST_SEED = 2**63 - 1
 START = "start"
 """The name of the digest of the weights that a training began with."""
 
-MOST_TRIALS = 1_000_000
-"""Of a study, and of whatever else is counted; more would be a mistyped number."""
+MAX_TRIALS = 1_000_000
+"""Maximum number of trials, and of other counts; a larger number is taken as a typo."""
 
 Value = bool | int | float | str
-"""What a param can be."""
+"""The type of a param."""
 
 Metrics = Mapping[str, float | None]
-"""The metrics of one step by name; None where one is undefined (AUC with a single class)."""
+"""The metrics of one step by name; None if one is undefined (AUC with a single class)."""
 
 LARGEST = 1e150
-"""The largest size of a metric. The square of it is still a finite number, and so is a sum of squares."""
+"""The largest magnitude of a metric; sums of squares stay finite."""
 
 
 class Stage(StrEnum):
-    """What a training is for."""
+    """The purpose of a training."""
 
     SEARCH = "search"
     PROMOTION = "promotion"
@@ -50,20 +50,19 @@ class Status(StrEnum):
 
 
 JobKey = tuple[int, Stage, int, int, int, str]
-"""Of a job within its study: trial, stage, seed, fold, budget, variant."""
+"""The unique key of a job within its study: trial, stage, seed, fold, budget, variant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """Which number counts.
+    """The metric to optimize.
 
     Attributes:
         metric: its name among the metrics that a trainable yields.
-        direction: whether more or less of it is better.
-        epoch: whose value counts, the best epoch's or the last's.
-        constraints: names of metrics that must not be above zero at the step whose value counts.
-        ignore: names of metrics that no two trainings have in common, such as times: they are not compared where
-            trainings are compared bit by bit.
+        direction: whether higher or lower is better.
+        epoch: which epoch's value counts, the best or the last.
+        constraints: names of metrics that must not be above zero at the selected step.
+        ignore: names of metrics that differ between any two trainings, such as times; bit-by-bit comparisons skip them.
     """
 
     metric: str
@@ -74,15 +73,15 @@ class Objective:
 
     def __post_init__(self) -> None:
         require_type("metric", self.metric, str, "the name of a metric")
-        refuse_other_word("direction", self.direction, ("maximize", "minimize"))
-        refuse_other_word("epoch", self.epoch, ("best", "last"))
+        require_choice("direction", self.direction, ("maximize", "minimize"))
+        require_choice("epoch", self.epoch, ("best", "last"))
 
     def is_better(self, value: float, than: float) -> bool:
-        """Whether `value` beats `than`; equals do not."""
+        """Whether `value` is strictly better than `than`."""
         return value > than if self.direction == "maximize" else value < than
 
     def select(self, reports: tuple[Report, ...]) -> Report:
-        """Returns the report whose value counts: the last, or the first among equally good ones."""
+        """Returns the report whose value counts: the last, or the best one, the first if several are equal."""
         if self.epoch == "last":
             return reports[-1]
         chosen = reports[0]
@@ -94,24 +93,23 @@ class Objective:
     def value(self, report: Report) -> float:
         """Returns this objective's value in `report`."""
         value = report.metrics[self.metric]
-        assert value is not None  # a report without it was refused when it was made
+        assert value is not None  # such a report is refused when it is made
         return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One training that is to be done.
+    """One training to be done.
 
     Attributes:
-        trial: number of the configuration in its study.
-        params: one full assignment of the space.
+        trial: number of the trial.
+        params: a complete configuration of the space.
         seed: fixes all randomness of the training.
         budget: number of epochs allowed.
-        fold: which fold of the data, from 1 on and through all repeats; 0 where there are none.
-        stage: what the training is for.
-        stream_seeds: seeds of single streams that differ from `seed`.
-        variant: tells it from other jobs under this seed: `split` (that stream is drawn anew), `replay-2`; empty where
-            the seed says all.
+        fold: fold of the data, counted from 1 through all repeats; 0: no cross-validation.
+        stage: purpose of the training.
+        stream_seeds: seeds by stream, where they differ from `seed`.
+        variant: distinguishes jobs with the same seed: `split` (that stream is redrawn), `replay-2`; usually empty.
     """
 
     trial: int
@@ -131,7 +129,7 @@ class Job:
 
     @property
     def key(self) -> JobKey:
-        """What makes the job unique within its study: trial, stage, seed, fold, budget, variant."""
+        """The unique key within the study: trial, stage, seed, fold, budget, variant."""
         return self.trial, self.stage, self.seed, self.fold, self.budget, self.variant
 
     @property
@@ -142,13 +140,13 @@ class Job:
 
     @property
     def seed_text(self) -> str:
-        """The seed, and what else tells it from other trainings of its trial: `42`, `42 fold 3`, `42 replay-1`."""
+        """The seed, with fold and variant if there are any: `42`, `42 fold 3`, `42 replay-1`."""
         fold = f" fold {self.fold}" if self.fold else ""
         return f"{self.seed}{fold} {self.variant}".strip()
 
     @property
     def digest(self) -> str:
-        """sha256 over everything that the training depends on by way of its job."""
+        """sha256 over all fields of the job that affect the training."""
         return digest(
             {
                 "trial": self.trial,
@@ -165,12 +163,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something that was seen to go wrong.
+    """A problem detected during a training.
 
     Attributes:
         kind: one of `KINDS` in `hpo.training.monitoring.alerts`.
-        epoch: the first that shows it.
-        message: what was seen, with the threshold.
+        epoch: the first epoch that shows it.
+        message: what was observed, with the threshold.
     """
 
     kind: str
@@ -180,13 +178,13 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a training said at one step.
+    """The report of a training at one step.
 
     Attributes:
-        step: 1 for the first epoch.
-        metrics: as the trainable yielded them.
-        at: when, in seconds since the Unix epoch, by the worker's clock.
-        alerts: what was seen to go wrong in it, where the trainable is watched.
+        step: number of the epoch, from 1.
+        metrics: metrics as the trainable yielded them.
+        at: Unix time in seconds, by the worker's clock.
+        alerts: alerts of this step, if the trainable is monitored.
     """
 
     step: int
@@ -197,23 +195,22 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The record of one job: what became of it.
+    """The record of one job.
 
     Attributes:
         job: the job that was trained.
         status: how it ended.
         value: the objective's value at `step`; None if the job failed, or was pruned before it had one.
         step: the step whose value counts.
-        reports: all steps that were reported, in order; of a pruned job, those up to its end.
-        error: why it failed; the traceback if there was one.
-        seconds: from the first epoch's start to the last one's end, by the worker's clock, pauses left out.
-        digests: sha256 by name of what the training produced, `weights` and `predictions`, and of the weights that it
-            began with, `START`.
+        reports: reports of all steps in order; for a pruned job, up to its end.
+        error: why it failed, with the traceback if there is one.
+        seconds: from the start of the first epoch to the end of the last, by the worker's clock, without pauses.
+        digests: sha256 by name: the produced `weights` and `predictions`, and the initial weights, `START`.
         fingerprint: what else could change the result: versions, threads, device, data.
-        files: the job's folder, if artefacts were kept there.
-        remarks: what went wrong on the way and was made good, e.g. a damaged checkpoint.
-        last_alerts: what was seen to go wrong after the last report, of a job that failed.
-        folds: of a job that was cross-validated, the records of its folds; it is their mean and has none of its own.
+        files: the job's folder, if artifacts were kept there.
+        remarks: problems that were fixed on the way, e.g. a damaged checkpoint.
+        last_alerts: alerts after the last report of a failed job.
+        folds: records of the folds of a cross-validated job, which is their mean and has no record of its own.
     """
 
     job: Job
@@ -238,42 +235,42 @@ class Evaluation:
 
     @property
     def metrics(self) -> Metrics:
-        """The metrics of the step whose value counts; empty where there is none."""
+        """The metrics of the step whose value counts; empty if there is none."""
         return next((report.metrics for report in self.reports if report.step == self.step), {})
 
     @property
     def code(self) -> Code:
-        """The files that the trainable was made of; unknown where they were not recorded."""
+        """The code of the training; unknown if it was not recorded."""
         return code_from(self.trainings[0].fingerprint.get("code"))
 
     @property
     def defaults(self) -> dict[str, object]:
-        """The defaults of the params that neither the search nor the study set; empty where none were recorded."""
+        """The defaults of the params that neither the search nor the study set; empty if they were not recorded."""
         found = self.trainings[0].fingerprint.get("defaults")
         return dict(found) if isinstance(found, Mapping) else {}
 
     @property
     def epoch(self) -> int | None:
-        """The epoch whose value counts; None if there is none, or the folds have each their own."""
+        """The epoch whose value counts; None if there is none, or the job was cross-validated."""
         return None if self.folds else self.step
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """All that was seen to go wrong, in the order in which it was; of all folds where there are any."""
+        """All alerts in the order of their detection, over all folds."""
         reported = [alert for one in self.trainings for report in one.reports for alert in report.alerts]
         return (*reported, *(alert for one in self.trainings for alert in one.last_alerts))
 
     @property
     def trainings(self) -> tuple[Evaluation, ...]:
-        """The records that were stored: those of the folds, or this one."""
+        """The stored records: those of the folds, or this one."""
         return self.folds or (self,)
 
 
 def canonical_json(value: object) -> str:
-    """Returns the one JSON text of `value`: keys sorted, no spaces, no NaN.
+    """Returns the canonical JSON text of `value`: keys sorted, no spaces, no NaN.
 
     Raises:
-        ValueError: if it holds a number that is not finite.
+        ValueError: if it contains a non-finite number.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

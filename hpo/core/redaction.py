@@ -1,4 +1,4 @@
-"""What is a secret in a text or in an environment. Decided here alone: nothing else looks for passwords."""
+"""Finds and hides secrets in texts and environments. No other module looks for passwords."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, unquote_plus
 
 HIDDEN = "***"
-"""What stands where a secret was."""
+"""The replacement of a secret."""
 
 NO_URL = "(not a URL)"
-"""Shown for what should be a URL and is none: whatever it is, it may hold a password."""
+"""Shown instead of an invalid URL, which may contain a password."""
 
 _OF_LIBPQ = """
 host hostaddr port dbname user sslmode connect_timeout application_name fallback_application_name options
@@ -26,14 +26,15 @@ _OF_SQLITE = (
 _OF_FOLDERS = "region endpoint_url anon requester_pays versionid"
 
 SHOWN_PARAMETERS = frozenset((_OF_LIBPQ + " " + _OF_SQLITE + " " + _OF_FOLDERS).split())
-"""Parameters of a URL whose values may be shown. An allow-list: whatever follows an unescaped & in a password would
-look like one more parameter."""
+"""Parameters of a URL whose values may be shown. An allow-list, because the part of a password after an unescaped &
+looks
+like one more parameter."""
 
 _SECRET_NAME = (
     r"(?:[\w.]+[._-])?(?:ssl|pg|db)?(?:(?<!ask)pass|password|passwd|passphrase|passcode|pwd|secret|token|credentials?"
     r"|(?:api|access|account|private|secret|auth)[_-]?key|access[_-]?key[_-]?id|sharedaccesskey)"
 )
-"""Not every name with such a word in it: `max_tokens` is a number, `token_file` a path."""
+"""Not every name that contains such a word: `max_tokens` is a number, `token_file` a path."""
 
 _PAIR = re.compile(
     rf"""(?i)(?<![\w.-])(?P<name>{_SECRET_NAME})(?P<is>["']?\s*[=:]\s*)"""
@@ -42,57 +43,57 @@ _PAIR = re.compile(
 """`password=x`, as in libpq's connection strings, in tracebacks and in JSON."""
 
 _IN_QUERIES = _SECRET_NAME + r"|key|secret|sig|signature|sas|x-amz-[\w-]+|authorization|auth"
-"""Names of parameters that are shown without their values; of others not even the name is."""
+"""Parameters that are shown without their values; of unknown ones not even the name is shown."""
 
 _BEARER = re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{6,}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _URL = re.compile(_SCHEME.pattern + r"[^\s'\"<>]*")
 
 _BARE = re.compile(r"([^\s:/@=]+):.+@")
-"""A user and a password before a host, where somebody forgot the scheme."""
+"""A user and a password before a host, without a scheme."""
 
 _PLAIN_FILES = ("sqlite", "file", "local")
-"""Schemes with a path on this machine and no user; sqlite stands for its drivers too."""
+"""Schemes with a local path and no user; sqlite includes its drivers."""
 
 _DATABASES = ("postgres", "mysql", "mariadb", "oracle", "mssql", "redis", "mongodb")
-"""Schemes whose user is shown even beside a password."""
+"""Schemes whose user is shown even with a password."""
 
 _TOKEN_AS_USER = ("http", "git", "ws")
-"""Schemes whose user without a password is often a token; `abfs://container@account` and `sftp://user@host` are not."""
+"""Schemes whose user without a password is often a token; not so `abfs://container@account` and `sftp://user@host`."""
 
 _WHOLE_WORDS = 12
-"""Characters. A shorter secret is taken out of a text only where it stands alone: `postgres` is a common one."""
+"""Length in characters. A shorter secret is hidden only as a whole word: `postgres` is a common password."""
 
 _OF_THE_DRIVER = re.compile(r"HPO_(?:STORAGE|FROM|TOKEN)(?:_FILE)?|OPTUNA_STORAGE|PG[A-Z]+")
 _OF_RAY = re.compile(r"RAY_AUTH_TOKEN(?:_PATH)?")
 
 
 def masked(url: str) -> str:
-    """Returns a URL as it may be shown: without passwords, tokens and parameters that are not known to be harmless."""
+    """Returns a URL for display: without passwords, tokens and parameters not known to be harmless."""
     pieces = _pieces(url)
     return NO_URL if pieces is None else "".join(HIDDEN if secret else text for text, secret in pieces)
 
 
 def is_unclear(url: str) -> bool:
-    """Whether it cannot be told where user and password of a URL end: after an @ in what looks like a parameter."""
+    """Whether the end of user and password is ambiguous, because an apparent parameter contains an @."""
     scheme = _SCHEME.match(url)
     return scheme is not None and not _end_of_user(url[scheme.end() :])[1]
 
 
 def secrets_in(url: str) -> set[str]:
-    """Returns the secrets in a URL, as they are written and as they are meant (`%40` and `@`)."""
+    """Returns the secrets in a URL, as written and decoded (`%40` and `@`)."""
     written = {text for text, secret in _pieces(url) or () if secret and text}
     values = written | {part for text in written for mark in "=:" if (part := text.partition(mark)[2])}
     return {form for one in values for form in (one, unquote(one), unquote_plus(one)) if form}
 
 
 def holds_secret(word: str) -> bool:
-    """Whether one argument, option or value holds a secret: a URL with one, or a pair such as `password=x`."""
+    """Whether one argument, option or value contains a secret: a URL with one, or a pair such as `password=x`."""
     return redacted_word(word) != word
 
 
 def redacted_word(word: str) -> str:
-    """Returns one argument, option or value without its secrets; a URL in it reaches to its end, blanks and all."""
+    """Returns one argument, option or value without secrets; a URL in it extends to the end, including spaces."""
     found = _SCHEME.search(word)
     if found is None:
         return _without_pairs(_BARE.sub(rf"\1:{HIDDEN}@", word))
@@ -100,20 +101,20 @@ def redacted_word(word: str) -> str:
 
 
 def redacted(text: str, known: Iterable[str] = ()) -> str:
-    """Returns a text of somebody else's, such as a driver's error or a traceback, without secrets.
+    """Returns a foreign text, such as a driver's error or a traceback, without secrets.
 
     Args:
-        text: of any length.
-        known: secrets that are taken out wherever they stand, e.g. `secrets_in(url)`.
+        text: text of any length.
+        known: secrets to replace wherever they occur, e.g. `secrets_in(url)`.
     """
     return _without_pairs(_BEARER.sub(lambda found: f"{found[1]} {HIDDEN}", without(text, known)))
 
 
 def without(text: str, known: Iterable[str]) -> str:
-    """Returns a text of our own without known secrets and with its URLs masked; all else stays as it is.
+    """Returns one of our texts without known secrets and with masked URLs.
 
     Args:
-        text: of any length.
+        text: text of any length.
         known: secrets to replace wherever they occur.
     """
     for secret in sorted(known, key=len, reverse=True):
@@ -128,17 +129,17 @@ def known_secrets(environment: Mapping[str, str] | None = None, arguments: Itera
     """Returns the secrets that this process was given.
 
     Args:
-        environment: variables; None: this process's own. A file that one names for hpo is read.
-        arguments: of the command line.
+        environment: environment variables, including files that `HPO_*_FILE` name; None: this process's own.
+        arguments: arguments of the command line.
     """
     environment = os.environ if environment is None else environment
     found: set[str] = set()
-    for variable, said in environment.items():
+    for variable, text in environment.items():
         is_file = variable.startswith("HPO_") and variable.endswith("_FILE")
-        name, value = (variable.removesuffix("_FILE"), _content(said)) if is_file else (variable, said)
+        name, value = (variable.removesuffix("_FILE"), _content(text)) if is_file else (variable, text)
         if "://" in value:
             found |= secrets_in(value)
-        elif name != "PWD" and re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):  # a shell's working folder
+        elif name != "PWD" and re.fullmatch(_SECRET_NAME, name, re.IGNORECASE):  # PWD is a shell's working directory
             found.add(value)
     for word in arguments:
         at = _SCHEME.search(word)
@@ -147,21 +148,21 @@ def known_secrets(environment: Mapping[str, str] | None = None, arguments: Itera
 
 
 def driver_variables(environment: Iterable[str] | None = None, *, of_ray: bool = False) -> list[str]:
-    """Returns the variables of an environment that the driver needs and a training does not.
+    """Returns the environment variables that the driver needs and a training does not.
 
-    These reach the database, the pages and, with `of_ray`, the cluster. Credentials for the user's own data and
-    services (`AWS_*`, `WANDB_API_KEY`, ...) are not among them: trainings read data and log with them.
+    They give access to the database, the pages and, with `of_ray`, the cluster. Credentials for the user's own data and
+    services (`AWS_*`, `WANDB_API_KEY`, ...) are not included, because trainings use them.
 
     Args:
         environment: names of variables; None: this process's own.
-        of_ray: whether Ray's token counts. A process of Ray needs it to begin, a training does not.
+        of_ray: whether to include Ray's token, which a Ray process needs to start but a training does not.
     """
     names = list(os.environ if environment is None else environment)
     return [name for name in names if _OF_THE_DRIVER.fullmatch(name) or (of_ray and _OF_RAY.fullmatch(name))]
 
 
 def _pieces(url: str) -> list[tuple[str, bool]] | None:
-    """Returns a URL in pieces, and of each whether it is secret; None if it is no URL."""
+    """Returns the parts of a URL, each with whether it is secret; None if it is not a URL."""
     scheme = _SCHEME.match(url)
     if scheme is None:
         return None
@@ -190,9 +191,9 @@ def _secret(text: str) -> list[tuple[str, bool]]:
 
 
 def _end_of_user(rest: str) -> tuple[int, bool]:
-    """Returns where the @ is that ends user and password, -1 where there is none, and whether that is clear.
+    """Returns the index of the @ that ends user and password, -1 if there is none, and whether it is unambiguous.
 
-    It is the last one, for a password may hold others that nobody escaped, unless that is in a parameter's value.
+    It is the last @, because a password may contain unescaped ones, unless that is in a parameter's value.
     """
     at, question = rest.rfind("@"), rest.find("?")
     if not 0 <= question < at:

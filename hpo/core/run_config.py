@@ -1,4 +1,4 @@
-"""Where a study is kept and run: what belongs to the machine rather than to the study."""
+"""Where a study is stored and run: settings of the machine rather than of the study."""
 
 from __future__ import annotations
 
@@ -7,72 +7,72 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hpo.core.arguments import refuse_other_word, require_int, require_number, require_type
+from hpo.core.arguments import require_choice, require_int, require_number, require_type
 from hpo.core.errors import UsageError
 
 STORAGE = "sqlite:///hpo.db"
-"""The storage if nothing is said."""
+"""The default storage."""
 
 OUTPUTS = Path("outputs")
-"""The folder for results if nothing is said."""
+"""The default folder for results."""
 
 STORAGE_WAIT = 600.0
-"""Seconds to wait for a database that has gone away if nothing is said."""
+"""Default seconds to wait for a database that is away."""
 
 STOP_WAIT = 30.0
-"""Seconds that a training may take to end its epoch after a stop if nothing is said."""
+"""Default seconds that a training may take to finish its epoch after a stop."""
 
 JOBS_ADDRESS = "http://127.0.0.1:8265"
-"""Where a cluster takes jobs if nothing is said: the dashboard of this machine's head."""
+"""The default address for Ray Jobs: the dashboard of this machine's head node."""
 
 FIRST = 7
-"""The number of the first results folder; 4, 5 and 6 are the reference run's."""
+"""The number of the first results folder; 4, 5 and 6 belong to the reference run."""
 
 
 def default_storage() -> str:
-    """Returns `HPO_STORAGE`, else what the file says that `HPO_STORAGE_FILE` names, else a file in this folder.
+    """Returns `HPO_STORAGE`, or the content of the file `HPO_STORAGE_FILE`, or a file in this folder.
 
     Raises:
-        UsageError: if that file cannot be read, or says nothing.
+        UsageError: if `HPO_STORAGE_FILE` cannot be read, or is empty.
     """
     url, file = os.environ.get("HPO_STORAGE"), os.environ.get("HPO_STORAGE_FILE")
     if url or not file:
         return url or STORAGE
     try:
-        said = Path(file).read_text(encoding="utf-8").strip()
+        content = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(
-            f"HPO_STORAGE_FILE names {file}, which cannot be read: {reason}; expected a file that holds the "
+            f"HPO_STORAGE_FILE names {file}, which cannot be read: {reason}; expected a file that contains the "
             "database's URL"
         ) from error
-    if not said:
+    if not content:
         raise UsageError(
-            f"HPO_STORAGE_FILE names {file}, which is empty; expected a file that holds the database's URL"
+            f"HPO_STORAGE_FILE names {file}, which is empty; expected a file that contains the database's URL"
         )
-    return said
+    return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Where a study is kept and run. Nothing here changes what a trial's number, params or value are.
+    """Where a study is stored and run. Nothing here changes the number, params or value of a trial.
 
     Attributes:
         storage: database URL, SQLite or Postgres.
-        outputs: folder that gets `<study>/results_N`.
-        work: folder for checkpoints and artefacts, shared by all machines, or its URL; None: `.work` in `outputs`.
-        backend: `ray`, or `local` for one job after the other in this process.
-        concurrency: trainings at a time under Ray; None: as many as fit.
-        ray_address: of a running Ray; None: one of our own on this machine.
-        cpus_per_trial: cores and threads of one training; None: what the study says.
-        storage_wait: seconds to wait for a database that has gone away, while trainings go on.
-        stop_wait: seconds that a training may take to end its epoch after a stop (Ctrl-C, `hpo stop`, the end of
-            `--time`), or two of its epochs where those are longer; then it is ended.
-        tensorboard: whether trainings write TensorBoard's event files in their folders below `work`.
-        gpus_per_trial: graphics cards of one training, a fraction shares one; None: what the study says.
+        outputs: folder for `<study>/results_N`.
+        work: folder or URL for checkpoints and artifacts, shared by all machines; None: `.work` in `outputs`.
+        backend: `ray`, or `local` for one job at a time in this process.
+        concurrency: maximum concurrent trainings under Ray; None: as many as fit.
+        ray_address: address of a running Ray; None: start one on this machine.
+        cpus_per_trial: cores and threads per training; None: as in the study.
+        gpus_per_trial: GPUs per training, a fraction shares one; None: as in the study.
+        storage_wait: seconds to wait for a database that is away, while trainings continue.
+        stop_wait: seconds that a training may take to finish its epoch after a stop (Ctrl-C, `hpo stop`, the end of
+            `--time`), or two of its epochs if those are longer; then it is killed.
+        tensorboard: whether trainings write TensorBoard event files to their folders below `work`.
     """
 
-    storage: str = field(default_factory=default_storage, repr=False)  # it may hold a password
+    storage: str = field(default_factory=default_storage, repr=False)  # may contain a password
     outputs: Path = OUTPUTS
     work: Path | str | None = None
     backend: Literal["ray", "local"] = "ray"
@@ -92,7 +92,7 @@ class RunConfig:
                 raise UsageError(f"{name} is empty; name one, or leave it out")
         object.__setattr__(self, "outputs", Path(self.outputs))
         require_type("work", self.work, (str, Path, type(None)), "a folder or its URL")
-        refuse_other_word("backend", self.backend, ("ray", "local"))
+        require_choice("backend", self.backend, ("ray", "local"))
         require_type("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
         for name in ("concurrency", "cpus_per_trial"):
             if getattr(self, name) is not None:
@@ -105,6 +105,6 @@ class RunConfig:
 
     @property
     def work_root(self) -> str:
-        """The folder for checkpoints and artefacts as an absolute path, or its URL."""
+        """The folder for checkpoints and artifacts as an absolute path, or its URL."""
         work = self.work or self.outputs / ".work"
         return str(work).rstrip("/") if "://" in str(work) else str(Path(work).absolute())

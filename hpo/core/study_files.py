@@ -1,4 +1,4 @@
-"""Where study files are: in folders, and in packages that are installed. Nothing is read, so that it is quick."""
+"""Finds study files in folders and installed packages, without reading them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from hpo.core.arguments import require_type
 from hpo.core.errors import StudyNotFound, did_you_mean
 
 FOLDER = Path("studies")
-"""Where studies are looked for if nothing is said."""
+"""The default folder of study files."""
 
 GROUP = "hpo.studies"
-"""Entry points of this group name packages whose folder holds study files."""
+"""Entry points of this group name packages that contain study files."""
 
 
 def find(name: str, folders: Iterable[Path] | None = None) -> Path:
-    """Returns the file of a study: `name` as a path to a .toml, or `name`.toml in the folders, or among entry points.
+    """Returns the file of a study: `name` itself if it is a path to a .toml, otherwise `name`.toml in the folders or
+    packages.
 
     Args:
-        name: what the user calls it.
-        folders: where to look; None: `HPO_STUDIES` (separated as in PATH), else ./studies.
+        name: name of the study, or path of its file.
+        folders: folders to search; None: `HPO_STUDIES` (separated as in PATH), or ./studies.
 
     Raises:
-        StudyNotFound: if there is none; the message lists what there is.
+        StudyNotFound: if there is none; the message lists the known studies.
     """
     require_type("study", name, (str, Path), "the name of a study, or the path of its file")
     name = str(name)
@@ -47,11 +48,11 @@ def listed(folders: Iterable[Path] | None = None, *, installed: bool = True) -> 
     """Yields the study files of all folders, sorted by name within each.
 
     Args:
-        folders: where to look; None: `HPO_STUDIES`, else ./studies.
-        installed: whether packages are imported, which are code of others, to see what studies they bring.
+        folders: folders to search; None: `HPO_STUDIES`, or ./studies.
+        installed: whether installed packages are searched too, which imports them.
     """
     for folder in [*_folders(folders), *(_installed() if installed else ())]:
-        if os.path.isdir(folder):  # unlike Path's, it takes a folder that may not be looked into for none
+        if os.path.isdir(folder):  # unlike Path.is_dir, False for a folder without permission
             files = (path for path in folder.glob("*.toml") if not path.name.startswith(".") and os.path.isfile(path))
             yield from sorted(map(_whole, files))
 
@@ -69,7 +70,7 @@ def _installed() -> Iterator[Path]:
 
 
 def _whole(path: str | Path) -> Path:
-    """Returns a path from the root on, without `..`: a project has one name, wherever it is called from."""
+    """Returns an absolute path without `..`, so that a project's path is the same from everywhere."""
     return Path(os.path.abspath(path))
 
 

@@ -1,4 +1,4 @@
-"""Around a source: who looks on, when too many trainings fail, and asking again later."""
+"""Wrappers around a source: observers, the failure limit, and retries."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from hpo.core.errors import BackendError, RetryLater, TooManyFailures
-from hpo.core.protocols import Decision, Done, JobSource, Observer, Stop, Wait, pass_on
+from hpo.core.protocols import Decision, Done, JobSource, Observer, Stop, Wait, forward_alerts
 from hpo.core.records import Alert, Evaluation, Job, Status
 
 Answer = TypeVar("Answer")
 
 
 class SourceWrapper:
-    """Stands between a source and a backend and passes everything on; derive from it and change what is to differ.
+    """Forwards all calls between a source and a backend; derive from it and override what should differ.
 
     Args:
         source: the source that hands out the jobs.
@@ -30,18 +30,18 @@ class SourceWrapper:
         return self._source.report(job, step, value)
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        pass_on(alerts, job, self._source)
+        forward_alerts(alerts, job, self._source)
 
     def tell(self, evaluation: Evaluation) -> None:
         self._source.tell(evaluation)
 
 
 class ObservedSource(SourceWrapper):
-    """A source with observers; they are told of an evaluation after the source.
+    """A source with observers; they are notified after the source.
 
     Args:
         source: the source that hands out the jobs.
-        observers: told of every job, intermediate value, alert and evaluation, in this order.
+        observers: notified of every job, intermediate value, alert and evaluation.
     """
 
     def __init__(self, source: JobSource, observers: Iterable[Observer]) -> None:
@@ -72,11 +72,11 @@ class ObservedSource(SourceWrapper):
 
 
 class FailureLimit(SourceWrapper):
-    """A source that gives up when too many trainings in a row fail: their common cause would fail the next one too.
+    """Ends the work if too many trainings in a row fail, because their cause would probably fail the next one too.
 
     Args:
         source: the source that hands out the jobs.
-        most: failures in a row that end the work.
+        most: number of failures in a row that end the work.
     """
 
     def __init__(self, source: JobSource, most: int) -> None:
@@ -94,17 +94,17 @@ class FailureLimit(SourceWrapper):
             first = self._failed[0]
             raise TooManyFailures(
                 f"{self._most} trainings in a row failed, so the search was ended. The first, of trial "
-                f"{first.job.trial}, said:\n{first.error}\n"
-                "What was running goes on next time, and what failed by one and the same error is trained again then. "
-                "If such failures are to be expected, raise search.max_failures."
+                f"{first.job.trial}, failed with:\n{first.error}\n"
+                "The next run continues trainings that were running, and repeats those that failed with the same "
+                "error. If such failures are expected, raise search.max_failures."
             )
 
 
 def with_retries(call: Callable[[], Answer], stop: Stop) -> Answer:
-    """Returns what `call` returns; calls again for as long as it raises `RetryLater`.
+    """Returns the result of `call`; repeats it as long as it raises `RetryLater`.
 
     Raises:
-        RetryLater: if that is still so when `stop` is set.
+        RetryLater: if it still does so when `stop` is set.
     """
     while True:
         try:
@@ -115,22 +115,22 @@ def with_retries(call: Callable[[], Answer], stop: Stop) -> Answer:
             time.sleep(later.seconds)
 
 
-def refuse_endless_wait(running: int) -> None:
-    """Raises where a source waits although nothing runs.
+def check_not_stuck(running: int) -> None:
+    """Checks that a source waits only while a job is running.
 
     Raises:
         BackendError: if no job is running.
     """
     if not running:
-        raise BackendError("the source waits although no job is running: it would wait without end")
+        raise BackendError("the source waits although no job is running: it would wait forever")
 
 
 def tell_phase(observers: Iterable[Observer], message: str) -> None:
-    """Tells all observers what begins.
+    """Notifies all observers of a new phase.
 
     Args:
-        observers: told in this order.
-        message: what begins, e.g. `starting Ray`.
+        observers: the observers to notify.
+        message: name of the phase, e.g. `starting Ray`.
     """
     for observer in observers:
         observer.phase(message)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpo.core.errors import HpoError, UsageError
-from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.files import explain_write_errors, write_text
 from hpo.core.protocols import Tell
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import resolved
@@ -58,7 +58,7 @@ def audit(
         {**study.fixed, **said}, work_dir(f"{config.work_root}/{study.name}").cache, tell
     )
     if out is not None:
-        with refused_where_unwritable(out):
+        with explain_write_errors(out):
             write_text(out, json_text(found))
     return found
 

@@ -15,7 +15,14 @@ from packaging.requirements import Requirement
 from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
 from hpo.core.disks import disk_of
 from hpo.core.errors import HpoError, UsageError
-from hpo.core.installed import Declared, Judged, declared, install_line, judged, python_fits
+from hpo.core.installed import (
+    InstalledPackage,
+    Requirements,
+    declared_requirements,
+    install_line,
+    installed_packages,
+    python_fits,
+)
 from hpo.core.protocols import Resources
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
@@ -108,7 +115,7 @@ def doctor(
     """
     config = config or RunConfig()
     tell("packages")
-    findings = [*_packages(declared())]
+    findings = [*_packages(declared_requirements())]
     loaded = None
     if study is not None:
         tell("the study")
@@ -127,7 +134,7 @@ def doctor(
     return [*findings, _folder("outputs", config.outputs), work_folder(config.work_root, machines), _limits()]
 
 
-def _packages(wanted: Declared | None) -> Iterator[Finding]:
+def _packages(wanted: Requirements | None) -> Iterator[Finding]:
     python = platform.python_version()
     if wanted is None:
         yield Finding(what="python", state="ok", found=python)
@@ -148,7 +155,7 @@ def _python(wanted: str, found: str) -> Finding:
 
 
 def _required(wanted: Iterable[Requirement], *, installed: bool) -> Finding:
-    found = judged(wanted)
+    found = installed_packages(wanted)
     if wrong := [one for one in found if not one.fits]:
         cure = " ".join(f"'{one.requirement.name}{one.requirement.specifier}'" for one in wrong)
         said = ", ".join(map(str, wrong))
@@ -159,14 +166,14 @@ def _required(wanted: Iterable[Requirement], *, installed: bool) -> Finding:
 
 
 def _extra(name: str, wanted: Iterable[Requirement]) -> Finding:
-    found = judged(wanted)
+    found = installed_packages(wanted)
     wrong = [one for one in found if not one.fits]
     advice = f"where it is wanted: {install_line(name)}" if wrong else ""
     said = ", ".join(map(str, wrong or found))
     return Finding(what=f"extra {name}", state=_worst(wrong), found=said, advice=advice, essential=False)
 
 
-def _worst(wrong: Iterable[Judged]) -> State:
+def _worst(wrong: Iterable[InstalledPackage]) -> State:
     """Returns `missing` where a package is, `attention` where it is of another version: that may still work."""
     versions = [one.found for one in wrong]
     return "ok" if not versions else "missing" if None in versions else "attention"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.core.arguments import refuse_lacking, require_type
+from hpo.core.arguments import require_method, require_type
 from hpo.core.protocols import EndsProcess, Observer, Stop
 from hpo.store import Lease
 
@@ -23,10 +23,10 @@ class StopController:
 
     def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:
         if stop is not None:
-            refuse_lacking("stop", stop, "is_set", "something with is_set(), such as a threading.Event")
+            require_method("stop", stop, "is_set", "something with is_set(), such as a threading.Event")
         require_type("observers", observers, (list, tuple), "a list of observers")
         for one in observers:
-            refuse_lacking("one of observers", one, "phase", "an hpo.Observer")
+            require_method("one of observers", one, "phase", "an hpo.Observer")
         self._stop = stop
         self._study = study
         self._observers = observers

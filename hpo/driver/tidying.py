@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpo.core.errors import HpoError
-from hpo.core.files import clear_spares
+from hpo.core.files import clear_temporary_files
 from hpo.core.records import Job, Status
 from hpo.results import clear_probes, clear_unpublished
 from hpo.store import Store, StoredStudy, host, is_dead, process_key
@@ -69,7 +69,7 @@ def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path)
                     _remove(path)
     for folder in (outputs, outputs / stored.name):
         with suppress(OSError):
-            clear_spares(folder)
+            clear_temporary_files(folder)
             clear_probes(folder)
             clear_unpublished(folder)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from hpo.core.files import Guard, unguarded, write_text
+from hpo.core.files import Guard, no_guard, write_text
 from hpo.stats.ranking import Ranking
 from hpo.stats.variance import Effect, Effects
 
@@ -282,13 +282,13 @@ def sealed(page: str) -> str:
     return page.replace("<head>", f"<head>\n{said}", 1)
 
 
-def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard = unguarded) -> None:
+def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard = no_guard) -> None:
     """Writes a picture as one HTML file, plotly's script included.
 
     Args:
         path: of the file.
         figure: that is drawn.
         name: of its element on the page.
-        guard: called before the file takes its place, see `hpo.core.files.replacing`.
+        guard: called before the file takes its place, see `hpo.core.files.atomic_write`.
     """
     write_text(path, sealed(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)

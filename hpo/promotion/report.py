@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpo.core.devices import describe_devices
-from hpo.core.files import Guard, unguarded
+from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion import Race
@@ -353,14 +353,14 @@ def _moments(row: Row) -> dict[str, float | None]:
     }
 
 
-def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = unguarded) -> None:
+def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = no_guard) -> None:
     """Writes the whole ranking beside the winner's folders: as JSON, CSV, Markdown, LaTeX and as a picture.
 
     Args:
         folder: where the files go.
         report: of the promotion.
         results: the winner's folders.
-        guard: asked right before each file takes its place; see `hpo.core.files.replacing`.
+        guard: asked right before each file takes its place; see `hpo.core.files.atomic_write`.
     """
     head = {**report.values(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}

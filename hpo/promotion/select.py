@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TypedDict, Unpack
 
-from hpo.core.arguments import refuse_unknown, require_int, require_number, require_type
+from hpo.core.arguments import require_int, require_known, require_number, require_type
 from hpo.core.errors import NothingToPromote, UsageError
-from hpo.core.records import LARGEST_SEED, MOST_TRIALS
+from hpo.core.records import LARGEST_SEED, MAX_TRIALS
 from hpo.core.run_config import FIRST, RunConfig
 from hpo.driver.placing import refuse_unusable
 from hpo.promotion import Plan
@@ -82,12 +82,12 @@ def _refuse_options(options: Mapping[str, object]) -> None:
     Raises:
         UsageError: if it is so.
     """
-    refuse_unknown(options, PromotionOptions.__annotations__, "promote() takes")
+    require_known(options, PromotionOptions.__annotations__, "promote() takes")
     for name in ("top", "trainings"):
         if options.get(name) is not None:
-            require_int(name, options[name], 1, MOST_TRIALS)
+            require_int(name, options[name], 1, MAX_TRIALS)
     if "first" in options:
-        require_int("first", options["first"], 0, MOST_TRIALS)
+        require_int("first", options["first"], 0, MAX_TRIALS)
     for name in ("curtail", "race", "allow_ignored_seed"):
         require_type(name, options.get(name, False), bool, "True or False")
     if options.get("lambda_") is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hpo.core.errors import OutputRefused, UsageError
-from hpo.core.files import read_json, refused_where_unwritable, replacing, write_text
+from hpo.core.files import atomic_write, explain_write_errors, read_json, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
 from hpo.stats.statistics import Ddof, sigma
@@ -121,7 +121,7 @@ def write_assets(
         raise UsageError(f"expected the results of one promotion, one for each seed, not {named}")
     chosen = runs[0].own.get("ddof", 0) if ddof is None else ddof
     rows = table(runs, chosen)
-    with refused_where_unwritable(out):
+    with explain_write_errors(out):
         _refuse_another(out, prefix, str(blocks.pop()), force=force)
         return (*_pictures(runs, out, prefix), *_texts(runs, rows, chosen, out, prefix))
 
@@ -175,7 +175,7 @@ def _pictures(runs: Sequence[Run], out: Path, prefix: str) -> list[Path]:
 
 
 def _copied(picture: Path, path: Path) -> Path:
-    with replacing(path) as spare:
+    with atomic_write(path) as spare:
         spare.write_bytes(picture.read_bytes())
     return path
 

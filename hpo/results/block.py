@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpo.core.errors import OutputRefused
-from hpo.core.files import Guard, sync, unguarded
+from hpo.core.files import Guard, no_guard, sync
 from hpo.core.records import Evaluation
 from hpo.core.run_config import FIRST
 from hpo.results.folds import FoldedReplicate
@@ -27,7 +27,7 @@ _NAME = re.compile(r"results_(0|[1-9][0-9]*)")
 _SPARE = re.compile(r"\.(results_[0-9]+)\.[0-9]+")
 
 
-def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = unguarded) -> tuple[Path, ...]:
+def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = no_guard) -> tuple[Path, ...]:
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
     Where some of the directories exist already, only the missing ones are written, in their old places. Otherwise the
@@ -37,7 +37,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
         folder: where the directories go; made if it is missing.
         winner: the winner whose replicates are written.
         first: number of the first directory of the first block.
-        guard: asked right before a directory takes its place; see `hpo.core.files.replacing`.
+        guard: asked right before a directory takes its place; see `hpo.core.files.atomic_write`.
 
     Raises:
         OutputRefused: if the folder cannot be written.

@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hpo.core.errors import OutputRefused
-from hpo.core.files import Guard, unguarded, write_text
+from hpo.core.files import Guard, no_guard, write_text
 from hpo.results.plain import csv_text, json_text, latex
 
 
@@ -19,7 +19,7 @@ def write_promotion(
     table: Mapping[str, object],
     rows: Sequence[Mapping[str, object]],
     texts: Mapping[str, str] = MappingProxyType({}),
-    guard: Guard = unguarded,
+    guard: Guard = no_guard,
 ) -> None:
     """Writes promotion.json, promotion.csv and other texts, each whole; those of an earlier promotion are replaced.
 
@@ -28,7 +28,7 @@ def write_promotion(
         table: what holds for the whole promotion; the JSON file has it, with the rows under `rows`.
         rows: one per candidate, in the order of the ranking; the CSV file has the columns in the rows' own order.
         texts: by the file's name.
-        guard: asked right before each file takes its place; see `hpo.core.files.replacing`.
+        guard: asked right before each file takes its place; see `hpo.core.files.atomic_write`.
 
     Raises:
         OutputRefused: if the folder cannot be written.

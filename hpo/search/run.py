@@ -14,7 +14,7 @@ from hpo.core.arguments import require_int, require_number, require_type
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Observer, Stop
-from hpo.core.records import MOST_TRIALS, Stage, Value
+from hpo.core.records import MAX_TRIALS, Stage, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.placing import events_folder, refuse_unusable
@@ -253,7 +253,7 @@ def _replicated(source: JobSource, study: Study) -> JobSource:
 def _refuse_limits(seconds: float | None, until: float | None, counts: Mapping[str, int | None]) -> None:
     for name, count in counts.items():
         if count is not None:
-            require_int(name, count, 1, MOST_TRIALS)
+            require_int(name, count, 1, MAX_TRIALS)
     if seconds is not None:
         require_number("the time of a search", seconds)
         if seconds <= 0:

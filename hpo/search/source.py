@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.core.errors import StudyBusy
 from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
-from hpo.core.records import MOST_TRIALS, Evaluation, Job, Status
+from hpo.core.records import MAX_TRIALS, Evaluation, Job, Status
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.limits import Limits
 from hpo.search.memory import MemoryStudy, marks_of
@@ -67,7 +67,7 @@ class SearchSource:
         self._configurations = configurations
         self._code = code
         if configurations is not None:
-            self._trials = MOST_TRIALS
+            self._trials = MAX_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
         self._grid: float = math.inf  # points of a grid: beyond the last it could only repeat itself
         if study.search.sampler == "grid":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import FileResponse
 
-from hpo.core.records import MOST_TRIALS
+from hpo.core.records import MAX_TRIALS
 from hpo.serve.pages import board_fragment
 from hpo.serve.views import StudyViews, standing
 from hpo.stats.scoring import RuleName
@@ -19,7 +19,7 @@ from hpo.stats.statistics import ddof_of
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
-Number = Annotated[int, Path(ge=0, le=MOST_TRIALS, description="A trial's number.")]
+Number = Annotated[int, Path(ge=0, le=MAX_TRIALS, description="A trial's number.")]
 
 SHOWN = ("image/png", "image/svg+xml")
 """Kinds of files that a browser may draw; anything else is text, or is kept."""
@@ -48,7 +48,7 @@ def interface(found: StudyViews) -> APIRouter:
     @router.get("/studies/{name}/trials")
     def trials(
         name: Name,
-        offset: Annotated[int, Query(ge=0, le=MOST_TRIALS)] = 0,
+        offset: Annotated[int, Query(ge=0, le=MAX_TRIALS)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """Trials in the order of their numbers."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path
 
-from hpo.core.records import MOST_TRIALS
+from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.control import pause as pause_study
 from hpo.driver.control import resume as resume_study
@@ -19,7 +19,7 @@ from hpo.serve.views import StudyViews
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
-Trials = Annotated[int | None, Body(embed=True, ge=1, le=MOST_TRIALS, description="In all; the study's if not said.")]
+Trials = Annotated[int | None, Body(embed=True, ge=1, le=MAX_TRIALS, description="In all; the study's if not said.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from hpo.analysis.curves import Curve, curve_of
 from hpo.core.errors import NothingToPromote, UsageError
-from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
@@ -315,7 +315,7 @@ def write_report(
     else:
         text = found.report.markdown() if kind == "md" else found.report.latex()
     path = out or config.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
-    with refused_where_unwritable(path):
+    with explain_write_errors(path):
         write_text(path, text)
     return path.absolute()
 

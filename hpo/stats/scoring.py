@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hpo.core.arguments import refuse_other_word, require_number
+from hpo.core.arguments import require_choice, require_number
 from hpo.core.errors import UsageError
 from hpo.stats.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
 
@@ -32,7 +32,7 @@ class Rule:
     ddof: Ddof = 0
 
     def __post_init__(self) -> None:
-        refuse_other_word("rule", self.name, get_args(RuleName))
+        require_choice("rule", self.name, get_args(RuleName))
         require_number("lambda", self.lambda_, 0.0)
         if self.ddof not in DDOFS or isinstance(self.ddof, bool):
             raise UsageError(f"ddof must be {', '.join(map(str, DDOFS))}, not {self.ddof!r}")

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from hpo.core.protocols import Resources, TrainableRef
-from hpo.core.records import LARGEST_SEED, MOST_TRIALS, Objective, digest
+from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.scoring import Rule, RuleName
 from hpo.stats.statistics import Ddof
@@ -121,10 +121,10 @@ class Search(Table):
     sampler_options: dict[str, object] = Field(default_factory=dict)
     pruner: PrunerName = "median"
     pruner_options: dict[str, object] = Field(default_factory=dict)
-    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 20
     constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(_each_once)] = ()
     until: Finite | None = None
-    patience: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
+    patience: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed = 41
     seeding: Literal["fixed", "per-trial", "replicated"] = "fixed"
@@ -132,7 +132,7 @@ class Search(Table):
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 0.0
     sampler_seed: Seed | None = None
     lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] | None = None
-    max_failures: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 5
+    max_failures: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 5
     enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")

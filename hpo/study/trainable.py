@@ -21,7 +21,7 @@ from typing import Any
 from hpo.core.code import Code
 from hpo.core.errors import HpoError, UsageError, did_you_mean
 from hpo.core.installed import extra_with, install_line
-from hpo.core.isolation import in_project, unchanged
+from hpo.core.isolation import in_project, restored
 from hpo.core.protocols import TrainableRef
 from hpo.core.records import Metrics
 from hpo.study.annotations import hints_of
@@ -127,7 +127,7 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
     try:
         # What a module sets up when it is imported lasts, but for what the driver itself stands on. Stdout is for data:
         # what a module prints must not spoil --json.
-        with unchanged("working directory", "umask", "signal handlers"), redirect_stdout(sys.stderr):
+        with restored("working directory", "umask", "signal handlers"), redirect_stdout(sys.stderr):
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
 from hpo.core.errors import CheckpointInvalid
-from hpo.core.files import is_file, remove, replacing
+from hpo.core.files import atomic_write, is_file, remove
 from hpo.core.records import Alert, Report
 from hpo.training.monitoring.alerts import Seen, seen_from
 from hpo.training.states import load_plain, refuse_unreadable, unsavable
@@ -80,7 +80,7 @@ class Checkpoint:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["reports"] = [asdict(report) for report in self.reports]
         fields["seen"] = [asdict(one) for one in self.seen]
-        with replacing(folder / NEWEST, folder / PREVIOUS) as spare, spare.open("wb") as file:
+        with atomic_write(folder / NEWEST, folder / PREVIOUS) as spare, spare.open("wb") as file:
             summed = _Summed(file)
             try:
                 torch.save(fields, cast(IO[bytes], summed))  # it writes and flushes, no more

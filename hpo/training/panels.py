@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
-from hpo.core.files import is_file, replacing
+from hpo.core.files import atomic_write, is_file
 from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"
@@ -60,7 +60,7 @@ class Panels:
 
     def save(self, folder: Path) -> None:
         """Writes `panels.npz` atomically."""
-        with replacing(folder / FILE) as spare, spare.open("wb") as file:
+        with atomic_write(folder / FILE) as spare, spare.open("wb") as file:
             np.savez_compressed(
                 file,
                 image=self.image,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
-from hpo.core.files import is_file, replacing
+from hpo.core.files import atomic_write, is_file
 from hpo.core.records import LARGEST
 from hpo.core.texts import cleaned, shown, type_name
 from hpo.training.yielded import checked_name
@@ -92,7 +92,7 @@ class Predictions:
 
     def save(self, folder: Path) -> None:
         """Writes `predictions.npz` atomically."""
-        with replacing(folder / FILE) as spare, spare.open("wb") as file:
+        with atomic_write(folder / FILE) as spare, spare.open("wb") as file:
             columns: dict[str, Any] = {
                 f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()
             }

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.core.files import file_mark
+from hpo.core.files import file_stamp
 from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
 from hpo.training import loops
 from hpo.training.outputs.events import Events
@@ -116,7 +116,7 @@ class Progress:
             self.remark(loops.UNTRAINED)
         if self.keeps:
             save_weights(self.folder, weights)
-            self._written[MODEL_FILE] = file_mark(self.folder / MODEL_FILE)
+            self._written[MODEL_FILE] = file_stamp(self.folder / MODEL_FILE)
 
     def keep_predictions(self, predictions: Predictions) -> None:
         """Records what the model says about the validation cases; kept where artefacts are.
@@ -127,11 +127,11 @@ class Progress:
         self.digests["predictions"] = predictions.digest
         if self.keeps:
             predictions.save(self.folder)
-            self._written[PREDICTIONS_FILE] = file_mark(self.folder / PREDICTIONS_FILE)
+            self._written[PREDICTIONS_FILE] = file_stamp(self.folder / PREDICTIONS_FILE)
 
     def changed_files(self) -> list[str]:
         """Returns the names of those files that were written here and are not as they were written."""
-        return [name for name, mark in self._written.items() if file_mark(self.folder / name) != mark]
+        return [name for name, mark in self._written.items() if file_stamp(self.folder / name) != mark]
 
     def close(self, *, complete: bool = False) -> None:
         """Ends what is written while training.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo.core.code import UNKNOWN
-from hpo.core.isolation import Isolation, clear_working_folder, kept_streams, working_folder
+from hpo.core.isolation import Isolation, clear_working_folder, protect_streams, working_folder
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
 from hpo.core.texts import cleaned
@@ -308,7 +308,7 @@ class TrainingRun:
             KeyboardInterrupt: if Ctrl-C was pressed meanwhile, whatever the trainable made of it.
         """
         fault = None
-        with interrupts() as ctrl_c, kept_streams():
+        with interrupts() as ctrl_c, protect_streams():
             try:
                 call()
             except BaseException as error:  # whatever user code raises is that job's failure, not the process's

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpo.core.errors import TrainableError
-from hpo.core.files import is_file, replacing
+from hpo.core.files import atomic_write, is_file
 from hpo.core.records import START
 from hpo.core.texts import type_name
 from hpo.training.states import MAY_HOLD, PLAIN_TYPES, load_plain
@@ -102,7 +102,7 @@ def save_weights(folder: Path, weights: Mapping[str, Any]) -> None:
     """
     import torch
 
-    with replacing(folder / MODEL_FILE) as spare:
+    with atomic_write(folder / MODEL_FILE) as spare:
         torch.save(on_cpu(dict(weights)), spare)
 
 

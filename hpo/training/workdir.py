@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.core.errors import OutputRefused, UsageError, did_you_mean
-from hpo.core.files import clear_spares
+from hpo.core.files import clear_temporary_files
 from hpo.core.isolation import clear_working_folder, working_folder
 from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
@@ -82,7 +82,7 @@ class WorkDir:
             if at is None or all(not file.exists() or file.stat().st_mtime <= at.timestamp() for file in files):
                 self.discard(place)
                 if folder.is_dir():
-                    clear_spares(folder)
+                    clear_temporary_files(folder)
 
     def remove(self) -> None:
         """Deletes everything."""

@@ -182,12 +182,12 @@ def test_a_barrier_is_waited_for(run):
     assert len(source.evaluations) == 8
 
 
-def test_a_source_that_waits_for_nothing_is_refused(run):
+def test_waiting_without_jobs_is_an_error(run):
     class Waits(Jobs):
         def ask(self):
             return WAIT
 
-    with pytest.raises(BackendError, match="wait without end"):
+    with pytest.raises(BackendError, match="wait forever"):
         run(Waits([]))
 
 

@@ -1,4 +1,4 @@
-"""What Python code hands over is checked as a study's file is: wrong names and types get a sentence."""
+"""Arguments of the Python API are checked like a study file: wrong names and types get a sentence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CONTENT = {
         ({"confirm_seeds": ["45"]}, "a number in confirm_seeds must be a whole number, not '45'"),
     ],
 )
-def test_promote_refuses_what_it_does_not_take(curve, config, options, message):
+def test_promote_checks_its_options(curve, config, options, message):
     with pytest.raises(UsageError, match=message):
         hpo.promote(curve(), config, **options)
 
@@ -63,7 +63,7 @@ def test_promote_refuses_what_it_does_not_take(curve, config, options, message):
         ({"tensorboard": "yes"}, "tensorboard must be True or False, not 'yes'"),
     ],
 )
-def test_a_place_refuses_what_it_cannot_be(options, message):
+def test_run_config_checks_its_values(options, message):
     with pytest.raises(UsageError, match=message):
         hpo.RunConfig(**{"storage": "sqlite:///x.db", **options})
 
@@ -83,7 +83,7 @@ def test_a_place_refuses_what_it_cannot_be(options, message):
         ({"name": "No Name"}, "name .*expected"),
     ],
 )
-def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
+def test_study_objects_are_checked_like_files(tables, message):
     with pytest.raises(StudyInvalid, match=message):
         hpo.Study(**{**CONTENT, **tables})
 
@@ -100,32 +100,32 @@ def test_a_study_of_python_code_is_checked_like_a_file(tables, message):
         ({"config": "sqlite:///x.db"}, "config must be an hpo.RunConfig"),
     ],
 )
-def test_run_refuses_what_it_does_not_take(curve, config, options, message):
+def test_run_checks_its_arguments(curve, config, options, message):
     with pytest.raises(UsageError, match=message):
         hpo.run(curve(), **{"config": config, **options})
 
 
 @pytest.mark.parametrize("verb", [hpo.check, hpo.load_study])
-def test_a_study_is_named_by_a_text_or_a_path(verb, tmp_path):
+def test_study_names_are_texts_or_paths(verb, tmp_path):
     with pytest.raises(UsageError, match="study must be the name of a study, or the path of its file, not 3"):
         verb(3)
     with pytest.raises(StudyNotFound, match=r"no study file 'a\.toml'"):
         verb(Path("a.toml"), [tmp_path])
 
 
-def test_a_study_that_is_sound_is_made():
+def test_a_valid_study_is_accepted():
     made = hpo.Study(**CONTENT)
     assert made == hpo.Study.model_validate(CONTENT)
     assert pickle.loads(pickle.dumps(made)) == made
 
 
-def test_a_space_that_the_params_do_not_have_is_refused_before_anything_runs(curve, config):
+def test_unknown_params_are_refused_first(curve, config):
     wrong = curve(space={"lrr": {"float": [0.1, 1.0]}})
     with pytest.raises(StudyInvalid, match=r"space\.lrr .*no such field in"):
         hpo.run(wrong, config)
 
 
-def test_a_study_is_named_or_given():
+def test_run_takes_a_study_or_a_name():
     with pytest.raises(UsageError, match="study must be a Study or the name of one, not 3"):
         hpo.run(3, hpo.RunConfig(storage="sqlite:///x.db", backend="local"))
 
@@ -145,7 +145,7 @@ def test_a_study_is_named_or_given():
         (lambda: hpo.Rule(ddof=2), "ddof must be 0, 1, unbiased, not 2"),
     ],
 )
-def test_values_that_make_no_sense_are_never_made(make, message):
+def test_values_check_their_fields(make, message):
     with pytest.raises(UsageError, match=message):
         make()
 
@@ -161,7 +161,7 @@ def test_values_that_make_no_sense_are_never_made(make, message):
         ("replay", {"trial": 0, "seed": -1}, "a seed must be 0 to"),
     ],
 )
-def test_numbers_for_a_verb_are_numbers(curve, config, verb, given, message):
+def test_verbs_check_their_numbers(curve, config, verb, given, message):
     with pytest.raises(UsageError, match=message):
         getattr(api, verb)(curve(), config, **given)
     assert not config.outputs.exists()

@@ -1,4 +1,4 @@
-"""What a training does to its process, and where its relative paths lead."""
+"""What a training changes in its process, and where its relative paths lead."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ print("FOUND" + json.dumps(found))
 
 
 def trained(folder, body, seed=1, before="", after="", run=forked.run):
-    """Trains a trainable of that body in a process of its own and returns what is known of it."""
+    """Runs a trainable with that body in its own process and returns the outcome."""
     code = textwrap.indent(textwrap.dedent(body), "    ")
     (folder / "mine.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n{code}\n")
     (folder / "data").mkdir(exist_ok=True)
@@ -72,34 +72,34 @@ def trained(folder, body, seed=1, before="", after="", run=forked.run):
     return json.loads(done.stdout.partition("FOUND")[2])
 
 
-def test_relative_files_are_the_trainings_own(tmp_path):
+def test_relative_files_belong_to_a_training(tmp_path):
     (tmp_path / "best.txt").write_text("of the project")
     found = trained(tmp_path, "Path('best.txt').write_text('mine')\nyield {'val': float(len(os.listdir()))}")
     assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
     assert (tmp_path / "best.txt").read_text() == "of the project"
 
 
-def test_a_missing_relative_file_of_the_project_is_named(tmp_path):
+def test_missing_project_files_give_a_hint(tmp_path):
     found = trained(tmp_path, "open('data/train.csv')\nyield {'val': 1.0}")
     assert "FileNotFoundError" in found["error"]
     assert f"data/train.csv is in the project's folder {tmp_path}" in found["error"]
     assert "ctx.project / 'data/train.csv'" in found["error"]
 
 
-def test_a_file_that_is_nowhere_brings_no_advice(tmp_path):
+def test_missing_other_files_give_no_hint(tmp_path):
     assert "ctx.project" not in trained(tmp_path, "open('data/other.csv')\nyield {'val': 1.0}")["error"]
 
 
-def test_paths_among_the_params_mean_the_project(tmp_path):
+def test_path_params_are_project_paths(tmp_path):
     body = """
     assert params.data == ctx.project / "data/train.csv" == Path(params.table), params
-    assert params.arch == "data"  # a text that only happens to be a folder's name
+    assert params.arch == "data"  # a text that happens to be a folder's name
     yield {"val": float(params.data.stat().st_size)}
     """
     assert trained(tmp_path, body) == {"error": None, "reports": [{"val": 4.0}], "spoiled": [], "remarks": []}
 
 
-def test_files_last_for_a_resume_and_no_longer(tmp_path):
+def test_files_are_kept_until_the_end(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5, "nasty": True}, seed=41, budget=3)
     first = TrainingRun(job, ref, Resources(), tmp_path)
@@ -115,7 +115,7 @@ def test_files_last_for_a_resume_and_no_longer(tmp_path):
     assert not (tmp_path / job.folder).exists()
 
 
-def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
+def test_fresh_trainings_start_in_empty_folders(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
     stale = tmp_path / job.folder / "cwd" / "stale.txt"
@@ -126,7 +126,7 @@ def test_a_training_without_a_checkpoint_begins_in_an_empty_folder(tmp_path):
     training.close()
 
 
-def test_a_training_whose_checkpoints_are_of_no_use_finds_no_old_files(tmp_path):
+def test_bad_checkpoints_clear_old_files(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
     first = TrainingRun(job, ref, Resources(), tmp_path)
@@ -140,7 +140,7 @@ def test_a_training_whose_checkpoints_are_of_no_use_finds_no_old_files(tmp_path)
     again.close()
 
 
-def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
+def test_late_imports_are_seeded(tmp_path):
     body = """
     assert "torch" not in sys.modules
     import torch
@@ -153,8 +153,8 @@ def test_a_library_imported_late_is_seeded_all_the_same(tmp_path):
     assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)
 
 
-def test_torch_s_compiler_is_not_loaded_for_nothing(tmp_path):
-    """It takes as long as torch itself; once it is wanted it is as repeatable as torch."""
+def test_torch_compiler_is_imported_lazily(tmp_path):
+    """Importing it takes as long as torch itself; once imported, it is deterministic too."""
     body = """
     import torch
     assert "torch._dynamo" not in sys.modules
@@ -169,7 +169,7 @@ def test_torch_s_compiler_is_not_loaded_for_nothing(tmp_path):
     assert (found["error"], found["reports"]) == (None, [{"val": 1.0}] * 3)
 
 
-def test_pools_of_blas_and_openmp_have_the_threads_asked_for(tmp_path):
+def test_thread_pools_are_limited(tmp_path):
     body = """
     import numpy, scipy.linalg, sklearn.ensemble
     from threadpoolctl import threadpool_info
@@ -181,7 +181,7 @@ def test_pools_of_blas_and_openmp_have_the_threads_asked_for(tmp_path):
     assert trained(tmp_path, body)["reports"] == [{"val": 1.0}]
 
 
-def test_a_process_that_is_forked_and_runs_on_is_no_second_driver(tmp_path):
+def test_a_forked_training_is_ended(tmp_path):
     body = """
     os.fork()
     yield {"val": 1.0}
@@ -190,18 +190,18 @@ def test_a_process_that_is_forked_and_runs_on_is_no_second_driver(tmp_path):
     assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
 
 
-def test_children_left_running_are_ended_and_named(tmp_path):
+def test_leftover_children_are_ended(tmp_path):
     found = trained(tmp_path, "subprocess.Popen(['sleep', '77'])\nyield {'val': 1.0}")
     assert found["remarks"] == ["left 1 child process (sleep) running; ended"]
     assert found["spoiled"] == []
 
 
-def test_threads_left_running_spoil_the_process(tmp_path):
+def test_leftover_threads_are_reported(tmp_path):
     found = trained(tmp_path, "threading.Thread(target=time.sleep, args=(5,), name='t').start()\nyield {'val': 1.0}")
     assert found["spoiled"] == ["1 thread (t) still running"]
 
 
-def test_exit_functions_are_called_when_the_training_ends(tmp_path):
+def test_exit_functions_run_at_the_end(tmp_path):
     body = """
     import atexit
     def bye():
@@ -225,13 +225,13 @@ yield {"val": 1.0}
 """
 
 
-def test_a_fork_pool_ends_although_the_driver_heeds_signals(tmp_path):
+def test_fork_pools_end_despite_handlers(tmp_path):
     before = "from hpo.cli.stopping import StopSignal; stop = StopSignal(''); stop.armed().__enter__()\n"
     assert trained(tmp_path, POOL, before=before)["reports"] == [{"val": 1.0}]
 
 
 class Two:
-    """A source of two jobs that keeps their evaluations."""
+    """A source of given jobs that keeps their evaluations."""
 
     def __init__(self, *jobs):
         self.jobs, self.evaluations = list(jobs), []
@@ -246,7 +246,7 @@ class Two:
         self.evaluations.append(evaluation)
 
 
-def test_who_is_trained_beside_a_left_thread_says_so(tmp_path):
+def test_leftover_threads_give_a_remark(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)
     source = Two(first, Job(trial=1, params={"x": 0.1}, seed=41, budget=1))
@@ -256,7 +256,7 @@ def test_who_is_trained_beside_a_left_thread_says_so(tmp_path):
     assert "trial 0 left 1 thread (lingers) still running" in remark
 
 
-def test_the_driver_keeps_its_folder_and_handlers(tmp_path):
+def test_the_driver_keeps_its_state(tmp_path):
     before = (os.getcwd(), signal.getsignal(signal.SIGTERM), dict(os.environ))
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.1, "nasty": True}, seed=41, budget=3)
@@ -268,7 +268,7 @@ def test_the_driver_keeps_its_folder_and_handlers(tmp_path):
     training.close()
 
 
-def test_a_second_loop_over_the_epochs_is_refused(tmp_path):
+def test_a_second_epoch_loop_is_refused(tmp_path):
     body = """
     for phase in (1, 2):
         for epoch in ctx.epochs():
@@ -280,7 +280,7 @@ def test_a_second_loop_over_the_epochs_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["models", "parts"])
-def test_a_folder_without_init_is_a_package_of_the_project(tmp_path, name):
+def test_namespace_packages_are_imported(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "own.py").write_text(f"{HEAD}\ndef train(params: Params, ctx: Context):\n    yield {{}}\n")
     code = (
@@ -299,7 +299,7 @@ def test_a_folder_without_init_is_a_package_of_the_project(tmp_path, name):
     assert done.stdout.strip() == str(tmp_path / name / "own.py")
 
 
-def test_annotations_for_type_checkers_are_read(tmp_path):
+def test_type_checking_annotations_are_read(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from collections.abc import Iterator\n    from pathlib import Path\n"
@@ -317,14 +317,14 @@ def test_annotations_for_type_checkers_are_read(tmp_path):
     assert "'x': <class 'float'>, 'folder': pathlib.Path | None" in done.stdout
 
 
-def test_a_notebooks_backend_does_not_stop_pictures():
+def test_notebook_backends_are_replaced():
     code = "from hpo.results.quiet import quiet\nwith quiet():\n    import matplotlib.pyplot as p; p.figure()\n"
     environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
 
 
 @pytest.mark.parametrize("own", ["hpo", "hpo.py", None])
-def test_ray_is_joined_where_no_other_hpo_is_found_first(tmp_path, monkeypatch, own):
+def test_ray_avoids_folders_named_hpo(tmp_path, monkeypatch, own):
     from hpo.backends.ray.joining import _own_package_found
 
     if own is not None:
@@ -347,16 +347,16 @@ POOLS = {
 
 
 @pytest.mark.parametrize("made", POOLS.values(), ids=POOLS)
-def test_a_pool_that_is_left_holds_nobody(tmp_path, made):
+def test_leftover_pools_are_ended(tmp_path, made):
     body = f"import multiprocessing\nglobal mine\n{made}\nyield {{'val': 1.0}}"
     found = trained(tmp_path, body)
     assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
     assert any("left 1 pool" in one for one in found["remarks"]) is ("Pool(2)" in made), found
-    # Nobody reads a queue, so its thread waits: the process is replaced.
+    # Nobody reads the queue, so its thread waits and the process is replaced.
     assert any("did not end" in one for one in found["spoiled"]) is (made == POOLS["Queue"])
 
 
-def test_a_limit_that_a_training_sets_is_not_the_driver_s_between_its_steps(tmp_path):
+def test_resource_limits_are_swapped(tmp_path):
     (tmp_path / "mine.py").write_text(f"""{HEAD}
 import resource
 def train(params: Params, ctx: Context):
@@ -389,12 +389,12 @@ def train(params: Params, ctx: Context):
         ("list(os.walk('data'))", "data"),
     ],
 )
-def test_a_file_of_the_project_that_is_looked_for_in_vain_is_said(tmp_path, looked, named):
+def test_missed_project_files_give_a_remark(tmp_path, looked, named):
     found = trained(tmp_path, f"found = {looked}\nyield {{'val': float(bool(found))}}")
     assert found["reports"] == [{"val": 0.0}]
     assert found["remarks"] == [
-        f"looked for {named} by a relative path, which is not in its own working directory but is in the project's "
-        f"folder; read it as ctx.project / {named.partition(',')[0]!r}, if that was meant"
+        f"looked for {named} by a relative path, which is not in its working directory but in the project's "
+        f"folder; to read it from there, use ctx.project / {named.partition(',')[0]!r}"
     ]
 
 
@@ -409,12 +409,12 @@ def test_a_file_of_the_project_that_is_looked_for_in_vain_is_said(tmp_path, look
         "Path('own.csv').write_text('1') and Path('own.csv').exists() and list(Path().glob('*.csv'))",
     ],
 )
-def test_what_is_in_its_own_folder_or_nowhere_is_no_remark(tmp_path, looked):
+def test_other_lookups_give_no_remark(tmp_path, looked):
     (tmp_path / "own.csv").write_text("1")
     assert trained(tmp_path, f"found = {looked}\nyield {{'val': 1.0}}")["remarks"] == []
 
 
-def test_zone_timeouts_limits_of_digits_and_pandas_options_are_put_back(tmp_path):
+def test_time_zone_and_limits_are_restored(tmp_path):
     before = "import pandas, socket, sys, time\n"
     after = (
         "\nassert (time.timezone, socket.getdefaulttimeout(), sys.get_int_max_str_digits()) == (0, None, 4300)"
@@ -438,7 +438,7 @@ def test_zone_timeouts_limits_of_digits_and_pandas_options_are_put_back(tmp_path
     assert (found["error"], found["reports"], found["spoiled"]) == (None, [{"val": 18002.0}] * 2, [])
 
 
-def test_a_watchdog_of_a_training_ends_no_other(tmp_path):
+def test_watchdogs_end_with_their_training(tmp_path):
     body = "import faulthandler; faulthandler.dump_traceback_later(1.0, exit=True)\nyield {'val': 1.0}"
     code = RUN + "import time; time.sleep(2); print('ALIVE')"
     (tmp_path / "mine.py").write_text(

@@ -1,4 +1,4 @@
-"""What is a secret, in URLs, in texts and in environments."""
+"""Secrets in URLs, texts and environments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.core.redaction import driver_variables, holds_secret, known_secrets, ma
 from hpo.store import Store, normalize_url
 
 LETTERS = "QXZJ"
-"""None of them stands in what surrounds a password here, so two of them side by side are part of one."""
+"""Letters that occur only in passwords here, so two in a row belong to a password."""
 
 SPECIAL = st.text(alphabet="@/:?#&=%+ '\"\\;[]{}<>~!$^*(),.|", max_size=3)
 PARTS = st.tuples(SPECIAL, st.text(alphabet=LETTERS, min_size=2, max_size=6))
@@ -45,7 +45,7 @@ def fragments(password):
 
 @pytest.mark.parametrize("form", FORMS)
 @given(password=PASSWORDS, written=st.sampled_from([str, lambda text: quote(text, safe=""), quote_plus]))
-def test_no_password_is_left_in_a_masked_url(form, password, written):
+def test_masked_urls_hide_passwords(form, password, written):
     url = form.format(written(password))
     for shown in (masked(url), without(f"cannot open {url}", secrets_in(url)), redacted(f"x {url}", secrets_in(url))):
         assert not [one for one in fragments(password) if one in shown], shown
@@ -53,8 +53,8 @@ def test_no_password_is_left_in_a_masked_url(form, password, written):
     assert holds_secret(f"--storage={url}")
 
 
-def said_by(call, url):
-    """Returns what somebody reads whose URL cannot be used; anything but an error of ours fails the test."""
+def shown_by(call, url):
+    """Returns the text that a user sees for a URL; only our own errors are expected."""
     try:
         found = call(url)
     except HpoError as error:
@@ -67,16 +67,16 @@ DATABASES = [form for form in FORMS if form.startswith(("postgres", "mysql"))]
 
 @pytest.mark.parametrize("form", DATABASES)
 @given(password=PASSWORDS)
-def test_no_password_is_left_in_what_a_wrong_url_is_told(form, password):
-    said = said_by(normalize_url, form.format(password))
+def test_wrong_urls_hide_passwords(form, password):
+    said = shown_by(normalize_url, form.format(password))
     assert not [one for one in fragments(password) if one in said], said
 
 
 @pytest.mark.parametrize("form", DATABASES)
 @settings(max_examples=25)
 @given(password=PASSWORDS)
-def test_no_password_is_left_in_what_a_database_that_is_away_says(form, password):
-    said = said_by(lambda url: Store(url, create=False), form.format(password))
+def test_connection_errors_hide_passwords(form, password):
+    said = shown_by(lambda url: Store(url, create=False), form.format(password))
     assert not [one for one in fragments(password) if one in said], said
 
 
@@ -103,7 +103,7 @@ SHOWN = [
 
 
 @pytest.mark.parametrize(("url", "shown"), SHOWN)
-def test_what_is_no_secret_is_shown(url, shown):
+def test_harmless_parts_are_shown(url, shown):
     assert masked(url) == shown
 
 
@@ -119,21 +119,21 @@ def test_what_is_no_secret_is_shown(url, shown):
         ("KeyError: 'x'; the token has 5 characters", None),
     ],
 )
-def test_pairs_in_a_text_lose_their_secret(text, shown):
+def test_secret_pairs_are_hidden(text, shown):
     assert redacted(text) == (shown or text)
 
 
-def test_a_known_secret_is_found_wherever_it_stands():
+def test_known_secrets_are_hidden():
     known = {"ab", "a-long-s3cret"}
     assert redacted("fab ab 'a-long-s3creta-long-s3cret'", known) == "fab *** '******'"
 
 
-def test_an_option_without_a_secret_is_one():
+def test_harmless_options_hold_no_secret():
     for word in ("--trials", "5", "--storage=sqlite:////a@b/x.db", "s3://bucket/x", "postgresql://me@db/hpo", "a@b"):
         assert not holds_secret(word)
 
 
-def test_what_a_process_was_given_is_known(tmp_path):
+def test_known_secrets_are_collected(tmp_path):
     (tmp_path / "url").write_text("postgresql://u:of%40file@h/db\n")
     environment = {
         "HPO_STORAGE_FILE": str(tmp_path / "url"),
@@ -155,7 +155,7 @@ def test_what_a_process_was_given_is_known(tmp_path):
     }
 
 
-def test_what_only_the_driver_needs_is_told_from_what_a_training_may():
+def test_driver_variables_are_recognized():
     driver = ["HPO_STORAGE", "HPO_STORAGE_FILE", "HPO_FROM", "HPO_TOKEN", "HPO_TOKEN_FILE", "PGPASSWORD", "PGHOST"]
     ray = ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"]
     trainings = ["AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY", "HF_TOKEN", "RAY_AUTH_MODE", "HPO_WORKDIR", "PATH", "PG_X"]

@@ -12,14 +12,14 @@ from hpo.core.errors import BackendError, TooManyFailures
 from hpo.core.protocols import Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.core.tracker import JobTracker, Packet
-from hpo.core.wrappers import FailureLimit, refuse_endless_wait
+from hpo.core.wrappers import FailureLimit, check_not_stuck
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
 OBJECTIVE = Objective(metric="val")
 
 
 class Critic:
-    """A source that refuses at a given step."""
+    """A source that stops a job at a given step."""
 
     def __init__(self, refuses_at=None):
         self.refuses_at = refuses_at
@@ -31,7 +31,7 @@ class Critic:
 
 
 def packets(values, cuts, repeated=0, status=Status.COMPLETE):
-    """Cuts reports into packets; a resumed worker says the first `repeated` again."""
+    """Groups reports into packets; a resumed worker repeats the first `repeated` reports."""
     reports = [Report(step=step, metrics={"val": value}, at=float(step)) for step, value in enumerate(values, start=1)]
     said = [*reports[:repeated], *reports]
     bounds = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
@@ -54,22 +54,22 @@ def outcome(values, cuts, refuses_at, repeated):
     st.none() | st.integers(1, 8),
     st.integers(0, 8),
 )
-def test_no_outcome_depends_on_how_the_clock_cut_the_packets(values, cuts, refuses_at, repeated):
+def test_outcomes_ignore_packet_borders(values, cuts, refuses_at, repeated):
     assert outcome(values, cuts, refuses_at, repeated) == outcome(values, [], refuses_at, 0)
 
 
-def test_a_refusal_beats_a_packet_that_says_complete():
+def test_stop_overrides_complete():
     status, value, step, heard, _ = outcome([0.1, 0.2, 0.9], [], refuses_at=2, repeated=0)
     assert (status, value, step, heard) == (Status.PRUNED, 0.2, 2, 2)
 
 
-def test_a_training_without_a_word_has_failed():
+def test_a_training_without_reports_failed():
     evaluation = JobTracker(Critic(), JOB, OBJECTIVE).receive(Packet(status=Status.COMPLETE))
     assert evaluation.status is Status.FAILED
     assert "without yielding" in evaluation.error
 
 
-def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
+def test_stop_overrides_self_pruning():
     reports = tuple(Report(step=step, metrics={"val": 0.5}, at=float(step)) for step in (1, 2))
     outcomes = []
     for cut in ([reports[:1], reports[1:]], [reports]):
@@ -83,7 +83,7 @@ def test_a_refusal_is_the_same_where_the_training_pruned_itself_too():
 
 
 @pytest.mark.parametrize("value", [1e200, -1e308, float("nan"), float("inf")])
-def test_a_value_that_no_database_keeps_fails_the_job(value):
+def test_unstorable_values_fail_the_job(value):
     critic = Critic()
     report = Report(step=1, metrics={"val": value}, at=0.0)
     evaluation = JobTracker(critic, JOB, OBJECTIVE).receive(Packet(reports=(report,), status=Status.COMPLETE))
@@ -91,20 +91,20 @@ def test_a_value_that_no_database_keeps_fails_the_job(value):
     assert "the objective's value at step 1 is" in evaluation.error
 
 
-def test_a_lost_worker_is_a_failure_that_keeps_what_was_heard():
+def test_lost_workers_keep_their_reports():
     tracker = JobTracker(Critic(), JOB, OBJECTIVE)
     tracker.receive(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
     evaluation = tracker.lost("gone")
     assert (evaluation.status, evaluation.error, len(evaluation.reports)) == (Status.FAILED, "gone", 1)
 
 
-def test_a_source_that_waits_for_nothing_is_refused():
-    with pytest.raises(BackendError, match="wait without end"):
-        refuse_endless_wait(running=0)
-    refuse_endless_wait(running=1)
+def test_waiting_without_jobs_is_an_error():
+    with pytest.raises(BackendError, match="wait forever"):
+        check_not_stuck(running=0)
+    check_not_stuck(running=1)
 
 
-def test_only_failures_in_a_row_end_the_work():
+def test_failures_in_a_row_end_the_work():
     class Deaf:
         def tell(self, evaluation):
             pass
@@ -125,7 +125,7 @@ def test_only_failures_in_a_row_end_the_work():
 
 
 class Forgetful:
-    """A backend that takes two jobs and ends without a word on the second."""
+    """A backend that takes two jobs and ends without an evaluation of the second."""
 
     overdue = ()
 
@@ -147,12 +147,12 @@ class Two:
         pass
 
 
-def test_a_backend_that_ends_with_an_open_job_is_refused():
+def test_open_jobs_at_the_end_are_an_error():
     with pytest.raises(BackendError, match="trial 1 seed 41 is not over"):
         run_all(Forgetful(), Two(), None, None, threading.Event())
 
 
-def test_a_stop_may_leave_a_job_open():
+def test_a_stop_may_leave_jobs_open():
     stop = threading.Event()
     stop.set()
     run_all(Forgetful(), Two(), None, None, stop)

@@ -25,7 +25,7 @@ from hpo import RunConfig
 from hpo.api import doctor
 from hpo.core.disks import Disk, disk_of
 from hpo.core.errors import StorageUnavailable
-from hpo.core.installed import declared, install_line, judged, python_fits
+from hpo.core.installed import declared_requirements, install_line, installed_packages, python_fits
 from hpo.driver import doctor as examining
 from hpo.store import Store
 from hpo.store.optuna_storage.tables import OPTUNA
@@ -156,7 +156,7 @@ def test_a_package_that_cannot_be_imported_is_a_sentence_for_nothing_else_can_be
 
 
 def test_a_version_for_one_kind_of_machine_is_in_the_range_of_the_plain_one():
-    [found] = judged([Requirement("torch>=2,<99")])
+    [found] = installed_packages([Requirement("torch>=2,<99")])
     assert found.fits
     assert python_fits(">=3.11", "3.15.0rc1")
     assert not python_fits(">=3.11", "3.10.9")
@@ -186,8 +186,8 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(tmp_path / "site")
     code = (
-        "from hpo.core.installed import declared\n"
-        "found = declared()\n"
+        "from hpo.core.installed import declared_requirements\n"
+        "found = declared_requirements()\n"
         "print(found.installed, found.python, sorted(str(one).lower() for one in found.packages))\n"
         "print({name: sorted(one.name for one in found.extras[name]) for name in sorted(found.extras)})\n"
     )
@@ -202,7 +202,7 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
         for site in [str(Path(sys.modules["packaging"].__file__).parents[1])]
         for first in (tmp_path, tmp_path / "site")
     ]
-    if declared().installed is False:  # else the copy of the project is taken for what is installed
+    if declared_requirements().installed is False:  # else the copy of the project is taken for what is installed
         assert said[0][0] == "False"
     assert said[1][0] == "True"
     assert said[0][1] == said[1][1]

@@ -181,7 +181,7 @@ def test_changes_name_a_few_files_and_count_the_others():
     assert describe_difference({"trial 1": first, "trial 2": first}) is None
     assert "a.py" in describe_difference({"trial 1": first, "trial 2": second})
     assert describe_difference({"trial 1": first, "trial 2": Code()}) == (
-        "The code of trial 2 was not recorded: it may be other code than that of trial 1."
+        "The code of trial 2 was not recorded: it may differ from that of trial 1."
     )
 
 

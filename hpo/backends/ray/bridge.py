@@ -35,7 +35,7 @@ from hpo.core.errors import RetryLater
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker, Packet
-from hpo.core.wrappers import refuse_endless_wait, with_retries
+from hpo.core.wrappers import check_not_stuck, with_retries
 from hpo.training import work_dir
 
 Answer = TypeVar("Answer")
@@ -269,7 +269,7 @@ class TuneBridge:
         if self._ready is None:
             answer = self.source.ask()
             if answer is WAIT:
-                refuse_endless_wait(running=sum(out is not None for out in self._out.values()))
+                check_not_stuck(running=sum(out is not None for out in self._out.values()))
             if not isinstance(answer, Job):
                 self._done = answer is DONE
                 return answer
@@ -287,7 +287,7 @@ class TuneBridge:
 
 
 def _tracker(source: JobSource, job: Job, trainable: TrainableRef) -> JobTracker:
-    return JobTracker(source, job, trainable.objective, known=trainable.known_of(job))
+    return JobTracker(source, job, trainable.objective, known=trainable.initial_fingerprint(job))
 
 
 class BridgeSearcher(Searcher):

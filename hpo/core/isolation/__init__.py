@@ -1,17 +1,17 @@
-"""What user code does to the process it runs in, kept from the driver and from the next training."""
+"""Isolates the driver and later trainings from what user code changes in its process."""
 
-from hpo.core.isolation.interpreter import unchanged
+from hpo.core.isolation.interpreter import restored
 from hpo.core.isolation.isolation import Isolation, clear_working_folder, in_project, working_folder
 from hpo.core.isolation.libraries import TORCH, make_torch_repeatable
-from hpo.core.isolation.streams import kept_streams
+from hpo.core.isolation.streams import protect_streams
 
 __all__ = [
     "TORCH",
     "Isolation",
     "clear_working_folder",
     "in_project",
-    "kept_streams",
     "make_torch_repeatable",
-    "unchanged",
+    "protect_streams",
+    "restored",
     "working_folder",
 ]

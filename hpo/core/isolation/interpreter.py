@@ -1,7 +1,7 @@
-"""What user code may change in the process it runs in: each part can be saved and put back.
+"""Saves and restores the parts of the process that user code may change.
 
-Two groups. What stands in the way of the driver, or is used by both sides, is exchanged whenever a training begins and
-ends a step; the rest is put back once, when the training is over. The states of libraries are in `libraries`.
+There are two groups. Parts that the driver uses too are swapped whenever a training begins or ends a step; the others
+are restored once, when the training is over. The states of libraries are in `libraries`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class State:
     """One part of the process.
 
     Attributes:
-        name: what it is, for a sentence about a part that could not be put back.
-        save: returns the part as it is now.
-        restore: puts back what `save` returned; cheap where nothing changed.
+        name: name of the part, for the message if it cannot be restored.
+        save: returns the current state of the part.
+        restore: restores what `save` returned; cheap if nothing changed.
     """
 
     name: str
@@ -59,7 +59,7 @@ def _restore_folder(saved: str | None) -> None:
 
 
 def _save_umask() -> int:
-    mask = os.umask(0o077)  # there is no way to read it without setting it
+    mask = os.umask(0o077)  # it cannot be read without setting it
     os.umask(mask)
     return mask
 
@@ -78,7 +78,7 @@ def _restore_environment(saved: dict[str, str]) -> None:
         if os.environ.get(name) != value:
             os.environ[name] = value
     if os.environ.get("TZ") != zone and hasattr(time, "tzset"):
-        time.tzset()  # the C library keeps the zone that it was last told
+        time.tzset()  # otherwise the C library keeps the old zone
 
 
 _STREAMS = ("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook")
@@ -126,13 +126,13 @@ def _restore_warnings(saved: tuple[list[Any], Any]) -> None:
     filters, shown = saved
     warnings.showwarning = shown
     if list(warnings.filters) != filters:
-        warnings.resetwarnings()  # also lets Python forget what it has warned of under the old filters
+        warnings.resetwarnings()  # also clears the warnings that were already shown
         warnings.filters.extend(filters)  # type: ignore[attr-defined]  # a list, though typed as a sequence
 
 
 _HANDLED = ("INT", "TERM", "HUP", "QUIT", "ALRM", "USR1", "USR2", "CHLD", "PIPE", "TSTP", "VTALRM", "XCPU")
 _SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _HANDLED if hasattr(signal, f"SIG{name}"))
-"""Those that programs handle; to ask for all takes longer than a short step of a training."""
+"""Signals that programs usually handle; reading all of them would take longer than a short step of a training."""
 
 
 def _save_signals() -> dict[str, Any] | None:
@@ -151,7 +151,7 @@ def _restore_signals(saved: dict[str, Any] | None) -> None:
     if saved["timer"] is not None and saved["timer"] != (0.0, 0.0):
         signal.setitimer(signal.ITIMER_REAL, *saved["timer"])
     elif saved["timer"] is not None and signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm of the training must not end the driver
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm of the training must not kill the driver
     for number, handler in saved["handlers"].items():
         if signal.getsignal(number) is not handler and handler is not None:
             signal.signal(number, handler)
@@ -212,11 +212,11 @@ def _save_limits() -> dict[int, tuple[int, int]]:
 def _restore_limits(saved: dict[int, tuple[int, int]]) -> None:
     for number, limits in saved.items():
         if resource.getrlimit(number) != limits:
-            resource.setrlimit(number, limits)  # ValueError: the hard limit was lowered, which is for good
+            resource.setrlimit(number, limits)  # ValueError: the hard limit was lowered, which is permanent
 
 
-def exchanged() -> tuple[State, ...]:
-    """Returns the parts that are exchanged with each step."""
+def step_states() -> tuple[State, ...]:
+    """Returns the parts that are swapped at each step."""
     return (
         State("working directory", _save_folder, _restore_folder),
         State("umask", _save_umask, _restore_umask),
@@ -273,8 +273,8 @@ def _restore_start_method(saved: str | None) -> None:
         multiprocessing.set_start_method(saved, force=True)
 
 
-def put_back() -> tuple[State, ...]:
-    """Returns the parts that are put back when the training is over."""
+def training_states() -> tuple[State, ...]:
+    """Returns the parts that are restored when the training is over."""
     return (
         State("loggers", _save_loggers, _restore_loggers),
         State("CPU affinity", _save_cores, _restore_cores),
@@ -284,31 +284,31 @@ def put_back() -> tuple[State, ...]:
             lambda: multiprocessing.get_start_method(allow_none=True),
             _restore_start_method,
         ),
-        # One that is to end a training that hangs must not end the next one.
+        # A training's watchdog must not kill the next training.
         State("watchdog", lambda: None, lambda _: faulthandler.cancel_dump_traceback_later()),
     )
 
 
 def save(states: tuple[State, ...]) -> list[Any]:
-    """Returns the parts as they are now."""
+    """Returns the current states of the parts."""
     return [state.save() for state in states]
 
 
 def restore(states: tuple[State, ...], saved: list[Any]) -> list[str]:
-    """Puts parts back and returns the names of those that could not be."""
+    """Restores parts and returns the names of those that failed."""
     failed = []
     for state, value in zip(states, saved, strict=True):
         try:
             state.restore(value)
-        except Exception as error:  # each part has its own kinds; what matters is that the others are put back
+        except Exception as error:  # any error; the other parts must still be restored
             failed.append(f"{state.name} ({error})")
     return failed
 
 
 @contextlib.contextmanager
-def unchanged(*names: str) -> Any:
-    """Puts the named parts of `exchanged` back at the end of the block."""
-    states = tuple(state for state in exchanged() if state.name in names)
+def restored(*names: str) -> Any:
+    """Restores the named parts of `step_states` at the end of the block."""
+    states = tuple(state for state in step_states() if state.name in names)
     saved = save(states)
     try:
         yield

@@ -1,8 +1,8 @@
-"""Keeps a training apart from the driver and from the next training in the same process.
+"""Isolates a training from the driver and from later trainings in the same process.
 
-A step of a training runs in the training's own working directory, environment, warning filters, signal handlers and so
-on; between two steps the driver has its own. When the training is over, the rest is put back too. What cannot be put
-back is said, so that a worker can be replaced by a new process.
+A step of a training runs with the training's own working directory, environment, warning filters, signal handlers and
+so on; between two steps the driver has its own. When the training is over, everything else is restored too. Parts that
+cannot be restored are reported, so that the worker process can be replaced.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from hpo.core.isolation.lookups import Lookups
 from hpo.core.isolation.project import ProjectState
 
 WORKING = "cwd"
-"""Below a training's folder: its working directory."""
+"""Name of the working directory in a training's folder."""
 
 SETTLED = (*BY_MODULE, "tensorflow")
-"""Libraries that have to be told of threads, determinism or seeds as soon as they are there."""
+"""Libraries that are configured (threads, determinism, seeds) as soon as they are imported."""
 
-_SIGNALS = [state.name for state in interpreter.exchanged()].index("signal handlers")
+_SIGNALS = [state.name for state in interpreter.step_states()].index("signal handlers")
 _ONE_AT_A_TIME = threading.RLock()  # the working directory belongs to the process, not to a thread
 _running: list[Isolation] = []
-"""The training whose step is under way, if one is."""
+"""The training whose step is running, if any."""
 
 
 class Isolation:
-    """One training's part of the process.
+    """The process state of one training.
 
     Args:
-        folder: its working directory; made if it is missing.
+        folder: its working directory, created if missing.
         root: the project's folder.
-        threads: that the pools of BLAS, OpenMP and torch may use.
-        settle: called with the name of a library that is there when the training begins, or is imported during it.
+        threads: threads for the pools of BLAS, OpenMP and torch.
+        settle: called with the name of each library that is imported before or during the training.
 
     Attributes:
         folder: the training's working directory.
-        handlers: of signals, by number, as the driver has them; empty outside a step.
-        remarks: what was found and mended when the training was over.
+        handlers: the driver's signal handlers by number; empty outside a step.
+        remarks: problems that were found and fixed when the training was over.
     """
 
     def __init__(self, folder: Path, root: Path, threads: int, settle: Callable[[str], None]) -> None:
@@ -57,9 +57,9 @@ class Isolation:
         self._threads = threads
         self._settle = settle
         self._pools = ThreadPools(threads)
-        self._exchanged = (*interpreter.exchanged(), *libraries.exchanged())
+        self._step_states = (*interpreter.step_states(), *libraries.step_states())
         self._own: list[Any] | None = None
-        self._put_back: list[tuple[interpreter.State, Any]] = []
+        self._saved: list[tuple[interpreter.State, Any]] = []
         self._project: ProjectState | None = None
         self._leftovers: Leftovers | None = None
         self._imports = Imports(SETTLED, self._library_loaded)
@@ -71,32 +71,32 @@ class Isolation:
         self.remarks: list[str] = []
 
     def begin(self, trainable: str) -> None:
-        """Notes how the process is before the first step.
+        """Saves the state of the process before the first step.
 
         Args:
-            trainable: the module that the trainable is in.
+            trainable: the module of the trainable.
         """
-        self._put_back = [(state, state.save()) for state in interpreter.put_back()]
-        self._put_back += [(state, state.save()) for name, state in BY_MODULE.items() if is_imported(name)]
+        self._saved = [(state, state.save()) for state in interpreter.training_states()]
+        self._saved += [(state, state.save()) for name, state in BY_MODULE.items() if is_imported(name)]
         self._project = ProjectState(self._root, trainable)
         self._leftovers = Leftovers(self._root)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Gives the process to the training until the end of the block, and then back.
+        """Switches to the training's state until the end of the block.
 
         Raises:
-            OSError: if there can be no working directory.
+            OSError: if the working directory cannot be created.
         """
         with _ONE_AT_A_TIME:
-            outer = interpreter.save(self._exchanged)
+            outer = interpreter.save(self._step_states)
             modules = len(sys.modules)
             self._pools.limit()
             self.handlers = (outer[_SIGNALS] or {}).get("handlers", {})
             _running.append(self)
             try:
                 self._enter()
-                with self._exits.taken(), self._lookups.noticed():
+                with self._exits.collecting(), self._lookups.recording():
                     yield
             finally:
                 self.end_fork()
@@ -104,22 +104,22 @@ class Isolation:
                 self._pools.unlimit()
                 if self._project is not None:
                     self._project.imported(islice(tuple(sys.modules), modules, None))
-                self._own = interpreter.save(self._exchanged)
-                self._failed += interpreter.restore(self._exchanged, outer)
+                self._own = interpreter.save(self._step_states)
+                self._failed += interpreter.restore(self._step_states, outer)
 
     def end_fork(self) -> None:
-        """Ends this process where user code has forked it and let it run on into ours: there must be one driver."""
+        """Ends this process if it is a fork by user code that continued into ours: there must be one driver."""
         if os.getpid() != self._pid:
             _end_child()
 
     def look(self) -> None:
-        """Ends pools and child processes that are left and says so in a remark, as of threads that are left.
+        """Ends leftover pools and child processes, and adds a remark on them and on leftover threads.
 
-        A remark says too what was looked for in the working directory and is in the project.
+        A remark also names files that were looked up in the working directory but are in the project.
         """
         if self._leftovers is None:
             return
-        if (missed := self._lookups.said()) is not None and missed not in self.remarks:
+        if (missed := self._lookups.remark()) is not None and missed not in self.remarks:
             self.remarks.append(missed)
         pools, stuck = self._leftovers.end_pools()
         if "Pool" in pools:
@@ -132,9 +132,9 @@ class Isolation:
             self._failed.append(f"{_counted(threads, 'thread', 'threads')} still running")
 
     def end(self) -> tuple[str, ...]:
-        """Puts everything back, and returns what could not be: this process should not train anything else."""
+        """Restores everything and returns the parts that failed; if any did, this process should not train again."""
         if self._exits:
-            with suppress(OSError), self.inside():  # OSError: there is no folder for them
+            with suppress(OSError), self.inside():  # OSError: their folder cannot be created
                 self._exits.call()
         if self._leftovers is not None:
             self.look()
@@ -142,19 +142,19 @@ class Isolation:
         if self._project is not None:
             self._project.restore()
             self._project = None
-        states, values = [state for state, _ in self._put_back], [value for _, value in self._put_back]
-        self._put_back = []
+        states, values = [state for state, _ in self._saved], [value for _, value in self._saved]
+        self._saved = []
         self._failed += interpreter.restore(tuple(states), values)
         return self.spoiled
 
     @property
     def spoiled(self) -> tuple[str, ...]:
-        """What of the process could not be put back so far."""
+        """The parts of the process that could not be restored so far."""
         return tuple(dict.fromkeys(self._failed))
 
     def _enter(self) -> None:
         if self._own is not None:
-            interpreter.restore(self._exchanged, self._own)
+            interpreter.restore(self._step_states, self._own)
             if self._own[0] is None or not Path(self._own[0]).is_dir():
                 self._go()
             return
@@ -162,7 +162,7 @@ class Isolation:
         for name in THREAD_VARIABLES:
             os.environ[name] = str(self._threads)
         if os.environ.get("MPLBACKEND", "").startswith("module://"):
-            del os.environ["MPLBACKEND"]  # a notebook's, which a process of its own may not have
+            del os.environ["MPLBACKEND"]  # set by a notebook; another process may lack that backend
         sys.meta_path.insert(0, self._imports)
         for name in SETTLED:
             if is_imported(name):
@@ -173,21 +173,21 @@ class Isolation:
         os.chdir(self.folder)
 
     def _library_loaded(self, name: str) -> None:
-        """Treats a library that is imported in the midst of a training as if it had been there before."""
+        """Configures a library that is imported during a training as if it had been imported before."""
         if os.getpid() == self._pid and self in _running:
             if name in BY_MODULE:
-                self._put_back.append((BY_MODULE[name], BY_MODULE[name].save()))
+                self._saved.append((BY_MODULE[name], BY_MODULE[name].save()))
             self._settle(name)
 
 
 @contextmanager
 def in_project(root: Path) -> Iterator[None]:
-    """Runs code of a project outside a training: in the project's folder, with nothing left of what it changes.
+    """Runs a project's code outside a training, in the project's folder, and restores what it changes.
 
     Args:
         root: the project's folder.
     """
-    states = (*interpreter.exchanged(), *libraries.exchanged())
+    states = (*interpreter.step_states(), *libraries.step_states())
     with _ONE_AT_A_TIME:
         before = interpreter.save(states)
         try:
@@ -202,23 +202,23 @@ def working_folder(folder: Path) -> Path:
     """Returns a training's working directory.
 
     Args:
-        folder: of the training.
+        folder: folder of the training.
     """
     return folder / WORKING
 
 
 def clear_working_folder(folder: Path, before: float | None = None) -> None:
-    """Deletes a training's working directory, if it has one, or what is old in it.
+    """Deletes a training's working directory, or only the old files in it.
 
     Args:
-        folder: of the training.
-        before: seconds since the epoch: only files that were last written before are deleted; None: all.
+        folder: folder of the training.
+        before: Unix time in seconds; only files last written before it are deleted; None: all.
     """
     if before is None:
         shutil.rmtree(working_folder(folder), ignore_errors=True)
         return
     for path in working_folder(folder).rglob("*"):
-        with suppress(OSError):  # gone already
+        with suppress(OSError):  # deleted already
             if not path.is_dir() and path.lstat().st_mtime < before:
                 path.unlink()
 
@@ -229,14 +229,14 @@ def _counted(names: list[str], one: str, more: str) -> str:
 
 
 def _end_child() -> None:
-    with suppress(Exception):  # nothing is of use any more
+    with suppress(Exception):  # the process ends anyway
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(1)
 
 
 def _is_drivers(number: int, handler: Any) -> bool:
-    """Whether a handler was there before the training, rather than set by it."""
+    """Whether a handler was set before the training rather than by it."""
     if handler is None:  # set by a library in C, as Ray does
         return number == signal.SIGTERM
     if not callable(handler) or handler is signal.default_int_handler:
@@ -246,9 +246,10 @@ def _is_drivers(number: int, handler: Any) -> bool:
 
 
 def _in_child() -> None:
-    """Gives a process that a training forks the usual answers to signals: the driver's would let it ignore them.
+    """Resets the signal handlers of a process that a training forks, because the driver's handlers would ignore
+    signals.
 
-    SIGTERM ends it. SIGINT, which a terminal sends to all, is for the driver to decide on.
+    SIGTERM ends the process. SIGINT, which a terminal sends to all processes, is left to the driver.
     """
     if not _running:
         return

@@ -1,4 +1,4 @@
-"""What a training leaves for later: threads, child processes, functions to be called when the process ends."""
+"""Finds and ends what a training leaves behind: threads, child processes, exit functions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ import psutil
 from hpo.core.isolation.project import is_of_project
 
 GRACE_SECONDS = 0.3
-"""How long threads may take to end by themselves."""
+"""How long threads may take to end on their own."""
 
 END_SECONDS = 2.0
-"""How long child processes may take to end once they are told to."""
+"""How long child processes may take to end after SIGTERM."""
 
 _WAITING = ("Pool.", "Queue.")
-"""Of multiprocessing: they wait for their processes when they are no longer used, or when this process ends."""
+"""Classes of multiprocessing that wait for their processes when they are garbage-collected or this process ends."""
 
 _SHARED = ("resource_tracker", "forkserver")
-"""Helpers of multiprocessing's own, which serve the whole process."""
+"""Helper processes of multiprocessing, which serve the whole process."""
 
 
 class Leftovers:
-    """What runs in this process before a training begins, to tell it from what the training leaves.
+    """Threads and processes from before a training, to distinguish them from its leftovers.
 
     Args:
         root: the project's folder.
@@ -44,28 +44,30 @@ class Leftovers:
         self._finalizers = set(_finalizers())
 
     def threads(self) -> list[str]:
-        """Returns the names of threads that run code of the project, or would keep the process from ending."""
+        """Returns the names of threads that run project code, or would keep the process from ending."""
         end = time.monotonic() + GRACE_SECONDS
         while (left := [thread for thread in self._new() if self._disturbs(thread)]) and time.monotonic() < end:
             time.sleep(0.01)
         return [thread.name for thread in left]
 
     def end_pools(self) -> tuple[list[str], list[str]]:
-        """Ends multiprocessing's pools and queues that are left, and returns the names of all and of those still there.
+        """Ends leftover pools and queues of multiprocessing, and returns the names of all and of those that did not
+        end.
 
-        It has to be done before their processes are ended: one that is ended may hold a lock, for which the pool would
-        wait as soon as nothing refers to it any more.
+        This comes before their processes are ended: a killed process may hold a lock, for which the pool would wait
+        when
+        it is garbage-collected.
         """
         found = {key: one for key, one in _finalizers().items() if key not in self._finalizers}
-        left = [found[key] for key in sorted(found, reverse=True)]  # as Python would at its end
+        left = [found[key] for key in sorted(found, reverse=True)]  # in the order of Python's exit
         if not left:
             return [], []
         names, begun = [_name(one).partition(".")[0] for one in left], 0
 
         def end() -> None:
             nonlocal begun
-            for begun, one in enumerate(left):  # noqa: B007  seen from outside where one does not end
-                with suppress(Exception):  # they are of user code; what matters is that they do not come back
+            for begun, one in enumerate(left):  # noqa: B007  read outside if one does not end
+                with suppress(Exception):  # errors of user code do not matter here
                     one()
 
         thread = threading.Thread(target=end, daemon=True)
@@ -78,12 +80,12 @@ class Leftovers:
         return names, names[begun:]
 
     def end_children(self) -> list[str]:
-        """Ends the child processes that are left and returns their names."""
+        """Ends leftover child processes and returns their names."""
         new = [pid for pid in _children() if pid not in self._children]
         if not new:
             return []
         if (loky := sys.modules.get("joblib.externals.loky.reusable_executor")) is not None:
-            executor = getattr(loky, "_executor", None)  # the pool that joblib keeps for its next call
+            executor = getattr(loky, "_executor", None)  # the pool that joblib reuses
             if executor is not None:
                 executor.shutdown(wait=True, kill_workers=True)
         found = []
@@ -111,14 +113,15 @@ class Leftovers:
         frames = [Path(frame.f_code.co_filename) for frame in _frames(thread)]
         if any(is_of_project(str(file), self._root) for file in frames):
             return True
-        idle = any(file.parts[-2:] == ("futures", "thread.py") for file in frames)  # an executor's, waiting for work
+        # a thread of an executor that waits for work
+        idle = any(file.parts[-2:] == ("futures", "thread.py") for file in frames)
         return not thread.daemon and not idle
 
 
 class ExitFunctions:
-    """Functions of the project that a training wants to be called at the end of its process: they are at its own end.
+    """Exit functions that the project's code registers: they are called when the training ends.
 
-    Those of libraries are left to the process, which they serve.
+    Those of libraries stay registered with the process.
 
     Args:
         root: the project's folder.
@@ -130,20 +133,20 @@ class ExitFunctions:
         self._register = atexit.register
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Takes what is registered until the block ends."""
+    def collecting(self) -> Iterator[None]:
+        """Collects functions that are registered within the block."""
         self._register = atexit.register
-        atexit.register = self._take  # type: ignore[assignment]  # for as long as the training has the process
+        atexit.register = self._take  # type: ignore[assignment]  # for the duration of the step
         try:
             yield
         finally:
             atexit.register = self._register
 
     def call(self) -> None:
-        """Calls them, the last one first, as Python would."""
+        """Calls them in reverse order, as Python does."""
         while self._found:
             function, args, options = self._found.pop()
-            with suppress(BaseException):  # as little is made of it as at the end of a process; also of an exit
+            with suppress(BaseException):  # errors are ignored as at the end of a process, sys.exit too
                 function(*args, **options)
 
     def __len__(self) -> int:
@@ -158,7 +161,7 @@ class ExitFunctions:
 
 
 def _finalizers() -> dict[tuple[int, int], Any]:
-    """Returns what multiprocessing would call at the end of this process for its pools and queues, by its order."""
+    """Returns the finalizers of multiprocessing's pools and queues, by their order at exit."""
     registry = getattr(sys.modules.get("multiprocessing.util"), "_finalizer_registry", {})
     return {key: one for key, one in list(registry.items()) if key[0] is not None and _name(one).startswith(_WAITING)}
 
@@ -168,14 +171,14 @@ def _name(finalizer: Any) -> str:
 
 
 def _frames(thread: threading.Thread) -> Iterator[FrameType]:
-    frame = sys._current_frames().get(thread.ident or -1)  # documented, for debugging
+    frame = sys._current_frames().get(thread.ident or -1)  # documented for debugging
     while frame is not None:
         yield frame
         frame = frame.f_back
 
 
 def _children() -> list[int]:
-    """Returns this process's children. Where Linux lists them no other process has to be looked at."""
+    """Returns the pids of this process's children; reads them from /proc on Linux, which is fast."""
     found: list[int] = []
     try:
         for task in Path("/proc/self/task").iterdir():

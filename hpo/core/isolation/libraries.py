@@ -1,7 +1,6 @@
-"""What a training may change in NumPy, torch and other libraries, the thread pools among them.
+"""Saves and restores what a training may change in NumPy, torch and other libraries, including thread pools.
 
-A library that is first imported inside a training is settled at that moment: from then on it has the state that it
-would have had if it had been there from the beginning.
+A library that is first imported during a training is configured at that moment, as if it had been imported before.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Read by libraries when they are loaded, which may be in the midst of a training."""
+"""Read by libraries when they are imported, which may happen during a training."""
 
 COMPILER = "torch._inductor.config"
-"""The module in which torch's compiler has its own switch of determinism."""
+"""The module with the determinism switch of torch's compiler."""
 
 COMPILER_VARIABLE = "TORCHINDUCTOR_DETERMINISTIC"
-"""Says how that switch is to stand; read when the module is imported."""
+"""Sets that switch; read when the module is imported."""
 
 
 def _restore_numpy(saved: tuple[Any, ...]) -> None:
     generator, errors, call, printed = saved
-    np.random.set_state(generator)  # noqa: NPY002  the legacy global generator is what user code draws from
+    np.random.set_state(generator)  # noqa: NPY002  user code draws from the legacy global generator
     np.seterr(**errors)
     np.seterrcall(call)
     if np.get_printoptions() != printed:
@@ -52,8 +51,8 @@ def _save_numpy() -> tuple[Any, ...]:
     return np.random.get_state(), np.geterr(), np.geterrcall(), np.get_printoptions()  # noqa: NPY002  see above
 
 
-def exchanged() -> tuple[State, ...]:
-    """Returns the states that are exchanged with each step."""
+def step_states() -> tuple[State, ...]:
+    """Returns the states that are swapped at each step."""
     return (State("NumPy", _save_numpy, _restore_numpy), State("torch's generator", _save_draws, _restore_draws))
 
 
@@ -123,14 +122,14 @@ def _restore_torch(saved: dict[str, Any]) -> None:
     for name, (place, flag) in _torch_flags(torch).items():
         if getattr(place, flag) != saved["flags"][name]:
             setattr(place, flag, saved["flags"][name])
-    torch.set_flush_denormal(False)  # it cannot be asked for; nothing of ours turns it on
+    torch.set_flush_denormal(False)  # it cannot be read; hpo never turns it on
 
 
 def make_torch_repeatable(threads: int) -> None:
-    """Sets torch's threads and its switches of determinism.
+    """Sets torch's thread count and deterministic mode.
 
     The thread count changes the bits of a convolution on a CPU, and torch keeps the count of a process's first task
-    whatever is asked for later, so it is set for each training.
+    unless it is set again, so it is set for each training.
     """
     torch: Any = sys.modules["torch"]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; harmless without it
@@ -141,9 +140,9 @@ def make_torch_repeatable(threads: int) -> None:
 
 
 def _set_determinism(enabled: bool, warn_only: bool = False) -> None:
-    """Does what torch.use_deterministic_algorithms does, without importing torch's compiler for it.
+    """Like torch.use_deterministic_algorithms, but does not import torch's compiler.
 
-    That import takes as long as that of torch itself, and a trainable without an optimizer of torch's needs none of it.
+    That import takes as long as that of torch itself, and a trainable without a torch optimizer does not need it.
     """
     torch: Any = sys.modules["torch"]
     if COMPILER in sys.modules or not hasattr(torch._C, "_set_deterministic_algorithms"):
@@ -165,7 +164,7 @@ def _restore_matplotlib(saved: tuple[Any, dict[str, Any]]) -> None:
     if dict.get(matplotlib.rcParams, "backend") != backend and isinstance(backend, str):
         matplotlib.use(backend, force=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some params warn that they will go away
+        warnings.simplefilter("ignore")  # some params raise deprecation warnings
         matplotlib.rcParams.update(params)
 
 
@@ -178,7 +177,8 @@ def _restore_sklearn(saved: dict[str, Any]) -> None:
 
 
 def _pandas_options() -> dict[str, Any]:
-    return getattr(sys.modules.get("pandas._config.config"), "_global_config", {})  # there is no public list of all
+    # there is no public list of all options
+    return getattr(sys.modules.get("pandas._config.config"), "_global_config", {})
 
 
 def _save_pandas() -> dict[str, Any]:
@@ -204,7 +204,7 @@ def _restore_keras(saved: tuple[Any, ...]) -> None:
 
 
 TORCH = State("torch", _save_torch, _restore_torch)
-"""Threads, determinism, default kinds and modes of torch; only where it is loaded."""
+"""Threads, determinism, default dtype, default device and modes of torch; used only if torch is imported."""
 
 BY_MODULE: Mapping[str, State] = {
     "torch": TORCH,
@@ -213,20 +213,20 @@ BY_MODULE: Mapping[str, State] = {
     "pandas": State("pandas", _save_pandas, _restore_pandas),
     "keras": State("Keras", _save_keras, _restore_keras),
 }
-"""The states that are put back when the training is over, by the module that has them."""
+"""The states that are restored when the training is over, by module."""
 
 
 def is_imported(name: str) -> bool:
-    """Whether a module has been imported to its end."""
+    """Whether a module has been imported completely."""
     module = sys.modules.get(name)
     return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
 
 
 class Imports(importlib.abc.MetaPathFinder):
-    """Calls back once one of some modules has been imported.
+    """Calls a function after certain modules have been imported.
 
     Args:
-        names: of the modules.
+        names: names of the modules.
         loaded: called with the name of each, after its code has run.
     """
 
@@ -235,7 +235,7 @@ class Imports(importlib.abc.MetaPathFinder):
         self._loaded = loaded
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> Any:
-        """Finds nothing itself: it lets the others find the module, and adds the call to its loader."""
+        """Lets the other finders find the module, and adds the call to its loader."""
         if fullname not in self._names:
             return None
         self._names.discard(fullname)
@@ -249,17 +249,17 @@ class Imports(importlib.abc.MetaPathFinder):
             spec.loader.exec_module = run  # type: ignore[union-attr,method-assign]  # as it was
             self._loaded(fullname)
 
-        spec.loader.exec_module = run_and_tell  # type: ignore[method-assign]  # of this one loader
+        spec.loader.exec_module = run_and_tell  # type: ignore[method-assign]  # for this loader only
         return spec
 
 
 class ThreadPools:
-    """The thread pools of BLAS and OpenMP in this process: NumPy's, SciPy's, scikit-learn's and those of others.
+    """The thread pools of BLAS and OpenMP in this process, of NumPy, SciPy, scikit-learn and others.
 
-    Their number of threads is part of a result, as torch's is.
+    Their thread count affects results, as torch's does.
 
     Args:
-        threads: that each may use while `limited`.
+        threads: threads per pool while limited.
     """
 
     _scanned = 0
@@ -270,19 +270,19 @@ class ThreadPools:
         self._limit: Any = None
 
     def limit(self) -> None:
-        """Limits the pools of all libraries that are loaded now."""
+        """Limits the pools of all imported libraries."""
         self._limit = self._found().limit(limits=self._threads)
 
     def unlimit(self) -> None:
-        """Gives the pools back as they were."""
+        """Restores the pools' thread counts."""
         limit, self._limit = self._limit, None
         if limit is not None:
-            with suppress(Exception):  # a library that has been unloaded
+            with suppress(Exception):  # a library was unloaded
                 limit.restore_original_limits()
 
     @classmethod
     def _found(cls) -> ThreadpoolController:
-        """Looks for them again where something was imported, which takes some 20 ms."""
+        """Scans for pools again after new imports, which takes about 20 ms."""
         if cls._pools is None or cls._scanned != len(sys.modules):
             cls._pools, cls._scanned = ThreadpoolController(), len(sys.modules)
         return cls._pools

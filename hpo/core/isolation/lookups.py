@@ -1,8 +1,8 @@
-"""Files of the project that a training looks for in its own folder, where they are not.
+"""Notices project files that a training looks up in its own working directory, where they do not exist.
 
-A file that is opened there fails the training with a hint. One that is only looked for, by `Path.exists`, `glob` or
-`os.walk`, would silently be taken for missing, so the functions of `os` that all of these call are watched, and what a
-pattern finds. Patterns over all folders, `**`, are not tried in the project, which may hold a whole data set.
+Opening such a file fails the training with a hint. A mere lookup, by `Path.exists`, `glob` or `os.walk`, would silently
+find nothing, so the underlying functions of `os` are wrapped, and patterns too. Recursive patterns, `**`, are not tried
+in the project, which may contain a whole data set.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WATCHED = ("stat", "lstat", "scandir", "listdir")
-"""Functions of `os` that say whether something is there."""
+WRAPPED = ("stat", "lstat", "scandir", "listdir")
+"""Functions of `os` that tell whether a path exists."""
 
 CODE = (".py", ".pyc", ".so")
-"""Suffixes that Python itself looks for."""
+"""Suffixes that Python itself looks up."""
 
-MOST = 20
-"""Names that are kept."""
+MAX_NAMES = 20
+"""Maximum number of names kept."""
 
 
 class Lookups:
-    """Notes what is looked for by a relative path, is not there, and is in the project.
+    """Records relative paths that do not exist in the working directory, but do in the project.
 
     Args:
         project: folder of the project.
@@ -38,10 +38,10 @@ class Lookups:
         self._missed: dict[str, None] = {}
 
     @contextmanager
-    def noticed(self) -> Iterator[None]:
-        """Watches until the block ends."""
-        watched = {name: _Watched(getattr(os, name), self._missing) for name in WATCHED}
-        for name, function in watched.items():
+    def recording(self) -> Iterator[None]:
+        """Records lookups within the block."""
+        wrapped = {name: _Wrapped(getattr(os, name), self._missing) for name in WRAPPED}
+        for name, function in wrapped.items():
             setattr(os, name, function)
         patterns, paths = glob.iglob, Path.glob
         glob.iglob, Path.glob = self._of_patterns(patterns), self._of_paths(paths)  # type: ignore[assignment,method-assign]
@@ -49,8 +49,8 @@ class Lookups:
             yield
         finally:
             glob.iglob, Path.glob = patterns, paths  # type: ignore[method-assign]
-            for name, function in watched.items():
-                if getattr(os, name) is function:  # else user code has replaced it, which is put back elsewhere
+            for name, function in wrapped.items():
+                if getattr(os, name) is function:  # otherwise user code replaced it, which is restored elsewhere
                     setattr(os, name, function.function)
 
     def _of_patterns(self, found: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -76,7 +76,7 @@ class Lookups:
         return of_path
 
     def _unmatched(self, pattern: object) -> None:
-        """Notes a pattern that matches nothing here, and something in the project."""
+        """Records a pattern that matches nothing here, but something in the project."""
         text = os.fsdecode(pattern) if isinstance(pattern, str | bytes | Path) else ""
         if not text or "**" in text or os.path.isabs(text) or not self._is_here():
             return
@@ -84,28 +84,28 @@ class Lookups:
             self._missed[os.path.normpath(text)] = None
 
     def _is_here(self) -> bool:
-        """Whether relative paths mean the training's working directory now."""
+        """Whether the current directory is the training's working directory."""
         try:
             return os.path.samefile(os.curdir, self._folder)
         except OSError:
             return False
 
-    def said(self) -> str | None:
-        """Returns what was looked for in vain, as a sentence; None if nothing was."""
+    def remark(self) -> str | None:
+        """Returns a sentence on the missed files; None if there are none."""
         if not self._missed:
             return None
         names = ", ".join(list(self._missed)[:5]) + (", ..." if len(self._missed) > 5 else "")
         return (
-            f"looked for {names} by a relative path, which is not in its own working directory but is in the project's "
-            f"folder; read it as ctx.project / {next(iter(self._missed))!r}, if that was meant"
+            f"looked for {names} by a relative path, which is not in its working directory but in the project's "
+            f"folder; to read it from there, use ctx.project / {next(iter(self._missed))!r}"
         )
 
     def _missing(self, path: object) -> None:
-        """Notes a path that is not there."""
+        """Records a path that does not exist."""
         try:
-            text = os.fspath(path)  # type: ignore[call-overload]  # a TypeError is one of those below
+            text = os.fspath(path)  # type: ignore[call-overload]  # a TypeError is handled below
             name = os.fsdecode(text)
-            if os.path.isabs(name) or name.endswith(CODE) or len(self._missed) >= MOST:
+            if os.path.isabs(name) or name.endswith(CODE) or len(self._missed) >= MAX_NAMES:
                 return
             if (
                 name.strip("./")
@@ -114,12 +114,12 @@ class Lookups:
                 and (self._project / name).exists()
             ):
                 self._missed[os.path.normpath(name)] = None
-        except (OSError, TypeError, ValueError):  # a descriptor, or no path at all
+        except (OSError, TypeError, ValueError):  # a descriptor, or not a path
             return
 
 
-class _Watched:
-    """A function of `os` that tells of what it does not find. It counts as the function itself in `os.supports_fd`."""
+class _Wrapped:
+    """Wraps a function of `os` to record missing paths. It equals the function itself for `os.supports_fd`."""
 
     def __init__(self, function: Callable[..., Any], missing: Callable[..., None]) -> None:
         self.function = function

@@ -1,9 +1,8 @@
-"""What a training may leave in the project's own modules, and in the functions of others that it replaces.
+"""Restores what a training changes in the project's modules, and functions of other modules that it replaces.
 
-Global variables are put back to what they were when the training began: their values, the content of lists, dicts and
-sets, the state of generators, the attributes of classes. What `functools.cache` holds is kept; so prepared data can be
-shared by the trainings of one process. A module that was first imported during the training is forgotten, so that the
-next training imports it as this one did.
+Global variables are restored: their values, the content of lists, dicts and sets, the state of generators, the
+attributes of classes. `functools.cache` is kept, so that trainings of one process can share prepared data. A module
+first imported during the training is removed, so that the next training imports it again.
 """
 
 from __future__ import annotations
@@ -19,11 +18,22 @@ from typing import Any
 
 import numpy as np
 
-WATCHED = ("builtins", "time", "random", "os", "math", "json", "numpy", "numpy.random", "torch", "torch.nn.functional")
-"""Modules of others whose functions tests and quick fixes replace."""
+PATCHABLE = (
+    "builtins",
+    "time",
+    "random",
+    "os",
+    "math",
+    "json",
+    "numpy",
+    "numpy.random",
+    "torch",
+    "torch.nn.functional",
+)
+"""Other modules whose functions are sometimes monkeypatched."""
 
-MOST_ENTRIES = 100_000
-"""Of a container; the content of larger ones is left alone, as data."""
+MAX_ENTRIES = 100_000
+"""Larger containers are treated as data and not restored."""
 
 _CONTAINERS = (list, dict, set, deque, bytearray, OrderedDict, defaultdict, Counter)
 _NOT_OF_PROJECTS = ("hpo", "__main__", "")
@@ -31,12 +41,12 @@ _SKIPPED = {"__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "
 
 
 class ProjectState:
-    """What the modules of a project hold when a training begins.
+    """The state of a project's modules when a training begins.
 
     Args:
         root: the project's folder.
-        trainable: the module that the trainable is in; it, and what it has of other modules of the project, is looked
-            at. A script that drives the study is not.
+        trainable: the module of the trainable; it and the project modules that it uses are saved, but not a script
+            that drives the study.
     """
 
     def __init__(self, root: Path, trainable: str) -> None:
@@ -51,14 +61,14 @@ class ProjectState:
             self._names.append((module, names))
             for value in names.values():
                 self._note(value, name, seen)
-        self._replaceable = [(name, of, _callables(of)) for name in WATCHED if (of := sys.modules.get(name))]
+        self._replaceable = [(name, of, _callables(of)) for name in PATCHABLE if (of := sys.modules.get(name))]
 
     def imported(self, names: Iterable[str]) -> None:
-        """Notes modules that were first imported during the training."""
+        """Records modules that were first imported during the training."""
         self._imported |= {name for name in names if self._is_own(name)}
 
     def restore(self) -> None:
-        """Puts back what differs."""
+        """Restores everything that changed."""
         for name in self._imported:
             gone = sys.modules.pop(name, None)
             above, _, last = name.rpartition(".")
@@ -82,7 +92,7 @@ class ProjectState:
                         now[key] = function
 
     def _reached(self, trainable: str) -> list[str]:
-        """Returns the names of the project's modules that can be reached from the trainable's."""
+        """Returns the names of the project's modules that the trainable's module refers to, directly or not."""
         found = [trainable] if self._is_own(trainable) else []
         for name in found:
             above = [name.rpartition(".")[0]]
@@ -99,12 +109,12 @@ class ProjectState:
         return isinstance(file, str) and is_of_project(file, self._root)
 
     def _note(self, value: Any, module: str, seen: set[int]) -> None:
-        """Remembers how to put a value's content back."""
+        """Records how to restore a value's content."""
         if id(value) in seen:
             return
         seen.add(id(value))
         kind = type(value)
-        if kind in _CONTAINERS and len(value) <= MOST_ENTRIES:
+        if kind in _CONTAINERS and len(value) <= MAX_ENTRIES:
             content = kind(value) if kind is not defaultdict else dict(value)
             self._undo.append(lambda: _refill(value, content))
         elif isinstance(value, np.random.Generator):
@@ -142,7 +152,7 @@ class ProjectState:
 
 
 def is_of_project(file: str, root: Path) -> bool:
-    """Whether a source file belongs to the project rather than to an installed package, or an environment in it."""
+    """Whether a source file belongs to the project rather than to an installed package."""
     path = Path(file)
     return path.is_relative_to(root) and not {"site-packages", "dist-packages"} & set(path.parts)
 
@@ -152,7 +162,7 @@ def _callables(module: ModuleType) -> dict[str, Any]:
 
 
 def _refill(container: Any, content: Any) -> None:
-    """Gives a container its old content, by identity: nothing in it is compared, or copied."""
+    """Restores a container's old items by identity, without comparing or copying them."""
     if isinstance(container, bytearray):
         container[:] = content
         return

@@ -1,7 +1,7 @@
-"""Standard output and error stay open for the driver, whatever user code closes.
+"""Keeps standard output and error open for the driver, even if user code closes them.
 
-A driver whose standard error is gone dies at its next line. Worse, the next file that is opened gets the number of a
-closed descriptor: what is printed would then be written into it, be it the database.
+Without standard error, the driver fails at its next line. Worse, the next opened file gets the number of the closed
+descriptor, and printed text would be written into it, even into the database.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ DESCRIPTORS = (0, 1, 2)
 """Standard input, output and error."""
 
 
-MOST_LENT = 32
-"""Streams that are remembered; a process has two, a test many."""
+MAX_STREAMS = 32
+"""Maximum number of remembered streams; a process has two, a test many."""
 
 
 class Unclosable:
-    """A stream that user code writes to and cannot close; everything else is the stream's own.
+    """Wraps a stream so that user code cannot close it; everything else is passed through.
 
     Args:
-        stream: text or bytes.
+        stream: a text or byte stream.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -36,15 +36,15 @@ class Unclosable:
 
     @property
     def buffer(self) -> Unclosable:
-        """The stream of bytes below one of text."""
+        """The byte stream below a text stream."""
         return Unclosable(self._stream.buffer)
 
     def close(self) -> None:
-        """Writes out what is held back; the stream stays open."""
+        """Flushes the stream, which stays open."""
         self._stream.flush()
 
     def detach(self) -> None:
-        """Refuses: the stream would be of no use to anybody else."""
+        """Refuses, because the driver could not use the stream afterwards."""
         raise io.UnsupportedOperation("a standard stream cannot be detached within a training")
 
     def __enter__(self) -> Unclosable:
@@ -60,29 +60,29 @@ class Unclosable:
         return getattr(self._stream, name)
 
 
-_lent: deque[tuple[Any, Unclosable]] = deque(maxlen=MOST_LENT)
-"""By stream. They outlast the block: a thread of user code that prints just then has no hold of what it prints to."""
+_wrappers: deque[tuple[Any, Unclosable]] = deque(maxlen=MAX_STREAMS)
+"""Wrappers by stream. They outlive the block, because a thread that is printing holds no reference to its stream."""
 
 
-def _unclosable(stream: Any) -> Unclosable:
-    for known, lent in _lent:
+def _wrapped(stream: Any) -> Unclosable:
+    for known, lent in _wrappers:
         if known is stream:
             return lent
-    _lent.append((stream, lent := Unclosable(stream)))
+    _wrappers.append((stream, lent := Unclosable(stream)))
     return lent
 
 
 @contextmanager
-def kept_streams() -> Iterator[None]:
-    """Lends user code the standard streams, and puts back what it closed or changed of their descriptors."""
+def protect_streams() -> Iterator[None]:
+    """Wraps the standard streams for user code, and restores descriptors that it closed or replaced."""
     kept = {number: _copied(number) for number in DESCRIPTORS}
     for name in ("stdout", "stderr"):
         if (stream := getattr(sys, name)) is not None:
-            setattr(sys, name, _unclosable(stream))
+            setattr(sys, name, _wrapped(stream))
     try:
         yield
     finally:
-        for name in ("stdout", "stderr"):  # a stream of the code's own is left to it
+        for name in ("stdout", "stderr"):  # a stream that user code set is left alone
             stream = getattr(sys, name, None)
             while isinstance(stream, Unclosable):
                 stream = stream._stream
@@ -92,7 +92,7 @@ def kept_streams() -> Iterator[None]:
 
 
 def _copied(number: int) -> tuple[int, tuple[int, int]] | None:
-    """Returns another descriptor of the same file and what tells the file; None where there is none."""
+    """Returns a duplicate descriptor and the identity of its file; None if the descriptor is closed."""
     try:
         mark = os.fstat(number)
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3), (mark.st_dev, mark.st_ino)
@@ -104,7 +104,7 @@ def _put_back(number: int, copy: tuple[int, tuple[int, int]] | None) -> None:
     if copy is None:
         return
     other, mark = copy
-    with suppress(OSError):  # code that closes every descriptor closes the copy too
+    with suppress(OSError):  # code that closes all descriptors closes the copy too
         try:
             found = os.fstat(number)
             changed = (found.st_dev, found.st_ino) != mark

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.core.errors import TrainableError
-from hpo.core.files import replacing
+from hpo.core.files import atomic_write
 from hpo.core.records import Alert, Metrics, canonical_json
 from hpo.training.monitoring.alerts import Seen, judged
 from hpo.training.monitoring.watching import Watch
@@ -45,7 +45,7 @@ class Diagnostics:
         self._seen: list[Seen] = []
         self._folder = folder
         if folder is not None:  # drawn again, a resumed training's first weights are the same
-            with replacing(folder / INITIAL) as spare:
+            with atomic_write(folder / INITIAL) as spare:
                 spare.write_text(canonical_json(self._watch.initial()), encoding="utf-8")
 
     @property
@@ -95,6 +95,6 @@ class Diagnostics:
         self._seen.append(self._watch.seen(epoch, metrics))
         if self._folder is not None:
             lines = "".join(f"{canonical_json(asdict(one))}\n" for one in self._seen)
-            with replacing(self._folder / EPOCHS) as spare:
+            with atomic_write(self._folder / EPOCHS) as spare:
                 spare.write_text(lines, encoding="utf-8", newline="\n")
         return judged(self._seen, raised)

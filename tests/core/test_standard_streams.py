@@ -1,4 +1,4 @@
-"""The standard streams outlast user code that closes them."""
+"""The standard streams stay open if user code closes them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLOSES = {
 
 
 @pytest.mark.parametrize("closes", CLOSES.values(), ids=CLOSES)
-def test_what_is_printed_afterwards_arrives(tmp_path, closes):
+def test_printing_works_afterwards(tmp_path, closes):
     code = f"""
 import io, os, sys
 from contextlib import suppress
-from hpo.core.isolation import kept_streams
+from hpo.core.isolation import protect_streams
 kept, mine = [], (sys.stdout, sys.stderr)
 for _ in range(2):
-    with suppress(io.UnsupportedOperation), kept_streams():
+    with suppress(io.UnsupportedOperation), protect_streams():
         {closes}
     sys.stdout, sys.stderr = mine if sys.stderr is None else (sys.stdout, sys.stderr)
     assert (sys.stdout, sys.stderr) == mine
@@ -42,10 +42,10 @@ print("out"), print("err", file=sys.stderr)
 def test_no_descriptor_is_left_open(tmp_path):
     code = """
 import os
-from hpo.core.isolation import kept_streams
+from hpo.core.isolation import protect_streams
 before = len(os.listdir("/proc/self/fd"))
 for _ in range(100):
-    with kept_streams():
+    with protect_streams():
         pass
 print(len(os.listdir("/proc/self/fd")) - before)
 """
@@ -53,10 +53,10 @@ print(len(os.listdir("/proc/self/fd")) - before)
     assert done.stdout == "0\n"
 
 
-def test_a_thread_that_prints_all_the_time_ends_no_process():
+def test_printing_threads_do_not_crash():
     code = """
 import os, sys, threading, time
-from hpo.core.isolation import kept_streams
+from hpo.core.isolation import protect_streams
 def talk():
     while True:
         print("x" * 100)
@@ -64,9 +64,9 @@ sys.setswitchinterval(1e-6)
 threading.Thread(target=talk, daemon=True).start()
 end = time.monotonic() + 2
 while time.monotonic() < end:
-    with kept_streams():
+    with protect_streams():
         time.sleep(1e-4)
-    objects = [bytearray(64) for _ in range(100)]  # takes the place of what was freed
+    objects = [bytearray(64) for _ in range(100)]  # reuses freed memory
 os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False)
