@@ -77,7 +77,7 @@ class Stream:
         np.random.seed(number % 2**32)  # noqa: NPY002  other code may draw from the legacy global generator
         if (torch := sys.modules.get("torch")) is not None:  # not imported for a trainable without torch
             accelerated = torch.accelerator.current_accelerator() is not None
-            # manual_seed seeds the CPU and every GPU. Without a GPU only the CPU's: manual_seed formats the stack three times.
+            # manual_seed seeds the CPU and every GPU, but is slow: it formats the stack three times.
             (torch if accelerated else torch.default_generator).manual_seed(number)
 
     @contextmanager
