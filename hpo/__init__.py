@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpo.core.protocols import DONE, WAIT, Backend, Decision, JobSource, Observer, Resources, Tell, TrainableRef
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.core.run_config import RunConfig
-    from hpo.search import MixedSampler
+    from hpo.search.mixed import MixedSampler
     from hpo.seeds.streams import Stream, Streams
     from hpo.stats.ranking import Candidate, Ranking, rank
     from hpo.stats.scoring import Rule
@@ -32,7 +32,7 @@ _HOMES = {
     "hpo.stats.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.stats.scoring": ("Rule",),
-    "hpo.search": ("MixedSampler",),
+    "hpo.search.mixed": ("MixedSampler",),
     "hpo.core.protocols": (
         "Backend",
         "DONE",

@@ -21,7 +21,7 @@ from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.driver.workers import Workers
 from hpo.figures.report import effects_figure, write_page
-from hpo.promotion import PromotionSource
+from hpo.promotion.grid import PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text
 from hpo.seeds.streams import STREAMS
 from hpo.stats.collapse import collapse_of

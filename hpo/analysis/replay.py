@@ -16,7 +16,7 @@ from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.driver.workers import Workers
-from hpo.promotion import PromotionSource
+from hpo.promotion.grid import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.study import Study
 

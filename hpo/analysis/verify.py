@@ -18,7 +18,7 @@ from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.driver.tidying import temporary_folder
 from hpo.driver.workers import Workers
-from hpo.promotion import PromotionSource
+from hpo.promotion.grid import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study

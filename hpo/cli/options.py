@@ -268,7 +268,7 @@ def _numbers_of(text: str) -> tuple[int, ...]:
 
 
 def _ddof_of(text: str) -> object:
-    from hpo.stats.statistics import ddof_of
+    from hpo.stats.names import ddof_of
 
     try:
         return ddof_of(text)

@@ -8,7 +8,7 @@ from rich.text import Text
 from hpo.api import PromotionOutcome, PromotionReport
 from hpo.cli.tables import curves_text, table
 from hpo.core.formatting import number, percent
-from hpo.promotion import Race
+from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
 from hpo.stats.confidence import Certainty
 from hpo.stats.seed_use import Use

@@ -1,16 +1,1 @@
-"""The promotion as a source: the best trials of a search, retrained under the promotion's seeds."""
-
-from hpo.promotion.curtail import CurtailedSource
-from hpo.promotion.grid import TRIES, PromotionSource, replicate
-from hpo.promotion.race import Plan, Race, RaceSource, Rung
-
-__all__ = [
-    "TRIES",
-    "CurtailedSource",
-    "Plan",
-    "PromotionSource",
-    "Race",
-    "RaceSource",
-    "Rung",
-    "replicate",
-]
+"""The promotion: the best trials of a search, retrained under the promotion's seeds, ranked, the winner written out."""

@@ -10,7 +10,7 @@ from hpo.core.run_config import RunConfig
 from hpo.driver.session import resolved
 from hpo.driver.storage import storage, stored_study
 from hpo.results import write_assets
-from hpo.stats.statistics import Ddof
+from hpo.stats.names import Ddof
 from hpo.study import Study
 
 

@@ -18,9 +18,11 @@ from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.placing import events_folder
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.driver.workers import Workers
-from hpo.promotion import CurtailedSource, Plan, PromotionSource, RaceSource, replicate
+from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import Raced, decide
+from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.notes import note_promotion
+from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_beside
 from hpo.promotion.select import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.results import Winner, unwritten, write_results

@@ -12,13 +12,13 @@ from hpo.driver.cross_validation import join_folds
 from hpo.driver.session import resolved
 from hpo.driver.status import completed_since, trials_of
 from hpo.driver.storage import storage, stored_study
-from hpo.promotion import Plan
 from hpo.promotion.decide import Raced, decide
+from hpo.promotion.race import Plan
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
+from hpo.stats.names import Ddof, RuleName
 from hpo.stats.ranking import Candidate
-from hpo.stats.scoring import Rule, RuleName
-from hpo.stats.statistics import Ddof
+from hpo.stats.scoring import Rule
 from hpo.store import Store, StoredStudy
 from hpo.study import Study, Trial
 

@@ -13,9 +13,9 @@ from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
-from hpo.promotion import Race
 from hpo.promotion.decide import Decided
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
+from hpo.promotion.race import Race
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.results import latex_text, markdown_text, table_text, write_promotion
 from hpo.stats.collapse import Collapse, collapses

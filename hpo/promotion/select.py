@@ -12,10 +12,10 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS
 from hpo.core.run_config import FIRST, RunConfig
 from hpo.driver.placing import refuse_unusable
-from hpo.promotion import Plan
+from hpo.promotion.race import Plan
 from hpo.results import refuse_unwritable
-from hpo.stats.scoring import Rule, RuleName
-from hpo.stats.statistics import Ddof
+from hpo.stats.names import Ddof, RuleName
+from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 
 

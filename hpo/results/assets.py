@@ -15,7 +15,8 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import atomic_write, explain_write_errors, read_json, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
-from hpo.stats.statistics import Ddof, sigma
+from hpo.stats.names import Ddof
+from hpo.stats.statistics import sigma
 
 METRICS = {
     "acc": "accuracy",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo.core.records import Evaluation, Objective, Status, Value, digest
-from hpo.stats.statistics import Ddof
+from hpo.stats.names import Ddof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Winner:
         score: what the ranking is by; None where it needs a sigma and there is none.
         rule: how the score comes from mean and sigma, e.g. `mean-std`.
         lambda_: weight of sigma in the score.
-        ddof: how sigma is estimated; see `hpo.stats.statistics.Ddof`.
+        ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
         search_seed: the one seed of all search trainings.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.

@@ -10,7 +10,7 @@ from hpo.core.protocols import Observer
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session, resolved
-from hpo.search import Foreign, chosen, read_foreign
+from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.store import explain_errors, read_only
 from hpo.study import Study
 

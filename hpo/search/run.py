@@ -20,7 +20,9 @@ from hpo.driver.cross_validation import join_folds
 from hpo.driver.placing import events_folder, refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.driver.workers import Workers
-from hpo.search import Limits, ReplicatedSource, SearchSource
+from hpo.search.limits import Limits
+from hpo.search.replicated import ReplicatedSource
+from hpo.search.source import SearchSource
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen

@@ -14,8 +14,7 @@ from starlette.responses import FileResponse
 from hpo.core.records import MAX_TRIALS
 from hpo.serve.pages import board_fragment
 from hpo.serve.views import StudyViews, standing
-from hpo.stats.scoring import RuleName
-from hpo.stats.statistics import ddof_of
+from hpo.stats.names import RuleName, ddof_of
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]

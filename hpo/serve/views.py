@@ -25,9 +25,9 @@ from hpo.promotion.sentences import certainty_text
 from hpo.serve.outputs import Results, newest_decomposition, results_in
 from hpo.serve.pages import board_page
 from hpo.stats.confidence import AS_IT_IS
+from hpo.stats.names import Ddof, RuleName
 from hpo.stats.ranking import Candidate
-from hpo.stats.scoring import RuleName
-from hpo.stats.statistics import Ddof, c4, sigma_error
+from hpo.stats.statistics import c4, sigma_error
 from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study, Trial

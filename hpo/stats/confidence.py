@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.stats.names import DDOFS
 from hpo.stats.ranking import Ranking
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use
 from hpo.stats.statistics import (
-    DDOFS,
     DECIDABLE,
     chances_of_being_best,
     outperformance,

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from hpo.core.arguments import require_choice, require_number
 from hpo.core.errors import UsageError
-from hpo.stats.statistics import DDOFS, Ddof, sigma, sigma_factor, t_half_width, t_quantile
-
-RuleName = Literal["mean-std", "mean", "min", "median", "lcb"]
-"""What a score is: mean - lambda * sigma; the mean; the worst value; the median; the lower end of the 95 % interval."""
+from hpo.stats.names import DDOFS, Ddof, RuleName
+from hpo.stats.statistics import sigma, sigma_factor, t_half_width, t_quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-Ddof = Literal[0, 1, "unbiased"]
-"""How sigma is estimated: 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root."""
-
-DDOFS: tuple[Ddof, ...] = (0, 1, "unbiased")
+from hpo.stats.names import Ddof
 
 DECIDABLE = 5
 """Minimum pairs for a sign test to be significant if all signs agree: 2^-4 > 0.05 >= 2^-5."""
-
-
-def ddof_of(text: str) -> Ddof:
-    """Parses a ddof.
-
-    Raises:
-        ValueError: if the text is not one of `DDOFS`.
-    """
-    for ddof in DDOFS:
-        if text == str(ddof):
-            return ddof
-    raise ValueError(f"expected {', '.join(map(str, DDOFS[:-1]))} or {DDOFS[-1]}, got {text!r}")
 
 
 def c4(count: int) -> float:

@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from hpo.stats.scoring import RuleName
-from hpo.stats.statistics import Ddof, ddof_of
+from hpo.stats.names import Ddof, RuleName, ddof_of
 from hpo.store.tables import PromotionRow, RankRow, now
 
 

@@ -17,8 +17,8 @@ from pydantic import (
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
-from hpo.stats.scoring import Rule, RuleName
-from hpo.stats.statistics import Ddof
+from hpo.stats.names import Ddof, RuleName
+from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said

@@ -14,7 +14,7 @@ import hpo
 from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.driver.session import RunContext, Session
-from hpo.search import SearchSource
+from hpo.search.source import SearchSource
 from hpo.store import RecordedSource
 
 FINGERPRINT = {

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hpo.promotion import Plan
+from hpo.promotion.race import Plan
 from tests.bench.selection import methods
 from tests.bench.selection.compare import OURS, allowed, by_table, repetition, summary
 from tests.bench.selection.methods import Roles, Trace, curtailed, grid, plan_of, race, trace_of

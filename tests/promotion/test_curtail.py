@@ -14,7 +14,8 @@ from hpo.api import refuse_promotion
 from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Job, Status
-from hpo.promotion import CurtailedSource, replicate
+from hpo.promotion.curtail import CurtailedSource
+from hpo.promotion.grid import replicate
 from hpo.stats.confidence import certainty
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule

@@ -17,7 +17,8 @@ from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.promotion import TRIES, Plan, Race, RaceSource, replicate
+from hpo.promotion.grid import TRIES, replicate
+from hpo.promotion.race import Plan, Race, RaceSource
 from hpo.promotion.select import race_seeds
 from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.promotion import TRIES, PromotionSource, replicate
+from hpo.promotion.grid import TRIES, PromotionSource, replicate
 
 
 def grid(trials=(3, 1), seeds=(42, 43)):

@@ -25,8 +25,8 @@ from hpo.cli.main import app
 from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
 from hpo.core.protocols import Decision
 from hpo.core.records import Job
-from hpo.search import Foreign, chosen
 from hpo.search.import_trials import _read
+from hpo.search.imports import Foreign, chosen
 from hpo.store import prepare_optuna, read_only
 from hpo.store.optuna_storage.studies import OptunaStudies
 

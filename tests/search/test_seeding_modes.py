@@ -14,7 +14,7 @@ from hpo import api
 from hpo.core.errors import StudyChanged
 from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.search import ReplicatedSource
+from hpo.search.replicated import ReplicatedSource
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies

@@ -9,7 +9,7 @@ from hpo.core.errors import StorageAway
 from hpo.core.records import Evaluation, Report, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session
-from hpo.search import SearchSource
+from hpo.search.source import SearchSource
 from hpo.store import RecordedSource
 
 

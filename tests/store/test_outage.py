@@ -17,7 +17,7 @@ from hpo.core.errors import StorageLost, StudyBusy, TooManyFailures
 from hpo.core.records import Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.session import RunContext, Session
-from hpo.search import SearchSource
+from hpo.search.source import SearchSource
 from hpo.store import RecordedSource
 from hpo.store.tables import LeaseRow
 

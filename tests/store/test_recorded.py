@@ -15,7 +15,7 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import WAIT
 from hpo.core.records import Evaluation, Job, Status
 from hpo.driver.session import RunContext, Session
-from hpo.search import SearchSource
+from hpo.search.source import SearchSource
 from hpo.store import RecordedSource
 from hpo.study import refuse_unfit
 

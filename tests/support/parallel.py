@@ -8,7 +8,7 @@ from gathering import GatheringBackend
 from searches import table
 
 from hpo.backends.local import LocalBackend
-from hpo.search import SearchSource
+from hpo.search.source import SearchSource
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
 

@@ -8,8 +8,8 @@ from optuna.trial import TrialState
 
 from hpo.core.protocols import DONE, Decision
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.search import SearchSource
 from hpo.search.proposals import make_pruner, make_sampler, suggest
+from hpo.search.source import SearchSource
 
 TRIALS = 24
 

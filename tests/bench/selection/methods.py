@@ -15,8 +15,10 @@ from optuna.trial import FrozenTrial
 import hpo
 from hpo.core.protocols import DONE, JobSource
 from hpo.core.records import Evaluation, Job, Report, Status
-from hpo.promotion import CurtailedSource, Plan, PromotionSource, Race, RaceSource, replicate
-from hpo.search import SearchSource
+from hpo.promotion.curtail import CurtailedSource
+from hpo.promotion.grid import PromotionSource, replicate
+from hpo.promotion.race import Plan, Race, RaceSource
+from hpo.search.source import SearchSource
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 from hpo.store import prepare_optuna

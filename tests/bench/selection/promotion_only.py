@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.promotion import Plan
+from hpo.promotion.race import Plan
 from tests.bench.selection.methods import SEEDS, Choice, Roles, curtailed, grid, race, trace_of
 from tests.bench.selection.tables import Table
 
