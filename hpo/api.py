@@ -5,6 +5,7 @@ from hpo.analysis.decompose import decompose
 from hpo.analysis.decomposition import Decomposition
 from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
+from hpo.analysis.options import DecomposeOptions, ReplayOptions, VerifyOptions
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verified, verify
 from hpo.driver.control import ControlOutcome, pause, resume, stop
@@ -16,11 +17,13 @@ from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import Submitted, logs, submit
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
+from hpo.promotion.options import PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome, promote
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
-from hpo.promotion.select import PromotionOptions, refuse_promotion, share_of_search
+from hpo.promotion.select import refuse_promotion, share_of_search
 from hpo.search.import_trials import ImportOutcome, import_trials
+from hpo.search.options import SearchOptions
 from hpo.search.run import SearchOutcome, read_configurations, run
 from hpo.serve.views import board, write_report
 from hpo.study import json_schema, notes
@@ -30,6 +33,7 @@ __all__ = [
     "Comparison",
     "Confirmation",
     "ControlOutcome",
+    "DecomposeOptions",
     "Decomposition",
     "Diagnosis",
     "Finding",
@@ -40,12 +44,16 @@ __all__ = [
     "PromotionOptions",
     "PromotionOutcome",
     "PromotionReport",
+    "ReplayOptions",
     "ReplayOutcome",
     "Replays",
+    "RuleOptions",
+    "SearchOptions",
     "SearchOutcome",
     "StudyChange",
     "Submitted",
     "Verified",
+    "VerifyOptions",
     "Workers",
     "assets",
     "audit",

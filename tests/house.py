@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-LIMITS = {"lines": 420, "parameters": 14, "public names": 32, "terse descriptions": 0}
+LIMITS = {"lines": 420, "parameters": 12, "public names": 32, "terse descriptions": 0}
 """The largest that is allowed: of one module, one function, one class, and of all together."""
 
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields|Example|Examples|Note):$")

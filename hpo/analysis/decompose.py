@@ -10,16 +10,15 @@ from pathlib import Path
 
 from hpo.analysis.decomposition import Decomposition, SourceLine
 from hpo.analysis.draws import Draws
-from hpo.analysis.replay import MOST_REPLAYS, REPLAYS, Replays, compare_bits
-from hpo.core.arguments import require_int
+from hpo.analysis.options import DecomposeOptions
+from hpo.analysis.replay import Replays, compare_bits
 from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, explain_write_errors, write_text
-from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import takes
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
-from hpo.driver.workers import Workers
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion.grid import PromotionSource
 from hpo.results import json_text, refuse_unwritable, table_text
@@ -29,45 +28,21 @@ from hpo.stats.seed_use import CLOCKS
 from hpo.stats.variance import effects_of
 from hpo.study import Study
 
-DRAWS = 10
-"""Base draws if nothing is said: an sd is known to about a quarter of itself."""
-
 MOST_DRAWS = 10_000
 """More would be a mistyped number."""
 
 
-def decompose(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    trial: int,
-    n: int = DRAWS,
-    replays: int = REPLAYS,
-    sources: Sequence[str] | None = None,
-    metric: str | None = None,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-    workers: Workers | None = None,
-    accept_code_change: bool = False,
-) -> Decomposition:
+@takes(DecomposeOptions)
+def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOptions) -> Decomposition:
     """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
 
     That is n (sources + 1) + replays trainings. What is recorded is not trained again, so more draws are added to the
     fewer, and what was interrupted goes on. All seeds are derived from the search's.
 
     Args:
-        study: or its name.
-        config: where it is kept and run.
-        trial: number of the trial.
-        n: number of base draws.
-        replays: how often the first of them is trained again.
-        sources: names of streams; None: all that the study does not fix.
-        metric: any that the trainable yields, at the epoch whose objective counts; None: the objective's.
-        observers: told of every job, intermediate value and evaluation.
-        stop: ends the work in order when it is set.
-        workers: keep the backend running after the command; None: it ends with it.
-        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
-            trials of that code are marked, and replicates are trained anew.
+        study: the study itself, or its name.
+        config: where it is kept and run; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if the study has not been searched.
@@ -75,19 +50,16 @@ def decompose(
         UsageError: if something given cannot be used; nothing was written.
     """
     study = resolved(study)
-    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    context = RunContext.of(study, config, options)
+    trial, n = options.trial, options.n
     config, stop = context.config, context.stop
-    names, folder = _sources(study, sources), config.outputs / study.name
-    for name, given in (("trial", trial), ("n", n), ("replays", replays)):
-        require_int(name, given)
+    names, folder = _sources(study, options.sources), config.outputs / study.name
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
-    if not 0 <= replays <= MOST_REPLAYS:
-        raise UsageError(f"replays must be 0 to {MOST_REPLAYS}, not {replays}")
     refuse_unusable(study, config)
     refuse_unwritable(folder)
-    metric = metric or study.objective.metric
-    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+    metric = options.metric or study.objective.metric
+    with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
         params = session.trial(trial).params
         _refuse_unknown_metric(metric, session, trial)
         draws = Draws.of(
@@ -95,7 +67,7 @@ def decompose(
             params,
             seed=study.search.seed,
             count=n,
-            replays=replays,
+            replays=options.replays,
             sources=names,
             budget=study.search.budget,
             streams=study.streams,

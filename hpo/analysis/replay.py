@@ -6,25 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.analysis.draws import replayed
+from hpo.analysis.options import MOST_REPLAYS, ReplayOptions
 from hpo.analysis.verify import changed, first_other_epoch
-from hpo.core.arguments import require_int
 from hpo.core.errors import UsageError
-from hpo.core.protocols import Observer, Stop
-from hpo.core.records import LARGEST_SEED, Evaluation, Job, Stage, Status
+from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import fold_jobs
+from hpo.driver.options import takes
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
-from hpo.driver.workers import Workers
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.study import Study
-
-REPLAYS = 3
-"""How often a job is trained if nothing is said."""
-
-MOST_REPLAYS = 1000
-"""More would be a mistyped number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,31 +146,14 @@ class ReplayOutcome:
         }
 
 
-def replay(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    trial: int,
-    seed: int | None = None,
-    r: int = REPLAYS,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-    workers: Workers | None = None,
-    accept_code_change: bool = False,
-) -> ReplayOutcome:
+@takes(ReplayOptions)
+def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions) -> ReplayOutcome:
     """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
 
     Args:
-        study: or its name.
-        config: where it is kept and run.
-        trial: number of the trial.
-        seed: under which; None: the first of the promotion's.
-        r: how many trainings.
-        observers: told of every job, intermediate value and evaluation.
-        stop: ends the work in order when it is set.
-        workers: keep the backend running after the command; None: it ends with it.
-        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
-            trials of that code are marked, and replicates are trained anew.
+        study: the study itself, or its name.
+        config: where it is kept and run; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if the study has not been searched.
@@ -185,16 +161,14 @@ def replay(
         UsageError: if something given cannot be used; nothing was written.
     """
     study = resolved(study)
-    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    context = RunContext.of(study, config, options)
+    trial, r = options.trial, options.r
     config, stop = context.config, context.stop
-    for name, given in (("trial", trial), ("r", r)):
-        require_int(name, given)
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
-    seed = study.promotion.seeds[0] if seed is None else seed
-    require_int("a seed", seed, 0, LARGEST_SEED)
+    seed = study.promotion.seeds[0] if options.seed is None else options.seed
     refuse_unusable(study, config)
-    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+    with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
         params = session.trial(trial).params
         whole = Job(
             trial=trial,

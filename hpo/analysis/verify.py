@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.core.arguments import require_int
+from hpo.analysis.options import VerifyOptions
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import ObservedSource
 from hpo.driver.code_changes import differing
+from hpo.driver.options import takes
 from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.driver.tidying import temporary_folder
-from hpo.driver.workers import Workers
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
@@ -77,30 +77,14 @@ class _Halfway(Observer):
         return self._set or self._stop.is_set()
 
 
-def verify(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    trial: int | None = None,
-    seed: int | None = None,
-    promotion: bool = False,
-    resumed: bool = False,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-    workers: Workers | None = None,
-) -> list[Verified]:
+@takes(VerifyOptions)
+def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions) -> list[Verified]:
     """Trains again, in a folder of its own, and compares bit by bit; nothing is recorded.
 
     Args:
-        study: or its name.
-        config: where it is kept and run.
-        trial: whose trainings; None: the newest promotion's winner's.
-        seed: only the one under this seed; None: all of the trial's.
-        promotion: only those of the promotion.
-        resumed: interrupt each training halfway and let it go on from its checkpoint.
-        observers: told of every job, intermediate value and evaluation.
-        stop: ends the work in order when it is set.
-        workers: keep the backend running after the command; None: it ends with it.
+        study: the study itself, or its name.
+        config: where it is kept and run; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Returns:
         What was compared, in the order of the records; those that a stop left out are not among them.
@@ -111,32 +95,28 @@ def verify(
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
     study = resolved(study)
-    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
-    for name, given in (("trial", trial), ("seed", seed)):
-        if given is not None:
-            require_int(name, given)
+    context = RunContext.of(study, config, options)
     refuse_unusable(study, context.config)
     with Session.open(study, context, writes=False) as session:
-        recorded = _recorded(session.store, session.stored, trial, seed, promotion=promotion)
+        recorded = _recorded(session.store, session.stored, options)
         code = session.trainable.code
         session.begin(len(recorded))
         if others := differing(recorded, code):
             session.tell(f"the code was changed since ({others[0].code.changes(code)}): what differs may be its doing")
         source = PromotionSource([one.job for one in recorded])
         with temporary_folder(f"{session.work_folder}/verify-{uuid.uuid4().hex[:8]}") as work:
-            for job in source.jobs if resumed else ():  # one at a time: the stop is for all that run
+            for job in source.jobs if options.resumed else ():  # one at a time: the stop is for all that run
                 if not context.stop.is_set():
                     session.tell(f"interrupting trial {job.trial} seed {job.seed_text} halfway")
                     halfway = _Halfway(context.stop)
                     first = ObservedSource(PromotionSource([job]), [halfway])
                     session.train(first, most_at_once=1, stop=halfway, work=work)
-            session.train(ObservedSource(source, observers), work=work)
+            session.train(ObservedSource(source, options.observers), work=work)
             return list(_compared(recorded, source.by_key, study.objective.ignore))
 
 
-def _recorded(
-    store: Store, stored: StoredStudy, trial: int | None, seed: int | None, *, promotion: bool
-) -> list[Evaluation]:
+def _recorded(store: Store, stored: StoredStudy, options: VerifyOptions) -> list[Evaluation]:
+    trial, seed, promotion = options.trial, options.seed, options.promotion
     if trial is None:
         newest = store.promotion(stored)
         winner = newest.winner if newest else None

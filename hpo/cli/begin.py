@@ -13,11 +13,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hpo.cli.bundles import with_place
-from hpo.cli.options import Folders, Json, study_names
+from hpo.cli.options import Config, Folders, Json, study_names, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import HpoError
-from hpo.core.run_config import RunConfig
 
 
 def init(
@@ -39,9 +37,8 @@ def init(
     print_text("\n".join([f"Written to {written.folder}: {listed}", "Go on with:", *_indented([*enter, *commands])]))
 
 
-@with_place
+@with_options
 def doctor(
-    config: RunConfig,
     study: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +49,8 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    *,
+    config: Config,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:

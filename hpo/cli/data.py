@@ -11,11 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hpo.cli.options import Folders, Json, Outputs, StudyName, Work, config_of, study_names
+from hpo.cli.options import Folders, Json, StudyName, Written, study_names, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MAX_TRIALS as MOST
-from hpo.core.run_config import OUTPUTS
 
 app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
 
@@ -24,16 +23,19 @@ REASONS = 10
 
 
 @app.command()
+@with_options
 def audit(
     study: StudyName,
-    data: Annotated[Path | None, typer.Option(help="A folder or CSV file. [the study's]", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder or CSV file; default: the study's.", show_default=False)
+    ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Folder of its examinations. [the study's]", show_default=False)
+        Path | None, typer.Option(help="Folder of its examinations; default: the study's.", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write data_manifest.json there.", show_default=False)] = None,
     studies: Folders = None,
-    outputs: Outputs = OUTPUTS,
-    workdir: Work = None,
+    *,
+    config: Written,
     as_json: Json = False,
 ) -> None:
     """Read everything that the trainings would: how many images of which class, what is left out and why."""
@@ -42,7 +44,6 @@ def audit(
     from hpo import api
     from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
 
-    config = config_of(None, outputs=outputs, work=workdir)
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.load_study(study, studies, to_train=False)  # its own data may be the problem
         found = api.audit(named, config, data=data, archive=archive, out=out, tell=tell)
@@ -62,7 +63,11 @@ def phantoms(
     study: Annotated[
         str | None,
         typer.Option(
-            "--study", "-s", help="Whose trainable writes them. [any]", autocompletion=study_names, show_default=False
+            "--study",
+            "-s",
+            help="Whose trainable writes them; default: any.",
+            autocompletion=study_names,
+            show_default=False,
         ),
     ] = None,
     studies: Folders = None,

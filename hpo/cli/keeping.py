@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json, Outputs, Storage, Work, config_of
+from hpo.cli.options import Json, Stored, StoredAndWork, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.cli.steering import StoredName
-from hpo.core.run_config import OUTPUTS
 
 if TYPE_CHECKING:
     from hpo import api
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 NewName = Annotated[str, typer.Option("--to", help="The other name; no study may have it.", show_default=False)]
 
 
+@with_options
 def delete(
     study: StoredName,
     checkpoints: Annotated[
@@ -27,15 +27,13 @@ def delete(
         bool, typer.Option("--results", help="Remove its folder in the outputs too, with every results_N.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    work: Work = None,
+    *,
+    config: StoredAndWork,
     as_json: Json = False,
 ) -> None:
     """Delete a study from the database: its trials, records and promotions; files stay, unless they are named."""
     from hpo import api
 
-    config = config_of(storage, outputs=outputs, work=work)
     if not yes:
         found = api.standing_of(study, config)
         lost = f"{_counted(found.trials, 'trial')} and {_counted(found.evaluations, 'recorded training')}"
@@ -43,31 +41,33 @@ def delete(
     _show(api.delete(study, config, checkpoints=checkpoints, results=results), as_json, "deleted")
 
 
+@with_options
 def rename(
     study: StoredName,
     to: NewName,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
-    work: Work = None,
+    *,
+    config: StoredAndWork,
     as_json: Json = False,
 ) -> None:
     """Give a stored study another name; its folder of results goes with it, its file is yours to change."""
     from hpo import api
 
-    found = api.rename(study, to, config_of(storage, outputs=outputs, work=work))
+    found = api.rename(study, to, config)
     _show(found, as_json, f"the new name of {study}; let its file say so too: name = {found.study!r}")
 
 
+@with_options
 def copy(
     study: StoredName,
     to: NewName,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Make a second study with the trials and recorded trainings of a first; promotions and results are not copied."""
     from hpo import api
 
-    found = api.copy(study, to, config_of(storage))
+    found = api.copy(study, to, config)
     _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
 
 

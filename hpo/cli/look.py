@@ -10,32 +10,30 @@ from typing import Annotated, Literal
 import typer
 
 from hpo.cli.options import (
-    Ddof,
     Folders,
     Json,
-    Lambda,
-    Outputs,
-    Rule,
     Seeds,
-    Storage,
+    Stored,
+    StoredAndWritten,
     StudyName,
     TrialNumber,
-    config_of,
+    only,
     study_names,
+    with_options,
 )
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import StudyInvalid
 from hpo.core.records import MAX_TRIALS as MOST
-from hpo.core.run_config import OUTPUTS
+from hpo.promotion.options import RuleOptions
 
 
+@with_options
 def rank(
     study: StudyName,
-    rule: Rule = None,
-    lambda_: Lambda = None,
-    ddof: Ddof = None,
+    options: RuleOptions,
     studies: Folders = None,
-    storage: Storage = None,
+    *,
+    config: Stored,
     format_: Annotated[
         Literal["csv", "markdown", "latex"] | None,
         typer.Option("--format", help="Print a table for a file, a page or a paper instead.", show_default=False),
@@ -48,7 +46,7 @@ def rank(
     from hpo.promotion.sentences import certainty_text
 
     loaded = api.load_study(study, studies, to_train=False)
-    report = api.rank_stored(loaded, config_of(storage), rule=rule, lambda_=lambda_, ddof=ddof)
+    report = api.rank_stored(loaded, config, options)
     if as_json:
         print_json(promoted.ranking_values(report))
     elif format_ is not None:
@@ -58,21 +56,22 @@ def rank(
         print_text(certainty_text(report))
 
 
+@with_options
 def assets(
     study: StudyName,
     out: Annotated[Path, typer.Option(help="Folder of the files.", show_default=False)],
     results: Annotated[
         list[Path] | None,
-        typer.Option(help="Folders of results. Repeat it. [the newest promotion's]", show_default=False),
+        typer.Option(help="Folder of results (repeatable); default: the newest promotion's.", show_default=False),
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Of the files' names. [the study's last word]", show_default=False)
+        str | None, typer.Option(help="Of the files' names; default: the study's last word.", show_default=False)
     ] = None,
-    ddof: Ddof = None,
+    *,
+    options: Annotated[RuleOptions, only("ddof")],
     force: Annotated[bool, typer.Option("--force", help="Replace the files of another promotion.")] = False,
     studies: Folders = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
+    config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
     """Write what a report needs of the winner: pictures by seed, tables with mean ± sigma, the words for them."""
@@ -80,20 +79,20 @@ def assets(
     from hpo.cli.tables import near
 
     loaded = api.load_study(study, studies, to_train=False)
-    config = config_of(storage, outputs=outputs)
-    written = api.assets(loaded, config, out=out, results=results or (), prefix=prefix, ddof=ddof, force=force)
+    written = api.assets(loaded, config, out=out, results=results or (), prefix=prefix, ddof=options.ddof, force=force)
     if as_json:
         print_json([str(path) for path in written])
     else:
         print_text("\n".join(["Written:", *(f"  {near(path.absolute())}" for path in written)]))
 
 
+@with_options
 def diagnose(
     study: StudyName,
     trial: TrialNumber,
     seeds: Seeds = None,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
+    *,
+    config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
     """Say why a trial's replicates differ: where their curves part, what looks wrong, what usually helps."""
@@ -101,30 +100,32 @@ def diagnose(
     from hpo.cli import drawn
 
     name = Path(study).name.removesuffix(".toml")
-    found = api.diagnose(name, trial, config_of(storage, outputs=outputs), seeds=seeds or ())
+    found = api.diagnose(name, trial, config, seeds=seeds or ())
     if as_json:
         print_json(found.plain())
     else:
         print_text(drawn.diagnosis_text(found))
 
 
+@with_options
 def instability(
     study: StudyName,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
+    *,
+    config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
     """Say which params go with a large sigma over seeds, beside those that go with the value; trains nothing."""
     from hpo import api
     from hpo.cli import drawn
 
-    found = api.instability(Path(study).name.removesuffix(".toml"), config_of(storage, outputs=outputs))
+    found = api.instability(Path(study).name.removesuffix(".toml"), config)
     if as_json:
         print_json(found.plain())
     else:
         print_text(drawn.instability_text(found))
 
 
+@with_options
 def compare(
     first: Annotated[str, typer.Argument(help="A trial, a folder of results, or a CSV of seed and value.")],
     second: Annotated[str, typer.Argument(help="Likewise.")],
@@ -136,7 +137,8 @@ def compare(
     ] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Less is better, where no study says so.")] = False,
     studies: Folders = None,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Compare two configurations over the seeds that both have: P(A > B), and whether so many can decide it."""
@@ -144,18 +146,20 @@ def compare(
     from hpo.cli import tables
 
     loaded = api.load_study(study, studies, to_train=False) if study else None
-    found = api.compare(first, second, loaded, config_of(storage), minimize=minimize)
+    found = api.compare(first, second, loaded, config, minimize=minimize)
     if as_json:
         print_json({**asdict(found), "verdict": found.verdict})
     else:
         print_text(tables.comparison_text(found))
 
 
+@with_options
 def show(
     study: StudyName,
     trial: Annotated[int, typer.Argument(min=0, max=MOST, help="Number of the trial.", show_default=False)],
     studies: Folders = None,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Show one trial: its params, its trainings under every seed, and why one failed."""
@@ -163,11 +167,11 @@ def show(
     from hpo.cli import tables
 
     loaded = api.load_study(study, studies, to_train=False)
-    found, evaluations = api.show(loaded, trial, config_of(storage))
+    found, evaluations = api.show(loaded, trial, config)
     if as_json:
         print_json(tables.trial_values(found, evaluations))
     else:
-        now = api.status(loaded.name, config_of(storage))[0]
+        now = api.status(loaded.name, config)[0]
         if now.since:
             print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.describe_since(now)}.")
         print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
@@ -214,21 +218,27 @@ def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> N
         raise StudyInvalid(tables.near(found.path), found.problems)
 
 
+@with_options
 def status(
     study: Annotated[
         str | None,
         typer.Option(
-            "--study", "-s", help="Name of a stored study. [all]", autocompletion=study_names, show_default=False
+            "--study",
+            "-s",
+            help="Name of a stored study; default: all.",
+            autocompletion=study_names,
+            show_default=False,
         ),
     ] = None,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Show how stored studies stand: trials by state, incumbent, winner, who drives."""
     from hpo import api
     from hpo.cli import tables
 
-    found = api.status(study, config_of(storage))
+    found = api.status(study, config)
     if as_json:
         print_json([tables.progress_values(one) for one in found])
     elif found:

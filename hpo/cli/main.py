@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,35 +12,29 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from hpo.analysis.options import VerifyOptions
 from hpo.cli import begin, data, keeping, look, seeds, showing, steering
-from hpo.cli.bundles import with_place, with_promotion
 from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
-    AcceptCodeChange,
+    Config,
     Enqueue,
     Folders,
     From,
     FromStudy,
     Json,
-    Patience,
     Promote,
-    RetryFailed,
-    Storage,
+    Stored,
     StudyName,
-    TensorBoard,
-    Time,
     Trainings,
-    Trials,
-    Until,
-    config_of,
+    with_options,
 )
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.cli.stopping import tell_of_threads
 from hpo.core.errors import HpoError, StudyInvalid, UsageError
-from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.redaction import known_secrets, without
 from hpo.core.run_config import RunConfig
+from hpo.promotion.options import PromotionOptions
+from hpo.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from hpo import api
@@ -78,22 +71,16 @@ def _root(
 
 
 @app.command(rich_help_panel=SEARCH)
-@with_place
-@with_promotion
+@with_options
 def run(
-    config: RunConfig,
-    wanted: dict[str, Any],
     study: StudyName,
-    trials: Trials = None,
+    *,
+    options: SearchOptions,
     trainings: Trainings = None,
-    time: Time = None,
-    until: Until = None,
-    patience: Patience = None,
     enqueue: Enqueue = None,
-    retry_failed: RetryFailed = False,
     promote: Promote = False,
-    accept_code_change: AcceptCodeChange = False,
-    tensorboard: TensorBoard = False,
+    promotion: PromotionOptions,
+    config: RunConfig,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -102,29 +89,26 @@ def run(
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
 
-    config = replace(config, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
-    configurations = api.read_configurations(loaded, enqueue) if enqueue else []
-    share = None
+    if enqueue:
+        options = replace(options, enqueue=api.read_configurations(loaded, enqueue))
     if trainings is not None:
-        if trials is not None:
+        if options.trials is not None:
             raise UsageError("name --trainings, of search and promotion together, or --trials of the search; not both")
-        promote, wanted = True, {**wanted, "race": True, "trainings": trainings}
-        share = api.share_of_search(loaded, **wanted)
+        promote, promotion = True, replace(promotion, race=True, trainings=trainings)
+        options = replace(options, configurations=api.share_of_search(loaded, promotion))
     if promote:
-        api.refuse_promotion(loaded, config, **wanted)
+        api.refuse_promotion(loaded, config, promotion)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
-        limits: dict[str, Any] = {"trials": trials, "configurations": share, "enqueue": configurations}
-        limits |= {"seconds": time, "until": until, "patience": patience, "retry_failed": retry_failed}
-        limits |= {"accept_code_change": accept_code_change}
-        searched = _search(loaded, config, limits, stop, workers)
+        searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if not as_json:
             print_text(tables.search_text(searched, promotes=promote))
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _search_status(searched))
-        promoted = _promote(loaded, config, wanted, stop, workers)
+        promotion = replace(promotion, accept_code_change=False)  # the search has seen to it
+        promoted = _promote(loaded, config, replace(promotion, stop=stop, workers=workers), stop)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
@@ -133,14 +117,11 @@ def run(
 
 
 @app.command(rich_help_panel=PROMOTION)
-@with_place
-@with_promotion
+@with_options
 def promote(
-    config: RunConfig,
-    wanted: dict[str, Any],
     study: StudyName,
-    accept_code_change: AcceptCodeChange = False,
-    tensorboard: TensorBoard = False,
+    options: PromotionOptions,
+    config: RunConfig,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -148,11 +129,9 @@ def promote(
     from hpo import api
     from hpo.cli.stopping import StopSignal
 
-    config = replace(config, tensorboard=tensorboard)
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
-        wanted = {**wanted, "accept_code_change": accept_code_change}
-        outcome = _promote(loaded, config, wanted, stop, workers)
+        outcome = _promote(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -161,20 +140,9 @@ def promote(
 
 
 @app.command(rich_help_panel=ROBUSTNESS)
-@with_place
+@with_options
 def verify(
-    config: RunConfig,
-    study: StudyName,
-    trial: Annotated[
-        int | None, typer.Option(min=0, max=MOST, help="Trial to train again. [the winner]", show_default=False)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Only under this seed. [all]", show_default=False)
-    ] = None,
-    promotion: Annotated[bool, typer.Option("--promotion", help="Only trainings of the promotion.")] = False,
-    resumed: Annotated[bool, typer.Option("--resumed", help="Interrupt each halfway and let it go on.")] = False,
-    studies: Folders = None,
-    as_json: Json = False,
+    study: StudyName, options: VerifyOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
     """Train again what is recorded and compare bit by bit; records nothing."""
     from hpo import api
@@ -183,11 +151,10 @@ def verify(
     from hpo.cli.stopping import StopSignal
 
     loaded = api.load_study(study, studies)
-    said: dict[str, Any] = {"trial": trial, "seed": seed, "promotion": promotion, "resumed": resumed}
     with StopSignal(f"hpo verify --study {study}").armed() as stop:
         progress = Progress(loaded, _stderr(), stop, verb="Verifying")
         with progress.shown(), _stdout_for_data():
-            found = api.verify(loaded, config, **said, observers=[progress], stop=stop)
+            found = api.verify(loaded, config, replace(options, observers=[progress], stop=stop))
     if as_json:
         print_json([tables.verified_values(one) for one in found])
     else:
@@ -196,12 +163,13 @@ def verify(
 
 
 @app.command("import", rich_help_panel=SEARCH)
+@with_options
 def import_(
     study: StudyName,
     source: From,
+    config: Stored,
     source_study: FromStudy = None,
     studies: Folders = None,
-    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Begin a study with what another Optuna study found: its finished trials inform the search."""
@@ -211,7 +179,7 @@ def import_(
 
     loaded = api.load_study(study, studies)
     lines = Progress(loaded, _stderr(), threading.Event(), verb=None)
-    outcome = api.import_trials(loaded, source, config_of(storage), source_study=source_study, observers=[lines])
+    outcome = api.import_trials(loaded, source, config, source_study=source_study, observers=[lines])
     if as_json:
         print_json(tables.import_values(outcome))
     else:
@@ -263,31 +231,26 @@ def refuse_options(command: str, arguments: list[str]) -> None:
     group.commands[command].make_context(f"hpo {command}", arguments)
 
 
-def _search(
-    study: Study, config: RunConfig, limits: Mapping[str, Any], stop: StopSignal, workers: api.Workers
-) -> api.SearchOutcome:
+def _search(study: Study, config: RunConfig, options: SearchOptions, stop: StopSignal) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
     from hpo.core.redaction import masked
 
     errors = _stderr()
-    wanted = limits["configurations"] or limits["trials"] or study.search.trials
+    wanted = options.configurations or options.trials or study.search.trials
     errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
-        return api.run(study, config, **limits, observers=[progress], stop=stop, workers=workers)
+        return api.run(study, config, replace(options, observers=[progress]))
 
 
-def _promote(
-    study: Study, config: RunConfig, wanted: Mapping[str, Any], stop: StopSignal, workers: api.Workers
-) -> api.PromotionOutcome:
+def _promote(study: Study, config: RunConfig, options: PromotionOptions, stop: StopSignal) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
 
-    errors = _stderr()
     seeds = " ".join(map(str, study.promotion.seeds))
-    verb = f"Racing, seed {seeds.split()[0]} first" if wanted.get("race") else f"Promoting under seeds {seeds}"
-    with Progress(study, errors, stop, verb=verb).shown() as progress, _stdout_for_data():
-        return api.promote(study, config, **wanted, observers=[progress], stop=stop, workers=workers)
+    verb = f"Racing, seed {seeds.split()[0]} first" if options.race else f"Promoting under seeds {seeds}"
+    with Progress(study, _stderr(), stop, verb=verb).shown() as progress, _stdout_for_data():
+        return api.promote(study, config, replace(options, observers=[progress]))
 
 
 def _search_status(outcome: api.SearchOutcome) -> int:

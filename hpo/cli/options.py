@@ -1,19 +1,131 @@
-"""The options that commands share: one name, one help text and one default each."""
+"""The options of commands: those that a dataclass declares, and those that only the command line has."""
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
 from hpo.cli.hiding import refuse_secret
-from hpo.core.records import LARGEST_SEED
+from hpo.core.options import Declared, declared, numbers_of
 from hpo.core.records import MAX_TRIALS as MOST
+from hpo.core.run_config import RunConfig
 
-if TYPE_CHECKING:
-    from hpo.core.run_config import RunConfig
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Only:
+    """Says in an annotation which options of a class a command takes.
+
+    Attributes:
+        names: of the fields; the others keep their defaults.
+    """
+
+    names: frozenset[str]
+
+
+def only(*names: str) -> Only:
+    """Returns what says that a command takes these options of a class."""
+    return Only(frozenset(names))
+
+
+_PLACE = frozenset(one.name for one in declared(RunConfig))
+
+Config = Annotated[RunConfig, Only(_PLACE - {"tensorboard"})]
+"""Where a study is kept and run, for a command that trains."""
+
+Stored = Annotated[RunConfig, only("storage")]
+"""Where a study is kept, for a command that only asks the database."""
+
+Written = Annotated[RunConfig, only("outputs", "work")]
+"""Where files are kept, for a command that asks no database."""
+
+StoredAndWork = Annotated[RunConfig, only("storage", "outputs", "work")]
+"""Where a study is kept, for a command that touches all of its files."""
+
+StoredAndWritten = Annotated[RunConfig, only("storage", "outputs")]
+"""Where a study is kept, for a command that reads or writes results too."""
+
+
+def with_options(command: Command) -> Command:
+    """Gives a command the options of each dataclass that a parameter of it is annotated with, in the parameter's place.
+
+    The command is called with the dataclass, made of what was given. An option that two of them have is one option.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    classes: dict[str, tuple[Any, list[str]]] = {}
+    parameters: dict[str, inspect.Parameter] = {}
+    for own in signature.parameters.values():
+        kind, options = _declared_of(own.annotation)
+        if kind is None:
+            parameters[own.name] = own.replace(kind=own.KEYWORD_ONLY)
+        else:
+            classes[own.name] = kind, [one.name for one in options]
+            parameters |= {one.name: _parameter(one) for one in options if one.name not in parameters}
+
+    @functools.wraps(command)
+    def called(**given: Any) -> Any:
+        made = {
+            name: kind(**{one: given[one] for one in options if given[one] is not None})
+            for name, (kind, options) in classes.items()
+        }
+        return command(**{name: given[name] for name in signature.parameters if name not in classes}, **made)
+
+    called.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters.values()}
+    return called  # type: ignore[return-value]
+
+
+def _declared_of(annotation: Any) -> tuple[Any, list[Declared]]:
+    """Returns a class of options with those that are taken of it; None where the annotation is an option's own."""
+    kind, *said = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if not dataclasses.is_dataclass(kind):
+        return None, []
+    wanted = next((one.names for one in said if isinstance(one, Only)), None)
+    return kind, [one for one in declared(kind) if wanted is None or one.name in wanted]  # type: ignore[arg-type]
+
+
+def _parameter(one: Declared) -> inspect.Parameter:
+    """Returns the parameter of a command that typer makes an option of."""
+    own = one.flag
+    annotation: Any = Any if own.parse else own.kind or one.annotation
+    required = one.default is dataclasses.MISSING
+    if not required and annotation is not bool:
+        annotation = annotation | None
+    whole = "int" in str(annotation) and own.low is not None
+    option = typer.Option(
+        own.name or f"--{one.name.strip('_').replace('_', '-')}",
+        min=own.low,
+        max=MOST if whole and own.high is None else own.high,
+        parser=_parser(own.parse) if own.parse else None,
+        metavar=own.metavar,
+        envvar=own.envvar,
+        callback=refuse_secret if own.is_secret else None,
+        help=one.help,
+        show_default=one.default not in (None, (), False, dataclasses.MISSING),
+    )
+    default = inspect.Parameter.empty if required else one.default if one.default != () else None
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, option]
+    )
+
+
+def _parser(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Returns a parser whose refusal typer shows as one of the option."""
+
+    def parsed(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parsed
 
 
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -41,57 +153,8 @@ StudyName = Annotated[
 Folders = Annotated[
     list[Path] | None,
     typer.Option(
-        "--studies", help="Folder of study files (repeatable). [env: HPO_STUDIES; ./studies]", show_default=False
-    ),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        envvar="HPO_STORAGE",
-        callback=refuse_secret,
-        help="Database URL, SQLite or Postgres, here without a password. [sqlite:///hpo.db]",
-        show_default=False,
-        show_envvar=True,
-    ),
-]
-Outputs = Annotated[Path, typer.Option(envvar="HPO_OUTPUTS", help="Folder that gets <study>/results_N.")]
-Work = Annotated[
-    str | None,
-    typer.Option(
-        "--workdir",
-        envvar="HPO_WORKDIR",
-        help="Folder for checkpoints, on a cluster a shared one, or a URL such as s3://... [<outputs>/.work]",
-        show_default=False,
-    ),
-]
-BackendName = Annotated[
-    Literal["ray", "local"], typer.Option("--backend", help="Ray Tune's workers, or one training after the other here.")
-]
-Concurrency = Annotated[
-    int | None, typer.Option(min=1, max=MOST, help="Trainings at a time. [as many as fit]", show_default=False)
-]
-Cpus = Annotated[
-    int | None,
-    typer.Option(
-        "--cpus-per-trial", min=1, max=MOST, help="Cores and threads of one training. [the study's]", show_default=False
-    ),
-]
-Gpus = Annotated[
-    float | None,
-    typer.Option(
-        "--gpus-per-trial",
-        min=0,
-        max=MOST,
-        help="GPUs of one training; 0.5 shares one. [the study's]",
-        show_default=False,
-    ),
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS",
-        callback=refuse_secret,
-        help="A running Ray to join. [one of our own]",
+        "--studies",
+        help="Folder of study files (repeatable); default: HPO_STUDIES, else ./studies.",
         show_default=False,
     ),
 ]
@@ -105,55 +168,7 @@ JobsAddress = Annotated[
         show_envvar=True,
     ),
 ]
-StorageWait = Annotated[
-    float,
-    typer.Option(
-        "--storage-wait", min=0.0, help="Seconds to wait for a database that has gone away; trainings go on meanwhile."
-    ),
-]
-StopWait = Annotated[
-    float,
-    typer.Option(
-        "--stop-wait",
-        min=0.0,
-        help="Seconds to end an epoch after a stop, or two epochs if longer; then a training is ended.",
-    ),
-]
 TrialNumber = Annotated[int, typer.Option("--trial", min=0, max=MOST, help="Number of the trial.", show_default=False)]
-Trials = Annotated[
-    int | None, typer.Option(min=1, max=MOST, help="Trials to have in the end. [the study's]", show_default=False)
-]
-Trainings = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=MOST,
-        help="Trainings in all, of the search and of a race that promotes; they are split.",
-        show_default=False,
-    ),
-]
-Time = Annotated[
-    float | None,
-    typer.Option(
-        parser=lambda text: seconds_of(text),
-        metavar="<time>",
-        help="Wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.",
-        show_default=False,
-    ),
-]
-Until = Annotated[
-    float | None, typer.Option(help="End the search when this value is reached. [the study's]", show_default=False)
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=MOST, help="End it after so many trials without a better one. [the study's]", show_default=False
-    ),
-]
-Enqueue = Annotated[
-    Path | None,
-    typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
-]
 From = Annotated[
     str,
     typer.Option(
@@ -166,135 +181,30 @@ From = Annotated[
     ),
 ]
 FromStudy = Annotated[
-    str | None, typer.Option("--from-study", help="Name of the study there. [the only one]", show_default=False)
+    str | None, typer.Option("--from-study", help="Name of the study there; default: the only one.", show_default=False)
 ]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Train failed trials again, with the same numbers and params.")
+Trainings = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST,
+        help="Trainings in all, of the search and of a race that promotes; they are split.",
+        show_default=False,
+    ),
+]
+Enqueue = Annotated[
+    Path | None,
+    typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
 ]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
-TensorBoard = Annotated[
-    bool,
-    typer.Option("--tensorboard", help="Write event files: curves, histograms, params; needs the extra tensorboard."),
-]
-Top = Annotated[
-    int | None, typer.Option(min=1, max=MOST, help="Candidates to retrain. [the study's]", show_default=False)
-]
-Lambda = Annotated[
-    float | None, typer.Option("--lambda", help="Weight of sigma in the score. [the study's]", show_default=False)
-]
-Rule = Annotated[
-    Literal["mean-std", "mean", "min", "median", "lcb"] | None,
-    typer.Option(
-        help="What ranks candidates; lcb is the lower end of the 95 % interval. [the study's]", show_default=False
-    ),
-]
-Ddof = Annotated[
-    Any,  # typer takes no union of numbers and words
-    typer.Option(
-        parser=lambda text: _ddof_of(text),
-        metavar="<0|1|unbiased>",
-        help="Of sigma: 0 divides by n, 1 by n - 1. [the study's]",
-        show_default=False,
-    ),
-]
-Curtail = Annotated[
-    bool, typer.Option("--curtail", help="Leave out replicates that cannot change the winner; it is the same one.")
-]
-Race = Annotated[
-    bool, typer.Option("--race", help="Many candidates under one seed, then ever fewer under 2, 4, 8, 12 of them.")
-]
-Rungs = Annotated[
-    Any,
-    typer.Option(
-        parser=lambda text: _numbers_of(text),
-        metavar="<n,n,...>",
-        help="Seeds that the race's survivors have after each rung. [1,2,4 or 1,2,4,8,12]",
-        show_default=False,
-    ),
-]
-Widths = Annotated[
-    Any,
-    typer.Option(
-        parser=lambda text: _numbers_of(text),
-        metavar="<n,n,...>",
-        help="Candidates of each rung. [by the trainings]",
-        show_default=False,
-    ),
-]
-ConfirmSeeds = Annotated[
-    Any,
-    typer.Option(
-        "--confirm-seeds",
-        parser=lambda text: _numbers_of(text),
-        metavar="<seed,seed,...>",
-        help="Train the winner under these too, for an unbiased estimate.",
-        show_default=False,
-    ),
-]
 Seeds = Annotated[
     Any,
     typer.Option(
         "--seeds",
-        parser=lambda text: _numbers_of(text),
+        parser=_parser(numbers_of),
         metavar="<seed,seed,...>",
-        help="Of its replicates. [all]",
+        help="Of its replicates; default: all.",
         show_default=False,
     ),
 ]
-First = Annotated[
-    int, typer.Option(min=0, max=MOST, help="Number of the first results folder; taken ones are passed over.")
-]
-AllowIgnoredSeed = Annotated[
-    bool,
-    typer.Option(
-        "--allow-ignored-seed",
-        help="Rank candidates whose replicates are bit-identical under different seeds as they are; end with 0.",
-    ),
-]
-AcceptCodeChange = Annotated[
-    bool,
-    typer.Option(
-        "--accept-code-change", help="Go on although the code was changed; what is of other code is marked as such."
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-
-def _numbers_of(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,19}", part) and int(part) <= LARGEST_SEED for part in parts):
-        raise typer.BadParameter(f"expected whole numbers of 0 to {LARGEST_SEED} such as 45,46,47, got {text[:100]!r}")
-    return tuple(map(int, parts))
-
-
-def _ddof_of(text: str) -> object:
-    from hpo.stats.names import ddof_of
-
-    try:
-        return ddof_of(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def config_of(storage: str | None, **said: Any) -> RunConfig:
-    """Returns the place that the options name."""
-    from hpo.core.run_config import RunConfig, default_storage
-
-    return RunConfig(storage=storage or default_storage(), **said)
-
-
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-
-
-def seconds_of(text: str) -> float:
-    """Returns a length of time in seconds: `90s`, `30m`, `2h`, `1h30m`, `1d`.
-
-    Raises:
-        typer.BadParameter: if it is none.
-    """
-    parts = re.fullmatch("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS), text.strip())
-    numbers = parts.groups(default="0") if parts else ()
-    seconds = sum(float(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False))
-    if seconds <= 0:
-        raise typer.BadParameter(f"expected a length of time such as 90s, 30m, 1h30m or 1d, got {text!r}")
-    return seconds

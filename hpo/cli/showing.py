@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, Outputs, Storage, StudyName, config_of
+from hpo.cli.options import Folders, JobsAddress, Json, StoredAndWritten, StudyName, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import UsageError
-from hpo.core.run_config import JOBS_ADDRESS, OUTPUTS
+from hpo.core.run_config import JOBS_ADDRESS
 
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
 
+@with_options
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's wants a token.")] = (
         "127.0.0.1"
@@ -24,7 +25,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="File with the token that lets in and may change things. [HPO_TOKEN]", show_default=False),
+        typer.Option(
+            help="File with the token that lets in and may change things; default: HPO_TOKEN.", show_default=False
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A name that the server is asked for by. Repeat it.", show_default=False)
@@ -35,8 +38,8 @@ def serve(
     open_: Open = False,
     studies: Folders = None,
     jobs_address: JobsAddress = JOBS_ADDRESS,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
+    *,
+    config: StoredAndWritten,
 ) -> None:
     """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
     try:
@@ -65,19 +68,20 @@ def serve(
             webbrowser.open(f"{address}/robustness")
 
     cluster = Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
-    serve_pages(config_of(storage, outputs=outputs), settings, began, cluster)
+    serve_pages(config, settings, began, cluster)
 
 
+@with_options
 def report(
     study: StudyName,
     out: Annotated[
-        Path | None, typer.Option(help="The file. [report.html in the study's outputs]", show_default=False)
+        Path | None, typer.Option(help="The file; default: report.html in the study's outputs.", show_default=False)
     ] = None,
     md: Annotated[bool, typer.Option("--md", help="The promotion's tables as Markdown instead.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The promotion's tables as LaTeX instead.")] = False,
     open_: Open = False,
-    storage: Storage = None,
-    outputs: Outputs = OUTPUTS,
+    *,
+    config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
     """Write one file that shows a study and its promotion; it needs no network to be read."""
@@ -87,7 +91,7 @@ def report(
     if md and latex:
         raise UsageError("name --md or --latex; one file has one of them")
     kind: Literal["html", "md", "latex"] = "md" if md else "latex" if latex else "html"
-    path = api.write_report(study, config_of(storage, outputs=outputs), out=out, kind=kind)
+    path = api.write_report(study, config, out=out, kind=kind)
     if as_json:
         print_json({"report": str(path)})
     else:

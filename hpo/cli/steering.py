@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, Storage, StudyName, config_of
+from hpo.cli.options import Folders, JobsAddress, Json, Stored, StudyName, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.run_config import JOBS_ADDRESS
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 StoredName = Annotated[str, typer.Option("--study", "-s", help="Name of a stored study.", show_default=False)]
 
 
+@with_options
 def submit(
     study: StudyName,
     options: Annotated[
@@ -25,7 +26,8 @@ def submit(
     ] = None,
     studies: Folders = None,
     jobs_address: JobsAddress = JOBS_ADDRESS,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Let a Ray cluster drive a study: hpo run there, with the same options, e.g. --promote."""
@@ -34,7 +36,7 @@ def submit(
 
     said = options or []
     refuse_options("run", ["--study", study, *said])
-    found = api.submit(study, config_of(storage), said, folders=studies, jobs_address=jobs_address)
+    found = api.submit(study, config, said, folders=studies, jobs_address=jobs_address)
     if as_json:
         print_json(asdict(found))
     else:
@@ -43,25 +45,28 @@ def submit(
         )
 
 
+@with_options
 def logs(
     study: StoredName,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
     jobs_address: JobsAddress = JOBS_ADDRESS,
-    storage: Storage = None,
+    *,
+    config: Stored,
 ) -> None:
     """Print what a submitted study's newest job has printed."""
     from hpo import api
 
-    for piece in api.logs(study, config_of(storage), follow=follow, jobs_address=jobs_address):
+    for piece in api.logs(study, config, follow=follow, jobs_address=jobs_address):
         sys.stdout.write(piece)
         sys.stdout.flush()
 
 
-def pause(study: StoredName, storage: Storage = None, as_json: Json = False) -> None:
+@with_options
+def pause(study: StoredName, config: Stored, as_json: Json = False) -> None:
     """Let nothing new begin in a study until it is resumed; what runs goes to its end, and its driver waits."""
     from hpo import api
 
-    found = api.pause(study, config_of(storage))
+    found = api.pause(study, config)
     already = "" if found.changed else " already"
     driver = (
         f"What runs goes to its end; the driver ({found.driver}) waits."
@@ -71,29 +76,32 @@ def pause(study: StoredName, storage: Storage = None, as_json: Json = False) -> 
     _show(found, f"{study} is paused{already}. {driver}\nLet it go on with: hpo resume --study {study}", as_json)
 
 
-def resume(study: StoredName, storage: Storage = None, as_json: Json = False) -> None:
+@with_options
+def resume(study: StoredName, config: Stored, as_json: Json = False) -> None:
     """Let a paused study go on: at once if its driver waits, else with the next hpo run."""
     from hpo import api
 
-    found = api.resume(study, config_of(storage))
+    found = api.resume(study, config)
     said = f"{study} is no longer paused." if found.changed else f"{study} is not paused."
     driver = f"Its driver goes on: {found.driver}." if found.driver else f"Go on with: hpo run --study {study}"
     _show(found, f"{said} {driver}", as_json)
 
 
+@with_options
 def stop(
     study: StoredName,
     now: Annotated[
         bool, typer.Option("--now", help="End it at once, after 3 s by force; the epochs in flight are lost.")
     ] = False,
     jobs_address: JobsAddress = JOBS_ADDRESS,
-    storage: Storage = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """End a study's driver, wherever it runs: nothing new begins, what runs ends its epoch and is checkpointed."""
     from hpo import api
 
-    found = api.stop(study, config_of(storage), now=now, jobs_address=jobs_address)
+    found = api.stop(study, config, now=now, jobs_address=jobs_address)
     _show(found, _stopped(found), as_json)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hpo.core.arguments import require_choice, require_int, require_number, require_type
+from hpo.core.arguments import require_choice, require_type
 from hpo.core.errors import UsageError
+from hpo.core.options import flag, refuse_unfit_options
 
 STORAGE = "sqlite:///hpo.db"
 """The default storage."""
@@ -58,31 +59,33 @@ class RunConfig:
     """Where a study is stored and run. Nothing here changes the number, params or value of a trial.
 
     Attributes:
-        storage: database URL, SQLite or Postgres.
-        outputs: folder for `<study>/results_N`.
-        work: folder or URL for checkpoints and artifacts, shared by all machines; None: `.work` in `outputs`.
-        backend: `ray`, or `local` for one job at a time in this process.
-        concurrency: maximum concurrent trainings under Ray; None: as many as fit.
-        ray_address: address of a running Ray; None: start one on this machine.
-        cpus_per_trial: cores and threads per training; None: as in the study.
-        gpus_per_trial: GPUs per training, a fraction shares one; None: as in the study.
+        storage: database URL, SQLite or Postgres, on a command line without a password; default: sqlite:///hpo.db.
+        outputs: folder for <study>/results_N.
+        work: folder or URL for checkpoints and artifacts, shared by all machines; default: .work in the outputs.
+        backend: ray: on the workers of Ray Tune; local: one job at a time in this process.
+        concurrency: maximum concurrent trainings under Ray; default: as many as fit.
+        cpus_per_trial: cores and threads per training; default: as in the study.
+        gpus_per_trial: GPUs per training, a fraction shares one; default: as in the study.
+        ray_address: address of a running Ray; default: start one on this machine.
         storage_wait: seconds to wait for a database that is away, while trainings continue.
-        stop_wait: seconds that a training may take to finish its epoch after a stop (Ctrl-C, `hpo stop`, the end of
-            `--time`), or two of its epochs if those are longer; then it is killed.
-        tensorboard: whether trainings write TensorBoard event files to their folders below `work`.
+        stop_wait: seconds that a training may take to finish its epoch after a stop, or two of its epochs if those are
+            longer; then it is killed.
+        tensorboard: write TensorBoard event files: curves, histograms, params; needs the extra tensorboard.
     """
 
-    storage: str = field(default_factory=default_storage, repr=False)  # may contain a password
-    outputs: Path = OUTPUTS
-    work: Path | str | None = None
-    backend: Literal["ray", "local"] = "ray"
-    concurrency: int | None = None
-    ray_address: str | None = None
-    cpus_per_trial: int | None = None
-    gpus_per_trial: float | None = None
-    storage_wait: float = STORAGE_WAIT
-    stop_wait: float = STOP_WAIT
-    tensorboard: bool = False
+    storage: str = field(  # not in the repr: it may contain a password
+        default_factory=default_storage, repr=False, metadata=flag(envvar="HPO_STORAGE", kind=str, is_secret=True)
+    )
+    outputs: Path = field(default=OUTPUTS, metadata=flag(envvar="HPO_OUTPUTS"))
+    work: Path | str | None = field(default=None, metadata=flag(name="--workdir", envvar="HPO_WORKDIR", kind=str))
+    backend: Literal["ray", "local"] = field(default="ray", metadata=flag())
+    concurrency: int | None = field(default=None, metadata=flag(low=1))
+    cpus_per_trial: int | None = field(default=None, metadata=flag(low=1))
+    gpus_per_trial: float | None = field(default=None, metadata=flag(low=0))
+    ray_address: str | None = field(default=None, metadata=flag(envvar="RAY_ADDRESS", is_secret=True))
+    storage_wait: float = field(default=STORAGE_WAIT, metadata=flag(low=0))
+    stop_wait: float = field(default=STOP_WAIT, metadata=flag(low=0))
+    tensorboard: bool = field(default=False, metadata=flag())
 
     def __post_init__(self) -> None:
         require_type("storage", self.storage, str, "the URL of a database as a text, e.g. 'sqlite:///hpo.db'")
@@ -94,14 +97,7 @@ class RunConfig:
         require_type("work", self.work, (str, Path, type(None)), "a folder or its URL")
         require_choice("backend", self.backend, ("ray", "local"))
         require_type("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
-        for name in ("concurrency", "cpus_per_trial"):
-            if getattr(self, name) is not None:
-                require_int(name, getattr(self, name), 1)
-        if self.gpus_per_trial is not None:
-            require_number("gpus_per_trial", self.gpus_per_trial, 0.0)
-        require_number("storage_wait", self.storage_wait, 0.0)
-        require_number("stop_wait", self.stop_wait, 0.0)
-        require_type("tensorboard", self.tensorboard, bool, "True or False")
+        refuse_unfit_options(self)
 
     @property
     def work_root(self) -> str:

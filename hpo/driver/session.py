@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,6 +20,7 @@ from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retries
 from hpo.driver.code_changes import check_code
 from hpo.driver.cross_validation import FoldedSource
+from hpo.driver.options import CommandOptions
 from hpo.driver.placing import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage, stored_study
@@ -56,23 +57,18 @@ class RunContext:
         cls,
         study: Study,
         config: RunConfig | None,
-        *,
-        observers: Sequence[Observer] = (),
-        stop: Stop | None = None,
-        workers: Workers | None = None,
+        options: CommandOptions | None = None,
     ) -> RunContext:
         """Returns the context of a command.
 
         Args:
             study: the study that the command is for.
             config: where the study is kept and run; None: the defaults.
-            observers: told of every job, intermediate value and evaluation.
-            stop: ends the command in order when it is set; None: only `hpo stop` does.
-            workers: keep the backend running after the command; None: it ends with the command.
+            options: the command's own, and who is told of its work.
         """
-        checked = given_config(config)
-        controller = StopController(stop, study.name, observers)  # checks both
-        return cls(config=checked, workers=workers, observers=tuple(observers), stop=controller)
+        checked, given = given_config(config), options or CommandOptions()
+        controller = StopController(given.stop, study.name, given.observers)  # checks both
+        return cls(config=checked, workers=given.workers, observers=tuple(given.observers), stop=controller)
 
 
 class Folds(Enum):

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from hpo.core import provenance
-from hpo.core.arguments import require_type
 from hpo.core.errors import HpoError
-from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job
-from hpo.core.run_config import FIRST, RunConfig
+from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import ObservedSource, with_retries
 from hpo.driver.cross_validation import fold_jobs
+from hpo.driver.options import takes
 from hpo.driver.placing import events_folder
 from hpo.driver.session import RunContext, Session, resolved
-from hpo.driver.workers import Workers
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import Raced, decide
 from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.notes import note_promotion
+from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_beside
-from hpo.promotion.select import PromotionOptions, choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
+from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.results import Winner, unwritten, write_results
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
@@ -79,29 +78,16 @@ class PromotionOutcome:
         return pd.DataFrame(self.report.candidates())
 
 
-def promote(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-    workers: Workers | None = None,
-    accept_code_change: bool = False,
-    **options: Unpack[PromotionOptions],
-) -> PromotionOutcome:
+@takes(PromotionOptions)
+def promote(study: Study | str, config: RunConfig | None, options: PromotionOptions) -> PromotionOutcome:
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
 
     What is recorded is not trained again, so a second call trains nothing and an interrupted promotion goes on.
 
     Args:
-        study: or its name.
-        config: where it is kept and run.
-        observers: told of every job, intermediate value and evaluation.
-        stop: ends the promotion in order when it is set.
-        workers: keep the backend running after the promotion; None: it ends with it.
-        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
-            trials of that code are marked, and replicates are trained anew.
-        options: options of the promotion, see `PromotionOptions`.
+        study: the study itself, or its name.
+        config: where it is kept and run; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if no trial has completed.
@@ -109,20 +95,19 @@ def promote(
         UsageError: if something given cannot be used; nothing was written.
     """
     study = resolved(study)
-    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
+    context = RunContext.of(study, config, options)
     config, stop = context.config, context.stop
-    require_type("accept_code_change", accept_code_change, bool, "True or False")
-    score = refuse_promotion(study, config, **options)
-    confirm_seeds, first = options.get("confirm_seeds", ()), options.get("first", FIRST)
+    score = refuse_promotion(study, config, options)
+    confirm_seeds, first = options.confirm_seeds, options.first
     folder = config.outputs / study.name
-    with Session.open(study, context, accept_code_change=accept_code_change) as session:
+    with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
         trials = session.durable.trials()
-        plan = race_plan(study, sum(trial.state != "imported" for trial in trials), **options)
+        plan = race_plan(study, sum(trial.state != "imported" for trial in trials), options)
         refuse_confirming(study, confirm_seeds, plan)
-        top = plan.widths[0] if plan else options.get("top") or study.promotion.top
+        top = plan.widths[0] if plan else options.top or study.promotion.top
         candidates = choose(trials, study, top)
         with session.drive("promote") as lease:
-            source = _source(candidates, study, score, plan, curtail=options.get("curtail", False))
+            source = _source(candidates, study, score, plan, curtail=options.curtail)
             recorded = session.compose(source)
             known = recorded.known(training for job in source.jobs for training in fold_jobs(job, study))
             total = source.total * study.trainings
@@ -135,7 +120,7 @@ def promote(
                     study,
                     score,
                     plan,
-                    allow=options.get("allow_ignored_seed", False),
+                    allow=options.allow_ignored_seed,
                     code=session.trainable.code.digest,
                 ),
                 folder=folder,

@@ -9,36 +9,36 @@ from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import newest_code
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import resolved
+from hpo.driver.options import takes
+from hpo.driver.session import given_config, resolved
 from hpo.driver.status import completed_since, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import Raced, decide
+from hpo.promotion.options import RuleOptions
 from hpo.promotion.race import Plan
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
-from hpo.stats.names import Ddof, RuleName
 from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule
 from hpo.store import Store, StoredStudy
 from hpo.study import Study, Trial
 
 
-def rank_stored(
-    study: Study | str,
-    config: RunConfig,
-    *,
-    rule: RuleName | None = None,
-    lambda_: float | None = None,
-    ddof: Ddof | None = None,
-) -> PromotionReport:
+@takes(RuleOptions)
+def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptions) -> PromotionReport:
     """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
+
+    Args:
+        study: the study itself, or its name.
+        config: where it is kept; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if there was no promotion.
         UsageError: if the storage has no such study.
     """
-    study = resolved(study, to_train=False)
-    score = rule_of(study, rule, lambda_, ddof)
+    study, config = resolved(study, to_train=False), given_config(config)
+    score = rule_of(study, options)
     with storage(config.storage) as (store, durable):
         trials = trials_of(durable, study.name)
         return newest_report(study, stored_study(store, study.name), store, score, trials)

@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
-from typing import TypedDict, Unpack
 
-from hpo.core.arguments import require_int, require_known, require_number, require_type
 from hpo.core.errors import NothingToPromote, UsageError
-from hpo.core.records import LARGEST_SEED, MAX_TRIALS
-from hpo.core.run_config import FIRST, RunConfig
+from hpo.core.records import LARGEST_SEED
+from hpo.core.run_config import RunConfig
 from hpo.driver.placing import refuse_unusable
+from hpo.promotion.options import PromotionOptions, RuleOptions
 from hpo.promotion.race import Plan
 from hpo.results import refuse_unwritable
-from hpo.stats.names import Ddof, RuleName
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 
 
-class PromotionOptions(TypedDict, total=False):
-    """How a promotion is made; what is left out is as the study says.
-
-    Attributes:
-        top: how many candidates.
-        rule: what ranks them.
-        lambda_: weight of sigma.
-        ddof: degrees of freedom that sigma leaves out, or `unbiased`.
-        curtail: leave out replicates that cannot change the winner.
-        race: many candidates under one seed, then ever fewer under more, rather than all under all.
-        rungs: of the race, how many seeds its survivors have after each; None: by the plan.
-        widths: of the race, how many candidates each rung has; None: by the plan.
-        trainings: of search and promotion together, that the plan is made for; None: as many as fit the search.
-        confirm_seeds: seeds of no choice, under which the winner alone is trained for an unbiased estimate.
-        first: number of the first results folder; taken blocks are passed over.
-        allow_ignored_seed: whether candidates whose replicates are bit-identical under different seeds are ranked among
-            the others, as if their sigma were 0; it is recorded with the promotion.
-    """
-
-    top: int | None
-    rule: RuleName | None
-    lambda_: float | None
-    ddof: Ddof | None
-    curtail: bool
-    race: bool
-    rungs: Sequence[int] | None
-    widths: Sequence[int] | None
-    trainings: int | None
-    confirm_seeds: Sequence[int]
-    first: int
-    allow_ignored_seed: bool
-
-
-def refuse_promotion(study: Study, config: RunConfig, **options: Unpack[PromotionOptions]) -> Rule:
+def refuse_promotion(study: Study, config: RunConfig, options: PromotionOptions) -> Rule:
     """Returns the rule that ranks; raises, before anything is trained or written, where no promotion could be made so.
 
     Args:
@@ -64,39 +29,14 @@ def refuse_promotion(study: Study, config: RunConfig, **options: Unpack[Promotio
         UsageError: if the numbers make no sense.
         OutputRefused: if a folder cannot be written.
     """
-    _refuse_options(options)
-    _top, _first = options.get("top"), options.get("first", FIRST)
-    score = rule_of(study, options.get("rule"), options.get("lambda_"), options.get("ddof"))
-    if options.get("curtail"):
+    score = rule_of(study, options)
+    if options.curtail:
         _refuse_endless(study, score)
-    plan = race_plan(study, study.search.trials, **options)
-    refuse_confirming(study, options.get("confirm_seeds", ()), plan)
+    plan = race_plan(study, study.search.trials, options)
+    refuse_confirming(study, options.confirm_seeds, plan)
     refuse_unusable(study, config)
     refuse_unwritable(config.outputs / study.name)
     return score
-
-
-def _refuse_options(options: Mapping[str, object]) -> None:
-    """Raises where an option of a promotion does not exist, or is of another type.
-
-    Raises:
-        UsageError: if it is so.
-    """
-    require_known(options, PromotionOptions.__annotations__, "promote() takes")
-    for name in ("top", "trainings"):
-        if options.get(name) is not None:
-            require_int(name, options[name], 1, MAX_TRIALS)
-    if "first" in options:
-        require_int("first", options["first"], 0, MAX_TRIALS)
-    for name in ("curtail", "race", "allow_ignored_seed"):
-        require_type(name, options.get(name, False), bool, "True or False")
-    if options.get("lambda_") is not None:
-        require_number("lambda", options["lambda_"], 0.0)
-    for name in ("rungs", "widths", "confirm_seeds"):
-        if (numbers := options.get(name)) is not None:
-            require_type(name, numbers, (list, tuple), "a list of whole numbers")
-            for one in numbers if isinstance(numbers, list | tuple) else ():
-                require_int(f"a number in {name}", one)
 
 
 def _refuse_endless(study: Study, score: Rule) -> None:
@@ -108,7 +48,7 @@ def _refuse_endless(study: Study, score: Rule) -> None:
         )
 
 
-def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Ddof | None) -> Rule:
+def rule_of(study: Study, options: RuleOptions) -> Rule:
     """Returns the study's rule with what the user wants different.
 
     Raises:
@@ -116,16 +56,16 @@ def rule_of(study: Study, name: RuleName | None, lambda_: float | None, ddof: Dd
     """
     own, seeds = study.promotion.score, study.promotion.seeds
     rule = Rule(
-        name=own.name if name is None else name,
-        lambda_=own.lambda_ if lambda_ is None else lambda_,
-        ddof=own.ddof if ddof is None else ddof,
+        name=own.name if options.rule is None else options.rule,
+        lambda_=own.lambda_ if options.lambda_ is None else options.lambda_,
+        ddof=own.ddof if options.ddof is None else options.ddof,
     )
     if len(seeds) < rule.min_values:
         raise UsageError(f"rule {rule.name} with ddof {rule.ddof} needs {rule.min_values} seeds, not {len(seeds)}")
     return rule
 
 
-def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) -> Plan | None:
+def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | None:
     """Returns how a race spends its trainings; None: there is to be none.
 
     Args:
@@ -136,12 +76,12 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
     Raises:
         UsageError: if there can be no such race.
     """
-    top, rungs, widths = options.get("top"), options.get("rungs"), options.get("widths")
-    if not options.get("race"):
+    top, rungs, widths = options.top, options.rungs, options.widths
+    if not options.race:
         if rungs or widths:
             raise UsageError("rungs and widths are a race's; add --race, or leave them out")
         return None
-    if options.get("curtail"):
+    if options.curtail:
         raise UsageError("a race leaves replicates out in its own way; name --race or --curtail, not both")
     if top and widths:
         raise UsageError(
@@ -153,7 +93,7 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
             f"a race never scores a seed of the search, and seed {', '.join(shared)} is the promotion's too: search "
             "under another one ([search] seed = 41), or promote without --race"
         )
-    trainings, own = options.get("trainings"), study.promotion.seeds
+    trainings, own = options.trainings, study.promotion.seeds
     usual = Plan.for_trainings(trainings // study.trainings) if trainings else Plan.after_search(trials)
     rungs = tuple(rungs or usual.rungs)
     try:
@@ -168,15 +108,15 @@ def race_plan(study: Study, trials: int, **options: Unpack[PromotionOptions]) ->
     return plan
 
 
-def share_of_search(study: Study, **options: Unpack[PromotionOptions]) -> int:
+def share_of_search(study: Study, options: PromotionOptions) -> int:
     """Returns how many configurations the search may try, where so many trainings are for it and a race together.
 
     Raises:
         UsageError: if there can be no such race, or it leaves the search nothing.
     """
-    trainings = options.get("trainings") or 0
-    plan = race_plan(study, 0, **options)
-    promotion = study.trainings * ((plan.cost if plan else 0) + len(options.get("confirm_seeds", ())))
+    trainings = options.trainings or 0
+    plan = race_plan(study, 0, options)
+    promotion = study.trainings * ((plan.cost if plan else 0) + len(options.confirm_seeds))
     share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(

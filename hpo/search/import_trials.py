@@ -9,6 +9,7 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import CommandOptions
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.search.imports import Foreign, chosen, read_foreign
 from hpo.store import explain_errors, read_only
@@ -78,7 +79,7 @@ def import_trials(
             f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
             f"{study.name!r}.{why}"
         )
-    context = RunContext.of(study, config, observers=observers)
+    context = RunContext.of(study, config, CommandOptions(observers=observers))
     with Session.open(study, context, create=True) as session, session.drive("import"):
         if any(trial.state != "imported" for trial in session.durable.trials()):
             raise UsageError(

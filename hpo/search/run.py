@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.core.arguments import require_int, require_number, require_type
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
-from hpo.core.protocols import EndsProcess, JobSource, Observer, Stop
-from hpo.core.records import MAX_TRIALS, Stage, Value
+from hpo.core.protocols import EndsProcess, JobSource, Stop
+from hpo.core.records import Stage, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
+from hpo.driver.options import takes
 from hpo.driver.placing import events_folder, refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
-from hpo.driver.workers import Workers
 from hpo.search.limits import Limits
+from hpo.search.options import SearchOptions
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.stats.scoring import Rule
@@ -28,7 +28,7 @@ from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Configuration, Study, Trial, incumbent, refuse_missing_package, refuse_unfit
+from hpo.study import Study, Trial, incumbent, refuse_missing_package, refuse_unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,44 +125,16 @@ class Deadline:
             self.stop.end_process(why)
 
 
-def run(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    trials: int | None = None,
-    configurations: int | None = None,
-    seconds: float | None = None,
-    until: float | None = None,
-    patience: int | None = None,
-    enqueue: Sequence[Configuration] = (),
-    retry_failed: bool = False,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-    workers: Workers | None = None,
-    accept_code_change: bool = False,
-) -> SearchOutcome:
+@takes(SearchOptions)
+def run(study: Study | str, config: RunConfig | None, options: SearchOptions) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
 
     Trials that one mistake of the whole study made fail, one after the other with the same error, are trained again.
 
     Args:
-        study: or its name.
-        config: where it is kept and run.
-        trials: how many to have in the end; None: as many as the study says.
-        configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
-            proposed again costs no training.
-        seconds: wall time after which the search ends in order; trials that are running go on next time.
-        until: a value that ends the search once it is reached; None: as the study says.
-        patience: so many trials in a row without a better value end the search; None: as the study says.
-        enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
-            already is not enqueued again.
-        retry_failed: whether all failed trials are trained again, with the same numbers and params; the failures
-            before stay as remarks.
-        observers: told of every job, intermediate value and evaluation.
-        stop: ends the search in order when it is set; trials that are running go on next time.
-        workers: keep the backend running after the search; None: it ends with it.
-        accept_code_change: whether the study goes on although trainings in it are of other code than there is now:
-            trials of that code are marked, and replicates are trained anew.
+        study: the study itself, or its name.
+        config: where it is kept and run; None: the defaults.
+        options: one value, or its fields as keywords.
 
     Raises:
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
@@ -171,28 +143,26 @@ def run(
         StorageLost: if the database went away and did not come back.
     """
     study = resolved(study)
-    context = RunContext.of(study, config, observers=observers, stop=stop, workers=workers)
-    _refuse_limits(seconds, until, {"trials": trials, "configurations": configurations, "patience": patience})
-    require_type("enqueue", enqueue, (list, tuple), "a list of tables of params")
-    for name, said_yes in {"retry_failed": retry_failed, "accept_code_change": accept_code_change}.items():
-        require_type(name, said_yes, bool, "True or False")
+    context = RunContext.of(study, config, options)
     began = time.monotonic()
-    deadline = Deadline(context.stop, math.inf if seconds is None else began + seconds)
+    deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
     refuse_unusable(study, context.config)
     refuse_missing_package(study.search.sampler)
-    queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(study, list(enqueue), "enqueue")
-    opened = Session.open(study, context, create=True, trains=True, accept_code_change=accept_code_change)
+    queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(
+        study, list(options.enqueue), "enqueue"
+    )
+    opened = Session.open(study, context, create=True, trains=True, accept_code_change=options.accept_code_change)
     with opened as session, session.drive("run") as lease:
         _refuse_half_imported(study, session.durable.unfinished_import)
-        _train_failed_again(session, lease, every=retry_failed)
+        _train_failed_again(session, lease, every=options.retry_failed)
         session.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
         limits = Limits(
             study.objective,
-            study.search.until if until is None else until,
-            study.search.patience if patience is None else patience,
+            study.search.until if options.until is None else options.until,
+            study.search.patience if options.patience is None else options.patience,
         )
         code = session.trainable.code.digest
-        source = SearchSource(study, session.durable, trials, limits, configurations, code)
+        source = SearchSource(study, session.durable, options.trials, limits, options.configurations, code)
         folds = Folds.TOGETHER if study.search.pruner == "none" else Folds.IN_ORDER
         recorded = session.compose(_replicated(source, study), folds=folds, same=source.same)
         each = len(study.search_seeds(0)) * study.trainings
@@ -250,18 +220,6 @@ def _replicated(source: JobSource, study: Study) -> JobSource:
     if study.search.seeding != "replicated":
         return source
     return ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
-
-
-def _refuse_limits(seconds: float | None, until: float | None, counts: Mapping[str, int | None]) -> None:
-    for name, count in counts.items():
-        if count is not None:
-            require_int(name, count, 1, MAX_TRIALS)
-    if seconds is not None:
-        require_number("the time of a search", seconds)
-        if seconds <= 0:
-            raise UsageError(f"the time of a search must be more than 0 seconds, not {seconds:g}")
-    if until is not None:
-        require_number("the value to search until", until)
 
 
 def _refuse_half_imported(study: Study, source: Mapping[str, str] | None) -> None:

@@ -18,6 +18,7 @@ from hpo.driver.cross_validation import join_folds
 from hpo.driver.status import Progress, as_stored, progress, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import decide
+from hpo.promotion.options import RuleOptions
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
@@ -181,7 +182,7 @@ class StudyViews:
         stored = self._stored(name)
         study = as_stored(stored)
         try:
-            score = rule_of(study, rule, lambda_, ddof)
+            score = rule_of(study, RuleOptions(rule=rule, lambda_=lambda_, ddof=ddof))
             return newest_report(study, stored, self._store, score, trials_of(self.durable, name))
         except NothingToPromote as error:
             raise NotThere(str(error)) from error
@@ -253,7 +254,7 @@ class StudyViews:
     ) -> tuple[PromotionReport | None, bool]:
         """Returns the newest promotion; while there is none, what is known of one under way."""
         with suppress(NothingToPromote):
-            score = rule_of(study, None, None, None)
+            score = rule_of(study, RuleOptions())
             return newest_report(study, stored, self._store, score, trials_of(self.durable, study.name)), True
         seeds = study.promotion.seeds
         known: dict[int, dict[int, float | None]] = {}
@@ -266,7 +267,7 @@ class StudyViews:
         candidates = [
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
-        rule = rule_of(study, None, None, None)
+        rule = rule_of(study, RuleOptions())
         decided = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
         return PromotionReport.of(study, decided, replicates), False
 

@@ -261,8 +261,8 @@ def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, config):
 
 def test_a_total_of_trainings_counts_every_fold(study, config):
     made = study(3)
-    share = api.share_of_search(made, race=True, trainings=120)
-    plan = race_plan(made, 0, race=True, trainings=120)
+    share = api.share_of_search(made, api.PromotionOptions(race=True, trainings=120))
+    plan = race_plan(made, 0, api.PromotionOptions(race=True, trainings=120))
     assert 3 * (share + plan.cost) <= 120 < 3 * (share + 1 + plan.cost)
 
 

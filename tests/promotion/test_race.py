@@ -261,4 +261,4 @@ def test_a_seed_of_the_search_is_never_raced_on(curve):
     assert race_seeds(study, Plan((1, 6), (2, 1))) == (42, 43, 44, 46, 47, 48)
     shared = curve(search={"seed": 42})
     with pytest.raises(UsageError, match="seed 42 is the promotion's too: search under another"):
-        api.refuse_promotion(shared, hpo.RunConfig(), race=True)
+        api.refuse_promotion(shared, hpo.RunConfig(), api.PromotionOptions(race=True))

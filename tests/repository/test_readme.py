@@ -17,7 +17,7 @@ import optuna
 import pytest
 
 from hpo import MixedSampler
-from hpo.api import load_study, share_of_search
+from hpo.api import PromotionOptions, load_study, share_of_search
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -154,7 +154,7 @@ def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
     (tmp_path / "train.py").write_text(PYTHON[0])
     (tmp_path / "studies" / "line.toml").write_text(TOML[0])
     assert "`hpo run --study digits --trainings 120` splits a total into a search (66) and a race (54)" in README
-    assert share_of_search(load_study("digits", [ROOT / "studies"]), race=True, trainings=120) == 66
+    assert share_of_search(load_study("digits", [ROOT / "studies"]), PromotionOptions(race=True, trainings=120)) == 66
     printed = hpo(tmp_path, "hpo run --study line --backend local --trainings 20")
     assert "10 configurations have been tried" in printed
     assert "Its last rung:" in printed

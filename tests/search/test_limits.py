@@ -9,16 +9,15 @@ from pathlib import Path
 
 import forked
 import pytest
-import typer
 from searches import in_random_order, one_by_one, open_source, table
 
 import hpo
 from hpo import api
 from hpo.cli.main import _promotion_status, _search_status
-from hpo.cli.options import seconds_of
 from hpo.cli.promoted import promotion_text
 from hpo.cli.tables import search_text
 from hpo.core.errors import UsageError
+from hpo.core.options import seconds_of
 from hpo.core.protocols import Observer
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -36,7 +35,7 @@ def test_lengths_of_time_are_read_as_people_write_them(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "90", "-1s", "1m1h", "0s", "two hours", "1 h"])
 def test_what_is_no_length_of_time_is_refused(text):
-    with pytest.raises(typer.BadParameter, match="expected a length of time such as 90s"):
+    with pytest.raises(ValueError, match="expected a length of time such as 90s"):
         seconds_of(text)
 
 

@@ -1,0 +1,163 @@
+"""Options of the commands: declared once, as fields of a dataclass; the command line and the API take them from there.
+
+A field's description in its class's docstring is the help text of the option too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+from hpo.core.arguments import require_int, require_number, require_type
+from hpo.core.records import LARGEST_SEED, MAX_TRIALS
+
+_ENTRY = re.compile(r"^ {4}(\w+): (.*)$")
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """How a field is written on the command line, and what it may be.
+
+    Attributes:
+        name: of the option; None: the field's own, `--storage-wait` for `storage_wait`.
+        low: smallest number that is allowed; None: any.
+        high: largest number that is allowed; None: any.
+        parse: makes the value of a text, and raises ValueError where it is none; None: the field's type does.
+        metavar: how the help shows what is to be written; None: by the type.
+        envvar: environment variable that counts where the option is not given; None: there is none.
+        kind: what the command line takes where the field takes several types; None: the field's type.
+        is_secret: whether it may hold a password, so that only the environment may name it then.
+        called: how a message about the API's keyword calls it; None: as the field.
+    """
+
+    name: str | None = None
+    low: float | None = None
+    high: float | None = None
+    parse: Callable[[str], object] | None = None
+    metavar: str | None = None
+    envvar: str | None = None
+    kind: type | None = None
+    is_secret: bool = False
+    called: str | None = None
+
+
+def flag(**said: Any) -> dict[str, Flag]:
+    """Returns the metadata of a field that is an option of the command line, see `Flag`."""
+    return {"flag": Flag(**said)}
+
+
+def count(low: int = 1) -> dict[str, Flag]:
+    """Returns the metadata of a field that counts something, `low` or more of it."""
+    return flag(low=low, high=MAX_TRIALS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A field that is an option of the command line.
+
+    Attributes:
+        name: of the field, and of the API's keyword.
+        flag: how it is written on the command line.
+        annotation: type of the field, evaluated.
+        default: of the field; `dataclasses.MISSING`: it has to be given; None also where a function makes it.
+        help: what it is, as a sentence.
+    """
+
+    name: str
+    flag: Flag
+    annotation: Any
+    default: Any
+    help: str
+
+
+def declared(kind: type) -> Iterator[Declared]:
+    """Yields the fields of a dataclass that are options of the command line, the bases' first."""
+    homes = {name: base for base in reversed(kind.__mro__) for name in vars(base).get("__annotations__", ())}
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        texts |= _described(base)
+    for one in dataclasses.fields(kind):
+        if "flag" in one.metadata:
+            text, home = texts.get(one.name, ""), vars(sys.modules[homes[one.name].__module__])
+            alone = SimpleNamespace(__annotations__={"it": one.type})  # other fields' types may be for mypy alone
+            yield Declared(
+                name=one.name,
+                flag=one.metadata["flag"],
+                annotation=get_type_hints(alone, home)["it"],
+                default=None if one.default_factory is not dataclasses.MISSING else one.default,
+                help=text[:1].upper() + text[1:],
+            )
+
+
+def _described(kind: type) -> dict[str, str]:
+    """Returns what a class's docstring says of its attributes, by name."""
+    _, _, section = inspect.cleandoc(vars(kind).get("__doc__") or "").partition("\nAttributes:\n")
+    found: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if match := _ENTRY.match(line):
+            name, found[match[1]] = match.groups()
+        elif name:
+            found[name] += f" {line.strip()}"
+    return found
+
+
+def refuse_unfit_options(options: Any) -> None:
+    """Raises where an option has another type than its field's, or is outside its range.
+
+    Raises:
+        UsageError: if one is; the message names it.
+    """
+    for one in dataclasses.fields(options):
+        own, value = one.metadata.get("flag"), getattr(options, one.name)
+        if own is None or (value is None and one.default is None):
+            continue
+        called, kind = own.called or one.name, str(one.type)
+        if kind == "bool":
+            require_type(called, value, bool, "True or False")
+        elif kind.startswith("int"):
+            require_int(called, value, own.low, own.high)
+        elif kind.startswith("float"):
+            require_number(called, value, *[own.low] * (own.low is not None))
+        elif own.parse is numbers_of:
+            require_type(called, value, (list, tuple), "a list of whole numbers")
+            for number in value:
+                require_int(f"a number in {called}", number)
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Returns whole numbers: `45,46,47`.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,19}", part) and int(part) <= LARGEST_SEED for part in parts):
+        raise ValueError(f"expected whole numbers of 0 to {LARGEST_SEED} such as 45,46,47, got {text[:100]!r}")
+    return tuple(map(int, parts))
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Returns names that commas separate."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def seconds_of(text: str) -> float:
+    """Returns a length of time in seconds: `90s`, `30m`, `2h`, `1h30m`, `1d`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    parts = re.fullmatch("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS), text.strip())
+    numbers = parts.groups(default="0") if parts else ()
+    seconds = sum(float(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False))
+    if seconds <= 0:
+        raise ValueError(f"expected a length of time such as 90s, 30m, 1h30m or 1d, got {text!r}")
+    return seconds

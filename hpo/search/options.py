@@ -1,0 +1,51 @@
+"""What a search can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hpo.core.arguments import require_int, require_type
+from hpo.core.errors import UsageError
+from hpo.core.options import count, flag, seconds_of
+from hpo.core.records import MAX_TRIALS
+from hpo.driver.options import RecordOptions
+
+if TYPE_CHECKING:
+    from hpo.study import Configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(RecordOptions):
+    """How long a study is searched, and what it tries first.
+
+    Attributes:
+        trials: trials to have in the end; default: as many as the study says.
+        configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
+            proposed again costs no training.
+        seconds: wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.
+        until: end the search when this value is reached; default: as the study says.
+        patience: end it after so many trials in a row without a better one; default: as the study says.
+        enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
+            already is not enqueued again.
+        retry_failed: train failed trials again, with the same numbers and params; the failures before stay as remarks.
+    """
+
+    trials: int | None = field(default=None, metadata=count())
+    configurations: int | None = None
+    seconds: float | None = field(
+        default=None, metadata=flag(name="--time", parse=seconds_of, metavar="<time>", called="the time of a search")
+    )
+    until: float | None = field(default=None, metadata=flag(called="the value to search until"))
+    patience: int | None = field(default=None, metadata=count())
+    enqueue: Sequence[Configuration] = ()
+    retry_failed: bool = field(default=False, metadata=flag())
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.configurations is not None:
+            require_int("configurations", self.configurations, 1, MAX_TRIALS)
+        if self.seconds is not None and self.seconds <= 0:
+            raise UsageError(f"the time of a search must be more than 0 seconds, not {self.seconds:g}")
+        require_type("enqueue", self.enqueue, (list, tuple), "a list of tables of params")
