@@ -101,9 +101,8 @@ class JobTracker:
         if not reports and status is Status.PRUNED:  # pruned by the trainable itself, before it had a value
             return replace(evaluation, status=status, error=None, **packet.outcome)  # type: ignore[arg-type]  # see above
         if not reports:
-            return replace(
-                evaluation, error="the trainable ended without yielding any metrics; it must yield them once per epoch"
-            )
+            how = "it must yield or report them once per epoch, or return them"
+            return replace(evaluation, error=f"the trainable ended without reporting any metrics; {how}")
         # A pruned trial's value is its last one, as in Optuna; the best epoch counts only for complete trials.
         chosen = reports[-1] if status is Status.PRUNED else self.objective.select(reports)
         evaluation = replace(

@@ -13,32 +13,30 @@ from pathlib import Path
 from typing import Any
 
 from hpo.core.texts import cleaned
+from hpo.study.params import Field, fields_of
 
 LONGEST = 300
 """Characters of a default that are kept as they are; of a longer one the sha256 is."""
 
 
-def defaults_of(params: type[object], given: Collection[str], root: str | Path = "") -> dict[str, object]:
+def defaults_of(params: Any, given: Collection[str], root: str | Path = "") -> dict[str, object]:
     """Returns, as JSON values by name, the defaults that count where only `given` is set.
 
     Args:
-        params: the dataclass of the trainable's params.
+        params: the type of the trainable's params, or the trainable itself; see `hpo.study.params.Arguments`.
         given: names that are set: by the space, or fixed by the study.
         root: the project's folder; a default path below it is said relative to it, so that a project may move.
     """
-    factories = {
-        field.name: field.default_factory
-        for field in dataclasses.fields(params)  # type: ignore[arg-type]  # a dataclass, which mypy cannot see here
-        if field.default_factory is not dataclasses.MISSING
-    }
+    fields = fields_of(params)
+    if isinstance(params, type) and dataclasses.is_dataclass(params):  # which may take more than its fields
+        for name, parameter in inspect.signature(params).parameters.items():
+            if name not in fields and parameter.default is not parameter.empty:
+                fields[name] = Field(parameter.default)
     found: dict[str, object] = {}
-    for name, parameter in inspect.signature(params).parameters.items():
-        if name in given or parameter.default is parameter.empty:
-            continue
-        if name in factories:
-            found[name] = _made(factories[name], Path(root))
-        else:
-            found[name] = plain(parameter.default, Path(root))
+    for name, field in fields.items():
+        if name not in given and not field.is_required:
+            factory, base = field.factory, Path(root)
+            found[name] = plain(field.default, base) if factory is None else _made(factory, base)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from hpo.core.records import Objective, Value
 from hpo.core.study_files import find, listed, shown
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse, space
 from hpo.study.annotations import hints_of
+from hpo.study.params import fields_of, takes_any
 from hpo.study.trainable import Loaded, load
 
 __all__ = ["Checked", "check", "find", "listed", "load_study", "read"]
@@ -113,7 +113,7 @@ def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
 
 
 def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iterator[Problem]:
-    """Yields where the params dataclass and the study's space and fixed values disagree."""
+    """Yields where the params and the study's space and fixed values disagree."""
     try:
         loaded = load(ref)
     except UsageError as error:
@@ -131,28 +131,30 @@ def _params_problems(loaded: Loaded, content: Mapping[str, object]) -> Iterator[
     except Exception as error:  # annotations are code of the user's own
         yield Problem("trainable", f"the annotations of {params.__name__} cannot be read: {error}")
         return
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(typing.Any, params)) if field.init}
+    fields, any_name = fields_of(params), takes_any(params)
+    what = "field in {}, fields" if isinstance(params, type) else "argument of {}(), arguments"
+    no_such, known_are = what.format(params.__name__).split(", ")
     dimensions, fixed = dimensions_of(content), fixed_of(content)
     named = {table: content[table] for table in ("space", "fixed") if isinstance(content.get(table), dict)}
     for table, entries in named.items():
         for name in typing.cast(Mapping[str, object], entries):
-            if name not in fields:
-                known = ", ".join(fields)
+            if name not in fields and not any_name:
+                known = ", ".join(fields) or "none"
                 yield Problem(
-                    dotted(table, name),
-                    f"no such field in {params.__name__} (fields: {known}).{did_you_mean(name, fields)}",
+                    dotted(table, name), f"no such {no_such} ({known_are}: {known}).{did_you_mean(name, fields)}"
                 )
     given = {name for entries in named.values() for name in typing.cast(Mapping[str, object], entries)}
     for name, field in fields.items():
-        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        if name not in given and not has_default:
-            yield Problem("space", f"{params.__name__}.{name} has no default: give it in [space] or [fixed]")
-        if name in dimensions and dimensions[name].when and not has_default:
-            yield Problem(f"space.{name}.when", f"{params.__name__}.{name} has no default for when the condition fails")
+        said = f"{params.__name__}.{name}" if isinstance(params, type) else f"{name} of {params.__name__}()"
+        hint = hints.get(name, Any)
+        if name not in given and field.is_required:
+            yield Problem("space", f"{said} has no default: give it in [space] or [fixed]")
+        if name in dimensions and dimensions[name].when and field.is_required:
+            yield Problem(f"space.{name}.when", f"{said} has no default for when the condition fails")
         if name in dimensions:
-            yield from _values_fit(name, dimensions[name], hints[name], params.__name__)
+            yield from _values_fit(name, dimensions[name], hint, said)
         if name in fixed:
-            yield from _value_fits(f"fixed.{name}", fixed[name], name, hints[name], params.__name__)
+            yield from _value_fits(f"fixed.{name}", fixed[name], hint, said)
 
 
 def _refused(
@@ -176,17 +178,17 @@ def _refused(
         yield Problem("trainable", str(error))
 
 
-def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str) -> Iterator[Problem]:
+def _values_fit(name: str, dimension: space.Dimension, hint: object, said: str) -> Iterator[Problem]:
     if isinstance(dimension, space.Choice):
         for value in dimension.values:
-            yield from _value_fits(f"space.{name}.choice", value, name, hint, owner)
+            yield from _value_fits(f"space.{name}.choice", value, hint, said)
     elif isinstance(dimension, space.Int):
-        yield from _value_fits(f"space.{name}.int", dimension.low, name, hint, owner)
+        yield from _value_fits(f"space.{name}.int", dimension.low, hint, said)
     else:  # a value no whole number could stand in for
-        yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, name, hint, owner)
+        yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, hint, said)
 
 
-def _value_fits(key: str, value: Value, name: str, hint: Any, owner: str) -> Iterator[Problem]:
+def _value_fits(key: str, value: Value, hint: Any, said: str) -> Iterator[Problem]:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except PydanticUserError:
@@ -195,4 +197,4 @@ def _value_fits(key: str, value: Value, name: str, hint: Any, owner: str) -> Ite
         wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
         article = "an" if wanted[0] in "aeiouAEIOU" else "a"
         shown = "a float" if key.endswith(".float") else str(value).lower() if isinstance(value, bool) else repr(value)
-        yield Problem(key, f"{shown} is not {article} {wanted}, as {owner}.{name} wants")
+        yield Problem(key, f"{shown} is not {article} {wanted}, as {said} wants")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import types
 import typing
@@ -10,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from hpo.study.params import fields_of
+
 MOST_CAUSES = 10
 """Exceptions of a chain that are looked at; one may be its own cause."""
 
 
-def located(
-    params: Mapping[str, object], of: type[object], hints: Mapping[str, Any], project: Path
-) -> dict[str, object]:
+def located(params: Mapping[str, object], of: Any, hints: Mapping[str, Any], project: Path) -> dict[str, object]:
     """Returns the params with relative paths made absolute, defaults among them.
 
     A value is a path if its field is annotated as one; or if it is a text with a `/` or a suffix, and there is such a
@@ -24,19 +23,19 @@ def located(
 
     Args:
         params: the params by name.
-        of: the dataclass they are for.
-        hints: its fields' types, by name.
+        of: the type they are for, or the trainable itself; see `hpo.study.params.Arguments`.
+        hints: their types, by name.
         project: the project's folder.
     """
     found = dict(params)
-    for field in dataclasses.fields(typing.cast(Any, of)):
-        value = params.get(field.name, field.default)
-        if not field.init or not isinstance(value, str | PurePath) or PurePath(value).is_absolute():
+    defaults = {name: field.default for name, field in fields_of(of).items()}
+    for name, value in {**defaults, **params}.items():
+        if not isinstance(value, str | PurePath) or PurePath(value).is_absolute():
             continue
-        if _is_path(hints.get(field.name)):
-            found[field.name] = project / value
+        if _is_path(hints.get(name)):
+            found[name] = project / value
         elif isinstance(value, str) and _names_file(value) and _exists(project / value):
-            found[field.name] = str(project / value)
+            found[name] = str(project / value)
     return found
 
 

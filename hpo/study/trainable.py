@@ -1,4 +1,4 @@
-"""Finds a trainable by its dotted path and the params dataclass in its signature."""
+"""Finds a trainable by its dotted path, and reads in its signature what it takes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import os
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
@@ -23,14 +23,14 @@ from hpo.core.errors import HpoError, UsageError, did_you_mean
 from hpo.core.installed import extra_with, install_line
 from hpo.core.isolation import in_project, restored
 from hpo.core.protocols import TrainableRef
-from hpo.core.records import Metrics
 from hpo.study.annotations import hints_of
 from hpo.study.defaults import defaults_of
 from hpo.study.hooks import HookName
+from hpo.study.params import CONTEXT, Arguments, arguments_of, call
 from hpo.study.project_code import code_of
 from hpo.study.relative_paths import located
 
-Trainable = Callable[..., Iterator[Metrics]]
+Trainable = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,27 @@ class Loaded:
     """A trainable that was found.
 
     Attributes:
-        train: the generator function.
-        params: the dataclass it takes first.
+        train: the function, which yields its metrics, or reports or returns them.
+        arguments: what the function takes.
         module: where it is; besides the trainable it may have functions that hpo calls by their names, such as
             `prepare(params, cache, tell)`.
         project: the project's folder, which relative paths mean.
     """
 
     train: Trainable
-    params: type[object]
+    arguments: Arguments
     module: ModuleType
     project: Path
+
+    @property
+    def params(self) -> Any:
+        """The type that holds the params, or the trainable itself where each is an argument of its own."""
+        return self.arguments.params
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether the trainable yields its metrics."""
+        return inspect.isgeneratorfunction(self.train)
 
     def hook(self, name: HookName) -> Callable[..., Any] | None:
         """Returns one of the functions in `TrainableHooks`, if the module has it; it keeps what is promised there.
@@ -85,10 +95,15 @@ class Loaded:
         """Returns the files of the project that the trainable is made of, as this process runs them."""
         return code_of(self.module, root)
 
-    def start(self, params: Mapping[str, object], context: object) -> Iterator[Metrics]:
-        """Returns the training's generator; of the trainable nothing has run yet."""
+    def start(self, params: Mapping[str, object], context: object) -> object:
+        """Calls the trainable. A generator function has run nothing yet when it returns its generator.
+
+        Args:
+            params: values of the params by name.
+            context: the training's Context.
+        """
         given = located(params, self.params, hints_of(self.params), self.project)
-        return self.train(self.params(**given), context)
+        return call(self.train, self.arguments.of(given, context))
 
 
 def _hook_failure(name: str, function: Callable[..., Any], error: BaseException) -> str:
@@ -103,20 +118,21 @@ def load(ref: TrainableRef) -> Loaded:
     """Imports a trainable.
 
     Raises:
-        UsageError: if there is no such module or function, or its signature is not `train(params: Params, ctx)` with a
-            dataclass `Params`, or it is no generator function.
+        UsageError: if there is no such module or function, or hpo would not know what to call it with.
     """
     module_name, _, name = ref.path.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
     module = _module(module_name, ref)
     train = _function(module, name, ref)
-    if not inspect.isgeneratorfunction(train):
+    if inspect.isclass(train) or inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train):
+        came = "a class" if inspect.isclass(train) else "an async function"
         raise UsageError(
-            f"trainable {ref.path!r} is no generator function; it must yield the metrics of each epoch, "
-            "e.g. `yield {'val_loss': loss}`"
+            f"trainable {ref.path!r} is no generator function and no plain function, but {came}; it must yield the "
+            "metrics of each epoch, e.g. `yield {'val_loss': loss}`, or call `ctx.report({'val_loss': loss})`, or "
+            "return them"
         )
-    return Loaded(train, _params(train, ref), module, Path(ref.root).absolute())
+    return Loaded(train, arguments_of(train, ref.path), module, Path(ref.root).absolute())
 
 
 def _module(name: str, ref: TrainableRef) -> ModuleType:
@@ -173,26 +189,16 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
     if not callable(function):
         own = getattr(module, "__name__", "")
         known = sorted(
-            key for key, value in vars(module).items() if inspect.isgeneratorfunction(value) and value.__module__ == own
+            key for key, value in vars(module).items() if _may_be_trainable(value) and value.__module__ == own
         )
-        found = f" Trainables there: {', '.join(known)}." if known else " It has no generator functions."
+        found = f" Trainables there: {', '.join(known)}." if known else " No function there yields, or takes a `ctx`."
         raise UsageError(
             f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}"
         )
     return typing.cast(Trainable, function)
 
 
-def _params(train: Trainable, ref: TrainableRef) -> type[object]:
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    arguments = [name for name, one in inspect.signature(train).parameters.items() if one.kind in positional]
-    try:
-        hints = hints_of(train)
-    except Exception as error:
-        raise UsageError(f"trainable {ref.path!r}: its annotations cannot be read: {error}") from error
-    params = hints.get(arguments[0]) if len(arguments) == 2 else None
-    if not (isinstance(params, type) and is_dataclass(params)):
-        raise UsageError(
-            f"trainable {ref.path!r} must take two arguments, a dataclass of its params and the Context: "
-            "`def train(params: Params, ctx: Context)`"
-        )
-    return params
+def _may_be_trainable(value: object) -> bool:
+    if not inspect.isfunction(value):
+        return False
+    return inspect.isgeneratorfunction(value) or any(name in inspect.signature(value).parameters for name in CONTEXT)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
-from hpo.core.records import Report
+from hpo.core.records import Metrics, Report
 from hpo.seeds.streams import Streams
 from hpo.training.checkpoint import Stateful
 from hpo.training.epochs import EpochLoop
@@ -71,7 +71,7 @@ class Context:
 
     @property
     def reports(self) -> list[Report]:
-        """What was yielded so far, in order; after a resume that of the epochs before it too. The list is a copy."""
+        """What was reported so far, in order; after a resume that of the epochs before it too. The list is a copy."""
         return list(self._progress.reports)
 
     @property
@@ -99,9 +99,39 @@ class Context:
             **stateful: everything with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
 
         Raises:
-            TrainableError: if the trainable did not yield its metrics exactly once in an epoch, or has looped before.
+            TrainableError: if the trainable did not report its metrics exactly once in an epoch, or has looped before.
         """
         return self._loop.epochs(stateful)
+
+    def report(self, metrics: Metrics, *, checkpoint: Mapping[str, Any] | None = None) -> None:
+        """Reports the metrics of the next epoch; for functions, which may call it from anywhere below them.
+
+        Where the training is pruned or interrupted it raises an exception that is no `Exception`: `finally` blocks
+        run, `except Exception` does not catch it.
+
+        Args:
+            metrics: the metrics by name, the objective's among them; None: a metric is undefined.
+            checkpoint: states by name, for a function that does not loop over `epochs`: `model.state_dict()`, numbers,
+                arrays, texts. They are saved once the report was taken, and are what `load` returns in a training that
+                goes on. The process-wide generators are then seeded from the dropout stream of the next epoch.
+
+        Raises:
+            TrainableError: if the trainable yields its metrics, this is another thread than the function's, the
+                function has returned, or the checkpoint is not one.
+        """
+        self._loop.report(metrics, checkpoint)
+
+    def load(self) -> dict[str, Any] | None:
+        """Returns what `report` saved last if this training goes on after an interruption, else None; for functions.
+
+        `reports` has those of the epochs before then, so the next epoch is `len(ctx.reports) + 1`. Call it right before
+        the first epoch, of which it seeds the process-wide generators. A function that saves nothing begins anew, and
+        its first reports must be the same bits again.
+
+        Raises:
+            TrainableError: if the trainable yields its metrics, has reported, or loops over `epochs`.
+        """
+        return self._loop.load()
 
     def stop(self, reason: str) -> None:
         """Lets the epoch that is under way be the last: the training is complete, and its value is chosen as ever.
@@ -154,7 +184,7 @@ class Context:
         labels: Sequence[int] = (),
         names: Sequence[str] = (),
     ) -> None:
-        """Records how the validation cases of this epoch fall into classes; call it before the metrics are yielded.
+        """Records how the validation cases of this epoch fall into classes; call it before the metrics are reported.
 
         Without a watch nothing is recorded.
 

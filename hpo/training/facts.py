@@ -18,7 +18,7 @@ from typing import Any
 
 from hpo.core.errors import TrainableError
 from hpo.core.texts import LONGEST, cleaned, shown, type_name
-from hpo.training.yielded import checked_name
+from hpo.training.reported import checked_name
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 """What JSON can hold."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpo.core.errors import TrainableError
+from hpo.core.texts import type_name
 
 UNTRAINED = (
     "its weights are those that it began with, to the last bit: no epoch changed the model that ctx.epochs() was given "
@@ -45,8 +46,8 @@ def refuse_unreported(epoch: int, reports: int) -> None:
     """
     if reports != epoch:
         raise TrainableError(
-            f"after epoch {epoch} of ctx.epochs() {reports} metrics had been yielded; "
-            "yield them exactly once in each epoch"
+            f"after epoch {epoch} of ctx.epochs() {reports} metrics had been reported; "
+            "yield or report them exactly once in each epoch"
         )
 
 
@@ -63,8 +64,8 @@ def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
     """
     if in_loop and reports >= budget:
         raise TrainableError(
-            f"ctx.epochs() was called and not looped over to its end, though metrics were yielded {reports} times: "
-            "what it was given has neither a checkpoint nor the weights of the selected epoch. Yield in a loop "
+            f"ctx.epochs() was called and not looped over to its end, though metrics were reported {reports} times: "
+            "what it was given has neither a checkpoint nor the weights of the selected epoch. Report in a loop "
             "`for epoch in ctx.epochs(model=model):` that is not left"
         )
     if in_loop:
@@ -75,10 +76,10 @@ def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
 
 
 def refuse_unknown_names(step: int, budget: int, *, loop_is_over: bool) -> None:
-    """Raises where metrics are yielded that no epoch belongs to.
+    """Raises where metrics are reported that no epoch belongs to.
 
     Args:
-        step: which yield it is, from 1.
+        step: which report it is, from 1.
         budget: how many epochs there may be.
         loop_is_over: whether the loop over the epochs has ended: the model has the selected epoch's weights by then,
             and a later value could be taken for theirs.
@@ -87,10 +88,10 @@ def refuse_unknown_names(step: int, budget: int, *, loop_is_over: bool) -> None:
         TrainableError: if it is so.
     """
     if step > budget:
-        raise TrainableError(f"metrics were yielded {step} times, but the budget is {budget}")
+        raise TrainableError(f"metrics were reported {step} times, but the budget is {budget}")
     if loop_is_over:
         raise TrainableError(
-            "metrics were yielded after the loop over ctx.epochs(), and belong to no epoch; yield them once in each "
+            "metrics were reported after the loop over ctx.epochs(), and belong to no epoch; report them once in each "
             "epoch, and note what is measured afterwards by ctx.note(test_accuracy=...)"
         )
 
@@ -128,3 +129,26 @@ def refuse_unused_folds(folds: int, was_read: bool) -> None:
             f"the study is validated over {folds} folds, but the trainable never read ctx.fold: train on all "
             "but that one of the ctx.folds that ctx.streams.split divides the data into, or take [validation] out"
         )
+
+
+def refuse_checkpoint(checkpoint: object, *, looped: bool, loaded: bool) -> None:
+    """Raises where a function reports with a checkpoint that would be of no use.
+
+    Args:
+        checkpoint: what it would save.
+        looped: whether it loops over `ctx.epochs`.
+        loaded: whether it has asked for the last checkpoint.
+
+    Raises:
+        TrainableError: if it is so.
+    """
+    if looped:
+        raise TrainableError("ctx.epochs() writes the checkpoints; leave out `checkpoint=` of ctx.report()")
+    if not loaded:
+        raise TrainableError(
+            "a checkpoint was reported, but ctx.load() was not called: nobody would go on from it. Call it before the "
+            "first report; it returns what was given as `checkpoint=` last, or None"
+        )
+    if not isinstance(checkpoint, Mapping) or not all(isinstance(name, str) for name in checkpoint):
+        came = "one with other keys than texts" if isinstance(checkpoint, Mapping) else type_name(checkpoint)
+        raise TrainableError(f"checkpoint must be a mapping of names to states, not {came}")

@@ -15,7 +15,7 @@ from hpo.core.errors import TrainableError
 from hpo.core.files import atomic_write, is_file
 from hpo.core.records import LARGEST
 from hpo.core.texts import cleaned, shown, type_name
-from hpo.training.yielded import checked_name
+from hpo.training.reported import checked_name
 
 FILE = "predictions.npz"
 

@@ -13,8 +13,14 @@ from hpo.training.outputs.events import Events
 from hpo.training.outputs.log import Log
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions
+from hpo.training.reported import (
+    as_number,
+    checked_metrics,
+    describe_metrics,
+    refuse_large_history,
+    returned_metrics,
+)
 from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
-from hpo.training.yielded import checked_metrics, describe_metrics, refuse_large_history
 
 if TYPE_CHECKING:
     from hpo.training.monitoring.diagnostics import Diagnostics
@@ -70,17 +76,18 @@ class Progress:
         """
         self._began = time.monotonic() - seconds
 
-    def add(self, metrics: object) -> Report:
+    def add(self, metrics: object, step: int | None = None) -> Report:
         """Takes what the trainable reported as the report of the next step.
 
         Args:
             metrics: what the trainable handed over.
+            step: the step they belong to; None: the next one.
 
         Raises:
             TrainableError: if it is no mapping of names to finite numbers (None: undefined), lacks the objective's
                 metric, or there is too much of it to be stored.
         """
-        step = len(self.reports) + 1
+        step = step or len(self.reports) + 1
         checked = checked_metrics(metrics, step, self.objective)
         self._size += refuse_large_history(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._alerts(step, checked))
@@ -90,6 +97,36 @@ class Progress:
             seen, tensors = self.diagnostics.last() if self.diagnostics else (None, {})
             self._events.epoch(report, seen, tensors)
         return report
+
+    def conclude(self, returned: object) -> None:
+        """Takes what a function returned at its end: its only report, of the last step, if it has made none.
+
+        After reports nothing is added. A remark says so where it returned other values than those that count.
+
+        Args:
+            returned: metrics, a number for the objective's metric, or None.
+
+        Raises:
+            TrainableError: if it is none of these, or cannot be the only report.
+        """
+        if returned is None:
+            return
+        metrics = returned_metrics(returned, self.objective.metric)
+        if not self.reports:
+            self.add(metrics, self.job.budget)
+            return
+        counted = self.objective.select(tuple(self.reports))
+        numbers = {
+            str(name): as_number(value, f"returned metric {name!r}")
+            for name, value in metrics.items()
+            if value is not None
+        }
+        if others := {name: value for name, value in numbers.items() if counted.metrics.get(name) != value}:
+            there = {name: counted.metrics[name] for name in others if name in counted.metrics}
+            self.remark(
+                f"returned after its reports: {describe_metrics(others)}; not used, for epoch {counted.step} counts"
+                + (f" ({describe_metrics(there)})" if there else "")
+            )
 
     def last_alerts(self) -> tuple[Alert, ...]:
         """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""

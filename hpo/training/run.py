@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from hpo.core.code import UNKNOWN
 from hpo.core.isolation import Isolation, clear_working_folder, protect_streams, working_folder
 from hpo.core.protocols import Resources, TrainableRef
-from hpo.core.records import Alert, Job, Metrics, Report, Stage, Status
+from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
 from hpo.core.tracker import Packet
 from hpo.seeds.streams import Streams
-from hpo.study.trainable import load
+from hpo.study.trainable import Loaded, load
+from hpo.training.bridge import Bridge
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.context import Context
 from hpo.training.epochs import EpochLoop
@@ -47,6 +48,8 @@ MOST_CLOSES = 10
 
 class TrainingRun:
     """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
+
+    A function that reports is run as a generator of its reports, so that all forms of a trainable are trained alike.
 
     A fault of the trainable never raises here, whatever it is: it ends the training with a failed packet, and the
     process lives on. All that a trainable says leaves by its packets, as plain values and texts that can be stored.
@@ -93,7 +96,8 @@ class TrainingRun:
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
         if spoiled:
             self._progress.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
-        self._generator: Iterator[Metrics] | None = None
+        self._generator: Iterator[object] | None = None
+        self._bridge: Bridge | None = None
         self._events = resources.events
         self._sent = 0
         self._fault = fault
@@ -123,9 +127,10 @@ class TrainingRun:
         """Returns what is new once the training stands between two epochs with its checkpoint written.
 
         The packet says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
-        loop over `ctx.epochs` has nothing that could be saved, and is begun anew next time.
+        loop over `ctx.epochs`, and has given `ctx.report` no checkpoint, has nothing that could be saved: it goes on
+        from its last checkpoint next time, or begins anew.
         """
-        if not self._loop.is_running:
+        if not self._loop.can_save:
             return Packet(paused=True)
         self._loop.pausing = True
         return self.advance()
@@ -151,7 +156,7 @@ class TrainingRun:
                     self._end(generator)
             self._guarded(self._progress.close)
         finally:
-            spoiled = self._isolation.end()
+            spoiled = self._isolation.end() + self._stuck
             if not existed:
                 clear_working_folder(folder.parent)
                 with suppress(OSError):  # something else is in it, or it is gone
@@ -173,9 +178,16 @@ class TrainingRun:
         with self._isolation.inside():
             self._progress.begin()
             self._streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
-            self._generator = loaded.start({**trainable.fixed, **job.params}, self._context)
+            self._generator = self._started(loaded, {**trainable.fixed, **job.params})
         shown = " ".join(f"{name}={value}" for name, value in job.params.items())
         self._progress.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
+
+    def _started(self, loaded: Loaded, params: Mapping[str, object]) -> Iterator[object]:
+        if loaded.is_generator:
+            return cast(Iterator[object], loaded.start(params, self._context))
+        self._bridge = Bridge(lambda: loaded.start(params, self._context))
+        self._loop.deliver = self._bridge.report
+        return self._bridge.reports()
 
     def _settle(self, library: str) -> None:
         settle(library, self._threads, self._streams.init.number())
@@ -196,6 +208,8 @@ class TrainingRun:
             if metrics is _END:
                 self._loop.refuse_early_end()
                 refuse_unused_folds(self._context.folds, self._progress.fold_was_read)
+                if self._bridge is not None:
+                    self._progress.conclude(self._bridge.returned)
                 return True
             self._loop.refuse_extra_report()
             self._progress.add(metrics)
@@ -203,7 +217,7 @@ class TrainingRun:
                 return False
         return False
 
-    def _end(self, generator: Generator[Metrics, None, None]) -> None:
+    def _end(self, generator: Generator[object, None, None]) -> None:
         """Closes a generator. One that yields instead of ending is asked again, as it would else go on at any time."""
         for _ in range(MOST_CLOSES):
             fault = self._raised(generator.close)
@@ -261,6 +275,11 @@ class TrainingRun:
                 f"{' and '.join(changed)} in ctx.folder was changed by the trainable after hpo had written it; write "
                 "files of your own to ctx.artefacts"
             )
+
+    @property
+    def _stuck(self) -> tuple[str, ...]:
+        """What of a function is left in the process that would not end."""
+        return ("a function that goes on when it is to end",) if self._bridge and self._bridge.is_stuck else ()
 
     @property
     def _status(self) -> Status:

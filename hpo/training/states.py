@@ -79,8 +79,8 @@ def refuse_unreadable(path: Path, states: Mapping[str, Any]) -> None:
 def unsavable(error: Exception) -> TrainableError:
     """Returns the sentence on a state that `torch.save` refused."""
     return TrainableError(
-        f"the state that ctx.epochs() was given cannot be saved in a checkpoint: {cleaned(str(error), 300)}; "
-        f"a state_dict may hold {MAY_HOLD}"
+        "the state that ctx.epochs() or ctx.report() was given cannot be saved in a checkpoint: "
+        f"{cleaned(str(error), 300)}; a state_dict may hold {MAY_HOLD}"
     )
 
 
@@ -89,8 +89,8 @@ def _unreadable(states: Mapping[str, Any], error: Exception) -> str:
         if (culprits := _culprits(state)) is not None:
             held = f"it holds {culprits}" if culprits else f"{type_name(error)}: {cleaned(str(error), 300)}"
             return (
-                f"the state of {name!r} that ctx.epochs() was given could not be read back from a checkpoint: {held}; "
-                f"a state_dict may hold {MAY_HOLD}"
+                f"the state of {name!r} that ctx.epochs() or ctx.report() was given could not be read back from a "
+                f"checkpoint: {held}; a state_dict may hold {MAY_HOLD}"
             )
     return f"the checkpoint could not be read back: {type_name(error)}: {cleaned(str(error), 300)}"
 

@@ -173,7 +173,7 @@ def test_a_metric_that_is_nan_fails_its_job_only(run):
 
 def test_a_trainable_without_a_word_fails_with_what_it_must_do(run):
     source = run(Jobs(jobs(1)), ref("toys.curve:train_silent"))
-    assert "must yield them once per epoch" in source.evaluations[0].error
+    assert "must yield or report them once per epoch" in source.evaluations[0].error
 
 
 @pytest.mark.slow("ray")

@@ -229,8 +229,8 @@ def test_a_project_that_is_called_from_elsewhere_works_and_writes_there(project,
     [
         ("import no_such_package", "it needs 'no_such_package', which is not installed"),
         ("raise RuntimeError('boom')", "cannot be imported: RuntimeError: boom"),
-        ("def train(p, ctx): yield {}", "must take two arguments, a dataclass of its params and the Context"),
-        ("def train(p, ctx): return {}", "is no generator function"),
+        ("def train(*p, ctx): yield {}", "takes *p, but params have names"),
+        ("class train: pass", "is no generator function and no plain function, but a class"),
     ],
 )
 def test_a_trainable_that_cannot_be_used_is_a_problem(project, refused, code, message):

@@ -66,7 +66,7 @@ def test_stop_overrides_complete():
 def test_a_training_without_reports_failed():
     evaluation = JobTracker(Critic(), JOB, OBJECTIVE).receive(Packet(status=Status.COMPLETE))
     assert evaluation.status is Status.FAILED
-    assert "without yielding" in evaluation.error
+    assert "without reporting" in evaluation.error
 
 
 def test_stop_overrides_self_pruning():

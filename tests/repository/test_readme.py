@@ -119,6 +119,20 @@ def test_the_first_study_of_one_s_own_runs(tmp_path):
     assert "results_7  results_8  results_9" in printed
 
 
+def test_the_function_that_reports_trains_alike(tmp_path):
+    tables = []
+    for number in (0, 1):
+        folder = tmp_path / str(number)
+        (folder / "studies").mkdir(parents=True)
+        (folder / "train.py").write_text(PYTHON[number])
+        (folder / "studies" / "line.toml").write_text(TOML[0])
+        hpo(folder, "hpo run --study line --backend local")
+        made = optuna.load_study(study_name="line", storage=f"sqlite:///{folder / 'hpo.db'}")
+        tables.append([(trial.params, trial.value, trial.intermediate_values) for trial in made.trials])
+    assert len(tables[0]) == 8
+    assert tables[0] == tables[1]
+
+
 def test_the_options_of_a_search_run(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0].replace('yield {"', 'yield {"overfit": -0.1, "'))
@@ -229,7 +243,7 @@ def test_what_optuna_alone_found_begins_a_study(tmp_path):
 def test_the_example_from_python_runs(project):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = forked.run(
-        [sys.executable, "-c", PYTHON[1]], cwd=project, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PYTHON[2]], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "results_9" in done.stdout

@@ -90,7 +90,7 @@ def test_a_constraint_that_is_not_yielded_fails_the_trial_with_a_sentence(curve,
     outcome = api.run(curve(search={"constraints": ["gap"], "trials": 1}), config)
     [trial] = outcome.trials
     assert trial.state == "failed"
-    assert trial.error == "the constraint 'gap' was not yielded at step 1; yielded: loss, pid, val"
+    assert trial.error == "the constraint 'gap' was not reported at step 1; reported: loss, pid, val"
 
 
 def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):

@@ -155,19 +155,19 @@ def write_project(folder, body):
 
 
 BAD_YIELDS = {
-    "yield 3": "must yield a mapping of metrics, not int",
-    "yield {'loss': 1.0}": "the objective's metric 'val' was not yielded at step 1; yielded: loss",
+    "yield 3": "must report a mapping of metrics, not int",
+    "yield {'loss': 1.0}": "the objective's metric 'val' was not reported at step 1; reported: loss",
     "yield {'val': 'high'}": "metric 'val' at step 1 is 'high', not a number",
-    "yield None": "must yield a mapping of metrics, not NoneType",
+    "yield None": "must report a mapping of metrics, not NoneType",
     "for _ in ctx.epochs():\n        yield {'val': 1}\n        break": "was left after 1 of 2 epochs",
     "for _ in ctx.epochs():\n        ctx.stop('enough')\n        yield {'val': 1}\n    yield {'val': 9}": (
-        "metrics were yielded after the loop over ctx.epochs(), and belong to no epoch"
+        "metrics were reported after the loop over ctx.epochs(), and belong to no epoch"
     ),
     "ctx.epochs()\n    for _ in range(2): yield {'val': 1}": "ctx.epochs() was called and not looped over to its end",
     "yield {'val': None}": "metric 'val' at step 1 is None, not a number",
     "yield {'val': float('inf')}": "metric 'val' at step 1 is inf, not a finite number",
-    "for _ in range(9): yield {'val': 1.0}": "metrics were yielded 3 times, but the budget is 2",
-    "for _ in ctx.epochs(): pass\n    yield {'val': 1}": "after epoch 1 of ctx.epochs() 0 metrics had been yielded",
+    "for _ in range(9): yield {'val': 1.0}": "metrics were reported 3 times, but the budget is 2",
+    "for _ in ctx.epochs(): pass\n    yield {'val': 1}": "after epoch 1 of ctx.epochs() 0 metrics had been reported",
     "ctx.save_predictions(truth=[0], probabilities=[[1.0]], labels=(1, 2), names='ab'); yield {'val': 1}": "(1, 2)",
 }
 

@@ -1,4 +1,4 @@
-"""What a trainable yields, checked before it is passed on."""
+"""What a trainable reports, by whatever form, checked before it is passed on."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LARGEST_HISTORY = 200_000_000
 
 
 def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics:
-    """Returns what was yielded as metrics: plain texts and plain floats.
+    """Returns what was reported as metrics: plain texts and plain floats.
 
     Args:
-        metrics: what was yielded.
+        metrics: what was yielded, reported or returned.
         step: at which it was.
         objective: whose metric, and whose constraints, must be among them.
 
@@ -35,25 +35,25 @@ def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics
         TrainableError: if it is no mapping of names to finite numbers (None: undefined), or something is missing.
     """
     if not isinstance(metrics, Mapping):
-        raise TrainableError(f"a trainable must yield a mapping of metrics, not {type_name(metrics)}")
+        raise TrainableError(f"a trainable must report a mapping of metrics, not {type_name(metrics)}")
     needed = (objective.metric, *objective.constraints)
     checked: dict[str, float | None] = {}
-    # A subclass of dict may have methods of its own; what the dict holds is what was yielded.
+    # A subclass of dict may have methods of its own; what the dict holds is what was reported.
     items: Iterable[tuple[Any, Any]] = dict.items(metrics) if isinstance(metrics, dict) else metrics.items()
     for key, value in items:
         name = checked_name(key, "metric")
         if name in checked:
             raise TrainableError(f"two metrics at step {step} are named {name!r}; a name is a text and occurs once")
         if len(checked) == MOST_METRICS:
-            raise TrainableError(f"more than {MOST_METRICS} metrics were yielded at step {step}; yield fewer of them")
+            raise TrainableError(f"more than {MOST_METRICS} metrics were reported at step {step}; report fewer of them")
         undefined = value is None and name not in needed
-        checked[name] = None if undefined else _number(value, f"metric {name!r} at step {step}")
+        checked[name] = None if undefined else as_number(value, f"metric {name!r} at step {step}")
     for name in needed:
         if name not in checked:
             known = ", ".join(sorted(checked)[:20]) or "nothing"
             more = f" and {len(checked) - 20} more" if len(checked) > 20 else ""
             role = "the objective's metric" if name == objective.metric else "the constraint"
-            raise TrainableError(f"{role} {name!r} was not yielded at step {step}; yielded: {known}{more}")
+            raise TrainableError(f"{role} {name!r} was not reported at step {step}; reported: {known}{more}")
     return checked
 
 
@@ -71,7 +71,7 @@ def refuse_large_history(metrics: Metrics, step: int, before: int) -> int:
     size = sum(len(name) + VALUE_SIZE for name in metrics)
     if before + size > LARGEST_HISTORY:
         raise TrainableError(
-            f"the metrics of the first {step} steps take over {LARGEST_HISTORY} characters; yield fewer at each step"
+            f"the metrics of the first {step} steps take over {LARGEST_HISTORY} characters; report fewer at each step"
         )
     return size
 
@@ -95,8 +95,35 @@ def checked_name(key: object, what: str) -> str:
     return name
 
 
-def _number(value: Any, what: str) -> float:
-    """Returns a value as a float: a number, or an array or a tensor that holds one."""
+def returned_metrics(returned: object, metric: str) -> Mapping[Any, Any]:
+    """Returns what a function returned as metrics by name, not checked yet.
+
+    Args:
+        returned: a mapping of metrics, or a number: a value of the objective's metric.
+        metric: name of the objective's metric.
+
+    Raises:
+        TrainableError: if it is neither.
+    """
+    if isinstance(returned, Mapping):
+        return returned
+    if isinstance(returned, str | bytes) or not (hasattr(returned, "__float__") or hasattr(returned, "__index__")):
+        raise TrainableError(
+            f"a trainable must return a mapping of metrics, a number or nothing, not {type_name(returned)}"
+        )
+    return {metric: returned}
+
+
+def as_number(value: Any, what: str) -> float:
+    """Returns a value as a float: a number, or an array or a tensor that holds one.
+
+    Args:
+        value: what the trainable handed over.
+        what: which value it is, for the message.
+
+    Raises:
+        TrainableError: if it is no finite number.
+    """
     try:
         detach = getattr(value, "detach", None)  # torch warns of a tensor that still has its gradient
         value = detach() if callable(detach) else value
