@@ -21,7 +21,7 @@ from hpo.driver.placing import refuse_unusable
 from hpo.driver.session import Folds, RunContext, Session, resolved
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion.grid import PromotionSource
-from hpo.results import json_text, refuse_unwritable, table_text
+from hpo.results import json_text, require_writable, table_text
 from hpo.seeds.streams import STREAMS
 from hpo.stats.collapse import collapse_of
 from hpo.stats.seed_use import CLOCKS
@@ -57,7 +57,7 @@ def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOp
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
     refuse_unusable(study, config)
-    refuse_unwritable(folder)
+    require_writable(folder)
     metric = options.metric or study.objective.metric
     with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
         params = session.trial(trial).params

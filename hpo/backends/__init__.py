@@ -1,1 +1,1 @@
-"""What runs jobs: in this process one after the other, or on Ray Tune's workers."""
+"""Backends that run jobs: one at a time in this process, or on Ray Tune's workers."""

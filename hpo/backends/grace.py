@@ -1,4 +1,4 @@
-"""How long a training may go on after a stop, and who ends it then."""
+"""The grace period of a training after a stop, and its interruption."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from hpo.core.protocols import EndsProcess, Stop
 from hpo.core.records import Job
 
 POLL_SECONDS = 0.5
-"""How often it is looked whether to stop."""
+"""Seconds between two checks for a stop."""
 
 INTERRUPTS = 5
-"""How often a training is interrupted, a second apart, before its process is ended."""
+"""How often a training is interrupted, one second apart, before its process is ended."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How fast a training gets on, as its driver sees it.
+    """The pace of a training's reports, as its driver sees it.
 
     Attributes:
-        longest: seconds between two of its reports, at most so far.
-        since: when the last one came, or the training began, by the monotonic clock.
+        longest: longest time between two reports so far, in seconds.
+        since: monotonic time of the last report, or of the start.
     """
 
     longest: float = 0.0
     since: float = field(default_factory=time.monotonic)
 
     def reported(self) -> None:
-        """Notes that a report has come."""
+        """Records the time of a report."""
         now = time.monotonic()
         self.longest, self.since = max(self.longest, now - self.since), now
 
     def grace(self, least: float) -> float:
-        """Returns for how many seconds after a stop the training may go on: so many, or two of its epochs."""
+        """Returns the grace period after a stop in seconds: `least`, or two of its epochs."""
         return max(least, 2 * self.longest)
 
 
 class Watch:
-    """Interrupts a training of this process that does not end its epoch in time after a stop.
+    """Interrupts a training of this process that does not finish its epoch in time after a stop.
 
-    It raises a KeyboardInterrupt in the training, as Ctrl-C would. A training that ignores it can only be ended
-    with its process, which is done where the stop says that the process is the command's own.
+    It raises a KeyboardInterrupt in the training, like Ctrl-C. A training that ignores it can only be ended with its
+    process, which happens if the process belongs to the command.
 
     Args:
-        job: that is trained.
-        stop: whether to stop.
-        grace: for how many seconds the training may go on then.
+        job: the job that is trained.
+        stop: tells whether to stop.
+        grace: returns the grace period in seconds.
 
     Attributes:
         overdue: whether the training was interrupted.
@@ -68,7 +68,7 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
-        """Watches until the block ends, in the main thread; to another one Python delivers no signal."""
+        """Watches the block, in the main thread only: Python delivers signals to no other."""
         before = signal.getsignal(signal.SIGINT)
         if not callable(before) or threading.current_thread() is not threading.main_thread():
             yield self
@@ -79,7 +79,7 @@ class Watch:
                 before(number, frame)
                 return
             self._interrupting = False
-            if self._inside:  # else it has ended meanwhile
+            if self._inside:  # otherwise it has just ended
                 self.overdue = True
                 raise KeyboardInterrupt
 
@@ -96,10 +96,10 @@ class Watch:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Says that what runs in the block is the training's, and may be interrupted.
+        """Marks the block as training code, which may be interrupted.
 
         Raises:
-            KeyboardInterrupt: if it was, whatever the training made of that.
+            KeyboardInterrupt: if it was interrupted, even if the training caught the exception.
         """
         self._inside = True
         try:
@@ -130,8 +130,8 @@ class Watch:
 
 
 def describe_overdue(job: Job) -> str:
-    """Returns that a training did not end its epoch in time, in words."""
+    """Returns the message for a training that did not finish its epoch in time."""
     return (
-        f"trial {job.trial} seed {job.seed_text} did not end its epoch in time after the stop and was ended; "
-        "it goes on from its last checkpoint (--stop-wait gives it more time)"
+        f"trial {job.trial} seed {job.seed_text} did not finish its epoch in time after the stop and was interrupted; "
+        "it will resume from its last checkpoint (--stop-wait gives it more time)"
     )

@@ -1,4 +1,4 @@
-"""Jobs one after the other, in this process: a for loop, so that a debugger and a plain traceback work."""
+"""Runs jobs one at a time in this process, so that a debugger and plain tracebacks work."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hpo.core.wrappers import check_not_stuck, with_retries
 from hpo.training import TrainingRun, discard_checkpoint, work_dir
 
 ATTEMPTS = "attempts"
-"""In a job's folder while it is trained: how many processes have begun to and made no progress."""
+"""File in a job's folder during its training: how many processes started it and made no progress."""
 
 
 class LocalBackend:
     """Runs jobs in this process.
 
     Args:
-        work: the study's folder for checkpoints and artefacts, or its URL.
+        work: the study's folder or URL for checkpoints and artifacts.
     """
 
     def __init__(self, work: str | Path) -> None:
@@ -33,10 +33,10 @@ class LocalBackend:
         self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
-        """Runs one job after the other until the source is done or `stop` is set.
+        """Runs one job at a time until the source is done or `stop` is set.
 
-        A job that is stopped ends its epoch and stays open: it is not told, and goes on from its checkpoint next time.
-        One that does not end its epoch in time is interrupted, and stays open too.
+        A stopped job finishes its epoch and stays open: the source gets no evaluation, and the next run resumes it from
+        its checkpoint. A job that does not finish its epoch in time is interrupted, and stays open too.
         """
         self.overdue = ()
         try:
@@ -50,7 +50,7 @@ class LocalBackend:
                 with_retries(partial(source.tell, evaluation), stop)
                 discard_checkpoint(self._work, answer)
         except RetryLater:
-            return  # stopped while the database was away: what could not be told is trained again from its checkpoint
+            return  # stopped while the database was away: the next run resumes the job from its checkpoint
 
     def _train(
         self, job: Job, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop
@@ -58,14 +58,14 @@ class LocalBackend:
         pace = Pace()
         with Watch(job, stop, lambda: pace.grace(resources.stop_wait)).watching() as watch:
             try:
-                return self._heard(job, source, trainable, resources, stop, pace, watch)
+                return self._run_job(job, source, trainable, resources, stop, pace, watch)
             except KeyboardInterrupt:
                 if not watch.overdue:
                     raise
                 self.overdue = (job,)
                 return None
 
-    def _heard(
+    def _run_job(
         self,
         job: Job,
         source: JobSource,
@@ -100,23 +100,23 @@ class LocalBackend:
 
 
 class _Attempts:
-    """Counts the processes that died while they trained a job, since it last got on by an epoch.
+    """Counts the processes that died while they trained a job, since it last completed an epoch.
 
-    The training runs in the driver here, so one that crashes its process would crash every driver that goes on with it.
+    The training runs in the driver, so one that crashes its process would crash every driver that resumes it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / ATTEMPTS
         self.deaths = 0
-        if is_file(self._file):  # not a folder or a pipe of the trainable's
+        if is_file(self._file):  # not a folder or a pipe that the trainable made
             with suppress(OSError):
                 text = self._file.read_text(errors="replace")
                 self.deaths = int(text) if text.isdecimal() and len(text) < 10 else 0
 
     def begin(self) -> None:
-        """Counts this process: if it dies, nobody can take that back.
+        """Counts this process in advance, because it cannot count its own death.
 
-        Where nothing can be written, as on a disk that is full, it is not counted, and trained all the same.
+        Without a count, e.g. on a full disk, the job is trained nevertheless.
         """
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -125,11 +125,11 @@ class _Attempts:
             self._file.write_text(str(self.deaths + 1))
 
     def progress(self) -> None:
-        """Forgets the others that died: the training got beyond the epoch that they died in."""
+        """Resets the count of dead processes: the training got past the epoch in which they died."""
         if self.deaths:
             self.deaths = 0
             self.begin()
 
     def end(self) -> None:
-        """Takes the count back: the training ended in order, or goes on in another process."""
+        """Removes the count: the training ended normally, or another process resumes it."""
         remove(self._file)

@@ -1,4 +1,4 @@
-"""What can be known of a machine or an address before Ray is imported or started, which takes seconds."""
+"""Checks a machine and an address before Ray is imported or started, which takes seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpo.core.redaction import redacted_word
 from hpo.training import device_for
 
 SECONDS = 5.0
-"""How long a connection may take."""
+"""Timeout of a connection."""
 
 EMPTY_SETTINGS = bytes(3) + b"\x04" + bytes(5)
 """A frame of HTTP/2: three bytes of length, one of type, flags and stream."""
@@ -31,28 +31,28 @@ EXPECTED = (
 
 
 FOLDER = "hpo-ray-"
-"""How the names of the folders begin in which a Ray of our own keeps sockets and logs."""
+"""Prefix of the folders in which a Ray of our own keeps sockets and logs."""
 
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
-"""Bytes that the path of a socket may have."""
+"""Maximum length of a socket's path in bytes."""
 
 SOCKET = "12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-"""What Ray adds to the name of its folder for the longest of its sockets."""
+"""What Ray appends to our prefix in its longest socket path."""
 
 
 def cores() -> int:
-    """Returns how many cores this process may use: those it is bound to, and no more than its group's share of time."""
-    known = hasattr(os, "sched_getaffinity")  # not on every system
+    """Returns how many cores this process may use: its CPU affinity, limited by its control group."""
+    known = hasattr(os, "sched_getaffinity")  # not available on every system
     bound = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
     return max(1, min(bound, _share_of_group(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")) or bound))
 
 
 def _share_of_group(member: Path, mount: Path) -> int | None:
-    """Returns how many cores' time the control groups of this process allow it, rounded down; None: they do not say.
+    """Returns the CPU quota of this process's control groups in cores, rounded down; None: no quota.
 
     Args:
-        member: the file that names the groups, as Linux writes it.
-        mount: where the groups are mounted; of version 2, or of version 1 with one folder for each controller.
+        member: the file that lists the groups, /proc/self/cgroup.
+        mount: mount point of the groups, version 2, or version 1 with one folder per controller.
     """
     shares = []
     for line in _text(member).splitlines():
@@ -61,7 +61,7 @@ def _share_of_group(member: Path, mount: Path) -> int | None:
             continue
         root = mount / "cpu" if controllers else mount
         inner = root / path.lstrip("/")
-        for folder in [inner, *inner.parents]:  # each group is held to those above it
+        for folder in [inner, *inner.parents]:  # limits of parent groups apply too
             if not folder.is_relative_to(root):
                 break
             quota, period = _quota(folder, version=1 if controllers else 2)
@@ -71,7 +71,7 @@ def _share_of_group(member: Path, mount: Path) -> int | None:
 
 
 def _quota(folder: Path, version: int) -> tuple[int, int]:
-    """Returns how much time in which period, both in microseconds; 0 or less: no limit."""
+    """Returns the quota and its period in microseconds; 0 or less: no limit."""
     if version == 2:
         words = _text(folder / "cpu.max").split()
     else:
@@ -89,13 +89,13 @@ def _text(file: Path) -> str:
 
 
 def folder_for_sockets(wanted: str | None = None) -> Path:
-    """Returns the folder in which a Ray of our own makes its own: its sockets' paths must be short.
+    """Returns the parent folder for a Ray of our own, whose socket paths must be short.
 
     Args:
-        wanted: the only one that will do; None: the first fitting one of the usual temporary folders.
+        wanted: the only folder to consider; None: the first suitable one of the usual temporary folders.
 
     Raises:
-        UsageError: if none will do.
+        UsageError: if none is suitable.
     """
     usual = [tempfile.gettempdir(), "/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR") or "/dev/shm"]
     for each in [wanted] if wanted else usual:
@@ -105,27 +105,27 @@ def folder_for_sockets(wanted: str | None = None) -> Path:
             return folder
     longest = LONGEST_SOCKET - len(os.fsencode(f"/{FOLDER}{SOCKET}"))
     raise UsageError(
-        f"Ray finds no folder for its sockets in {wanted or ', '.join(dict.fromkeys(usual))}: expected one that can be "
-        f"written, with a path of at most {longest} characters; set {'RAY_TMPDIR' if wanted else 'TMPDIR'} to a "
-        "shorter one. Without Ray, one training after the other: --backend local"
+        f"no suitable folder for Ray's sockets in {wanted or ', '.join(dict.fromkeys(usual))}: expected a writable one "
+        f"with a path of at most {longest} characters; set {'RAY_TMPDIR' if wanted else 'TMPDIR'} to a "
+        "shorter one, or run one training at a time without Ray: --backend local"
     )
 
 
 @contextmanager
 def private_folder(wanted: str | None = None) -> Iterator[Path]:
-    """Makes a folder that nobody but this user may enter, and removes it at the end, with those of killed drivers.
+    """Creates a folder that only this user can enter, and removes it at the end, with those of killed drivers.
 
     Args:
-        wanted: as in `folder_for_sockets`.
+        wanted: the parent folder, see `folder_for_sockets`.
 
     Raises:
-        UsageError: likewise.
+        UsageError: if there is no suitable parent folder.
     """
     parent = folder_for_sockets(wanted)
     for left in parent.glob(f"{FOLDER}*"):
         _remove_unless_used(left)
-    made = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent))  # for this user alone
-    inner = made / "r"  # Ray opens the folder that it is given to everybody, so it is given one within
+    made = Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent))  # accessible to this user only
+    inner = made / "r"  # Ray makes its folder accessible to everybody, so it gets a subfolder
     inner.mkdir()
     with (made / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -136,46 +136,48 @@ def private_folder(wanted: str | None = None) -> Iterator[Path]:
 
 
 def _remove_unless_used(folder: Path) -> None:
-    """Removes a folder whose driver is gone: its lock was freed with it, also where that was another container's."""
+    """Removes a folder whose driver has ended, which released its lock, even in another container."""
     try:
         with (folder / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError:  # in use, another user's, being made, or gone meanwhile
+    except OSError:  # in use, another user's, being created, or just removed
         return
 
 
-def refuse_too_large(resources: Resources) -> None:
-    """Raises where one training wants more than this machine has.
+def require_resources(resources: Resources) -> None:
+    """Checks that this machine has the resources of one training.
 
     Raises:
-        UsageError: if it does.
+        UsageError: if it has not.
     """
     if resources.cpu > cores():
         raise UsageError(
-            f"one training wants {resources.cpu} CPU, this machine has {cores()}; "
-            "ask for less with --cpus-per-trial, or join a larger machine's Ray with --ray-address"
+            f"one training requests {resources.cpu} CPU, but this machine has {cores()}; "
+            "request fewer with --cpus-per-trial, or join a larger machine's Ray with --ray-address"
         )
-    refuse_missing_gpu(resources)
+    require_gpu(resources)
 
 
-def refuse_missing_gpu(resources: Resources) -> None:
-    """Raises where a graphics card is wanted and torch sees none here.
+def require_gpu(resources: Resources) -> None:
+    """Checks that torch sees a GPU if one is requested.
 
     Raises:
-        UsageError: if it is so.
+        UsageError: if it does not.
     """
     if resources.gpu and device_for(resources.gpu) == "cpu":
-        raise UsageError(f"one training wants {resources.gpu:g} GPU, but torch sees none here; use --gpus-per-trial 0")
+        raise UsageError(
+            f"one training requests {resources.gpu:g} GPU, but torch sees none here; use --gpus-per-trial 0"
+        )
 
 
 def ray_is_joined() -> bool:
-    """Whether this process has joined a Ray; asked without importing it."""
+    """Whether this process is connected to a Ray; does not import it."""
     return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
 
 
-def refuse_unreachable(address: str) -> None:
-    """Raises where an address is none of Ray's, or nobody listens there, which Ray itself would try for minutes.
+def require_reachable(address: str) -> None:
+    """Checks that a Ray answers at an address; Ray itself would retry for minutes.
 
     Raises:
         UsageError: if it is malformed, or no connection can be made.
@@ -184,27 +186,27 @@ def refuse_unreachable(address: str) -> None:
         return
     if address.startswith("ray://"):
         raise UsageError(
-            f"{redacted_word(address)} is an address of Ray's client, by which the driver would run on the cluster, "
+            f"{redacted_word(address)} is a Ray Client address, with which the driver would run on the cluster, "
             f"away from its database; {EXPECTED}"
         )
     found = re.fullmatch(r"(?:\[(?P<ipv6>[0-9A-Fa-f:]+)\]|(?P<name>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})", address)
     if found is None or not 0 < int(found["port"]) < 2**16:
-        raise UsageError(f"{redacted_word(address)!r} is no address of a Ray; {EXPECTED}")
+        raise UsageError(f"{redacted_word(address)!r} is not the address of a Ray; {EXPECTED}")
     try:
         speaks = _speaks_http2(found["ipv6"] or found["name"], int(found["port"]))
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         raise UsageError(
             f"no Ray at {address} ({error}); is it running, and is the port the one that `ray start --head` printed? "
             "Without --ray-address one is started here."
         ) from error
     if not speaks:
-        raise UsageError(f"what listens at {address} is no Ray; {EXPECTED}")
+        raise UsageError(f"the server at {address} is not a Ray; {EXPECTED}")
 
 
 def _speaks_http2(host: str, port: int) -> bool:
     """Whether a server answers an HTTP/2 preface with its settings (RFC 9113, section 3.4), as Ray's gRPC does."""
     with socket.create_connection((host, port), timeout=SECONDS) as connection:
-        if os.environ.get("RAY_USE_TLS", "0") == "1":  # then the preface would have to be encrypted
+        if os.environ.get("RAY_USE_TLS", "0") == "1":  # the preface would have to be encrypted
             return True
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS)
         try:

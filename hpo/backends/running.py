@@ -1,4 +1,4 @@
-"""Running all jobs of a source on a backend, and insisting that they are over at the end."""
+"""Runs all jobs of a source on a backend, and checks that they are over at the end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hpo.core.wrappers import SourceWrapper
 
 
 class OpenJobs(SourceWrapper):
-    """A source that knows which of its jobs were handed out and are not over.
+    """Tracks the jobs that were handed out and are not over.
 
     Args:
-        source: hands out the jobs.
+        source: the source that hands out the jobs.
     """
 
     def __init__(self, source: JobSource) -> None:
@@ -32,16 +32,16 @@ class OpenJobs(SourceWrapper):
         self._source.tell(evaluation)
         self._open.pop(evaluation.job.key, None)
 
-    def refuse_open(self) -> None:
-        """Raises where a job is not over although the backend has ended: no result may be read as the whole one.
+    def check_none_open(self) -> None:
+        """Checks that all jobs are over after the backend has ended, because results would be incomplete otherwise.
 
         Raises:
-            BackendError: if so; it names the trials.
+            BackendError: if a job is open; it names the trials.
         """
         if self._open:
             named = ", ".join(f"trial {job.trial} seed {job.seed_text}" for job in self._open.values())
             raise BackendError(
-                f"the backend ended, and the training of {named} is not over; the same command goes on with it"
+                f"the backend ended, but the training of {named} is not over; run the same command again to continue it"
             )
 
 
@@ -53,18 +53,18 @@ def run_all(
     stop: Stop,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Runs a source's jobs, and insists that all of them are over unless `stop` is set.
+    """Runs a source's jobs, and checks that all of them are over unless `stop` is set.
 
     Args:
-        backend: runs the jobs.
-        source: hands them out.
-        trainable: with what to train.
-        resources: of one training.
-        stop: ends the work in order; then jobs may stay open.
-        observers: told which trainings were ended because they did not stop in time.
+        backend: the backend that runs the jobs.
+        source: the source that hands out the jobs.
+        trainable: the trainable of all jobs.
+        resources: resources of one training.
+        stop: stops the work gracefully; jobs may stay open then.
+        observers: notified of trainings that did not stop in time and were interrupted.
 
     Raises:
-        BackendError: if the backend gave up, or ended although a job is not over.
+        BackendError: if the backend failed, or ended before all jobs were over.
     """
     jobs = OpenJobs(source)
     backend.run(jobs, trainable, resources, stop)
@@ -72,4 +72,4 @@ def run_all(
         for observer in observers:
             observer.phase(describe_overdue(job))
     if not stop.is_set():
-        jobs.refuse_open()
+        jobs.check_none_open()

@@ -59,7 +59,7 @@ def count(low: int = 1) -> dict[str, Flag]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Requirements:
     """A field that is an option of the command line.
 
     Attributes:
@@ -77,7 +77,7 @@ class Declared:
     help: str
 
 
-def declared(kind: type) -> Iterator[Declared]:
+def declared(kind: type) -> Iterator[Requirements]:
     """Yields the fields of a dataclass that are options of the command line, the bases' first."""
     homes = {name: base for base in reversed(kind.__mro__) for name in vars(base).get("__annotations__", ())}
     texts: dict[str, str] = {}
@@ -87,7 +87,7 @@ def declared(kind: type) -> Iterator[Declared]:
         if "flag" in one.metadata:
             text, home = texts.get(one.name, ""), vars(sys.modules[homes[one.name].__module__])
             alone = SimpleNamespace(__annotations__={"it": one.type})  # other fields' types may be for mypy alone
-            yield Declared(
+            yield Requirements(
                 name=one.name,
                 flag=one.metadata["flag"],
                 annotation=get_type_hints(alone, home)["it"],

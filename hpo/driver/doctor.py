@@ -12,7 +12,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from hpo.backends.machine import cores, folder_for_sockets, refuse_too_large, refuse_unreachable
+from hpo.backends.machine import cores, folder_for_sockets, require_reachable, require_resources
 from hpo.core.disks import disk_of
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.installed import (
@@ -27,7 +27,7 @@ from hpo.core.protocols import Resources
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.placing import resources
-from hpo.results import LEAST_ROOM, refuse_unwritable
+from hpo.results import MIN_FREE_BYTES, require_writable
 from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, refuse_missing_package
@@ -40,7 +40,7 @@ NAMED = ("optuna", "ray", "torch")
 """Packages whose versions are said where all is well."""
 
 LITTLE_ROOM = 1_000_000_000
-"""Bytes below which a disk will soon be full; below `LEAST_ROOM` nothing is begun."""
+"""Bytes below which a disk will soon be full; below `MIN_FREE_BYTES` nothing is begun."""
 
 FEW_FILES = 1024
 """Open files below which Ray's processes get into trouble."""
@@ -197,7 +197,7 @@ def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | 
 def _cores(wanted: Resources, config: RunConfig) -> Finding:
     if config.backend == "ray" and not config.ray_address:
         try:
-            refuse_too_large(Resources(cpu=wanted.cpu))
+            require_resources(Resources(cpu=wanted.cpu))
         except UsageError as error:
             return Finding(what="cores", state="missing", found=str(error))
     return Finding(what="cores", state="ok", found=f"{cores()} here, {wanted.cpu} for a training")
@@ -233,7 +233,7 @@ def _ray(wanted: Resources, config: RunConfig) -> tuple[Finding, int]:
             return Finding(what="ray", state="missing", found=str(error)), 1
         return Finding(what="ray", state="ok", found="none to join; a search starts one on this machine"), 1
     try:
-        refuse_unreachable(config.ray_address)
+        require_reachable(config.ray_address)
         from hpo.backends.ray import connected, machines  # a second to import
 
         with connected(config.ray_address, wanted, config.concurrency) as slots:
@@ -293,13 +293,13 @@ def work_folder(root: str, machines: int) -> Finding:
 
 def _folder(what: str, folder: Path) -> Finding:
     try:
-        refuse_unwritable(folder)
+        require_writable(folder)
         disk = disk_of(folder)
     except (HpoError, OSError) as error:
         return Finding(what=what, state="missing", found=str(error))
     found = f"{folder} can be written, {disk.free / 1e9:,.1f} GB free ({disk.kind})"
     if disk.free < LITTLE_ROOM:
-        advice = f"make room; below {LEAST_ROOM / 1e6:.0f} MB nothing is begun"
+        advice = f"make room; below {MIN_FREE_BYTES / 1e6:.0f} MB nothing is begun"
         return Finding(what=what, state="attention", found=found, advice=advice)
     return Finding(what=what, state="ok", found=found)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.backends.machine import refuse_unreachable
+from hpo.backends.machine import require_reachable
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources
 from hpo.core.run_config import RunConfig
-from hpo.results import refuse_unwritable
+from hpo.results import require_writable
 from hpo.store import StoredStudy
 from hpo.study import Study
 from hpo.training import is_url, named_like, refuse_unusable_url
@@ -54,8 +54,8 @@ def refuse_unusable(study: Study, config: RunConfig) -> None:
     if config.tensorboard:
         refuse_missing_tensorboard()
     if config.backend == "ray" and config.ray_address:
-        refuse_unreachable(config.ray_address)
+        require_reachable(config.ray_address)
     if is_url(config.work_root):
         refuse_unusable_url(config.work_root)
     else:
-        refuse_unwritable(Path(config.work_root))
+        require_writable(Path(config.work_root))

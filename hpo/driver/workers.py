@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from hpo.backends.local import LocalBackend
-from hpo.backends.machine import ray_is_joined, refuse_missing_gpu, refuse_too_large
+from hpo.backends.machine import ray_is_joined, require_gpu, require_resources
 from hpo.core.protocols import Backend, Observer
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import tell_phase
@@ -56,11 +56,11 @@ def refuse_unsuitable(study: Study, config: RunConfig, workers: Workers, observe
         UsageError: if this machine is too small for a training, or the Ray at the address.
     """
     if config.backend == "local":
-        refuse_missing_gpu(resources(study, config))
+        require_gpu(resources(study, config))
     elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
         workers.join(study, config, observers)
     else:
-        refuse_too_large(resources(study, config))
+        require_resources(resources(study, config))
 
 
 def ready(

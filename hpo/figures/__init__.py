@@ -1,1 +1,1 @@
-"""Interactive pictures, each in one file that needs no network. The only package that uses plotly."""
+"""Interactive figures in self-contained files. The only package that uses plotly."""

@@ -1,4 +1,4 @@
-"""Promotions and decompositions as interactive pictures, each in one file that needs no network."""
+"""Interactive figures of promotions and decompositions, in self-contained files."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from hpo.stats.variance import Effect, Effects
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# plotly is imported where it is used: it takes half a second, and few commands draw.
+# plotly is imported where it is used, because it takes half a second and few commands draw.
 
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star")
-"""A seed's mark; its place on the axis and its name in the legend tell it too, so colour carries nothing alone."""
+"""Marker symbols by seed, so that nothing is encoded in color alone."""
 
 
 WIDTH = 120
-"""Characters of a line below a picture's title."""
+"""Characters per line below a figure's title."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
-"""A candidate's colour. Source: Okabe and Ito, Color universal design, 2008; without yellow, which paper swallows."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+"""Colors by candidate. Source: Okabe and Ito, Color universal design, 2008; without yellow, invisible in print."""
 
 
 _SCRIPT = re.compile(r"<script(?: type=\"text/javascript\")?>(.*?)</script>", re.DOTALL)
-"""A script of a page; data have another type, and run nowhere."""
+"""Matches the scripts of a page, but not data, which have another type and do not run."""
 
 
 def promotion_figure(
@@ -43,15 +43,15 @@ def promotion_figure(
     searched_on: str,
     warnings: Sequence[str] = (),
 ) -> Figure:
-    """Returns every candidate's value on every seed, its mean with a bar of one sigma, and what the search had said.
+    """Returns a figure of every candidate's value on every seed, mean with a bar of one sigma, and value in the search.
 
     Args:
-        ranking: the first one's line is on top.
-        standings: of the rows: the rank, or why there is none.
-        study: its name, for the title.
-        metric: name of the values' axis.
-        searched_on: for the legend, e.g. `seed 41`.
-        warnings: sentences that have to be read first; they stand below the title.
+        ranking: the ranking; its first row is on top.
+        standings: rank of each row, or why it has none.
+        study: name of the study, for the title.
+        metric: label of the value axis.
+        searched_on: seeds of the search for the legend, e.g. `seed 41`.
+        warnings: sentences to show below the title.
     """
     from plotly import graph_objects
 
@@ -79,13 +79,13 @@ def promotion_figure(
         name=f"search ({searched_on})",
         marker={"symbol": "circle-open", "size": 12, "color": "gray"},
     )
-    told = [escape(line) for warning in warnings for line in wrap(f"! {warning}", WIDTH)]
+    shown = [escape(line) for warning in warnings for line in wrap(f"! {warning}", WIDTH)]
     figure.update_layout(
-        title="<br>".join([title, *(f"<sub>{line}</sub>" for line in told)]),
+        title="<br>".join([title, *(f"<sub>{line}</sub>" for line in shown)]),
         template="simple_white",
         xaxis_title=metric,
-        height=220 + 60 * len(rows) + 20 * len(told),
-        margin_t=100 + 20 * len(told),
+        height=220 + 60 * len(rows) + 20 * len(shown),
+        margin_t=100 + 20 * len(shown),
     )
     figure.update_yaxes(autorange="reversed", title="rank")
     figure.update_xaxes(showgrid=True)
@@ -93,14 +93,14 @@ def promotion_figure(
 
 
 def effects_figure(effects: Effects, *, title: str, metric: str, notes: Mapping[str, str]) -> Figure:
-    """Returns a dot with its interval for each source, on a log axis, and a line at the sd of all sources together.
+    """Returns a figure with a dot and its interval per source on a log axis, and a line at the sd of all sources.
 
     Args:
-        effects: the largest is on top.
-        title: of the picture.
-        metric: whose sd it is, for the axis.
-        notes: by source, also others than those of the effects, what is said in place of a dot, e.g. `no effect`: zero
-            has no place on a log axis.
+        effects: the effects, largest on top.
+        title: title of the figure.
+        metric: name of the metric, for the axis.
+        notes: text by source to show instead of a dot, e.g. `no effect`, since a log axis has no zero; may name more
+            sources.
     """
     from plotly import graph_objects
 
@@ -134,12 +134,12 @@ def effects_figure(effects: Effects, *, title: str, metric: str, notes: Mapping[
 
 
 def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metric: str) -> Figure:
-    """Returns the replicates' learning curves over each other; those of the winner are drawn, the others can be.
+    """Returns a figure of all replicates' learning curves; only those of the winner are visible at first.
 
     Args:
         curves: each with `trial`, `seed`, `epochs` and `values`.
         winner: number of the winning trial.
-        metric: name of the values' axis.
+        metric: label of the value axis.
     """
     from plotly import graph_objects
 
@@ -154,7 +154,7 @@ def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metri
             mode="lines+markers",
             name=f"trial {curve['trial']}, seed {curve['seed']}",
             visible=True if winner in (None, curve["trial"]) else "legendonly",
-            line={"color": COLOURS[trials.index(curve["trial"]) % len(COLOURS)]},
+            line={"color": COLORS[trials.index(curve["trial"]) % len(COLORS)]},
             marker={"symbol": mark, "size": 8},
         )
     figure.update_layout(template="simple_white", xaxis_title="epoch", yaxis_title=metric, height=420, showlegend=True)
@@ -162,12 +162,12 @@ def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metri
 
 
 def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, searched_on: str) -> Figure:
-    """Returns each candidate's mean over its seeds against what the search had said, with the line where both agree.
+    """Returns a figure of each candidate's mean over seeds against its search value, with the identity line.
 
     Args:
         candidates: each with `trial`, `search_value`, `mean` and `sigma`.
         metric: name of the values.
-        searched_on: for the axis, e.g. `seed 41`.
+        searched_on: seeds of the search for the axis, e.g. `seed 41`.
     """
     from plotly import graph_objects
 
@@ -180,14 +180,14 @@ def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, search
         text=[str(one["trial"]) for one in shown],
         mode="markers+text",
         textposition="middle right",
-        marker={"size": 10, "color": COLOURS[0]},
+        marker={"size": 10, "color": COLORS[0]},
         name="mean ± sigma, by trial",
     )
     ends = [one[name] for one in shown for name in ("search_value", "mean")]
     if ends:
         line = [min(ends), max(ends)]
         figure.add_scatter(
-            x=line, y=line, mode="lines", name="as the search said", line={"dash": "dash", "color": "gray"}
+            x=line, y=line, mode="lines", name="equal to the search", line={"dash": "dash", "color": "gray"}
         )
     figure.update_layout(
         template="simple_white",
@@ -200,7 +200,7 @@ def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, search
 
 
 def decomposition_figure(found: Mapping[str, Any]) -> Figure:
-    """Returns the picture of a decomposition from the plain values that were written of it."""
+    """Returns the figure of a decomposition from its stored plain values."""
     effects = [
         Effect(
             source=one["source"],
@@ -231,12 +231,12 @@ def decomposition_figure(found: Mapping[str, Any]) -> Figure:
 
 
 def instability_figure(rows: Sequence[Mapping[str, Any]], study: str, count: int) -> Figure:
-    """Returns each param's share in what tells the best trials by value, and in what tells the steadiest.
+    """Returns a figure of each param's importance for the value and for sigma.
 
     Args:
         rows: each with `name`, `for_value` and `for_sigma`.
-        study: its name, for the title.
-        count: of trials that have a sigma.
+        study: name of the study, for the title.
+        count: number of trials that have a sigma.
     """
     from plotly import graph_objects
 
@@ -258,19 +258,19 @@ def instability_figure(rows: Sequence[Mapping[str, Any]], study: str, count: int
 
 
 def script() -> str:
-    """Returns plotly's script, with which a page draws figures without a network."""
+    """Returns plotly's script, so that a page draws figures offline."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
 
 
-def sealed(page: str) -> str:
-    """Returns a page that is one file, with a policy by which it runs its own scripts alone and fetches nothing.
+def add_content_policy(page: str) -> str:
+    """Adds a policy to a self-contained page by which it runs only its own scripts and fetches nothing.
 
-    What somebody's text might slip into it is shown at worst: a browser runs no script that is not named by its digest.
+    Text injected into the page is at worst displayed: a browser runs no script whose digest is not listed.
 
     Args:
-        page: its HTML, with all its scripts in it.
+        page: HTML of the page with all its scripts.
     """
     digests = [hashlib.sha256(found[1].encode()).digest() for found in _SCRIPT.finditer(page)]
     named = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests) or "'none'"
@@ -278,17 +278,17 @@ def sealed(page: str) -> str:
         f"default-src 'none'; script-src {named}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
         "form-action 'none'"
     )
-    said = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    return page.replace("<head>", f"<head>\n{said}", 1)
+    tag = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return page.replace("<head>", f"<head>\n{tag}", 1)
 
 
 def write_page(path: Path, figure: Figure, name: str = "promotion", guard: Guard = no_guard) -> None:
-    """Writes a picture as one HTML file, plotly's script included.
+    """Writes a figure as one HTML file with plotly's script.
 
     Args:
-        path: of the file.
-        figure: that is drawn.
-        name: of its element on the page.
-        guard: called before the file takes its place, see `hpo.core.files.atomic_write`.
+        path: path of the file.
+        figure: the figure to write.
+        name: id of its element on the page.
+        guard: called before the file is renamed into place, see `hpo.core.files.atomic_write`.
     """
-    write_text(path, sealed(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)
+    write_text(path, add_content_policy(figure.to_html(include_plotlyjs=True, full_html=True, div_id=name)), guard)

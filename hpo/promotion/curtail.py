@@ -53,7 +53,7 @@ class CurtailedSource(PromotionSource):
             for trial, bound in bounds.items()
             if self._handed_out[trial] == 0 or not bound < best - MARGIN * max(1.0, abs(best), abs(bound))
         ]
-        if could_win:  # the min_values replicates first until all have one, then the highest bound
+        if could_win:  # the fewest replicates first until all have one, then the highest bound
             trial = min(could_win, key=lambda one: (self._handed_out[one] > 0, -bounds[one]))
             self._waiting.append(self._candidates[trial][self._handed_out[trial]])
             self._handed_out[trial] += 1

@@ -12,7 +12,7 @@ from hpo.core.run_config import RunConfig
 from hpo.driver.placing import refuse_unusable
 from hpo.promotion.options import PromotionOptions, RuleOptions
 from hpo.promotion.race import Plan
-from hpo.results import refuse_unwritable
+from hpo.results import require_writable
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 
@@ -35,7 +35,7 @@ def refuse_promotion(study: Study, config: RunConfig, options: PromotionOptions)
     plan = race_plan(study, study.search.trials, options)
     refuse_confirming(study, options.confirm_seeds, plan)
     refuse_unusable(study, config)
-    refuse_unwritable(config.outputs / study.name)
+    require_writable(config.outputs / study.name)
     return score
 
 

@@ -1,4 +1,4 @@
-"""What a report needs of a promotion's results: pictures by seed, tables over the seeds, and the words for them."""
+"""Report assets of a promotion's results: figures by seed, tables over the seeds, and a text about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METRICS = {
     "macro_f1": "macro F1",
     "auc_ovr": "AUC (one against the rest)",
 }
-"""What the tables have, by its key in `val_metrics.json`."""
+"""Names of the metrics in the tables, by key in `val_metrics.json`."""
 
 PICTURES = {
     "train": "train_history.png",
@@ -32,7 +32,7 @@ PICTURES = {
     "roc": "metrics/roc.png",
     "gradcam": "gradcam/gradcam.png",
 }
-"""What is copied, by its word in the new name."""
+"""The copied figures, by their part of the new file name."""
 
 MARK = "assets.json"
 
@@ -42,7 +42,7 @@ class Run:
     """One directory of results.
 
     Attributes:
-        folder: where it is.
+        folder: path of the directory.
         summary: content of its `summary.json`.
         metrics: content of its `metrics/val_metrics.json`.
     """
@@ -56,7 +56,7 @@ class Run:
         """Reads a directory.
 
         Raises:
-            UsageError: if it is none of results.
+            UsageError: if it is not a directory of results.
         """
         found = []
         for name in ("summary.json", "metrics/val_metrics.json"):
@@ -74,12 +74,12 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Under which it was trained."""
+        """The seed of the training."""
         return int(self.summary["seed"])
 
     @property
     def own(self) -> Mapping[str, Any]:
-        """What only hpo writes."""
+        """The section of the summary that only hpo writes."""
         found: Mapping[str, Any] = self.summary[SECTION]
         return found
 
@@ -91,31 +91,31 @@ class Run:
 
     @property
     def has_sigma(self) -> bool:
-        """Whether seeds make a difference, so that a sigma over them means something."""
+        """Whether seeds make a difference, so that sigma is meaningful."""
         return bool(self.own.get("seed_use", "used") == "used")
 
 
 def write_assets(
     folders: Sequence[Path], out: Path, *, prefix: str, ddof: Ddof | None = None, force: bool = False
 ) -> tuple[Path, ...]:
-    """Writes pictures, tables and words for a report and returns the files.
+    """Writes figures, tables and a text for a report, and returns the files.
 
     Args:
-        folders: the results, one for each seed.
-        out: where the files go; made if it is missing.
-        prefix: of their names: `density_train_seed42.png`.
-        ddof: of the sigmas; None: the promotion's.
+        folders: directories of results, one per seed.
+        out: folder for the files, created if missing.
+        prefix: prefix of the file names, e.g. `density` in `density_train_seed42.png`.
+        ddof: how sigma is estimated; None: as in the promotion.
         force: whether the files of another promotion may be replaced.
 
     Raises:
-        UsageError: if the folders are no results of one promotion.
-        OutputRefused: if `out` cannot be written, or has another promotion's files.
+        UsageError: if the folders are not the results of one promotion.
+        OutputRefused: if `out` cannot be written, or contains files of another promotion.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", prefix):
         raise UsageError(f"expected a prefix of letters, digits, '.', '_' and '-', not {prefix!r}")
     runs = sorted(map(Run.read, folders), key=lambda run: run.seed)
     if not runs:
-        raise UsageError("there are no results to make assets of")
+        raise UsageError("there are no results to make assets from")
     blocks = {run.own.get("block") for run in runs}
     if len(blocks) > 1 or len({run.seed for run in runs}) < len(runs):
         named = ", ".join(f"{run.folder.name} (seed {run.seed})" for run in runs)
@@ -123,12 +123,12 @@ def write_assets(
     chosen = runs[0].own.get("ddof", 0) if ddof is None else ddof
     rows = table(runs, chosen)
     with explain_write_errors(out):
-        _refuse_another(out, prefix, str(blocks.pop()), force=force)
+        _check_same_promotion(out, prefix, str(blocks.pop()), force=force)
         return (*_pictures(runs, out, prefix), *_texts(runs, rows, chosen, out, prefix))
 
 
 def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
-    """Returns a row for each metric that all runs have: its value by seed, mean and sigma."""
+    """Returns one row per metric that all runs have: value by seed, mean and sigma."""
     rows: list[dict[str, object]] = []
     for key, name in METRICS.items():
         values = [run.metrics.get(key) for run in runs]
@@ -146,7 +146,7 @@ def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
     return rows
 
 
-def _refuse_another(out: Path, prefix: str, block: str, *, force: bool) -> None:
+def _check_same_promotion(out: Path, prefix: str, block: str, *, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     mark = out / MARK
     try:
@@ -156,7 +156,8 @@ def _refuse_another(out: Path, prefix: str, block: str, *, force: bool) -> None:
     known = found if isinstance(found, dict) else {}
     if known.get(prefix, block) != block and not force:
         raise OutputRefused(
-            f"{out} has the files {prefix}_* of another promotion; name another folder or --prefix, or give --force"
+            f"{out} contains the files {prefix}_* of another promotion; choose another folder or --prefix, or use "
+            "--force"
         )
     write_text(mark, json_text({**known, prefix: block}))
 
@@ -168,7 +169,7 @@ def _pictures(runs: Sequence[Run], out: Path, prefix: str) -> list[Path]:
             if (run.folder / name).is_file():
                 path = out / f"{prefix}_{word}_seed{run.seed}.png"
                 written.append(_copied(run.folder / name, path))
-        for fold in run.folds:  # a model's pictures are its fold's: there is no single model
+        for fold in run.folds:  # each fold has its own model and figures
             if (fold / PICTURES["gradcam"]).is_file():
                 path = out / f"{prefix}_gradcam_seed{run.seed}_{fold.name}.png"
                 written.append(_copied(fold / PICTURES["gradcam"], path))
@@ -183,16 +184,16 @@ def _copied(picture: Path, path: Path) -> Path:
 
 def _texts(runs: Sequence[Run], rows: Sequence[Mapping[str, object]], ddof: Ddof, out: Path, prefix: str) -> list[Path]:
     columns = ["metric", *(f"seed {run.seed}" for run in runs), "mean", "sigma"]
-    said = words(runs, ddof)
+    summary = words(runs, ddof)
     shown = [_shown(row) for row in rows]
     tex, page = (
         tabulate(shown, headers="keys", tablefmt=style, disable_numparse=True) for style in ("latex_booktabs", "github")
     )
     texts = {
         f"{prefix}_metrics.csv": csv_text(columns, rows),
-        f"{prefix}_metrics.tex": f"% {said}\n{tex}\n",
-        f"{prefix}_metrics.md": f"{said}\n\n{page}\n",
-        f"{prefix}_text.tex": f"{latex(said)}\n",
+        f"{prefix}_metrics.tex": f"% {summary}\n{tex}\n",
+        f"{prefix}_metrics.md": f"{summary}\n\n{page}\n",
+        f"{prefix}_text.tex": f"{latex(summary)}\n",
     }
     for name, text in texts.items():
         write_text(out / name, text)
@@ -206,7 +207,7 @@ def _shown(row: Mapping[str, object]) -> dict[str, str]:
 
 
 def words(runs: Sequence[Run], ddof: Ddof) -> str:
-    """Returns what the numbers are, as sentences: the seeds, the study, the model and how it was chosen."""
+    """Returns sentences about the numbers: study, trial, seeds, and how the trial was chosen."""
     own = runs[0].own
     seeds = _listed([str(run.seed) for run in runs])
     params = ", ".join(f"{name} = {_param(value)}" for name, value in own.get("params", {}).items())

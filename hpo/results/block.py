@@ -1,4 +1,4 @@
-"""A winner's replicates as a block of consecutive directories, each whole or absent."""
+"""Writes a winner's replicates as a block of consecutive directories, each complete or absent."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _SPARE = re.compile(r"\.(results_[0-9]+)\.[0-9]+")
 def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = no_guard) -> tuple[Path, ...]:
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
-    Where some of the directories exist already, only the missing ones are written, in their old places. Otherwise the
-    next free block is taken: `first`, or as many lengths of the block further on as it takes. Nothing is overwrite.
+    If some of the directories exist already, only the missing ones are written, in their old places. Otherwise the next
+    free block is used: at `first`, or a multiple of the block's length after it. Nothing is overwritten.
 
     Args:
-        folder: where the directories go; made if it is missing.
+        folder: parent of the directories, created if missing.
         winner: the winner whose replicates are written.
         first: number of the first directory of the first block.
-        guard: asked right before a directory takes its place; see `hpo.core.files.atomic_write`.
+        guard: called right before a directory is renamed into place; see `hpo.core.files.atomic_write`.
 
     Raises:
         OutputRefused: if the folder cannot be written.
-        HpoError: if files of a training are gone or damaged; then no directory is written.
+        HpoError: if files of a training are missing or damaged; no directory is written then.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +53,11 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
                     return places
     except OSError as error:
         raise _refused(folder, error) from error
-    raise OutputRefused(f"cannot write results in {folder}: another program keeps taking the free places; try again")
+    raise OutputRefused(f"cannot write results in {folder}: another program keeps using the free names; try again")
 
 
 def unwritten(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Evaluation, ...]:
-    """Returns the evaluations whose directory `write_results` would have to write: the ones whose files it needs."""
+    """Returns the evaluations whose directories `write_results` would write, and whose files it needs."""
     if not folder.is_dir():
         return winner.evaluations
     taken = _taken(folder, winner)
@@ -66,38 +66,38 @@ def unwritten(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Eval
 
 
 PROBE = ".results_probe_"
-"""How the names of files begin that are made to see whether a folder can be written."""
+"""Prefix of temporary files that test whether a folder is writable."""
 
 
 def clear_unpublished(folder: Path) -> None:
-    """Removes the results that a process was writing when it was killed; waits for one that is alive."""
+    """Removes incomplete results of killed processes; waits for a running writer."""
     if folder.is_dir():
         with _alone(folder):
             pass
 
 
 def clear_probes(folder: Path) -> None:
-    """Removes what processes left that were killed while they tried a folder; earlier versions made empty folders."""
+    """Removes leftovers of killed write tests; earlier versions used empty folders."""
     for entry in folder.glob(f"{PROBE}*"):
-        with suppress(OSError):  # not empty: nobody's of ours
+        with suppress(OSError):  # not empty, so not ours
             entry.rmdir()
 
 
-LEAST_ROOM = 20_000_000
-"""Bytes; with less than that on the disk nothing is begun."""
+MIN_FREE_BYTES = 20_000_000
+"""Minimum free disk space in bytes to start anything."""
 
 
-def refuse_unwritable(folder: Path) -> None:
-    """Raises where `write_results` could not write, before anything is trained; leaves nothing behind.
+def require_writable(folder: Path) -> None:
+    """Checks before any training that `write_results` can write; leaves nothing behind.
 
     Args:
-        folder: the place of the results; it need not exist.
+        folder: folder of the results; it may not exist yet.
 
     Raises:
-        OutputRefused: if the folder, or the nearest one above that exists, cannot be written, or its disk is full.
+        OutputRefused: if the folder, or its nearest existing parent, is not writable, or its disk is full.
     """
-    try:  # to write is the only honest question: permission bits say nothing to root, nor of a disk mounted read-only
-        # Where the disk can, the file has no name at any time, so that a kill leaves nothing.
+    try:  # only writing tells for sure: permission bits do not apply to root or a read-only mount
+        # If the disk supports it, the file never has a name, so that a killed process leaves nothing.
         with tempfile.TemporaryFile(prefix=PROBE, dir=_nearest(folder)) as file:
             file.write(b"0")
             file.flush()
@@ -105,10 +105,10 @@ def refuse_unwritable(folder: Path) -> None:
         free = shutil.disk_usage(_nearest(folder)).free
     except OSError as error:
         raise _refused(folder, error) from error
-    if free < LEAST_ROOM:
+    if free < MIN_FREE_BYTES:
         raise OutputRefused(
-            f"the disk of {folder} has {free / 1e6:.1f} MB left, and a training wants {LEAST_ROOM / 1e6:.0f} MB "
-            "at least for its checkpoints and results; choose another folder or make room"
+            f"the disk of {folder} has {free / 1e6:.1f} MB left, but a training needs at least "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB for its checkpoints and results; choose another folder or free some space"
         )
 
 
@@ -126,20 +126,20 @@ def _nearest(folder: Path) -> Path:
 def _refused(folder: Path, error: OSError) -> OutputRefused:
     where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return OutputRefused(
-        f"cannot write in {folder}: {error.strerror or error}{where}; choose another folder or make room for it"
+        f"cannot write in {folder}: {error.strerror or error}{where}; choose another folder or fix this one"
     )
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Waits until no other writer of ours is at work in `folder`, and clears away what a killed one left."""
+    """Waits for other writers of ours in `folder`, and removes leftovers of killed ones."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a disk without locks: what follows never overwrites, it may only take a second block
+        with suppress(OSError):  # a disk without locks: nothing is overwritten, at worst a second block is used
             fcntl.flock(handle, fcntl.LOCK_EX)
             for entry in folder.iterdir():
                 if match := _SPARE.fullmatch(entry.name):
-                    with suppress(OSError):  # it had taken the place; if anything is in it, somebody else has it
+                    with suppress(OSError):  # the claimed name; not empty if somebody else uses it
                         (folder / match[1]).rmdir()
                     shutil.rmtree(entry, ignore_errors=True)
         yield
@@ -148,7 +148,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _taken(folder: Path, winner: Winner) -> dict[int, int | None]:
-    """Returns the numbers in use: which member of this block a directory is, None where it is none of them."""
+    """Returns the used numbers with the member of this block that the directory is, or None."""
     return {
         int(match[1]): _member(entry, winner.block)
         for entry in folder.iterdir()
@@ -159,13 +159,13 @@ def _taken(folder: Path, winner: Winner) -> dict[int, int | None]:
 def _member(entry: Path, block: str) -> int | None:
     path = entry / "summary.json"
     try:
-        if not path.is_file():  # a pipe in its place would never end
+        if not path.is_file():  # reading a pipe would block
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None  # broken or nobody's: not ours, and no fault of this promotion
+        return None  # unreadable, so not ours
     section = found.get(SECTION) if isinstance(found, dict) else None
-    # A copy under another name still says its old one; it is the user's.
+    # A copy still contains its old name; it belongs to the user.
     if not isinstance(section, dict) or section.get("block") != block or found.get("run_id") != entry.name:
         return None
     member = section.get("member")
@@ -173,7 +173,7 @@ def _member(entry: Path, block: str) -> int | None:
 
 
 def _start(taken: Mapping[int, int | None], length: int, first: int) -> int:
-    """Returns the number of the block's first directory: the fullest block that is there, else the next free one."""
+    """Returns the number of the block's first directory: of the fullest existing block, or else the next free one."""
     known = {number - member for number, member in taken.items() if member is not None}
     fits = [start for start in known if all(taken.get(start + index, index) == index for index in range(length))]
     if fits:
@@ -183,7 +183,7 @@ def _start(taken: Mapping[int, int | None], length: int, first: int) -> int:
 
 
 def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
-    """Writes the missing directories; False, with nothing written, if somebody took one of the places meanwhile."""
+    """Writes the missing directories; False, with nothing written, if a name was taken in the meantime."""
     missing = {member: place for member, place in enumerate(places) if not os.path.lexists(place)}
     folded = bool(winner.evaluations[0].folds)
     replicates = [(FoldedReplicate if folded else Replicate).load(winner, member) for member in missing]
@@ -197,7 +197,7 @@ def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
         guard()
         for place in spares:
             try:
-                place.mkdir()  # only one can make it; and a folder replaces an empty one and no other
+                place.mkdir()  # atomic; and a rename replaces only an empty folder
             except FileExistsError:
                 return False
             claimed.append(place)
@@ -209,7 +209,7 @@ def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
         return True
     finally:
         for place in claimed:
-            with suppress(OSError):  # somebody put something in it: theirs now
+            with suppress(OSError):  # not empty, so somebody else uses it
                 place.rmdir()
         for spare in spares.values():
             shutil.rmtree(spare, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Two more pictures of a replicate: the ROC curves of its classes, and where the model looked."""
+"""Two more figures of a replicate: ROC curves of its classes, and heat maps of the model."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hpo.results.pictures import GREY, LOOKS, drawing, save
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 
-MOST_CASES = 40
-"""Cases in one picture; each has one of its own too."""
+MAX_CASES = 40
+"""Maximum cases in one figure; each has its own figure too."""
 
-MOST_CURVES = 12
-"""Classes that have a curve in one picture: the first that can have one."""
+MAX_CURVES = 12
+"""Maximum classes with a curve in one figure."""
 
 COLUMNS = 2
-"""Of panels beside each other: image and heat map make one."""
+"""Panels per row; image and heat map form one panel."""
 
 
 def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
-    """Draws each class against the rest; of two classes the second. Returns whether there was anything to draw.
+    """Draws each class against the rest; for two classes only the second. Returns whether there was anything to draw.
 
-    A class without cases, or without others, has no curve.
+    A class without cases, or with all of them, has no curve.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -33,7 +33,7 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
     known = [label for label in classes if len(np.unique(predictions.truth == label)) == 2]
     if not known:
         return False
-    known = known[:MOST_CURVES]
+    known = known[:MAX_CURVES]
     with drawing():
         figure = Figure(figsize=(5.2, 5.4), layout="constrained")
         axis = figure.subplots()
@@ -53,8 +53,8 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
 
 
 def panels_png(path: Path, panels: Panels, title: str) -> None:
-    """Draws the cases, up to `MOST_CASES`, image and heat map beside each other."""
-    count = min(len(panels.names), MOST_CASES)
+    """Draws up to `MAX_CASES` cases, image and heat map side by side."""
+    count = min(len(panels.names), MAX_CASES)
     rows = math.ceil(count / COLUMNS)
     with drawing():
         figure = Figure(figsize=(4.6 * min(COLUMNS, count), 2.75 * rows + 0.7), layout="constrained")
@@ -79,5 +79,5 @@ def _pair(figure: Figure, panels: Panels, place: int) -> None:
         axis.imshow(image_HW, cmap="gray", vmin=0, vmax=max(1e-6, float(image_HW.max())))
         axis.set_axis_off()
     heat_HW = panels.heat[place]
-    overlaid.imshow(heat_HW, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * heat_HW)  # the image shows where it is low
+    overlaid.imshow(heat_HW, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * heat_HW)  # transparent where it is low
     figure.suptitle(panels.captions[place], fontsize=10)

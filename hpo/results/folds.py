@@ -1,4 +1,4 @@
-"""One replicate that was cross-validated, as a directory: every fold whole below it, and what they come to."""
+"""A cross-validated replicate as a directory: one subdirectory per fold, and the files over all folds."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class FoldedReplicate:
     """One of the winner's evaluations, and its folds.
 
     Attributes:
-        winner: of the promotion.
+        winner: winner of the promotion.
         member: index among the winner's evaluations.
-        folds: in the order of their numbers.
+        folds: folds in the order of their numbers.
     """
 
     winner: Winner
@@ -37,10 +37,10 @@ class FoldedReplicate:
 
     @classmethod
     def load(cls, winner: Winner, member: int) -> FoldedReplicate:
-        """Reads what the trainings of all folds left behind and compares it with the records.
+        """Reads the files of all folds' trainings and compares them with the records.
 
         Raises:
-            HpoError: if something is missing, damaged, or another training's.
+            HpoError: if something is missing, damaged, or from another training.
         """
         trainings = winner.evaluations[member].folds
         whole = replace(winner, evaluations=trainings)
@@ -54,7 +54,7 @@ class FoldedReplicate:
 
     @property
     def predictions(self) -> Predictions | None:
-        """What the model of each fold says about the cases that it was not trained on; with repeats more than once."""
+        """The predictions of each fold's model for its validation cases; with repeats, cases occur several times."""
         found = [fold.predictions for fold in self.folds if fold.predictions is not None]
         if len(found) < len(self.folds):
             return None
@@ -73,15 +73,15 @@ class FoldedReplicate:
         )
 
     def write(self, folder: Path, name: str) -> None:
-        """Writes `fold_1`, ... as `Replicate` does, and above them what the report step reads of a whole replicate.
+        """Writes `fold_1`, ... as `Replicate` does, and above them the files that the report step reads.
 
         There is no single model, so no `best_model.pt`; and no selected epoch: histories are means over the folds.
-        Metrics are those of the pooled predictions, which a confusion matrix belongs to; means over the folds, which
-        the promotion ranks by, are in `cv_summary.json`.
+        Metrics, like the confusion matrix, are of the pooled predictions; means over the folds, by which the promotion
+        ranks, are in `cv_summary.json`.
 
         Args:
             folder: an empty folder to write to.
-            name: what the directory will be called.
+            name: final name of the directory.
         """
         for fold in self.folds:
             below = f"fold_{fold.evaluation.job.fold}"
@@ -106,7 +106,7 @@ class FoldedReplicate:
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         with quiet():
-            # These bring matplotlib, which only a promotion needs.
+            # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import roc_png
             from hpo.results.pictures import history_png, metrics_png, title
 
@@ -121,8 +121,8 @@ class FoldedReplicate:
 def cv_summary(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
     """Returns the content of `cv_summary.json`: mean and sigma over the folds of every metric that all of them have.
 
-    Each fold's metrics are of its own selected epoch. The sigma is by the winner's ddof; it says how much folds differ
-    and not how sure their mean is, for they share most of what they are trained on.
+    Each fold's metrics are of its own selected epoch. Sigma has the winner's ddof; it measures how much folds differ,
+    not the error of their mean, because they share most of their training data.
     """
     names = dict.fromkeys(name for one in evaluation.folds for name in one.metrics)
     values = {name: [one.metrics.get(name) for one in evaluation.folds] for name in names}
@@ -157,7 +157,7 @@ def cv_summary(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
 
 
 def _mean_history(evaluation: Evaluation) -> Evaluation:
-    """Returns the evaluation with reports that are means over the folds: of an epoch, over those that reached it."""
+    """Returns the evaluation with reports averaged over the folds, in each epoch over those that reached it."""
     steps = max(len(one.reports) for one in evaluation.folds)
     reports = []
     for place in range(steps):

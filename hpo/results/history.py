@@ -1,4 +1,4 @@
-"""What was reported epoch by epoch: the training history as CSV, JSON, JSON lines and log."""
+"""The training history as CSV, JSON, JSON lines and log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = (
     "val_bal_acc",
     "val_bal_acc_adj",
 )
-"""The report step's order; other metrics follow as they came."""
+"""The report step's column order; other metrics follow."""
 
 LINE_KEYS = {
     "val_acc": "val_acc",
@@ -28,11 +28,11 @@ LINE_KEYS = {
     "macro_recall": "val_bal_acc",
     "auc_ovr": "val_auc",
 }
-"""The keys that readers of trial logs know, and the metrics they stand for."""
+"""The keys of trial logs, with the metrics they contain."""
 
 
 def history_rows(evaluation: Evaluation) -> list[dict[str, object]]:
-    """Returns one row per epoch: `epoch`, then every metric of any epoch, None where an epoch lacks it."""
+    """Returns one row per epoch: `epoch`, then every metric of any epoch, None if an epoch lacks it."""
     seen = dict.fromkeys(name for report in evaluation.reports for name in report.metrics)
     names = [name for name in dict.fromkeys((*COLUMNS, *seen)) if name in seen and name != "epoch"]  # the step is it
     return [
@@ -52,12 +52,12 @@ def history_json(evaluation: Evaluation) -> str:
 
 
 def known_metrics(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Returns the metrics under `LINE_KEYS`, None where there is none."""
+    """Returns the metrics of `LINE_KEYS`, None for a missing one."""
     return {key: metrics.get(name) for key, name in LINE_KEYS.items()}
 
 
 def history_lines(evaluation: Evaluation) -> str:
-    """Returns `ray_hpo_<trial>.jsonl`: one JSON object per epoch, stamped when it was reported."""
+    """Returns `ray_hpo_<trial>.jsonl`: one JSON object per epoch, with the time of its report."""
     lines = []
     for report in evaluation.reports:
         known = {
@@ -72,11 +72,13 @@ def history_lines(evaluation: Evaluation) -> str:
 
 
 def log_text(evaluation: Evaluation) -> str:
-    """Returns a `run.log` made from the reports, for a training that kept none; in local time, as the worker writes."""
+    """Returns a `run.log` made from the reports, for a training without one; in local time, like the worker's."""
     budget = evaluation.job.budget
     lines = []
     for report in evaluation.reports:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report.at))
-        said = "  ".join(f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in report.metrics.items())
-        lines.append(f"{stamp} [INFO] epoch {report.step}/{budget}  {said}\n")
+        values = "  ".join(
+            f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in report.metrics.items()
+        )
+        lines.append(f"{stamp} [INFO] epoch {report.step}/{budget}  {values}\n")
     return "".join(lines)

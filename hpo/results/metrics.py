@@ -1,4 +1,4 @@
-"""What the selected epoch is worth: metrics of a classifier from its predictions, or a trainable's own."""
+"""The metrics of the selected epoch: of a classifier from its predictions, or the trainable's own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
 
     Args:
         evaluation: evaluation of the replicate.
-        predictions: of the selected epoch; without them (or without cases, or with a single class) the metrics stand
-            under the trainable's own names.
+        predictions: predictions of the selected epoch; without them (or without cases, or with a single class) the
+            metrics have the trainable's own names.
     """
     if predictions is None or not len(predictions.truth) or len(predictions.labels) < 2:
         return {"epoch": evaluation.epoch, **evaluation.metrics}
@@ -33,39 +33,39 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
 def classifier_metrics(predictions: Predictions) -> dict[str, object]:
     """Returns metrics over all C classes, whether they occur or not, as the report step defines them.
 
-    A class without cases has a recall and an F1 of 0, so macro averages always divide by C. The AUC is None where it is
-    undefined: one class against the rest needs cases of both.
+    A class without cases has a recall and an F1 of 0, so macro averages always divide by C. The AUC is None if it is
+    undefined, because one class against the rest needs cases of both.
 
     Args:
-        predictions: at least one case and two classes.
+        predictions: predictions with at least one case and two classes.
     """
-    from sklearn.metrics import (  # takes a second, and only a promotion needs it
+    from sklearn.metrics import (  # takes a second, needed only by a promotion
         accuracy_score,
         classification_report,
         confusion_matrix,
         recall_score,
     )
 
-    truth_N, said_N = predictions.truth, predictions.probabilities.argmax(axis=1)
+    truth_N, predicted_N = predictions.truth, predictions.probabilities.argmax(axis=1)
     classes = list(range(len(predictions.labels)))
     report = classification_report(
         truth_N,
-        said_N,
+        predicted_N,
         labels=classes,
         target_names=[str(label) for label in predictions.labels],
         output_dict=True,
         zero_division=0,
     )
-    balanced = float(recall_score(truth_N, said_N, labels=classes, average="macro", zero_division=0))
+    balanced = float(recall_score(truth_N, predicted_N, labels=classes, average="macro", zero_division=0))
     chance = 1 / len(classes)
     return {
-        "acc": float(accuracy_score(truth_N, said_N)),
-        "kappa_quadratic": _kappa(truth_N, said_N, classes),
+        "acc": float(accuracy_score(truth_N, predicted_N)),
+        "kappa_quadratic": _kappa(truth_N, predicted_N, classes),
         "auc_ovr": _auc(truth_N, predictions.probabilities),
         "macro_f1": float(report["macro avg"]["f1-score"]),
         "bal_acc": balanced,
         "bal_acc_adj": (balanced - chance) / (1 - chance),
-        "confusion_matrix": confusion_matrix(truth_N, said_N, labels=classes).tolist(),
+        "confusion_matrix": confusion_matrix(truth_N, predicted_N, labels=classes).tolist(),
         "classification_report": report,
     }
 
@@ -86,33 +86,33 @@ def predictions_csv(predictions: Predictions) -> str:
 
 
 def _rows(predictions: Predictions, names: list[str]) -> list[dict[str, object]]:
-    said_N = predictions.probabilities.argmax(axis=1)
+    predicted_N = predictions.probabilities.argmax(axis=1)
     rows = []
-    for index, (true, said) in enumerate(zip(predictions.truth, said_N, strict=True)):
+    for index, (true, predicted) in enumerate(zip(predictions.truth, predicted_N, strict=True)):
         label = predictions.labels[true]
         row: dict[str, object] = {name: column[index] for name, column in predictions.cases.items()}
         row.setdefault("raw_label", label)
-        row |= {"y_true": label, "y_pred": predictions.labels[said]}
+        row |= {"y_true": label, "y_pred": predictions.labels[predicted]}
         row |= dict(zip(names, predictions.probabilities[index].tolist(), strict=True))
         rows.append(row)
     return rows
 
 
-def _kappa(truth_N: npt.NDArray[np.int64], said_N: npt.NDArray[np.int64], classes: list[int]) -> float:
+def _kappa(truth_N: npt.NDArray[np.int64], predicted_N: npt.NDArray[np.int64], classes: list[int]) -> float:
     """Returns Cohen's kappa with quadratic weights.
 
-    It is 0/0 where truth and predictions are all of one and the same class. That is written as 0, no agreement beyond
-    chance, because the report step cannot read a null here.
+    It is 0/0 if truth and predictions are all the same class. That becomes 0, no agreement beyond chance, because the
+    report step cannot read a null here.
     """
     from sklearn.metrics import cohen_kappa_score
 
-    if len({*truth_N.tolist(), *said_N.tolist()}) < 2:
+    if len({*truth_N.tolist(), *predicted_N.tolist()}) < 2:
         return 0.0
-    return float(cohen_kappa_score(truth_N, said_N, labels=classes, weights="quadratic"))
+    return float(cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic"))
 
 
 def _auc(truth_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]) -> float | None:
-    """Returns the mean over the classes of the area under the curve of one against the rest (of two: the second)."""
+    """Returns the mean one-against-the-rest AUC over the classes (for two classes: of the second)."""
     from sklearn.metrics import roc_auc_score
 
     classes = probabilities_NC.shape[1]

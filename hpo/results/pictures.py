@@ -1,4 +1,4 @@
-"""The pictures of a replicate, fit for print, for colour-blind readers and for readers without colour."""
+"""The figures of a replicate, suitable for print, color-blind readers and grayscale."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from hpo.results.winner import Winner
 from hpo.training.predictions import Predictions
 
 LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
-"""Colours by Okabe and Ito, each with a marker and a line of its own."""
+"""Colors by Okabe and Ito, each with its own marker and line style."""
 
 GREY = "#555555"
 DPI = 200
-MOST_ROWS = 40
-"""Metrics in a picture's table; the files have them all."""
+MAX_ROWS = 40
+"""Maximum metrics in a figure's table; the files have all."""
 
-MOST_CELLS = 25
-"""Classes of a confusion matrix whose counts are written into it; of more, the shade alone can be seen."""
+MAX_CELLS = 25
+"""Maximum classes of a confusion matrix with counts; larger ones show only the shading."""
 
 SHOWN = (("accuracy", "acc"), ("quadratic κ", "kappa_quadratic"), ("macro-F1", "macro_f1"), ("AUC", "auc_ovr"))
-"""What stands under a confusion matrix, by its key in `val_metrics.json`."""
+"""The metrics under a confusion matrix, by key in `val_metrics.json`."""
 
 
 def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
@@ -71,7 +71,7 @@ def metrics_png(
 
 def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
     epochs = [report.step for report in evaluation.reports]
-    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):  # more than that could not be told apart
+    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):  # more could not be distinguished
         values = [_number(report.metrics.get(name)) for report in evaluation.reports]
         axis.plot(
             epochs,
@@ -98,15 +98,15 @@ def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation
 
 
 def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metrics: Mapping[str, object]) -> Figure:
-    """Draws counts and percentages of each row; the shade is the percentage, so that rare classes are seen as well."""
+    """Draws counts and percentages of each row; the shading is the percentage, so that rare classes are visible."""
     totals_C1 = counts_CC.sum(axis=1, keepdims=True)
     shares_CC = counts_CC / np.maximum(totals_C1, 1)
     classes = len(counts_CC)
-    side = max(5.0, 0.95 * min(classes, MOST_CELLS) + 1.6)
+    side = max(5.0, 0.95 * min(classes, MAX_CELLS) + 1.6)
     figure = Figure(figsize=(side, side + 0.9), layout="constrained")
     axis = figure.subplots()
     axis.imshow(shares_CC, cmap="Blues", vmin=0.0, vmax=1.0)
-    for (row, column), count in np.ndenumerate(counts_CC if classes <= MOST_CELLS else np.zeros((0, 0))):
+    for (row, column), count in np.ndenumerate(counts_CC if classes <= MAX_CELLS else np.zeros((0, 0))):
         share = f"{100 * shares_CC[row, column]:.0f} %" if totals_C1[row, 0] else "-"
         ink = "white" if shares_CC[row, column] > 0.55 else "black"
         axis.text(
@@ -124,33 +124,33 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
         name[:14] if name == str(label) else f"{name[:14]} ({label})"
         for name, label in zip(predictions.names, predictions.labels, strict=True)
     ]
-    every = math.ceil(classes / MOST_CELLS)
+    every = math.ceil(classes / MAX_CELLS)
     sized = [f"{tick}\nn = {n}" for tick, n in zip(ticks, totals_C1[:, 0], strict=True)]
     axis.set_xticks(range(0, classes, every), ticks[::every])
     axis.set_yticks(range(0, classes, every), sized[::every])
     axis.tick_params(length=0, labelsize=12)
-    if classes <= MOST_CELLS:  # cells stay apart where the shade is as white as the paper
+    if classes <= MAX_CELLS:  # separates cells with white shading
         axis.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
         axis.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
         axis.tick_params(which="minor", length=0)
         axis.grid(which="minor", color=GREY, linewidth=0.6)
     axis.set_xlabel("predicted", fontsize=13)
-    said = [f"{word} {_text(metrics.get(key), '.3f', 'undefined')}" for word, key in SHOWN]
-    figure.supxlabel(f"{said[0]},  {said[1]}\n{said[2]},  {said[3]}", fontsize=13, linespacing=1.3)
+    texts = [f"{word} {_text(metrics.get(key), '.3f', 'undefined')}" for word, key in SHOWN]
+    figure.supxlabel(f"{texts[0]},  {texts[1]}\n{texts[2]},  {texts[3]}", fontsize=13, linespacing=1.3)
     axis.set_ylabel("true", fontsize=13)
     return figure
 
 
 def _chosen(metrics: Metrics, objective: Objective) -> Metrics:
-    """Returns the metrics that a picture shows: all, or the objective's and its constraints, and the first others."""
-    if len(metrics) <= MOST_ROWS:
+    """Returns the metrics that a figure shows: all, or objective, constraints and the first others."""
+    if len(metrics) <= MAX_ROWS:
         return metrics
     names = dict.fromkeys((objective.metric, *objective.constraints, *metrics))
-    return {name: metrics[name] for name in [name for name in names if name in metrics][:MOST_ROWS]}
+    return {name: metrics[name] for name in [name for name in names if name in metrics][:MAX_ROWS]}
 
 
 def _table(metrics: Metrics, count: int) -> Figure:
-    """Draws names and values in rows, and how many of the `count` metrics are left out."""
+    """Draws a table of names and values, and how many of the `count` metrics are omitted."""
     rows = [(name if len(name) <= 34 else f"{name[:33]}…", _text(value)) for name, value in metrics.items()]
     if count > len(metrics):
         rows.append((f"… and {count - len(metrics)} more in val_metrics.json", ""))
@@ -167,7 +167,7 @@ def _table(metrics: Metrics, count: int) -> Figure:
 
 
 def title(winner: Winner, evaluation: Evaluation, width: int) -> str:
-    """Returns which training a picture is of, in lines of so many letters."""
+    """Returns the name of a figure's training, wrapped at `width` characters."""
     where = f", fold {evaluation.job.fold}" if evaluation.job.fold else ""
     what = f"trial {winner.number}, seed {evaluation.job.seed}{where}"
     whole = f"{winner.study}, {what}"
@@ -175,12 +175,12 @@ def title(winner: Winner, evaluation: Evaluation, width: int) -> str:
 
 
 def _where(evaluation: Evaluation, epoch: str) -> str:
-    """Returns what a value belongs to: the selected epoch, or the selected epochs of all folds."""
+    """Returns the origin of a value: the selected epoch, or those of all folds."""
     return f"over {len(evaluation.folds)} folds, each at its selected epoch" if evaluation.folds else epoch
 
 
 def _number(value: float | None) -> float:
-    """Returns `value`, or a gap where there is none, or one so large that the axis would overflow."""
+    """Returns `value`, or NaN for None and for values that would overflow the axis."""
     return math.nan if value is None or abs(value) > 1e100 else value
 
 
@@ -189,7 +189,7 @@ def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:
 
 
 def save(figure: Figure, path: Path, title: str | None) -> None:
-    """Writes a figure under its title; None: under the one that it has already."""
+    """Saves a figure with a title; None: with the title it has."""
     if title is not None:
         figure.suptitle(title, fontsize=13)
     layout = figure.get_layout_engine()
@@ -200,6 +200,6 @@ def save(figure: Figure, path: Path, title: str | None) -> None:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draws as matplotlib does out of the box, whatever the user's settings; a `$` in a name begins no formula."""
+    """Uses matplotlib's default style instead of the user's; a `$` in a name does not start a formula."""
     with mpl.style.context("default"), mpl.rc_context({"text.parse_math": False}):
         yield

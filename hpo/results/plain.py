@@ -1,4 +1,4 @@
-"""Texts of the files: strict JSON, CSV and times, the same bytes for the same values."""
+"""Formats files deterministically: strict JSON, CSV and times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def plain(value: object) -> object:
-    """Returns `value` in JSON's own kinds; a number that is not finite becomes None, an unknown object its text."""
+    """Returns `value` as JSON types; a non-finite number becomes None, an unknown object its text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -35,7 +35,7 @@ def plain(value: object) -> object:
 
 
 def json_text(value: object) -> str:
-    """Returns indented JSON that every reader takes: no NaN, no Infinity."""
+    """Returns indented strict JSON, without NaN and Infinity."""
     return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -45,7 +45,7 @@ def json_line(value: object) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Returns a CSV table with LF line ends; None and what a row lacks are empty, a nested value is JSON."""
+    """Returns a CSV table with LF line ends; None and missing values are empty, nested values are JSON."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
@@ -55,7 +55,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
 
 
 def latex(text: str) -> str:
-    """Returns a text whose special letters LaTeX prints as they are."""
+    """Returns a text with LaTeX's special characters escaped."""
     escaped = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", r"\textbackslash "))
     return escaped.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}").replace("±", r"$\pm$")
 

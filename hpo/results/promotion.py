@@ -1,4 +1,4 @@
-"""The promotion's own files, beside the results of its winner: JSON, CSV, and tables for a paper or a page."""
+"""Writes the promotion's own files beside the winner's results: JSON, CSV, and tables for a paper or a page."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def write_promotion(
     texts: Mapping[str, str] = MappingProxyType({}),
     guard: Guard = no_guard,
 ) -> None:
-    """Writes promotion.json, promotion.csv and other texts, each whole; those of an earlier promotion are replaced.
+    """Writes promotion.json, promotion.csv and other texts atomically, and replaces those of an earlier promotion.
 
     Args:
-        folder: where they go; made if it is missing.
-        table: what holds for the whole promotion; the JSON file has it, with the rows under `rows`.
-        rows: one per candidate, in the order of the ranking; the CSV file has the columns in the rows' own order.
-        texts: by the file's name.
-        guard: asked right before each file takes its place; see `hpo.core.files.atomic_write`.
+        folder: folder of the files, created if missing.
+        table: values of the whole promotion; the JSON file contains them, with the rows under `rows`.
+        rows: one row per candidate in ranking order; the CSV file has the columns in the rows' own order.
+        texts: further texts by file name.
+        guard: called right before each file is renamed into place; see `hpo.core.files.atomic_write`.
 
     Raises:
         OutputRefused: if the folder cannot be written.
@@ -43,7 +43,7 @@ def write_promotion(
 
 
 def table_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Returns rows as CSV, the columns in the rows' own order."""
+    """Returns rows as CSV, with columns in the rows' own order."""
     return csv_text(list(dict.fromkeys(column for row in rows for column in row)), rows)
 
 
@@ -73,13 +73,13 @@ def latex_text(table: Mapping[str, object], rows: Sequence[Mapping[str, object]]
 
 
 def _folded(table: Mapping[str, object]) -> list[str]:
-    """Returns what a value is under cross-validation, as a sentence; none without."""
+    """Returns a sentence about values under cross-validation; empty without it."""
     folds = table["folds_said"]
     return [f"A seed's value, and each of its metrics, is the mean over {folds}."] if folds else []
 
 
 def _warnings(table: Mapping[str, object]) -> list[str]:
-    """Returns what has to be known before anything of a promotion is read."""
+    """Returns the warnings of a promotion."""
     found = table["warnings"]
     assert isinstance(found, Sequence)
     return [str(warning) for warning in found]
@@ -150,4 +150,4 @@ def _text(value: object, digits: int = 4) -> str:
     if not isinstance(value, float):
         return "-" if value is None else str(value)
     text = f"{value:.{digits}f}"
-    return f"{value:.1e}" if value and not float(text) else text  # what is not 0 does not look like it
+    return f"{value:.1e}" if value and not float(text) else text  # a small value must not look like 0

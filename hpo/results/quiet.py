@@ -1,4 +1,4 @@
-"""Keeps matplotlib quiet while it is loaded and draws."""
+"""Silences matplotlib while it is imported and draws."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back what matplotlib says of its own affairs: a cache folder it cannot write, a letter its font lacks.
+    """Suppresses matplotlib's warnings, e.g. about an unwritable cache folder or a glyph that its font lacks.
 
-    The picture is whole all the same, and a user who promotes cannot do anything about it. Pictures are drawn into
-    files, so a MPLBACKEND for windows or notebooks, which may not even be installed here, does not count.
+    The figure is complete nevertheless, and the user cannot act on them. Figures are drawn into files, so a MPLBACKEND
+    for windows or notebooks, which may not be installed here, is replaced.
     """
     backend = os.environ.get("MPLBACKEND")
     os.environ["MPLBACKEND"] = "agg"

@@ -1,4 +1,4 @@
-"""One replicate as a directory: what it is made from, and its files."""
+"""One replicate as a directory with its files."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from hpo.training.weights import MODEL_FILE
 
 LOG = "run.log"
 CHECKPOINT = "checkpoint.pt"
-"""The report step's next training would go on from a file of that name."""
+"""The user's next training would resume from a file of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
-    """One of the winner's evaluations and what its training left behind.
+    """One of the winner's evaluations with the files of its training.
 
     Attributes:
-        winner: of the promotion.
+        winner: winner of the promotion.
         member: index among the winner's evaluations.
         files: the training's folder.
-        predictions: of the selected epoch, if the trainable saved any.
+        predictions: predictions of the selected epoch, if the trainable saved any.
     """
 
     winner: Winner
@@ -46,20 +46,20 @@ class Replicate:
 
     @classmethod
     def load(cls, winner: Winner, member: int) -> Replicate:
-        """Reads what the training left behind and compares it with the record.
+        """Reads the training's files and compares them with the record.
 
         Raises:
-            HpoError: if something is missing, damaged, or another training's.
+            HpoError: if something is missing, damaged, or from another training.
         """
         evaluation = winner.evaluations[member]
         who = f"trial {winner.number} seed {evaluation.job.seed}"
         if evaluation.files is None or not Path(evaluation.files).is_dir():
             where = evaluation.files or "a folder, but none was recorded"
-            raise HpoError(f"the files of {who} are gone: expected them in {where}; put them back or train it anew")
+            raise HpoError(f"the files of {who} are missing: expected them in {where}; restore them or train it again")
         files = Path(evaluation.files)
         for name, digest in ((MODEL_FILE, "weights"), (FILE, "predictions")):
             if digest in evaluation.digests and not (files / name).is_file():
-                raise HpoError(f"{who} produced {digest}, but {files / name} is gone; put it back or train it anew")
+                raise HpoError(f"{who} produced {digest}, but {files / name} is missing; restore it or train it again")
         return cls(winner=winner, member=member, files=files, predictions=_predictions(evaluation, files, who))
 
     @property
@@ -68,11 +68,11 @@ class Replicate:
         return self.winner.evaluations[self.member]
 
     def write(self, folder: Path, name: str) -> None:
-        """Writes every file of the directory, never a checkpoint: the user's next training would resume from it.
+        """Writes every file of the directory, but no checkpoint: the user's next training would resume from it.
 
         Args:
             folder: an empty folder to write to.
-            name: what the directory will be called.
+            name: final name of the directory.
         """
         evaluation = self.evaluation
         metrics = selected_metrics(evaluation, self.predictions)
@@ -82,7 +82,7 @@ class Replicate:
             f"ray_hpo_{self.winner.number}.jsonl": history_lines(evaluation),
             "train_history.csv": history_csv(evaluation),
             "train_history.json": history_json(evaluation),
-            # Both files are of the selected epoch: the report reads the one, and the model belongs to the other.
+            # Both files are of the selected epoch: the report reads one, the model belongs to the other.
             "metrics/val_metrics.json": json_text(metrics),
             "metrics/best_metrics.json": json_text(metrics),
         }
@@ -97,7 +97,7 @@ class Replicate:
             if _is_own_file(self.files / path):
                 shutil.copyfile(self.files / path, folder / path)
         with quiet():
-            # These bring matplotlib, which only a promotion needs.
+            # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import panel_png, panels_png, roc_png
             from hpo.results.pictures import history_png, metrics_png, title
 
@@ -108,7 +108,7 @@ class Replicate:
                 roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
             if (panels := Panels.load(self.files)) is not None and panels.names:
                 (folder / "gradcam").mkdir()
-                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\nwhat speaks for the class it says")
+                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\nevidence for the predicted class")
                 for place, name in enumerate(panels.names):
                     panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
@@ -120,14 +120,14 @@ def _plain(name: str) -> str:
 
 
 def _is_own_file(path: Path) -> bool:
-    """Whether a regular file is at `path`: no link to somebody else's, and no pipe, which would be waited for."""
+    """Whether `path` is a regular file, and not a link or a pipe."""
     return path.is_file() and not path.is_symlink()
 
 
 def _copy_artefacts(files: Path, folder: Path) -> None:
-    """Copies what the trainable itself wrote: files that can be read, none that is here already, and no checkpoint.
+    """Copies the trainable's own artifacts: readable files that do not exist here yet, and no checkpoint.
 
-    What is left out was said in the training's remarks.
+    The training's remarks name the omitted files.
     """
     left_out = {path for path, _ in unfit_artefacts(files)}
     if files.is_symlink():
@@ -136,7 +136,7 @@ def _copy_artefacts(files: Path, folder: Path) -> None:
         place = folder / path.relative_to(files)
         if path in left_out or not path.is_file() or path.name == CHECKPOINT or os.path.lexists(place):
             continue
-        with suppress(FileExistsError, NotADirectoryError):  # a folder of the trainable's by the name of a file of ours
+        with suppress(FileExistsError, NotADirectoryError):  # an artifact folder with the name of one of our files
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
 
@@ -150,6 +150,6 @@ def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions |
     if found is not None and recorded is not None and found.digest != recorded:
         raise HpoError(
             f"{files / FILE} is not what {who} produced: expected sha256 {recorded[:12]}, found {found.digest[:12]}; "
-            "train it anew"
+            "train it again"
         )
     return found

@@ -1,4 +1,4 @@
-"""What a replicate is and where it comes from: `summary.json` and `optuna_trial.json`."""
+"""The description of a replicate: `summary.json` and `optuna_trial.json`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hpo.results.plain import iso
 from hpo.results.winner import Winner
 
 SECTION = "hpo"
-"""The key under which everything stands that only this package writes and reads."""
+"""The key of the section that only this package writes and reads."""
 
 
 def summary(winner: Winner, member: int, name: str) -> dict[str, object]:
-    """Returns the content of `summary.json`. It tells of the training alone and holds no time of writing.
+    """Returns the content of `summary.json`. It describes the training only, without the time of writing.
 
     Args:
-        winner: of the promotion.
+        winner: winner of the promotion.
         member: index of the replicate among the winner's evaluations.
-        name: of the directory, `results_7`.
+        name: name of the directory, e.g. `results_7`.
     """
     evaluation = winner.evaluations[member]
     params = _params(winner, evaluation)
@@ -44,7 +44,7 @@ def summary(winner: Winner, member: int, name: str) -> dict[str, object]:
 def optuna_trial(winner: Winner, member: int) -> dict[str, object]:
     """Returns the content of `optuna_trial.json`.
 
-    `value` is what the search saw under its own seed, `objective` what this replicate reached under its seed.
+    `value` is from the search under its seed, `objective` from this replicate under its seed.
     """
     evaluation = winner.evaluations[member]
     return {
@@ -115,12 +115,12 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
 
 
 def _params(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
-    """Returns everything that the training was given: defaults, what the study fixes, and what the search chose."""
+    """Returns all params of the training: defaults, fixed ones, and those of the trial."""
     return {**evaluation.defaults, **winner.fixed, **evaluation.job.params}
 
 
 def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, object], began: str) -> dict[str, object]:
-    """Returns the project's facts and those of the process that trained, which need not be the one that writes."""
+    """Returns facts about the project and the process that trained, which may differ from the one that writes."""
     packages = fingerprint.get("packages")
     return {
         "git_commit": None,
@@ -137,6 +137,6 @@ def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, ob
 
 
 def _times(evaluation: Evaluation) -> tuple[str, str]:
-    """Returns when the training began and ended, by the worker's clock; pauses leave the beginning uncertain."""
+    """Returns start and end of the training by the worker's clock; after pauses the start is an estimate."""
     first, last = evaluation.reports[0].at, evaluation.reports[-1].at
     return iso(min(first, last - evaluation.seconds)), iso(last)

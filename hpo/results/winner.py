@@ -1,4 +1,4 @@
-"""What a promotion says of its winner."""
+"""The winner of a promotion."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class Winner:
 
     Attributes:
         study: the study's name.
-        uid: the study's uid, which survives a renaming.
-        objective: which number counts.
-        fixed: params that no trial changes.
-        rank: place in the ranking, 1 for the first.
-        mean: of the replicates' values.
-        sigma: of the replicates' values, with `ddof`; None with a single one, or where seeds make no difference.
-        score: what the ranking is by; None where it needs a sigma and there is none.
-        rule: how the score comes from mean and sigma, e.g. `mean-std`.
+        uid: the study's uid, which a renaming does not change.
+        objective: objective of the study.
+        fixed: params that are the same in all trials.
+        rank: rank, 1 for the first.
+        mean: mean of the replicates' values.
+        sigma: sigma of the replicates' values; None with a single one, or if seeds make no difference.
+        score: score by the rule; None if it needs a sigma and there is none.
+        rule: name of the score's rule, e.g. `mean-std`.
         lambda_: weight of sigma in the score.
         ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
         search_seed: the one seed of all search trainings.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
-        evaluations: the replicates, complete, in the order of the promotion's seeds.
-        project: git_commit, git_dirty, command_line and what else is known of the project.
-        is_decided: whether it can be called the winner; a candidate that ignores its seeds only comes first.
+        evaluations: complete replicates in the order of the promotion's seeds.
+        project: git_commit, git_dirty, command_line and other facts about the project.
+        is_decided: whether it is a real winner; a candidate that ignores its seeds is only ranked first.
         seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
-        warnings: what has to be known before its results are read, as sentences.
+        warnings: warnings about its results, as sentences.
     """
 
     study: str
@@ -71,10 +71,10 @@ class Winner:
 
     @property
     def block(self) -> str:
-        """sha256 over what makes these replicates these replicates and no others.
+        """sha256 that identifies this set of replicates.
 
-        The score is not part of it: another lambda ranks the same trainings. Their number is: mean and sigma of three
-        replicates must not stand beside those of five.
+        The score is not part of it, because another lambda ranks the same trainings. Their number is, because mean and
+        sigma of three replicates must not be mixed with those of five.
         """
         return digest([[self.uid, evaluation.job.digest, *_outcome(evaluation)] for evaluation in self.evaluations])
 

@@ -1,4 +1,4 @@
-"""Checks a SQLite file for damage: it was truncated or overwrite, or the disk lost a part of it."""
+"""Checks a SQLite file for damage: it was truncated or overwritten, or the disk lost a part of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def damaged(name: str, damage: str) -> str:
         damage: the line that `find_damage` returned.
     """
     if damage == NOT_A_DATABASE:
-        return f"storage {name} is not a SQLite database, or its beginning was overwrite; choose another --storage"
+        return f"storage {name} is not a SQLite database, or its beginning was overwritten; choose another --storage"
     return (
         f"storage {name} is damaged: {damage}. Nothing more is written to it. Restore an earlier copy, or save "
         "what can be read into a new file: sqlite3 OLD.db .recover | sqlite3 NEW.db"

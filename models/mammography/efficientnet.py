@@ -49,7 +49,7 @@ class EfficientNetB0(Grader):
 
     Args:
         classes: number of them.
-        channels: 1: grey values as they are; 3: the same in every colour, normalize_url as ImageNet's are.
+        channels: 1: grey values as they are; 3: the same in every color, normalized as ImageNet's are.
         dropout: probability, of the head's inputs.
         drop_connect: probability of the last block to be passed over by an image; of those before it, ever less.
         norm: "batch" or "group"; "group" does not mix the images of a batch.

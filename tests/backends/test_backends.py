@@ -98,7 +98,7 @@ def backend(request, tmp_path):
 
 
 @pytest.mark.slow("ray")
-def test_a_training_that_blocks_does_not_hold_a_stop(backend, tmp_path):
+def test_blocked_trainings_are_interrupted(backend, tmp_path):
     """It is ended after a while, stays open, and goes on from its checkpoint in the next run."""
     params = {"x": 0.1, "fault": "block-once", "flags": str(tmp_path)}
     job = Job(trial=0, params=params, seed=41, budget=4)
@@ -118,7 +118,7 @@ def test_a_training_that_blocks_does_not_hold_a_stop(backend, tmp_path):
 
 
 @pytest.mark.slow("ray")
-def test_a_slow_epoch_is_waited_for_after_a_stop(backend, tmp_path):
+def test_slow_epochs_may_finish_after_a_stop(backend, tmp_path):
     """Two of the epochs so far are longer than the wait that was asked for."""
     stop, slow = threading.Event(), Job(trial=0, params={"x": 0.1}, seed=41, budget=4)
 
@@ -139,18 +139,18 @@ def compared(evaluation):
     return evaluation.status, evaluation.value, evaluation.step, reports, dict(evaluation.digests)
 
 
-def test_every_job_is_told_once_and_complete(run):
+def test_each_job_is_told_once(run):
     source = run(Jobs(jobs(6)))
     assert sorted(source.evaluations) == list(range(6))
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
     assert [len(evaluation.reports) for evaluation in source.evaluations.values()] == [4] * 6
 
 
-def test_no_jobs_is_no_work(run):
+def test_no_jobs_no_work(run):
     assert run(Jobs([])).evaluations == {}
 
 
-def test_a_refused_job_is_pruned_with_what_was_heard_up_to_the_refusal(run):
+def test_stopped_jobs_are_pruned(run):
     source = run(Jobs(jobs(3), refusals={(1, 2)}))
     assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE, Status.PRUNED, Status.COMPLETE]
     assert (source.evaluations[1].step, len(source.evaluations[1].reports)) == (2, 2)
@@ -165,19 +165,19 @@ def test_an_exception_fails_its_job_only(run):
     assert "the user's own mistake" in source.evaluations[1].error
 
 
-def test_a_metric_that_is_nan_fails_its_job_only(run):
+def test_nan_fails_its_job_only(run):
     source = run(Jobs(jobs(4)), ref("toys.curve:train_nan"))
     assert source.evaluations[3].error == "metric 'val' at step 2 is nan, not a finite number"
     assert source.evaluations[1].status is Status.COMPLETE
 
 
-def test_a_trainable_without_a_word_fails_with_what_it_must_do(run):
+def test_trainables_without_metrics_fail(run):
     source = run(Jobs(jobs(1)), ref("toys.curve:train_silent"))
     assert "must yield or report them once per epoch" in source.evaluations[0].error
 
 
 @pytest.mark.slow("ray")
-def test_a_barrier_is_waited_for(run):
+def test_wait_answers_are_respected(run):
     source = run(Jobs(jobs(8), barrier=4))
     assert len(source.evaluations) == 8
 
@@ -191,7 +191,7 @@ def test_waiting_without_jobs_is_an_error(run):
         run(Waits([]))
 
 
-def test_an_error_of_the_source_is_raised_and_not_taken_for_the_job_s(run):
+def test_source_errors_are_raised(run):
     class Broken(Jobs):
         def tell(self, evaluation):
             raise RuntimeError("the database is gone")
@@ -207,7 +207,7 @@ def trained(folder, job):
 
 
 @pytest.mark.slow("ray")
-def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
+def test_stopped_jobs_resume(run, tmp_path):
     stop, made = threading.Event(), jobs(2, budget=6, nap=0.5, flags=str(tmp_path))
 
     class Stops(Jobs):
@@ -228,7 +228,7 @@ def test_a_stop_lets_epochs_end_and_nothing_is_trained_twice(run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_workers_see_a_stop_and_keep_their_checkpoints_at_a_url(ray_slots, tmp_path):
+def test_workers_checkpoint_to_a_url_on_stop(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     stop, made = threading.Event(), jobs(2, budget=12, nap=1.0, flags=str(tmp_path))  # workers look every two seconds
@@ -280,7 +280,7 @@ class Absent(Jobs):
         super().tell(evaluation)
 
 
-def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice(run, tmp_path):
+def test_an_outage_loses_and_repeats_nothing(run, tmp_path):
     made = jobs(4, budget=4, flags=str(tmp_path))
     source = run(Absent(made, calls=10))
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
@@ -292,7 +292,7 @@ def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice(run, 
 
 
 @pytest.mark.slow("ray")
-def test_a_stop_while_the_database_is_away_leaves_the_jobs_for_the_next_run(run, tmp_path):
+def test_a_stop_during_an_outage_keeps_jobs(run, tmp_path):
     stop, made = threading.Event(), jobs(2, budget=4, flags=str(tmp_path))
 
     class Gone(Jobs):
@@ -323,13 +323,13 @@ def in_processes_of_their_own(tmp_path, count, fault):
 
 
 @pytest.mark.slow
-def test_a_job_that_dies_once_in_each_epoch_gets_on_and_is_not_given_up(tmp_path):
+def test_progress_resets_the_attempts(tmp_path):
     statuses = in_processes_of_their_own(tmp_path, 4, "kill-each-once")
     assert [one.returncode for one in statuses] == [-9, -9, -9, 0], statuses[-1].stderr
     assert statuses[-1].stdout.splitlines() == ["0 complete None", "1 complete None", "2 complete None"]
 
 
-def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path):
+def test_crashing_jobs_fail_after_attempts(tmp_path):
     """In this process a training that crashes takes the driver with it, and would do so for ever."""
     statuses = in_processes_of_their_own(tmp_path, 3, "kill")
     assert [one.returncode for one in statuses] == [-9, -9, 0], statuses[-1].stderr
@@ -342,7 +342,7 @@ def test_a_job_that_kills_its_own_process_fails_after_so_many_attempts(tmp_path)
 
 
 @pytest.mark.ray
-def test_a_worker_has_loaded_neither_optuna_nor_a_database_nor_what_its_trainable_does_not_need(ray_slots, tmp_path):
+def test_workers_import_little(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     source = Jobs([Job(trial=0, params={"x": 0.0, "y": 0.0, "z": 0.0}, seed=41, budget=1)])
@@ -367,7 +367,7 @@ def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-def test_jobs_shorter_than_a_worker_s_start_do_not_end_up_on_one_worker(ray_slots, tmp_path):
+def test_short_jobs_use_all_workers(ray_slots, tmp_path):
     """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""
     from hpo.backends.ray import RayBackend
 
@@ -387,7 +387,7 @@ def test_jobs_shorter_than_a_worker_s_start_do_not_end_up_on_one_worker(ray_slot
 
 
 @pytest.mark.ray
-def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
+def test_killed_workers_resume_their_jobs(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=5) for n in range(3)]
@@ -408,7 +408,7 @@ def test_a_killed_worker_s_job_goes_on_from_its_checkpoint(ray_slots, tmp_path):
 @pytest.mark.slow("1")
 @pytest.mark.ray
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_last_job_s_worker_dies_and_another_goes_on(ray_slots, tmp_path, count):
+def test_the_last_job_survives_its_worker(ray_slots, tmp_path, count):
     """The source has nothing more to hand out and the other slot is idle when the worker dies, twice."""
     from hpo.backends.ray import RayBackend
 
@@ -424,7 +424,7 @@ def test_the_last_job_s_worker_dies_and_another_goes_on(ray_slots, tmp_path, cou
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp_path):
+def test_jobs_that_kill_workers_fail(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     made = [Job(trial=n, params={"x": 0.1 * n}, seed=41, budget=3) for n in range(4)]
@@ -437,7 +437,7 @@ def test_a_job_that_kills_every_worker_fails_and_the_others_go_on(ray_slots, tmp
 
 
 @pytest.mark.ray
-def test_what_a_training_prints_reaches_the_driver(ray_slots, tmp_path, capsys):
+def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
     from hpo.backends.ray import RayBackend
 
     params = {"x": 0.5}
@@ -456,7 +456,7 @@ def test_what_a_training_prints_reaches_the_driver(ray_slots, tmp_path, capsys):
 
 
 @pytest.mark.ray
-def test_a_job_is_not_blamed_for_a_spoiled_worker(ray_slots, tmp_path):
+def test_spoiled_workers_cost_no_attempt(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     source = Jobs(jobs(5, budget=1))
@@ -468,7 +468,7 @@ def test_a_job_is_not_blamed_for_a_spoiled_worker(ray_slots, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
+def test_workers_continue_during_an_outage(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     away = threading.Event()
@@ -492,10 +492,10 @@ def test_workers_go_on_while_the_database_is_away(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-def test_a_training_that_does_not_fit_is_refused(ray_slots):
+def test_too_large_trainings_are_refused(ray_slots):
     from hpo.backends.ray import connected
 
-    with pytest.raises(UsageError, match="one training wants 512 CPU"), connected(None, Resources(cpu=512), None):
+    with pytest.raises(UsageError, match="one training requests 512 CPU"), connected(None, Resources(cpu=512), None):
         pass
 
 
@@ -506,7 +506,7 @@ def innocent_after(run, *before):
 
 
 @pytest.mark.slow("ray")
-def test_a_nasty_training_does_not_reach_the_next(run):
+def test_workers_isolate_trainings(run):
     nasty = [Job(trial=n, params={"x": 0.1, "nasty": True}, seed=41, budget=3) for n in range(4)]
     alone, after = innocent_after(run), innocent_after(run, *nasty)
     assert alone.status is Status.COMPLETE, alone.error
@@ -517,7 +517,7 @@ def test_a_nasty_training_does_not_reach_the_next(run):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_worker_with_a_thread_left_in_it_is_replaced(ray_slots, tmp_path, capfd):
+def test_workers_with_threads_are_replaced(ray_slots, tmp_path, capfd):
     from hpo.backends.ray import RayBackend
 
     first = Job(trial=0, params={"x": 0.1, "leave": "thread"}, seed=41, budget=1)

@@ -136,7 +136,7 @@ def table(trials):
     return [(trial.number, trial.state, trial.params, trial.value, trial.values) for trial in trials]
 
 
-def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(project, cluster, descendants):
+def test_losing_a_node_changes_no_result(project, cluster, descendants):
     address, (_, second) = cluster
     driver = started(project, "--ray-address", address)
     try:
@@ -170,7 +170,7 @@ def test_a_machine_that_dies_while_it_trains_changes_nothing_in_the_table(projec
     assert table(trials) == table(evaluations(project, "calm.db")[0])
 
 
-def test_a_work_folder_that_one_machine_alone_may_see_is_said(project, cluster):
+def test_local_work_folders_are_reported(project, cluster):
     address, _ = cluster
     done = forked.run(
         [*RUN[:3], "doctor", "--study", "curve", "--ray-address", address],

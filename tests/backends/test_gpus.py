@@ -80,7 +80,7 @@ print("written:", (folder / "hpo.db").exists())
 @pytest.mark.slow
 @pytest.mark.parametrize("share", ["1", "0.5"])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
-def test_a_card_that_torch_does_not_see_is_refused(tmp_path, share):
+def test_missing_gpus_are_refused(tmp_path, share):
     """A Ray may offer cards that are not there, or that torch was not built for."""
     study = ROOT / "tests" / "project" / "studies" / "curve.toml"
     done = subprocess.run(
@@ -91,7 +91,7 @@ def test_a_card_that_torch_does_not_see_is_refused(tmp_path, share):
         timeout=120,
         check=False,
     )
-    assert f"refused: one training wants {share} GPU; Ray offers cards on " in done.stdout, done.stderr
+    assert f"refused: one training requests {share} GPU; Ray offers cards on " in done.stdout, done.stderr
     assert "where torch sees none" in done.stdout
     assert "written: False" in done.stdout
 
@@ -99,7 +99,7 @@ def test_a_card_that_torch_does_not_see_is_refused(tmp_path, share):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "slots"), [pytest.param(0.4, 4, marks=pytest.mark.soak), (1.0, 2)])
-def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share, slots):
+def test_fractions_share_a_gpu(tmp_path, share, slots):
     given, workers, found = trained(tmp_path, 2, share)
     assert given == slots
     assert len(found) == 2 * slots
@@ -110,6 +110,6 @@ def test_a_fraction_of_a_card_puts_as_many_workers_on_it_as_fit(tmp_path, share,
 @pytest.mark.slow
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
-def test_workers_that_share_a_card_are_held_to_their_part_of_its_memory_from_the_first_job_on(tmp_path):
+def test_shared_gpu_memory_is_limited(tmp_path):
     _, _, found = trained(tmp_path, 1, 0.25)
     assert {one["share"] for one in found} == {0.25}

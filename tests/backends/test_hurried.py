@@ -118,13 +118,13 @@ def test_a_second_ctrl_c_leaves_nothing_running(started, backend, descendants):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("heeds", [True, False])
-def test_a_blocked_training_does_not_hold_its_driver(started, tmp_path, heeds):
+def test_blocked_trainings_do_not_block_drivers(started, tmp_path, heeds):
     """Where it swallows the interrupt, its process is ended, which is the command's own."""
     driver, child = started("--backend", "local", "--stop-wait", "1", heeds=heeds)
     driver.send_signal(signal.SIGINT)
     out, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130, errors
-    assert "trial 0 seed 41 did not end its epoch in time after the stop and was ended" in errors
+    assert "trial 0 seed 41 did not finish its epoch in time after the stop and was interrupted" in errors
     assert "Traceback" not in errors
     assert "Go on with: hpo run --study stuck" in errors
     assert ("Not over: trial 0" in out) == heeds
@@ -143,11 +143,11 @@ def test_a_blocked_training_does_not_hold_its_driver(started, tmp_path, heeds):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_what_a_blocked_worker_started_ends_with_it(started, at_ray):
+def test_children_of_blocked_workers_end(started, at_ray):
     driver, child = started("--stop-wait", "1")
     driver.send_signal(signal.SIGINT)
     out, errors = driver.communicate(timeout=90)
     assert driver.returncode == 130, errors
-    assert "trial 0 seed 41 did not end its epoch in time after the stop and was ended" in errors
+    assert "trial 0 seed 41 did not finish its epoch in time after the stop and was interrupted" in errors
     assert "Not over: trial 0" in out
     assert is_gone(child)

@@ -84,7 +84,7 @@ def wait_for(condition, process, seconds=60):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url, descendants):
+def test_ray_gets_no_database_password(project, postgres_url, descendants):
     url = postgres_url.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in url
     hidden = {"PGPASSWORD": f"{SECRET}-too", "PGPASSFILE": f"/{SECRET}", "HPO_TOKEN": f"{SECRET}-of-the-pages"}
@@ -119,7 +119,7 @@ def test_the_database_s_password_reaches_no_process_of_ray(project, postgres_url
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_sigterm_while_ray_starts_ends_the_search_in_order(project):
+def test_sigterm_during_ray_start_stops_cleanly(project):
     """Ray sets a handler of its own for it when it starts."""
     driver = started(project, "--trials", "2")
     try:
@@ -150,7 +150,7 @@ print("nodes:", len(ray.nodes()))
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_our_own_ray_is_open_to_no_stranger(project, descendants):
+def test_our_own_ray_requires_a_token(project, descendants):
     """Its ports are those of the loopback interface, and whoever reaches one needs the token, which no file holds."""
     home = project / "home"
     home.mkdir()

@@ -40,11 +40,11 @@ def grouped(tmp_path, line, limits):
         ("0::/", {"cpu.max": "nonsense"}, None),
     ],
 )
-def test_a_group_s_share_of_time_limits_the_cores(tmp_path, line, limits, share):
+def test_cgroup_quotas_limit_the_cores(tmp_path, line, limits, share):
     assert machine._share_of_group(*grouped(tmp_path, line, limits)) == share
 
 
-def test_cores_are_those_that_the_process_is_bound_to():
+def test_cores_respect_cpu_affinity():
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("no system that binds processes to cores")
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
@@ -66,7 +66,7 @@ def temporary(monkeypatch):
     return used
 
 
-def test_a_long_temporary_folder_is_not_used_for_sockets(tmp_path, temporary):
+def test_long_paths_are_not_used_for_sockets(tmp_path, temporary):
     long = temporary(tmp_path / ("a-very-long-name-" * 5))
     long.mkdir()
     assert folder_for_sockets() == Path("/tmp")
@@ -74,12 +74,12 @@ def test_a_long_temporary_folder_is_not_used_for_sockets(tmp_path, temporary):
         folder_for_sockets(str(long))
 
 
-def test_a_missing_folder_is_named_in_the_refusal(tmp_path):
+def test_missing_folders_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"/missing: expected one that can be written"):
         folder_for_sockets("/missing")
 
 
-def test_ray_s_folder_is_private_and_removed():
+def test_ray_folder_is_private_and_removed():
     with private_folder() as folder:
         assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
         (folder / "session").mkdir()
@@ -89,7 +89,7 @@ def test_ray_s_folder_is_private_and_removed():
     assert not folder.parent.exists()
 
 
-def test_the_folder_of_a_killed_driver_is_removed_by_the_next():
+def test_folders_of_killed_drivers_are_removed():
     code = "import os; from hpo.backends.machine import private_folder\n"
     code += "with private_folder() as folder: print(folder, flush=True); os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -409,7 +409,7 @@ def test_run_refuses_these_numbers_before_it_writes(refused, options):
 )
 def test_an_address_that_is_none_of_ray_s_says_what_is_expected(refused, address):
     message = refused("run", "--study", "curve", "--ray-address", address)
-    assert f"{address!r} is no address of a Ray; expected host:port" in message
+    assert f"{address!r} is not the address of a Ray; expected host:port" in message
     assert "or auto" in message
 
 
@@ -423,7 +423,7 @@ def test_a_server_that_is_no_ray_is_refused_at_once(refused):
     thread.start()
     try:
         address = f"127.0.0.1:{server.server_address[1]}"
-        assert f"what listens at {address} is no Ray" in refused("run", "--study", "curve", "--ray-address", address)
+        assert f"the server at {address} is not a Ray" in refused("run", "--study", "curve", "--ray-address", address)
     finally:
         server.shutdown()
         thread.join()
@@ -440,18 +440,18 @@ def no_ray_joined(monkeypatch):
 @pytest.mark.parametrize("backend", ["local", "ray"])
 def test_a_graphics_card_that_is_not_there_is_refused_before_the_study_is_stored(refused, no_ray_joined, backend):
     message = refused("run", "--study", "curve", "--backend", backend, "--gpus-per-trial", "0.5")
-    assert "one training wants 0.5 GPU, but torch sees none here" in message
+    assert "one training requests 0.5 GPU, but torch sees none here" in message
 
 
 def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(refused, no_ray_joined):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
-    assert f"one training wants 4096 CPU, this machine has {os.cpu_count()}; ask for less" in message
+    assert f"one training requests 4096 CPU, but this machine has {os.cpu_count()}; request fewer" in message
 
 
 @pytest.mark.ray
 def test_more_cores_than_a_ray_that_is_joined_has_are_refused_before_the_study_is_stored(refused, ray_slots):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
-    assert "one training wants 4096 CPU and 0 GPU, Ray's largest machine has" in message
+    assert "one training requests 4096 CPU and 0 GPU, Ray's largest machine has" in message
 
 
 @pytest.mark.parametrize("options", [("--top", "0"), ("--lambda", "-1"), ("--ddof", "2"), ("--first", "-1")])

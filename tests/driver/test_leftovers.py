@@ -120,9 +120,9 @@ def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, config
 
 
 def test_to_try_a_folder_leaves_nothing(tmp_path):
-    from hpo.results import refuse_unwritable
+    from hpo.results import require_writable
 
-    refuse_unwritable(tmp_path / "new")
+    require_writable(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 

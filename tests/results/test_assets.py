@@ -54,7 +54,7 @@ def results(tmp_path):
     return made
 
 
-def test_the_table_of_the_reference_run_comes_out(results, tmp_path):
+def test_reference_table_is_reproduced(results, tmp_path):
     write_assets(results(), tmp_path / "out", prefix="density")
     tex = (tmp_path / "out" / "density_metrics.tex").read_text()
     found = dict(re.findall(r"^ ([a-zA-Z][^&]*?) +&.*& ([\d.]+ ± [\d.]+) *\\\\", tex, re.MULTILINE))
@@ -70,7 +70,7 @@ def test_the_table_of_the_reference_run_comes_out(results, tmp_path):
     assert float(rows["accuracy"]["seed 43"]) == 0.733
 
 
-def test_another_ddof_is_computed_and_said(results, tmp_path):
+def test_another_ddof_can_be_chosen(results, tmp_path):
     write_assets(results(), tmp_path / "out", prefix="density", ddof=1)
     with (tmp_path / "out" / "density_metrics.csv").open() as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
@@ -78,7 +78,7 @@ def test_another_ddof_is_computed_and_said(results, tmp_path):
     assert "sigma with ddof 1" in (tmp_path / "out" / "density_metrics.md").read_text()
 
 
-def test_every_seed_has_its_pictures_under_the_report_s_names(results, tmp_path):
+def test_each_seed_has_its_figures(results, tmp_path):
     written = write_assets(reversed(results()), tmp_path / "out", prefix="density")
     names = {path.name for path in written}
     for word in ("train", "confusion", "roc", "gradcam"):
@@ -89,7 +89,7 @@ def test_every_seed_has_its_pictures_under_the_report_s_names(results, tmp_path)
                 assert image.getpixel((0, 0)) == seed
 
 
-def test_the_words_name_the_real_seeds_study_and_trial_and_are_safe_in_latex(results, tmp_path):
+def test_the_text_is_complete_and_latex_safe(results, tmp_path):
     write_assets(results(seeds=(50, 51, 52)), tmp_path / "out", prefix="x")
     said = (tmp_path / "out" / "x_text.tex").read_text()
     assert r"Study unet\_density \& more: trial 14 (lr = 0.000412, optimizer = adamw)" in said
@@ -97,23 +97,23 @@ def test_the_words_name_the_real_seeds_study_and_trial_and_are_safe_in_latex(res
     assert "The search had seen 0.756 under seed 41." in said
 
 
-def test_a_metric_undefined_under_a_seed_is_left_out(results, tmp_path):
+def test_undefined_metrics_are_left_out(results, tmp_path):
     write_assets(results(auc_ovr=(0.9, None, 0.9)), tmp_path / "out", prefix="x")
     assert "AUC" not in (tmp_path / "out" / "x_metrics.md").read_text()
 
 
-def test_again_gives_the_same_bytes_and_another_promotion_is_refused(results, tmp_path):
+def test_assets_are_deterministic(results, tmp_path):
     ours, other = results(), results("other")
     first = {path: path.read_bytes() for path in write_assets(ours, tmp_path / "out", prefix="density")}
     assert {path: path.read_bytes() for path in write_assets(ours, tmp_path / "out", prefix="density")} == first
-    with pytest.raises(OutputRefused, match="has the files density_\\* of another promotion"):
+    with pytest.raises(OutputRefused, match="contains the files density_\\* of another promotion"):
         write_assets(other, tmp_path / "out", prefix="density")
     assert {path: path.read_bytes() for path in first} == first
     write_assets(other, tmp_path / "out", prefix="another")
     write_assets(other, tmp_path / "out", prefix="density", force=True)
 
 
-def test_results_of_several_promotions_or_of_one_seed_twice_are_refused(results, tmp_path):
+def test_mixed_results_are_refused(results, tmp_path):
     ours, other = results(), results("other")
     for folders in ([*ours[:2], other[2]], [ours[0], ours[0]]):
         with pytest.raises(UsageError, match="expected the results of one promotion, one for each seed"):
@@ -121,7 +121,7 @@ def test_results_of_several_promotions_or_of_one_seed_twice_are_refused(results,
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"seed": 42}'])
-def test_what_is_no_directory_of_results_is_refused(results, tmp_path, content):
+def test_other_directories_are_refused(results, tmp_path, content):
     folders = results()
     (folders[1] / "summary.json").unlink()
     if content is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo.core.errors import HpoError, OutputRefused
-from hpo.results import Winner, refuse_unwritable, write_results
+from hpo.results import Winner, require_writable, write_results
 from hpo.results.block import _start
 
 Make = Callable[..., Winner]
@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_three_replicates_become_results_7_8_9(make: Make, tmp_path: Path) -> None:
+def test_replicates_become_results_7_8_9(make: Make, tmp_path: Path) -> None:
     places = write_results(tmp_path / "out", make(**FAST))
     assert places == tuple(tmp_path / "out" / f"results_{number}" for number in (7, 8, 9))
     seeds = [json.loads((place / "summary.json").read_text())["seed"] for place in places]
@@ -47,7 +47,7 @@ def test_a_second_call_writes_nothing(make: Make, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
 
 
-def test_a_deleted_member_comes_back_in_its_place(make: Make, tmp_path: Path) -> None:
+def test_deleted_members_are_restored(make: Make, tmp_path: Path) -> None:
     out, winner = tmp_path / "out", make(epochs=3)
     write_results(out, winner)
     before = contents(out)
@@ -60,14 +60,14 @@ def test_a_deleted_member_comes_back_in_its_place(make: Make, tmp_path: Path) ->
         assert (before[path] == after[path]) == (not path.startswith("results_8"))
 
 
-def test_the_first_member_comes_back_as_well(make: Make, tmp_path: Path) -> None:
+def test_the_first_member_is_restored_too(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     write_results(tmp_path, winner, first=20)
     shutil.rmtree(tmp_path / "results_20")
     assert write_results(tmp_path, winner, first=7)[0] == tmp_path / "results_20"
 
 
-def test_another_winner_takes_the_next_block(make: Make, tmp_path: Path) -> None:
+def test_another_winner_uses_the_next_block(make: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_results(out, make(**FAST))
     before = contents(out)
@@ -82,17 +82,17 @@ def test_other_seeds_are_another_block(make: Make, tmp_path: Path) -> None:
     assert [place.name for place in places] == [f"results_{number}" for number in range(12, 17)]
 
 
-def test_the_same_trainings_under_another_rule_are_the_same_block(make: Make, tmp_path: Path) -> None:
+def test_another_rule_keeps_the_block(make: Make, tmp_path: Path) -> None:
     first = write_results(tmp_path / "out", make(**FAST))
     assert write_results(tmp_path / "out", make(changes={"lambda_": 2.0, "score": -1.0}, **FAST)) == first
 
 
-def test_the_same_trial_of_another_study_is_another_block(make: Make, tmp_path: Path) -> None:
+def test_another_study_is_another_block(make: Make, tmp_path: Path) -> None:
     write_results(tmp_path / "out", make(**FAST))
     assert write_results(tmp_path / "out", make(changes={"uid": "v"}, **FAST))[0].name == "results_10"
 
 
-def test_a_block_that_is_partly_taken_is_skipped(make: Make, tmp_path: Path) -> None:
+def test_partly_used_blocks_are_skipped(make: Make, tmp_path: Path) -> None:
     (tmp_path / "results_8").mkdir()
     (tmp_path / "results_12").write_text("a file of the user's")
     os.symlink("nowhere", tmp_path / "results_13")
@@ -102,7 +102,7 @@ def test_a_block_that_is_partly_taken_is_skipped(make: Make, tmp_path: Path) -> 
     assert (tmp_path / "results_12").read_text() == "a file of the user's"
 
 
-def test_a_deleted_member_whose_place_is_taken_moves_the_block(make: Make, tmp_path: Path) -> None:
+def test_a_used_place_moves_the_block(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     write_results(tmp_path, winner)
     shutil.rmtree(tmp_path / "results_8")
@@ -116,7 +116,7 @@ def test_a_deleted_member_whose_place_is_taken_moves_the_block(make: Make, tmp_p
 @pytest.mark.parametrize(
     "text", ["{", "", "[]", "null", '{"hpo": 1}', '{"hpo": {"block": 7, "member": "x"}}', "\ud800", "[" * 100_000]
 )
-def test_a_broken_or_foreign_summary_is_somebody_elses(make: Make, tmp_path: Path, text: str) -> None:
+def test_foreign_summaries_are_left_alone(make: Make, tmp_path: Path, text: str) -> None:
     out = tmp_path / "out"
     (out / "results_7").mkdir(parents=True)
     (out / "results_7" / "summary.json").write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -143,7 +143,7 @@ def test_hostile_entries_are_left_alone(make: Make, tmp_path: Path) -> None:
     assert write_results(tmp_path, make(**FAST))[0].name == "results_13"
 
 
-def test_a_copy_under_another_name_is_the_users(make: Make, tmp_path: Path) -> None:
+def test_renamed_copies_are_left_alone(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     first = write_results(tmp_path, winner)
     shutil.copytree(tmp_path / "results_7", tmp_path / "results_1")
@@ -154,14 +154,14 @@ def test_a_copy_under_another_name_is_the_users(make: Make, tmp_path: Path) -> N
     assert write_results(tmp_path, winner) == first
 
 
-def test_the_fullest_block_is_the_known_one() -> None:
+def test_the_fullest_block_is_continued() -> None:
     assert _start({7: 0, 10: 0, 11: 1}, 3, 7) == 10
     assert _start({7: 0, 8: None, 9: 2}, 3, 7) == 10
     assert _start({}, 1, 7) == 7
     assert _start({7: None, 8: None}, 1, 7) == 9
 
 
-def test_what_a_killed_writer_left_is_cleared_away(make: Make, tmp_path: Path) -> None:
+def test_leftovers_of_writers_are_removed(make: Make, tmp_path: Path) -> None:
     for name in (f".results_8.{os.getpid()}", ".results_7.1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "best_model.pt").write_text("half")
@@ -170,7 +170,7 @@ def test_what_a_killed_writer_left_is_cleared_away(make: Make, tmp_path: Path) -
     assert [name for name in names(tmp_path) if name.startswith(".")] == [".results_notes"]
 
 
-def test_a_training_whose_files_are_gone_leaves_nothing(make: Make, tmp_path: Path) -> None:
+def test_missing_files_write_nothing(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     shutil.rmtree(winner.evaluations[2].files or "")
     with pytest.raises(HpoError, match="the files of trial 14 seed 44 are gone"):
@@ -179,7 +179,7 @@ def test_a_training_whose_files_are_gone_leaves_nothing(make: Make, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["best_model.pt", "predictions.npz"])
-def test_a_missing_artefact_leaves_nothing(make: Make, tmp_path: Path, name: str) -> None:
+def test_missing_artifacts_write_nothing(make: Make, tmp_path: Path, name: str) -> None:
     winner = make(epochs=2)
     (Path(winner.evaluations[1].files or "") / name).unlink()
     with pytest.raises(HpoError, match=rf"seed 43 produced .*{name} is gone"):
@@ -187,7 +187,7 @@ def test_a_missing_artefact_leaves_nothing(make: Make, tmp_path: Path, name: str
     assert names(tmp_path / "out") == []
 
 
-def test_damaged_predictions_leave_nothing(make: Make, tmp_path: Path) -> None:
+def test_damaged_predictions_write_nothing(make: Make, tmp_path: Path) -> None:
     winner = make(epochs=2)
     (Path(winner.evaluations[1].files or "") / "predictions.npz").write_bytes(b"no archive at all")
     with pytest.raises(HpoError, match="the predictions of trial 14 seed 43 cannot be read"):
@@ -195,7 +195,7 @@ def test_damaged_predictions_leave_nothing(make: Make, tmp_path: Path) -> None:
     assert names(tmp_path / "out") == []
 
 
-def test_predictions_of_another_training_are_refused(make: Make, tmp_path: Path) -> None:
+def test_foreign_predictions_are_refused(make: Make, tmp_path: Path) -> None:
     winner = make(epochs=2)
     one, other = (Path(evaluation.files or "") / "predictions.npz" for evaluation in winner.evaluations[:2])
     shutil.copyfile(other, one)
@@ -203,31 +203,31 @@ def test_predictions_of_another_training_are_refused(make: Make, tmp_path: Path)
         write_results(tmp_path / "out", winner)
 
 
-def test_a_failure_while_writing_leaves_nothing(make: Make, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(make: Make, tmp_path: Path) -> None:
     winner = make(changes={"project": {"command_line": "\ud800"}}, **FAST)  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
         write_results(tmp_path / "out", winner)
     assert names(tmp_path / "out") == []
 
 
-def test_a_file_in_the_way_is_refused_with_a_sentence(make: Make, tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_refused(make: Make, tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("not a folder")
     for folder in (tmp_path / "outputs", tmp_path / "outputs" / "unet"):
         with pytest.raises(OutputRefused, match=rf"cannot write in {folder}: .*; choose another folder"):
             write_results(folder, make(**FAST))
         with pytest.raises(OutputRefused, match=rf"cannot write in {folder}: "):
-            refuse_unwritable(folder)
+            require_writable(folder)
     assert (tmp_path / "outputs").read_text() == "not a folder"
 
 
-def test_a_link_to_nowhere_in_the_way_is_refused(tmp_path: Path) -> None:
+def test_a_broken_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "outputs").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputRefused):
-        refuse_unwritable(tmp_path / "outputs" / "unet")
+        require_writable(tmp_path / "outputs" / "unet")
 
 
 @pytest.mark.parametrize("rights", [0o500, 0o000])
-def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path, rights: int) -> None:
+def test_a_read_only_folder_is_refused(make: Make, tmp_path: Path, rights: int) -> None:
     winner, out, user = make(**FAST), tmp_path / "out", os.geteuid()
     out.mkdir()
     out.chmod(rights)
@@ -236,7 +236,7 @@ def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path, righ
     try:
         for folder in (out, out / "unet" / "deep"):
             with pytest.raises(OutputRefused, match="Permission denied"):
-                refuse_unwritable(folder)
+                require_writable(folder)
             with pytest.raises(OutputRefused, match="Permission denied"):
                 write_results(folder, winner)
     finally:
@@ -245,27 +245,27 @@ def test_a_folder_without_permission_is_refused(make: Make, tmp_path: Path, righ
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files, even from root")
-def test_a_file_system_that_takes_no_files_is_refused(make: Make) -> None:
+def test_a_read_only_file_system_is_refused(make: Make) -> None:
     with pytest.raises(OutputRefused):
-        refuse_unwritable(Path("/proc/outputs"))
+        require_writable(Path("/proc/outputs"))
     with pytest.raises(OutputRefused):
         write_results(Path("/proc/outputs"), make(**FAST))
 
 
 def test_a_name_too_long_is_refused(make: Make, tmp_path: Path) -> None:
     with pytest.raises(OutputRefused, match="File name too long"):
-        refuse_unwritable(tmp_path / ("x" * 300))
+        require_writable(tmp_path / ("x" * 300))
     with pytest.raises(OutputRefused, match="File name too long"):
         write_results(tmp_path / ("x" * 300), make(**FAST))
 
 
-def test_a_writable_folder_is_left_as_it_was(tmp_path: Path) -> None:
-    refuse_unwritable(tmp_path / "a" / "b")
-    refuse_unwritable(tmp_path)
+def test_a_writable_folder_stays_unchanged(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a" / "b")
+    require_writable(tmp_path)
     assert names(tmp_path) == []
 
 
-def test_writers_at_the_same_time_do_not_clobber_each_other(make: Make, tmp_path: Path) -> None:
+def test_concurrent_writers_do_not_collide(make: Make, tmp_path: Path) -> None:
     winners = [make(trial=trial, seeds=(42, 43), **FAST) for trial in (1, 2, 1, 3)]
     places: dict[int, tuple[Path, ...]] = {}
 
@@ -285,7 +285,7 @@ def test_writers_at_the_same_time_do_not_clobber_each_other(make: Make, tmp_path
             assert (found["hpo"]["trial"], found["seed"]) == (evaluation.job.trial, evaluation.job.seed)
 
 
-def test_a_place_taken_meanwhile_moves_the_block(make: Make, tmp_path: Path) -> None:
+def test_a_place_taken_late_moves_the_block(make: Make, tmp_path: Path) -> None:
     class Rival(UserDict[str, object]):
         """Project facts that take a place while they are being written."""
 

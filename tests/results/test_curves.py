@@ -21,7 +21,7 @@ def drawn(path):
         return np.asarray(picture.convert("L"), dtype=np.int64)
 
 
-def test_the_caption_stands_above_its_panel(tmp_path):
+def test_captions_are_above_their_panels(tmp_path):
     for name, words in (("a", "000272\ntrue A, said A (92%)"), ("b", "another caption\naltogether"), ("c", "")):
         panel_png(tmp_path / f"{name}.png", panels(words), 0)
     top = {name: drawn(tmp_path / f"{name}.png")[:120] for name in "abc"}
@@ -31,7 +31,7 @@ def test_the_caption_stands_above_its_panel(tmp_path):
     assert (top["a"] != top["b"]).any()
 
 
-def test_every_panel_has_its_own_caption_below_the_title(tmp_path):
+def test_each_panel_has_its_caption(tmp_path):
     panels_png(tmp_path / "a.png", panels("one", "two", "three"), "the title")
     panels_png(tmp_path / "b.png", panels("one", "two", "other"), "the title")
     a, b = drawn(tmp_path / "a.png"), drawn(tmp_path / "b.png")
@@ -41,7 +41,7 @@ def test_every_panel_has_its_own_caption_below_the_title(tmp_path):
 
 
 @pytest.mark.parametrize("words", ["scan-\udcff.png", "two \0 parts", "$\\frac$", "\x1b[31mred"])
-def test_texts_that_cannot_be_written_are_escaped(tmp_path, words):
+def test_unprintable_texts_are_escaped(tmp_path, words):
     shown = Panels.of(image=np.zeros((1, 8, 8)), heat=np.zeros((1, 8, 8)), names=[words], captions=[words])
     panel_png(tmp_path / "a.png", shown, 0)
     found = Predictions.of(

@@ -58,7 +58,7 @@ def winner(*evaluations: Evaluation) -> Winner:
     ],
     ids=lambda made: "-".join(made.values()),
 )
-def test_a_hostile_training_s_results_are_written(tmp_path: Path, made: dict[str, str]) -> None:
+def test_hostile_results_are_written(tmp_path: Path, made: dict[str, str]) -> None:
     evaluation = trained(tmp_path / "work", epoch=3, **made)
     assert evaluation.status is Status.COMPLETE
     [folder] = write_results(tmp_path / "out", winner(evaluation))
@@ -73,7 +73,7 @@ def pixels(path: Path) -> tuple[int, ...]:
     return matplotlib.image.imread(path).shape[:2]
 
 
-def test_a_table_of_thousands_of_metrics_is_a_picture_of_the_first(tmp_path: Path) -> None:
+def test_huge_metric_tables_are_cut(tmp_path: Path) -> None:
     evaluation = trained(tmp_path / "work", value="many", epoch=3)
     [folder] = write_results(tmp_path / "out", winner(evaluation))
     assert len(json.loads((folder / "metrics" / "val_metrics.json").read_text())) == 2_002
@@ -82,7 +82,7 @@ def test_a_table_of_thousands_of_metrics_is_a_picture_of_the_first(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_hundreds_of_classes_fit_into_a_picture(tmp_path: Path) -> None:
+def test_hundreds_of_classes_are_drawn(tmp_path: Path) -> None:
     evaluation = trained(tmp_path / "work")
     random = np.random.default_rng(0)
     predictions = Predictions.of(

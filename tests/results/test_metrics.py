@@ -26,7 +26,7 @@ def predictions(truth: list[int], classes: int = 4, seed: int = 0) -> Prediction
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 5))
-def test_metrics_are_finite_and_in_range_whatever_classes_occur(truth: list[int], seed: int) -> None:
+def test_metrics_are_finite_and_in_range(truth: list[int], seed: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = classifier_metrics(predictions(truth, seed=seed))
@@ -39,7 +39,7 @@ def test_metrics_are_finite_and_in_range_whatever_classes_occur(truth: list[int]
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60).map(lambda truth: [0, 1, 2, 3, *truth]), st.integers(0, 5))
-def test_with_all_classes_they_are_scikit_learns(truth: list[int], seed: int) -> None:
+def test_metrics_match_scikit_learn(truth: list[int], seed: int) -> None:
     given_ = predictions(truth, seed=seed)
     found, said = classifier_metrics(given_), given_.probabilities.argmax(axis=1)
     expected = {
@@ -54,17 +54,17 @@ def test_with_all_classes_they_are_scikit_learns(truth: list[int], seed: int) ->
         assert found[name] == pytest.approx(value, abs=1e-12), name
 
 
-def test_the_auc_of_two_classes_is_that_of_the_second() -> None:
+def test_binary_auc_is_of_the_second_class() -> None:
     given_ = predictions([0, 1, 1, 0, 1], classes=2)
     assert classifier_metrics(given_)["auc_ovr"] == roc_auc_score([0, 1, 1, 0, 1], given_.probabilities[:, 1])
 
 
-def test_kappa_is_zero_where_there_is_one_class_and_nothing_else() -> None:
+def test_kappa_of_one_class_is_zero() -> None:
     one = Predictions.of(truth=[2, 2], probabilities=[[0, 0, 1, 0]] * 2, labels=(1, 2, 3, 4), names="ABCD", cases={})
     assert classifier_metrics(one)["kappa_quadratic"] == 0.0  # the report step cannot read a null here
 
 
-def test_a_raw_label_among_the_case_columns_is_kept() -> None:
+def test_raw_label_columns_are_kept() -> None:
     found = Predictions.of(
         truth=[0],
         probabilities=[[0.75, 0.25]],

@@ -45,7 +45,7 @@ VALUES = st.recursive(
 )
 
 
-def test_the_promotion_is_a_json_and_a_csv(tmp_path: Path) -> None:
+def test_promotion_json_and_csv_are_written(tmp_path: Path) -> None:
     write_promotion(tmp_path / "out", {"study": "unet", "rule": "mean-std", "rows": "replaced"}, ROWS)
     found = json.loads((tmp_path / "out" / "promotion.json").read_text(encoding="utf-8"))
     assert (found["study"], len(found["rows"])) == ("unet", 2)
@@ -58,12 +58,12 @@ def test_the_promotion_is_a_json_and_a_csv(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["promotion.csv", "promotion.json"]
 
 
-def test_other_texts_are_written_beside(tmp_path: Path) -> None:
+def test_other_texts_are_written(tmp_path: Path) -> None:
     write_promotion(tmp_path, {}, ROWS, {"promotion.md": "| a |\n"})
     assert (tmp_path / "promotion.md").read_text(encoding="utf-8") == "| a |\n"
 
 
-def test_a_later_promotion_replaces_the_files(tmp_path: Path) -> None:
+def test_a_later_promotion_replaces_files(tmp_path: Path) -> None:
     write_promotion(tmp_path, {}, ROWS)
     write_promotion(tmp_path, {}, [])
     assert json.loads((tmp_path / "promotion.json").read_text()) == {"rows": []}
@@ -71,7 +71,7 @@ def test_a_later_promotion_replaces_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "promotion.json", "promotion.csv"])
-def test_something_in_the_way_is_refused_with_a_sentence(tmp_path: Path, name: str) -> None:
+def test_something_in_the_way_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "out"
     if name:
         (folder / name).mkdir(parents=True)
@@ -90,7 +90,7 @@ def without_odd_numbers(value: object) -> object:
 
 
 @given(VALUES)
-def test_json_comes_back_but_for_numbers_that_are_not_finite(value: object) -> None:
+def test_json_round_trip(value: object) -> None:
     for text in (json_text(value), json_line(value)):
         assert json.loads(text, parse_constant=pytest.fail) == without_odd_numbers(value)
     assert json_line(value).count("\n") == 1
@@ -127,7 +127,7 @@ def test_odd_objects_become_plain() -> None:
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1),
     st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1),
 )
-def test_a_table_comes_back_to_the_last_bit(numbers: list[float], text: str) -> None:
+def test_csv_round_trip_is_exact(numbers: list[float], text: str) -> None:
     written = csv_text(["x", "text"], [{"x": number, "text": text} for number in numbers])
     rows = list(csv.DictReader(io.StringIO(written)))
     assert [float(row["x"]) for row in rows] == numbers

@@ -67,7 +67,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_directory_is_whole_and_holds_no_checkpoint(written: Written) -> None:
+def test_directories_hold_no_checkpoint(written: Written) -> None:
     for place in written[1]:
         assert files(place) == FILES
     assert not list(written[1][0].parent.rglob("checkpoint*"))
@@ -79,7 +79,7 @@ def test_model_and_log_are_copies(written: Written) -> None:
     assert (place / "run.log").read_text() == "2026-01-01 00:00:00 [INFO] said by the worker\n"
 
 
-def test_the_summary_has_the_keys_of_the_report_step(written: Written) -> None:
+def test_summary_has_the_report_keys(written: Written) -> None:
     winner, (_, place, _) = written
     found, evaluation = strict(place / "summary.json"), winner.evaluations[1]
     assert (found["run_id"], found["seed"], found["epochs"]) == ("results_8", 43, 6)
@@ -96,7 +96,7 @@ def test_the_summary_has_the_keys_of_the_report_step(written: Written) -> None:
     )
 
 
-def test_params_stand_at_the_top_where_they_do_not_clash(written: Written) -> None:
+def test_params_are_top_level_keys(written: Written) -> None:
     found = strict(written[1][0] / "summary.json")
     assert (found["lr"], found["optimizer"], found["data"], found["seed_word"]) == (3e-4, "adamw", "phantoms", "é")
     assert found["epochs"] == 6  # a fixed param has the name too
@@ -110,7 +110,7 @@ def test_params_stand_at_the_top_where_they_do_not_clash(written: Written) -> No
     }
 
 
-def test_the_own_section_says_where_the_replicate_comes_from(written: Written) -> None:
+def test_summary_section_has_the_provenance(written: Written) -> None:
     winner, (_, place, _) = written
     section = strict(place / "summary.json")["hpo"]
     assert isinstance(section, dict)
@@ -135,7 +135,7 @@ def test_the_own_section_says_where_the_replicate_comes_from(written: Written) -
     assert expected.items() <= section.items()
 
 
-def test_sigma_is_the_populations(written: Written) -> None:
+def test_sigma_is_the_population_sigma(written: Written) -> None:
     sections = [strict(place / "summary.json")["hpo"] for place in written[1]]
     values = [section["value"] for section in sections]  # type: ignore[index]
     for section in sections:
@@ -145,7 +145,7 @@ def test_sigma_is_the_populations(written: Written) -> None:
         assert section["score"] == section["mean"] - section["lambda"] * section["sigma"]
 
 
-def test_the_report_step_finds_what_it_reads(written: Written) -> None:
+def test_report_step_finds_its_files(written: Written) -> None:
     # As it reads: macro F1 from the classification report alone, every number through float(), sigma with ddof 0.
     for place in written[1]:
         summary, metrics = strict(place / "summary.json"), strict(place / "metrics" / "val_metrics.json")
@@ -158,7 +158,7 @@ def test_the_report_step_finds_what_it_reads(written: Written) -> None:
         assert report["weighted avg"]["f1-score"] > 0
 
 
-def test_a_summary_that_the_report_step_rewrote_is_still_ours(make: Make, tmp_path: Path) -> None:
+def test_rewritten_summaries_are_still_ours(make: Make, tmp_path: Path) -> None:
     winner = make(density=False, epochs=2)
     first = write_results(tmp_path / "out", winner)
     summary = strict(first[0] / "summary.json")
@@ -167,7 +167,7 @@ def test_a_summary_that_the_report_step_rewrote_is_still_ours(make: Make, tmp_pa
     assert write_results(tmp_path / "out", winner) == first
 
 
-def test_both_metrics_files_are_of_the_selected_epoch(written: Written) -> None:
+def test_metrics_are_of_the_selected_epoch(written: Written) -> None:
     winner, (_, place, _) = written
     for suffix in ("json", "png"):
         one, other = (place / "metrics" / f"{name}_metrics.{suffix}" for name in ("val", "best"))
@@ -177,7 +177,7 @@ def test_both_metrics_files_are_of_the_selected_epoch(written: Written) -> None:
     assert (found["epoch"], found["loss"]) == (5, winner.evaluations[1].metrics["val_loss"])
 
 
-def test_labels_are_the_readers_in_every_file(written: Written) -> None:
+def test_labels_are_the_same_in_all_files(written: Written) -> None:
     place = written[1][0]
     found = strict(place / "metrics" / "val_metrics.json")
     assert set(found) == {
@@ -221,7 +221,7 @@ def test_labels_are_the_readers_in_every_file(written: Written) -> None:
     assert [line["accession"] for line in lines[:2]] == ["000000", "000001"]
 
 
-def test_the_history_begins_with_the_columns_of_the_report_step(written: Written) -> None:
+def test_history_starts_with_report_columns(written: Written) -> None:
     winner, (place, *_) = written
     lines = table(place / "train_history.csv")
     assert list(lines[0]) == [
@@ -266,7 +266,7 @@ def test_each_epoch_is_a_json_line(written: Written) -> None:
         assert report.metrics.items() <= line.items()
 
 
-def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(written: Written) -> None:
+def test_optuna_trial_has_both_values(written: Written) -> None:
     winner, (place, *_) = written
     found = strict(place / "optuna_trial.json")
     assert (found["trial_id"], found["number"], found["state"]) == (14, 14, "COMPLETE")
@@ -279,7 +279,7 @@ def test_the_optuna_trial_has_the_searchs_value_and_the_replicates(written: Writ
     assert set(metrics) == {"epoch", "val_acc", "kappa_quadratic", "macro_f1", "macro_recall", "auc_ovr"}
 
 
-def test_an_absent_class_has_a_row_and_no_auc(make: Make, tmp_path: Path) -> None:
+def test_absent_classes_have_no_auc(make: Make, tmp_path: Path) -> None:
     place = write_results(tmp_path / "out", make(absent=0, epochs=2, seeds=(42,)))[0]
     found = strict(place / "metrics" / "val_metrics.json")
     counts = np.array(found["confusion_matrix"])
@@ -294,7 +294,7 @@ def test_an_absent_class_has_a_row_and_no_auc(make: Make, tmp_path: Path) -> Non
     assert found["bal_acc"] == pytest.approx(recalls.sum() / 4)
 
 
-def test_any_trainable_has_its_metrics_under_their_own_names(make: Make, tmp_path: Path) -> None:
+def test_other_metrics_keep_their_names(make: Make, tmp_path: Path) -> None:
     winner = make(density=False, model=False, log=False)
     place = write_results(tmp_path / "out", winner)[0]
     assert files(place) == FILES - {"best_model.pt", "val_predictions.csv", "metrics/roc.png"}
@@ -308,7 +308,7 @@ def test_any_trainable_has_its_metrics_under_their_own_names(make: Make, tmp_pat
     assert first.endswith("best -")
 
 
-def test_a_model_without_predictions_is_written(make: Make, tmp_path: Path) -> None:
+def test_models_without_predictions(make: Make, tmp_path: Path) -> None:
     place = write_results(tmp_path / "out", make(density=False))[0]
     assert files(place) == FILES - {"val_predictions.csv", "metrics/roc.png"}
 
@@ -341,7 +341,7 @@ def test_hostile_metrics_are_written(make: Make, tmp_path: Path, metrics: list[d
     assert [int(line["epoch"]) for line in table(place / "train_history.csv")] == list(range(1, len(metrics) + 1))
 
 
-def test_numbers_that_are_not_finite_never_reach_a_file(make: Make, tmp_path: Path) -> None:
+def test_files_hold_finite_numbers_only(make: Make, tmp_path: Path) -> None:
     winner = make(density=False, seeds=(42,), changes={"mean": math.inf, "sigma": math.nan, "search_value": -math.inf})
     winner = with_reports(winner, [{"score": 1.0, "gap": math.nan, "burst": math.inf}])
     place = write_results(tmp_path / "out", winner)[0]
@@ -356,7 +356,7 @@ def test_numbers_that_are_not_finite_never_reach_a_file(make: Make, tmp_path: Pa
     assert table(place / "train_history.csv") == [{"epoch": "1", "score": "1.0", "gap": "", "burst": ""}]
 
 
-def test_pictures_are_pictures_and_drawn_in_silence(
+def test_figures_are_drawn_silently(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     name = "Größe \N{CJK UNIFIED IDEOGRAPH-6F22} $x_1 \\frac " + "long" * 40
@@ -371,13 +371,13 @@ def test_pictures_are_pictures_and_drawn_in_silence(
         assert imread(place / name)[..., :3].std() > 0.05  # something is drawn
 
 
-def test_importing_the_package_loads_no_heavy_library() -> None:
+def test_results_import_is_light() -> None:
     code = "import sys, hpo.results; print(sorted({'matplotlib', 'sklearn', 'pandas', 'torch'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
 
 
-def test_an_incomplete_winner_is_no_winner(make: Make) -> None:
+def test_winners_must_be_complete(make: Make) -> None:
     winner = make(density=False, epochs=2)
     with pytest.raises(ValueError, match="at least one evaluation"):
         replace(winner, evaluations=())
@@ -388,13 +388,13 @@ def test_an_incomplete_winner_is_no_winner(make: Make) -> None:
         replace(winner, evaluations=(*winner.evaluations, other))
 
 
-def test_history_and_log_take_a_metric_that_comes_late(make: Make) -> None:
+def test_late_metrics_reach_history_and_log(make: Make) -> None:
     winner = with_reports(make(density=False, seeds=(42,)), [{"score": 1.0}, {"score": 2.0, "late": 3.0}])
     assert history_csv(winner.evaluations[0]) == "epoch,score,late\n1,1.0,\n2,2.0,3.0\n"
     assert log_text(winner.evaluations[0]).splitlines()[1].endswith("epoch 2/6  score 2.0000  late 3.0000")
 
 
-def test_the_trainable_s_own_files_are_copied_but_never_a_checkpoint_or_over_ours(make: Make, tmp_path: Path) -> None:
+def test_artifacts_are_copied_safely(make: Make, tmp_path: Path) -> None:
     winner = make(seeds=(42, 43), epochs=2)
     own = Path(winner.evaluations[0].files) / ARTEFACTS
     (own / "splits").mkdir(parents=True)
@@ -408,7 +408,7 @@ def test_the_trainable_s_own_files_are_copied_but_never_a_checkpoint_or_over_our
     assert json.loads((first / "summary.json").read_text())["seed"] == 42
 
 
-def test_a_case_is_drawn_under_its_own_caption(tmp_path: Path) -> None:
+def test_each_case_has_its_caption(tmp_path: Path) -> None:
     blank = np.zeros((1, 8, 8))
     drawn = []
     for caption in ("000272\ntrue A, said B", "another", "another"):
@@ -418,7 +418,7 @@ def test_a_case_is_drawn_under_its_own_caption(tmp_path: Path) -> None:
     assert drawn[1] == drawn[2]
 
 
-def test_where_the_model_looked_is_drawn_for_each_case_and_for_all(make: Make, tmp_path: Path) -> None:
+def test_heat_maps_are_drawn(make: Make, tmp_path: Path) -> None:
     winner = make(seeds=(42,), epochs=2)
     noise_NHW = np.random.default_rng(0).random((3, 8, 8))
     panels = Panels.of(image=noise_NHW, heat=noise_NHW, names=["000001", "../x", "3"], captions=["one", "two", "$3"])

@@ -32,7 +32,7 @@ def read(folder: Path) -> dict[str, float]:
     }
 
 
-def test_every_number_is_that_of_the_predictions_beside_it(make, tmp_path):
+def test_numbers_match_their_predictions(make, tmp_path):
     for folder in write_results(tmp_path / "out", make()):
         with (folder / "val_predictions.csv").open() as file:
             rows = list(csv.DictReader(file))
@@ -46,7 +46,7 @@ def test_every_number_is_that_of_the_predictions_beside_it(make, tmp_path):
         assert found["auc"] == pytest.approx(roc_auc_score(truth, odds, multi_class="ovr"))
 
 
-def test_the_table_over_the_seeds_is_the_report_step_s_mean_and_population_sigma(make, tmp_path):
+def test_seed_table_matches_the_report_step(make, tmp_path):
     folders = write_results(tmp_path / "out", make())
     runs = sorted(map(read, folders), key=lambda run: run["seed"])
     assert [run["seed"] for run in runs] == [42, 43, 44]
@@ -66,7 +66,7 @@ def test_the_table_over_the_seeds_is_the_report_step_s_mean_and_population_sigma
         assert float(table[name]["sigma"]) == pytest.approx(math.sqrt(math.fsum((x - mean) ** 2 for x in values) / 3))
 
 
-def test_its_pictures_are_there_and_are_pictures(make, tmp_path):
+def test_figures_exist_and_are_png(make, tmp_path):
     for folder in write_results(tmp_path / "out", make()):
         for name in ("train_history.png", "metrics/val_metrics.png", "metrics/roc.png"):
             with Image.open(folder / name) as image:
@@ -74,6 +74,6 @@ def test_its_pictures_are_there_and_are_pictures(make, tmp_path):
                 assert min(image.size) > 600
 
 
-def test_nothing_lies_there_that_a_next_training_would_go_on_from(make, tmp_path):
+def test_no_checkpoint_is_left(make, tmp_path):
     for folder in write_results(tmp_path / "out", make()):
         assert not list(folder.rglob("checkpoint*"))

@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hpo.backends.machine import cores, refuse_too_large
+from hpo.backends.machine import cores, require_resources
 from hpo.backends.ray.starting import describe_token, joined_with_token, started_safely
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources
@@ -77,9 +77,9 @@ def refuse_nodes_without_gpu(resources: Resources) -> None:
                 blind.append(f"{asked[each]['NodeManagerAddress']} ({seen})")
     if blind:
         raise UsageError(
-            f"one training wants {resources.gpu:g} GPU; Ray offers cards on {', '.join(blind)}, where torch sees none, "
-            "and the CPU would be used without a word. Install a torch that was built for the card there, start Ray "
-            "there with --num-gpus 0, or use --gpus-per-trial 0"
+            f"one training requests {resources.gpu:g} GPU; Ray offers cards on {', '.join(blind)}, where torch sees "
+            "none, and the CPU would be used without a word. Install a torch that was built for the card there, start "
+            "Ray there with --num-gpus 0, or use --gpus-per-trial 0"
         )
 
 
@@ -98,7 +98,7 @@ def _join(address: str | None, resources: Resources, concurrency: int | None, st
     if address:
         stack.enter_context(joined_with_token())
     else:
-        refuse_too_large(resources)
+        require_resources(resources)
         folder = stack.enter_context(started_safely())
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it takes a job that failed for an error of its own
@@ -173,7 +173,7 @@ def _slots(resources: Resources, concurrency: int | None) -> int:
     if not fit:
         most: dict[str, float] = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
         raise UsageError(
-            f"one training wants {resources.cpu} CPU and {resources.gpu:g} GPU, Ray's largest machine has "
+            f"one training requests {resources.cpu} CPU and {resources.gpu:g} GPU, Ray's largest machine has "
             f"{most.get('CPU', 0):g} CPU and {most.get('GPU', 0):g} GPU; "
             "ask for less with --cpus-per-trial, --gpus-per-trial"
         )

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.core.formatting import number, percent
-from hpo.figures.report import curves_figure, decomposition_figure, optimism_figure, script, sealed
+from hpo.figures.report import add_content_policy, curves_figure, decomposition_figure, optimism_figure, script
 from hpo.serve.pages.strip import strips
 
 HERE = Path(__file__).parent
@@ -31,7 +31,7 @@ def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
         scripts = (script(), (STATIC / "board.js").read_text(encoding="utf-8"))
         shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
     page = _rendered("board.html", **_board(values), live=live, **shared)
-    return page if live else sealed(page)
+    return page if live else add_content_policy(page)
 
 
 def board_fragment(values: Mapping[str, Any]) -> str:
