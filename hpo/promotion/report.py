@@ -379,6 +379,8 @@ def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[i
     for one in replicates:
         if one.job.stage is not Stage.PROMOTION:
             continue
-        is_last = all(training.step == training.job.budget for training in one.trainings)
+        is_last = all(  # what is reported once, at the end, has no other epoch to compare with
+            training.step == training.job.budget and len(training.reports) > 1 for training in one.trainings
+        )
         found[one.job.trial] = found.get(one.job.trial, True) and is_last
     return frozenset(trial for trial, rising in found.items() if rising)

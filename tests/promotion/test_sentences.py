@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,12 +160,14 @@ def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
     study, values = curve(search={"budget": 3}), {42: 0.3, 43: 0.31, 44: 0.32}
     ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
 
-    def text(step):
+    def text(step, reports=3):
         runs = [one_class(seed, 9, step, (value - 0.1, value, value)) for seed, value in values.items()]
+        runs = [replace(one, reports=one.reports[-reports:]) for one in runs]
         return certainty_text(PromotionReport.of(study, Decided(ranking=ranking), runs))
 
     assert "The best epoch of trial 0 is the last of 3 under every seed: it may not be done" in text(3)
     assert "best epoch" not in text(2)
+    assert "best epoch" not in text(3, reports=1), "the last is the only one that was reported"
 
 
 def test_a_confirmation_says_over_how_many_it_is(curve):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo.backends.local import LocalBackend
 from hpo.core.errors import TrainableError
 from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
@@ -248,6 +249,38 @@ def test_what_would_not_end_spoils_its_process(tmp_path):
     found = trained("stubborn", job_in(tmp_path), tmp_path, refused=2, left=left)
     assert (found.status, found.step) == (Status.PRUNED, 2)
     assert left == ["a function that goes on when it is to end"]
+
+
+class Once:
+    """A stop that is set once an epoch has begun."""
+
+    def __init__(self, folder, epoch):
+        self._log, self._epoch = folder / "log", epoch
+
+    def is_set(self):
+        return self._log.exists() and str(self._epoch) in self._log.read_text()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_go_on_after_a_stop(tmp_path, whole, form):
+    source, backend = Source(job_in(tmp_path)), LocalBackend(tmp_path)
+    backend.run(source, ref(form), Resources(), Once(tmp_path, 2))
+    assert source.evaluation is None
+    assert ran(tmp_path) == [*"12", "finally"]
+    source = Source(job_in(tmp_path))
+    backend.run(source, ref(form), Resources(), threading.Event())
+    assert bits(source.evaluation) == bits(whole)
+    assert ran(tmp_path) == [*"12", "finally", *"34", "finally"]
+
+
+def test_a_function_that_blocks_is_interrupted(tmp_path, whole):
+    source, backend = Source(job := job_in(tmp_path)), LocalBackend(tmp_path)
+    backend.run(source, ref("blocks"), Resources(stop_wait=0.1), Once(tmp_path, 2))
+    assert (source.evaluation, backend.overdue) == (None, (job,))
+    source = Source(job)
+    backend.run(source, ref("blocks"), Resources(), threading.Event())
+    assert bits(source.evaluation) == bits(whole)
+    assert ran(tmp_path) == [*"12", *"234"]
 
 
 @pytest.mark.ray

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,15 @@ def yields_and_reports(params: FormParams, ctx: Context) -> Iterator[Metrics]:
     """A generator that reports as functions do."""
     ctx.report({"val": 1.0})
     yield {"val": 1.0}
+
+
+def blocks(params: FormParams, ctx: Context) -> None:
+    """Blocks once in its second epoch."""
+    state = State()
+    for epoch in ctx.epochs(state=state):
+        ctx.report(_epoch(params, ctx, state, epoch))
+        if epoch == 2 and Path(params.log).read_text().count("2") == 1:
+            sleep(10**6)
 
 
 def stubborn(params: FormParams, ctx: Context) -> None:
