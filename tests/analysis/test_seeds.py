@@ -32,7 +32,7 @@ from hpo.seeds.streams import STREAMS, Streams
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(curve):
     def made(**changes):
         fixed = changes.pop("fixed", {})
@@ -48,11 +48,16 @@ def study(curve):
     return made
 
 
-@pytest.fixture
-def searched(study, config):
+@pytest.fixture(scope="module")
+def searched_once(study, module_config):
     made = study()
-    hpo.run(made, config)
+    hpo.run(made, module_config)
     return made
+
+
+@pytest.fixture
+def searched(searched_once, restored_config):
+    return searched_once
 
 
 def text_of(renderable):
@@ -114,9 +119,9 @@ def test_the_same_seed_gives_the_same_jobs_and_more_of_them_begin_with_the_fewer
     assert draws(seed=40).base[0].seed != draws().base[0].seed
 
 
-def test_the_sources_of_a_known_function_are_told_apart(searched, config):
+def test_the_sources_of_a_known_function_are_told_apart(searched, restored_config):
     """val = 3 split + init: of the variance 10, split has 9 and init 1, and nothing else is ever drawn."""
-    found = api.decompose(searched, config, trial=0, n=30, replays=1)
+    found = api.decompose(searched, restored_config, trial=0, n=30, replays=1)
     by_source = {line.source: line for line in found.lines}
     assert [line.source for line in found.lines[:2]] == ["split", "init"]
     assert by_source["split"].effect.interval[0] < 3 < by_source["split"].effect.interval[1]
@@ -130,9 +135,9 @@ def test_the_sources_of_a_known_function_are_told_apart(searched, config):
         assert (line.is_unused, line.identical, line.pairs) == (True, 30, 30)
 
 
-def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, config):
-    found = api.decompose(searched, config, trial=0, n=5)
-    written = json.loads((config.outputs / "sources" / "decomposition-trial-0.json").read_text())
+def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, restored_config):
+    found = api.decompose(searched, restored_config, trial=0, n=5)
+    written = json.loads((restored_config.outputs / "sources" / "decomposition-trial-0.json").read_text())
     base = np.array([one["value"] for one in written["draws"]])
     assert written["sd"] == pytest.approx(base.std(ddof=1))
     assert (written["n"], written["trainings"], written["seed"]) == (5, 33, 41)
@@ -145,21 +150,21 @@ def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched,
         assert one["value"] == pytest.approx(3 * split + init)
         other = float(Streams(one["redrawn"]["split"]["seed"]).split.numpy().normal())
         assert one["redrawn"]["split"]["value"] == pytest.approx(3 * other + init)
-    with (config.outputs / "sources" / "decomposition-trial-0.csv").open() as file:
+    with (restored_config.outputs / "sources" / "decomposition-trial-0.csv").open() as file:
         rows = {row["source"]: row for row in csv.DictReader(file)}
     assert float(rows["split"]["sd"]) == found.lines[0].effect.sd
     assert float(rows["all"]["sd"]) == found.effects.sd
     assert rows["replay"]["identical"] == rows["replay"]["pairs"] == "3"
 
 
-def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, config):
-    api.decompose(searched, config, trial=0, n=3)
-    page = (config.outputs / "sources" / "decomposition-trial-0.html").read_text()
+def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, restored_config):
+    api.decompose(searched, restored_config, trial=0, n=3)
+    page = (restored_config.outputs / "sources" / "decomposition-trial-0.html").read_text()
     drawn = page[page.rindex("Plotly.newPlot") :]
     assert '"arrayminus"' in drawn
     assert "not used: identical" in drawn
     assert "bit-identical 3 of 3" in drawn
-    effects = api.decompose(searched, config, trial=0, n=3).effects
+    effects = api.decompose(searched, restored_config, trial=0, n=3).effects
     figure = effects_figure(effects, title="", metric="val", notes={"order": "no effect"})
     assert [trace.type for trace in figure.data] == ["scatter"]
     assert figure.layout.xaxis.type == "log"
@@ -167,19 +172,19 @@ def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searche
     assert figure.layout.yaxis.categoryarray[0] == "order", "what has no dot is at the bottom, not left out"
 
 
-def test_what_is_recorded_is_not_trained_again(searched, config):
-    first = api.decompose(searched, config, trial=0, n=3)
-    again = api.decompose(searched, config, trial=0, n=3)
+def test_what_is_recorded_is_not_trained_again(searched, restored_config):
+    first = api.decompose(searched, restored_config, trial=0, n=3)
+    again = api.decompose(searched, restored_config, trial=0, n=3)
     assert (first.trained, again.trained) == (21, 0)
     assert again.plain() | {"trained": 21} == first.plain()
-    assert api.decompose(searched, config, trial=0, n=4).trained == 6
-    assert api.decompose(searched, config, trial=0, n=4, metric="product", replays=5).trained == 2
-    assert api.decompose(searched, config, trial=1, n=2, sources=["init"], replays=0).trained == 4
+    assert api.decompose(searched, restored_config, trial=0, n=4).trained == 6
+    assert api.decompose(searched, restored_config, trial=0, n=4, metric="product", replays=5).trained == 2
+    assert api.decompose(searched, restored_config, trial=1, n=2, sources=["init"], replays=0).trained == 4
 
 
-def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, config, study, tmp_path):
-    whole = api.decompose(searched, config, trial=0, n=3)
-    elsewhere = replace(config, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
+def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, restored_config, study, tmp_path):
+    whole = api.decompose(searched, restored_config, trial=0, n=3)
+    elsewhere = replace(restored_config, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
     hpo.run(searched, elsewhere)
     ear = Stopping(after=5)
     cut = api.decompose(searched, elsewhere, trial=0, n=3, observers=[ear], stop=ear.stop)
@@ -200,17 +205,17 @@ def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondetermini
     assert found.replays.are_identical
 
 
-def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, config):
-    found = api.decompose(searched, config, trial=0, n=3, metric="product")
+def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, restored_config):
+    found = api.decompose(searched, restored_config, trial=0, n=3, metric="product")
     assert {path.name for path in found.files} == {
         f"decomposition-trial-0-product.{kind}" for kind in ("html", "json", "csv")
     }
     [job] = found.draws.base[:1]
     normal = [float(getattr(Streams(job.seed), name).numpy().normal()) for name in ("split", "init")]
     assert found.values[job.key] == pytest.approx(normal[0] * normal[1])
-    same = api.decompose(searched, config, trial=0, n=3, metric="sign")
+    same = api.decompose(searched, restored_config, trial=0, n=3, metric="sign")
     assert (same.metric, same.trained) == ("sign", 0)
-    flat = api.decompose(searched, config, trial=0, n=2, sources=["order"], metric="sign", replays=0)
+    flat = api.decompose(searched, restored_config, trial=0, n=2, sources=["order"], metric="sign", replays=0)
     assert flat.lines[0].is_unused
 
 
@@ -249,8 +254,8 @@ def test_replays_that_differ_are_said_with_their_size(study, config):
     assert f"Replays differ in history ({metrics}): val by up to {found.replays.largest:.3g}, the seeds' sd" in printed
 
 
-def test_a_stream_that_is_not_used_is_said_to_be_none(searched, config):
-    found = api.decompose(searched, config, trial=0, n=3)
+def test_a_stream_that_is_not_used_is_said_to_be_none(searched, restored_config):
+    found = api.decompose(searched, restored_config, trial=0, n=3)
     printed = text_of(decomposition_text(found))
     assert "not used: bit-identical 3 of 3" in printed
     assert "no effect" not in printed
@@ -337,19 +342,23 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, config):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_ray_and_the_loop_come_to_the_same(searched, config, ray_slots, tmp_path):
+def test_ray_and_the_loop_come_to_the_same(searched, restored_config, ray_slots, tmp_path):
     on_ray = replace(
-        config, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
+        restored_config,
+        storage=f"sqlite:///{tmp_path / 'ray.db'}",
+        outputs=tmp_path / "ray",
+        backend="ray",
+        concurrency=2,
     )
     hpo.run(searched, replace(on_ray, backend="local"))
     wanted = {"trial": 0, "n": 2, "sources": ["split", "order"]}
     with api.Workers() as workers:
         there = api.decompose(searched, on_ray, **wanted, workers=workers)
         replayed = api.replay(searched, on_ray, trial=0, workers=workers)
-    here = api.decompose(searched, config, **wanted)
+    here = api.decompose(searched, restored_config, **wanted)
     assert (there.values, there.effects, there.lines) == (here.values, here.effects, here.lines)
     assert (there.trained, there.replays.identical) == (here.trained, here.replays.identical) == (9, 3)
-    assert replayed.replays.values == api.replay(searched, config, trial=0).replays.values
+    assert replayed.replays.values == api.replay(searched, restored_config, trial=0).replays.values
 
 
 WRONG = [
@@ -371,39 +380,39 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, config, given, message):
-    before = api.show("sources", 0, config)[1]
+def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, restored_config, given, message):
+    before = api.show("sources", 0, restored_config)[1]
     with pytest.raises(UsageError, match=message):
-        api.decompose(searched, config, **given)
-    assert api.show("sources", 0, config)[1] == before
-    assert not (config.outputs / "sources").exists()
+        api.decompose(searched, restored_config, **given)
+    assert api.show("sources", 0, restored_config)[1] == before
+    assert not (restored_config.outputs / "sources").exists()
 
 
-def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, config):
+def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, restored_config):
     never = curve(name="never")
     for verb in (api.decompose, api.replay):
         with pytest.raises(NothingToPromote, match="has not been searched"):
-            verb(never, config, trial=0)
-    assert not (config.outputs / "never").exists()
+            verb(never, restored_config, trial=0)
+    assert not (restored_config.outputs / "never").exists()
 
 
-def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, config):
+def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, restored_config):
     class Halfway(Stopping):
         def reported(self, job, step, value):
             self.stop.set()
 
     ear = Halfway(after=0)
-    hpo.run(searched, config, trials=3, observers=[ear], stop=ear.stop)
+    hpo.run(searched, restored_config, trials=3, observers=[ear], stop=ear.stop)
     with pytest.raises(UsageError, match=r"trial 2 of study 'sources' is running; finish the search first: hpo run"):
-        api.decompose(searched, config, trial=2)
+        api.decompose(searched, restored_config, trial=2)
 
 
-def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, config):
-    before = api.replay(searched, config, trial=0)
+def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, restored_config):
+    before = api.replay(searched, restored_config, trial=0)
     assert (before.seed_sd, before.share) == (None, None)
     assert "Promote it: hpo promote --study sources" in replay_text(before)
-    promoted = hpo.promote(searched, config, top=2)
-    found = api.replay(searched, config, trial=0, r=4)
+    promoted = hpo.promote(searched, restored_config, top=2)
+    found = api.replay(searched, restored_config, trial=0, r=4)
     assert (found.trained, found.job.seed, found.replays.are_identical) == (1, 42, True)
     [row] = [row for row in promoted.ranking.rows if row.candidate.trial == 0]
     values = list(row.candidate.values.values())
@@ -437,16 +446,16 @@ def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, config):
         ({"trial": 5}, r"has trials 0 \.\. 1, not 5"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused(searched, config, given, message):
+def test_what_cannot_be_replayed_is_refused(searched, restored_config, given, message):
     with pytest.raises(UsageError, match=message):
-        api.replay(searched, config, **{"trial": 0, **given})
+        api.replay(searched, restored_config, **{"trial": 0, **given})
 
 
-def test_they_are_shown_apart_and_not_verified(searched, config):
-    api.decompose(searched, config, trial=0, n=2, replays=0)
-    api.replay(searched, config, trial=0)
-    assert [one.recorded.job.seed for one in api.verify(searched, config, trial=0)] == [41]
-    shown, evaluations = api.show(searched, 0, config)
+def test_they_are_shown_apart_and_not_verified(searched, restored_config):
+    api.decompose(searched, restored_config, trial=0, n=2, replays=0)
+    api.replay(searched, restored_config, trial=0)
+    assert [one.recorded.job.seed for one in api.verify(searched, restored_config, trial=0)] == [41]
+    shown, evaluations = api.show(searched, 0, restored_config)
     printed = text_of(trial_text(shown, evaluations, "val"))
     assert "12 trainings of hpo seeds decompose; each is in --json" in printed
     assert "3 trainings of hpo seeds replay" in printed
@@ -488,10 +497,10 @@ def ended(folder, *arguments):
     return process.returncode, out, errors
 
 
-def test_the_commands_print_their_tables_and_json(searched, config):
-    file = study_file(searched, config)
+def test_the_commands_print_their_tables_and_json(searched, restored_config):
+    file = study_file(searched, restored_config)
     folder = Path(file).parents[1]
-    common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", config.storage]
+    common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", restored_config.storage]
     decompose = ["seeds", "decompose", *common, "--n", "3", "--sources", "split,init"]
     _, out, errors = ended(folder, *decompose)
     assert "Decomposing trial 0: 12 trainings (2 epochs each)" in errors

@@ -72,11 +72,24 @@ def net(curve, **tables):
     )
 
 
-def test_search_and_promotion_give_three_results(curve, config):
+@pytest.fixture(scope="module")
+def net_promoted(curve, module_config):
+    """The small network's study, its search and its promotion."""
     study = net(curve)
-    searched = hpo.run(study, config)
+    return study, hpo.run(study, module_config), hpo.promote(study, module_config)
+
+
+@pytest.fixture(scope="module")
+def curve_promoted(curve, module_config):
+    """The toy study and its promotion."""
+    study = curve(search={"trials": 8})
+    hpo.run(study, module_config)
+    return study, hpo.promote(study, module_config)
+
+
+def test_search_and_promotion_give_three_results(net_promoted):
+    _, searched, outcome = net_promoted
     assert (searched.count("complete") + searched.count("pruned"), searched.stopped) == (4, False)
-    outcome = hpo.promote(study, config)
     assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
     assert outcome.trained == 9
     seeds = [json.loads((path / "summary.json").read_text())["seed"] for path in outcome.results]
@@ -99,21 +112,19 @@ def test_search_and_promotion_give_three_results(curve, config):
     assert table["ddof"] == 0
 
 
-def test_a_second_promotion_trains_nothing_and_writes_nothing(curve, config):
-    study = curve()
-    hpo.run(study, config)
-    first = hpo.promote(study, config)
-    before = tree(config.outputs)
+def test_a_second_promotion_trains_nothing_and_writes_nothing(curve_promoted, restored_config):
+    study, first = curve_promoted
+    before = tree(restored_config.outputs)
     counter = Counter()
-    second = hpo.promote(study, config, observers=[counter])
+    second = hpo.promote(study, restored_config, observers=[counter])
     assert (second.trained, counter.told_jobs, counter.begun) == (0, [], (9, 9))
     assert second.results == first.results
     assert rows(second.ranking) == rows(first.ranking)
-    assert tree(config.outputs) == before
+    assert tree(restored_config.outputs) == before
 
 
 def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, config):
-    study = curve()
+    study = curve(search={"trials": 4})
     hpo.run(study, config)
     counter = Counter(stop_after_told=4)
     cut = hpo.promote(study, config, observers=[counter], stop=counter.stop)
@@ -127,15 +138,13 @@ def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, con
     assert outcome.trained == 5
 
 
-def test_a_deleted_folder_comes_back_without_training(curve, config):
-    study = net(curve)
-    hpo.run(study, config)
-    first = hpo.promote(study, config)
-    before = tree(config.outputs)
+def test_a_deleted_folder_comes_back_without_training(net_promoted, restored_config):
+    study, _, first = net_promoted
+    before = tree(restored_config.outputs)
     shutil.rmtree(first.results[1])
-    second = hpo.promote(study, config)
+    second = hpo.promote(study, restored_config)
     assert (second.trained, second.results) == (0, first.results)
-    after = tree(config.outputs)
+    after = tree(restored_config.outputs)
     assert set(after) == set(before)
     same = [name for name in before if after[name] == before[name]]
     assert "net/results_8/best_model.pt" in same
@@ -145,30 +154,29 @@ def test_a_deleted_folder_comes_back_without_training(curve, config):
     ]
 
 
-def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(curve, config):
-    study = net(curve)
-    hpo.run(study, config)
-    first = hpo.promote(study, config)
+def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(net_promoted, restored_config):
+    study, _, first = net_promoted
     model = (first.results[1] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[1])
-    shutil.rmtree(config.work_root)
-    second = hpo.promote(study, config)
+    shutil.rmtree(restored_config.work_root)
+    second = hpo.promote(study, restored_config)
     assert second.trained == 1
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
-@pytest.mark.slow
-def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(curve, config, tmp_path):
-    study = net(curve)
-    hpo.run(study, config)
-    first = hpo.promote(study, config)
+def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(
+    net_promoted, restored_config, tmp_path
+):
+    study, _, first = net_promoted
     model = (first.results[0] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[0])
-    next(Path(config.work_root).rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")).unlink()
-    second = hpo.promote(study, config)
+    next(
+        Path(restored_config.work_root).rglob(f"*-{first.ranking.winner.candidate.trial:05d}-seed-42-*/best_model.pt")
+    ).unlink()
+    second = hpo.promote(study, restored_config)
     assert (second.trained, (second.results[0] / "best_model.pt").read_bytes()) == (1, model)
-    Path(config.work_root).rename(tmp_path / "moved")
-    third = hpo.promote(study, replace(config, outputs=tmp_path / "elsewhere"))
+    Path(restored_config.work_root).rename(tmp_path / "moved")
+    third = hpo.promote(study, replace(restored_config, outputs=tmp_path / "elsewhere"))
     assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
 
 
@@ -178,7 +186,7 @@ def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, 
     shutil.copytree(net(curve).root, project, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "toys").rename(project / "changed_toys")
     study = hpo.Study.model_validate({**net(curve).content(), "trainable": "changed_toys.net:train"}).located(project)
-    hpo.run(study, config)
+    hpo.run(study, config, trials=1)
     first = hpo.promote(study, config)
     shutil.rmtree(first.results[0])
     shutil.rmtree(config.work_root)
@@ -221,38 +229,36 @@ def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curv
     assert trials(again) == trials(whole)
 
 
-def test_minimizing_is_mirrored(curve, config):
-    up, down = curve(), curve(name="down", objective={"metric": "loss", "direction": "minimize"})
-    for study in (up, down):
-        hpo.run(study, config)
-    best = hpo.promote(up, config).ranking
+def test_minimizing_is_mirrored(curve, curve_promoted, config):
+    down = curve(objective={"metric": "loss", "direction": "minimize"}, search={"trials": 8})
+    hpo.run(down, config)
+    best = curve_promoted[1].ranking
     least = hpo.promote(down, config).ranking
     assert [row.candidate.trial for row in best.rows] == [row.candidate.trial for row in least.rows]
     assert [1 - row.score for row in best.rows] == pytest.approx([row.score for row in least.rows])
 
 
-def test_the_score_s_convention_can_be_chosen(curve, config):
-    study = curve()
-    hpo.run(study, config)
-    plain = hpo.promote(study, config).ranking.winner
-    other = hpo.promote(study, config, lambda_=2.0, ddof=1).ranking
+def test_the_score_s_convention_can_be_chosen(curve_promoted, restored_config):
+    study, first = curve_promoted
+    plain = first.ranking.winner
+    other = hpo.promote(study, restored_config, lambda_=2.0, ddof=1).ranking
     row = next(row for row in other.rows if row.candidate.trial == plain.candidate.trial)
     assert row.sigma == pytest.approx(plain.sigma * (3 / 2) ** 0.5)
     assert row.score == pytest.approx(row.mean - 2 * row.sigma)
-    assert api.rank_stored(study, config, lambda_=0.0).ranking.rows[0].score == pytest.approx(
+    assert api.rank_stored(study, restored_config, lambda_=0.0).ranking.rows[0].score == pytest.approx(
         max(row.mean for row in other.rows)
     )
 
 
 def test_more_candidates_than_trials_promotes_what_there_is(curve, config):
-    study = curve(search={"trials": 2})
+    study = curve(search={"trials": 2}, promotion={"seeds": [42, 43]})
     hpo.run(study, config)
     outcome = hpo.promote(study, config, top=50)
     assert (len(outcome.ranking.rows), outcome.asked_top) == (2, 50)
 
 
 def test_trials_with_equal_params_are_one_candidate(curve, config):
-    study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6})
+    study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6}, promotion={"seeds": [42, 43]})
     hpo.run(study, config)
     assert len(hpo.promote(study, config, top=5).ranking.rows) == 2
 
@@ -336,18 +342,17 @@ def test_an_optuna_study_of_that_name_that_is_not_ours_is_left_alone(curve, conf
     assert Store(config.storage).find("curve") is None
 
 
-def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, config):
-    free, fixed = net(curve), net(curve, streams={"split": 5})
-    fixed = hpo.Study.model_validate({**fixed.content(), "name": "fixed"}).located(free.root)
-    splits = {}
-    for study in (free, fixed):
-        hpo.run(study, config, trials=1)
-        hpo.promote(study, config, top=1)
-        store = Store(config.storage)
-        found = store.evaluations(store.find(study.name))
-        splits[study.name] = {one.fingerprint["facts"]["split"] for one in found}
+@pytest.mark.usefixtures("net_promoted")
+def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, module_config, config):
+    fixed = net(curve, streams={"split": 5}, promotion={"seeds": [42, 43]})
+    hpo.run(fixed, config, trials=1)
+    assert hpo.promote(fixed, config, top=1).trained == 2
+    splits = []
+    for place in (module_config, config):
+        store = Store(place.storage)
+        splits.append({one.fingerprint["facts"]["split"] for one in store.evaluations(store.find("net"))})
         store.close()
-    assert (len(splits["net"]), len(splits["fixed"])) == (4, 1)
+    assert [len(found) for found in splits] == [4, 1]
 
 
 @pytest.mark.postgres

@@ -45,18 +45,31 @@ def values(config, *trials):
     return [[one.value for one in api.show("toy", trial, config)[1]] for trial in trials]
 
 
-def edited(project, config):
-    """Searches, promotes, and then edits the trainable."""
-    hpo.run(project.study(), config)
-    hpo.promote(project.study(), config)
-    before = values(config, 0, 1)
-    project.toy(value=SECOND)
-    return before
+@pytest.fixture(scope="module")
+def promoted(module_config):
+    """The folder of a project whose study was searched and promoted."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "path", list(sys.path))
+        made = Project(module_config.outputs.parent / "project")
+        hpo.run(made.study(), module_config)
+        hpo.promote(made.study(), module_config)
+        made.forget()
+    return made.folder
+
+
+@pytest.fixture
+def edited(promoted, restored_config, monkeypatch):
+    """That project with its trainable edited since, and its values before."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = Project(promoted)
+    made.toy(value=SECOND)
+    yield made, restored_config, values(restored_config, 0, 1)
+    made.forget()
 
 
 @pytest.mark.parametrize("verb", [hpo.run, hpo.promote, api.decompose, api.replay])
-def test_changed_code_is_refused_and_nothing_is_written(project, config, verb):
-    before = edited(project, config)
+def test_changed_code_is_refused_and_nothing_is_written(edited, verb):
+    project, config, before = edited
     ear, more = Ear(), {} if verb in (hpo.run, hpo.promote) else {"trial": 0}
     with pytest.raises(
         CodeChanged, match=r"was changed since it was last run: toy\.py changed\. 6 trainings"
@@ -67,8 +80,8 @@ def test_changed_code_is_refused_and_nothing_is_written(project, config, verb):
     assert ear.said == []
 
 
-def test_replicates_of_other_code_are_trained_anew(project, config):
-    before = edited(project, config)
+def test_replicates_of_other_code_are_trained_anew(edited):
+    project, config, before = edited
     ear = Ear()
     outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[ear])
     assert "accepted: 6 trainings of other code stay and are marked" in ear.said[0]
@@ -85,8 +98,8 @@ def test_replicates_of_other_code_are_trained_anew(project, config):
     assert [set(one["files"]) for one in kept] == [{"toy.py"}, {"toy.py"}]
 
 
-def test_code_that_is_changed_back_goes_on(project, config):
-    edited(project, config)
+def test_code_that_is_changed_back_goes_on(edited):
+    project, config, _ = edited
     with pytest.raises(CodeChanged):
         hpo.promote(project.study(), config)
     project.toy(value=FIRST)
@@ -189,8 +202,8 @@ def _one(config, query):
     return found
 
 
-def test_verify_names_the_code_rather_than_chance(project, config):
-    edited(project, config)
+def test_verify_names_the_code_rather_than_chance(edited):
+    project, config, _ = edited
     [one] = api.verify(project.study(), config, trial=0, seed=41)
     printed = tables.verified_text([one])
     assert "the code is another than was recorded (toy.py changed): the difference may be its doing" in printed
@@ -198,8 +211,8 @@ def test_verify_names_the_code_rather_than_chance(project, config):
     assert "sha256" not in printed
 
 
-def test_tables_mark_what_is_of_other_code(project, config, capsys):
-    edited(project, config)
+def test_tables_mark_what_is_of_other_code(edited):
+    project, config, _ = edited
     outcome = hpo.run(project.study(), config, trials=3, accept_code_change=True)
     assert outcome.of_other_code == [0, 1]
     assert list(outcome.frame().other_code) == [True, True, False]
@@ -219,8 +232,8 @@ def test_tables_mark_what_is_of_other_code(project, config, capsys):
     assert "the search value of trial 0, 1" in (config.outputs / "toy" / "promotion.md").read_text()
 
 
-def test_trainings_of_different_code_are_not_compared_without_a_word(project, config):
-    edited(project, config)
+def test_trainings_of_different_code_are_not_compared_without_a_word(edited):
+    project, config, _ = edited
     hpo.run(project.study(), config, trials=3, accept_code_change=True)
     winner = hpo.promote(project.study(), config, top=1).ranking.winner.candidate.trial
     assert winner == 2

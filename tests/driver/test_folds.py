@@ -20,7 +20,7 @@ from hpo.promotion.select import race_plan
 from hpo.store import Store
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(curve):
     def made(folds=3, repeats=1, **changes):
         search = {"trials": 10, "budget": 2, "pruner_options": {"n_startup_trials": 3}, **changes.pop("search", {})}
@@ -132,18 +132,18 @@ def test_a_fold_that_fails_fails_its_trial(study, config):
     assert [one.job.fold for one in stored(config, Stage.SEARCH)] == [1, 2]
 
 
-@pytest.fixture
-def promoted(study, config):
+@pytest.fixture(scope="module")
+def promoted(study, module_config):
     made = study(2, 2, search={"trials": 4})
-    hpo.run(made, config)
-    return made, hpo.promote(made, config)
+    hpo.run(made, module_config)
+    return made, hpo.promote(made, module_config)
 
 
-def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, config):
+def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, module_config):
     made, outcome = promoted
     assert outcome.trained == 24
     for row in outcome.ranking.rows:
-        folds = [one for one in stored(config, Stage.PROMOTION) if one.job.trial == row.candidate.trial]
+        folds = [one for one in stored(module_config, Stage.PROMOTION) if one.job.trial == row.candidate.trial]
         values = {seed: [one.value for one in folds if one.job.seed == seed] for seed in (42, 43, 44)}
         assert all(len(own) == 4 for own in values.values())
         assert row.candidate.values == {seed: pytest.approx(np.mean(own)) for seed, own in values.items()}
@@ -159,19 +159,18 @@ def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(prom
     saved = json.loads((outcome.folder / "promotion.json").read_text())
     assert saved["validation"] == {"folds": 2, "repeats": 2}
     assert len(saved["folds"][first["trial"]]["seed_42"]) == 4
-    again = api.rank_stored(made, config)
+    again = api.rank_stored(made, module_config)
     assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
 
 
-@pytest.mark.slow
-def test_whatever_shows_a_promotion_names_the_folds(promoted, config, tmp_path):
+def test_whatever_shows_a_promotion_names_the_folds(promoted, module_config, tmp_path):
     made, outcome = promoted
     for name in ("promotion.md", "promotion.tex"):
         assert "each of its metrics, is the mean over 2 folds x 2." in (outcome.folder / name).read_text()
-    page = api.write_report(made.name, config, out=tmp_path / "report.html").read_text()
+    page = api.write_report(made.name, module_config, out=tmp_path / "report.html").read_text()
     assert "the value of a seed is the mean over 2 folds x 2" in page
     assert "the pooled predictions of all folds" in page
-    api.assets(made, config, out=tmp_path / "assets")
+    api.assets(made, module_config, out=tmp_path / "assets")
     text = (tmp_path / "assets" / "folds_text.tex").read_text()
     assert "Each seed was cross-validated over 4 folds. Values are of the pooled predictions of all folds" in text
     assert r"which is another number (cv\_summary.json, promotion.csv)" in text
@@ -215,39 +214,37 @@ def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_i
         assert metrics["epoch"] is None
 
 
-@pytest.mark.slow
-def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, config, tmp_path):
+def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, restored_config, tmp_path):
     made, outcome = promoted
-    assert hpo.promote(made, config).trained == 0
+    assert hpo.promote(made, restored_config).trained == 0
     before = (outcome.results[1] / "cv_summary.json").read_bytes()
     shutil.rmtree(outcome.results[1])
-    [lost] = (config.outputs / ".work").glob(
+    [lost] = (restored_config.outputs / ".work").glob(
         f"*/promotion/trial-*{outcome.ranking.winner.candidate.trial}-seed-43-fold-3-*"
     )
     shutil.rmtree(lost)
-    again = hpo.promote(made, config)
+    again = hpo.promote(made, restored_config)
     assert (again.trained, again.results) == (1, outcome.results)
     assert (outcome.results[1] / "cv_summary.json").read_bytes() == before
 
 
-@pytest.mark.slow
-def test_verify_compare_and_replay_know_folds(promoted, config):
+def test_verify_compare_and_replay_know_folds(promoted, restored_config):
     made, outcome = promoted
-    found = api.verify(made, config, resumed=True)
+    found = api.verify(made, restored_config, resumed=True)
     assert len(found) == 12
     assert all(one.is_identical for one in found)
     winner, other = (row.candidate for row in outcome.ranking.rows)
-    compared = api.compare(str(winner.trial), str(other.trial), made, config)
+    compared = api.compare(str(winner.trial), str(other.trial), made, restored_config)
     assert compared.values == (tuple(winner.values.values()), tuple(other.values.values()))
-    replayed = api.replay(made, config, trial=winner.trial, r=2)
+    replayed = api.replay(made, restored_config, trial=winner.trial, r=2)
     first = {
         one.job.seed: one
-        for one in stored(config, Stage.PROMOTION)
+        for one in stored(restored_config, Stage.PROMOTION)
         if one.job.fold == 1 and one.job.trial == winner.trial
     }
     assert replayed.replays.values == (first[42].value,) * 2
     assert replayed.seeds == {seed: one.value for seed, one in first.items()}
-    trial, evaluations = api.show(made, winner.trial, config)
+    trial, evaluations = api.show(made, winner.trial, restored_config)
     assert "42 fold 4" in shown(trial_text(trial, evaluations, "val"))
 
 

@@ -26,22 +26,35 @@ TOP = {"top": 1}
 
 
 @pytest.fixture
-def config(tmp_path, storage_url):
+def config(request, tmp_path, storage_url):
+    """An empty place; on SQLite, for a test of the promoted study, the place where that was promoted once."""
+    if "promoted" in request.fixturenames and storage_url.startswith("sqlite"):
+        request.getfixturevalue("promoted_once")
+        return request.getfixturevalue("restored_config")
     return hpo.RunConfig(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(curve):
     return curve(search=FEW, promotion=TOP)
 
 
-@pytest.fixture
-def promoted(study, config):
-    """A study that was promoted, beside another that nothing may touch."""
+def promote(study, config):
     hpo.run(study, config)
     hpo.promote(study, config)
-    other = study.model_copy(update={"name": "other"})
-    hpo.run(other, config)
+    hpo.run(study.model_copy(update={"name": "other"}), config)
+
+
+@pytest.fixture(scope="module")
+def promoted_once(study, module_config):
+    promote(study, module_config)
+
+
+@pytest.fixture
+def promoted(study, config, storage_url):
+    """A study that was promoted, beside another that nothing may touch."""
+    if not storage_url.startswith("sqlite"):
+        promote(study, config)
     return study
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -64,12 +65,18 @@ def fill_database(url, study, **more):
     storage.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, curve):
+    """The file of another study's database."""
+    file = tmp_path_factory.mktemp("filled") / "old.db"
+    fill_database(f"sqlite:///{file}", curve())
+    return file
+
+
 @pytest.fixture
-def old(tmp_path, curve):
+def old(tmp_path, filled):
     """The URL of another study's database."""
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    fill_database(url, curve())
-    return url
+    return f"sqlite:///{shutil.copy(filled, tmp_path / 'old.db')}"
 
 
 def usable(study, url, name=None):

@@ -85,7 +85,7 @@ def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(tmp_path, searched, sa
 def test_with_a_lag_neither_timing_nor_interruptions_change_the_table(tmp_path, searched, sampler, pruner):
     study = searched(sampler, pruner, lag=4)
     tables = []
-    for run in (0, 1, 3):
+    for run in (0, 3):
         durable = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
         in_random_order(open_source(durable, study, TRIALS), 1 + run, random.Random(run))
         tables.append(table(durable, study))
