@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from hpo.stats.ranking import Candidate, Ranking, rank
     from hpo.stats.scoring import Rule
     from hpo.study import Study
+    from hpo.study.building import maximize, minimize
     from hpo.study.hooks import TrainableHooks
+    from hpo.study.space import Choice, Float, Int
     from hpo.training import Context, KerasState
 
 _HOMES = {
@@ -46,7 +48,9 @@ _HOMES = {
     ),
     "hpo.seeds.streams": ("Stream", "Streams"),
     "hpo.study": ("Study",),
+    "hpo.study.building": ("maximize", "minimize"),
     "hpo.study.hooks": ("TrainableHooks",),
+    "hpo.study.space": ("Choice", "Float", "Int"),
     "hpo.training": ("Context", "KerasState"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -56,10 +60,13 @@ __all__ = [
     "WAIT",
     "Backend",
     "Candidate",
+    "Choice",
     "Context",
     "Decision",
     "Evaluation",
+    "Float",
     "HpoError",
+    "Int",
     "Job",
     "JobSource",
     "KerasState",
@@ -86,6 +93,8 @@ __all__ = [
     "check",
     "install_line",
     "load_study",
+    "maximize",
+    "minimize",
     "promote",
     "rank",
     "run",

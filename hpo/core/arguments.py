@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar
 
 from hpo.core.errors import UsageError, did_you_mean
+
+Kind = TypeVar("Kind", bound=Callable[..., Any])
+
+
+def explains_arguments(called: Kind) -> Kind:
+    """Lets a public class or function refuse arguments that it does not take with a sentence that lists its own.
+
+    Args:
+        called: a function, or a class whose `__init__` is changed.
+    """
+    signature = inspect.signature(called)
+    function: Any = vars(called)["__init__"] if isinstance(called, type) else called
+    first = 1 if isinstance(called, type) else 0  # self
+
+    @wraps(function)
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        refuse_unknown(kwargs, signature.parameters, f"hpo.{called.__name__} takes")
+        try:
+            signature.bind(*args[first:], **kwargs)
+        except TypeError as error:
+            raise UsageError(f"hpo.{called.__name__}: {error}. It takes: {', '.join(signature.parameters)}.") from None
+        return function(*args, **kwargs)
+
+    if not isinstance(called, type):
+        return explained  # type: ignore[return-value]  # of the same signature
+    called.__init__ = explained  # type: ignore[misc]  # as before, but for the sentence
+    return called
 
 
 def require_known(given: Iterable[str], known: Iterable[str], what: str) -> None:

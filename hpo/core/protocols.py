@@ -6,7 +6,7 @@ nothing of Optuna, SQLAlchemy or the studies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol, runtime_checkable
@@ -107,7 +107,7 @@ def forward_alerts(alerts: Sequence[Alert], job: Job, source: JobSource) -> None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableRef:
-    """A reference to a trainable, so that no function is ever pickled.
+    """A reference to a trainable, so that no function that can be imported is pickled.
 
     Attributes:
         path: the function as `module:function`.
@@ -117,6 +117,7 @@ class TrainableRef:
         folds: number of folds if a job names one; 0: no cross-validation.
         code: its code as the driver sees it; a worker with other code trains nothing.
         defaults: defaults of params that not every trial sets, as JSON values by name.
+        function: the function itself if no import gives it, such as one of a notebook; None: the path is imported.
     """
 
     path: str
@@ -126,6 +127,7 @@ class TrainableRef:
     folds: int = 0
     code: Code = UNKNOWN
     defaults: Mapping[str, object] = field(default_factory=dict)
+    function: Callable[..., object] | None = field(default=None, repr=False)
 
     def initial_fingerprint(self, job: Job) -> dict[str, object]:
         """Returns the part of a training's fingerprint that is known before it starts: code and applied defaults."""

@@ -29,6 +29,7 @@ from hpo.driver.workers import Workers, make_backend, prepare_new, ready, refuse
 from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
+from hpo.study.functions import describe_session, is_of_session
 from hpo.study.loading import load_study, refuse_unfit_params
 from hpo.study.trainable import load
 
@@ -171,6 +172,8 @@ class Session:
         study, store = self.study, self.store
         if store.found in ("optuna", "others"):
             self.tell(f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
+        if is_of_session(study.trainable):
+            self.tell(describe_session(study.name, study.trainable))
         known, trials = store.find(study.name), self.studies.find(study.name)
         refuse_other_database(study.name, known, store)
         if known is None and not create:

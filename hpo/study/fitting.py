@@ -47,7 +47,7 @@ def fitted(
         else:
             values[name] = value
     for name in values:
-        for parent, wanted in dimensions[name].when.items():
+        for parent, wanted in space.conditions(dimensions[name].when).items():
             shown = " or ".join(map(repr, wanted))
             if parent not in table:
                 problems.append(Problem(dotted(name), f"exists only where {parent} is {shown}; give {parent} too"))

@@ -165,7 +165,8 @@ def _refused(
     if refuse is None:
         return
     values: dict[str, tuple[Value, ...]] = {
-        name: one.values if isinstance(one, space.Choice) else (one.low, one.high) for name, one in dimensions.items()
+        name: tuple(one.values) if isinstance(one, space.Choice) else (one.low, one.high)
+        for name, one in dimensions.items()
     }
     folds = validation.get("folds") if isinstance(validation, dict) else None
     takes_folds = "folds" in signature(refuse).parameters

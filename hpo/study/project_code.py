@@ -121,11 +121,21 @@ def code_of(module: ModuleType, root: str | Path) -> Code:
     known = _PROJECTS.get(key)
     if known is not None and all(_is_current(*file) for file in known[1]):
         return known[0]
-    walk = _Walk(module, Path(root).resolve())
-    files = walk.walked()
+    walk = _Walk(module.__name__.partition(".")[0], Path(root).resolve())
+    files = walk.walked(module)
     code = Code(files, digest(files)) if files else UNKNOWN
     _PROJECTS[key] = code, tuple(walk.read)
     return code
+
+
+def files_of(names: Iterable[str], root: Path) -> dict[str, str]:
+    """Returns the digests of the project's files that modules of these names are made of, by their paths.
+
+    Args:
+        names: dotted names of modules, and others, which are passed over.
+        root: the project's folder, without links.
+    """
+    return _Walk("", root).named(names)
 
 
 def _is_current(name: str, path: Path) -> bool:
@@ -142,24 +152,35 @@ class _Walk:
     """Follows the imports of one trainable through its project.
 
     Args:
-        module: module of the trainable.
+        top: name of the trainable's module, or of the package that it is in; empty: it is in none.
         root: the project's folder, without links.
     """
 
-    def __init__(self, module: ModuleType, root: Path) -> None:
+    def __init__(self, top: str, root: Path) -> None:
         self._root = root
-        self._module = module
-        self._top = module.__name__.partition(".")[0]
+        self._top = top
         self._stems = {Path(one).resolve() for one in _stdlib()}
         self._folders_named: list[Path] = []
         self.read: list[tuple[str, Path]] = []
 
-    def walked(self) -> dict[str, str]:
-        """Returns the digest of each file by its path."""
-        name, found = self._module.__name__, {}
-        if (file := getattr(self._module, "__file__", None)) is None:
-            return {}  # a notebook: there is no file to read
-        waiting: list[tuple[str, Path]] = [*self._parents(name), (name, Path(file).resolve())]
+    def walked(self, module: ModuleType) -> dict[str, str]:
+        """Returns the digest of each file that a module is made of, by its path."""
+        name, file = module.__name__, getattr(module, "__file__", None)
+        if file is None:
+            return {}
+        return self.followed([*self._parents(name), (name, Path(file).resolve())])
+
+    def named(self, names: Iterable[str]) -> dict[str, str]:
+        """Returns the digest of each file that the modules of these names are made of, by its path."""
+        return self.followed([one for name in names for one in self._named(name)])
+
+    def followed(self, waiting: list[tuple[str, Path]]) -> dict[str, str]:
+        """Returns the digests of files and of what they import, by their paths.
+
+        Args:
+            waiting: names of modules, each with its file.
+        """
+        found: dict[str, str] = {}
         seen: set[Path] = set()
         while waiting:
             name, path = waiting.pop()
@@ -283,16 +304,26 @@ def _parsed(name: str, path: Path, content: bytes, state: _State) -> _File:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(content)
-        if b"__doc__" not in content and b"getdoc" not in content:
-            _without_docstrings(tree)
-        said = hashlib.sha256("\0".join(_dumped(tree)).encode("utf-8", "backslashreplace")).hexdigest()[:DIGITS]
+        said = digest_of_tree(tree, docstrings=b"__doc__" in content or b"getdoc" in content)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         files = tuple(dict.fromkeys(_paths(tree)))
         folders = dict.fromkeys(text for text in _texts(tree) if len(text) < LONGEST and _FOLDER.fullmatch(text))
-        imports = tuple(dict.fromkeys(_imports(tree, package)))
+        imports = tuple(dict.fromkeys(imports_of(tree, package)))
         return _File(said, imports, files, tuple(folders)[:MOST_FOLDERS], state)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return raw
+
+
+def digest_of_tree(tree: ast.AST, *, docstrings: bool = False) -> str:
+    """Returns the digest of what Python reads in a text; neither comments nor layout count.
+
+    Args:
+        tree: syntax tree of the text; its docstrings are taken out unless they count.
+        docstrings: whether docstrings count.
+    """
+    if not docstrings:
+        _without_docstrings(tree)
+    return hashlib.sha256("\0".join(_dumped(tree)).encode("utf-8", "backslashreplace")).hexdigest()[:DIGITS]
 
 
 def _without_docstrings(tree: ast.AST) -> None:
@@ -326,7 +357,7 @@ def _dumped(value: object) -> Iterator[str]:
             yield repr(one)
 
 
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+def imports_of(tree: ast.AST, package: str = "") -> Iterator[str]:
     """Yields the names that may be modules: of a `from a import b` both a and a.b."""
     dynamic = False
     for node in ast.walk(tree):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     PrivateAttr,
     StringConstraints,
@@ -22,22 +22,12 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
-from hpo.study.table import Finite, Table
+from hpo.study.table import Finite, Table, exactly
+
+if TYPE_CHECKING:
+    from hpo.study.building import StudyContent
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
-
-
-def _exactly(*wanted: bool | int | str) -> BeforeValidator:
-    """Returns a check that tells 0 from false and from 0.0, which pydantic's Literal does not."""
-
-    def check(came: object) -> object:
-        if not any(type(came) is type(one) and came == one for one in wanted):
-            *others, last = (str(one).lower() for one in wanted)
-            shown = f"{', '.join(others)} or {last}" if others else last
-            raise ValueError(f"expected {shown}, got {str(came).lower() if isinstance(came, bool) else repr(came)}")
-        return came
-
-    return BeforeValidator(check)
 
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
@@ -131,7 +121,7 @@ class Search(Table):
     replicates: Annotated[int, Field(ge=2, le=1000)] = 3
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 0.0
     sampler_seed: Seed | None = None
-    lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], _exactly(False)] | None = None
+    lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], exactly(False)] | None = None
     max_failures: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 5
     enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
 
@@ -165,7 +155,7 @@ class PromotionRules(Table):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False), AfterValidator(_distinct)] = (42, 43, 44)
     rule: RuleName = "mean-std"
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
-    ddof: Annotated[Ddof, _exactly(0, 1, "unbiased")] = 0
+    ddof: Annotated[Ddof, exactly(0, 1, "unbiased")] = 0
 
     @property
     def score(self) -> Rule:
@@ -202,7 +192,7 @@ class Validation(Table):
         return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")
 
 
-StreamWord = Annotated[Literal["fixed", "per-seed"], _exactly("fixed", "per-seed")]
+StreamWord = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed")]
 """Of a stream: the same under every seed, namely the search's, or each seed's own, as it is if nothing is said."""
 
 
@@ -220,17 +210,31 @@ class Study(Table):
     streams_: dict[str, Seed | StreamWord] = Field(default_factory=dict, alias="streams")
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
+    _function: Callable[..., Any] | None = PrivateAttr(None)
 
-    def __init__(self, **content: Any) -> None:
+    def __init__(self, **content: Unpack[StudyContent]) -> None:
         """Checks a study that Python code makes as one that is read from a file.
+
+        Args:
+            content: what a study file would say, see `hpo.study.building.StudyContent`; the trainable may be the
+                function itself, the space `hpo.Float`, `hpo.Int` and `hpo.Choice`.
 
         Raises:
             StudyInvalid: if it has problems; the message lists all of them.
+            UsageError: if the trainable is something that can be called but no function.
         """
-        from hpo.study.validation import refuse_problems  # which needs this class
+        from hpo.study.building import content_of  # these need this class
+        from hpo.study.functions import find_function
+        from hpo.study.validation import refuse_problems
 
-        refuse_problems(content)
-        super().__init__(**content)
+        said, found = content_of(content), None
+        if callable(said.get("trainable")):
+            found = find_function(said["trainable"])
+            said["trainable"] = found.path
+        refuse_problems(said)
+        super().__init__(**said)
+        if found is not None:
+            self._root, self._function = found.root, found.function
 
     # Files and the database have their own way in, by `model_validate`; pydantic would call this one there too.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of its __init__
@@ -276,6 +280,7 @@ class Study(Table):
             objective=self.objective,
             fixed=self.fixed,
             folds=self.validation.folds if self.validation else 0,
+            function=self._function,
         )
 
     @property
@@ -339,6 +344,20 @@ class Study(Table):
         copy = self.model_copy()
         copy._root = root
         return copy
+
+    def to_toml(self, path: str | Path | None = None, *, replace: bool = False) -> str:
+        """Returns the study file's text, and writes it.
+
+        Args:
+            path: the folder of study files, or the file; None: nothing is written.
+            replace: whether a file that says something else is replaced.
+
+        Raises:
+            UsageError: if the trainable is a function of this session, or the file cannot be this study's.
+        """
+        from hpo.study.writing import text_of, write_study  # which need this class
+
+        return text_of(self) if path is None else write_study(self, path, replace=replace)
 
     def content(self) -> dict[str, Any]:
         """Returns everything the file says, defaults filled in, as JSON values."""

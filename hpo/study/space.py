@@ -3,66 +3,121 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 
+from hpo.core.arguments import explains_arguments
 from hpo.core.records import Value
 
-When = Mapping[str, tuple[Value, ...]]
-"""The condition under which a dimension exists: each named param has one of these values."""
+When = Mapping[str, Value | Sequence[Value]]
+"""The condition under which a dimension exists: each named param has this value, or one of these."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def conditions(when: When) -> dict[str, tuple[Value, ...]]:
+    """Returns a condition with all its values as tuples."""
+    return {
+        name: (value,) if isinstance(value, Value) or not isinstance(value, Sequence) else tuple(value)
+        for name, value in when.items()
+    }
+
+
+@explains_arguments
+@dataclass(frozen=True, slots=True)
 class Float:
-    """A real number from low to high, both included."""
+    """A real number from low to high, both included; `hpo.Study` says what is wrong with one.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        log: whether it is drawn on a logarithmic scale.
+        step: distance between neighboring values; None: any value between the bounds.
+        when: values of other params, by name, under which this one exists.
+    """
 
     low: float
     high: float
+    _: KW_ONLY
     log: bool = False
     step: float | None = None
     when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _normalize(self)
 
     def __str__(self) -> str:
         return f"float {self.low!r} .. {self.high!r}{_extras(self)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@explains_arguments
+@dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number from low to high, both included."""
+    """A whole number from low to high, both included; `hpo.Study` says what is wrong with one.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        log: whether it is drawn on a logarithmic scale.
+        step: distance between neighboring values; None: every whole number between the bounds.
+        when: values of other params, by name, under which this one exists.
+    """
 
     low: int
     high: int
+    _: KW_ONLY
     log: bool = False
     step: int | None = None
     when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _normalize(self)
 
     def __str__(self) -> str:
         return f"int {self.low} .. {self.high}{_extras(self)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@explains_arguments
+@dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several values."""
+    """One of several values; `hpo.Study` says what is wrong with them.
 
-    values: tuple[Value, ...]
+    Attributes:
+        values: numbers, texts, True or False, each once.
+        when: values of other params, by name, under which this one exists.
+    """
+
+    values: Sequence[Value]
+    _: KW_ONLY
     when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _normalize(self)
 
     def __str__(self) -> str:
         return f"choice {', '.join(map(_shown, self.values))}{_condition(self.when)}"
 
 
 Dimension = Float | Int | Choice
+
+
+def _normalize(dimension: Dimension) -> None:
+    """Makes lists tuples, so that equal dimensions are equal; what is no list is left for `hpo.Study` to name."""
+    if isinstance(dimension.when, Mapping):
+        object.__setattr__(dimension, "when", conditions(dimension.when))
+    if isinstance(dimension, Choice) and isinstance(dimension.values, list | tuple):
+        object.__setattr__(dimension, "values", tuple(dimension.values))
+
+
 Space = Mapping[str, Dimension]
 """The dimensions by name of the param, parents of conditional ones first (see `in_order`)."""
 
 
 def holds(when: When, params: Mapping[str, Value]) -> bool:
     """Whether the condition is met by the params chosen so far."""
-    return all(name in params and same(params[name], values) for name, values in when.items())
+    return all(name in params and same(params[name], values) for name, values in conditions(when).items())
 
 
-def same(value: Value, values: tuple[Value, ...]) -> bool:
+def same(value: Value, values: Iterable[Value]) -> bool:
     """Whether `value` is among `values`, telling True from 1."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
 
@@ -84,7 +139,7 @@ def points(dimension: Dimension) -> tuple[Value, ...]:
     """Returns all values of a dimension that can be counted; floats as they are written in decimal numbers."""
     match dimension:
         case Choice(values=values):
-            return values
+            return tuple(values)
         case Int(low=low, high=high, step=step):
             return tuple(range(low, high + 1, step or 1))
         case Float(low=low, step=step):
@@ -119,7 +174,9 @@ def _extras(dimension: Float | Int) -> str:
 
 
 def _condition(when: When) -> str:
-    parts = [f"{name} is {' or '.join(sorted(map(_shown, values)))}" for name, values in sorted(when.items())]
+    parts = [
+        f"{name} is {' or '.join(sorted(map(_shown, values)))}" for name, values in sorted(conditions(when).items())
+    ]
     return f" when {' and '.join(parts)}" if parts else ""
 
 

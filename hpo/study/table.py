@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -23,3 +23,16 @@ def dotted(*parts: str | int) -> str:
         text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=not text.isprintable())
         for text in map(str, parts)
     )
+
+
+def exactly(*wanted: bool | int | str) -> BeforeValidator:
+    """Returns a check that tells 0 from false and from 0.0, which pydantic's Literal does not."""
+
+    def check(came: object) -> object:
+        if not any(type(came) is type(one) and came == one for one in wanted):
+            *others, last = (str(one).lower() for one in wanted)
+            shown = f"{', '.join(others)} or {last}" if others else last
+            raise ValueError(f"expected {shown}, got {str(came).lower() if isinstance(came, bool) else repr(came)}")
+        return came
+
+    return BeforeValidator(check)

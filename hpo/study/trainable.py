@@ -18,13 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hpo.core.code import Code
+from hpo.core.code import UNKNOWN, Code
 from hpo.core.errors import HpoError, UsageError, did_you_mean
 from hpo.core.installed import extra_with, install_line
 from hpo.core.isolation import in_project, restored
 from hpo.core.protocols import TrainableRef
 from hpo.study.annotations import hints_of
 from hpo.study.defaults import defaults_of
+from hpo.study.functions import is_of_session, session_code
 from hpo.study.hooks import HookName
 from hpo.study.params import CONTEXT, Arguments, arguments_of, call
 from hpo.study.project_code import code_of
@@ -43,12 +44,16 @@ class Loaded:
         module: where it is; besides the trainable it may have functions that hpo calls by their names, such as
             `prepare(params, cache, tell)`.
         project: the project's folder, which relative paths mean.
+        known_code: of a function of a session, as its driver sees it; empty: it is read here.
+        is_of_session: whether no import gives the function.
     """
 
     train: Trainable
     arguments: Arguments
     module: ModuleType
     project: Path
+    known_code: Code = UNKNOWN
+    is_of_session: bool = False
 
     @property
     def params(self) -> Any:
@@ -92,7 +97,12 @@ class Loaded:
         return defaults_of(self.params, given, root)
 
     def code(self, root: str | Path) -> Code:
-        """Returns the files of the project that the trainable is made of, as this process runs them."""
+        """Returns the files of the project that the trainable is made of, as this process runs them.
+
+        Of a function of a session these are its names too, and a worker takes the driver's word.
+        """
+        if self.is_of_session:
+            return self.known_code if self.known_code.digest else session_code(self.train, root)
         return code_of(self.module, root)
 
     def start(self, params: Mapping[str, object], context: object) -> object:
@@ -121,10 +131,20 @@ def load(ref: TrainableRef) -> Loaded:
         UsageError: if there is no such module or function, or hpo would not know what to call it with.
     """
     module_name, _, name = ref.path.partition(":")
+    if ref.function is not None:
+        return _loaded(ref.function, ModuleType(module_name), ref)  # hooks are a module's
+    if is_of_session(ref.path):
+        raise UsageError(
+            f"trainable {ref.path!r} is a function of a session, which no import gives; give hpo.Study the function "
+            'itself, or put it into a module of the project: trainable = "train:train"'
+        )
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
     module = _module(module_name, ref)
-    train = _function(module, name, ref)
+    return _loaded(_function(module, name, ref), module, ref)
+
+
+def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
     if inspect.isclass(train) or inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train):
         came = "a class" if inspect.isclass(train) else "an async function"
         raise UsageError(
@@ -132,7 +152,8 @@ def load(ref: TrainableRef) -> Loaded:
             "metrics of each epoch, e.g. `yield {'val_loss': loss}`, or call `ctx.report({'val_loss': loss})`, or "
             "return them"
         )
-    return Loaded(train, arguments_of(train, ref.path), module, Path(ref.root).absolute())
+    project, session = Path(ref.root).absolute(), ref.function is not None
+    return Loaded(train, arguments_of(train, ref.path), module, project, ref.code, session)
 
 
 def _module(name: str, ref: TrainableRef) -> ModuleType:

@@ -212,7 +212,7 @@ def _gp_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]
 def _condition_problems(
     name: str, dimension: space.Dimension, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value]
 ) -> Iterable[Problem]:
-    for parent, values in dimension.when.items():
+    for parent, values in space.conditions(dimension.when).items():
         key = dotted("space", name, "when", parent)
         if parent == name:
             yield Problem(key, "a param cannot depend on itself")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
+import ray
 from ray import tune
 
 from hpo.backends.ray.bridge import BridgeScheduler, BridgeSearcher, BridgeStopper, TuneBridge
 from hpo.backends.ray.worker import Task, Worker
-from hpo.core.errors import BackendError
+from hpo.core.errors import BackendError, UsageError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
+from hpo.study.functions import prepare_to_ship
 from hpo.training import discard_checkpoint, is_url, work_dir
 
 CHUNK_SECONDS = 0.2
@@ -37,6 +40,7 @@ class RayBackend:
         """Runs the source's jobs until it is done or `stop` is set.
 
         Raises:
+            UsageError: if the trainable is a function of a session that Ray cannot ship.
             BackendError: if Tune gives up.
         """
         self.overdue = ()
@@ -47,16 +51,17 @@ class RayBackend:
         scratch.mkdir(parents=True)
         idle = Task(
             job=None,
-            trainable=trainable,
+            trainable=replace(trainable, function=None),  # Tune writes tasks to the disk
             resources=resources,
             work=self._work,
             chunk_seconds=CHUNK_SECONDS,
             halt=f"halt-{name}",
         )
+        worker = _with_function(trainable)
         bridge = TuneBridge(source, idle, stop, self._finished)
         try:
             tune.run(
-                tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+                tune.with_resources(worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
                 name="tune",
                 storage_path=str(scratch),
                 search_alg=BridgeSearcher(bridge),
@@ -81,3 +86,24 @@ class RayBackend:
 
     def _finished(self, evaluation: Evaluation) -> None:
         discard_checkpoint(self._work, evaluation.job)
+
+
+def _with_function(trainable: TrainableRef) -> type[tune.Trainable]:
+    """Returns what runs in a worker process; a function of a session reaches it by Ray's object store.
+
+    Raises:
+        UsageError: if Ray cannot ship the function.
+    """
+    if trainable.function is None:
+        return Worker
+    prepare_to_ship(trainable.function)
+    try:
+        shipped = ray.put(trainable.function)
+    except Exception as error:  # whatever an object of the user's raises that is to be copied
+        raise UsageError(
+            f"trainable {trainable.path!r} uses something that Ray cannot copy to its workers: "
+            f"{str(error).strip().splitlines()[0]}. Make it inside the function, put the function into a module of the "
+            "project, or use backend='local'"
+        ) from error
+    # in a list, so that a worker takes it only once it finds the project's modules
+    return tune.with_parameters(Worker, shipped=[shipped])  # type: ignore[no-any-return]  # Ray's

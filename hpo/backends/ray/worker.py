@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray import tune
@@ -68,13 +68,17 @@ class Worker(tune.Trainable):
     _nap: float
     _task: Task
 
-    def setup(self, config: Mapping[str, Any]) -> None:
+    def setup(self, config: Mapping[str, Any], shipped: Sequence[Any] = ()) -> None:
         for name in driver_variables(of_ray=True):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._training: TrainingRun | None = None
         self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
         self._work_dir = work_dir(config["task"].work)
+        self._function = None
+        if shipped:  # a function of the driver's session; what it imports is in the project
+            sys.path.insert(0, config["task"].trainable.root)
+            self._function = ray.get(shipped[0])
         self._take(config["task"])
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
@@ -106,7 +110,8 @@ class Worker(tune.Trainable):
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
             with self._prints.heard():
-                self._training = TrainingRun(task.job, task.trainable, task.resources, task.work)
+                trainable = replace(task.trainable, function=self._function)
+                self._training = TrainingRun(task.job, trainable, task.resources, task.work)
             self._prints.log = self._training.log
             share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 

@@ -1,0 +1,155 @@
+"""A study that Python code makes: from functions, dimensions and tables to what a file would say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
+
+from pydantic import BaseModel
+
+from hpo.core.arguments import explains_arguments, refuse_other_word, require_number, require_type
+from hpo.core.errors import UsageError
+from hpo.core.records import Objective, Value
+from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search, Validation
+from hpo.study.space import Choice, Dimension, Float, Int
+
+BUDGET = 10
+"""Epochs of each trial of a study that Python code makes and that says no budget."""
+
+
+class StudyContent(TypedDict, total=False):
+    """What `hpo.Study` takes: the tables of a study file, and functions and dimensions as Python has them.
+
+    Attributes:
+        name: what the study is called in storages, folders and commands.
+        trainable: the training function itself, or where it is as `module:function`.
+        objective: which metric counts: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`.
+        space: what is searched, a dimension for each param's name.
+        fixed: values of params that no trial changes.
+        search: keys of the table [search], such as trials, budget, sampler; the budget is 10 if it is left out.
+        promotion: keys of the table [promotion], such as top, seeds, rule.
+        validation: keys of the table [validation], folds and repeats.
+        streams: seeds of streams of randomness, or `fixed` or `per-seed`, by name.
+        resources: keys of the table [resources], such as cpu, gpu, slots.
+    """
+
+    name: Required[str]
+    trainable: Required[str | Callable[..., Any]]
+    objective: Required[ObjectiveTable | Objective | Mapping[str, object]]
+    space: Required[Mapping[str, Dimension | Mapping[str, object]]]
+    fixed: Mapping[str, Value] | None
+    search: Mapping[str, object] | Search | None
+    promotion: Mapping[str, object] | PromotionRules | None
+    validation: Mapping[str, object] | Validation | None
+    streams: Mapping[str, int | str] | None
+    resources: Mapping[str, object] | ResourcesTable | None
+
+
+@explains_arguments
+def maximize(
+    metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
+) -> ObjectiveTable:
+    """Returns the objective of a study for which more is better.
+
+    Args:
+        metric: name of the metric that the trainable reports.
+        epoch: whose value counts, the `best` epoch's or the `last` one's.
+        limit: what no value can exceed, such as 1.0 for an accuracy; None: there is no limit.
+        ignore: names of metrics that differ between any two trainings, such as times.
+
+    Raises:
+        UsageError: if an argument is unknown or of another type.
+    """
+    return _objective("maximize", metric, epoch, limit, ignore)
+
+
+@explains_arguments
+def minimize(
+    metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
+) -> ObjectiveTable:
+    """Returns the objective of a study for which less is better.
+
+    Args:
+        metric: name of the metric that the trainable reports.
+        epoch: whose value counts, the `best` epoch's or the `last` one's.
+        limit: what no value can fall below, such as 0.0 for a loss; None: there is no limit.
+        ignore: names of metrics that differ between any two trainings, such as times.
+
+    Raises:
+        UsageError: if an argument is unknown or of another type.
+    """
+    return _objective("minimize", metric, epoch, limit, ignore)
+
+
+def _objective(
+    direction: Literal["maximize", "minimize"],
+    metric: str,
+    epoch: Literal["best", "last"],
+    limit: float | None,
+    ignore: Sequence[str],
+) -> ObjectiveTable:
+    require_type("metric", metric, str, "the name of a metric as a text")
+    if not metric:
+        raise UsageError("metric is empty; name a metric that the trainable reports")
+    refuse_other_word("epoch", epoch, ("best", "last"))
+    if limit is not None:
+        require_number("limit", limit)
+    require_type("ignore", ignore, (list, tuple), "a list of names of metrics")
+    for index, name in enumerate(ignore):
+        require_type("a name in ignore", name, str, "a text")
+        if not name or name in ignore[:index]:
+            raise UsageError(f"ignore names {name!r} twice; leave one out" if name else "a name in ignore is empty")
+    if metric in ignore:
+        raise UsageError(f"ignore names {metric!r}, which is the metric that is optimized; leave it out")
+    return ObjectiveTable(metric=metric, direction=direction, epoch=epoch, limit=limit, ignore=tuple(ignore))
+
+
+def content_of(given: Mapping[str, object]) -> dict[str, Any]:
+    """Returns what a file would say, from what Python code gives; wrong values stay as they are, to be named.
+
+    Args:
+        given: keywords of `hpo.Study`, see `StudyContent`.
+    """
+    content: dict[str, Any] = {key: _plain(value) for key, value in given.items() if value is not None}
+    search = content.setdefault("search", {})
+    if isinstance(search, dict):
+        if isinstance(objective := given.get("objective"), Objective) and objective.constraints:
+            search.setdefault("constraints", list(objective.constraints))
+        search.setdefault("budget", BUDGET)
+        for name in ("sampler_options", "pruner_options"):
+            if isinstance(options := search.get(name), dict):  # TOML has no None: it is what is left out
+                search[name] = {key: value for key, value in options.items() if value is not None}
+    return content
+
+
+def _plain(value: object) -> object:
+    """Returns a value as `tomllib` would give it: tables, lists and scalars."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(by_alias=True, exclude_unset=True)
+    if isinstance(value, Objective):
+        said = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
+        return said | ({"ignore": list(value.ignore)} if value.ignore else {})
+    if isinstance(value, Float | Int | Choice):
+        return _dimension(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    if isinstance(dimension, Choice):
+        table: dict[str, Any] = {"choice": _plain(dimension.values)}
+    else:
+        key = "float" if isinstance(dimension, Float) else "int"
+        table = {key: [dimension.low, dimension.high]}
+        table |= {name: value for name in ("log", "step") if (value := getattr(dimension, name)) not in (False, None)}
+    if dimension.when:
+        when = dimension.when
+        table["when"] = (
+            {name: one[0] if isinstance(one, tuple) and len(one) == 1 else _plain(one) for name, one in when.items()}
+            if isinstance(when, Mapping)
+            else when
+        )
+    return table

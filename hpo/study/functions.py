@@ -1,0 +1,279 @@
+"""Functions that a study is given themselves: where they are, and the code that those of a session are made of.
+
+A function that can be imported by its name is stored as `module:function`, as a file would name it. One of a notebook,
+of the script that is run, or inside another function is of this session alone: Ray ships it to its workers, and nothing
+of it is written to a disk.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import dis
+import hashlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from hpo.core.code import Code
+from hpo.core.errors import UsageError
+from hpo.core.records import digest
+from hpo.study.annotations import hints_of
+from hpo.study.defaults import plain
+from hpo.study.project_code import DIGITS, digest_of_tree, files_of, imports_of
+
+MAIN = "__main__"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a function is that a study was given itself.
+
+    Attributes:
+        path: as `module:function`, with every function that it is inside.
+        root: the project's folder, which the function's module is imported from.
+        function: the function itself where it is of this session alone; None: it is imported by its name.
+    """
+
+    path: str
+    root: Path
+    function: Callable[..., Any] | None
+
+
+def find_function(given: Any) -> Found:
+    """Returns where a function is.
+
+    Args:
+        given: what a study was given as its trainable.
+
+    Raises:
+        UsageError: if it is no function of its own, such as a class, a method or a `functools.partial`.
+    """
+    if not isinstance(given, FunctionType):
+        raise UsageError(
+            f"trainable must be a function or where it is, 'module:function', not {_kind(given)}; "
+            "wrap it in a function: def train(params, ctx)"
+        )
+    name, module = given.__module__ or MAIN, sys.modules.get(given.__module__ or MAIN)
+    file = getattr(module, "__file__", None)
+    by_name = name != MAIN and file is not None and getattr(module, given.__qualname__, None) is given
+    if not by_name:
+        session_code(given, _root(name, file))  # is read now: the file may be edited while the session goes on
+    return Found(f"{name}:{given.__qualname__}", _root(name, file), None if by_name else given)
+
+
+def describe_session(name: str, path: str) -> str:
+    """Returns, as a sentence, what a study is bound to whose trainable is of a session.
+
+    Args:
+        name: of the study.
+        path: of its trainable.
+    """
+    return (
+        f"study {name!r} trains a function of this session: it can only be resumed from a session that defines "
+        f"{path.rpartition('.')[2].rpartition(':')[2]} again, under the same name"
+    )
+
+
+def prepare_to_ship(function: Callable[..., Any]) -> None:
+    """Evaluates the annotations of a function and of its classes, which workers could not: they lack the session.
+
+    Args:
+        function: of a session; its annotations change from texts to what they mean.
+    """
+    waiting: list[Any] = [function]
+    for one in waiting:
+        hints = _hints(one)
+        if any(isinstance(hint, str) for hint in vars(one).get("__annotations__", one.__annotations__).values()):
+            one.__annotations__ = {name: hints[name] for name in one.__annotations__ if name in hints}
+        waiting += [
+            hint
+            for hint in hints.values()
+            if isinstance(hint, type) and _is_of_session(hint) and not any(hint is known for known in waiting)
+        ]
+
+
+def is_of_session(path: str) -> bool:
+    """Whether a trainable's path cannot be imported by any process: `__main__:train`, `mine:make.<locals>.train`."""
+    return path.startswith(f"{MAIN}:") or "<" in path
+
+
+def session_code(function: Callable[..., Any], root: str | Path) -> Code:
+    """Returns the code of a function of this session, and of all that it uses: each with a digest, by name.
+
+    Functions, classes and values of the session count that the function reaches by their names, and the files of the
+    project that it imports.
+
+    Args:
+        function: the trainable itself.
+        root: the project's folder.
+    """
+    walk = _Walk(Path(root).resolve())
+    walk.add(function.__qualname__, function)
+    found = dict(sorted((walk.digests | files_of(walk.imports, walk.root)).items()))
+    return Code(found, digest(found))
+
+
+class _Walk:
+    """Follows the names that functions of a session use.
+
+    Args:
+        root: the project's folder, without links.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.digests: dict[str, str] = {}
+        self.imports: dict[str, None] = {}
+        self._seen: set[int] = set()
+
+    def add(self, name: str, value: Any) -> None:
+        """Adds a value that is used under a name, and what that uses."""
+        if id(value) in self._seen and not isinstance(value, bool | int | float | str | None):
+            return
+        self._seen.add(id(value))
+        if isinstance(value, ModuleType):
+            self.imports[value.__name__] = None
+        elif isinstance(value, partial):
+            self.add(f"{name}.func", value.func)
+            self._note(name, [value.args, value.keywords])
+        elif isinstance(value, FunctionType | type):
+            if not _is_of_session(value):
+                self.imports[value.__module__] = None
+            elif isinstance(value, type):
+                self._add_class(value)
+            else:
+                self._add_function(value)
+        elif (wrapped := getattr(value, "__wrapped__", None)) is not None and callable(value):
+            self.add(name, wrapped)  # functools.cache
+        else:
+            self._note(name, value)
+            if _is_of_session(type(value)):
+                self.add(type(value).__qualname__, type(value))
+
+    def _note(self, name: str, value: object) -> None:
+        try:
+            self.digests[name] = digest(plain(value, self.root))[:DIGITS]
+        except Exception:  # code of the user's own, or a list that holds itself
+            self.digests[name] = type(value).__qualname__
+
+    def _add_function(self, function: FunctionType) -> None:
+        name = function.__qualname__.replace("<locals>.", "")
+        text, imports = _read(function.__code__)
+        self.digests[name] = text
+        for one in imports:
+            self.imports[one] = None
+        for index, default in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
+            self.add(f"default {index + 1} of {name}", default)
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for free, cell in cells:
+            try:
+                self.add(f"{name}.{free}", cell.cell_contents)
+            except ValueError:  # nothing was assigned to it
+                continue
+        for used in _operands(function.__code__, "LOAD_GLOBAL", "LOAD_NAME"):
+            if used in function.__globals__:
+                self.add(used, function.__globals__[used])
+        for hint in _hints(function).values():
+            if isinstance(hint, type) and _is_of_session(hint):
+                self.add(hint.__qualname__, hint)
+
+    def _add_class(self, cls: type) -> None:
+        name = cls.__qualname__.replace("<locals>.", "")
+        values: dict[str, object] = {"": [base.__qualname__ for base in cls.__bases__]}
+        values["annotations"] = {one: str(hint) for one, hint in _hints(cls).items()}
+        for base in cls.__bases__:
+            self.add(base.__qualname__, base)
+        for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+            for kind, value in (("default", field.default), ("factory", field.default_factory)):
+                if value is not dataclasses.MISSING:
+                    self.add(f"{kind} of {name}.{field.name}", value)
+        for key, value in vars(cls).items():
+            inner = getattr(value, "__func__", getattr(value, "fget", value))
+            if isinstance(inner, FunctionType):
+                if not (dataclasses.is_dataclass(cls) and _is_generated(key, inner)):
+                    self.add(f"{name}.{key}", inner)
+            elif not key.startswith("__"):
+                values[key] = value
+        self._note(name, values)
+
+
+def _root(module: str, file: str | None) -> Path:
+    """Returns the folder that a module is imported from; the working directory where it is installed or in no file."""
+    if file is None:
+        return Path.cwd()
+    path = Path(file).absolute()
+    depth = 0 if module == MAIN else module.count(".") + (path.name == "__init__.py")
+    root = path.parents[depth]
+    return Path.cwd() if {"site-packages", "dist-packages"} & set(root.parts) or not root.is_dir() else root
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    return f"a {type(given).__name__}" if callable(given) else repr(given)
+
+
+def _is_of_session(value: Any) -> bool:
+    """Whether no import gives this function or class: workers have it from the session alone."""
+    name, qualname = getattr(value, "__module__", None) or MAIN, getattr(value, "__qualname__", "")
+    return name == MAIN or "<" in qualname or name not in sys.modules
+
+
+def _hints(thing: Any) -> dict[str, Any]:
+    """Returns the annotations of a function or a class as types; none where they cannot be read."""
+    try:
+        return hints_of(thing)
+    except Exception:  # said when the study is checked
+        return {}
+
+
+def _is_generated(name: str, method: FunctionType) -> bool:
+    """Whether `dataclass` has written a method."""
+    return name.startswith("__") and method.__code__.co_filename in ("<string>", dataclasses.__file__)
+
+
+def _operands(code: CodeType, *names: str) -> Iterator[str]:
+    """Yields what instructions of these names work on, in a function and in functions inside it."""
+    for one in _nested(code):
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in names:
+                yield str(instruction.argval)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+@lru_cache(maxsize=10_000)
+def _read(code: CodeType) -> tuple[str, tuple[str, ...]]:
+    """Returns the digest of a function's source, and what it imports; where there is no source, that of its code.
+
+    It is kept: the file of a script may be edited while the session goes on.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+        if not any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in tree.body):
+            raise SyntaxError("a lambda, whose source is that of its line")
+    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
+        imports = tuple(_operands(code, "IMPORT_NAME"))
+        return hashlib.sha256(repr(_said(code)).encode()).hexdigest()[:DIGITS], imports
+    return digest_of_tree(tree), tuple(imports_of(tree))
+
+
+def _said(code: CodeType) -> list[object]:
+    """Returns a code object as plain values that are the same in every process of this version of Python."""
+    constants = [
+        _said(one) if isinstance(one, CodeType) else repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one)
+        for one in code.co_consts
+    ]
+    return [code.co_code.hex(), constants, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount]

@@ -1,0 +1,92 @@
+"""Writes a study as the TOML file that says the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hpo.core.errors import UsageError
+from hpo.core.files import refused_where_unwritable, write_text
+from hpo.study.functions import is_of_session
+from hpo.study.schema import Study
+from hpo.study.table import dotted
+
+
+def text_of(study: Study) -> str:
+    """Returns a study as TOML; what is at its default is left out.
+
+    Args:
+        study: the study to be written.
+
+    Raises:
+        UsageError: if its trainable is a function of a session, which a file cannot name.
+    """
+    if is_of_session(study.trainable):
+        raise UsageError(
+            f"study {study.name!r} trains a function of a session, {study.trainable}, which a file cannot name; put "
+            "it into a module of the project, e.g. train.py, and give that function"
+        )
+    content = study.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    content["search"] = {"trials": study.search.trials, **content["search"]}
+    return "\n".join(_table(content)).strip() + "\n"
+
+
+def write_study(study: Study, path: str | Path, *, replace: bool = False) -> str:
+    """Writes a study's file and returns its text.
+
+    Args:
+        study: the study to be written.
+        path: the folder of study files, or the file, which has to be called as the study.
+        replace: whether a file that says something else is replaced.
+
+    Raises:
+        UsageError: if the file has another name, or says something else and is not to be replaced.
+        OutputRefused: if it cannot be written.
+    """
+    text, path = text_of(study), Path(path)
+    if path.suffix != ".toml" or path.is_dir():
+        path /= f"{study.name}.toml"
+    if path.name != f"{study.name}.toml":
+        raise UsageError(f"the file of study {study.name!r} must be called {study.name}.toml, not {path.name}")
+    with refused_where_unwritable(path):
+        if path.exists() and not replace and path.read_bytes() != text.encode():
+            raise UsageError(
+                f"{path} holds another study, or this one as it was written differently; replace it with "
+                "to_toml(..., replace=True)"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    return text
+
+
+def _table(content: Mapping[str, object], *above: str) -> Iterator[str]:
+    """Yields the lines of a table: first its values, then the tables in it."""
+    inner = {key: value for key, value in content.items() if isinstance(value, dict) and not _is_inline(above, key)}
+    for key, value in content.items():
+        if key not in inner:
+            yield f"{dotted(key)} = {_value(value)}"
+    for key, value in inner.items():
+        if value:
+            yield ""
+            yield f"[{dotted(*above, key)}]"
+            yield from _table(value, *above, key)
+
+
+def _is_inline(above: tuple[str, ...], key: str) -> bool:
+    """Whether a table is written in one line, as a dimension is."""
+    return above == ("space",) or key == "wrapped_options"
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case dict():
+            return "{ " + ", ".join(f"{dotted(key)} = {_value(one)}" for key, one in value.items()) + " }"
+        case list():
+            return "[" + ", ".join(map(_value, value)) + "]"
+        case _:
+            return repr(value)

@@ -1,0 +1,97 @@
+"""Studies whose trainable is a function of this session, on both backends."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+import pytest
+
+import hpo
+from hpo.core.errors import CodeChanged, UsageError
+
+
+@dataclass(frozen=True)
+class Params:
+    x: float
+    kind: str = "plain"
+
+
+def study(train, **said):
+    space = {"x": hpo.Float(0.0, 1.0), "kind": hpo.Choice(["plain", "odd"])}
+    search = {"trials": 3, "budget": 2, **said.pop("search", {})}
+    given = {"objective": hpo.maximize("val"), "space": space, "search": search, "promotion": {"top": 1}, **said}
+    return hpo.Study(name="mine", trainable=train, **given)
+
+
+def make(gain):
+    """Defines the function again, as a second session does."""
+    shift = {"plain": 0.0, "odd": gain}
+
+    def train(params: Params, ctx: hpo.Context):
+        for epoch in ctx.epochs():
+            noise = ctx.streams.init.numpy(epoch).random()
+            yield {"val": params.x + shift[params.kind] + noise}
+
+    return train
+
+
+class Phases(hpo.Observer):
+    def __init__(self):
+        self.said = []
+
+    def phase(self, message):
+        self.said.append(message)
+
+
+def test_a_session_s_function_is_searched_and_promoted(config):
+    mine, phases = study(make(0.5)), Phases()
+    searched = hpo.run(mine, config, observers=[phases])
+    assert searched.count("complete") + searched.count("pruned") == 3
+    assert any("can only be resumed from a session that defines train again" in one for one in phases.said)
+    promoted = hpo.promote(mine, config)
+    assert promoted.trained == 3
+    assert all(one.is_identical for one in hpo.api.verify(mine, config))
+    evaluation = hpo.api.show(mine, 0, config)[1][0]
+    assert {"train", "shift"} <= {name.rpartition(".")[2] for name in evaluation.code.files}
+
+
+def test_another_session_goes_on_with_the_same_function(config):
+    hpo.run(study(make(0.5)), config, trials=2)
+    again = hpo.run(study(make(0.5)), config, trials=3)
+    assert again.own == 3
+    assert hpo.run(study(make(0.5), search={"trials": 3}), config).seconds < 60
+
+
+def test_a_changed_function_is_changed_code(config):
+    hpo.run(study(make(0.5)), config)
+    with pytest.raises(CodeChanged, match=r"make.train.shift changed"):
+        hpo.run(study(make(0.6)), config, trials=4)
+    accepted = hpo.run(study(make(0.6)), config, trials=4, accept_code_change=True)
+    assert accepted.of_other_code == [0, 1, 2]
+
+
+def test_a_session_s_function_has_no_name_in_a_file(config):
+    path = study(make(0.5)).trainable
+    with pytest.raises(UsageError, match=r"give hpo\.Study the function itself"):
+        hpo.run(study(path), config)
+
+
+@pytest.mark.slow
+def test_ray_ships_a_session_s_function(config, at_ray, ray_slots):
+    mine = study(make(0.5), search={"trials": 3, "budget": 2})
+    local, ray = hpo.run(mine, config), replace(config, storage=f"{config.storage}2", backend="ray")
+    shipped = hpo.run(mine, ray)
+    assert [(one.params, one.values) for one in shipped.trials] == [(one.params, one.values) for one in local.trials]
+    lock = threading.Lock()
+
+    def locked(params: Params, ctx):
+        with lock:
+            yield {"val": 1.0}
+
+    with pytest.raises(UsageError, match="uses something that Ray cannot copy to its workers"):
+        hpo.run(hpo.Study(**{**mine_of(locked), "name": "locked"}), ray)
+
+
+def mine_of(train):
+    return {"trainable": train, "objective": hpo.maximize("val"), "space": {"x": hpo.Float(0.0, 1.0)}}
