@@ -25,7 +25,7 @@ def explains_arguments(called: Kind) -> Kind:
 
     @wraps(function)
     def explained(*args: Any, **kwargs: Any) -> Any:
-        refuse_unknown(kwargs, signature.parameters, f"hpo.{called.__name__} takes")
+        require_known(kwargs, signature.parameters, f"hpo.{called.__name__} takes")
         try:
             signature.bind(*args[first:], **kwargs)
         except TypeError as error:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Required, TypedDict
 
 from pydantic import BaseModel
 
-from hpo.core.arguments import explains_arguments, refuse_other_word, require_number, require_type
+from hpo.core.arguments import explains_arguments, require_choice, require_number, require_type
 from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search, Validation
@@ -91,7 +91,7 @@ def _objective(
     require_type("metric", metric, str, "the name of a metric as a text")
     if not metric:
         raise UsageError("metric is empty; name a metric that the trainable reports")
-    refuse_other_word("epoch", epoch, ("best", "last"))
+    require_choice("epoch", epoch, ("best", "last"))
     if limit is not None:
         require_number("limit", limit)
     require_type("ignore", ignore, (list, tuple), "a list of names of metrics")

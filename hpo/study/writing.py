@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hpo.core.errors import UsageError
-from hpo.core.files import refused_where_unwritable, write_text
+from hpo.core.files import explain_write_errors, write_text
 from hpo.study.functions import is_of_session
 from hpo.study.schema import Study
 from hpo.study.table import dotted
@@ -49,7 +49,7 @@ def write_study(study: Study, path: str | Path, *, replace: bool = False) -> str
         path /= f"{study.name}.toml"
     if path.name != f"{study.name}.toml":
         raise UsageError(f"the file of study {study.name!r} must be called {study.name}.toml, not {path.name}")
-    with refused_where_unwritable(path):
+    with explain_write_errors(path):
         if path.exists() and not replace and path.read_bytes() != text.encode():
             raise UsageError(
                 f"{path} holds another study, or this one as it was written differently; replace it with "

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import ray
 from ray import tune
 
 from hpo.backends.ray.prints import WorkerPrints
