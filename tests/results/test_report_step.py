@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_score, roc_auc_score
 
-from hpo.results import write_assets, write_results
+from hpo.results import write_assets
 
 
 def read(folder: Path) -> dict[str, float]:
@@ -32,8 +32,8 @@ def read(folder: Path) -> dict[str, float]:
     }
 
 
-def test_numbers_match_their_predictions(make, tmp_path):
-    for folder in write_results(tmp_path / "out", make()):
+def test_numbers_match_their_predictions(written):
+    for folder in written[1]:
         with (folder / "val_predictions.csv").open() as file:
             rows = list(csv.DictReader(file))
         truth, said = ([int(row[name]) for row in rows] for name in ("y_true", "y_pred"))
@@ -46,8 +46,8 @@ def test_numbers_match_their_predictions(make, tmp_path):
         assert found["auc"] == pytest.approx(roc_auc_score(truth, odds, multi_class="ovr"))
 
 
-def test_seed_table_matches_the_report_step(make, tmp_path):
-    folders = write_results(tmp_path / "out", make())
+def test_seed_table_matches_the_report_step(written, tmp_path):
+    _, folders = written
     runs = sorted(map(read, folders), key=lambda run: run["seed"])
     assert [run["seed"] for run in runs] == [42, 43, 44]
     write_assets(folders, tmp_path / "report", prefix="density", ddof=0)
@@ -66,14 +66,14 @@ def test_seed_table_matches_the_report_step(make, tmp_path):
         assert float(table[name]["sigma"]) == pytest.approx(math.sqrt(math.fsum((x - mean) ** 2 for x in values) / 3))
 
 
-def test_figures_exist_and_are_png(make, tmp_path):
-    for folder in write_results(tmp_path / "out", make()):
+def test_figures_exist_and_are_png(written):
+    for folder in written[1]:
         for name in ("train_history.png", "metrics/val_metrics.png", "metrics/roc.png"):
             with Image.open(folder / name) as image:
                 image.verify()
                 assert min(image.size) > 600
 
 
-def test_no_checkpoint_is_left(make, tmp_path):
-    for folder in write_results(tmp_path / "out", make()):
+def test_no_checkpoint_is_left(written):
+    for folder in written[1]:
         assert not list(folder.rglob("checkpoint*"))

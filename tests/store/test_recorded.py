@@ -174,9 +174,9 @@ def test_replicated_trials_reuse_each_seed(coarse, config):
 
 def test_a_resumed_search_is_the_same(coarse, config, tmp_path):
     made, _ = coarse
-    hpo.run(made(), config)
+    hpo.run(made(), config, trials=16)
     other = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "o", backend="local")
-    for wanted in (3, 11, 12, 30):
+    for wanted in (3, 11, 12, 16):
         hpo.run(made(), other, trials=wanted)
     with (
         Session.open(made(), RunContext.of(made(), config), create=False) as one,
