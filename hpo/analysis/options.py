@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hpo.core.options import count, flag, names_of
-from hpo.core.records import LARGEST_SEED, MAX_TRIALS
+from hpo.core.records import LARGEST_SEED, LAST_TRIAL
 from hpo.driver.options import CommandOptions, RecordOptions
 
 REPLAYS = 3
@@ -18,7 +18,7 @@ MOST_REPLAYS = 1000
 DRAWS = 10
 """Base draws if nothing is said: an sd is known to about a quarter of itself."""
 
-_TRIAL = flag(low=0, high=MAX_TRIALS)
+_TRIAL = flag(low=0, high=LAST_TRIAL)
 _SEED = flag(low=0, high=LARGEST_SEED, called="a seed")
 
 

@@ -23,7 +23,7 @@ from hpo.cli.options import (
 )
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import StudyInvalid
-from hpo.core.records import MAX_TRIALS as MOST
+from hpo.core.records import LAST_TRIAL
 from hpo.promotion.options import RuleOptions
 
 
@@ -156,7 +156,7 @@ def compare(
 @with_options
 def show(
     study: StudyName,
-    trial: Annotated[int, typer.Argument(min=0, max=MOST, help="Number of the trial.", show_default=False)],
+    trial: Annotated[int, typer.Argument(min=0, max=LAST_TRIAL, help="Number of the trial.", show_default=False)],
     studies: Folders = None,
     *,
     config: Stored,

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from contextlib import AbstractContextManager, redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -23,6 +23,7 @@ from hpo.cli.options import (
     FromStudy,
     Json,
     Promote,
+    PromoteFrom,
     Stored,
     StudyName,
     Trainings,
@@ -122,6 +123,8 @@ def promote(
     study: StudyName,
     options: PromotionOptions,
     config: RunConfig,
+    source: PromoteFrom = None,
+    source_study: FromStudy = None,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +134,8 @@ def promote(
 
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
-        outcome = _promote(loaded, config, replace(options, stop=stop, workers=workers), stop)
+        options = replace(options, source=source, source_study=source_study, stop=stop, workers=workers)
+        outcome = _promote(loaded, config, options, stop)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -283,13 +287,17 @@ def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
     from hpo.cli import promoted
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
+    if outcome.report.external:
+        extra["left_out"] = [asdict(one) for one in outcome.left_out]
     return {**promoted.ranking_values(outcome.report), **extra}
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
     from hpo.cli import promoted
 
-    if outcome.stopped:
+    if outcome.stopped and outcome.report.external:
+        print_text("Stopped. Go on with the same command.")
+    elif outcome.stopped:
         print_text(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
     else:
         print_text(promoted.ranking_table(outcome.report))

@@ -13,6 +13,7 @@ import typer
 
 from hpo.cli.hiding import refuse_secret
 from hpo.core.options import Requirements, declared, numbers_of
+from hpo.core.records import LAST_TRIAL
 from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
 
@@ -168,7 +169,9 @@ JobsAddress = Annotated[
         show_envvar=True,
     ),
 ]
-TrialNumber = Annotated[int, typer.Option("--trial", min=0, max=MOST, help="Number of the trial.", show_default=False)]
+TrialNumber = Annotated[
+    int, typer.Option("--trial", min=0, max=LAST_TRIAL, help="Number of the trial.", show_default=False)
+]
 From = Annotated[
     str,
     typer.Option(
@@ -176,6 +179,17 @@ From = Annotated[
         envvar="HPO_FROM",
         callback=refuse_secret,
         help="URL of an Optuna storage, SQLite or Postgres, or path of a journal; only read. Here without a password.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+PromoteFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        envvar="HPO_PROMOTE_FROM",
+        callback=refuse_secret,
+        help="Another tool's study, whose best trials are retrained: URL of an Optuna storage, or path of a journal.",
         show_default=False,
         show_envvar=True,
     ),

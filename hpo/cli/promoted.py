@@ -8,6 +8,7 @@ from rich.text import Text
 from hpo.api import PromotionOutcome, PromotionReport
 from hpo.cli.tables import curves_text, table
 from hpo.core.formatting import number, percent
+from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
 from hpo.stats.confidence import Certainty
@@ -30,6 +31,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     made = table(
         "rank",
         "trial",
+        *["trial there"] * bool(report.external),
         *seeds,
         "mean",
         "sigma",
@@ -37,7 +39,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         "CV %",
         *score,
         "95 % interval",
-        f"search ({report.study.seeds_said.removeprefix('seed ')})",
+        "search" if report.external else f"search ({report.study.seeds_said.removeprefix('seed ')})",
         *["alerts"] * bool(report.alerts),
         *["seeds"] * by_use,
     )
@@ -50,6 +52,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
         made.add_row(
             report.standing(row),
             str(candidate.trial),
+            *[one.origin.label for one in [report.external.get(candidate.trial)] if one],
             *values,
             number(row.mean),
             number(row.sigma),
@@ -77,7 +80,12 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     folds = (
         f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
     )
-    notes_ = Text(note + known + seen + folds + _defaults(report), style="dim")
+    there = (
+        f"\ntrials and search values are those of {searched_on(report.study, report.external)}"
+        if report.external
+        else ""
+    )
+    notes_ = Text(note + known + seen + there + folds + _defaults(report), style="dim")
     first = [Text(f"! {warning}", style="bold") for warning in report.warnings]
     last = [] if report.race is None else [_race(report.race, report.refined)]
     return Group(*first, made, notes_, *last)
@@ -151,6 +159,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
             f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
             "The whole grid has the same winner."
         )
+    lines += [f"Left out: {one.origin}, {number(one.value)} there: {one.reason}." for one in outcome.left_out]
     if incomplete:
         shown = ", ".join(map(str, incomplete))
         lines.append(

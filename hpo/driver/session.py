@@ -252,11 +252,11 @@ class Session:
         Raises:
             UsageError: if there is no such trial, or it has no params yet.
         """
-        name, trials = self.study.name, self.durable.trials()
-        if not 0 <= number < len(trials):
+        name, trial = self.study.name, self.durable.trial(number)
+        if trial is None:
+            trials = self.durable.trials()
             there = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
             raise UsageError(f"study {name!r} has {there}, not {number}; see them: hpo status --study {name}")
-        trial = trials[number]
         if trial.state in {"running", "waiting"}:
             raise UsageError(
                 f"trial {number} of study {name!r} is {trial.state}; finish the search first: hpo run --study {name}"

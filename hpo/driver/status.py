@@ -13,7 +13,7 @@ from hpo.driver.control import is_pending
 from hpo.driver.storage import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
-from hpo.study import Study, Trial, incumbent
+from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, incumbent
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked
 
@@ -90,17 +90,19 @@ def show(study: Study | str, number: int, config: RunConfig) -> tuple[Trial, lis
     name = study if isinstance(study, str) else study.name
     with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
-        trials = trials_of(durable, name)
-        if not 0 <= number < len(trials):
+        found = durable.find(name)
+        trial = found.trial(number) if found else None
+        if trial is None:
+            trials = trials_of(durable, name)
             count = f"trials 0 .. {len(trials) - 1}" if trials else "no trials"
             raise UsageError(f"study {name!r} has {count}, not {number}")
-        return trials[number], store.evaluations(stored, trial=number)
+        return trial, store.evaluations(stored, trial=number)
 
 
 def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Store, trials: Sequence[Trial]) -> int:
     """Returns how many trials of the search completed after a promotion was made."""
-    if promotion.made_at is None:
-        return 0
+    if promotion.made_at is None or any(rank.trial >= FIRST_EXTERNAL for rank in promotion.ranks):
+        return 0  # candidates from another tool: what the search found since is no part of that choice
     complete = {trial.number for trial in trials if trial.state == "complete"}
     return len(complete & store.completed_after(stored, promotion.made_at))
 
@@ -109,6 +111,12 @@ def trials_of(durable: OptunaStudies, name: str) -> list[Trial]:
     """Returns the trials of a stored study, none where it has not been searched."""
     found = durable.find(name)
     return found.trials() if found else []
+
+
+def external_of(durable: OptunaStudies, name: str) -> list[ExternalTrial]:
+    """Returns the candidates from other tools that a stored study has."""
+    found = durable.find(name)
+    return found.external if found else []
 
 
 def as_stored(stored: StoredStudy) -> Study:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hpo.core.formatting import number
 from hpo.core.records import digest
 from hpo.figures.report import promotion_figure
+from hpo.promotion.luck import searched_on
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.sentences import certainty_text
 from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
@@ -28,7 +29,7 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     row, study = report.winner, report.study
     if row is None:
         return False
-    handle, trial = durable.handles(study.name, row.candidate.trial)
+    handle = durable.handle(study.name)
     said = _said(report, results)
     if handle.user_attrs.get(ATTRIBUTE) == said:
         return False
@@ -43,10 +44,14 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
     warnings = [f"**Warning:** {html.escape(warning, quote=False)}" for warning in report.warnings]
     title = f"# PROMOTED: {place}" if report.is_decided else f"# NO WINNER IS DECIDED: {place}"
-    write_note(handle, "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"]), trial._trial_id)
+    if row.candidate.trial not in report.external:  # what another tool found is no trial of Optuna's study
+        of_trial = "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"])
+        write_note(handle, of_trial, durable.trial_id(handle, row.candidate.trial))
     standings = [report.standing(one) for one in report.ranking.rows]
     metric = study.objective.metric
-    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, report.warnings)
+    figure = promotion_figure(
+        report.ranking, standings, study.name, metric, searched_on(report.study, report.external), report.warnings
+    )
     write_picture(handle, PICTURE, figure.to_json())
     handle.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
     return True

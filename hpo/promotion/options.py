@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hpo.core.arguments import require_int
+from hpo.core.arguments import require_int, require_type
 from hpo.core.options import count, flag, numbers_of, refuse_unfit_options
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import FIRST
@@ -44,6 +44,9 @@ class PromotionOptions(RecordOptions, RuleOptions):
         trainings: of search and promotion together, that the race is planned for; None: as many as fit the search.
         confirm_seeds: train the winner under these too, for an unbiased estimate; it was not chosen on them.
         first: number of the first results folder; taken ones are passed over.
+        source: another tool's study, whose best trials are retrained: URL of an Optuna storage, or path of a journal;
+            None: the best of the study's own search are.
+        source_study: name of the other tool's study; None: the only one there.
         allow_ignored_seed: rank candidates whose replicates are bit-identical under different seeds as they are, as if
             their sigma were 0, and end with 0; it is recorded with the promotion.
     """
@@ -54,6 +57,8 @@ class PromotionOptions(RecordOptions, RuleOptions):
     rungs: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
     widths: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
     trainings: int | None = None
+    source: str | None = None
+    source_study: str | None = None
     confirm_seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
     first: int = field(default=FIRST, metadata=count(0))
     allow_ignored_seed: bool = field(default=False, metadata=flag())
@@ -62,3 +67,5 @@ class PromotionOptions(RecordOptions, RuleOptions):
         super().__post_init__()
         if self.trainings is not None:
             require_int("trainings", self.trainings, 1, MAX_TRIALS)
+        for name in ("source", "source_study"):
+            require_type(name, getattr(self, name), (str, type(None)), "a text")

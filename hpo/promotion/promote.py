@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.core import provenance
-from hpo.core.errors import HpoError
-from hpo.core.records import Evaluation, Job
+from hpo.core.errors import HpoError, UsageError
+from hpo.core.records import Evaluation, Job, Stage
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import ObservedSource, with_retries
 from hpo.driver.cross_validation import fold_jobs
@@ -18,17 +18,20 @@ from hpo.driver.placing import events_folder
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import Raced, decide
+from hpo.promotion.external import External, read_external, twins
 from hpo.promotion.grid import PromotionSource, replicate
+from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_beside
 from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.results import Winner, unwritten, write_results
+from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.store import StoredPromotion, StoredRank, outage_reason
-from hpo.study import Study, Trial
+from hpo.study import ExternalTrial, Study, Trial
 from hpo.training import local_copy
 from hpo.training.predictions import FILE
 from hpo.training.weights import MODEL_FILE
@@ -50,6 +53,7 @@ class PromotionOutcome:
         stopped: whether it was ended early; then nothing was ranked.
         events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
         open: trials whose search training was begun and is not over, so that they could not be chosen.
+        left_out: trials of another tool that would have been candidates and cannot be trained, with the reason.
     """
 
     report: PromotionReport
@@ -60,6 +64,7 @@ class PromotionOutcome:
     stopped: bool = False
     events: str | None = None
     open: tuple[int, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -70,6 +75,11 @@ class PromotionOutcome:
     def ranking(self) -> Ranking:
         """The candidates, the winner first."""
         return self.report.ranking
+
+    @property
+    def luck(self) -> Luck | None:
+        """How much of another tool's best value was luck; None for the study's own search, see `luck_of`."""
+        return luck_of(self.ranking, self.report.external)
 
     def frame(self) -> pd.DataFrame:
         """Returns the ranking as a table: rank, trial, a column for each seed, mean, sigma, score, interval, search."""
@@ -83,6 +93,9 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
 
     What is recorded is not trained again, so a second call trains nothing and an interrupted promotion goes on.
+
+    With `source` the candidates are the best trials of another tool, trained by this study's trainable. They are no
+    trials of its search, which learns nothing of them; their numbers begin at `hpo.study.FIRST_EXTERNAL`.
 
     Args:
         study: the study itself, or its name.
@@ -100,15 +113,21 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
     score = refuse_promotion(study, config, options)
     confirm_seeds, first = options.confirm_seeds, options.first
     folder = config.outputs / study.name
-    with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
+    external = _external(study, options)
+    is_new = external is not None  # what another tool found needs no search before it
+    opened = Session.open(study, context, create=is_new, trains=is_new, accept_code_change=options.accept_code_change)
+    with opened as session:
         trials = session.durable.trials()
-        plan = race_plan(study, sum(trial.state != "imported" for trial in trials), options)
+        count = len(external.trials) if external else sum(trial.state != "imported" for trial in trials)
+        plan = race_plan(study, count, options)
         refuse_confirming(study, confirm_seeds, plan)
         top = plan.widths[0] if plan else options.top or study.promotion.top
-        candidates = choose(trials, study, top)
+        candidates = [] if external else choose(trials, study, top)
         with session.drive("promote") as lease:
+            found = _registered(session, external.trials[:top]) if external else []
+            candidates += [one.trial for one in found]
             source = _source(candidates, study, score, plan, curtail=options.curtail)
-            recorded = session.compose(source)
+            recorded = session.compose(source, same=_twins(session, trials))
             known = recorded.known(training for job in source.jobs for training in fold_jobs(job, study))
             total = source.total * study.trainings
             session.begin(total + len(confirm_seeds) * study.trainings, min(total, known))
@@ -122,13 +141,15 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
                     plan,
                     allow=options.allow_ignored_seed,
                     code=session.trainable.code.digest,
+                    external=found,
                 ),
                 folder=folder,
                 trained=recorded.trained,
                 asked_top=top,
                 stopped=stop.is_set(),
                 events=events_folder(session.stored, config),
-                open=tuple(trial.number for trial in trials if trial.state == "running"),
+                open=() if external else tuple(trial.number for trial in trials if trial.state == "running"),
+                left_out=external.passed_over(top, study) if external else (),
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:
@@ -159,6 +180,25 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
             write_beside(folder, outcome.report, written, session.guard)
             _note(session, outcome.report, promotion.results)
     return outcome
+
+
+def _external(study: Study, options: PromotionOptions) -> External | None:
+    source, name = options.source, options.source_study
+    if source is None and name is not None:
+        raise UsageError("source_study names a study of another tool; say with source where that is")
+    return None if source is None else read_external(study, source, name)
+
+
+def _registered(session: Session, found: Sequence[ExternalTrial]) -> list[ExternalTrial]:
+    """Returns candidates from another tool with their numbers, which the study keeps from now on."""
+    return with_retries(lambda: session.durable.add_external(found), session.stop)
+
+
+def _twins(session: Session, trials: Sequence[Trial]) -> Callable[[int], int | None]:
+    """Returns a function from a trial to another that stands for the same training and has replicates."""
+    keys = session.store.keys(session.stored)
+    trained = {trial for trial, stage, *_ in keys if stage is Stage.PROMOTION}
+    return twins([*trials, *(one.trial for one in session.durable.external)], trained)
 
 
 def _note(session: Session, report: PromotionReport, results: Sequence[str]) -> None:
@@ -227,6 +267,7 @@ def _report(
     *,
     allow: bool,
     code: str,
+    external: Sequence[ExternalTrial],
 ) -> PromotionReport:
     seeds = race_seeds(study, plan) if plan else study.promotion.seeds
     known = source.evaluations
@@ -248,7 +289,7 @@ def _report(
         raced=Raced(plan=plan.of(len(candidates)), seeds=seeds) if plan else None,
         allow_ignored=allow,
     )
-    return PromotionReport.of(study, decided, known.values(), code=code, searched=trials)
+    return PromotionReport.of(study, decided, known.values(), code=code, searched=trials, external=external)
 
 
 def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:
@@ -277,7 +318,7 @@ def _winner(
         lambda_=rule.lambda_,
         ddof=rule.ddof,
         search_value=trial.value,
-        search_seed=study.search_seeds(trial.number)[0],
+        search_seed=None if trial.number in report.external else study.search_seeds(trial.number)[0],
         trial={
             "number": trial.number,
             "state": trial.state,
@@ -289,6 +330,7 @@ def _winner(
         is_decided=report.is_decided,
         seeds=str(row.candidate.use),
         warnings=report.warnings,
+        origin=next((asdict(one.origin) for one in [report.external.get(trial.number)] if one), None),
     )
 
 

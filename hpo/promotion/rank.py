@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
@@ -11,7 +9,7 @@ from hpo.driver.code_changes import newest_code
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.options import takes
 from hpo.driver.session import given_config, resolved
-from hpo.driver.status import completed_since, trials_of
+from hpo.driver.status import completed_since, external_of, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import Raced, decide
 from hpo.promotion.options import RuleOptions
@@ -21,7 +19,8 @@ from hpo.promotion.select import rule_of
 from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule
 from hpo.store import Store, StoredStudy
-from hpo.study import Study, Trial
+from hpo.store.optuna_storage.studies import OptunaStudies
+from hpo.study import Study
 
 
 @takes(RuleOptions)
@@ -40,12 +39,11 @@ def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptio
     study, config = resolved(study, to_train=False), given_config(config)
     score = rule_of(study, options)
     with storage(config.storage) as (store, durable):
-        trials = trials_of(durable, study.name)
-        return newest_report(study, stored_study(store, study.name), store, score, trials)
+        return newest_report(study, stored_study(store, study.name), store, score, durable)
 
 
 def newest_report(
-    study: Study, stored: StoredStudy, store: Store, score: Rule, trials: Sequence[Trial]
+    study: Study, stored: StoredStudy, store: Store, score: Rule, durable: OptunaStudies
 ) -> PromotionReport:
     """Returns the report of the newest promotion, ranked by a rule.
 
@@ -54,7 +52,7 @@ def newest_report(
         stored: the same study, as the store knows it.
         store: that has the promotion.
         score: how replicates become a score.
-        trials: of the study by now.
+        durable: Optuna's studies in the same database, which have the trials.
 
     Raises:
         NothingToPromote: if there was no promotion.
@@ -87,6 +85,13 @@ def newest_report(
         raced=raced,
         allow_ignored=promotion.allow_ignored,
     )
-    since = completed_since(promotion, stored, store, trials)
-    code = newest_code(stored).digest
-    return PromotionReport.of(study, decided, replicates, since=since, code=code, searched=trials)
+    trials = trials_of(durable, study.name)
+    return PromotionReport.of(
+        study,
+        decided,
+        replicates,
+        since=completed_since(promotion, stored, store, trials),
+        code=newest_code(stored).digest,
+        searched=trials,
+        external=external_of(durable, study.name),
+    )

@@ -14,6 +14,7 @@ from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion.decide import Decided
+from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
@@ -24,7 +25,7 @@ from hpo.stats.ranking import Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
-from hpo.study import Study, Trial
+from hpo.study import ExternalTrial, Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class PromotionReport:
         since: trials that completed after the promotion was made, and are no part of it.
         devices: a sentence where the replicates ran on different devices, or not on what was asked for.
         still_rising: trials whose best epoch is the last of the budget in all of their trainings.
+        external: by trial, the candidates that another tool found; empty where the study's own search did.
     """
 
     study: Study
@@ -86,6 +88,7 @@ class PromotionReport:
     since: int = 0
     devices: str | None = None
     still_rising: frozenset[int] = frozenset()
+    external: Mapping[int, ExternalTrial] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -97,6 +100,7 @@ class PromotionReport:
         since: int = 0,
         code: str = "",
         searched: Iterable[Trial] = (),
+        external: Iterable[ExternalTrial] = (),
     ) -> PromotionReport:
         """Returns the report of a ranking.
 
@@ -107,13 +111,16 @@ class PromotionReport:
             since: trials that completed after the promotion was made.
             code: digest of the code that the study is trained with now; empty: it is not known.
             searched: the study's trials, which say what code they were searched with.
+            external: candidates that another tool found; others may be among them.
         """
         evaluations, ranking, race = list(evaluations), decided.ranking, decided.race
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in metrics_of(row, ranking, replicates)]
         folds = {row.candidate.trial: spread for row in ranking.rows if (spread := fold_spread(row, replicates))}
-        seen, trials = study.common_seeds, {row.candidate.trial for row in ranking.rows}
+        trials = {row.candidate.trial for row in ranking.rows}
+        found = {one.number: one for one in external if one.number in trials}
+        seen = () if found else study.common_seeds
         if race is None:
             sure, refined = certainty(ranking, seen), None
         else:  # who left early left for low values, so only the first rung tells of all what they are worth
@@ -147,6 +154,7 @@ class PromotionReport:
             since=since,
             devices=describe_devices((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
             still_rising=_still_rising(study, replicates.values()),
+            external=found,
         )
 
     @property
@@ -170,17 +178,11 @@ class PromotionReport:
             collapses=self.collapses,
             since=self.since,
         )
-        of_code = [f"Of other code than the study is trained with now: {self.other_code_text}."] * bool(self.other_code)
-        return (*self.overlaps, *found, *([self.devices] if self.devices else []), *of_code)
-
-    @property
-    def other_code_text(self) -> str:
-        """What is of other code: `the search value of trial 1, 2; the replicates of trial 2`."""
-        listed = {
-            part: [str(trial) for trial, what in self.other_code.items() if part in what]
-            for part in ("search value", "replicates")
-        }
-        return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)
+        of_code = [f"Of other code than the study is trained with now: {_other_code_text(self.other_code)}."] * bool(
+            self.other_code
+        )
+        devices = [self.devices] if self.devices else []
+        return (*self.overlaps, *found, *devices, *of_code, *other_budget(self.study, self.external))
 
     @property
     def ranking(self) -> Ranking:
@@ -216,6 +218,8 @@ class PromotionReport:
     def values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
         ranking, sure = self.ranking, self.certainty
+        luck = luck_of(ranking, self.external)
+        origins = {str(trial): asdict(one.origin) for trial, one in self.external.items()}
         return {
             "study": self.study.name,
             "objective": self.study.objective.metric,
@@ -225,9 +229,10 @@ class PromotionReport:
             "ddof": ranking.rule.ddof,
             "score": ranking.rule.formula(ranking.direction),
             "seeds": list(ranking.seeds),
-            "search_seed": self.study.search.seed,
-            "search_seeding": self.study.search.seeding,
-            "searched_on": self.study.seeds_said,
+            "search_seed": None if self.external else self.study.search.seed,
+            "search_seeding": None if self.external else self.study.search.seeding,
+            "searched_on": searched_on(self.study, self.external),
+            **({"origins": origins, "luck": asdict(luck) if luck else None} if origins else {}),
             "budget": self.study.search.budget,
             "validation": self.study.validation.model_dump() if self.study.validation else None,
             "folds_said": str(self.study.validation) if self.study.validation else None,
@@ -325,6 +330,7 @@ class PromotionReport:
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
+            **({"origin": self.external[candidate.trial].origin.label} if candidate.trial in self.external else {}),
             **({"other_code": self.other_code.get(candidate.trial, "")} if self.other_code else {}),
         }
 
@@ -340,6 +346,14 @@ def _other_code(
         for trial in sorted(trials)
     }
     return {trial: what for trial, what in found.items() if what}
+
+
+def _other_code_text(found: Mapping[int, str]) -> str:
+    """Returns what is of other code: `the search value of trial 1, 2; the replicates of trial 2`."""
+    listed = {
+        part: [str(trial) for trial, what in found.items() if part in what] for part in ("search value", "replicates")
+    }
+    return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)
 
 
 def _moments(row: Row) -> dict[str, float | None]:
@@ -368,7 +382,9 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
     study = report.study
     standings = [report.standing(row) for row in report.ranking.rows]
     metric, warnings = study.objective.metric, report.warnings
-    figure = promotion_figure(report.ranking, standings, study.name, metric, study.seeds_said, warnings)
+    figure = promotion_figure(
+        report.ranking, standings, study.name, metric, searched_on(study, report.external), warnings
+    )
     write_page(folder / "promotion.html", figure, guard=guard)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.core.formatting import counted, number, percent
+from hpo.promotion.luck import Luck, luck_of, searched_on
 from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.stats.confidence import CALIBRATED, Certainty
 from hpo.stats.ranking import Ranking, Row
@@ -43,8 +44,10 @@ def certainty_text(report: PromotionReport) -> str:
     if incumbent is not None and incumbent.candidate.trial != trial:
         lines.append(
             f"The search alone would have named trial {incumbent.candidate.trial} "
-            f"({number(incumbent.candidate.search_value)} on {report.study.seeds_said})."
+            f"({number(incumbent.candidate.search_value)} {'in' if report.external else 'on'} {searched_on(report.study, report.external)})."
         )
+    if (luck := luck_of(ranking, report.external)) is not None:
+        lines.append(_luck(report, luck))
     if sure.optimism is not None:
         lines.append(_optimism(report))
     if report.confirmation is not None:
@@ -100,6 +103,21 @@ def _optimism(report: PromotionReport) -> str:
         return f"No optimism: search values equal {reach} on average{interval}{rho}."
     word = "Optimism" if sure.optimism > 0 else "No optimism"
     return f"{word}: search values lie {_lies(sure.optimism, ranking)} {reach}{interval}{rho}."
+
+
+def _luck(report: PromotionReport, found: Luck) -> str:
+    """Returns how much of another tool's best value was luck."""
+    ranking, origin = report.ranking, report.external[found.trial].origin
+    interval = ""
+    if found.interval is not None:
+        low, high = (_lies(end, ranking) for end in found.interval)
+        interval = f" (95 %: {low} to {high})"
+    said = f"the best value of {origin.of_study}, {number(found.value)} of trial {origin.label} there,"
+    seeds = f"under {counted(len(ranking.seeds), 'other seed')}"
+    return (
+        f"{'Luck' if found.luck > 0 else 'No luck'}: {said} lies {_lies(found.luck, ranking)} its mean {seeds}, "
+        f"{number(found.mean)}{interval}."
+    )
 
 
 def _lies(optimism: float, ranking: Ranking) -> str:

@@ -212,7 +212,8 @@ def words(runs: Sequence[Run], ddof: Ddof) -> str:
     seeds = _listed([str(run.seed) for run in runs])
     params = ", ".join(f"{name} = {_param(value)}" for name, value in own.get("params", {}).items())
     searched = own.get("search_value")
-    seen = "" if searched is None else f" The search had seen {searched:.3f} under seed {own.get('search_seed')}."
+    seed = "" if own.get("search_seed") is None else f" under seed {own['search_seed']}"
+    seen = "" if searched is None else f" The search had seen {searched:.3f}{seed}."
     folds = len(runs[0].folds)
     values = "Values are of the validation cases at the selected epoch"
     if folds:

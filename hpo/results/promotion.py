@@ -113,6 +113,7 @@ def _ranking(table: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> 
         {
             "rank": str(row["standing"]),
             "trial": str(row["trial"]),
+            **({"trial there": str(row["origin"])} if "origin" in row else {}),
             **{f"seed {seed}": _text(row[f"seed_{seed}"]) for seed in seeds},
             "mean": _text(row["mean"]),
             "sigma": _text(row["sigma"]),

@@ -64,6 +64,7 @@ def optuna_trial(winner: Winner, member: int) -> dict[str, object]:
         "datetime_complete": winner.trial.get("datetime_complete"),
         "search_seed": winner.search_seed,
         "seed": evaluation.job.seed,
+        **_origin(winner),
     }
 
 
@@ -90,6 +91,7 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "epoch": winner.objective.epoch,
         "search_value": winner.search_value,
         "search_seed": winner.search_seed,
+        **_origin(winner),
         "seed": job.seed,
         "seeds": [replicate.job.seed for replicate in winner.evaluations],
         "values": [replicate.value for replicate in winner.evaluations],
@@ -112,6 +114,10 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "block": winner.block,
         "member": member,
     }
+
+
+def _origin(winner: Winner) -> dict[str, object]:
+    return {} if winner.origin is None else {"origin": dict(winner.origin)}
 
 
 def _params(winner: Winner, evaluation: Evaluation) -> dict[str, object]:

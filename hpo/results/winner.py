@@ -26,13 +26,14 @@ class Winner:
         lambda_: weight of sigma in the score.
         ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
-        search_seed: the one seed of all search trainings.
+        search_seed: the one seed of all search trainings; None where another tool searched.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
         evaluations: complete replicates in the order of the promotion's seeds.
         project: git_commit, git_dirty, command_line and other facts about the project.
         is_decided: whether it is a real winner; a candidate that ignores its seeds is only ranked first.
         seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
         warnings: warnings about its results, as sentences.
+        origin: tool, source, study and trial where another tool found it; None where the study's search did.
     """
 
     study: str
@@ -47,13 +48,14 @@ class Winner:
     lambda_: float
     ddof: Ddof
     search_value: float | None
-    search_seed: int
+    search_seed: int | None
     trial: Mapping[str, object]
     evaluations: tuple[Evaluation, ...]
     project: Mapping[str, object]
     is_decided: bool = True
     seeds: str = "used"
     warnings: tuple[str, ...] = ()
+    origin: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         if not self.evaluations:

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer
-from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.options import CommandOptions
 from hpo.driver.session import RunContext, Session, resolved
-from hpo.search.imports import Foreign, chosen, read_foreign
-from hpo.store import explain_errors, read_only
+from hpo.search.imports import chosen, refuse_unusable
+from hpo.search.reading import read_source
 from hpo.study import Study
-
-OPTUNA_TABLE = "version_info"
-"""A table that every version of Optuna makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +67,10 @@ def import_trials(
         StorageUnavailable: if there is no such storage.
     """
     study = resolved(study)
-    foreign = _read(source, source_study)
+    foreign = read_source(source, source_study)
     taken, left_out = chosen(study, foreign)
     if not taken:
-        why = f" The first: {next(iter(left_out.values()))}." if left_out else ""
-        raise UsageError(
-            f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
-            f"{study.name!r}.{why}"
-        )
+        refuse_unusable(study, foreign, left_out)
     context = RunContext.of(study, config, CommandOptions(observers=observers))
     with Session.open(study, context, create=True) as session, session.drive("import"):
         if any(trial.state != "imported" for trial in session.durable.trials()):
@@ -99,12 +91,3 @@ def import_trials(
         last_step=max((step for trial in taken for step in trial.intermediate_values), default=None),
         moved=foreign.step_offset,
     )
-
-
-def _read(source: str, name: str | None) -> Foreign:
-    if "://" not in source:
-        return read_foreign(source, source, name, {})
-    url, options = read_only(source, OPTUNA_TABLE)
-    shown = masked(source)
-    with explain_errors(source, shown):
-        return read_foreign(url, shown, name, options)

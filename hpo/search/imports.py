@@ -1,12 +1,12 @@
-"""Finished trials of another Optuna study, as knowledge that a search begins with."""
+"""Finished trials of another tool, as knowledge that a search begins with, or as candidates of a promotion."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -19,7 +19,7 @@ from hpo.core.redaction import NO_URL, holds_secret
 from hpo.search.proposals import suggest
 from hpo.store.optuna_storage.studies import open_storage, unreadable
 from hpo.store.optuna_storage.trials import IMPORTED
-from hpo.study import Study, fitted
+from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study, fitted
 from hpo.study.space import holds
 
 SURE_INTERVAL = 3
@@ -35,12 +35,16 @@ class Foreign:
         study: name of the study there.
         direction: of its objective, `minimize` or `maximize`.
         trials: finished trials, in the order of their numbers.
+        tool: the tool that found them.
+        names: what the tool calls its trials, by number; empty where they have only numbers.
     """
 
     source: str
     study: str
     direction: str
     trials: tuple[FrozenTrial, ...]
+    tool: str = "Optuna"
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def first_step(self) -> int | None:
@@ -62,6 +66,10 @@ class Foreign:
     def origin(self) -> dict[str, str]:
         """What is stored with a copy of a trial, beside its number, to say where it is from."""
         return {"from": self.source, "study": self.study}
+
+    def origin_of(self, number: int) -> Origin:
+        """Returns where one of its trials is from."""
+        return Origin(tool=self.tool, source=self.source, study=self.study, trial=number, name=self.names.get(number))
 
 
 def read_foreign(url: str, shown: str, name: str | None, options: Mapping[str, Any]) -> Foreign:
@@ -144,6 +152,73 @@ def chosen(study: Study, foreign: Foreign) -> tuple[list[FrozenTrial], dict[int,
         else:
             taken.append(_own(study, trial, params, foreign))
     return taken, left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A complete trial of another tool that cannot be a candidate.
+
+    Attributes:
+        origin: where it is from.
+        value: of the objective, as the other tool recorded it.
+        reason: why it cannot be trained in this study.
+    """
+
+    origin: Origin
+    value: float
+    reason: str
+
+
+def external_trials(study: Study, foreign: Foreign) -> tuple[list[ExternalTrial], list[LeftOut]]:
+    """Returns the complete trials that `study` can train, of equal params only the first, and those that it cannot.
+
+    Both have the best value first. The numbers in the study are not given yet.
+
+    Raises:
+        UsageError: if better is lower in the one study and higher in the other, or no trial can be used.
+    """
+    taken, left_out = chosen(study, foreign)
+    sign = -1.0 if study.objective.direction == "maximize" else 1.0
+    numbers = [trial.number for trial in foreign.trials if trial.number not in left_out]
+    made: list[ExternalTrial] = []
+    for number, trial in sorted(zip(numbers, taken, strict=True), key=lambda one: (sign * one[1].values[0], one[0])):
+        is_feasible = all(value <= 0 for value in trial.constraints.values())
+        if trial.state is TrialState.COMPLETE and is_feasible and all(trial.params != one.params for one in made):
+            made.append(_external(foreign.origin_of(number), trial))
+    if not made:
+        refuse_unusable(study, foreign, left_out)
+    unfit = [
+        LeftOut(origin=foreign.origin_of(trial.number), value=trial.values[0], reason=left_out[trial.number])
+        for trial in foreign.trials
+        if trial.number in left_out and trial.state is TrialState.COMPLETE and _unusable(study, trial) is None
+    ]
+    return made, sorted(unfit, key=lambda one: (sign * one.value, one.origin.trial))
+
+
+def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:
+    began, ended = trial.datetime_start, trial.datetime_complete
+    return ExternalTrial(
+        number=FIRST_EXTERNAL,
+        origin=origin,
+        params=trial.params,
+        value=trial.values[0],
+        last_step=max(trial.intermediate_values, default=None),
+        started=began.isoformat() if began else None,
+        ended=ended.isoformat() if ended else None,
+    )
+
+
+def refuse_unusable(study: Study, foreign: Foreign, left_out: Mapping[int, str]) -> NoReturn:
+    """Raises because none of another tool's trials can be used.
+
+    Raises:
+        UsageError: with the reason of the first.
+    """
+    why = f" The first: {next(iter(left_out.values()))}." if left_out else ""
+    raise UsageError(
+        f"none of the {len(foreign.trials)} trials of study {foreign.study!r} in {foreign.source} can be used by "
+        f"{study.name!r}.{why}"
+    )
 
 
 def _unusable(study: Study, trial: FrozenTrial) -> str | None:

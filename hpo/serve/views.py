@@ -15,7 +15,7 @@ from hpo.core.records import Evaluation, Stage
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.status import Progress, as_stored, progress, trials_of
+from hpo.driver.status import Progress, as_stored, external_of, progress, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import decide
 from hpo.promotion.options import RuleOptions
@@ -166,10 +166,12 @@ class StudyViews:
 
     def trial(self, name: str, number: int) -> tuple[Trial, list[Evaluation]]:
         """Returns one trial with all its evaluations."""
-        stored, found = self._stored(name), trials_of(self.durable, name)
-        if not 0 <= number < len(found):
-            raise NotThere(f"study {name!r} has {len(found)} trials; there is no trial {number}")
-        return found[number], self._store.evaluations(stored, trial=number)
+        stored, study = self._stored(name), self.durable.find(name)
+        found = study.trial(number) if study else None
+        if found is None:
+            count = len(trials_of(self.durable, name))
+            raise NotThere(f"study {name!r} has {count} trials; there is no trial {number}")
+        return found, self._store.evaluations(stored, trial=number)
 
     def ranking(
         self, name: str, rule: RuleName | None = None, lambda_: float | None = None, ddof: Ddof | None = None
@@ -183,7 +185,7 @@ class StudyViews:
         study = as_stored(stored)
         try:
             score = rule_of(study, RuleOptions(rule=rule, lambda_=lambda_, ddof=ddof))
-            return newest_report(study, stored, self._store, score, trials_of(self.durable, name))
+            return newest_report(study, stored, self._store, score, self.durable)
         except NothingToPromote as error:
             raise NotThere(str(error)) from error
 
@@ -255,7 +257,7 @@ class StudyViews:
         """Returns the newest promotion; while there is none, what is known of one under way."""
         with suppress(NothingToPromote):
             score = rule_of(study, RuleOptions())
-            return newest_report(study, stored, self._store, score, trials_of(self.durable, study.name)), True
+            return newest_report(study, stored, self._store, score, self.durable), True
         seeds = study.promotion.seeds
         known: dict[int, dict[int, float | None]] = {}
         for one in replicates:
@@ -263,13 +265,15 @@ class StudyViews:
                 known.setdefault(one.job.trial, {})[one.job.seed] = one.value
         if not known:
             return None, False
-        searched = {trial.number: trial.value for trial in trials_of(self.durable, study.name)}
+        external = external_of(self.durable, study.name)
+        trials = [*trials_of(self.durable, study.name), *(one.trial for one in external)]
+        searched = {trial.number: trial.value for trial in trials}
         candidates = [
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
         rule = rule_of(study, RuleOptions())
         decided = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
-        return PromotionReport.of(study, decided, replicates), False
+        return PromotionReport.of(study, decided, replicates, external=external), False
 
 
 class NotThere(UsageError):

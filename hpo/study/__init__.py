@@ -1,6 +1,7 @@
 """A study as data: what a studies/*.toml may say, and what is wrong with one."""
 
 from hpo.study.configurations import Configuration, refuse_unfit
+from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin
 from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, refuse_missing_package, said
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
@@ -9,10 +10,13 @@ from hpo.study.trial import Trial, incumbent, sort_best_first
 from hpo.study.validation import dimensions_of, fixed_of, notes, parse
 
 __all__ = [
+    "FIRST_EXTERNAL",
     "NAME",
     "PRUNERS",
     "SAMPLERS",
     "Configuration",
+    "ExternalTrial",
+    "Origin",
     "PromotionRules",
     "Search",
     "Study",

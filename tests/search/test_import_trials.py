@@ -26,8 +26,8 @@ from hpo.cli.main import app
 from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
 from hpo.core.protocols import Decision
 from hpo.core.records import Job
-from hpo.search.import_trials import _read
 from hpo.search.imports import Foreign, chosen
+from hpo.search.reading import read_source
 from hpo.store import prepare_optuna, read_only
 from hpo.store.optuna_storage.studies import OptunaStudies
 
@@ -80,7 +80,7 @@ def old(tmp_path, filled):
 
 
 def usable(study, url, name=None):
-    return chosen(study, _read(url, name))[0]
+    return chosen(study, read_source(url, name))[0]
 
 
 def bytes_of(url):

@@ -94,6 +94,6 @@ def test_a_server_keeps_looking_for_new_promotions(tmp_path, monkeypatch):
 
 def projected(found):
     """Returns how many candidates the dashboard's note on the study tells of."""
-    shown, _ = found.durable.handles("curve", 0)
+    shown = found.durable.handle("curve")
     note = "".join(v for k, v in shown._storage.get_study_system_attrs(shown._study_id).items() if "note_str" in k)
     return len([line for line in note.splitlines() if line.startswith("|      ")])

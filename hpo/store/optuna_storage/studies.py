@@ -18,8 +18,9 @@ from hpo.core.records import Value, canonical_json
 from hpo.core.texts import cleaned
 from hpo.store import scripts_of
 from hpo.store.optuna_storage.tables import OPTUNA, make_tables
-from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED, trial_of
-from hpo.study import Trial
+from hpo.store.optuna_storage.trials import CODE, ENQUEUED, EXTERNAL, IMPORTED, trial_of
+from hpo.study import ExternalTrial, Trial
+from hpo.study.external import FIRST_EXTERNAL, numbered
 
 ERROR_LENGTH = 2000
 """Characters of an error shown in the dashboard; the evaluation holds the full error."""
@@ -84,11 +85,13 @@ class OptunaStudies:
                 study.set_user_attr(key, value)
         return DurableStudy(self._storage, name, self._guard)
 
-    def handles(self, name: str, number: int) -> tuple[optuna.Study, optuna.trial.Trial]:
-        """Returns Optuna's own objects of a study and of one of its trials, to write notes on them."""
-        study = optuna.load_study(study_name=name, storage=self._storage)
-        row = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        return study, optuna.trial.Trial(study, row)
+    def handle(self, name: str) -> optuna.Study:
+        """Returns Optuna's own object of a study, to write notes on it."""
+        return optuna.load_study(study_name=name, storage=self._storage)
+
+    def trial_id(self, study: optuna.Study, number: int) -> int:
+        """Returns Optuna's id of one of a study's trials."""
+        return self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
     def find(self, name: str) -> DurableStudy | None:
         """Returns the study of that name, None if there is none."""
@@ -134,6 +137,30 @@ class DurableStudy:
         """Returns all trials as plain values."""
         with self._guard():
             return [trial_of(frozen) for frozen in self._all()]
+
+    def trial(self, number: int) -> Trial | None:
+        """Returns the trial of that number, of this search or from another tool; None if there is none."""
+        found = [*self.trials(), *(one.trial for one in self.external)]
+        return next((one for one in found if one.number == number), None)
+
+    @property
+    def external(self) -> list[ExternalTrial]:
+        """The candidates from other tools, in the order of their numbers; the search knows nothing of them."""
+        with self._guard():
+            stored = self._storage.get_study_user_attrs(self._id).get(EXTERNAL, [])
+        return [ExternalTrial.of(FIRST_EXTERNAL + place, one) for place, one in enumerate(stored)]
+
+    def add_external(self, found: Sequence[ExternalTrial]) -> list[ExternalTrial]:
+        """Stores candidates from another tool in one transaction, and returns them with their numbers here.
+
+        One that is stored already keeps its number; its value is replaced.
+        """
+        known = self.external
+        made = numbered(known, found)
+        listed = {one.number: one.stored() for one in [*known, *made]}
+        with self._guard():
+            self._storage.set_study_user_attr(self._id, EXTERNAL, list(listed.values()))
+        return made
 
     @property
     def enqueued(self) -> list[dict[str, Value]]:

@@ -21,6 +21,9 @@ IMPORTED = "hpo:imported"
 """The attribute of an imported trial with its origin; the study's attribute with the announced imports."""
 
 
+EXTERNAL = "hpo:external"
+"""The study's attribute with the candidates from other tools; they are none of its trials."""
+
 CODE = "hpo:code"
 """The trial's attribute with the digest of its code."""
 
