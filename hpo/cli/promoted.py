@@ -80,11 +80,8 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     folds = (
         f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
     )
-    there = (
-        f"\ntrials and search values are those of {searched_on(report.study, report.external)}"
-        if report.external
-        else ""
-    )
+    source = searched_on(report.study, report.external)
+    there = f"\ntrials and search values are those of {source}" if report.external else ""
     notes_ = Text(note + known + seen + there + folds + _defaults(report), style="dim")
     first = [Text(f"! {warning}", style="bold") for warning in report.warnings]
     last = [] if report.race is None else [_race(report.race, report.refined)]

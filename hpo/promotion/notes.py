@@ -48,10 +48,8 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
         of_trial = "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"])
         write_note(handle, of_trial, durable.trial_id(handle, row.candidate.trial))
     standings = [report.standing(one) for one in report.ranking.rows]
-    metric = study.objective.metric
-    figure = promotion_figure(
-        report.ranking, standings, study.name, metric, searched_on(report.study, report.external), report.warnings
-    )
+    metric, source = study.objective.metric, searched_on(study, report.external)
+    figure = promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
     write_picture(handle, PICTURE, figure.to_json())
     handle.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
     return True

@@ -178,9 +178,8 @@ class PromotionReport:
             collapses=self.collapses,
             since=self.since,
         )
-        of_code = [f"Of other code than the study is trained with now: {_other_code_text(self.other_code)}."] * bool(
-            self.other_code
-        )
+        parts = _other_code_text(self.other_code)
+        of_code = [f"Of other code than the study is trained with now: {parts}."] if parts else []
         devices = [self.devices] if self.devices else []
         return (*self.overlaps, *found, *devices, *of_code, *other_budget(self.study, self.external))
 
@@ -381,10 +380,8 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
     write_promotion(folder, head, report.candidates(), texts, guard)
     study = report.study
     standings = [report.standing(row) for row in report.ranking.rows]
-    metric, warnings = study.objective.metric, report.warnings
-    figure = promotion_figure(
-        report.ranking, standings, study.name, metric, searched_on(study, report.external), warnings
-    )
+    metric, source = study.objective.metric, searched_on(study, report.external)
+    figure = promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
     write_page(folder / "promotion.html", figure, guard=guard)
 
 

@@ -42,9 +42,10 @@ def certainty_text(report: PromotionReport) -> str:
         lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
     incumbent = _incumbent(ranking)
     if incumbent is not None and incumbent.candidate.trial != trial:
+        source = f"{'in' if report.external else 'on'} {searched_on(report.study, report.external)}"
         lines.append(
             f"The search alone would have named trial {incumbent.candidate.trial} "
-            f"({number(incumbent.candidate.search_value)} {'in' if report.external else 'on'} {searched_on(report.study, report.external)})."
+            f"({number(incumbent.candidate.search_value)} {source})."
         )
     if (luck := luck_of(ranking, report.external)) is not None:
         lines.append(_luck(report, luck))
