@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo.core.arguments import explains_arguments
 from hpo.core.code import Code, describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import resolved
+from hpo.driver.session import given_config, resolved
 from hpo.driver.storage import storage, stored_study
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
@@ -84,9 +85,10 @@ class Comparison:
         return f"significant {meaning}: {better} is better"
 
 
+@explains_arguments
 def compare(
-    first: str,
-    second: str,
+    first: int | str | Path,
+    second: int | str | Path,
     study: Study | str | None = None,
     config: RunConfig | None = None,
     *,
@@ -104,11 +106,13 @@ def compare(
     Raises:
         UsageError: if one cannot be read, or they have no seed in common.
     """
+    first, second = str(first), str(second)
     study = resolved(study, to_train=False) if study is not None else None
+    config = given_config(config)
     if study is not None:
         minimize = study.objective.direction == "minimize"
     codes: dict[str, Code] = {}
-    one, other = (_values(given, study, config or RunConfig(), codes) for given in (first, second))
+    one, other = (_values(given, study, config, codes) for given in (first, second))
     seeds = tuple(sorted(set(one) & set(other)))
     if not seeds:
         raise UsageError(

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo.analysis.curves import curve_of
+from hpo.core.arguments import explains_arguments, require_int
 from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
+from hpo.driver.session import given_config, name_of
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import curves_figure, write_page
@@ -121,25 +123,30 @@ class Diagnosis:
         }
 
 
-def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int] = ()) -> Diagnosis:
+@explains_arguments
+def diagnose(
+    study: Study | str, config: RunConfig | None = None, *, trial: int, seeds: Collection[int] = ()
+) -> Diagnosis:
     """Looks at the recorded trainings of one trial; trains nothing. A page and its numbers go to the study's outputs.
 
     Args:
-        name: of the study.
-        number: of the trial.
-        config: where the study is stored.
+        study: the study itself, or its name.
+        config: where the study is stored; None: the defaults.
+        trial: number of the trial.
         seeds: of the replicates to look at; empty: all.
 
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
     """
+    name, config = name_of(study), given_config(config)
+    require_int("trial", trial)
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, name)
-        study, all_ = as_stored(stored), store.evaluations(stored, trial=number)
+        study, all_ = as_stored(stored), store.evaluations(stored, trial=trial)
     found = [one for one in all_ if not one.job.variant and (not seeds or one.job.seed in seeds)]
     if not found:
         known = ", ".join(dict.fromkeys(str(one.job.seed) for one in all_)) or "none"
-        raise UsageError(f"study {name!r} has no trainings of trial {number} under such seeds; recorded: {known}")
+        raise UsageError(f"study {name!r} has no trainings of trial {trial} under such seeds; recorded: {known}")
     replicates = tuple(
         ReplicateFinding(
             seed=one.job.seed_text,
@@ -156,7 +163,7 @@ def diagnose(name: str, number: int, config: RunConfig, *, seeds: Collection[int
     uses = seed_use.seed_uses(join_folds(found, study), study.objective)
     made = Diagnosis(
         study=study,
-        trial=number,
+        trial=trial,
         replicates=replicates,
         partings=partings,
         scales=scales,

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hpo.core.arguments import explains_arguments
 from hpo.core.code import describe_difference
 from hpo.core.errors import NothingToPromote
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
+from hpo.driver.session import given_config, name_of
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import instability_figure, write_page
@@ -110,17 +112,19 @@ class Instability:
         )
 
 
-def instability(name: str, config: RunConfig) -> Instability:
+@explains_arguments
+def instability(study: Study | str, config: RunConfig | None = None) -> Instability:
     """Compares the trials that were trained under several seeds: in promotions, races and replicated searches.
 
     Args:
-        name: of the study.
-        config: where it is stored; the tables and the picture go to its outputs.
+        study: the study itself, or its name.
+        config: where it is stored; None: the defaults; the tables and the picture go to its outputs.
 
     Raises:
         UsageError: if the storage has no such study.
         NothingToPromote: if too few of its trials have replicates.
     """
+    name, config = name_of(study), given_config(config)
     with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)

@@ -100,7 +100,7 @@ def diagnose(
     from hpo.cli import drawn
 
     name = Path(study).name.removesuffix(".toml")
-    found = api.diagnose(name, trial, config, seeds=seeds or ())
+    found = api.diagnose(name, config, trial=trial, seeds=seeds or ())
     if as_json:
         print_json(found.plain())
     else:

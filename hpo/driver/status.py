@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.core.arguments import explains_arguments, require_int
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
+from hpo.driver.session import given_config, name_of
 from hpo.driver.storage import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -69,26 +71,37 @@ def check(name: str, folders: Iterable[Path] | None = None) -> Checked:
     return catalog.check(catalog.find(name, folders))
 
 
-def status(name: str | None, config: RunConfig) -> list[Progress]:
+@explains_arguments
+def status(study: Study | str | None = None, config: RunConfig | None = None) -> list[Progress]:
     """Returns how one stored study stands, or all of them.
+
+    Args:
+        study: the study itself, or its name; None: all studies of the storage.
+        config: where it is stored; None: the defaults.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(config.storage) as (store, durable):
-        if name is None:
-            return [progress(stored_study(store, known), store, durable) for known in store.names()]
-        return [progress(stored_study(store, name), store, durable)]
+    with storage(given_config(config).storage) as (store, durable):
+        names = store.names() if study is None else [name_of(study)]
+        return [progress(stored_study(store, name), store, durable) for name in names]
 
 
-def show(study: Study | str, number: int, config: RunConfig) -> tuple[Trial, list[Evaluation]]:
+@explains_arguments
+def show(study: Study | str, number: int, config: RunConfig | None = None) -> tuple[Trial, list[Evaluation]]:
     """Returns one trial with all its evaluations.
+
+    Args:
+        study: the study itself, or its name.
+        number: of the trial, as in Optuna.
+        config: where the study is stored; None: the defaults.
 
     Raises:
         UsageError: if the storage has no such study or the study no such trial.
     """
-    name = study if isinstance(study, str) else study.name
-    with storage(config.storage) as (store, durable):
+    name = name_of(study)
+    require_int("number", number)
+    with storage(given_config(config).storage) as (store, durable):
         stored = stored_study(store, name)
         found = durable.find(name)
         trial = found.trial(number) if found else None

@@ -83,7 +83,7 @@ def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, back
 
 
 def test_what_looks_wrong_is_said_under_each_seed_with_advice(config):
-    found = api.diagnose("watched", 1, config)
+    found = api.diagnose("watched", config, trial=1)
     assert [one.seed for one in found.replicates] == ["41", "42", "43", "44"]
     assert all("exploding" in {alert.kind for alert in one.alerts} for one in found.replicates)
     assert any(line.startswith("exploding under seed 41, 42, 43, 44") for line in found.advice)
@@ -99,7 +99,7 @@ def test_the_study_s_page_lists_it_by_trial_and_kind(config, tmp_path):
 
 
 def test_a_sound_trial_is_left_in_peace(config):
-    found = api.diagnose("watched", 0, config)
+    found = api.diagnose("watched", config, trial=0)
     assert {alert.kind for one in found.replicates for alert in one.alerts} == set()
     assert found.scales == {}
     assert found.advice == ()
@@ -107,15 +107,15 @@ def test_a_sound_trial_is_left_in_peace(config):
 
 
 def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(config):
-    assert [one.seed for one in api.diagnose("watched", 0, config, seeds=(42, 44)).replicates] == ["42", "44"]
+    assert [one.seed for one in api.diagnose("watched", config, trial=0, seeds=(42, 44)).replicates] == ["42", "44"]
     with pytest.raises(UsageError, match="under such seeds; recorded: 41, 42, 43, 44"):
-        api.diagnose("watched", 0, config, seeds=(7,))
+        api.diagnose("watched", config, trial=0, seeds=(7,))
     with pytest.raises(UsageError, match="no trainings of trial 9"):
-        api.diagnose("watched", 9, config)
+        api.diagnose("watched", config, trial=9)
 
 
 def test_the_page_and_the_numbers_are_written(config):
-    found = api.diagnose("watched", 1, config)
+    found = api.diagnose("watched", config, trial=1)
     page, numbers = found.files
     assert "trial 1, seed 42" in page.read_text()
     assert json.loads(numbers.read_text()) == json.loads(json.dumps(found.plain()))

@@ -51,8 +51,8 @@ def test_a_session_s_function_is_searched_and_promoted(config):
     assert any("can only be resumed from a session that defines train again" in one for one in phases.said)
     promoted = hpo.promote(mine, config)
     assert promoted.trained == 3
-    assert all(one.is_identical for one in hpo.api.verify(mine, config))
-    evaluation = hpo.api.show(mine, 0, config)[1][0]
+    assert all(one.is_identical for one in hpo.verify(mine, config))
+    evaluation = hpo.show(mine, 0, config)[1][0]
     assert {"train", "shift"} <= {name.rpartition(".")[2] for name in evaluation.code.files}
 
 
