@@ -15,7 +15,7 @@ from hpo.study.annotations import hints_of
 NONE = inspect.Parameter.empty
 """Stands for a default that there is not: None is one."""
 
-WHOLE = ("params", "config")
+WHOLE = ("params", "config", "cfg", "hparams")
 """Names of an argument without a type of its own that gets all params, as a dict."""
 
 CONTEXT = ("ctx", "context")
@@ -89,7 +89,8 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
         if one.kind is one.VAR_POSITIONAL:
             raise UsageError(f"trainable {path!r} takes *{name}, but params have names: {FORMS}")
     names = [name for name, one in arguments.items() if one.kind is not one.VAR_KEYWORD]
-    whole = next((name for name in names if _is_whole(hints.get(name))), "")
+    untyped = [name for name in WHOLE if name in names and hints.get(name, Any) in (Any, object)]
+    whole = next((name for name in names if name in untyped or _is_whole(hints.get(name))), "")
     context = next((name for name in names if _is_context(hints.get(name))), "")
     context = context or next((name for name in CONTEXT if name in names and name != whole), "")
     others = [name for name in names if name not in (whole, context)]
@@ -100,11 +101,10 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
             f"trainable {path!r} takes {', '.join(others)} beside {whole}, which is all of its params; "
             f"it must be {FORMS}"
         )
-    if not whole and len(others) == 1 and others[0] in WHOLE and hints.get(others[0], Any) in (Any, object):
-        return Arguments(dict, others[0], context)
     if not whole:
         return Arguments(train, "", context)
-    return Arguments(dict if _is_mapping(hints[whole]) else hints[whole], whole, context)
+    is_dict = whole in untyped or _is_mapping(hints[whole])
+    return Arguments(dict if is_dict else hints[whole], whole, context)
 
 
 def call(train: Callable[..., object], arguments: Mapping[str, object]) -> object:

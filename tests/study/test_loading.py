@@ -321,6 +321,7 @@ GOOD = f"{PARAMS.format(FIELDS)}def train(p: Params, ctx): yield {{}}\n"
         (GOOD.replace("p: Params", "*p"), "takes *p, but params have names: `def train(params: Params, ctx)` with a"),
         (GOOD.replace("ctx)", "ctx, more=1)"), "takes more beside p, which is all of its params; it must be `def"),
         (GOOD.replace("ctx)", "*, seed, ctx)"), "takes seed beside p, which is all of its params"),
+        ("def train(params, lr, ctx): yield {}", "takes lr beside params, which is all of its params"),
         (GOOD.replace("def train", "def trian"), "Trainables there: trian. Did you mean trian?"),
         ("x = 1", "No function there yields, or takes a `ctx`."),
         ("train = 1", "no function 'train' in its module"),

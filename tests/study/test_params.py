@@ -45,6 +45,7 @@ ANY = {
     "typed-dict": "def train(params: dict[str, Any], ctx):\n    return params['x'] + params.get('width', 16)\n",
     "mapping": "def train(params: Mapping[str, object], ctx):\n    return params['x'] + params.get('width', 16)\n",
     "params": "def train(params, ctx):\n    return params['x'] + params.get('width', 16)\n",
+    "two-untyped": "def train(params, c):\n    return c.budget - 2 + params['x'] + params.get('width', 16)\n",
     "config": "def train(config):\n    return config['x'] + config.get('width', 16)\n",
     "keywords": "def train(*, ctx, **params):\n    return params['x'] + params.get('width', 16)\n",
 }

@@ -292,3 +292,16 @@ def test_forms_on_ray(tmp_path, ray_slots, whole, form, refused):
     RayBackend(tmp_path, 1).run(source, ref(form), Resources(), threading.Event())
     expected = whole if refused is None else trained("generator", job_in(tmp_path / "p"), tmp_path / "p", refused=2)
     assert bits(source.evaluation) == bits(expected)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("form", ["function", "named"])
+def test_forms_survive_their_process(tmp_path, ray_slots, whole, form):
+    from hpo.backends.ray import RayBackend
+
+    source = Source(job_in(tmp_path, "kill"))
+    RayBackend(tmp_path, 1).run(source, ref(form), Resources(), threading.Event())
+    [remark] = source.evaluation.remarks
+    assert remark.startswith("went on in another worker")
+    assert bits(source.evaluation)[:-1] == bits(whole)[:-1]
+    assert ran(tmp_path) == [*"12", *"234", "finally"]
