@@ -116,6 +116,20 @@ def test_forms_fail_where_an_iterator_ends(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_forms_fail_of_an_exit(tmp_path, form):
+    found = trained(form, job_in(tmp_path, "exit"), tmp_path)
+    assert (found.status, len(found.reports)) == (Status.FAILED, 1)
+    assert "the user's own exit" in found.error
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_prune_themselves(tmp_path, whole, form):
+    found = trained(form, job_in(tmp_path, "pruned"), tmp_path)
+    assert (found.status, found.step, found.value) == (Status.PRUNED, 1, whole.reports[0].metrics["val"])
+    assert found.remarks == ("pruned by the trainable itself, by optuna.TrialPruned, and not by the study's pruner",)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_forms_fail_of_nan(tmp_path, form):
     found = trained(form, job_in(tmp_path, "nan"), tmp_path)
     assert (found.status, len(found.reports)) == (Status.FAILED, 1)

@@ -14,6 +14,7 @@ from time import sleep
 from typing import Any
 
 import numpy as np
+from optuna import TrialPruned
 
 from hpo import Context, Metrics
 
@@ -52,6 +53,10 @@ def _epoch(params: FormParams, ctx: Context, state: State, epoch: int) -> dict[s
     if epoch == 2:
         if params.fault == "raise":
             raise ValueError("the user's own mistake")
+        if params.fault == "exit":
+            raise SystemExit("the user's own exit")
+        if params.fault == "pruned":
+            raise TrialPruned
         if params.fault == "stop-iteration":
             next(iter(()))
         if params.fault == "nan":
