@@ -265,6 +265,16 @@ def test_what_would_not_end_spoils_its_process(tmp_path):
     assert left == ["a function that goes on when it is to end"]
 
 
+def test_a_callback_of_xgboost_reports(tmp_path):
+    pytest.importorskip("xgboost")
+    found, again = (trained("boosted", job_in(tmp_path / name), tmp_path / name) for name in "ab")
+    assert (found.status, len(found.reports)) == (Status.COMPLETE, 4)
+    assert bits(found) == bits(again)
+    pruned = trained("boosted", job_in(tmp_path / "c"), tmp_path / "c", refused=2)
+    assert (pruned.status, pruned.step, pruned.value) == (Status.PRUNED, 2, found.reports[1].metrics["val"])
+    assert ran(tmp_path / "c") == [*"12", "finally"]
+
+
 class Once:
     """A stop that is set once an epoch has begun."""
 

@@ -152,6 +152,25 @@ def forgetful(params: FormParams, ctx: Context) -> None:
         ctx.report(_epoch(params, ctx, state, epoch))
 
 
+def boosted(params: FormParams, ctx: Context) -> None:
+    """Reports from a callback of XGBoost."""
+    import xgboost
+
+    class Callback(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+        def after_iteration(self, model: object, epoch: int, evals_log: Mapping[str, Any]) -> bool:
+            _said(params.log, epoch + 1)
+            ctx.report({"val": evals_log["train"]["rmse"][-1]})
+            return False
+
+    split = ctx.streams.split.numpy()
+    data = xgboost.DMatrix(split.random((40, 3)), split.random(40))
+    settings = {"nthread": 1, "seed": ctx.streams.init.random_state(), "eta": params.x}
+    try:
+        xgboost.train(settings, data, ctx.budget, evals=[(data, "train")], callbacks=[Callback()], verbose_eval=False)
+    finally:
+        _said(params.log, "finally")
+
+
 RETURNED: Mapping[str, object] = {
     "float": 0.5,
     "array": np.array([0.5]),
