@@ -20,7 +20,9 @@ from hpo.cli.options import (
     Enqueue,
     Folders,
     From,
+    FromParams,
     FromStudy,
+    FromValue,
     Json,
     Promote,
     PromoteFrom,
@@ -125,6 +127,8 @@ def promote(
     config: RunConfig,
     source: PromoteFrom = None,
     source_study: FromStudy = None,
+    source_value: FromValue = None,
+    source_params: FromParams = None,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -135,6 +139,7 @@ def promote(
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
         options = replace(options, source=source, source_study=source_study, stop=stop, workers=workers)
+        options = replace(options, source_value=source_value, source_params=source_params)
         outcome = _promote(loaded, config, options, stop)
         if as_json:
             print_json(_promotion_values(outcome))
@@ -173,17 +178,27 @@ def import_(
     source: From,
     config: Stored,
     source_study: FromStudy = None,
+    source_value: FromValue = None,
+    source_params: FromParams = None,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
-    """Begin a study with what another Optuna study found: its finished trials inform the search."""
+    """Begin a study with what another tool found: its finished trials inform the search."""
     from hpo import api
     from hpo.cli import tables
     from hpo.cli.progress import Progress
 
     loaded = api.load_study(study, studies)
     lines = Progress(loaded, _stderr(), threading.Event(), verb=None)
-    outcome = api.import_trials(loaded, source, config, source_study=source_study, observers=[lines])
+    outcome = api.import_trials(
+        loaded,
+        source,
+        config,
+        source_study=source_study,
+        source_value=source_value,
+        source_params=source_params,
+        observers=[lines],
+    )
     if as_json:
         print_json(tables.import_values(outcome))
     else:
@@ -288,6 +303,7 @@ def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
     if outcome.report.external:
+        extra["recognized"] = list(outcome.recognized)
         extra["left_out"] = [asdict(one) for one in outcome.left_out]
     return {**promoted.ranking_values(outcome.report), **extra}
 

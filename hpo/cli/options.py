@@ -178,7 +178,7 @@ From = Annotated[
         "--from",
         envvar="HPO_FROM",
         callback=refuse_secret,
-        help="URL of an Optuna storage, SQLite or Postgres, or path of a journal; only read. Here without a password.",
+        help="URL of an Optuna storage, or path of a journal, a CSV file or a Ray Tune experiment. Without a password.",
         show_default=False,
         show_envvar=True,
     ),
@@ -189,13 +189,29 @@ PromoteFrom = Annotated[
         "--from",
         envvar="HPO_PROMOTE_FROM",
         callback=refuse_secret,
-        help="Another tool's study, whose best trials are retrained: URL of an Optuna storage, or path of a journal.",
+        help="Retrain another tool's best: an Optuna storage's URL, a journal, CSV file or Ray Tune experiment.",
         show_default=False,
         show_envvar=True,
     ),
 ]
 FromStudy = Annotated[
     str | None, typer.Option("--from-study", help="Name of the study there; default: the only one.", show_default=False)
+]
+FromValue = Annotated[
+    str | None,
+    typer.Option(
+        "--value", help="Column of a table that has the value; default: named like the metric.", show_default=False
+    ),
+]
+FromParams = Annotated[
+    Any,
+    typer.Option(
+        "--params",
+        parser=lambda text: _columns_of(text),
+        metavar="<param=column,...>",
+        help="Columns of params that are named otherwise; `param=` for a column that is none.",
+        show_default=False,
+    ),
 ]
 Trainings = Annotated[
     int | None,
@@ -221,4 +237,13 @@ Seeds = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _columns_of(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise typer.BadParameter(f"expected param=column,param=column, got {text[:100]!r}")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

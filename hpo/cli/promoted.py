@@ -156,6 +156,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
             f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
             "The whole grid has the same winner."
         )
+    lines += [f"Read: {'; '.join(outcome.recognized)}."] if outcome.recognized else []
     lines += [f"Left out: {one.origin}, {number(one.value)} there: {one.reason}." for one in outcome.left_out]
     if incomplete:
         shown = ", ".join(map(str, incomplete))

@@ -290,6 +290,8 @@ def import_text(outcome: ImportOutcome) -> str:
     """Returns what an import came to, and what to do next."""
     known = f"{counted(outcome.imported, 'trial')} of study {outcome.source_study} in {outcome.source}"
     lines = [f"Imported: {known}{'' if outcome.new == outcome.imported else f' ({outcome.new} new)'}."]
+    if outcome.recognized:
+        lines.append(f"Read: {'; '.join(outcome.recognized)}.")
     for why, count in Counter(outcome.left_out.values()).most_common(LEFT_OUT):
         numbers = [number for number, reason in outcome.left_out.items() if reason == why]
         more = ", ..." if count > LEFT_OUT else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpo.core.arguments import require_int, require_type
@@ -44,9 +44,11 @@ class PromotionOptions(RecordOptions, RuleOptions):
         trainings: of search and promotion together, that the race is planned for; None: as many as fit the search.
         confirm_seeds: train the winner under these too, for an unbiased estimate; it was not chosen on them.
         first: number of the first results folder; taken ones are passed over.
-        source: another tool's study, whose best trials are retrained: URL of an Optuna storage, or path of a journal;
-            None: the best of the study's own search are.
-        source_study: name of the other tool's study; None: the only one there.
+        source: what another tool found, whose best trials are retrained: URL of an Optuna storage, or path of a
+            journal, of a CSV file, or of the folder of a Ray Tune experiment; None: the best of the study's own search.
+        source_study: name of the study in an Optuna storage; None: the only one there.
+        source_value: column of a table that has the value; None: it is named like the metric, or `value`.
+        source_params: by param, the column of a table that has it; None: columns are named like the params.
         allow_ignored_seed: rank candidates whose replicates are bit-identical under different seeds as they are, as if
             their sigma were 0, and end with 0; it is recorded with the promotion.
     """
@@ -59,6 +61,8 @@ class PromotionOptions(RecordOptions, RuleOptions):
     trainings: int | None = None
     source: str | None = None
     source_study: str | None = None
+    source_value: str | None = None
+    source_params: Mapping[str, str] | None = None
     confirm_seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
     first: int = field(default=FIRST, metadata=count(0))
     allow_ignored_seed: bool = field(default=False, metadata=flag())
@@ -67,5 +71,6 @@ class PromotionOptions(RecordOptions, RuleOptions):
         super().__post_init__()
         if self.trainings is not None:
             require_int("trainings", self.trainings, 1, MAX_TRIALS)
-        for name in ("source", "source_study"):
+        for name in ("source", "source_study", "source_value"):
             require_type(name, getattr(self, name), (str, type(None)), "a text")
+        require_type("source_params", self.source_params, (Mapping, type(None)), "columns by the names of params")

@@ -54,6 +54,7 @@ class PromotionOutcome:
         events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
         open: trials whose search training was begun and is not over, so that they could not be chosen.
         left_out: trials of another tool that would have been candidates and cannot be trained, with the reason.
+        recognized: what was read of another tool's table, as phrases; empty for an Optuna storage.
     """
 
     report: PromotionReport
@@ -65,6 +66,7 @@ class PromotionOutcome:
     events: str | None = None
     open: tuple[int, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    recognized: tuple[str, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -150,6 +152,7 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
                 events=events_folder(session.stored, config),
                 open=() if external else tuple(trial.number for trial in trials if trial.state == "running"),
                 left_out=external.passed_over(top, study) if external else (),
+                recognized=external.recognized if external else (),
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:
@@ -183,10 +186,10 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
 
 
 def _external(study: Study, options: PromotionOptions) -> External | None:
-    source, name = options.source, options.source_study
-    if source is None and name is not None:
-        raise UsageError("source_study names a study of another tool; say with source where that is")
-    return None if source is None else read_external(study, source, name)
+    source = options.source
+    if source is None and (options.source_study or options.source_value or options.source_params):
+        raise UsageError("source_study, source_value and source_params tell what to read there: give a source (--from)")
+    return None if source is None else read_external(study, source, options)
 
 
 def _registered(session: Session, found: Sequence[ExternalTrial]) -> list[ExternalTrial]:

@@ -12,6 +12,7 @@ from hpo.driver.options import CommandOptions
 from hpo.driver.session import RunContext, Session, resolved
 from hpo.search.imports import chosen, refuse_unusable
 from hpo.search.reading import read_source
+from hpo.search.table_import import Columns
 from hpo.study import Study
 
 
@@ -29,6 +30,7 @@ class ImportOutcome:
         first_step: lowest step at which the other study's trials reported, as counted there; None if none reported.
         last_step: highest step that was imported, counted from 1; None if there is none.
         moved: what was added to each step: 1 where the other study counts them from 0.
+        recognized: what was read of a table, as phrases; empty for an Optuna storage.
     """
 
     study: Study
@@ -40,6 +42,7 @@ class ImportOutcome:
     first_step: int | None
     last_step: int | None
     moved: int = 0
+    recognized: tuple[str, ...] = ()
 
 
 def import_trials(
@@ -48,6 +51,8 @@ def import_trials(
     config: RunConfig | None = None,
     *,
     source_study: str | None = None,
+    source_value: str | None = None,
+    source_params: Mapping[str, str] | None = None,
     observers: Sequence[Observer] = (),
 ) -> ImportOutcome:
     """Gives a study that has not begun the finished trials of another Optuna study; nothing is written there.
@@ -57,9 +62,13 @@ def import_trials(
 
     Args:
         study: or its name.
-        source: URL of an Optuna storage, SQLite or Postgres, or path of a journal.
+        source: URL of an Optuna storage, SQLite or Postgres, or path of a journal, of a CSV file, or of the folder of a
+            Ray Tune experiment.
         config: where the study is kept.
         source_study: the other study's name; None: the only one there.
+        source_value: column of a table that has the value; None: it is named like the metric, or `value`.
+        source_params: by param, the column of a table that has it; an empty one means that a column is no param; None:
+            columns are named like the params, with a prefix such as `config/` or not.
         observers: told what is done.
 
     Raises:
@@ -67,7 +76,7 @@ def import_trials(
         StorageUnavailable: if there is no such storage.
     """
     study = resolved(study)
-    foreign = read_source(source, source_study)
+    foreign = read_source(study, source, source_study, Columns(value=source_value, params=source_params or {}))
     taken, left_out = chosen(study, foreign)
     if not taken:
         refuse_unusable(study, foreign, left_out)
@@ -90,4 +99,5 @@ def import_trials(
         first_step=foreign.first_step,
         last_step=max((step for trial in taken for step in trial.intermediate_values), default=None),
         moved=foreign.step_offset,
+        recognized=foreign.recognized,
     )

@@ -37,6 +37,7 @@ class Foreign:
         trials: finished trials, in the order of their numbers.
         tool: the tool that found them.
         names: what the tool calls its trials, by number; empty where they have only numbers.
+        recognized: what was read of a table, as phrases; empty for a storage.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Foreign:
     trials: tuple[FrozenTrial, ...]
     tool: str = "Optuna"
     names: Mapping[int, str] = field(default_factory=dict)
+    recognized: tuple[str, ...] = ()
 
     @property
     def first_step(self) -> int | None:
@@ -65,7 +67,8 @@ class Foreign:
     @property
     def origin(self) -> dict[str, str]:
         """What is stored with a copy of a trial, beside its number, to say where it is from."""
-        return {"from": self.source, "study": self.study}
+        tool = {} if self.tool == "Optuna" else {"tool": self.tool}
+        return {"from": self.source, "study": self.study, **tool}
 
     def origin_of(self, number: int) -> Origin:
         """Returns where one of its trials is from."""
@@ -179,12 +182,13 @@ def external_trials(study: Study, foreign: Foreign) -> tuple[list[ExternalTrial]
     """
     taken, left_out = chosen(study, foreign)
     sign = -1.0 if study.objective.direction == "maximize" else 1.0
-    numbers = [trial.number for trial in foreign.trials if trial.number not in left_out]
+    theirs = [trial for trial in foreign.trials if trial.number not in left_out]
     made: list[ExternalTrial] = []
-    for number, trial in sorted(zip(numbers, taken, strict=True), key=lambda one: (sign * one[1].values[0], one[0])):
-        is_feasible = all(value <= 0 for value in trial.constraints.values())
-        if trial.state is TrialState.COMPLETE and is_feasible and all(trial.params != one.params for one in made):
-            made.append(_external(foreign.origin_of(number), trial))
+    pairs = zip(theirs, taken, strict=True)
+    for one, own in sorted(pairs, key=lambda pair: (sign * pair[1].values[0], pair[0].number)):
+        is_feasible = all(value <= 0 for value in own.constraints.values())
+        if own.state is TrialState.COMPLETE and is_feasible and all(own.params != other.params for other in made):
+            made.append(_external(foreign.origin_of(one.number), own, one))
     if not made:
         refuse_unusable(study, foreign, left_out)
     unfit = [
@@ -195,8 +199,8 @@ def external_trials(study: Study, foreign: Foreign) -> tuple[list[ExternalTrial]
     return made, sorted(unfit, key=lambda one: (sign * one.value, one.origin.trial))
 
 
-def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:
-    began, ended = trial.datetime_start, trial.datetime_complete
+def _external(origin: Origin, trial: FrozenTrial, theirs: FrozenTrial) -> ExternalTrial:
+    began, ended = theirs.datetime_start, theirs.datetime_complete
     return ExternalTrial(
         number=FIRST_EXTERNAL,
         origin=origin,
@@ -254,5 +258,6 @@ def _own(study: Study, trial: FrozenTrial, params: dict[str, Any], foreign: Fore
         user_attrs={IMPORTED: {**foreign.origin, "trial": trial.number}},
         system_attrs={f"constraints:{name}": trial.constraints[name] for name in study.objective.constraints},
     )
-    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    if trial.datetime_start is not None:  # a table knows no times, and Optuna needs some
+        made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
     return made

@@ -80,7 +80,7 @@ def old(tmp_path, filled):
 
 
 def usable(study, url, name=None):
-    return chosen(study, read_source(url, name))[0]
+    return chosen(study, read_source(study, url, name))[0]
 
 
 def bytes_of(url):
