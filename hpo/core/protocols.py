@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from hpo.core.arguments import require_int, require_type
 from hpo.core.code import UNKNOWN, Code
+from hpo.core.command import Command
 from hpo.core.records import Alert, Evaluation, Job, Objective, Value
 from hpo.core.run_config import STOP_WAIT
 
@@ -118,6 +119,7 @@ class TrainableRef:
         code: its code as the driver sees it; a worker with other code trains nothing.
         defaults: defaults of params that not every trial sets, as JSON values by name.
         function: the function itself if no import gives it, such as one of a notebook; None: the path is imported.
+        command: a program that trains in the place of a function; None: there is a function.
     """
 
     path: str
@@ -128,6 +130,7 @@ class TrainableRef:
     code: Code = UNKNOWN
     defaults: Mapping[str, object] = field(default_factory=dict)
     function: Callable[..., object] | None = field(default=None, repr=False)
+    command: Command | None = None
 
     def initial_fingerprint(self, job: Job) -> dict[str, object]:
         """Returns the part of a training's fingerprint that is known before it starts: code and applied defaults."""

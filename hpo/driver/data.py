@@ -50,8 +50,8 @@ def audit(
     function = load(study.ref).hook("audit")
     if function is None:
         raise UsageError(
-            f"trainable {study.trainable!r} does not say what its data are: its module has no function "
-            "audit(params, cache, tell)"
+            f"{f'trainable {study.trainable!r}' if study.trainable else 'a command'} does not say what its data are: "
+            "its module has no function audit(params, cache, tell)"
         )
     said = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
     found: Mapping[str, object] = function(

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from hpo.core.arguments import explains_arguments, require_choice, require_number, require_type
 from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
+from hpo.study.command import CommandTable
 from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search, Validation
 from hpo.study.space import Choice, Dimension, Float, Int
 
@@ -23,6 +24,7 @@ class StudyContent(TypedDict, total=False):
     Attributes:
         name: what the study is called in storages, folders and commands.
         trainable: the training function itself, or where it is as `module:function`.
+        command: keys of the table [command], for a program that trains in the place of a function.
         objective: which metric counts: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`.
         space: what is searched, a dimension for each param's name.
         fixed: values of params that no trial changes.
@@ -34,7 +36,8 @@ class StudyContent(TypedDict, total=False):
     """
 
     name: Required[str]
-    trainable: Required[str | Callable[..., Any]]
+    trainable: str | Callable[..., Any]
+    command: Mapping[str, object] | CommandTable | None
     objective: Required[ObjectiveTable | Objective | Mapping[str, object]]
     space: Required[Mapping[str, Dimension | Mapping[str, object]]]
     fixed: Mapping[str, Value] | None

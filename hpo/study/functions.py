@@ -26,7 +26,8 @@ from hpo.core.errors import UsageError
 from hpo.core.records import digest
 from hpo.study.annotations import hints_of
 from hpo.study.defaults import plain
-from hpo.study.project_code import DIGITS, digest_of_tree, files_of, imports_of
+from hpo.study.project_code import files_of
+from hpo.study.python_source import DIGITS, digest_of_tree, imports_of
 
 MAIN = "__main__"
 

@@ -18,6 +18,7 @@ from hpo.core.records import Objective, Value
 from hpo.core.study_files import find, listed, shown
 from hpo.study import Study, dimensions_of, dotted, fixed_of, parse, space
 from hpo.study.annotations import hints_of
+from hpo.study.command import LoadedCommand, program_problems
 from hpo.study.params import fields_of, takes_any
 from hpo.study.trainable import Loaded, load
 
@@ -59,6 +60,8 @@ def check(path: Path) -> Checked:
     if isinstance(content.get("trainable"), str):
         ref = TrainableRef(path=str(content["trainable"]), root=str(path.parent.parent), objective=Objective(metric=""))
         problems += _against_trainable(ref, content)
+    if study is not None and study.ref.command is not None:
+        problems += program_problems(study.ref.command, path.parent.parent)
     sound = study is not None and not problems
     return Checked(path, study.located(path.parent.parent) if study and sound else None, tuple(problems))
 
@@ -123,8 +126,10 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
     yield from _refused(loaded, dimensions_of(content), fixed_of(content), content.get("validation"))
 
 
-def _params_problems(loaded: Loaded, content: Mapping[str, object]) -> Iterator[Problem]:
+def _params_problems(loaded: Loaded | LoadedCommand, content: Mapping[str, object]) -> Iterator[Problem]:
     """Yields where the params of a trainable that was found and a study's space and fixed values disagree."""
+    if isinstance(loaded, LoadedCommand):
+        return  # compared with its placeholders when the study is parsed
     params = loaded.params
     try:
         hints = hints_of(params)
@@ -158,7 +163,10 @@ def _params_problems(loaded: Loaded, content: Mapping[str, object]) -> Iterator[
 
 
 def _refused(
-    loaded: Loaded, dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], validation: object
+    loaded: Loaded | LoadedCommand,
+    dimensions: Mapping[str, space.Dimension],
+    fixed: Mapping[str, Value],
+    validation: object,
 ) -> Iterator[Problem]:
     """Yields the problems that the trainable's module finds: a missing package or file, unusable data."""
     refuse = loaded.hook("refuse_unusable")

@@ -13,11 +13,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
@@ -26,15 +27,10 @@ from typing import Any
 
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.records import digest
+from hpo.study.python_source import DIGITS, LONGEST, digest_of_tree, imports_of, paths_in, texts_in
 
 LARGEST = 2_000_000
 """Bytes; a longer file, which a program has written, counts byte by byte and is not searched for imports."""
-
-LONGEST = 300
-"""Characters of a text that may be the path of a file."""
-
-SETTINGS = (".toml", ".yaml", ".yml", ".ini", ".cfg", ".conf", ".inc", ".sh", ".bash")
-"""Suffixes of files other than Python's that count as code where a text names them."""
 
 LARGEST_SETTINGS = 200_000
 """Bytes; a longer file of this kind is data."""
@@ -42,14 +38,8 @@ LARGEST_SETTINGS = 200_000
 MOST_FOLDERS = 200
 """Texts of a file that are tried as folders of others that it names."""
 
-DIGITS = 16
-"""Hexadecimal digits of a file's digest that are kept: enough to notice a change, short enough for every record."""
-
 _OWN = Path(__file__).resolve().parents[1]  # this package, whose version is recorded
-_NAME = re.compile(r"\.*[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\.?")
 _INSTALLED = ("site-packages", "dist-packages")
-_IMPORTERS = ("import_module", "__import__", "find_loader", "resolve_name", "load_object", "locate", "run_module")
-_WRITERS = ("dump", "write", "writelines", "write_text", "write_bytes", "to_json")
 _FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 
 
@@ -138,6 +128,24 @@ def files_of(names: Iterable[str], root: Path) -> dict[str, str]:
     return _Walk("", root).named(names)
 
 
+def code_of_files(paths: Iterable[Path], modules: Iterable[str], root: str | Path) -> Code:
+    """Returns the code that programs of a project are made of: files that a command names, and what those import.
+
+    A large file of another kind than Python's that nobody can execute is data, and does not count.
+
+    Args:
+        paths: of existing files in the project.
+        modules: names of modules that a command runs by `python -m`; others are passed over.
+        root: the project's folder.
+    """
+    below, named = Path(root).resolve(), [path.resolve() for path in paths]
+    walk = _Walk("", below, [str(one) for one in dict.fromkeys([*(path.parent for path in named), below])])
+    waiting = [("", path) for path in named if os.access(path, os.X_OK) or _counts(path)]
+    waiting += [one for module in modules for one in walk.of_module(module)]
+    files = walk.followed(waiting)
+    return Code(files, digest(files)) if files else UNKNOWN
+
+
 def _is_current(name: str, path: Path) -> bool:
     """Whether what was read of a file still holds; notes it where the module has been imported since."""
     file, now = _FILES[name, path], _State.of(name, path)
@@ -154,11 +162,13 @@ class _Walk:
     Args:
         top: name of the trainable's module, or of the package that it is in; empty: it is in none.
         root: the project's folder, without links.
+        folders: where modules are looked for first, as Python does in the folder of a script.
     """
 
-    def __init__(self, top: str, root: Path) -> None:
+    def __init__(self, top: str, root: Path, folders: Sequence[str] = ()) -> None:
         self._root = root
         self._top = top
+        self._first = folders
         self._stems = {Path(one).resolve() for one in _stdlib()}
         self._folders_named: list[Path] = []
         self.read: list[tuple[str, Path]] = []
@@ -173,6 +183,10 @@ class _Walk:
     def named(self, names: Iterable[str]) -> dict[str, str]:
         """Returns the digest of each file that the modules of these names are made of, by its path."""
         return self.followed([one for name in names for one in self._named(name)])
+
+    def of_module(self, name: str) -> list[tuple[str, Path]]:
+        """Returns the files of a module that is run: a package's are its `__init__` and its `__main__`."""
+        return [*self._named(name), *self._named(f"{name}.__main__")]
 
     def followed(self, waiting: list[tuple[str, Path]]) -> dict[str, str]:
         """Returns the digests of files and of what they import, by their paths.
@@ -200,7 +214,7 @@ class _Walk:
     def _belongs(self, name: str, path: Path) -> bool:
         if path.is_relative_to(_OWN) or any(path.is_relative_to(one) for one in self._stems):
             return False
-        if name.partition(".")[0] == self._top:
+        if self._top and name.partition(".")[0] == self._top:
             return True
         below = path.relative_to(self._root).parts if path.is_relative_to(self._root) else ()
         return bool(below) and not any(part in _INSTALLED for part in below)
@@ -242,7 +256,10 @@ class _Walk:
         """Returns where a module is, without importing it or the packages that it is in."""
         top, _, rest = name.partition(".")
         try:
-            spec = importlib.util.find_spec(top) or PathFinder.find_spec(top, list(map(str, self._folders_named)))
+            spec = PathFinder.find_spec(top, list(self._first)) if self._first else None
+            spec = (
+                spec or importlib.util.find_spec(top) or PathFinder.find_spec(top, list(map(str, self._folders_named)))
+            )
             at = top
             for part in rest.split(".") if rest else ():
                 at = f"{at}.{part}"
@@ -306,105 +323,9 @@ def _parsed(name: str, path: Path, content: bytes, state: _State) -> _File:
             tree = ast.parse(content)
         said = digest_of_tree(tree, docstrings=b"__doc__" in content or b"getdoc" in content)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        files = tuple(dict.fromkeys(_paths(tree)))
-        folders = dict.fromkeys(text for text in _texts(tree) if len(text) < LONGEST and _FOLDER.fullmatch(text))
+        files = tuple(dict.fromkeys(paths_in(tree)))
+        folders = dict.fromkeys(text for text in texts_in(tree) if len(text) < LONGEST and _FOLDER.fullmatch(text))
         imports = tuple(dict.fromkeys(imports_of(tree, package)))
         return _File(said, imports, files, tuple(folders)[:MOST_FOLDERS], state)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return raw
-
-
-def digest_of_tree(tree: ast.AST, *, docstrings: bool = False) -> str:
-    """Returns the digest of what Python reads in a text; neither comments nor layout count.
-
-    Args:
-        tree: syntax tree of the text; its docstrings are taken out unless they count.
-        docstrings: whether docstrings count.
-    """
-    if not docstrings:
-        _without_docstrings(tree)
-    return hashlib.sha256("\0".join(_dumped(tree)).encode("utf-8", "backslashreplace")).hexdigest()[:DIGITS]
-
-
-def _without_docstrings(tree: ast.AST) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
-                node.body[:1] = [] if len(node.body) > 1 else [ast.Pass()]
-
-
-def _dumped(value: object) -> Iterator[str]:
-    """Yields a syntax tree in pieces; what is empty is left out, so that Python's later versions say the same."""
-    stack: list[object] = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, ast.AST):
-            parts: list[object] = [f"({type(one).__name__}"]
-            for key, child in ast.iter_fields(one):
-                is_value = isinstance(one, ast.Constant) and key == "value"  # which may be None
-                if not is_value and (child is None or child == [] or key in ("ctx", "kind", "type_comment")):
-                    continue
-                if isinstance(child, list):
-                    parts += [f"{key}[", *(item if isinstance(item, ast.AST) else repr(item) for item in child), "]"]
-                else:
-                    parts += [f"{key}=", child if isinstance(child, ast.AST) else f"{type(child).__name__} {child!r}"]
-            parts.append(")")
-            stack.extend(reversed(parts))
-        else:
-            yield repr(one)
-
-
-def imports_of(tree: ast.AST, package: str = "") -> Iterator[str]:
-    """Yields the names that may be modules: of a `from a import b` both a and a.b."""
-    dynamic = False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute("." * node.level + (node.module or ""), package)
-            if base is not None:
-                yield base
-                # A star imports the submodules that the package's __all__ names: take them all.
-                yield from (f"{base}." if alias.name == "*" else f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and _called(node.func) in _IMPORTERS:
-            dynamic = True
-            yield from _package_of_call(node, package)
-    if dynamic or "-m" in _texts(tree):  # what is imported by its name stands in a text somewhere in the file
-        names = [_absolute(text, package) for text in _texts(tree) if _NAME.fullmatch(text)]
-        yield from (name for name in names if name is not None)
-
-
-def _package_of_call(node: ast.Call, package: str) -> Iterator[str]:
-    """Yields the own package where a module of it is imported by `f"{__name__}.{name}"` or `"." + name`."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part.id in ("__name__", "__package__") and package:
-            yield f"{package}."
-
-
-def _absolute(name: str, package: str) -> str | None:
-    level = len(name) - len(name.lstrip("."))
-    if not level:
-        return name
-    parts = package.split(".") if package else []
-    if level - 1 > len(parts) or not parts:
-        return None
-    return ".".join([*parts[: len(parts) - level + 1], *([name[level:]] if name[level:] else [])]) or None
-
-
-def _called(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-def _paths(tree: ast.AST) -> Iterator[str]:
-    writes = any(isinstance(node, ast.Call) and _called(node.func) in _WRITERS for node in ast.walk(tree))
-    kinds = (".py", *SETTINGS) if writes else (".py", *SETTINGS, ".json")
-    yield from (text for text in _texts(tree) if text.endswith(kinds) and len(text) < LONGEST and "\0" not in text)
-
-
-def _texts(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value

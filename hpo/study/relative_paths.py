@@ -51,7 +51,8 @@ def hint(error: BaseException, project: Path) -> str | None:
             return (
                 f"{name} is in the project's folder {project}, but each training runs in a folder of its own, so that "
                 f"trainings cannot disturb each other's files. Read it as ctx.project / {name!r}, or give it to the "
-                "trainable as a param whose type is pathlib.Path."
+                "trainable as a param whose type is pathlib.Path. Give it to a command as an argument, "
+                f'{{project}}/{name}, or say cwd = "project" in [command].'
             )
     return None
 

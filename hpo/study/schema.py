@@ -20,6 +20,7 @@ from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.names import Ddof, RuleName
 from hpo.stats.scoring import Rule
 from hpo.study import space
+from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
 from hpo.study.table import Finite, Table, exactly
@@ -200,7 +201,8 @@ class Study(Table):
     """The search problem: objective, space, trainable, search and promotion rules."""
 
     name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
-    trainable: str
+    trainable: str = ""
+    command_: CommandTable | None = Field(default=None, alias="command")
     objective_: ObjectiveTable = Field(alias="objective")
     space_: dict[str, DimensionTable] = Field(alias="space", min_length=1)
     fixed: dict[str, Scalar] = Field(default_factory=dict)
@@ -281,6 +283,7 @@ class Study(Table):
             fixed=self.fixed,
             folds=self.validation.folds if self.validation else 0,
             function=self._function,
+            command=self.command_.command() if self.command_ else None,
         )
 
     @property
@@ -363,6 +366,7 @@ class Study(Table):
         """Returns everything the file says, defaults filled in, as JSON values."""
         content = self.model_dump(mode="json", by_alias=True)
         content["search"]["lag"] = self.lag
+        del content["command" if self.command_ is None else "trainable"]
         if self.validation is None:  # studies without it have the digest that they always had
             del content["validation"]
         if not self.search.enqueue:
@@ -386,7 +390,7 @@ class Study(Table):
         texts |= {f"fixed.{name}": repr(value) for name, value in self.fixed.items()}
         texts |= {f"streams.{name}": str(value) for name, value in self.streams.items()}
         texts |= {
-            "trainable": self.trainable,
+            **(self.command_.identity() if self.command_ else {"trainable": self.trainable}),
             "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch",
         }
         fields = ("sampler", "pruner", "budget", "seed")
@@ -407,4 +411,5 @@ class Study(Table):
 
 def json_schema() -> dict[str, Any]:
     """Returns the JSON schema of a study file, for editors that complete and check TOML."""
-    return Study.model_json_schema(by_alias=True)
+    one_of = [{"required": ["trainable"]}, {"required": ["command"]}]
+    return {**Study.model_json_schema(by_alias=True), "oneOf": one_of}

@@ -24,6 +24,7 @@ from hpo.core.installed import extra_with, install_line
 from hpo.core.isolation import in_project, restored
 from hpo.core.protocols import TrainableRef
 from hpo.study.annotations import hints_of
+from hpo.study.command import LoadedCommand
 from hpo.study.defaults import defaults_of
 from hpo.study.functions import is_of_session, session_code
 from hpo.study.hooks import HookName
@@ -124,12 +125,14 @@ def _hook_failure(name: str, function: Callable[..., Any], error: BaseException)
     return f"{name}() of {module} failed: {type(error).__name__}: {error} ({place})"
 
 
-def load(ref: TrainableRef) -> Loaded:
-    """Imports a trainable.
+def load(ref: TrainableRef) -> Loaded | LoadedCommand:
+    """Imports a trainable; of a command nothing is imported.
 
     Raises:
         UsageError: if there is no such module or function, or hpo would not know what to call it with.
     """
+    if ref.command is not None:
+        return LoadedCommand(ref.command)
     module_name, _, name = ref.path.partition(":")
     if ref.function is not None:
         return _loaded(ref.function, ModuleType(module_name), ref)  # hooks are a module's

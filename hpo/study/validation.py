@@ -13,6 +13,7 @@ from hpo.core.errors import Problem, StudyInvalid, did_you_mean
 from hpo.core.records import Value
 from hpo.seeds.streams import STREAMS
 from hpo.study import space
+from hpo.study.command import CommandTable, command_notes, command_problems
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
@@ -66,8 +67,9 @@ def refuse_problems(content: Mapping[str, object]) -> None:
 
 def notes(study: Study) -> list[Problem]:
     """Returns what is allowed and worth knowing."""
+    of_command = list(command_notes(study.command_)) if study.command_ else []
     shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
-    return [
+    return of_command + [
         Problem(
             "promotion.seeds",
             f"{seed} is the search's seed too: allowed, but the winner will look better than it is; use fresh seeds",
@@ -120,6 +122,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
         list(space.in_order({name: one for name, one in dimensions.items() if name not in one.when}))
     except ValueError as error:
         yield Problem("space", str(error))
+    yield from command_problems(content, dimensions)
     search = content.get("search")
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)
@@ -355,6 +358,7 @@ def _came(came: object) -> str:
 
 _TABLES: dict[str, type[Table]] = {
     "": Study,
+    "command": CommandTable,
     "objective": ObjectiveTable,
     "search": Search,
     "promotion": PromotionRules,

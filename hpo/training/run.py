@@ -17,9 +17,11 @@ from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
 from hpo.core.tracker import Packet
 from hpo.seeds.streams import Streams
+from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
 from hpo.training.bridge import Bridge
 from hpo.training.checkpoint import has_checkpoint
+from hpo.training.command import attempt_mark, left_by, train
 from hpo.training.context import Context
 from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
@@ -105,6 +107,7 @@ class TrainingRun:
         self._defaults: dict[str, object] = {}
         self._code = UNKNOWN
         self._refusal: str | None = None
+        self._command = trainable.command
         if fault is None:
             self._guarded(lambda: self._begin(job, trainable))
 
@@ -165,20 +168,26 @@ class TrainingRun:
         return spoiled
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
-        if not has_checkpoint(self._progress.folder):
-            clear_working_folder(self._progress.folder)  # it begins anew, and must not find what its last attempt left
         loaded = load(trainable)
         self._code = loaded.code(trainable.root)
         if trainable.code.differs(self._code):
             self._refusal = _other_code(trainable.code.changes(self._code))
             return
+        mark = attempt_mark(self._command, job, self._code) if self._command else ""
+        resumes = self._command is not None and self._command.resumable and left_by(mark, self._progress.folder)
+        if not resumes and not has_checkpoint(self._progress.folder):
+            clear_working_folder(self._progress.folder)  # it begins anew, and must not find what its last attempt left
         self._progress.code = self._code.digest
         self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
         self._isolation.begin(trainable.path.partition(":")[0])
         with self._isolation.inside():
             self._progress.begin()
             self._streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
-            self._generator = self._started(loaded, {**trainable.fixed, **job.params})
+            params = {**trainable.fixed, **job.params}
+            if isinstance(loaded, LoadedCommand):
+                self._generator = train(loaded.command, params, self._context, mark, self._progress.remark)
+            else:
+                self._generator = self._started(loaded, params)
         shown = " ".join(f"{name}={value}" for name, value in job.params.items())
         self._progress.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
 
@@ -242,6 +251,8 @@ class TrainingRun:
     def _outcome(self) -> dict[str, object]:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
         progress = self._progress
+        if self._command is not None and isinstance(self._generator, Generator):
+            self._end(self._generator)  # else its program would be taken for a child process that was left
         self._isolation.look()
         self._log_what_is_deleted()
         if self._pruned and self._fault is None:
