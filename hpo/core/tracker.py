@@ -7,7 +7,28 @@ from dataclasses import dataclass, field, replace
 
 from hpo.core.errors import BackendError
 from hpo.core.protocols import Decision, JobSource, forward_alerts
-from hpo.core.records import LARGEST, Evaluation, Job, Objective, Report, Status
+from hpo.core.records import LARGEST, Alert, Evaluation, Job, Objective, Report, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a worker knows of a training that is over; see `Evaluation`.
+
+    Attributes:
+        seconds: from the start of the first epoch to the end of the last.
+        digests: sha256 of what was produced, by name.
+        fingerprint: what else could change the result; None: what was known before the end.
+        files: the job's folder, if artifacts were kept there.
+        remarks: problems that were fixed on the way.
+        last_alerts: alerts after the last report of a failed job.
+    """
+
+    seconds: float
+    digests: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Mapping[str, object] | None = None
+    files: str | None = None
+    remarks: tuple[str, ...] = ()
+    last_alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +41,7 @@ class Packet:
             trainable itself raised Optuna's `TrialPruned`.
         error: why the job failed.
         paused: whether the worker stopped between two epochs, with a checkpoint; another run resumes it.
-        outcome: with a final status, other fields of the evaluation: seconds, digests, fingerprint, files, remarks.
+        outcome: with a final status, what else is known of the training; None: nothing.
         refusal: why the worker cannot train this study at all; None: it can.
     """
 
@@ -28,7 +49,7 @@ class Packet:
     status: Status | None = None
     error: str | None = None
     paused: bool = False
-    outcome: Mapping[str, object] = field(default_factory=dict)
+    outcome: Outcome | None = None
     refusal: str | None = None
 
 
@@ -97,9 +118,9 @@ class JobTracker:
             seconds=reports[-1].at - reports[0].at if len(reports) > 1 else 0.0,
         )
         if status is Status.FAILED:
-            return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
+            return self._with(packet.outcome, evaluation)
         if not reports and status is Status.PRUNED:  # pruned by the trainable itself, before it had a value
-            return replace(evaluation, status=status, error=None, **packet.outcome)  # type: ignore[arg-type]  # see above
+            return self._with(packet.outcome, replace(evaluation, status=status, error=None))
         if not reports:
             how = "it must yield or report them once per epoch, or return them"
             return replace(evaluation, error=f"the trainable ended without reporting any metrics; {how}")
@@ -112,4 +133,18 @@ class JobTracker:
             step=chosen.step,
             error=None,
         )
-        return replace(evaluation, **packet.outcome)  # type: ignore[arg-type]  # fields by name, from our worker
+        return self._with(packet.outcome, evaluation)
+
+    def _with(self, outcome: Outcome | None, evaluation: Evaluation) -> Evaluation:
+        """Returns an evaluation with what the worker knows."""
+        if outcome is None:
+            return evaluation
+        return replace(
+            evaluation,
+            seconds=outcome.seconds,
+            digests=outcome.digests,
+            fingerprint=self.known if outcome.fingerprint is None else outcome.fingerprint,
+            files=outcome.files,
+            remarks=outcome.remarks,
+            last_alerts=outcome.last_alerts,
+        )

@@ -15,7 +15,7 @@ from hpo.core.isolation import Isolation, clear_working_folder, protect_streams,
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
-from hpo.core.tracker import Packet
+from hpo.core.tracker import Outcome, Packet
 from hpo.seeds.streams import Streams
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
@@ -245,10 +245,10 @@ class TrainingRun:
         fresh = self._fresh()
         if not done and self._fault is None and not self._pruned:
             return Packet(reports=fresh)
-        outcome = self._guarded(self._outcome) or {}
+        outcome = self._guarded(self._outcome)
         return Packet(reports=fresh, status=self._status, error=self._fault, outcome=outcome)
 
-    def _outcome(self) -> dict[str, object]:
+    def _outcome(self) -> Outcome:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
         progress = self._progress
         if self._command is not None and isinstance(self._generator, Generator):
@@ -266,18 +266,18 @@ class TrainingRun:
         files = self._kept()
         facts = self._guarded(lambda: plain_facts(progress.facts)) or {}
         alerts = self._guarded(self._last_alerts) or ()
-        return {
-            "seconds": progress.seconds,
-            "digests": {cleaned(str(name)): cleaned(str(digest)) for name, digest in progress.digests.items()},
-            "fingerprint": {
+        return Outcome(
+            seconds=progress.seconds,
+            digests={cleaned(str(name)): cleaned(str(digest)) for name, digest in progress.digests.items()},
+            fingerprint={
                 **fingerprint(self._device, self._threads, facts),
                 **({"defaults": self._defaults} if self._defaults else {}),
                 **({"code": self._code.plain()} if self._code.digest else {}),
             },
-            "files": files,
-            "remarks": tuple(cleaned(str(remark)) for remark in (*progress.remarks, *self._isolation.remarks)),
-            **({"last_alerts": alerts} if alerts else {}),
-        }
+            files=files,
+            remarks=tuple(cleaned(str(remark)) for remark in (*progress.remarks, *self._isolation.remarks)),
+            last_alerts=tuple(alerts),
+        )
 
     def _refuse_changed_files(self) -> None:
         changed = self._progress.changed_files()

@@ -49,7 +49,7 @@ while True:
     if packet.status is not None:
         break
 spoiled = training.close()
-found = {"error": packet.error, "reports": reports, "spoiled": spoiled, "remarks": packet.outcome["remarks"]}
+found = {"error": packet.error, "reports": reports, "spoiled": spoiled, "remarks": packet.outcome.remarks}
 print("FOUND" + json.dumps(found))
 """
 

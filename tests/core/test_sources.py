@@ -11,7 +11,7 @@ from hpo.backends.running import run_all
 from hpo.core.errors import BackendError, TooManyFailures
 from hpo.core.protocols import Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.tracker import JobTracker, Packet
+from hpo.core.tracker import JobTracker, Outcome, Packet
 from hpo.core.wrappers import FailureLimit, check_not_stuck
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
@@ -36,7 +36,7 @@ def packets(values, cuts, repeated=0, status=Status.COMPLETE):
     said = [*reports[:repeated], *reports]
     bounds = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
     cut = [Packet(reports=tuple(said[a:b])) for a, b in pairwise(bounds)]
-    return [*cut[:-1], Packet(reports=cut[-1].reports, status=status, outcome={"seconds": 1.0})]
+    return [*cut[:-1], Packet(reports=cut[-1].reports, status=status, outcome=Outcome(seconds=1.0))]
 
 
 def outcome(values, cuts, refuses_at, repeated):
@@ -77,7 +77,7 @@ def test_stop_overrides_self_pruning():
         *first, last = cut
         for said in first:
             assert tracker.receive(Packet(reports=said)) is None
-        outcomes.append(tracker.receive(Packet(reports=last, status=Status.PRUNED, outcome={"seconds": 9.0})))
+        outcomes.append(tracker.receive(Packet(reports=last, status=Status.PRUNED, outcome=Outcome(seconds=9.0))))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].seconds == 1.0
 

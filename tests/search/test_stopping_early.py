@@ -37,16 +37,16 @@ def test_a_training_that_stops_is_complete_with_the_epochs_that_it_had(tmp_path)
     packet, reports = whole(job(until=3, patience=2), tmp_path)
     assert (packet.status, packet.error) == (Status.COMPLETE, None)
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
-    log = Path(packet.outcome["files"], "run.log").read_text()
+    log = Path(packet.outcome.files, "run.log").read_text()
     assert "stops before its budget of 9 epochs: no better for 2 epochs" in log
 
 
 def test_the_saved_model_is_the_selected_epoch_s_and_not_that_of_the_stop(tmp_path):
     stopped, _ = whole(job(until=2, patience=3), tmp_path / "stopped")
     cut, _ = whole(job(budget=2, until=2), tmp_path / "cut")
-    assert stopped.outcome["digests"] == cut.outcome["digests"]
+    assert stopped.outcome.digests == cut.outcome.digests
     last = TrainableRef(path=EARLY.path, root=EARLY.root, objective=Objective(**{**vars_of(LOSS), "epoch": "last"}))
-    assert whole(job(until=2, patience=3), tmp_path / "last", last)[0].outcome["digests"] != cut.outcome["digests"]
+    assert whole(job(until=2, patience=3), tmp_path / "last", last)[0].outcome.digests != cut.outcome.digests
 
 
 def vars_of(objective):
@@ -59,7 +59,7 @@ def test_a_training_killed_in_any_epoch_stops_where_it_would_have(tmp_path, kill
     whole(job(until=3, patience=2), tmp_path / "cut", stop_after=killed_in)
     torch.manual_seed(7)
     resumed, again = whole(job(until=3, patience=2), tmp_path / "cut")
-    assert resumed.outcome["digests"] == expected.outcome["digests"]
+    assert resumed.outcome.digests == expected.outcome.digests
     assert [report.metrics for report in again] == [report.metrics for report in reports]
 
 
@@ -87,7 +87,7 @@ def test_a_stop_in_the_last_epoch_changes_nothing(tmp_path):
     stopped, _ = whole(job(budget=4, until=2, patience=2), tmp_path / "stopped")
     never, reports = whole(job(budget=4, until=2, patience=9), tmp_path / "never")
     assert len(reports) == 4
-    assert stopped.outcome["digests"] == never.outcome["digests"]
+    assert stopped.outcome.digests == never.outcome.digests
 
 
 def test_a_stop_between_two_epochs_can_be_asked_for_while_it_is_paused(tmp_path):

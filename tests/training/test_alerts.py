@@ -40,7 +40,7 @@ def alerts(work, epochs=8, **params):
         found += [alert for report in packet.reports for alert in report.alerts]
         if packet.status is not None:
             training.close()
-            return [*found, *packet.outcome.get("last_alerts", ())]
+            return [*found, *(packet.outcome.last_alerts if packet.outcome else ())]
 
 
 @pytest.mark.parametrize("kind", KINDS)

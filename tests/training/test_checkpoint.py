@@ -47,7 +47,7 @@ def cut(tmp_path):
     folder = tmp_path / "cut" / job().folder
     assert (folder / NEWEST).exists()
     assert (folder / PREVIOUS).exists()
-    return folder, whole(job(), tmp_path / "whole").outcome["digests"]
+    return folder, whole(job(), tmp_path / "whole").outcome.digests
 
 
 def truncated(content):
@@ -68,8 +68,8 @@ def test_from_a_damaged_checkpoint_a_training_falls_back_to_the_one_before_and_s
     folder, digests = cut
     (folder / NEWEST).write_bytes(damage((folder / NEWEST).read_bytes()))
     packet = whole(job(), folder.parents[1])
-    assert packet.outcome["digests"] == digests
-    assert packet.outcome["remarks"] == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
+    assert packet.outcome.digests == digests
+    assert packet.outcome.remarks == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
     assert "went on from epoch 2" in (folder / "run.log").read_text()
 
 
@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_never_becomes_the_previous_one(cut):
         (folder / NEWEST).write_bytes(truncated((folder / NEWEST).read_bytes()))
         whole(job(), folder.parents[1], stop_after=4)
         assert Checkpoint.load(folder / PREVIOUS, job().digest, "cpu").epoch == epoch
-    assert whole(job(), folder.parents[1]).outcome["digests"] == digests
+    assert whole(job(), folder.parents[1]).outcome.digests == digests
 
 
 def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
@@ -87,20 +87,20 @@ def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
     for name in (NEWEST, PREVIOUS):
         (folder / name).write_bytes(b"not a checkpoint at all, but long enough to hold a sum")
     packet = whole(job(), folder.parents[1])
-    assert packet.outcome["digests"] == digests
-    assert packet.outcome["remarks"] == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
+    assert packet.outcome.digests == digests
+    assert packet.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
 
 
 def test_a_sound_checkpoint_leaves_no_remark(cut):
     folder, digests = cut
     packet = whole(job(), folder.parents[1])
-    assert (packet.outcome["digests"], packet.outcome["remarks"]) == (digests, ())
+    assert (packet.outcome.digests, packet.outcome.remarks) == (digests, ())
 
 
 def test_a_crash_between_the_two_renames_costs_one_epoch(cut):
     folder, digests = cut
     (folder / NEWEST).unlink()
-    assert whole(job(), folder.parents[1]).outcome["digests"] == digests
+    assert whole(job(), folder.parents[1]).outcome.digests == digests
 
 
 def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
@@ -110,8 +110,8 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
     target.mkdir(parents=True)
     (target / NEWEST).write_bytes((folder / NEWEST).read_bytes())
     packet = whole(other, folder.parents[1])
-    assert packet.outcome["remarks"] == ("checkpoint.pt belongs to another job: trained anew",)
-    assert packet.outcome["digests"] == whole(other, folder.parents[1] / "undisturbed").outcome["digests"]
+    assert packet.outcome.remarks == ("checkpoint.pt belongs to another job: trained anew",)
+    assert packet.outcome.digests == whole(other, folder.parents[1] / "undisturbed").outcome.digests
 
 
 def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(cut):
@@ -144,7 +144,7 @@ def test_a_checkpoint_never_executes_anything(tmp_path, monkeypatch):
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
     """No file may grow beyond a few kilobytes, as on a disk that is full; the checkpoints are larger."""
-    expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome["digests"]
+    expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome.digests
 
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails with EFBIG
@@ -153,7 +153,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_checkpoint as t;"
         "p = t.whole(t.job(stage=t.Stage.SEARCH), Path(sys.argv[1]));"
-        "print(p.status, p.outcome['digests']['weights'], *p.outcome['remarks'], sep=chr(10))"
+        "print(p.status, p.outcome.digests['weights'], *p.outcome.remarks, sep=chr(10))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "full"), str(Path(__file__).parent)],
@@ -178,7 +178,7 @@ def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path
     assert (packet.paused, packet.status, packet.reports) == (True, None, ())
     saved = Checkpoint.load(tmp_path / "paused" / job().folder / NEWEST, job().digest, "cpu")
     assert (saved.epoch, len(saved.reports)) == (epochs, epochs)
-    assert whole(job(), tmp_path / "paused").outcome["digests"] == whole(job(), tmp_path / "whole").outcome["digests"]
+    assert whole(job(), tmp_path / "paused").outcome.digests == whole(job(), tmp_path / "whole").outcome.digests
 
 
 def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):

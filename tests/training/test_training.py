@@ -50,7 +50,7 @@ def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
     here, _ = whole(net_job(), ref(), tmp_path / "here")
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t, json;"
-        "packet, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(packet.outcome['digests']))"
+        "packet, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(packet.outcome.digests))"
     )
     there = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "there"), *HERE],
@@ -59,14 +59,14 @@ def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
-    assert json.loads(there.stdout) == here.outcome["digests"]
-    assert set(here.outcome["digests"]) == {"start", "weights", "predictions"}
+    assert json.loads(there.stdout) == here.outcome.digests
+    assert set(here.outcome.digests) == {"start", "weights", "predictions"}
 
 
 def test_another_seed_gives_other_bits(tmp_path):
     one, _ = whole(net_job(seed=42), ref(), tmp_path)
     two, _ = whole(net_job(seed=43), ref(), tmp_path)
-    assert one.outcome["digests"]["weights"] != two.outcome["digests"]["weights"]
+    assert one.outcome.digests["weights"] != two.outcome.digests["weights"]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
@@ -76,7 +76,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, epoch
     torch.manual_seed(99)  # whatever else the process draws in between must not matter
     torch.rand(7)
     resumed, again = whole(net_job(), ref(), tmp_path / "cut")
-    assert resumed.outcome["digests"] == expected.outcome["digests"]
+    assert resumed.outcome.digests == expected.outcome.digests
     assert [report.metrics for report in again] == [report.metrics for report in reports]
 
 
@@ -94,8 +94,8 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
     )
     assert killed.returncode == -9
     resumed, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "cut")
-    assert resumed.outcome["digests"] == expected.outcome["digests"]
-    log = Path(resumed.outcome["files"], "run.log").read_text()
+    assert resumed.outcome.digests == expected.outcome.digests
+    log = Path(resumed.outcome.files, "run.log").read_text()
     assert "resumed after epoch 2" in log
 
 
@@ -103,9 +103,9 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
 def test_one_stream_varied_changes_only_what_it_should(tmp_path, stream):
     plain, _ = whole(net_job(), ref(), tmp_path / "plain")
     varied, _ = whole(net_job(stream_seeds={stream: 7}), ref(), tmp_path / "varied")
-    facts = [packet.outcome["fingerprint"]["facts"] for packet in (plain, varied)]
+    facts = [packet.outcome.fingerprint["facts"] for packet in (plain, varied)]
     assert {name for name in facts[0] if facts[0][name] != facts[1][name]} == {stream} - {"dropout"}
-    assert plain.outcome["digests"]["weights"] != varied.outcome["digests"]["weights"]
+    assert plain.outcome.digests["weights"] != varied.outcome.digests["weights"]
 
 
 def test_the_saved_model_is_the_selected_epoch_s(tmp_path):
@@ -113,8 +113,8 @@ def test_the_saved_model_is_the_selected_epoch_s(tmp_path):
     chosen = Objective(metric="val_acc").select(tuple(reports)).step
     cut, _ = whole(net_job(stage=Stage.PROMOTION, budget=chosen), ref(epoch="last"), tmp_path / "cut")
     assert chosen < 6, "the test wants a training whose last epoch is not its best"
-    assert best.outcome["digests"]["weights"] == cut.outcome["digests"]["weights"]
-    saved = torch.load(Path(best.outcome["files"], "best_model.pt"), weights_only=True)
+    assert best.outcome.digests["weights"] == cut.outcome.digests["weights"]
+    saved = torch.load(Path(best.outcome.files, "best_model.pt"), weights_only=True)
     assert "0.weight" in saved
 
 
@@ -197,7 +197,7 @@ def test_a_model_that_no_epoch_changed_is_said(tmp_path):
         "import sys; from pathlib import Path; from hpo.training import TrainingRun; from hpo.core.protocols import *;"
         "from hpo.core.records import *; t = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
         "path='mine:train', root=sys.argv[1], objective=Objective(metric='val')), Resources(), Path(sys.argv[1]))\n"
-        "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome['remarks'])"
+        "while (p := t.advance()).status is None: pass\nprint(p.status, p.outcome.remarks)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("complete")

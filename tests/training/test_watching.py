@@ -50,7 +50,7 @@ def run(work, epochs=4, stop_after=None, **params):
 
 
 def lines(packet):
-    return Path(packet.outcome["files"], "artefacts", "diagnostics.jsonl").read_text()
+    return Path(packet.outcome.files, "artefacts", "diagnostics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -58,8 +58,8 @@ def test_a_watched_training_gives_the_same_bits(tmp_path, optimizer):
     watched, _ = run(tmp_path / "watched", optimizer=optimizer, watched=True)
     plain, _ = run(tmp_path / "plain", optimizer=optimizer, watched=False)
     assert watched.status is Status.COMPLETE
-    assert watched.outcome["digests"] == plain.outcome["digests"]
-    assert not (Path(plain.outcome["files"]) / "artefacts" / "diagnostics.jsonl").exists()
+    assert watched.outcome.digests == plain.outcome.digests
+    assert not (Path(plain.outcome.files) / "artefacts" / "diagnostics.jsonl").exists()
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -161,7 +161,7 @@ def test_an_optimizer_of_another_model_is_refused():
 def test_a_record_holds_no_number_that_is_not_finite(tmp_path):
     packet, _ = run(tmp_path, lr=1e30)
     assert packet.status is Status.FAILED
-    assert packet.outcome["last_alerts"][0].kind == "non-finite"
+    assert packet.outcome.last_alerts[0].kind == "non-finite"
     for line in lines(packet).splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in a record"))
 

@@ -102,9 +102,9 @@ def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remo
     another_machine("second-machine")
     resumed = trained(study)
     assert resumed.status is Status.COMPLETE
-    assert "resumed after epoch 3" in (local_copy(resumed.outcome["files"]) / "run.log").read_text()
+    assert "resumed after epoch 3" in (local_copy(resumed.outcome.files) / "run.log").read_text()
     undisturbed = trained(tmp_path / "plain")
-    assert resumed.outcome["digests"] == undisturbed.outcome["digests"]
+    assert resumed.outcome.digests == undisturbed.outcome.digests
 
 
 def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, another_machine):
@@ -113,14 +113,14 @@ def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, anothe
     newest = remote.folder / "study" / JOB.folder / NEWEST
     newest.write_bytes(newest.read_bytes()[:-1])
     resumed = trained(study)
-    assert resumed.outcome["remarks"] == (f"{NEWEST} is damaged (its sha256 does not fit): went on from epoch 2",)
-    assert resumed.outcome["digests"] == trained(tmp_path / "plain").outcome["digests"]
+    assert resumed.outcome.remarks == (f"{NEWEST} is damaged (its sha256 does not fit): went on from epoch 2",)
+    assert resumed.outcome.digests == trained(tmp_path / "plain").outcome.digests
 
 
 def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(remote, another_machine):
     study = f"{remote.url}/study"
     packet = trained(study)
-    assert packet.outcome["files"] == f"{study}/{JOB.folder}"
+    assert packet.outcome.files == f"{study}/{JOB.folder}"
     discard_checkpoint(study, JOB)
     assert [Path(name).name for name in remote.files()] == ["best_model.pt", "predictions.npz", "run.log"]
     assert [path for path in (work_dir(study).scratch).rglob("*") if path.is_file()] == []
