@@ -48,7 +48,7 @@ def rank(
     loaded = api.load_study(study, studies, to_train=False)
     report = api.rank_stored(loaded, config, options)
     if as_json:
-        print_json(promoted.ranking_values(report))
+        print_json(report.plain())
     elif format_ is not None:
         sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
     else:
@@ -240,7 +240,7 @@ def status(
 
     found = api.status(study, config)
     if as_json:
-        print_json([tables.progress_values(one) for one in found])
+        print_json([one.plain() for one in found])
     elif found:
         print_text(tables.progress_table(found))
     else:

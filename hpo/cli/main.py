@@ -299,13 +299,12 @@ def _stdout_for_data() -> AbstractContextManager[object]:
 
 
 def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
-    from hpo.cli import promoted
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
     if outcome.report.external:
         extra["recognized"] = list(outcome.recognized)
         extra["left_out"] = [asdict(one) for one in outcome.left_out]
-    return {**promoted.ranking_values(outcome.report), **extra}
+    return {**outcome.report.plain(), **extra}
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import typer
 
 from hpo.cli.hiding import refuse_secret
-from hpo.core.options import Requirements, declared, numbers_of
+from hpo.core.options import Declared, declared, numbers_of
 from hpo.core.records import LAST_TRIAL
 from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
@@ -83,7 +83,7 @@ def with_options(command: Command) -> Command:
     return called  # type: ignore[return-value]
 
 
-def _declared_of(annotation: Any) -> tuple[Any, list[Requirements]]:
+def _declared_of(annotation: Any) -> tuple[Any, list[Declared]]:
     """Returns a class of options with those that are taken of it; None where the annotation is an option's own."""
     kind, *said = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if not dataclasses.is_dataclass(kind):
@@ -92,7 +92,8 @@ def _declared_of(annotation: Any) -> tuple[Any, list[Requirements]]:
     return kind, [one for one in declared(kind) if wanted is None or one.name in wanted]  # type: ignore[arg-type]
 
 
-def _parameter(one: Requirements) -> inspect.Parameter:
+@functools.lru_cache
+def _parameter(one: Declared) -> inspect.Parameter:
     """Returns the parameter of a command that typer makes an option of."""
     own = one.flag
     annotation: Any = Any if own.parse else own.kind or one.annotation

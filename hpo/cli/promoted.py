@@ -183,9 +183,3 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append("This ends with status 1, for a candidate ignores its seed; --allow-ignored-seed allows it.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
-
-
-def ranking_values(report: PromotionReport) -> dict[str, object]:
-    """Returns a promotion's report as plain values."""
-    alerts = {str(trial): count for trial, count in report.alerts.items()}
-    return {**report.values(), "candidates": report.candidates(), "alerts": alerts}

@@ -203,7 +203,7 @@ def describe_since(one: Progress) -> str:
 
 def _driver(one: Progress) -> str:
     """Returns who drives a study, as which job, and whether it was asked to pause or to stop."""
-    driver = one.driver if one.driver and one.driver.alive else None
+    driver = one.driven
     said = [f"{driver.host} pid {driver.pid}"] if driver else []
     if driver and driver.job:
         said.append(driver.job)
@@ -332,11 +332,6 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
         "last_step": outcome.last_step,
         "left_out": {str(number): why for number, why in outcome.left_out.items()},
     }
-
-
-def progress_values(one: Progress) -> dict[str, object]:
-    """Returns how a study stands as plain values."""
-    return asdict(one)
 
 
 def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:

@@ -6,6 +6,7 @@ A field's description in its class's docstring is the help text of the option to
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -59,7 +60,7 @@ def count(low: int = 1) -> dict[str, Flag]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirements:
+class Declared:
     """A field that is an option of the command line.
 
     Attributes:
@@ -77,8 +78,13 @@ class Requirements:
     help: str
 
 
-def declared(kind: type) -> Iterator[Requirements]:
-    """Yields the fields of a dataclass that are options of the command line, the bases' first."""
+@functools.lru_cache
+def declared(kind: type) -> tuple[Declared, ...]:
+    """Returns the fields of a dataclass that are options of the command line, the bases' first."""
+    return tuple(_declared(kind))
+
+
+def _declared(kind: type) -> Iterator[Declared]:
     homes = {name: base for base in reversed(kind.__mro__) for name in vars(base).get("__annotations__", ())}
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
@@ -87,7 +93,7 @@ def declared(kind: type) -> Iterator[Requirements]:
         if "flag" in one.metadata:
             text, home = texts.get(one.name, ""), vars(sys.modules[homes[one.name].__module__])
             alone = SimpleNamespace(__annotations__={"it": one.type})  # other fields' types may be for mypy alone
-            yield Requirements(
+            yield Declared(
                 name=one.name,
                 flag=one.metadata["flag"],
                 annotation=get_type_hints(alone, home)["it"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpo.core.arguments import explains_arguments, require_int
@@ -55,6 +55,26 @@ class Progress:
     job: str | None
     pending: bool
     last_activity: str | None
+
+    @property
+    def driven(self) -> Holder | None:
+        """Who drives it now."""
+        return self.driver if self.driver and self.driver.alive else None
+
+    @property
+    def state(self) -> str:
+        """One word for how it stands: paused, running, promoted, unfinished or searched."""
+        if self.paused or self.driven:
+            return "paused" if self.paused else "running"
+        if self.promoted is not None:
+            return "promoted"
+        done = sum(count for state, count in self.counts.items() if state in ("complete", "pruned", "failed"))
+        return "unfinished" if done < self.wanted else "searched"
+
+    def plain(self) -> dict[str, object]:
+        """Returns it as plain values: what `hpo status --json` prints and the HTTP interface answers."""
+        driven = self.driven and {"host": self.driven.host, "pid": self.driven.pid, "since": self.driven.since}
+        return {**asdict(self), "state": self.state, "driven": driven}
 
 
 def studies(folders: Iterable[Path] | None = None) -> list[Checked]:

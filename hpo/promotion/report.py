@@ -18,7 +18,8 @@ from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
-from hpo.results import latex_text, markdown_text, table_text, write_promotion
+from hpo.promotion.tables import latex_text, markdown_text
+from hpo.results import table_text, write_promotion
 from hpo.stats.collapse import Collapse, collapses
 from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
 from hpo.stats.ranking import Ranking, Row
@@ -210,9 +211,21 @@ class PromotionReport:
         )
         return replace(self, confirmation=confirmation)
 
+    def bound(self, row: Row) -> float | None:
+        """Returns the best score that a candidate could still have; None where it is finished, or left a race."""
+        return None if row.bound is None or not np.isfinite(row.bound) or self.race else row.bound
+
     def standing(self, row: Row) -> str:
         """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` the race."""
         return "left" if self.race and row.standing == "not finished" else row.standing
+
+    def plain(self) -> dict[str, object]:
+        """Returns all of it as plain values: what commands print, promotion.json holds and the HTTP interface answers.
+
+        A candidate's value under a seed has the key `seed_42`; nothing of hpo reads these keys.
+        """
+        alerts = {str(trial): count for trial, count in self.alerts.items()}
+        return {**self.values(), "candidates": self.candidates(), "alerts": alerts}
 
     def values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
@@ -273,11 +286,11 @@ class PromotionReport:
 
     def markdown(self) -> str:
         """Returns the ranking and the winner's metrics as Markdown tables."""
-        return markdown_text(self.values(), self.candidates())
+        return markdown_text(self)
 
     def latex(self) -> str:
         """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
-        return latex_text(self.values(), self.candidates())
+        return latex_text(self)
 
     def candidates(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each candidate, in the order of the ranking."""
@@ -296,7 +309,8 @@ class PromotionReport:
             for one in self.metrics
         ]
 
-    def _fold_sigma(self, trial: int) -> float | None:
+    def fold_sigma(self, trial: int) -> float | None:
+        """Returns how much a candidate's folds differ within a seed; None where there are none."""
         return self.folds[trial].sigma if trial in self.folds else None
 
     def _race(self) -> dict[str, object] | None:
@@ -324,8 +338,8 @@ class PromotionReport:
             "seeds": str(candidate.use),
             **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
             **_moments(row),
-            **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
-            "bound": row.bound if row.bound is not None and np.isfinite(row.bound) and not self.race else None,
+            **({"fold_sigma": self.fold_sigma(candidate.trial)} if self.study.validation else {}),
+            "bound": self.bound(row),
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
@@ -375,7 +389,7 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
         results: the winner's folders.
         guard: asked right before each file takes its place; see `hpo.core.files.atomic_write`.
     """
-    head = {**report.values(), "results": [path.name for path in results]}
+    head = {**report.plain(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.candidates(), texts, guard)
     study = report.study

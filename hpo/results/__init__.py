@@ -12,8 +12,8 @@ from hpo.results.block import (
     unwritten,
     write_results,
 )
-from hpo.results.plain import json_text
-from hpo.results.promotion import latex_text, markdown_text, table_text, write_promotion
+from hpo.results.plain import json_text, latex
+from hpo.results.promotion import table_text, write_promotion
 from hpo.results.winner import Winner
 
 __all__ = [
@@ -22,8 +22,7 @@ __all__ = [
     "clear_probes",
     "clear_unpublished",
     "json_text",
-    "latex_text",
-    "markdown_text",
+    "latex",
     "require_writable",
     "table_text",
     "unwritten",

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse
 
 from hpo.core.records import MAX_TRIALS
 from hpo.serve.pages import board_fragment
-from hpo.serve.views import StudyViews, standing
+from hpo.serve.views import StudyViews
 from hpo.stats.names import RuleName, ddof_of
 from hpo.study import NAME
 
@@ -37,12 +37,12 @@ def interface(found: StudyViews) -> APIRouter:
     @router.get("/studies")
     def studies() -> list[dict[str, Any]]:
         """Every study in the storage: state, progress, incumbent, last activity, who drives it."""
-        return [standing(one) for one in found.studies()]
+        return [one.plain() for one in found.studies()]
 
     @router.get("/studies/{name}")
     def study(name: Name) -> dict[str, Any]:
         """How one study stands, and its definition as it was last run."""
-        return {**standing(found.progress(name)), "definition": found.study(name).content()}
+        return {**found.progress(name).plain(), "definition": found.study(name).content()}
 
     @router.get("/studies/{name}/trials")
     def trials(
@@ -71,8 +71,7 @@ def interface(found: StudyViews) -> APIRouter:
         ddof: Literal["0", "1", "unbiased"] | None = None,
     ) -> dict[str, Any]:
         """The newest promotion, ranked under another rule, lambda or ddof if one is given."""
-        report = found.ranking(name, rule, lambda_, None if ddof is None else ddof_of(ddof))
-        return {**report.values(), "candidates": report.candidates()}
+        return found.ranking(name, rule, lambda_, None if ddof is None else ddof_of(ddof)).plain()
 
     @router.get("/studies/{name}/board")
     def board(name: Name) -> dict[str, Any]:
@@ -81,8 +80,7 @@ def interface(found: StudyViews) -> APIRouter:
 
     @router.get("/studies/{name}/fragment", include_in_schema=False)
     def fragment(name: Name, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        values = found.board(name).values()
-        return unless_same(board_fragment(values), if_none_match)
+        return unless_same(board_fragment(found.board(name)), if_none_match)
 
     @router.get("/studies/{name}/results")
     def results(name: Name) -> list[dict[str, Any]]:

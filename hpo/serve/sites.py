@@ -17,7 +17,7 @@ from hpo.serve.guard import COOKIE, address_of, same, session_of, too_many
 from hpo.serve.interface import unless_same
 from hpo.serve.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
 from hpo.serve.settings import Settings
-from hpo.serve.views import NotThere, StudyViews, standing
+from hpo.serve.views import NotThere, StudyViews
 from hpo.study import NAME
 
 DAY = 24 * 3600
@@ -37,14 +37,14 @@ def sites(app: FastAPI, found: StudyViews, settings: Settings, attempts: Attempt
 
     @router.get("/robustness")
     def studies(fragment: bool = False, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        shown = [standing(one) for one in found.studies()]
+        shown = found.studies()
         if fragment:
             return unless_same(studies_fragment(shown, found.said), if_none_match)
         return HTMLResponse(studies_page(shown, found.said))
 
     @router.get("/robustness/{name}")
     def board(name: Annotated[str, Path(pattern=f"^{NAME}$")]) -> str:
-        return board_page(found.board(name).values())
+        return board_page(found.board(name))
 
     @router.get("/hpo/docs")
     def docs() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hpo.analysis.curves import Curve, curve_of
 from hpo.core.errors import NothingToPromote, UsageError
@@ -94,9 +94,9 @@ class StudyView:
         report = self.report
         return {
             "study": self.study.name,
-            "progress": standing(self.progress),
+            "progress": self.progress.plain(),
             "is_final": self.is_final,
-            "promotion": {**report.values(), "candidates": report.candidates()} if report else None,
+            "promotion": report.plain() if report else None,
             "sentences": self.sentences,
             "warnings": list(report.warnings) if report else [],
             "sigma_error": sigma_error(len(report.ranking.seeds)) if report else None,
@@ -314,7 +314,7 @@ def write_report(
     name = Path(study).name.removesuffix(".toml")
     found = board(name, config)
     if kind == "html":
-        text = board_page(found.values(), live=False)
+        text = board_page(found, live=False)
     elif found.report is None or not found.is_final:
         raise NothingToPromote(f"study {name!r} has no promotion yet; make one with: hpo promote --study {name}")
     else:
@@ -333,19 +333,6 @@ def board(name: str, config: RunConfig) -> StudyView:
     """
     with study_views(config) as found:
         return found.board(name)
-
-
-def standing(one: Progress) -> dict[str, Any]:
-    """Returns how a study stands as plain values, who drives it under `driven`, and a word for it under `state`."""
-    driver = one.driver if one.driver and one.driver.alive else None
-    done = sum(count for state, count in one.counts.items() if state in ("complete", "pruned", "failed"))
-    state = "running" if driver else "promoted" if one.promoted is not None else "searched"
-    if not driver and done < one.wanted and one.promoted is None:
-        state = "unfinished"
-    state = "paused" if one.paused else state
-    driven = driver and {"host": driver.host, "pid": driver.pid, "since": driver.since}
-    plain = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "driver"}
-    return {**plain, "incumbent": one.incumbent and asdict(one.incumbent), "state": state, "driven": driven}
 
 
 def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:

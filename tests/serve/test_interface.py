@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 
 import pytest
@@ -9,20 +10,24 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from typer.testing import CliRunner
 
 from hpo import api
+from hpo.cli.main import app
 from hpo.serve.app import application
 from hpo.serve.settings import Settings
 from hpo.serve.views import study_views
+from tests.serve.conftest import PROJECT
 
+STUDIES = PROJECT / "studies"
 PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
 def schema(promoted_place):
     with study_views(promoted_place) as found:
-        app = application(found, Settings(allowed_hosts=("localhost", "testserver")), promoted_place)
-        yield schemathesis.openapi.from_asgi("/hpo/openapi.json", app)
+        served = application(found, Settings(allowed_hosts=("localhost", "testserver")), promoted_place)
+        yield schemathesis.openapi.from_asgi("/hpo/openapi.json", served)
 
 
 @pytest.mark.slow
@@ -56,6 +61,28 @@ def test_it_says_what_the_command_line_says(client, promoted_place):
     assert (curve["state"], idle["state"]) == ("promoted", "searched")
     assert curve["counts"] == {state: sum(one["state"] == state for one in trials(client)) for state in curve["counts"]}
     assert client.get("/hpo/v1/studies/idle").json()["definition"]["name"] == "idle"
+
+
+def test_status_has_one_shape(client, promoted_place):
+    served = client.get("/hpo/v1/studies").json()
+    arguments = ["status", "--json", "--storage", promoted_place.storage]
+    printed = json.loads(CliRunner().invoke(app, arguments).stdout)
+    for one in (*served, *printed):
+        assert one["driver"].pop("silent_seconds") >= 0, "who drove it last is said too"
+    assert printed == served
+    assert [(one["state"], one["driven"]) for one in served] == [("promoted", None), ("searched", None)]
+
+
+def test_a_promotion_has_one_shape(client, promoted_place):
+    served = client.get("/hpo/v1/studies/curve/ranking").json()
+    assert client.get("/hpo/v1/studies/curve/board").json()["promotion"] == served
+    folder = promoted_place.outputs / "curve"
+    written = json.loads((folder / "promotion.json").read_text())
+    assert written.pop("rows") == served["candidates"], "as the file has always called them"
+    assert written.pop("results") == [path.name for path in sorted(folder.glob("results_*"))]
+    assert written == served
+    arguments = ["rank", "--json", "--study", "curve", "--studies", str(STUDIES), "--storage", promoted_place.storage]
+    assert set(json.loads(CliRunner().invoke(app, arguments).stdout)) == set(served)
 
 
 def trials(client, **query):

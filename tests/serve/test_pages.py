@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,8 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.formatting import number
 from hpo.serve.pages import board_page
 from hpo.serve.pages.strip import strips
+from hpo.stats.ranking import Candidate, Ranking, Row
+from hpo.stats.scoring import Rule
 from tests.serve.conftest import study
 
 
@@ -50,7 +53,7 @@ def test_a_promotion_under_way_is_shown_as_undecided(promoted_place, tmp_path):
     found = api.board("curve", config)
     assert (found.is_final, len(found.report.ranking.rows)) == (False, 2)
     assert found.sentences == ["A promotion is under way: 4 replicates of 2 candidates so far. Nothing is decided."]
-    assert "not finished" in board_page(found.values())
+    assert "not finished" in board_page(found)
 
 
 def test_the_studies_page_lists_all_with_their_state(client):
@@ -94,21 +97,22 @@ def test_the_report_has_tables_for_a_text_too(promoted_place, tmp_path):
 
 
 def test_what_a_name_or_a_metric_is_called_cannot_become_markup(promoted_place):
-    values = api.board("curve", promoted_place).values()
-    values["promotion"] = {**values["promotion"], "objective": "</script><script>alert(1)</script>"}
-    page = board_page(values, live=True)
+    view = api.board("curve", promoted_place)
+    table = view.study.objective_.model_copy(update={"metric": "</script><script>alert(1)</script>"})
+    study = view.study.model_copy(update={"objective_": table})
+    page = board_page(replace(view, report=replace(view.report, study=study)), live=True)
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
 
 
 def test_all_candidates_are_drawn_on_one_axis():
-    rows = [
-        {"trial": 1, "seed_42": 0.0, "seed_43": 1.0, "mean": 0.5, "sigma": 0.25, "search_value": 0.75},
-        {"trial": 2, "seed_42": 0.5, "seed_43": None, "mean": None, "sigma": None, "search_value": None},
-    ]
-    found = strips({"seeds": [42, 43], "candidates": rows})
+    rows = (
+        Row(candidate=Candidate(trial=1, values={42: 0.0, 43: 1.0}, search_value=0.75), mean=0.5, sigma=0.25),
+        Row(candidate=Candidate(trial=2, values={42: 0.5, 43: None})),
+    )
+    ranking = Ranking(rule=Rule(), direction="maximize", seeds=(42, 43), rows=rows)
+    found = strips(ranking)
     assert found[1].points == {42: 6.0, 43: 94.0}
     assert (found[1].mean, found[1].low, found[1].high, found[1].search) == (50.0, 28.0, 72.0, 72.0)
     assert (found[2].points, found[2].mean, found[2].low) == ({42: 50.0}, None, None)
-    same = [{**rows[1], "seed_42": 0.5}]
-    assert strips({"seeds": [42, 43], "candidates": same})[2].points == {42: 50.0}
+    assert strips(replace(ranking, rows=rows[1:]))[2].points == {42: 50.0}

@@ -98,7 +98,7 @@ def read_all(study, config, capsys):
 
     printed()
     for one in api.status(None, config):
-        print_json(tables.progress_values(one))
+        print_json(one.plain())
         json.loads(printed())
     print_text(tables.progress_table(api.status(None, config)))
     printed()

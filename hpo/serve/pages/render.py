@@ -7,39 +7,43 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.core.formatting import number, percent
+from hpo.driver.status import Progress
 from hpo.figures.report import add_content_policy, curves_figure, decomposition_figure, optimism_figure, script
 from hpo.serve.pages.strip import strips
+
+if TYPE_CHECKING:
+    from hpo.serve.views import StudyView
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
 
-def board_page(values: Mapping[str, Any], *, live: bool = True) -> str:
+def board_page(view: StudyView, *, live: bool = True) -> str:
     """Returns the robustness page of a study.
 
     Args:
-        values: of a `hpo.serve.views.StudyView`.
+        view: all that is shown of the study.
         live: whether it is served, and renews itself; else it is one file that needs no other.
     """
     shared: dict[str, object] = {"styles": None, "scripts": ()}
     if not live:
         scripts = (script(), (STATIC / "board.js").read_text(encoding="utf-8"))
         shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
-    page = _rendered("board.html", **_board(values), live=live, **shared)
+    page = _rendered("board.html", **_board(view), live=live, **shared)
     return page if live else add_content_policy(page)
 
 
-def board_fragment(values: Mapping[str, Any]) -> str:
+def board_fragment(view: StudyView) -> str:
     """Returns what of that page changes while a study goes on."""
-    return _rendered("fragment.html", **_board(values), live=True)
+    return _rendered("fragment.html", **_board(view), live=True)
 
 
-def studies_page(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
+def studies_page(studies: Sequence[Progress], storage: str) -> str:
     """Returns the page of all studies in a storage.
 
     Args:
@@ -49,7 +53,7 @@ def studies_page(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
     return _rendered("studies.html", studies=studies, storage=storage, live=True)
 
 
-def studies_fragment(studies: Sequence[Mapping[str, Any]], storage: str) -> str:
+def studies_fragment(studies: Sequence[Progress], storage: str) -> str:
     """Returns what of that page changes."""
     return _rendered("studies_fragment.html", studies=studies, storage=storage, live=True)
 
@@ -78,8 +82,9 @@ def interface_page(schema: Mapping[str, Any]) -> str:
     return _rendered("interface.html", routes=routes, live=True)
 
 
-def _board(values: Mapping[str, Any]) -> dict[str, Any]:
-    promotion = values["promotion"]
+def _board(view: StudyView) -> dict[str, Any]:
+    values: dict[str, Any] = view.values()
+    promotion, report = values["promotion"], view.report
     figures: dict[str, Any] = {}
     if promotion:
         metric, winner = promotion["objective"], promotion["winner"]
@@ -97,13 +102,15 @@ def _board(values: Mapping[str, Any]) -> dict[str, Any]:
         "unbiasing": values["unbiasing"],
         "promotion": promotion and {name: promotion[name] for name in ("direction", "rule", "lambda", "ddof", "seeds")},
         "candidates": [
-            {"trial": one["trial"], "values": [one[f"seed_{seed}"] for seed in promotion["seeds"]]}
-            for one in promotion["candidates"]
+            {"trial": row.candidate.trial, "values": [row.candidate.values.get(seed) for seed in report.ranking.seeds]}
+            for row in report.ranking.rows
         ]
-        if promotion
+        if report
         else [],
     }
-    return {**values, "strips": strips(promotion) if promotion else {}, "data": data, "figures": list(figures)}
+    by_seed = {row.candidate.trial: row.candidate.values for row in report.ranking.rows} if report else {}
+    drawn = {"strips": strips(report.ranking) if report else {}, "by_seed": by_seed, "figures": list(figures)}
+    return {**values, **drawn, "metrics": report.metrics if report else (), "data": data}
 
 
 @lru_cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from hpo.stats.ranking import Ranking, Row
 
 MARGIN = 0.06
 """Share of the axis that is left empty at each end."""
@@ -29,14 +30,10 @@ class Strip:
     search: float | None
 
 
-def strips(promotion: Mapping[str, Any]) -> dict[int, Strip]:
-    """Returns the strip of each candidate by its trial.
-
-    Args:
-        promotion: with `seeds` and `candidates`.
-    """
-    rows = promotion["candidates"]
-    known = [value for row in rows for value in _numbers(row, promotion["seeds"])]
+def strips(ranking: Ranking) -> dict[int, Strip]:
+    """Returns the strip of each candidate by its trial."""
+    rows, seeds = ranking.rows, ranking.seeds
+    known = [value for row in rows for value in _numbers(row, seeds)]
     if not known:
         return {}
     low, high = min(known), max(known)
@@ -50,22 +47,25 @@ def strips(promotion: Mapping[str, Any]) -> dict[int, Strip]:
 
     found = {}
     for row in rows:
-        mean, sigma = row["mean"], row["sigma"]
-        seeds = {seed: place for seed in promotion["seeds"] if (place := at(row[f"seed_{seed}"])) is not None}
-        has_bar = mean is not None and sigma is not None
-        found[row["trial"]] = Strip(
-            points=seeds,
-            mean=at(mean),
-            low=at(mean - sigma) if has_bar else None,
-            high=at(mean + sigma) if has_bar else None,
-            search=at(row["search_value"]),
+        low_end, high_end = _bar(row) or (None, None)
+        found[row.candidate.trial] = Strip(
+            points={seed: place for seed in seeds if (place := at(row.candidate.values.get(seed))) is not None},
+            mean=at(row.mean),
+            low=at(low_end),
+            high=at(high_end),
+            search=at(row.candidate.search_value),
         )
     return found
 
 
-def _numbers(row: Mapping[str, Any], seeds: list[int]) -> list[float]:
-    bar = []
-    if row["mean"] is not None and row["sigma"] is not None:
-        bar = [row["mean"] - row["sigma"], row["mean"] + row["sigma"]]
-    values = [row["search_value"], *(row[f"seed_{seed}"] for seed in seeds), *bar]
+def _bar(row: Row) -> tuple[float, float] | None:
+    """Returns the ends of the bar of one sigma; None for an incomplete candidate."""
+    if row.mean is None or row.sigma is None:
+        return None
+    return row.mean - row.sigma, row.mean + row.sigma
+
+
+def _numbers(row: Row, seeds: Sequence[int]) -> list[float]:
+    candidate = row.candidate
+    values = [candidate.search_value, *(candidate.values.get(seed) for seed in seeds), *(_bar(row) or ())]
     return [value for value in values if value is not None]

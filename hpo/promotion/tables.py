@@ -1,0 +1,124 @@
+"""A promotion's tables for a page or a paper: Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from hpo.promotion.luck import searched_on
+from hpo.results import latex
+from hpo.stats.ranking import Row
+from hpo.stats.seed_use import Use
+
+if TYPE_CHECKING:
+    from hpo.promotion.report import PromotionReport
+
+
+def markdown_text(report: PromotionReport) -> str:
+    """Returns the ranking and the winner's metrics as Markdown tables."""
+    study, rule = report.study, report.ranking.rule
+    formula = rule.formula(report.ranking.direction)
+    heading = f"## {study.name}: promotion by {formula} of {study.objective.metric}"
+    note = f"sigma: ddof {rule.ddof}; intervals: Student's, 95 %; search on {searched_on(study, report.external)}."
+    note = " ".join([note, *_folded(report)])
+    warnings = [f"**Warning:** {warning}" for warning in report.warnings]
+    parts = [heading, *warnings, _drawn(_ranking(report), "github"), note]
+    winner = report.winner.candidate.trial if report.winner else None
+    if final := _final(report):
+        parts += [f"### The race's last rung: winner trial {winner}", _drawn(final, "github")]
+    if metrics := _metrics(report):
+        parts += [f"### The winner's metrics: trial {winner}", _drawn(metrics, "github")]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex_text(report: PromotionReport) -> str:
+    """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
+    warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in report.warnings]
+    tables = [table for table in (_ranking(report), _final(report), _metrics(report)) if table]
+    parts = [*warnings, *(_drawn(table, "latex_booktabs") for table in tables), *map(latex, _folded(report))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _folded(report: PromotionReport) -> list[str]:
+    """Returns a sentence about values under cross-validation; empty without it."""
+    folds = report.study.validation
+    return [f"A seed's value, and each of its metrics, is the mean over {folds}."] if folds else []
+
+
+def _drawn(rows: Sequence[dict[str, str]], style: str) -> str:
+    aligned = ["right" if name != "metric" else "left" for name in rows[0]]
+    return str(tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True, colalign=aligned))
+
+
+def _final(report: PromotionReport) -> list[dict[str, str]]:
+    """Returns the last rung of the race; empty if there was none."""
+    race = report.race
+    if race is None or report.refined is None:
+        return []
+    return [
+        {
+            "rank": _text(row.rank),
+            "trial": str(row.candidate.trial),
+            f"mean of {len(race.seeds)} seeds": _text(row.mean),
+            "sigma": _text(row.sigma),
+            report.ranking.rule.formula(report.ranking.direction): _text(row.score),
+            "95 % interval": _interval(row),
+        }
+        for row in race.final.rows
+    ]
+
+
+def _ranking(report: PromotionReport) -> list[dict[str, str]]:
+    ranking = report.ranking
+    by_use = any(row.candidate.use is not Use.USED for row in ranking.rows)
+    return [
+        {
+            "rank": report.standing(row),
+            "trial": str(row.candidate.trial),
+            **({"trial there": one.origin.label} if (one := report.external.get(row.candidate.trial)) else {}),
+            **{f"seed {seed}": _text(row.candidate.values.get(seed)) for seed in ranking.seeds},
+            "mean": _text(row.mean),
+            "sigma": _text(row.sigma),
+            **({"fold sd": _text(report.fold_sigma(row.candidate.trial))} if report.study.validation else {}),
+            ranking.rule.formula(ranking.direction): _score(report, row),
+            "95 % interval": _interval(row),
+            "CV %": _text(report.certainty.variations.get(row.candidate.trial), 1),
+            "search": _text(row.candidate.search_value),
+            **({"seeds": str(row.candidate.use)} if by_use else {}),
+        }
+        for row in ranking.rows
+    ]
+
+
+def _score(report: PromotionReport, row: Row) -> str:
+    bound = report.bound(row)
+    if bound is None:
+        return _text(row.score)
+    return f"{'<=' if report.ranking.direction == 'maximize' else '>='} {_text(bound)}"
+
+
+def _metrics(report: PromotionReport) -> list[dict[str, str]]:
+    winner = report.winner.candidate.trial if report.winner else None
+    return [
+        {
+            "metric": one.metric,
+            **{f"seed {seed}": _text(one.values[seed]) for seed in report.ranking.seeds},
+            "mean": _text(one.mean),
+            "sigma": _text(one.sigma),
+        }
+        for one in report.metrics
+        if one.trial == winner
+    ]
+
+
+def _interval(row: Row) -> str:
+    return "-" if row.interval is None else f"{_text(row.interval[0])} .. {_text(row.interval[1])}"
+
+
+def _text(value: object, digits: int = 4) -> str:
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    text = f"{value:.{digits}f}"
+    return f"{value:.1e}" if value and not float(text) else text  # a small value must not look like 0
