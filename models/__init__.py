@@ -1,1 +1,1 @@
-"""Trainables and what they need: data, networks, metrics. They see no more of hpo than its public names."""
+"""Trainables with their data, networks and metrics. They use only the public names of hpo."""

@@ -1,6 +1,7 @@
-"""Breast density, A to D, with a U-Net or EfficientNet-B0: on phantoms, a folder of images, an archive of DICOM files.
+"""Breast density, A to D, with a U-Net or EfficientNet-B0, on phantoms, a folder of images or a DICOM archive.
 
-Shapes: N images of the data set, T of them trained on, V judged on, B in a batch, S pixels along each side, C classes.
+Shapes: N images of the data set, T training images, V validation images, B images of a batch, S pixels along each side,
+C classes.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from models.common.metrics import classification_metrics
 from models.common.splits import split
 from models.mammography.archive import write_phantoms
 from models.mammography.augment import Augmentation
-from models.mammography.checks import refuse_undividable, refuse_unusable_data
+from models.mammography.checks import require_splittable, require_usable_data
 from models.mammography.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
 from models.mammography.efficientnet import MODEL as EFFICIENTNET
-from models.mammography.efficientnet import EfficientNetB0, package_version, refuse_missing_package
+from models.mammography.efficientnet import EfficientNetB0, package_version, require_package
 from models.mammography.gradcam import chosen, heat_maps
 from models.mammography.grader import Grader
 from models.mammography.pixels import Pixels
@@ -42,7 +43,7 @@ from models.mammography.unet import Norm, UNet
 from models.mammography.weights import load_weights
 from models.mammography.written import write_split
 
-__all__ = [  # hpo calls them by their names
+__all__ = [  # hpo calls them by name
     "DensityParams",
     "audit",
     "prepare",
@@ -56,19 +57,20 @@ Arch = Literal["unet", "efficientnet-b0"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DensityParams(RecipeParams):
-    """What can be tuned or fixed; what there is to see is in `DataParams`, how it is learnt in `RecipeParams`.
+    """The params of the network; see `DataParams` for the data and `RecipeParams` for the training.
 
     Attributes:
         arch: "unet" or "efficientnet-b0", which needs the extra `monai`.
-        weights: file with a state dict to begin with, relative to the project's folder; the head's may be for
-            other classes. "": all weights are drawn at random.
-        norm: "batch" or "group"; of the U-Net also "none".
+        weights: file with the initial state dict, relative to the project's folder; its head may have other classes.
+            "":
+            random initialization.
+        norm: "batch" or "group"; for the U-Net also "none".
         dropout: probability that a unit is dropped.
-        width: of the U-Net: channels at full resolution.
-        depth: of the U-Net: how often the resolution is halved.
-        mask_weight: of the U-Net: of the loss of outlining the dense tissue; 0: off. It needs data with masks.
-        channels: of EfficientNet: 1, or 3 for weights that were trained on colours.
-        drop_connect: of EfficientNet: probability of the last block to be passed over by an image.
+        width: channels of the U-Net at full resolution.
+        depth: how often the U-Net halves the resolution.
+        mask_weight: weight of the U-Net's segmentation loss of dense tissue; 0: off. It needs data with masks.
+        channels: input channels of EfficientNet: 1, or 3 for weights that were trained on color images.
+        drop_connect: probability that an image skips the last block of EfficientNet.
     """
 
     arch: Arch = "unet"
@@ -83,45 +85,44 @@ class DensityParams(RecipeParams):
 
 
 def refuse_unusable(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
-    """Raises where a study names what is not here or cannot be trained on, before anything is trained.
+    """Checks a study's packages, files and data before any training.
 
     Args:
-        values: those that a study gives a field, by the field's name; all of them where it is a choice, the ends where
-            it is a range.
-        folds: of the cross-validation; 0: there is none.
+        values: values of the study by field: all values of a choice, the ends of a range.
+        folds: number of folds; 0: no cross-validation.
 
     Raises:
         UsageError: if a package is not installed, a file is missing, or the data cannot be used.
     """
     if EFFICIENTNET in values.get("arch", ()):
-        refuse_missing_package()
+        require_package()
     for path in values.get("weights", ()):
         if path and not Path(str(path)).is_file():
             raise UsageError(f"weights {path}: there is no such file in {Path.cwd()}")
-    refuse_unusable_data(values, folds)
+    require_usable_data(values, folds)
     sources = values.get("data") or (PHANTOMS,)
     outlined = [value for value in values.get("mask_weight", ()) if isinstance(value, int | float) and value > 0]
     if outlined and PHANTOMS not in sources:
         raise UsageError(f"mask_weight is {outlined[0]}, but {sources[0]!r} has no masks; set it to 0")
     if outlined and set(values.get("arch", ())) == {EFFICIENTNET}:
-        raise UsageError(f"mask_weight is {outlined[0]}, but only the U-Net outlines; set it to 0")
+        raise UsageError(f"mask_weight is {outlined[0]}, but only the U-Net has a mask head; set it to 0")
 
 
 def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
-    """Decodes what a study's trainings will read, before the first of them.
+    """Decodes the images of a study before its first training.
 
     Args:
-        params: those that the study fixes, by name; others may be among them.
-        cache: folder in which decoded images are kept.
-        tell: called with how far the work is.
+        params: fixed params of the study by name, perhaps with others.
+        cache: folder of the cached images.
+        tell: called with the progress.
 
     Raises:
-        UsageError: if it cannot be used, or what could be read of it cannot be divided.
+        UsageError: if the data cannot be used or split.
     """
     named = data_params(params)
     if named.data != PHANTOMS:
         read_files(named, cache, tell)
-        refuse_undividable(data_set(named, cache), named.data)
+        require_splittable(data_set(named, cache), named.data)
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
@@ -170,7 +171,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     for epoch in ctx.epochs(model=model, optimizer=optimizer, scheduler=scheduler):
         freeze(params, model, epoch)
         running = Running(ctx.device)
-        # Of all images, not of the training half alone: another split leaves an image's numbers as they are.
+        # For all images, not only the training images, so that another split does not change an image's numbers.
         augmentation = Augmentation.draw(len(data.label_N), ctx.streams.augment.torch(epoch), ctx.device, amounts)
         for position_B in batches(ctx.streams.order.torch(epoch)):
             at_B = position_B.to(ctx.device)
@@ -193,7 +194,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         values = [ctx.objective.value(report) for report in ctx.reports]
         scheduler.judge(values[-1])
         if stalled(params, values, ctx.objective):
-            ctx.stop(f"{ctx.objective.metric} has not got better for {params.early_stop_patience} epochs")
+            ctx.stop(f"{ctx.objective.metric} has not improved for {params.early_stop_patience} epochs")
 
     graded_VC = _graded(model, pixels, held_out_V)
     ctx.save_predictions(
@@ -204,11 +205,11 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         cases={name: [column[row] for row in held_out_V] for name, column in data.cases.items()},
     )
     if ctx.keeps:
-        _read_requests(ctx, model, pixels, data, held_out_V, graded_VC)
+        _save_heat_maps(ctx, model, pixels, data, held_out_V, graded_VC)
 
 
 def _network(params: DensityParams, classes: int, ctx: Context) -> Grader:
-    """Returns the network on its device: drawn from the init stream, and then what of it a file has."""
+    """Returns the network on its device: initialized from the init stream, then from a file if there is one."""
     with ctx.streams.init.as_global():
         model = _drawn(params, classes)
     if params.weights:
@@ -232,7 +233,9 @@ def _drawn(params: DensityParams, classes: int) -> Grader:
             )
         case "efficientnet-b0":
             if params.mask_weight > 0:
-                raise UsageError(f"mask_weight is {params.mask_weight}, but only the U-Net outlines; set it to 0")
+                raise UsageError(
+                    f"mask_weight is {params.mask_weight}, but only the U-Net has a mask head; set it to 0"
+                )
             return EfficientNetB0(
                 classes=classes,
                 channels=params.channels,
@@ -244,7 +247,7 @@ def _drawn(params: DensityParams, classes: int) -> Grader:
 
 
 def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tensor) -> Tensor:
-    """Moves all channels (B, K, S, S) alike and brightens the first, the image."""
+    """Transforms all channels (B, K, S, S) in the same way, and brightens the first, the image."""
     moved_BKSS = augmentation.moved(channel_BKSS, number_B)
     return torch.cat([augmentation.brightened(moved_BKSS[:, :1], number_B), moved_BKSS[:, 1:]], dim=1)
 
@@ -254,20 +257,20 @@ def _graded(model: Grader, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray
     return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)
 
 
-def _read_requests(
+def _save_heat_maps(
     ctx: Context, model: Grader, pixels: Pixels, data: DataSet, held_out_V: np.ndarray, graded_VC: np.ndarray
 ) -> None:
-    """Saves where the model looks in the cases that it is surest of, right and wrong, for what it says of them."""
+    """Saves heat maps of the most confident cases, right and wrong, for their predicted classes."""
     chosen_M = chosen(data.label_N[held_out_V], graded_VC)
-    number_M, said_M = held_out_V[chosen_M], graded_VC[chosen_M].argmax(axis=1)
+    number_M, predicted_M = held_out_V[chosen_M], graded_VC[chosen_M].argmax(axis=1)
     image_M1SS = pixels.batch(torch.tensor(number_M, device=ctx.device))[:, :1]
     heat_MSS = heat_maps(
-        model, model.looked_at, image_M1SS, said_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
+        model, model.looked_at, image_M1SS, predicted_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
     )
     captions = [
-        f"{data.cases['accession'][number]}\ntrue {data.names[data.label_N[number]]}, said {data.names[said]} "
-        f"({graded_VC[place, said]:.0%})"
-        for place, number, said in zip(chosen_M, number_M, said_M, strict=True)
+        f"{data.cases['accession'][number]}\ntrue {data.names[data.label_N[number]]}, predicted "
+        f"{data.names[predicted]} ({graded_VC[place, predicted]:.0%})"
+        for place, number, predicted in zip(chosen_M, number_M, predicted_M, strict=True)
     ]
     names = [data.cases["accession"][number] for number in number_M]
     ctx.save_panels(image=image_M1SS[:, 0].clamp(0, 1).cpu(), heat=heat_MSS, names=names, captions=captions)

@@ -1,6 +1,6 @@
-"""Handwritten digits, 8 by 8 pixels, with a small network: real data, and a fraction of a second for a training.
+"""Handwritten digits, 8 by 8 pixels, with a small network: real data, and a training takes a fraction of a second.
 
-Shapes: N images, T of them trained on, V judged on, B in a batch, C classes.
+Shapes: N images, T training images, V validation images, B images of a batch, C classes.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from models.common.loop import (
 from models.common.metrics import classification_metrics
 from models.common.schedule import warm_up_then_cosine
 from models.common.splits import split
-from models.mammography.unet import Norm, normalisation
+from models.mammography.unet import Norm, normalization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigitsParams:
-    """What can be tuned or fixed.
+    """The params of the training.
 
     Attributes:
-        lr: learning rate at its highest; it warms up and then falls along a cosine.
+        lr: peak learning rate, with warm-up and cosine decay.
         optimizer: "adamw" or "sgd".
         momentum: momentum of the optimizer "sgd".
-        weight_decay: decay of the weights, see `models.common.loop.optimizer_for`.
-        width: channels of the first layer; the second has twice as many.
+        weight_decay: weight decay, see `models.common.loop.optimizer_for`.
+        width: channels of the first layer, doubled in the second.
         norm: "batch", "group" or "none".
-        dropout: probability, before the last layer.
-        batch: images in a batch, at most.
-        validation: fraction of the 1797 images that is judged on. It is large, because a network that saw few images
-            shows what its seed did to it.
+        dropout: dropout probability before the last layer.
+        batch: maximum batch size.
+        validation: fraction of the 1797 images used for validation. It is large, because the effect of the seed is
+            visible with few training images.
     """
 
     lr: float
@@ -62,19 +62,19 @@ class DigitsNet(nn.Module):
     """Two convolutions and a mean over the pixels.
 
     Args:
-        width: channels of the first; the second has twice as many.
-        norm: after each convolution.
-        dropout: probability, before the last layer.
+        width: channels of the first layer, doubled in the second.
+        norm: normalization after each convolution.
+        dropout: dropout probability before the last layer.
     """
 
     def __init__(self, *, width: int, norm: Norm, dropout: float) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(1, width, 3, padding=1),
-            normalisation(norm, width),
+            normalization(norm, width),
             nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, padding=1, stride=2),
-            normalisation(norm, 2 * width),
+            normalization(norm, 2 * width),
             nn.ReLU(),
         )
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, len(DIGITS)))

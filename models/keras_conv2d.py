@@ -1,9 +1,9 @@
 """One convolution and one dense layer in Keras, on handwritten digits; needs the extra `keras`.
 
-It is the network by which people ask why `tf.keras.layers.Conv2D` gives other results in every run: its kernels are
-drawn at random, and nothing says from where. With `seeded = false` it is just that; else hpo has seeded what it draws.
+It is the usual example of `tf.keras.layers.Conv2D` with different results in every run, because its random
+initialization is not seeded. With `seeded = false` that is so; otherwise hpo seeds it.
 
-Shapes: N images, T of them trained on, V judged on, C classes, each image 28 by 28 pixels.
+Shapes: N images, T training images, V validation images, C classes, each image 28 by 28 pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.common.metrics import classification_metrics
 from models.common.splits import split
 
-# Read when TensorFlow is imported. Without oneDNN's own order of sums fewer machines differ in the last digits.
+# Read when TensorFlow is imported. Without oneDNN's order of summation, fewer machines differ in the last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -31,16 +31,16 @@ from keras import layers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv2DParams:
-    """What can be tuned or fixed.
+    """The params of the training.
 
     Attributes:
         lr: learning rate of Adam.
-        filters: of the convolution.
-        dropout: share of the dense layer's inputs that are left out; 0: there is no such layer.
-        batch: images in a batch, at most.
-        validation: fraction of the 1797 images that is judged on.
-        seeded: whether the generators are left as hpo has seeded them; else they are seeded by the operating system,
-            as in a program that does not seed them.
+        filters: filters of the convolution.
+        dropout: dropout probability of the dense layer's inputs; 0: no dropout layer.
+        batch: maximum batch size.
+        validation: fraction of the 1797 images used for validation.
+        seeded: whether hpo's seeding of the generators is kept; otherwise the operating system seeds them, as in a
+            program without seeds.
     """
 
     lr: float = 1e-3
@@ -53,7 +53,7 @@ class Conv2DParams:
 
 def train(params: Conv2DParams, ctx: Context) -> Iterator[Metrics]:
     """Trains the network and yields `train_loss`, `train_acc` and those of `models.common.metrics` after each epoch."""
-    keras.utils.clear_session()  # of what an earlier training in this process made
+    keras.utils.clear_session()  # clears the state of earlier trainings in this process
     image_N1HW, label_N = handwritten_digits()
     train_T, held_out_V = split(
         label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
@@ -69,7 +69,7 @@ def train(params: Conv2DParams, ctx: Context) -> Iterator[Metrics]:
         shuffled_T = train_T[ctx.streams.order.numpy(epoch).permutation(len(train_T))]
         model.reset_metrics()
         so_far: dict[str, float] = {}
-        for begin in range(0, len(shuffled_T), params.batch):  # Model.fit would take threads of tf.data for this
+        for begin in range(0, len(shuffled_T), params.batch):  # Model.fit would use threads of tf.data
             rows_B = shuffled_T[begin : begin + params.batch]
             so_far = model.train_on_batch(image_NHW1[rows_B], label_N[rows_B], return_dict=True)
         graded_VC = probabilities(model, image_NHW1[held_out_V])
@@ -86,7 +86,7 @@ def train(params: Conv2DParams, ctx: Context) -> Iterator[Metrics]:
 
 
 def enlarged(image_N1HW: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Returns images (N, 1, 8, 8) as (N, 28, 28, 1): each pixel three times as large, with a margin of two."""
+    """Returns images (N, 1, 8, 8) as (N, 28, 28, 1): each pixel three times as large, with a margin of two pixels."""
     large_NHW = image_N1HW[:, 0].repeat(3, axis=1).repeat(3, axis=2)
     return np.pad(large_NHW, ((0, 0), (2, 2), (2, 2)))[..., None]
 

@@ -1,8 +1,9 @@
-"""Trees on handwritten digits: a forest, and boosting by scikit-learn, LightGBM or XGBoost. None of them has epochs.
+"""Tree models on handwritten digits: a random forest, and boosting by scikit-learn, LightGBM or XGBoost, without
+epochs.
 
-Each takes one whole number as its seed, which is a stream's `random_state`; its threads are the training's.
+Each takes an integer seed, a stream's `random_state`, and uses the training's threads.
 
-Shapes: T images trained on, V judged on, C classes.
+Shapes: T training images, V validation images, C classes.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ Kind = Literal["forest", "boosting", "lightgbm", "xgboost"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreesParams:
-    """What can be tuned or fixed.
+    """The params of the model.
 
     Attributes:
-        kind: "forest" or "boosting", which scikit-learn has; "lightgbm" or "xgboost", which need the extra `boosting`.
-        trees: how many; of boosting, for each class.
-        lr: share of each tree's correction that is taken; not of a forest.
-        depth: of each tree, at most.
-        columns: share of the pixels that a tree, or a split of it, looks at; drawn anew each time.
-        validation: fraction of the 1797 images that is judged on.
+        kind: "forest" or "boosting" of scikit-learn; "lightgbm" or "xgboost" from the extra `boosting`.
+        trees: number of trees; for boosting, per class.
+        lr: learning rate of boosting; not used by a forest.
+        depth: maximum depth of each tree.
+        columns: share of the pixels that a tree or a split considers, sampled each time.
+        validation: fraction of the 1797 images used for validation.
     """
 
     kind: Kind = "forest"
@@ -45,13 +46,13 @@ class TreesParams:
 
 
 def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
-    """Raises where a study names a kind whose package is not here.
+    """Checks that the packages of a study's kinds are installed.
 
     Args:
-        values: those that a study gives a field, by the field's name.
+        values: values of the study by field.
 
     Raises:
-        UsageError: if it is not installed.
+        UsageError: if a package is not installed.
     """
     for kind in values.get("kind", ()):
         if kind in ("lightgbm", "xgboost") and find_spec(str(kind)) is None:
@@ -59,17 +60,17 @@ def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
 
 
 def train(params: TreesParams, ctx: Context) -> Iterator[Metrics]:
-    """Fits once and yields the metrics of `models.common.metrics` once: a study of it has a budget of 1."""
+    """Fits the model and yields the metrics of `models.common.metrics` once, for a budget of 1."""
     image_N1HW, label_N = handwritten_digits()
     train_T, held_out_V = split(
         label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
     )
     pixel_NP = image_N1HW.reshape(len(label_N), -1)
     model = _model(params, ctx.streams.init.random_state(), ctx.threads)
-    with threadpool_limits(ctx.threads):  # of OpenMP, which scikit-learn's boosting asks for its threads
+    with threadpool_limits(ctx.threads):  # scikit-learn's boosting uses OpenMP's thread count
         model.fit(pixel_NP[train_T], label_N[train_T])
         if params.kind == "forest":
-            model.set_params(n_jobs=1)  # its threads add up the trees' answers in whatever order they end
+            model.set_params(n_jobs=1)  # threads would sum the trees' predictions in random order
         graded_VC = model.predict_proba(pixel_NP[held_out_V])
     yield classification_metrics(label_N[held_out_V], graded_VC)
     ctx.save_predictions(
@@ -106,7 +107,7 @@ def _model(params: TreesParams, seed: int, threads: int) -> Any:
                 colsample_bytree=params.columns,
                 random_state=seed,
                 n_jobs=threads,
-                deterministic=True,  # and it wants one of two orders of work to be said
+                deterministic=True,  # requires one of the two force options
                 force_row_wise=True,
                 verbose=-1,
             )

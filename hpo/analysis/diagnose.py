@@ -30,7 +30,7 @@ from hpo.training.outputs.artifacts import ARTEFACTS
 ADVICE = {
     "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",
     "exploding": "lower the learning rate, warm it up, or clip gradients",
-    "vanishing": "another initialisation or normalisation, fewer layers between, or a rectifier for a sigmoid",
+    "vanishing": "another initialization or normalization, fewer layers between, or a rectifier for a sigmoid",
     "dead-units": "lower the learning rate, another initialisation, or an activation with a slope below 0",
     "one-class-predictions": "weigh or draw classes evenly, lower the learning rate, or look at the labels",
     "plateau": "lower the learning rate on a plateau, stop early, or leave the budget to other trials",

@@ -30,7 +30,7 @@ from hpo.driver.placing import resources
 from hpo.results import MIN_FREE_BYTES, require_writable
 from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study, refuse_missing_package
+from hpo.study import Study, require_package
 from hpo.study import loading as catalog
 from hpo.training import graphics, is_url, refuse_unusable_url
 
@@ -188,7 +188,7 @@ def _study(name: str, folders: Iterable[Path] | None) -> tuple[Finding, Study | 
         count = f"{len(found.problems)} problem{'s' if len(found.problems) != 1 else ''} in {found.path}"
         return Finding(what="study", state="missing", found=count, advice=f"hpo check --study {name}"), None
     try:
-        refuse_missing_package(found.study.search.sampler)
+        require_package(found.study.search.sampler)
     except UsageError as error:
         return Finding(what="study", state="missing", found=str(error)), found.study
     return Finding(what="study", state="ok", found=f"{found.study.name}, no problems in {found.path}"), found.study

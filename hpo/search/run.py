@@ -28,7 +28,7 @@ from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study, Trial, incumbent, refuse_missing_package, refuse_unfit
+from hpo.study import Study, Trial, incumbent, refuse_unfit, require_package
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     began = time.monotonic()
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
     refuse_unusable(study, context.config)
-    refuse_missing_package(study.search.sampler)
+    require_package(study.search.sampler)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(
         study, list(options.enqueue), "enqueue"
     )

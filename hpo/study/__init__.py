@@ -3,7 +3,7 @@
 from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin
 from hpo.study.fitting import fitted
-from hpo.study.options import PRUNERS, SAMPLERS, refuse_missing_package, said
+from hpo.study.options import PRUNERS, SAMPLERS, require_package, said
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
 from hpo.study.trial import Trial, incumbent, sort_best_first
@@ -29,8 +29,8 @@ __all__ = [
     "json_schema",
     "notes",
     "parse",
-    "refuse_missing_package",
     "refuse_unfit",
+    "require_package",
     "said",
     "sort_best_first",
 ]

@@ -196,7 +196,7 @@ def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]
     return table.model_validate(options).model_dump(exclude_defaults=True)
 
 
-def refuse_missing_package(sampler: str) -> None:
+def require_package(sampler: str) -> None:
     """Raises where a sampler needs a package that is not installed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Handwritten digits, 8 by 8 pixels: real images that come with scikit-learn.
+"""Handwritten digits, 8 by 8 pixels: real images from scikit-learn.
 
 Source: Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, 1998.
 
@@ -28,5 +28,5 @@ def handwritten_digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]
 
 
 def cases(rows: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, list[str]]:
-    """Returns which images these are, as a result's predictions name them."""
+    """Returns the columns that identify images in a result's predictions."""
     return {"path": [f"digits/{row:04d}" for row in rows], "accession": [f"{row:06d}" for row in rows]}

@@ -20,14 +20,14 @@ from hpo import TrainableError, UsageError
 OptimizerName = Literal["adamw", "sgd"]
 
 EVALUATION_BATCH = 256
-"""Images that are judged at a time; another number could round differently."""
+"""Batch size of the evaluation; another size could round differently."""
 
 
 class Steps(Protocol):
-    """What counts updates: a schedule of the learning rate."""
+    """Anything with a step per update, such as a learning rate schedule."""
 
     def step(self) -> None:
-        """Counts one."""
+        """Advances by one update."""
 
 
 def optimizer_for(
@@ -38,17 +38,17 @@ def optimizer_for(
     momentum: float,
     weight_decay: float,
 ) -> Optimizer:
-    """Returns the optimizer of these parameters.
+    """Returns an optimizer.
 
     Args:
-        parameters: or groups of them, each of which may have an `lr` of its own.
-        name: which; "sgd" is with Nesterov's momentum.
-        lr: learning rate at its highest.
-        momentum: of "sgd"; "adamw" has none.
+        parameters: parameters, or groups of them, each optionally with its own `lr`.
+        name: name of the optimizer; "sgd" uses Nesterov momentum.
+        lr: peak learning rate.
+        momentum: momentum of "sgd"; not used by "adamw".
         weight_decay: "adamw" decouples it from the gradient, "sgd" does not.
 
     Raises:
-        UsageError: if there is none of that name.
+        UsageError: if the name is unknown.
     """
     match name:
         case "adamw":
@@ -70,22 +70,22 @@ def batch_count(count: int, batch: int) -> int:
 
 
 def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yields the positions 0 .. count-1 in random order, in batches of nearly equal length, `batch` at most.
+    """Yields the positions 0 .. count-1 in random order, in batches of nearly equal size, at most `batch`.
 
-    Equal, because a last batch of one image has no variance to normalise by.
+    Nearly equal, because a last batch of one image would have no variance for normalization.
     """
     yield from torch.randperm(count, generator=generator).tensor_split(batch_count(count, batch))
 
 
 def update(loss: Tensor, model: nn.Module, optimizer: Optimizer, scheduler: Steps, clip: float = 0.0) -> None:
-    """Makes one step down the gradient of `loss`.
+    """Performs one gradient step.
 
     Args:
-        loss: a single number.
-        model: whose parameters `optimizer` has.
-        optimizer: makes the step.
-        scheduler: advanced by one.
-        clip: largest norm of the gradient over all parameters; 0: as it comes.
+        loss: the loss, a scalar.
+        model: the model that is trained.
+        optimizer: optimizer of the model's parameters.
+        scheduler: schedule, advanced by one update.
+        clip: maximum norm of the gradient over all parameters; 0: no clipping.
     """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves this one method without annotations
@@ -96,20 +96,20 @@ def update(loss: Tensor, model: nn.Module, optimizer: Optimizer, scheduler: Step
 
 
 class Running:
-    """Mean loss and accuracy over the batches of one epoch, summed on the device, so that no batch waits for it."""
+    """Mean loss and accuracy over the batches of one epoch, accumulated on the device to avoid synchronization."""
 
     def __init__(self, device: str) -> None:
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)
         self._count = 0
 
     def add(self, loss: Tensor, logit_BC: Tensor, truth_B: Tensor) -> None:
-        """Counts a batch: its mean loss, (B, C) logits and (B,) true classes."""
+        """Adds a batch: its mean loss, (B, C) logits and (B,) true classes."""
         correct = (logit_BC.detach().argmax(dim=1) == truth_B).sum()
         self._sums += torch.stack([loss.detach().double() * len(truth_B), correct.double()])
         self._count += len(truth_B)
 
     def metrics(self) -> dict[str, float | None]:
-        """Returns `train_loss` and `train_acc`, as seen: augmented, and with the weights of the moment.
+        """Returns `train_loss` and `train_acc` as during training: with augmentation and changing weights.
 
         Raises:
             TrainableError: if the loss is not finite.
@@ -123,12 +123,12 @@ class Running:
 def probabilities(
     model: nn.Module, batches: Iterable[Tensor], logits: Callable[[Tensor], Tensor]
 ) -> npt.NDArray[np.float64]:
-    """Returns the probability of each class (N, C), with dropout off and normalisation statistics as learnt.
+    """Returns the probability of each class (N, C), in evaluation mode.
 
     Args:
-        model: is put into evaluation mode, and into training mode again.
-        batches: the images, (B, 1, H, W) each.
-        logits: what of the model's answer to a batch is its (B, C) logits.
+        model: the model; switched to evaluation mode and back to training mode.
+        batches: batches of images, (B, 1, H, W) each.
+        logits: returns the model's (B, C) logits of a batch.
 
     Raises:
         TrainableError: if a logit is not finite.

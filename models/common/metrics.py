@@ -1,4 +1,4 @@
-"""What is reported of a classifier's predictions.
+"""The metrics of a classifier's predictions.
 
 Shapes: N cases, C classes.
 """
@@ -14,10 +14,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def classification_metrics(truth_N: Labels, probability_NC: Floats) -> dict[str, float | None]:
-    """Returns the metrics of the validation cases, in the order in which they are shown.
+    """Returns the metrics of the validation cases in display order.
 
-    scikit-learn is always told all classes: left to itself it numbers those that occur anew, and a kappa with
-    quadratic weights then takes A and C for neighbours.
+    scikit-learn always gets the full list of classes: otherwise it renumbers those that occur, and a kappa with
+    quadratic weights would treat A and C as neighbors.
 
     Args:
         truth_N: (N,) true classes 0 .. C-1; at least one case.
@@ -25,7 +25,8 @@ def classification_metrics(truth_N: Labels, probability_NC: Floats) -> dict[str,
 
     Returns:
         `val_loss` (cross-entropy), `val_acc`, `val_kappa` (Cohen's, quadratic weights), `val_macro_f1` (a class that
-        is neither there nor predicted counts 0), `val_auc` (one class against the rest; None where one is not there),
+        neither occurs nor is predicted counts 0), `val_auc` (one class against the rest; None if a class
+        does not occur),
         `val_bal_acc` (mean recall of all classes), `val_bal_acc_adj` (the same with chance at 0).
     """
     classes = np.arange(probability_NC.shape[1])
@@ -52,8 +53,9 @@ def _cross_entropy(truth_N: Labels, probability_NC: Floats) -> float:
 def _kappa(truth_N: Labels, predicted_N: Labels, classes: Labels) -> float:
     """Returns Cohen's kappa with quadratic weights.
 
-    All of one class and all predicted so is 0 / 0: agreement is perfect, but it would be by chance too. That shows
-    nothing, which is what 0 says; a metric must be a number.
+    It is 0 / 0 if truth and predictions are all the same class, because chance agreement is perfect too. That becomes
+    0,
+    since a metric must be a number.
     """
     if len(np.union1d(truth_N, predicted_N)) == 1:
         return 0.0
@@ -61,9 +63,9 @@ def _kappa(truth_N: Labels, predicted_N: Labels, classes: Labels) -> float:
 
 
 def _auc(truth_N: Labels, probability_NC: Floats, classes: Labels) -> float | None:
-    """Returns the mean area under the curve of each class against the rest; None if one of them is not there.
+    """Returns the mean AUC of each class against the rest; None if a class does not occur.
 
-    A mean over fewer classes would be another quantity under the same name.
+    A mean over fewer classes would be a different quantity with the same name.
     """
     if len(np.unique(truth_N)) < len(classes):
         return None

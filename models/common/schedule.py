@@ -1,4 +1,4 @@
-"""How the learning rate goes: up to its highest, and from there along a cosine, in steps, at plateaus, or nowhere."""
+"""Learning rate schedules: linear warm-up, then cosine, steps, plateaus, or constant."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hpo import UsageError
 SchedulerName = Literal["cosine", "plateau", "step", "none"]
 
 WARM_UP = 0.1
-"""Share of the updates in which the learning rate rises, where nothing else is said."""
+"""Default share of updates in the warm-up."""
 
 
 def warm_up_then_cosine(optimizer: Optimizer, steps: int, rising: int | None = None) -> LambdaLR:
-    """Returns a schedule for `steps` updates: up along a line, then down to 0 along half a cosine.
+    """Returns a schedule for `steps` updates: linear warm-up, then cosine decay to 0.
 
-    The descent is eq. 5 of Loshchilov and Hutter, SGDR (ICLR 2017), with one cycle and a lowest rate of 0.
+    The decay is eq. 5 of Loshchilov and Hutter, SGDR (ICLR 2017), with one cycle and a lowest rate of 0.
 
     Args:
-        optimizer: whose learning rates are the highest.
-        steps: updates in all.
-        rising: of them, those in which the rate rises; None: a tenth.
+        optimizer: optimizer with the peak learning rates.
+        steps: total number of updates.
+        rising: updates of the warm-up; None: a tenth.
     """
     up = _rising(steps) if rising is None else max(1, rising)
 
@@ -40,21 +40,21 @@ def warm_up_then_cosine(optimizer: Optimizer, steps: int, rising: int | None = N
 class Schedule:
     """The learning rates of one training.
 
-    Call `step` after every update and `judge` after every epoch, and give it to `ctx.epochs`.
+    Call `step` after every update and `judge` after every epoch, and pass it to `ctx.epochs`.
 
     Args:
-        optimizer: whose learning rates are the highest.
-        name: which of the schedules it is.
+        optimizer: optimizer with the peak learning rates.
+        name: name of the schedule.
         epochs: the training's budget.
-        batches: updates in an epoch.
-        direction: whether more or less of the value that `judge` gets is better.
-        warmup_epochs: in which the rates rise along a line; None: a tenth of the budget.
-        step_size: epochs after which "step" lowers the rates, and again.
-        gamma: the factor by which it does.
-        reduce_patience: epochs without a better value after which "plateau" lowers the rates.
-        reduce_factor: by which it does.
-        reduce_cooldown: epochs after that, in which it waits.
-        reduce_min_lr: below which it never goes.
+        batches: updates per epoch.
+        direction: whether higher or lower values are better for `judge`.
+        warmup_epochs: epochs of the linear warm-up; None: a tenth of the budget.
+        step_size: epochs between two reductions of "step".
+        gamma: factor of each reduction of "step".
+        reduce_patience: epochs without improvement before "plateau" reduces the rates.
+        reduce_factor: factor of each reduction of "plateau".
+        reduce_cooldown: epochs that "plateau" waits after a reduction.
+        reduce_min_lr: lowest learning rate of "plateau".
 
     Raises:
         UsageError: if a value is out of range.
@@ -119,22 +119,22 @@ class Schedule:
             )
 
     def step(self) -> None:
-        """Counts an update. At its highest, a rate that waits for plateaus is theirs alone to change."""
+        """Advances by one update. After the warm-up, only `judge` changes the rates of "plateau"."""
         if self._plateau is None or self._is_rising:
             self._by_update.step()
 
     def judge(self, value: float) -> None:
-        """Hears the objective's value after an epoch; while the rates rise it says nothing about a plateau."""
+        """Receives the objective's value after an epoch, which is ignored during the warm-up."""
         if self._plateau is not None and not self._is_rising:
             self._plateau.step(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state; of all but "plateau" it is that of torch's LambdaLR."""
+        """Returns the state; except for "plateau", it is that of torch's LambdaLR."""
         by_update = self._by_update.state_dict()
         return by_update if self._plateau is None else {"warm_up": by_update, "plateau": self._plateau.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes a state back; the optimizer's holds the rates themselves."""
+        """Restores a state; the rates themselves are in the optimizer's state."""
         if self._plateau is None:
             self._by_update.load_state_dict(state)
         else:
@@ -143,7 +143,7 @@ class Schedule:
 
     @property
     def _is_rising(self) -> bool:
-        return self._by_update.last_epoch < self._up - 1  # LambdaLR's word for the updates so far
+        return self._by_update.last_epoch < self._up - 1  # last_epoch counts updates here
 
     def _rises_then(self, factor: Callable[[int], float]) -> Callable[[int], float]:
         return lambda step: (step + 1) / self._up if step < self._up else factor(step)

@@ -1,4 +1,4 @@
-"""Which images are trained on and which are judged on."""
+"""Splits images into training and validation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def split(
     folds: int = 0,
     groups: Sequence[str] | None = None,
 ) -> tuple[Indices, Indices]:
-    """Divides the images at random, with the same share of every class on both sides, or nearly so with groups.
+    """Splits images at random, stratified by class, approximately so with groups.
 
     Args:
         label_N: (N,) classes 0 .. C-1.
-        validation: fraction of the images that is judged on, between 0 and 1; of no account where there are folds. With
-            groups the nearest of a half, a third, a quarter, ...
-        stream: where the randomness comes from; nothing else enters.
-        names: (C,) the classes' names, for messages.
-        fold: which of the folds is judged on, 0 .. folds - 1; together they are all images, each once.
-        folds: into how many parts the images are divided; 0: there are none.
-        groups: (N,) whose images they are; those of one group stay on one side. None: each stands alone.
+        validation: fraction of validation images, between 0 and 1; ignored with folds. With groups it is rounded to a
+            half, a third, a quarter, ...
+        stream: the only source of randomness.
+        names: (C,) names of the classes, for messages.
+        fold: index of the validation fold, 0 .. folds - 1; each image is in exactly one fold.
+        folds: number of folds; 0: no cross-validation.
+        groups: (N,) group of each image, which stays on one side; None: every image is its own group.
 
     Returns:
         Indices of the training and of the validation images, each in ascending order.
@@ -56,7 +56,7 @@ def split(
         train, held_out = train_test_split(
             np.arange(len(label_N)), test_size=validation, stratify=label_N, random_state=_random_state(stream)
         )
-    except ValueError as error:  # scikit-learn's for fewer than two of a class, or fewer places than classes
+    except ValueError as error:  # from scikit-learn, for a class with one image, or fewer images than classes
         raise UsageError(complaint) from error
     if any(len(np.unique(label_N[side])) < len(names) for side in (train, held_out)):
         raise UsageError(complaint)
@@ -76,7 +76,7 @@ def _fold(
     if np.bincount(label_N, minlength=len(names)).min() < folds:
         raise UsageError(
             f"every class must be in each of {folds} folds, but there are {_counted(label_N, names)}; "
-            "add images or take fewer folds"
+            "add images or use fewer folds"
         )
     parts = StratifiedKFold(folds, shuffle=True, random_state=_random_state(stream)).split(label_N, label_N)
     train, held_out = list(parts)[fold]
@@ -92,17 +92,17 @@ def _grouped(
     parts: int,
     part: int | None = None,
 ) -> tuple[Indices, Indices]:
-    """Divides whole groups into parts, one of which is held out: `part`, or the first with which it can be done."""
+    """Splits whole groups into parts, and holds out `part`, or the first part that works."""
     complaint = (
         f"every class must be in training and in each of {parts} parts, but {_counted(label_N, names)} of "
-        f"{len(set(groups))} patients cannot be divided so without one of them on both sides; add images or take "
+        f"{len(set(groups))} patients cannot be split like that with each patient on one side; add images or use "
         "fewer parts"
     )
     if len(set(groups)) < parts:
         raise UsageError(complaint)
     division = StratifiedGroupKFold(parts, shuffle=True, random_state=_random_state(stream))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's for a class smaller than the parts
+        warnings.simplefilter("ignore", UserWarning)  # from scikit-learn, for a class smaller than the number of parts
         try:
             divided = list(division.split(label_N, label_N, groups))
         except ValueError as error:

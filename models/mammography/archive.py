@@ -1,7 +1,8 @@
-"""A synthetic archive: phantoms as DICOM files, with the CSV file that lists them, for trying the whole path.
+"""A synthetic archive: phantoms as DICOM files with the CSV file that lists them, to test the whole pipeline.
 
-A patient has one examination or more, an examination two views, the second upside down; the values have 12 bits, some
-with air bright (MONOCHROME1), under several transfer syntaxes. Everything is a function of the seed and the number.
+A patient has one or more examinations, an examination has two views, the second upside down; values have 12 bits, some
+files have bright air (MONOCHROME1), and there are several transfer syntaxes. Everything depends only on seed and
+number.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hpo import Tell, UsageError
-from models.mammography.dicom import refuse_missing_package
+from models.mammography.dicom import require_package
 from models.mammography.listing import CLASSES
 from models.mammography.phantoms import phantoms
 
@@ -27,38 +28,38 @@ VIEWS = ("CC", "MLO")
 
 LARGEST_VALUE = 4095
 BRIGHTEST = 1.3
-"""Of a phantom, about."""
+"""The approximate maximum of a phantom."""
 
 UNREAD = 0.05
-"""Share of the examinations whose class is 5, which nobody reads a density from."""
+"""Share of the examinations with class 5, i.e. without a density."""
 
 _ROOT = "1.2.826.0.1.3680043.8.498"
-"""Of unique identifiers that stand for nothing."""
+"""Prefix of the made-up unique identifiers."""
 
 
 def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, tell: Tell) -> Path:
-    """Writes phantoms to a new folder and returns what a study's `data` is to name.
+    """Writes phantoms to a new folder and returns the value for a study's `data`.
 
     Args:
         out: the folder; it must be empty or missing.
-        count: examinations; as a folder of pictures, images.
-        dicom: whether as DICOM files with a CSV file, or as 8-bit pictures in folders A, B, C, D.
+        count: number of examinations, or of images for a folder of images.
+        dicom: whether to write DICOM files with a CSV file, or 8-bit images in folders A, B, C, D.
         size: pixels along each side.
-        seed: of the phantoms.
-        tell: called with how far the work is.
+        seed: seed of the phantoms.
+        tell: called with the progress.
 
     Raises:
-        UsageError: if the folder has something in it or cannot be written, or a number makes no sense.
+        UsageError: if the folder is not empty or cannot be written, or a number is out of range.
     """
     if not 4 <= count <= 999_999 or not 16 <= size <= 4096:
         raise UsageError(f"expected 4 .. 999999 phantoms of 16 .. 4096 pixels, not {count} of {size}")
     if dicom:
-        refuse_missing_package()
+        require_package()
     out = out.absolute()
     spare = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(f"{out} has something in it; name another folder")
+            raise UsageError(f"{out} is not empty; choose another folder")
         out.parent.mkdir(parents=True, exist_ok=True)
         spare.mkdir()
         try:
@@ -103,8 +104,8 @@ def _archive(folder: Path, count: int, size: int, seed: int, tell: Tell) -> str:
                 np.uint16
             )
             _write(place / name, value_SS, accession, f"P{patient:05d}", VIEWS[view], uid, kind)
-        said = "5" if unread else str(int(label_1[0]) + 1)
-        rows.append((accession, said, day.strftime("%Y-%m-%d %H:%M:%S")))
+        density = "5" if unread else str(int(label_1[0]) + 1)
+        rows.append((accession, density, day.strftime("%Y-%m-%d %H:%M:%S")))
         _say(number + 1, count, tell)
     with (folder / CSV_FILE).open("w", encoding="ascii", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -116,7 +117,7 @@ def _archive(folder: Path, count: int, size: int, seed: int, tell: Tell) -> str:
 def _write(
     path: Path, value_SS: npt.NDArray[np.uint16], accession: str, patient: str, view: str, uid: str, kind: int
 ) -> None:
-    """Writes one file: as it comes, run-length encoded, or lossless JPEG 2000; the second kind with air bright."""
+    """Writes one file: uncompressed, run-length encoded, or lossless JPEG 2000; the second kind has bright air."""
     from pydicom import Dataset
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless

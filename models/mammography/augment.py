@@ -1,8 +1,7 @@
-"""Random flips, rotations and brightness for whole batches, with numbers that belong to the image and the epoch.
+"""Random flips, rotations and brightness for whole batches, with random numbers per image and epoch.
 
-A batch draws nothing. All numbers of an epoch are drawn before it, one set per image, and looked up by the image's
-number; so what happens to an image does not depend on what it is batched with, and order and augmentation stay two
-separate sources of randomness.
+All numbers of an epoch are drawn before it, one set per image, and looked up by the image's index. So the augmentation
+of an image does not depend on its batch, and order and augmentation remain separate sources of randomness.
 
 Shapes: N images of the data set, B images of a batch, K channels, H by W pixels.
 """
@@ -21,13 +20,13 @@ from hpo import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """How much happens to an image.
+    """The strength of the augmentation.
 
     Attributes:
-        flip: probability of being mirrored left to right.
-        vertical: whether half of the images are turned upside down.
-        rotation: degrees, at most, to either side.
-        brightness: a factor lies between 1 - brightness and 1 + brightness.
+        flip: probability of a horizontal flip.
+        vertical: whether half of the images are flipped vertically.
+        rotation: maximum rotation to either side in degrees.
+        brightness: brightness factors are between 1 - brightness and 1 + brightness.
 
     Raises:
         UsageError: if one is out of range.
@@ -48,14 +47,14 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Augmentation:
-    """What happens to each image in one epoch.
+    """The augmentation of each image in one epoch.
 
     Attributes:
-        mirror_N: 1 or, mirrored left to right, -1.
-        upside_N: 1 or, upside down, -1.
-        cosine_N: of the angle of rotation.
-        sine_N: of the same.
-        brightness_N: factor of the grey values.
+        mirror_N: -1 for a horizontal flip, otherwise 1.
+        upside_N: -1 for a vertical flip, otherwise 1.
+        cosine_N: cosine of the rotation angle.
+        sine_N: sine of the rotation angle.
+        brightness_N: factor of the gray values.
     """
 
     mirror_N: Tensor
@@ -66,9 +65,9 @@ class Augmentation:
 
     @classmethod
     def draw(cls, count: int, generator: torch.Generator, device: str, amounts: Amounts | None = None) -> Augmentation:
-        """Draws the numbers of `count` images on the CPU, so that they are the same for every device.
+        """Draws the numbers of `count` images on the CPU, so that they are the same on every device.
 
-        The same numbers whatever the amounts: with more rotation an image turns further, the same way.
+        They do not depend on the amounts: with more rotation, an image turns further in the same direction.
         """
         amounts = amounts or Amounts()
         number_4N = torch.rand(4, count, generator=generator)
@@ -82,11 +81,11 @@ class Augmentation:
         )
 
     def moved(self, image_BKHW: Tensor, index_B: Tensor) -> Tensor:
-        """Mirrors and rotates every channel about the centre; what comes in from outside is 0.
+        """Flips and rotates every channel around the center; pixels from outside are 0.
 
         Args:
-            image_BKHW: (B, K, H, W).
-            index_B: (B,) each image's number in the data set.
+            image_BKHW: (B, K, H, W) images.
+            index_B: (B,) index of each image in the data set.
         """
         _, _, height, width = image_BKHW.shape
         y_H11 = _pixel_centres(height, image_BKHW).view(1, -1, 1)
@@ -94,7 +93,7 @@ class Augmentation:
         mirror_B11, upside_B11, cosine_B11, sine_B11 = (
             number_N[index_B].view(-1, 1, 1) for number_N in (self.mirror_N, self.upside_N, self.cosine_N, self.sine_N)
         )
-        # Written out rather than by affine_grid, whose matrix product may round differently with the batch's length.
+        # Computed without affine_grid, whose matrix product may round differently for another batch size.
         grid_BHW2 = torch.stack(
             [
                 mirror_B11 * (cosine_B11 * x_1W - sine_B11 * y_H11),
@@ -105,10 +104,10 @@ class Augmentation:
         return functional.grid_sample(image_BKHW, grid_BHW2, mode="bilinear", align_corners=False)
 
     def brightened(self, image_BKHW: Tensor, index_B: Tensor) -> Tensor:
-        """Multiplies the grey values of each image (B, K, H, W) by its factor."""
+        """Multiplies the gray values of each image (B, K, H, W) by its factor."""
         return image_BKHW * self.brightness_N[index_B].view(-1, 1, 1, 1)
 
 
 def _pixel_centres(count: int, like: Tensor) -> Tensor:
-    """Returns the centres of `count` pixels in grid_sample's coordinates, -1 .. 1 from edge to edge."""
+    """Returns the centers of `count` pixels in grid_sample's coordinates, -1 .. 1 from edge to edge."""
     return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1

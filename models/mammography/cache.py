@@ -1,8 +1,7 @@
-"""Images decoded once: one array on disk that all trainings of a machine map into their memory.
+"""A cache of decoded images: one array on disk that all trainings of a machine map into memory.
 
-The array's folder is named by the content of the files and by how they are prepared, so that what is in it is what
-would be decoded again; a change of either is another folder. A folder is made under another name and renamed when it is
-whole.
+The name of the array's folder depends on the content of the files and the preprocessing, so a change of either uses
+another folder. A folder is written under a temporary name and renamed when it is complete.
 
 Shapes: N images, S pixels along each side.
 """
@@ -28,26 +27,26 @@ from models.mammography.decoding import decode, decoded
 from models.mammography.listing import Case
 
 VERSION = 2
-"""Of how an image is prepared; a change makes every cache anew."""
+"""Version of the preprocessing; a change invalidates every cache."""
 
-SECONDS_BETWEEN_WORDS = 1.0
+PROGRESS_SECONDS = 1.0
 
-FORGOTTEN = 7 * 24 * 3600
-"""Seconds after which a folder that is not whole is nobody's any more."""
+ABANDONED_SECONDS = 7 * 24 * 3600
+"""Seconds after which an incomplete folder is deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
-    """Images that were decoded.
+    """Decoded images.
 
     Attributes:
-        image_N1SS: grey values, 0 .. `WHITE`, mapped from disk and read-only.
-        kept: which of the cases they are, in their order.
-        views: of each, as its file says; empty where it does not.
+        image_N1SS: gray values, 0 .. `WHITE`, mapped from disk and read-only.
+        kept: indices of the decoded cases, in order.
+        views: view of each image from its file; empty if unknown.
         patients: pseudonym of each image's patient.
-        unreadable: the other cases' names, with the reason.
-        remarks: what some files leave open and how it was taken, by the cases' names.
-        inputs: sha256 of every file by its name.
+        unreadable: reasons of unreadable cases by name.
+        remarks: ambiguities of files and how they were resolved, by name of the case.
+        inputs: sha256 of every file by name.
         digest: sha256 of the array's content.
     """
 
@@ -73,25 +72,25 @@ def prepared(
     """Returns the cases' images, from the cache if they were decoded before.
 
     Args:
-        cases: of which files.
+        cases: cases to read.
         size: pixels along each side.
-        crop: whether each is cut to the breast.
-        cache: folder where arrays are kept.
-        tell: called with how far the work is; None: nobody is told.
-        processes: that decode; None: one for each core, at most 8.
+        crop: whether images are cropped to the breast.
+        cache: folder of the cached arrays.
+        tell: called with the progress; None: not reported.
+        processes: number of decoding processes; None: one per core, at most 8.
 
     Raises:
         OSError: if the cache cannot be written.
     """
     cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.mkdir(mode=0o700, exist_ok=True)  # it holds the images, and who they are of
+    cache.mkdir(mode=0o700, exist_ok=True)  # it contains patients' images and ids
     hashes = _hashes(cases, cache, tell)
     settings = {"version": VERSION, "size": size, "crop": crop, "cases": [hashes[case.name] for case in cases]}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache / key
     if not folder.is_dir():
         with _alone(cache / f"{key}.lock"):
-            if not folder.is_dir():  # else another process made it while this one waited
+            if not folder.is_dir():  # otherwise another process wrote it in the meantime
                 _build(cases, folder, size, crop, tell, processes)
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     names = [case.name for case in cases]
@@ -116,8 +115,8 @@ def _build(
     processes: int | None,
 ) -> None:
     spare = folder.with_name(f".{folder.name}.{os.getpid()}")
-    for left in folder.parent.glob(".*.*"):  # by processes that were killed
-        if left.is_dir() and time.time() - left.stat().st_mtime > FORGOTTEN:
+    for left in folder.parent.glob(".*.*"):  # left by killed processes
+        if left.is_dir() and time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     spare.mkdir()
     try:
@@ -126,10 +125,10 @@ def _build(
         )
         kept: list[int] = []
         views, patients, unreadable, remarks, content = [], [], {}, {}, hashlib.sha256()
-        said = _Progress(len(cases), "reading images", "images", tell)
+        progress = _Progress(len(cases), "reading images", "images", tell)
         work = [(case.path, size, crop) for case in cases]
         for place, found in enumerate(decoded(work, decode, processes)):
-            said.reached(place + 1)
+            progress.reached(place + 1)
             if isinstance(found, str):
                 unreadable[str(place)] = found
                 continue
@@ -156,14 +155,14 @@ def _build(
             json.dump(index, file)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError, NotADirectoryError):  # where locks do nothing another process may be first
+        with suppress(FileExistsError, NotADirectoryError):  # without working locks another process may be first
             os.replace(spare, folder)
     finally:
         shutil.rmtree(spare, ignore_errors=True)
 
 
 def _shorten(file: Path, count: int, size: int) -> None:
-    """Writes the first `count` images of an array anew: its header says how many there are."""
+    """Rewrites an array with its first `count` images only, because its header contains the number."""
     whole = np.load(file, mmap_mode="r")
     short = np.lib.format.open_memmap(
         file.with_suffix(".short"), mode="w+", dtype=np.uint16, shape=(count, 1, size, size)
@@ -174,7 +173,7 @@ def _shorten(file: Path, count: int, size: int) -> None:
 
 
 def _hashes(cases: Sequence[Case], cache: Path, tell: Tell | None) -> dict[str, str]:
-    """Returns the sha256 of every file by name; one whose size and time have not changed is not read again."""
+    """Returns the sha256 of every file by name; unchanged files, by size and time, are not read again."""
     roots = hashlib.sha256(b"\n".join(sorted(os.fsencode(case.path) for case in cases))).hexdigest()[:16]
     file = cache / f"hashes-{roots}.json"
     try:
@@ -182,9 +181,9 @@ def _hashes(cases: Sequence[Case], cache: Path, tell: Tell | None) -> dict[str, 
     except (OSError, ValueError):
         known = {}
     found, fresh = {}, 0
-    said = _Progress(len(cases), "looking at files", "files", tell)
+    progress = _Progress(len(cases), "checking files", "files", tell)
     for place, case in enumerate(cases):
-        said.reached(place + 1)
+        progress.reached(place + 1)
         try:
             state = case.path.stat()
             before = known.get(str(case.path))
@@ -205,7 +204,7 @@ def _hashes(cases: Sequence[Case], cache: Path, tell: Tell | None) -> dict[str, 
 
 
 class _Progress:
-    """Says how far something is, now and then."""
+    """Reports progress from time to time."""
 
     def __init__(self, total: int, what: str, unit: str, tell: Tell | None) -> None:
         self._total, self._what, self._unit, self._tell = total, what, unit, tell
@@ -213,10 +212,10 @@ class _Progress:
 
     def reached(self, count: int) -> None:
         now = time.monotonic()
-        if count == 1:  # what came before is the start of the processes, and says nothing of the pace
+        if count == 1:  # the time before includes the start of the processes
             self._began = self._last = now
             return
-        if self._tell is None or now - self._last < SECONDS_BETWEEN_WORDS:
+        if self._tell is None or now - self._last < PROGRESS_SECONDS:
             return
         self._last = now
         rate = (count - 1) / max(now - self._began, 1e-9)
@@ -229,7 +228,7 @@ class _Progress:
 def _alone(file: Path) -> Iterator[None]:
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        with suppress(OSError):  # a disk without locks: both make the same, and the first one stays
+        with suppress(OSError):  # a disk without locks: both write the same, and the first one stays
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

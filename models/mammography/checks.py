@@ -1,6 +1,6 @@
-"""Whether the data that a study names can be used and divided as it asks; found out before anything is trained.
+"""Checks before any training that a study's data can be used and split as requested.
 
-Nothing is decoded: listings are read, and of DICOM files as many headers as it takes to find enough patients.
+Nothing is decoded: listings are read, and as many DICOM headers as needed to find enough patients.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hpo import UsageError
-from models.mammography.data import BINARY, PHANTOMS, DataParams, DataSet, listed_by, refuse_odd_params
+from models.mammography.data import BINARY, PHANTOMS, DataParams, DataSet, check_params, listed_by
 from models.mammography.dicom import read_patient
 from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Case
 
 SHAPING = ("archive", "views", "classes", "include_class_5", "subset", "validation", "size", "images")
-"""Fields that decide, with `data`, on whether a data set can be used."""
+"""Fields that determine, with `data`, whether a data set can be used."""
 
-MOST_COMBINATIONS = 32
-"""Of values of these fields, that are tried for each data set; the rest is left to the trainings."""
+MAX_COMBINATIONS = 32
+"""Maximum combinations of these fields that are checked per data set; trainings check the others."""
 
 
-def refuse_unusable_data(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
-    """Raises where no training of a study could use one of its data sets.
+def require_usable_data(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
+    """Checks that some training of the study could use each of its data sets.
 
     Args:
-        values: those that a study gives a field, by the field's name, as the hook `refuse_unusable` gets them.
-        folds: of the cross-validation; 0: there is none.
+        values: values of the study by field, as in the hook `refuse_unusable`.
+        folds: number of folds; 0: no cross-validation.
 
     Raises:
-        UsageError: if a path does not exist, a class has no image, or there are fewer patients than parts.
+        UsageError: if a path does not exist, a class has no image, or there are too few patients.
     """
     known = [name for name in SHAPING if values.get(name)]
-    combinations = list(itertools.islice(itertools.product(*(values[name] for name in known)), MOST_COMBINATIONS))
+    combinations = list(itertools.islice(itertools.product(*(values[name] for name in known)), MAX_COMBINATIONS))
     for source in values.get("data") or (PHANTOMS,):
         refused = []
         for combination in combinations:
@@ -45,11 +45,11 @@ def refuse_unusable_data(values: Mapping[str, Sequence[object]], folds: int = 0)
             raise refused[0]
 
 
-def refuse_undividable(data: DataSet, source: str) -> None:
-    """Raises where what could be read of a data set leaves a class without an image on one side of every split.
+def require_splittable(data: DataSet, source: str) -> None:
+    """Checks that the readable images can be split with every class on both sides.
 
     Raises:
-        UsageError: if that is so.
+        UsageError: if they cannot.
     """
     owners: dict[int, set[str]] = defaultdict(set)
     keys = data.group_keys or tuple(map(str, range(len(data.label_N))))
@@ -69,7 +69,7 @@ def _params(source: str, said: Mapping[str, Any]) -> DataParams:
 
 
 def _refuse(params: DataParams, folds: int) -> None:
-    refuse_odd_params(params)
+    check_params(params)
     if not folds and not 0 < params.validation < 1:
         raise UsageError(f"validation: expected a fraction between 0 and 1, got {params.validation}")
     names = _names(params)
@@ -92,13 +92,13 @@ def _refuse(params: DataParams, folds: int) -> None:
             raise UsageError(
                 f"data {params.data}: every class must be in {where}, but class {name} has "
                 f"{_many(len(of_class), 'image')} of {_many(len(own), 'patient')} (found: {found}); add images"
-                + (", take fewer folds" if folds else "")
-                + ("" if params.classes == "binary" else ", or take classes = 'binary'")
+                + (", use fewer folds" if folds else "")
+                + ("" if params.classes == "binary" else ", or use classes = 'binary'")
             )
     if len(patients) < parts:
         raise UsageError(
             f"data {params.data}: {_many(len(patients), 'patient')} cannot be divided into {parts} parts; add "
-            f"images or take {'fewer folds' if folds else 'a larger validation'}"
+            f"images or use {'fewer folds' if folds else 'a larger validation'}"
         )
 
 
@@ -113,7 +113,7 @@ def _name(label: int, params: DataParams) -> str:
 
 
 def _owners(cases: Iterable[Case], enough: int) -> set[str]:
-    """Returns the patients of the cases, or the examinations where no patient is known; so many of them at most."""
+    """Returns up to `enough` patients of the cases, or examinations if the patient is unknown."""
     found: set[str] = set()
     for case in cases:
         if len(found) >= enough:

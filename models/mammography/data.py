@@ -1,4 +1,4 @@
-"""The data set that a study names: phantoms, a folder of images, or a CSV file with an archive.
+"""The data set of a study: phantoms, a folder of images, or a CSV file with an archive.
 
 Shapes: N images, S pixels along each side.
 """
@@ -19,22 +19,22 @@ from sklearn.model_selection import train_test_split
 
 from hpo import Tell, UsageError
 from models.mammography.cache import Prepared, prepared
-from models.mammography.dicom import refuse_missing_package
+from models.mammography.dicom import require_package
 from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Listing, listing
 from models.mammography.naming import without_names
 from models.mammography.phantoms import phantoms
 
 PHANTOMS = "phantoms"
-"""The value of `data` that asks for phantoms; every other one is a path."""
+"""The value of `data` for phantoms; every other value is a path."""
 
 SMALLEST = 16
-"""Pixels along a side below which a phantom's parts vanish."""
+"""Minimum pixels along a side; smaller phantoms lose their structures."""
 
 BINARY = ("AB", "CD")
 """Not dense and dense."""
 
 SHOWN = 5
-"""Dropped rows that are named in a log; the manifest has them all."""
+"""Maximum dropped rows in a log; the manifest has all of them."""
 
 
 Params = TypeVar("Params", bound="DataParams")
@@ -42,23 +42,23 @@ Params = TypeVar("Params", bound="DataParams")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataParams:
-    """What a study says of its data, in [fixed].
+    """The params of the data, usually in [fixed].
 
     Attributes:
         data: "phantoms"; or a folder with subfolders A, B, C, D; or a CSV file with AccessionNumber and Classification,
             or with image_path and a label. Relative to the current folder.
-        archive: folder of the CSV file's examinations, each a subfolder of DICOM files; "": `archive` beside the file.
+        archive: folder with a subfolder of DICOM files per examination; "": `archive` beside the CSV file.
         views: "first" file of every examination, or "all".
         classes: "density" (A, B, C, D) or "binary" (A and B against C and D).
-        include_class_5: whether class 5 is a class of its own rather than left out.
-        crop: whether images are cut to the breast; phantoms never are.
-        subset: so many images of all, with the same share of every class; 0: all.
+        include_class_5: whether class 5 is a class rather than excluded.
+        crop: whether images are cropped to the breast; phantoms never are.
+        subset: number of images in a stratified subset; 0: all images.
         images: number of phantoms.
         size: pixels along each side; a multiple of 2 ** depth.
-        data_seed: of the phantoms, and of the subset; they stay the same under every training seed.
-        validation: fraction of the images that is judged on.
+        data_seed: seed of the phantoms and of the subset, independent of the training seed.
+        validation: fraction of the images used for validation.
         pseudonyms: whether results name images and examinations by numbers, in the order of the source, instead of file
-            names and accession numbers; `hpo data audit` names them all the same.
+            names and accession numbers; `hpo data audit` still shows the names.
     """
 
     data: str = PHANTOMS
@@ -77,19 +77,19 @@ class DataParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataSet:
-    """Images with their classes. The arrays are read-only, for they are shared by all trainings of a process.
+    """Images with their classes. The arrays are read-only, because all trainings of a process share them.
 
     Attributes:
-        image_N1SS: grey values: floating point, about 0 .. 1; or whole numbers, 0 .. 65535, mapped from disk.
+        image_N1SS: gray values, as floats about 0 .. 1, or as integers 0 .. 65535 mapped from disk.
         label_N: classes 0 .. C-1.
-        mask_NSS: tissue by pixel (see `models.mammography.phantoms`); None where nobody drew one.
-        names: of the classes, (C,).
-        readers: the classes as readers number them, (C,).
-        cases: columns that say which image a row is, (N,) each: `path`, `accession` and what else is known.
-        groups: (N,) number of the patient, or of the examination where no patient is known, in the order in which they
-            come; None where every image stands alone.
-        group_keys: (N,) the same groups by keys that order them alike in every data set, for splits; whoever has a list
-            of patients could find them by these, so they are written nowhere.
+        mask_NSS: tissue by pixel (see `models.mammography.phantoms`); None if there is none.
+        names: (C,) names of the classes.
+        readers: (C,) the readers' numbers of the classes.
+        cases: (N,) columns that identify each image: `path`, `accession` and others.
+        groups: (N,) number of the patient, or of the examination if the patient is unknown, in order of appearance;
+            None if every image is its own group.
+        group_keys: (N,) keys of the same groups, which order them in the same way in every data set, for splits; they
+            are never written, because a list of patients would reveal them.
         digest: sha256 of the content.
         manifest: what was read, what was left out and why.
     """
@@ -107,13 +107,13 @@ class DataSet:
 
     @property
     def left_out(self) -> int:
-        """How many rows and files were not used; which, and why, is in the manifest."""
+        """The number of unused rows and files; the manifest lists them with reasons."""
         listed = self.manifest.get("left_out")
         return len(listed) if isinstance(listed, list) else 0
 
     @property
     def summary(self) -> str:
-        """What was read and what was left out, in a sentence."""
+        """A sentence on what was read and what was left out."""
         counts = Counter(self.label_N.tolist())
         found = f"{len(self.label_N)} images ({', '.join(f'{counts[i]} {name}' for i, name in enumerate(self.names))})"
         for words, key in (("left out", "left_out"), ("read with a remark", "remarks")):
@@ -129,26 +129,26 @@ def data_set(params: DataParams, cache: Path) -> DataSet:
 
     Args:
         params: params that name the data.
-        cache: folder in which decoded images are kept.
+        cache: folder of the cached images.
 
     Raises:
-        UsageError: if a value makes no sense or the source cannot be used.
+        UsageError: if a value is out of range or the source cannot be used.
     """
-    refuse_odd_params(params)
+    check_params(params)
     if params.data == PHANTOMS:
         found = _of_phantoms(params.images, params.size, params.data_seed)
     else:
-        found = _of_files(_without_what_shapes_nothing(params), cache)
+        found = _of_files(_relevant_params(params), cache)
     if params.classes == "binary":
         found = _in_two(found)
     return _subset(found, params.subset, params.data_seed) if params.subset else found
 
 
-def refuse_odd_params(params: DataParams) -> None:
-    """Raises where a number makes no sense.
+def check_params(params: DataParams) -> None:
+    """Checks the numbers of the params.
 
     Raises:
-        UsageError: if that is so.
+        UsageError: if one is out of range.
     """
     if params.size < SMALLEST or params.images < 1:
         raise UsageError(
@@ -157,37 +157,37 @@ def refuse_odd_params(params: DataParams) -> None:
 
 
 def in_project(params: Params, project: Path) -> Params:
-    """Returns params whose relative paths are in the project's folder, as a training runs in a folder of its own.
+    """Makes relative paths relative to the project's folder, because a training runs in its own folder.
 
     Args:
-        params: those of a trainable; a field `weights` may be among them.
+        params: params of a trainable, perhaps with a field `weights`.
         project: the project's folder.
     """
     names = [one.name for one in fields(params) if one.name in ("data", "archive", "weights")]
-    said = {name: getattr(params, name) for name in names}
-    found = {name: str(project / path) for name, path in said.items() if path and (name, path) != ("data", PHANTOMS)}
-    return replace(params, **found)  # type: ignore[arg-type]  # texts for fields that are texts
+    paths = {name: getattr(params, name) for name in names}
+    found = {name: str(project / path) for name, path in paths.items() if path and (name, path) != ("data", PHANTOMS)}
+    return replace(params, **found)  # type: ignore[arg-type]  # text fields get texts
 
 
 def audit(params: Mapping[str, object], cache: Path, tell: Tell) -> Mapping[str, object]:
-    """Reads everything that a study's trainings would and returns the manifest.
+    """Reads everything that a study's trainings would read, and returns the manifest.
 
     Args:
-        params: those that the study fixes, by name; others may be among them.
-        cache: folder in which decoded images are kept.
-        tell: called with how far the work is.
+        params: fixed params of the study by name, perhaps with others.
+        cache: folder of the cached images.
+        tell: called with the progress.
 
     Raises:
         UsageError: if nothing can be used.
     """
-    chosen = replace(data_params(params), pseudonyms=False)  # who looks for a problem has to find the file
+    chosen = replace(data_params(params), pseudonyms=False)  # file names are needed to find a problem
     if chosen.data != PHANTOMS:
         read_files(chosen, cache, tell)
     return data_set(chosen, cache).manifest
 
 
 def data_params(params: Mapping[str, object]) -> DataParams:
-    """Returns what of a study's params says what its data are."""
+    """Returns the data params among a study's params."""
     known = {one.name for one in fields(DataParams)}
     return DataParams(**{name: value for name, value in params.items() if name in known})  # type: ignore[arg-type]
 
@@ -216,29 +216,29 @@ def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
 
 
 def listed_by(params: DataParams) -> Listing:
-    """Returns what a source lists; nothing is decoded.
+    """Returns the listing of a source, without decoding.
 
     Raises:
-        UsageError: if it lists nothing that can be used.
+        UsageError: if it lists nothing usable.
     """
     archive = Path(params.archive).absolute() if params.archive else None
     return listing(Path(params.data), archive, views=params.views, include_class_5=params.include_class_5)
 
 
 def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tuple[Listing, Prepared]:
-    """Returns what a source lists and what could be read of it; decodes what is not in the cache.
+    """Returns the listing of a source and its readable images; decodes those that are not in the cache.
 
     Args:
         params: params that name the data.
-        cache: folder in which decoded images are kept.
-        tell: called with how far the work is.
+        cache: folder of the cached images.
+        tell: called with the progress.
 
     Raises:
         UsageError: if nothing can be used.
     """
     source, listed = Path(params.data), listed_by(params)
     if any(case.path.suffix.lower() == DICOM for case in listed.cases):
-        refuse_missing_package()
+        require_package()
     try:
         found = prepared(listed.cases, size=params.size, crop=params.crop, cache=cache / "images", tell=tell)
     except OSError as error:
@@ -249,8 +249,8 @@ def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tup
     return listed, found
 
 
-def _without_what_shapes_nothing(params: DataParams) -> DataParams:
-    """Returns what of the params decides on images read from files, with the path in full."""
+def _relevant_params(params: DataParams) -> DataParams:
+    """Returns only the params that affect images read from files, with the absolute path."""
     return DataParams(
         data=str(Path(params.data).absolute()),
         archive=params.archive,
@@ -273,7 +273,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
     count = len(names) if params.include_class_5 else len(CLASSES)
     label_N = np.array([case.label for case in cases], dtype=np.int64)
     label_N.flags.writeable = False
-    keys = tuple(_veiled(name) for name in _owners([case.owner or case.accession for case in cases], patients))
+    keys = tuple(_group_key(name) for name in _owners([case.owner or case.accession for case in cases], patients))
     columns = {
         "path": tuple(case.name for case in cases),
         "accession": tuple(case.accession for case in cases),
@@ -304,7 +304,7 @@ def manifest(
     names: tuple[str, ...],
     digest: str,
 ) -> dict[str, object]:
-    """Returns what `data_manifest.json` says: counts, what was left out and why, a hash of every input, one digest."""
+    """Returns the content of `data_manifest.json`: counts, exclusions with reasons, input hashes, one digest."""
     left_out = [*((one.what, one.reason) for one in listed.dropped), *found.unreadable.items()]
     read, total = len(found.kept), len(listed.cases)
     return {
@@ -345,12 +345,12 @@ def _histogram(label_N: npt.NDArray[np.int64], names: tuple[str, ...]) -> dict[s
 
 def _in_two(found: DataSet) -> DataSet:
     if len(found.names) != len(CLASSES):
-        raise UsageError("classes = 'binary' is A and B against C and D; leave include_class_5 out")
+        raise UsageError("classes = 'binary' is A and B against C and D; remove include_class_5")
     label_N = found.label_N // 2
     label_N.flags.writeable = False
     digest = _changed(found.digest, "binary")
-    said = {**found.manifest, **_histogram(label_N, BINARY), "digest": digest}
-    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=digest, manifest=said)
+    content = {**found.manifest, **_histogram(label_N, BINARY), "digest": digest}
+    return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=digest, manifest=content)
 
 
 def _subset(found: DataSet, count: int, seed: int) -> DataSet:
@@ -361,8 +361,8 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
         return found
     try:
         kept_N, _ = train_test_split(np.arange(total), train_size=count, stratify=found.label_N, random_state=seed)
-    except ValueError as error:  # scikit-learn's for a class of one, or fewer places than classes
-        raise UsageError(f"subset: {count} of {found.summary} leaves no share for every class ({error})") from error
+    except ValueError as error:  # from scikit-learn, for a class with one image, or fewer images than classes
+        raise UsageError(f"subset: {count} of {found.summary} cannot contain every class ({error})") from error
     kept_N, digest = np.sort(kept_N), _changed(found.digest, f"subset {count} {seed}")
     return replace(
         found,
@@ -383,18 +383,18 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
 
 
 def _owners(accessions: Sequence[str], patients: Sequence[str]) -> list[str]:
-    """Returns whose each image is: the patient's, or the examination's where no image of it names the patient."""
+    """Returns the owner of each image: the patient, or the examination if none of its images names the patient."""
     known = {accession: patient for accession, patient in zip(accessions, patients, strict=True) if patient}
     return [patient or known.get(accession, accession) for accession, patient in zip(accessions, patients, strict=True)]
 
 
-def _veiled(name: str) -> str:
-    """Returns a key that puts patients in the order that splits have always had."""
+def _group_key(name: str) -> str:
+    """Returns a key that keeps the order of patients in splits stable across versions."""
     return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _numbered(keys: Sequence[str]) -> tuple[str, ...]:
-    """Returns numbers in place of the keys, in the order in which they come, for results are passed on."""
+    """Replaces keys by numbers in order of appearance, because results are shared."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), start=1)}
     return tuple(f"g{numbers[key]:0{len(str(len(numbers)))}d}" for key in keys)
 

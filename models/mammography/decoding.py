@@ -1,4 +1,4 @@
-"""Images decoded in processes of their own, for a damaged file may end or hang the one that decodes it.
+"""Decodes images in separate processes, because a damaged file may crash or hang its decoder.
 
 Shapes: S pixels along each side.
 """
@@ -21,30 +21,30 @@ from models.mammography.dicom import Unreadable
 from models.mammography.images import Picture, read_image
 
 WHITE = 65535
-"""What the grey value 1 is in an array of whole numbers."""
+"""The integer that represents the gray value 1."""
 
 BATCH = 4
-"""Images that a process is given at a time."""
+"""Images per task of a process."""
 
 AHEAD = 4
-"""Batches for each process that are given out before the first of them is waited for."""
+"""Tasks per process that are submitted in advance."""
 
 SECONDS = 60.0
-"""For one image. A mammogram takes one or two, on a busy machine a few more; a decoder that needs more hangs."""
+"""Timeout per image. A mammogram takes one or two seconds, a few more on a busy machine."""
 
 SECONDS_TO_START = 300.0
-"""For a process."""
+"""Timeout for the start of a process."""
 
-MOST_PROCESSES = 8
+MAX_PROCESSES = 8
 
 Work = tuple[Path, int, bool]
-"""A file, the pixels along each side that are wanted, and whether it is cut to the breast."""
+"""A file, the pixels along each side of the result, and whether to crop to the breast."""
 
 Decode = Callable[[Work], Picture | str]
 
 
 def decode(work: Work) -> Picture | str:
-    """Returns an image, its grey values as whole numbers, 0 .. `WHITE` (S, S); or why it cannot be read."""
+    """Returns an image with integer gray values (S, S) 0 .. `WHITE`, or why it cannot be read."""
     path, size, crop = work
     try:
         found = read_image(path, size, crop=crop)
@@ -56,30 +56,30 @@ def decode(work: Work) -> Picture | str:
 
 
 def decoded(work: Sequence[Work], decode: Decode, processes: int | None = None) -> Iterator[Picture | str]:
-    """Yields every image, or why it cannot be read, in order.
+    """Yields every image in order, or why it cannot be read.
 
     Args:
-        work: what is to be read.
-        decode: reads one; it is sent to the processes.
-        processes: how many; 1: this one itself; None: one for each core that may be used, at most `MOST_PROCESSES`.
+        work: files to read.
+        decode: function that reads one file; it is sent to the processes.
+        processes: number of processes; 1: this process; None: one per available core, at most `MAX_PROCESSES`.
     """
     if processes == 1:
         yield from map(decode, work)
         return
-    count = max(1, min(processes or min(joblib.cpu_count(), MOST_PROCESSES), len(work)))
+    count = max(1, min(processes or min(joblib.cpu_count(), MAX_PROCESSES), len(work)))
     done = 0
     while done < len(work):
         for found in _together(work[done:], decode, count):
             yield found
             done += 1
-        # What is left was stopped by one of those that were under way.
+        # A file in progress crashed or blocked the pool; these are decoded one by one.
         for found in _one_by_one(work[done : done + AHEAD * BATCH * count], decode):
             yield found
             done += 1
 
 
 def _together(work: Sequence[Work], decode: Decode, count: int) -> Iterator[Picture | str]:
-    """Yields until all is done, a process ends, or one hangs."""
+    """Yields images until all are done, a process crashes, or one hangs."""
     batches = deque(work[at : at + BATCH] for at in range(0, len(work), BATCH))
     with _Processes(count) as processes:
         waiting = deque(processes.submit(decode, batches.popleft()) for _ in range(min(AHEAD * count, len(batches))))
@@ -101,17 +101,17 @@ def _one_by_one(work: Sequence[Work], decode: Decode) -> Iterator[Picture | str]
                 try:
                     yield from processes.submit(decode, [left.popleft()]).result(timeout=SECONDS)
                 except BrokenProcessPool:
-                    yield "ended the process that decoded it: the decoder's fault, or more memory than there is"
+                    yield "crashed the process that decoded it: a bug in the decoder, or not enough memory"
                     break
                 except TimeoutError:
-                    yield f"cannot be decoded: it was not ready after {SECONDS:.0f} s"
+                    yield f"cannot be decoded within {SECONDS:.0f} s"
                     break
 
 
 class _Processes:
-    """Processes started afresh, for one that has threads, as torch and Ray do, must not be copied.
+    """Newly started processes, because a process with threads, as of torch and Ray, must not be forked.
 
-    They are loky's, which do not run the user's own script again in each of them.
+    They are loky's, which do not run the user's script again.
     """
 
     def __init__(self, count: int) -> None:
@@ -119,17 +119,20 @@ class _Processes:
 
     def __enter__(self) -> _Processes:
         try:
-            self._executor.submit(os.getpid).result(timeout=SECONDS_TO_START)  # so that no image's time goes on it
+            # so that no image's timeout includes the start
+            self._executor.submit(os.getpid).result(timeout=SECONDS_TO_START)
         except (BrokenProcessPool, TimeoutError) as error:
             self._executor.shutdown(wait=True, kill_workers=True)
-            raise UsageError(f"no process that decodes images can be started: {error or 'it was not ready'}") from error
+            raise UsageError(
+                f"no process to decode images can be started: {error or 'it did not start in time'}"
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=True, kill_workers=True)
 
     def submit(self, decode: Decode, batch: Sequence[Work]) -> Any:
-        """Returns a future of loky's, which has no types."""
+        """Returns an untyped future of loky."""
         return self._executor.submit(_each, decode, batch)
 
 
@@ -138,7 +141,7 @@ def _each(decode: Decode, batch: Sequence[Work]) -> list[Picture | str]:
 
 
 def _be_quiet() -> None:
-    """Lets nothing that a decoder prints, also from C, come among a command's own words."""
+    """Discards everything that decoders print, also from C."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for place in (1, 2):
         os.dup2(nowhere, place)

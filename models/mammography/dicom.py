@@ -1,4 +1,4 @@
-"""DICOM files as grey values. The room of pydicom, an extra: `dicom`."""
+"""Reads DICOM files as gray values with pydicom, from the extra `dicom`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo import UsageError, install_line
-from models.mammography.greyscale import Unreadable, grey_values, whole
+from models.mammography.grayscale import Unreadable, grey_values, whole
 
-__all__ = ["LARGEST", "LARGEST_FILE", "Dicom", "Unreadable", "read_dicom", "read_patient", "refuse_missing_package"]
+__all__ = ["LARGEST", "LARGEST_FILE", "Dicom", "Unreadable", "read_dicom", "read_patient", "require_package"]
 
 LARGEST = 100_000_000
-"""Pixels. A mammogram has a tenth of it; a header that says more is damaged, and nothing is allocated for it."""
+"""Maximum pixels. A mammogram has a tenth of that; a header with more is damaged, and nothing is allocated for it."""
 
 LARGEST_FILE = 1_000_000_000
-"""Bytes of a file, and of what a compressed header and its pixels unpack to."""
+"""Maximum bytes of a file, and of a decompressed header and its pixels."""
 
 _NEEDED = ("Rows", "Columns", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
@@ -30,17 +30,17 @@ _GROUPED = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 _MOVED = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction")
 
 _END_OF_IMAGE = b"\xff\xd9"
-"""What ends every image of the JPEG kinds, and stands nowhere else in one."""
+"""The end marker of JPEG images, which occurs nowhere else in them."""
 
 _JPEG_LS = 0xF7
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)
-"""Markers among those of frames, from 0xC0 to 0xCF, that say something else."""
+"""Markers between 0xC0 and 0xCF that do not start a frame."""
 
 _META_STARTS = 144
-"""Byte from which the length of a file's header is counted: after 128, the mark, and the element of the length."""
+"""Byte at which the meta header starts: after 128 bytes, the prefix and the length element."""
 
 _VIEW = re.compile(r"[A-Z0-9 _]{1,16}")
-"""What DICOM allows for a code; free text could name somebody, and results are passed on."""
+"""A code as DICOM allows it; free text could name a person, and results are shared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,10 +48,10 @@ class Dicom:
     """One image of a DICOM file.
 
     Attributes:
-        grey_HW: values from 0, air, to 1.
-        view: `CC`, `MLO`, ...; empty where the file does not say.
-        patient: the patient's id; empty where the file does not say.
-        remarks: what the header leaves open and how it was taken, each a part of a sentence.
+        grey_HW: gray values from 0, air, to 1.
+        view: `CC`, `MLO`, ...; empty if unknown.
+        patient: the patient's id; empty if unknown.
+        remarks: ambiguities of the header and how they were resolved, as parts of sentences.
     """
 
     grey_HW: npt.NDArray[np.float32]
@@ -60,8 +60,8 @@ class Dicom:
     remarks: tuple[str, ...] = ()
 
 
-def refuse_missing_package() -> None:
-    """Raises where DICOM files cannot be read at all.
+def require_package() -> None:
+    """Checks that DICOM files can be read.
 
     Raises:
         UsageError: if pydicom is not installed.
@@ -73,19 +73,19 @@ def refuse_missing_package() -> None:
 
 
 def read_dicom(path: Path) -> Dicom:
-    """Reads a file as grey values: padding black, rescaled, windowed as the file says, air dark; see `greyscale`.
+    """Reads a file as gray values: black padding, rescaled, windowed as in the header, dark air; see `grayscale`.
 
-    Values are scaled to the range that the image without its padding then has.
+    Values are scaled to the range of the image without its padding.
 
     Raises:
-        Unreadable: if it is no single grey image that can be decoded.
+        Unreadable: if it is not a single gray image that can be decoded.
     """
     step = "header"
     try:
-        with warnings.catch_warnings():  # pydicom's on every oddity; what matters is refused or remarked on here
+        with warnings.catch_warnings():  # pydicom warns of every deviation; relevant ones are handled here
             warnings.simplefilter("ignore")
             data, remarks = _header(path), list[str]()
-            _refuse_odd(data)
+            _check_header(data)
             _with_syntax(data, remarks)
             step = _syntax(data)
             grey_HW = grey_values(data, _decoded(data), remarks)
@@ -97,17 +97,17 @@ def read_dicom(path: Path) -> Dicom:
     except KeyboardInterrupt:
         raise
     except OSError as error:
-        if error.errno is not None:  # the disk's; a decoder's has none
+        if error.errno is not None:  # an error of the disk; a decoder's has no errno
             raise Unreadable(f"cannot be read: {error.strerror}") from None
-        raise Unreadable(f"cannot be decoded ({step}): {_said(error)}") from error
-    except BaseException as error:  # decoders raise whatever they like on damaged files, panics too
-        # What is wrong with a header may quote it, and a name is no part of a reason.
-        said = type(error).__name__ if step == "header" else _said(error)
-        raise Unreadable(f"cannot be decoded ({step}): {said}") from error
+        raise Unreadable(f"cannot be decoded ({step}): {_message(error)}") from error
+    except BaseException as error:  # decoders raise anything on damaged files, even panics
+        # An error on a header may quote it, and with it the patient's name.
+        reason = type(error).__name__ if step == "header" else _message(error)
+        raise Unreadable(f"cannot be decoded ({step}): {reason}") from error
 
 
 def read_patient(path: Path) -> str:
-    """Returns the patient's id in a file's header; empty where it has none or cannot be read."""
+    """Returns the patient's id from a file's header; empty if it has none or cannot be read."""
     from pydicom import dcmread
 
     try:
@@ -115,25 +115,25 @@ def read_patient(path: Path) -> str:
             return _patient(dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]))
     except KeyboardInterrupt:
         raise
-    except BaseException:  # as in `read_dicom`, which says what is wrong with it
+    except BaseException:  # as in `read_dicom`, which reports the error
         return ""
 
 
 def _header(path: Path) -> Any:
-    """Returns the data set of a file, its pixels still encoded, with what functional groups say at its top."""
+    """Returns the data set of a file with encoded pixels, and with the values of functional groups at the top level."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
     size = path.stat().st_size
     if size > LARGEST_FILE:
-        raise Unreadable(f"has {size / 1e6:.0f} MB, which is no mammogram")
-    _refuse_bomb(path)
+        raise Unreadable(f"has {size / 1e6:.0f} MB, too large for a mammogram")
+    _check_deflated_size(path)
     try:
         data = dcmread(path)
-    except InvalidDicomError:  # without the mark at its beginning: an old file, or none
+    except InvalidDicomError:  # without the DICOM prefix: an old file, or not DICOM
         data = dcmread(path, force=True)
         if "PixelData" not in data or "Rows" not in data:
-            raise Unreadable("is no DICOM file") from None
+            raise Unreadable("is not a DICOM file") from None
     for groups in (data[name].value for name in _GROUPS if data.get(name)):
         for item in (groups[0][name].value[0] for name in _GROUPED if groups[0].get(name)):
             for name in (name for name in _MOVED if name in item and name not in data):
@@ -141,8 +141,8 @@ def _header(path: Path) -> Any:
     return data
 
 
-def _refuse_bomb(path: Path) -> None:
-    """Raises for a file whose deflated part unpacks to more than a file may have; pydicom would unpack it all."""
+def _check_deflated_size(path: Path) -> None:
+    """Refuses a file whose deflated part is too large when decompressed; pydicom would decompress all of it."""
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -151,28 +151,28 @@ def _refuse_bomb(path: Path) -> None:
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return
         packed = path.read_bytes()[_META_STARTS + int(meta.FileMetaInformationGroupLength) :]
-    except Exception:  # whatever is wrong with it, the reading proper says so
+    except Exception:  # the actual reading reports any error
         return
     unpacking, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while packed:
         unpacked += len(unpacking.decompress(packed, 1 << 24))
         packed = unpacking.unconsumed_tail
         if unpacked > LARGEST_FILE:
-            raise Unreadable(f"unpacks to more than {LARGEST_FILE / 1e6:.0f} MB, which is no mammogram")
+            raise Unreadable(f"unpacks to more than {LARGEST_FILE / 1e6:.0f} MB, too large for a mammogram")
 
 
-def _refuse_odd(data: Any) -> None:
-    """Raises before anything is allocated for an image that is none of ours."""
+def _check_header(data: Any) -> None:
+    """Checks the header before anything is allocated."""
     if not _is_image(data):
         raise Unreadable("has no pixels")
     for name in _NEEDED:
         if data.get(name) in (None, ""):
             raise Unreadable(f"lacks {name}")
     if "PixelData" not in data:
-        raise Unreadable("has pixels that are floating point numbers, expected whole ones")
+        raise Unreadable("has floating point pixels, expected integers")
     rows, columns = whole(data, "Rows") or 0, whole(data, "Columns") or 0
     if rows < 1 or columns < 1 or rows * columns > LARGEST:
-        raise Unreadable(f"says that it has {rows} x {columns} pixels")
+        raise Unreadable(f"claims to have {rows} x {columns} pixels")
     if (frames := whole(data, "NumberOfFrames") or 1) != 1:
         raise Unreadable(f"has {frames} frames, expected one image")
     kind = str(data.PhotometricInterpretation).strip().upper()
@@ -182,7 +182,7 @@ def _refuse_odd(data: Any) -> None:
         raise Unreadable(f"is {kind} of {samples} samples per pixel, expected one")
     allocated, stored = whole(data, "BitsAllocated") or 0, whole(data, "BitsStored") or 0
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
-        raise Unreadable(f"says that {stored} of {allocated} bits are stored, expected 1 or more of 8, 16 or 32")
+        raise Unreadable(f"claims that {stored} of {allocated} bits are stored, expected 1 or more of 8, 16 or 32")
     if whole(data, "PixelRepresentation") not in (0, 1):
         raise Unreadable("has a PixelRepresentation that is neither 0 nor 1")
 
@@ -192,23 +192,23 @@ def _is_image(data: Any) -> bool:
 
 
 def _decoded(data: Any) -> npt.NDArray[Any]:
-    """Returns the pixels (H, W) as they are stored, the bits that hold no value included."""
+    """Returns the pixels (H, W) as stored, including unused bits."""
     if data.file_meta.TransferSyntaxUID.is_encapsulated:
-        _refuse_cut(data)
-    # Kept as text: pydicom compares it, and some devices write blanks or small letters.
+        _check_compressed(data)
+    # Normalized, because pydicom compares it and some devices write spaces or lower case.
     data.PhotometricInterpretation = str(data.PhotometricInterpretation).strip().upper()
     data.SamplesPerPixel = 1
     data.pixel_array_options(raw=True, correct_unused_bits=False)
     raw_HW = np.asarray(data.pixel_array)
     if raw_HW.ndim != 2:
-        raise Unreadable(f"has pixels of shape {raw_HW.shape}, expected one grey image")
+        raise Unreadable(f"has pixels of shape {raw_HW.shape}, expected one gray image")
     if raw_HW.dtype.kind not in "iu":
-        raise Unreadable(f"has pixels of type {raw_HW.dtype}, expected whole numbers")
+        raise Unreadable(f"has pixels of type {raw_HW.dtype}, expected integers")
     return raw_HW
 
 
-def _refuse_cut(data: Any) -> None:
-    """Raises for a compressed image that ends too soon, which decoders fill up, or that is larger than is said."""
+def _check_compressed(data: Any) -> None:
+    """Refuses a truncated compressed image, which decoders would fill up, or one of another size than in the header."""
     from pydicom.encaps import generate_frames
 
     frame = next(generate_frames(data.PixelData, number_of_frames=1))
@@ -216,13 +216,15 @@ def _refuse_cut(data: Any) -> None:
         return
     if _END_OF_IMAGE not in frame:
         raise Unreadable(f"cannot be decoded ({_syntax(data)}): the compressed image has no end")
-    said, found = (int(data.Rows), int(data.Columns)), _size(frame)
-    if found is not None and found != said:
-        raise Unreadable(f"says {said[0]} x {said[1]} pixels and has a compressed image of {found[0]} x {found[1]}")
+    stated, found = (int(data.Rows), int(data.Columns)), _size(frame)
+    if found is not None and found != stated:
+        raise Unreadable(
+            f"claims {stated[0]} x {stated[1]} pixels, but its compressed image has {found[0]} x {found[1]}"
+        )
 
 
 def _size(frame: bytes) -> tuple[int, int] | None:
-    """Returns the rows and columns that a compressed image itself says; None where they are not found."""
+    """Returns the rows and columns from a compressed image itself; None if they are not found."""
     place = frame.find(b"\xff\x4f\xff\x51")  # JPEG 2000: start, then the marker SIZ
     if place >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", frame, place + 8)
@@ -238,14 +240,14 @@ def _size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _with_syntax(data: Any, remarks: list[str]) -> None:
-    """Completes a file that does not say how it is encoded; pydicom has found out as far as it can be."""
+    """Adds the transfer syntax to a file without one, as pydicom detected it."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", None):
         return
     if "PixelData" in data and data["PixelData"].is_undefined_length:
-        raise Unreadable("does not say how its pixels are compressed: it has no transfer syntax")
+        raise Unreadable("has no transfer syntax, so the compression of its pixels is unknown")
     is_implicit, is_little = data.original_encoding
     syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
     if not isinstance(getattr(data, "file_meta", None), FileMetaDataset):
@@ -259,15 +261,15 @@ def _syntax(data: Any) -> str:
     return str(getattr(syntax, "name", syntax))
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _view(data: Any) -> str:
-    said = str(data.get("ViewPosition") or "").strip(" \0").upper()
-    return said if _VIEW.fullmatch(said) else ""
+    view = str(data.get("ViewPosition") or "").strip(" \0").upper()
+    return view if _VIEW.fullmatch(view) else ""
 
 
 def _patient(data: Any) -> str:
-    """Returns the id as it is: it only tells patients apart and is written nowhere."""
+    """Returns the id unchanged: it only distinguishes patients and is never written."""
     return str(data.get("PatientID") or "").strip(" \0")

@@ -1,7 +1,7 @@
-"""EfficientNet-B0 as a grader of images. The room of MONAI, an extra: `monai`.
+"""EfficientNet-B0 as a grader of images, with MONAI from the extra `monai`.
 
 Source: Tan and Le, EfficientNet: Rethinking model scaling for convolutional neural networks, ICML 2019. Every operation
-has a deterministic backward pass on a graphics card: the pooling is to one pixel, which torch computes as a mean.
+has a deterministic backward pass on a GPU: the pooling is to one pixel, which torch computes as a mean.
 
 Shapes: B images, K channels, H by W pixels, C classes.
 """
@@ -23,14 +23,14 @@ from models.mammography.unet import Norm
 MODEL = "efficientnet-b0"
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's colours: what weights for three channels were trained with."""
+"""ImageNet's color statistics, with which three-channel weights were trained."""
 
 GROUPS = 4
-"""Of "group" normalisation; every layer's channels can be divided by it."""
+"""Groups of "group" normalization; every layer's channels are divisible by it."""
 
 
-def refuse_missing_package() -> None:
-    """Raises where the network cannot be built at all; loads nothing.
+def require_package() -> None:
+    """Checks that MONAI is installed, without importing it.
 
     Raises:
         UsageError: if MONAI is not installed.
@@ -40,18 +40,18 @@ def refuse_missing_package() -> None:
 
 
 def package_version() -> str:
-    """Returns MONAI's version: it can change the bits of a result."""
+    """Returns MONAI's version, which can change the bits of a result."""
     return version("monai")
 
 
 class EfficientNetB0(Grader):
-    """EfficientNet-B0, with its weights drawn at random: nothing is ever downloaded.
+    """EfficientNet-B0 with random initial weights: nothing is ever downloaded.
 
     Args:
-        classes: number of them.
-        channels: 1: grey values as they are; 3: the same in every color, normalized as ImageNet's are.
-        dropout: probability, of the head's inputs.
-        drop_connect: probability of the last block to be passed over by an image; of those before it, ever less.
+        classes: number of classes.
+        channels: 1: unchanged gray values; 3: the same in every color, normalized as for ImageNet.
+        dropout: dropout probability of the head's inputs.
+        drop_connect: probability that an image skips the last block, decreasing towards the first block.
         norm: "batch" or "group"; "group" does not mix the images of a batch.
 
     Raises:
@@ -81,10 +81,10 @@ class EfficientNetB0(Grader):
                 "EfficientNet: expected 1 or 3 channels, 0 <= dropout < 1, 0 <= drop_connect < 1 and norm 'batch' or "
                 f"'group', got {channels}, {dropout}, {drop_connect} and {norm!r}"
             )
-        refuse_missing_package()
-        from monai.networks.nets.efficientnet import EfficientNetBN, MBConvBlock  # seconds to import
+        require_package()
+        from monai.networks.nets.efficientnet import EfficientNetBN, MBConvBlock  # takes seconds to import
 
-        # With MONAI's momentum of 0.01 the statistics would need hundreds of updates to become those of the images.
+        # With MONAI's momentum of 0.01, the statistics would need hundreds of updates to fit the images.
         self.net = EfficientNetBN(
             MODEL,
             pretrained=False,
@@ -98,7 +98,7 @@ class EfficientNetB0(Grader):
         for module in self.net.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
-        # MONAI draws it as TensorFlow would for a thousand classes; for four, logits would begin in the tens.
+        # MONAI initializes it as TensorFlow does for 1000 classes; for four, initial logits would be in the tens.
         head = self.net.get_submodule("_fc")
         assert isinstance(head, nn.Linear)  # as its name says
         head.reset_parameters()
@@ -112,7 +112,7 @@ class EfficientNetB0(Grader):
 
     @property
     def stages(self) -> Sequence[Sequence[nn.Module]]:
-        """The stem, the stacks of blocks; the last one is with the convolution that makes the features."""
+        """The stem and the stacks of blocks; the last one includes the final convolution."""
         part = self.net.get_submodule
         stem, *stacks = [[part("_conv_stem"), part("_bn0")], *([stack] for stack in part("_blocks").children())]
         return [stem, *stacks[:-1], [*stacks[-1], part("_conv_head"), part("_bn1")]]
@@ -126,9 +126,10 @@ class EfficientNetB0(Grader):
         return self.net.get_submodule("_bn1")
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns a file's tensors under the names that they have here, whoever wrote the file.
+        """Renames a file's tensors to the names of this network.
 
-        MONAI's own lack the prefix; EfficientNet-PyTorch's, from which MONAI's stem, number blocks without their stack.
+        MONAI's own names lack the prefix; EfficientNet-PyTorch's, on which MONAI's are based, number blocks without
+        their stack.
         """
         stacks = {re.sub(r"_blocks\.\d+\.", "_blocks.", name): name for name in self.state_dict()}
         found = {}

@@ -1,4 +1,4 @@
-"""Where a classifier looks: Grad-CAM of chosen cases. Captum's room.
+"""Grad-CAM heat maps of selected cases, with Captum.
 
 Source: Selvaraju et al., Grad-CAM: Visual explanations from deep networks via gradient-based localization, ICCV 2017.
 
@@ -17,16 +17,16 @@ from torch.nn import functional
 
 
 def chosen(truth_V: npt.NDArray[np.int64], probability_VC: npt.NDArray[np.float64]) -> list[int]:
-    """Returns for each true class the case that is right with the most confidence, and the one that is wrong with it.
+    """Returns for each true class the most confident correct case and the most confident wrong case.
 
-    A class whose cases are all right, or all wrong, has one.
+    A class without correct or without wrong cases has only one.
     """
-    said_V = probability_VC.argmax(axis=1)
+    predicted_V = probability_VC.argmax(axis=1)
     sure_V = probability_VC.max(axis=1)
     found = []
     for label in range(probability_VC.shape[1]):
         for is_right in (True, False):
-            [places] = np.nonzero((truth_V == label) & ((said_V == label) == is_right))
+            [places] = np.nonzero((truth_V == label) & ((predicted_V == label) == is_right))
             if len(places):
                 found.append(int(places[sure_V[places].argmax()]))
     return found
@@ -35,16 +35,16 @@ def chosen(truth_V: npt.NDArray[np.int64], probability_VC: npt.NDArray[np.float6
 def heat_maps(
     model: nn.Module, layer: nn.Module, image_M1HW: Tensor, label_M: Sequence[int], logits: Callable[[Tensor], Tensor]
 ) -> npt.NDArray[np.float32]:
-    """Returns how much each pixel speaks for a class (M, H, W), from 0, its least, to 1 in each image.
+    """Returns how much each pixel supports a class (M, H, W), scaled to 0 .. 1 in each image.
 
     Args:
-        model: is put into evaluation mode, and into training mode again.
-        layer: whose output is looked at: the last one with pixels.
+        model: the model; switched to evaluation mode and back to training mode.
+        layer: the layer to explain: the last one with pixels.
         image_M1HW: the images to explain, (M, 1, H, W).
-        label_M: the class of each.
-        logits: what of the model's answer to a batch is its (B, C) logits.
+        label_M: the class to explain for each image.
+        logits: returns the model's (B, C) logits of a batch.
     """
-    from captum.attr import LayerGradCam  # a second to import, and only a promotion needs it
+    from captum.attr import LayerGradCam  # takes a second, needed only by a promotion
 
     model.eval()
     try:

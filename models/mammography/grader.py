@@ -1,4 +1,4 @@
-"""What a network that grades images has to be for `models.density`: its answer, its stages, what of it is frozen.
+"""The base class of networks for `models.density`: outputs, stages and freezing.
 
 Shapes: B images, H by W pixels, C classes.
 """
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 
 class Outputs(NamedTuple):
-    """What the network says of a batch.
+    """The network's outputs for a batch.
 
     Attributes:
-        logit_BC: of the classes.
-        mask_logit_BHW: of "this pixel is dense tissue"; None without a mask head.
+        logit_BC: logits of the classes.
+        mask_logit_BHW: logits of dense tissue by pixel; None without a mask head.
     """
 
     logit_BC: Tensor
@@ -25,7 +25,7 @@ class Outputs(NamedTuple):
 
 
 class Grader(nn.Module, ABC):
-    """A network with a backbone, which consists of stages, and a head that answers."""
+    """A network with a backbone, which consists of stages, and a head."""
 
     _frozen: tuple[nn.Module, ...] = ()
 
@@ -36,12 +36,12 @@ class Grader(nn.Module, ABC):
     @property
     @abstractmethod
     def stages(self) -> Sequence[Sequence[nn.Module]]:
-        """The backbone, from the input on."""
+        """The stages of the backbone, from the input on."""
 
     @property
     @abstractmethod
     def heads(self) -> Sequence[str]:
-        """The names of the submodules that answer; everything else is backbone."""
+        """The names of the submodules of the head; everything else is the backbone."""
 
     @property
     @abstractmethod
@@ -53,13 +53,13 @@ class Grader(nn.Module, ABC):
         return any(name.startswith(f"{head}.") for head in self.heads)
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns a file's tensors under the names that they have in this network."""
+        """Renames a file's tensors to the names of this network."""
         return dict(state)
 
     def freeze(self, stages: int) -> None:
-        """Keeps the first `stages` stages as they are, whatever mode the network is in, and lets the others learn.
+        """Freezes the first `stages` stages, and makes the others trainable.
 
-        What is frozen is in evaluation mode: its normalisation statistics stay too, and nothing in it is dropped.
+        Frozen stages stay in evaluation mode: their normalization statistics do not change, and there is no dropout.
         """
         self._frozen = tuple(module for stage in self.stages[:stages] for module in stage)
         for position, stage in enumerate(self.stages):
@@ -68,7 +68,7 @@ class Grader(nn.Module, ABC):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode of everything that is not frozen."""
+        """Sets the mode of all stages that are not frozen."""
         super().train(mode)
         for module in self._frozen:
             module.eval()

@@ -1,4 +1,4 @@
-"""One image file as grey values: decoded, cut to the breast, made square.
+"""Reads an image file as gray values: decoded, cropped to the breast, padded to a square.
 
 Shapes: H by W pixels of the file, S pixels along each side of the result.
 """
@@ -20,32 +20,32 @@ from models.mammography.listing import DICOM
 Grey = npt.NDArray[np.float32]
 
 FORMATS = ("JPEG", "PNG")
-"""What a picture may be, whatever its name says: Pillow starts other programs for some of the others."""
+"""Allowed formats, independent of the file name: Pillow starts other programs for some others."""
 
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
-"""Pillow's names for grey values of 16 bits."""
+"""Pillow's names for 16-bit gray values."""
 
 _DEPTHS = (4095, 16383, 65535)
-"""Largest values of 12, 14 and 16 bits: detectors write fewer bits than a file of 16 has room for."""
+"""Largest values of 12, 14 and 16 bits: detectors use fewer bits than a 16-bit file has."""
 
 BRIGHT = 0.1
-"""Of the image's bright end (its 99th percentile), what is tissue and no air."""
+"""Threshold between air and tissue, as a share of the 99th percentile."""
 
 SMALLEST_BREAST = 0.05
-"""Of the image; what is smaller is a marker, and the image is left as it is."""
+"""Minimum share of the image; a smaller area is a marker, and the image is not cropped."""
 
 _COARSE = 256
-"""Pixels along the longer side where the breast is looked for."""
+"""Pixels along the longer side of the image in which the breast is located."""
 
 
 class Picture(NamedTuple):
-    """One image that was read.
+    """An image as read from a file.
 
     Attributes:
-        grey_SS: values from 0 to 1, black around the image where it is not square.
-        view: `CC`, `MLO`, ...; empty where the file does not say.
-        patient: the patient's id; empty where the file does not say.
-        remarks: what the file leaves open and how it was taken, each a part of a sentence.
+        grey_SS: gray values from 0 to 1, padded with black to a square.
+        view: `CC`, `MLO`, ...; empty if unknown.
+        patient: the patient's id; empty if unknown.
+        remarks: ambiguities of the file and how they were resolved, as parts of sentences.
     """
 
     grey_SS: Grey
@@ -58,9 +58,9 @@ def read_image(path: Path, size: int, *, crop: bool = True) -> Picture:
     """Reads one image, a jpg, png or DICOM file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         size: pixels along each side of the result.
-        crop: whether to cut it to the breast first.
+        crop: whether to crop it to the breast first.
 
     Raises:
         Unreadable: if it cannot be decoded.
@@ -74,7 +74,7 @@ def read_image(path: Path, size: int, *, crop: bool = True) -> Picture:
 
 
 def breast(grey_HW: Grey) -> Grey:
-    """Returns the part of an image that its largest bright area fills; all of it where there is no such area."""
+    """Returns the bounding box of an image's largest bright area; the whole image if there is none."""
     step = max(1, max(grey_HW.shape) // _COARSE)
     coarse_HW = grey_HW[::step, ::step]
     part_HW, count = ndimage.label(coarse_HW > BRIGHT * np.percentile(coarse_HW, 99))
@@ -88,7 +88,7 @@ def breast(grey_HW: Grey) -> Grey:
 
 
 def square(grey_HW: Grey, size: int) -> Grey:
-    """Returns an image (S, S) that keeps its shape, in the middle of a black square."""
+    """Returns an image (S, S) with its aspect ratio, centered in a black square."""
     grey = Image.fromarray(np.ascontiguousarray(grey_HW))
     scale = size / max(grey.size)
     inner = grey.resize(
@@ -103,18 +103,18 @@ def _picture(path: Path) -> Grey:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as file:
             if file.width * file.height > LARGEST:
-                raise Unreadable(f"says that it has {file.height} x {file.width} pixels")
+                raise Unreadable(f"claims to have {file.height} x {file.width} pixels")
             if (frames := getattr(file, "n_frames", 1)) != 1 and file.format == "PNG":
                 raise Unreadable(f"has {frames} frames, expected one image")
             upright = ImageOps.exif_transpose(file)
-            wide = upright.mode in _WIDE_MODES  # Pillow itself would cut 16 bits off at 255
+            wide = upright.mode in _WIDE_MODES  # Pillow would clip 16-bit values at 255
             value_HW = np.asarray(upright if wide else upright.convert("L"), dtype=np.float32)
     except (KeyboardInterrupt, Unreadable):
         raise
     except UnidentifiedImageError:
         raise Unreadable("cannot be read as a jpg or png (its content is neither)") from None
-    except BaseException as error:  # decoders raise whatever they like on damaged files, panics too
-        said = str(error).replace(str(path), path.name) or type(error).__name__
-        raise Unreadable(f"cannot be read as a jpg or png ({said})") from error
+    except BaseException as error:  # decoders raise anything on damaged files, even panics
+        reason = str(error).replace(str(path), path.name) or type(error).__name__
+        raise Unreadable(f"cannot be read as a jpg or png ({reason})") from error
     most = next((depth for depth in _DEPTHS if value_HW.max() <= depth), _DEPTHS[-1]) if wide else 255
     return value_HW / np.float32(most)

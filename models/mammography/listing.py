@@ -1,4 +1,4 @@
-"""Which images there are, with their classes: from a CSV file with an archive, from one with paths, or from folders."""
+"""Lists images with their classes: from a CSV file with an archive, a CSV file with paths, or folders."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from hpo.core.texts import cleaned
 from models.mammography.spreadsheet import columns_shown, read_table
 
 CLASSES = ("A", "B", "C", "D")
-"""BI-RADS density classes as folders and readers name them, in the order of their labels 0 .. 3."""
+"""BI-RADS density classes in the order of their labels 0 .. 3."""
 
 EXCLUDED = "5"
-"""What readers write for an examination whose density was not read, e.g. because of an implant."""
+"""The readers' class for an examination without a density, e.g. because of an implant."""
 
 IMAGES = (".jpg", ".jpeg", ".png")
 DICOM = ".dcm"
 SUFFIXES = (*IMAGES, DICOM)
 
 FORMULA = "=+-@"
-"""What a spreadsheet takes for a formula at the beginning of a cell; results are opened in one."""
+"""First characters of a cell that a spreadsheet treats as a formula; results are opened in spreadsheets."""
 
 LONGEST = 80
-"""Letters of a path from a table that are shown in a reason."""
+"""Maximum characters of a path in a reason."""
 
 LABEL_COLUMNS = ("density_label", "label", "y", "professional_label")
 ACCESSION_COLUMNS = ("AccessionNumber", "accession")
@@ -39,17 +39,17 @@ PATIENT_COLUMNS = ("patient_id", "PatientID")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One image and what the source says of it.
+    """One image with its data from the source.
 
     Attributes:
-        path: of the file.
-        name: its path as it is shown: relative to the archive, or to the folder of the CSV file.
-        label: 0 .. 3 for A .. D; 4 for class 5 where that is wanted.
-        raw: the class as the source has it.
-        accession: of the examination, with its leading zeros.
-        view: `CC`, `MLO` or whatever the source says; empty where it says nothing.
-        patient: the patient's id; empty where the source says none.
-        owner: the accession that the source has, where `accession` is a number in its place; never written.
+        path: path of the file.
+        name: path for display, relative to the archive or to the CSV file's folder.
+        label: 0 .. 3 for A .. D; 4 for class 5 if it is included.
+        raw: class as in the source.
+        accession: accession number of the examination, with leading zeros.
+        view: `CC`, `MLO` or another text of the source; empty if unknown.
+        patient: the patient's id; empty if unknown.
+        owner: original accession number if `accession` is a pseudonym; never written.
     """
 
     path: Path
@@ -64,11 +64,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Something that is not used.
+    """A row or file that is not used.
 
     Attributes:
-        what: a row or a file.
-        reason: why, as a part of a sentence.
+        what: the row or file.
+        reason: the reason as a part of a sentence.
     """
 
     what: str
@@ -77,13 +77,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a source lists.
+    """The listing of a source.
 
     Attributes:
         kind: `archive`, `paths` or `folders`.
-        cases: in the order of the source.
-        dropped: rows and files that are not among them.
-        rows: of the CSV file; of folders, the files.
+        cases: usable images in the order of the source.
+        dropped: rows and files that are not used.
+        rows: number of rows of the CSV file, or of files in folders.
         unlisted: subfolders of the archive that no row names.
     """
 
@@ -95,17 +95,17 @@ class Listing:
 
 
 def listing(data: Path, archive: Path | None = None, *, views: str = "first", include_class_5: bool = False) -> Listing:
-    """Lists the images that `data` names; nothing is decoded.
+    """Lists the images of `data`, without decoding them.
 
     Args:
         data: a folder with subfolders A, B, C, D; or a CSV file with the columns AccessionNumber and Classification,
             whose images are the DICOM files below `archive/<AccessionNumber>`; or one with the column `image_path`.
-        archive: the folder of the examinations; None: `archive` beside the CSV file.
-        views: `first`: of every examination the first file by its path; `all`: every file.
-        include_class_5: whether class 5 is a class.
+        archive: folder of the examinations; None: `archive` beside the CSV file.
+        views: `first`: the first file of every examination by path; `all`: every file.
+        include_class_5: whether class 5 is included.
 
     Raises:
-        UsageError: if nothing can be read from it, or no image is left.
+        UsageError: if it cannot be read, or no image is usable.
     """
     if views not in ("first", "all"):
         raise UsageError(f"views: expected first or all, got {views!r}")
@@ -143,11 +143,11 @@ def _of_folders(folder: Path) -> Listing:
         for path in files:
             shown = _shown(path, folder)
             if path.suffix.lower() not in SUFFIXES:
-                dropped.append(Dropped(shown, f"is none of {', '.join(SUFFIXES)}"))
+                dropped.append(Dropped(shown, f"is not one of {', '.join(SUFFIXES)}"))
             elif not _inside(path, folder):
                 dropped.append(Dropped(shown, "is a link that leaves the folder"))
             elif path.name[0] in FORMULA:
-                dropped.append(Dropped(shown, "has a name that begins like a formula"))
+                dropped.append(Dropped(shown, "has a name that starts like a formula"))
             else:
                 stem = cleaned(path.stem)
                 cases.append(Case(path=path, name=shown, label=label, raw=str(label + 1), accession=stem))
@@ -163,7 +163,7 @@ def _of_folders(folder: Path) -> Listing:
 def _of_archive(
     file: Path, rows: pd.DataFrame, ragged: list[Dropped], archive: Path, views: str, *, include_class_5: bool
 ) -> Listing:
-    _refuse_missing(file, rows, ("AccessionNumber", "Classification"))
+    _require_columns(file, rows, ("AccessionNumber", "Classification"))
     try:
         folders = {entry.name for entry in archive.iterdir() if _is(entry, Path.is_dir)}
     except OSError as error:
@@ -174,7 +174,7 @@ def _of_archive(
 
     def padded(accession: str) -> str:
         other = by_number.get(accession.lstrip("0"))
-        return f", but there is {other}: were zeros lost in a spreadsheet?" if other else ""
+        return f", but there is {other}: did a spreadsheet drop leading zeros?" if other else ""
 
     dropped, cases = list(ragged), []
     labels = _labels(rows["Classification"], rows["AccessionNumber"], dropped, include_class_5=include_class_5)
@@ -224,13 +224,13 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
     for place, (label, raw) in _labels(
         rows[column], rows["image_path"], dropped, include_class_5=include_class_5
     ).items():
-        said, row = rows["image_path"][place], _row(place)
-        path = root / said
-        shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
+        text, row = rows["image_path"][place], _row(place)
+        path = root / text
+        shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
         if not _inside(path, root):
             dropped.append(Dropped(row, f"image_path {shown} leaves the folder of the CSV file"))
         elif path.suffix.lower() not in SUFFIXES:
-            dropped.append(Dropped(row, f"image_path {shown} is none of {', '.join(SUFFIXES)}"))
+            dropped.append(Dropped(row, f"image_path {shown} is not one of {', '.join(SUFFIXES)}"))
         elif not _is(path, Path.is_file):
             dropped.append(Dropped(row, f"image_path {shown} does not exist"))
         else:
@@ -239,7 +239,7 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
             cases.append(
                 Case(
                     path=path,
-                    name=cleaned(Path(said).as_posix()),
+                    name=cleaned(Path(text).as_posix()),
                     label=label,
                     raw=raw,
                     accession=cleaned(accession) or path.stem,
@@ -254,7 +254,7 @@ def _rows(file: Path) -> tuple[pd.DataFrame, list[Dropped]]:
     return table.rows, [Dropped(_row(number), "has more fields than the header") for number in table.ragged]
 
 
-def _refuse_missing(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> None:
+def _require_columns(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in rows.columns]
     if missing:
         raise UsageError(
@@ -266,29 +266,29 @@ def _refuse_missing(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> No
 def _labels(
     labels: pd.Series, keys: pd.Series, dropped: list[Dropped], *, include_class_5: bool
 ) -> dict[int, tuple[int, str]]:
-    """Returns the label, and its text, of every row that can be used; the first of rows that say the same."""
+    """Returns the label and its text for every usable row; duplicates are dropped."""
     known = {name: label for label, name in enumerate(CLASSES)}
     known |= {str(label + 1): label for label in range(len(CLASSES))}
     if include_class_5:
         known[EXCLUDED] = len(CLASSES)
-    if "0" in set(labels):  # to leave its rows out would read every other class as one too low
+    if "0" in set(labels):  # otherwise every class would be off by one
         raise UsageError(
-            "are the classes numbered 0 .. 3 or 1 .. 4? There is a 0, and here 1 is A; write A, B, C, D or 1, 2, 3, 4"
+            "the classes contain a 0, but 1 .. 4 are expected, where 1 is A; write A, B, C, D or 1, 2, 3, 4"
         )
     found: dict[int, tuple[int, str]] = {}
     for place, raw, key in zip(labels.index, labels, keys, strict=True):
         if not key:
             dropped.append(Dropped(_row(place), f"has no {keys.name}"))
         elif key[0] in FORMULA:
-            dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} begins like a formula"))
+            dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} starts like a formula"))
         elif not _is_plain(key, is_path=keys.name == "image_path"):
-            dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} is no plain name"))
+            dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} is not a plain name"))
         elif raw.upper() in known:
             found[place] = known[raw.upper()], raw
         elif raw == EXCLUDED:
             dropped.append(Dropped(_row(place), f"class {EXCLUDED} is left out"))
         else:
-            dropped.append(Dropped(_row(place), f"class {raw[:40]!r} is none of {', '.join(known)}"))
+            dropped.append(Dropped(_row(place), f"class {raw[:40]!r} is not one of {', '.join(known)}"))
     return _without_contradictions(found, keys, dropped)
 
 
@@ -301,8 +301,8 @@ def _without_contradictions(
     kept = dict(found)
     for key, same in places.items():
         if len({found[place][0] for place in same}) > 1:
-            said = ", ".join(f"{found[place][1]} in {_row(place)}" for place in same)
-            dropped += [Dropped(_row(place), f"{keys.name} {key} has several classes: {said}") for place in same]
+            conflict = ", ".join(f"{found[place][1]} in {_row(place)}" for place in same)
+            dropped += [Dropped(_row(place), f"{keys.name} {key} has several classes: {conflict}") for place in same]
             unused: Iterable[int] = same
         else:
             dropped += [Dropped(_row(place), f"repeats {_row(same[0])}") for place in same[1:]]
@@ -313,7 +313,7 @@ def _without_contradictions(
 
 
 def _is_plain(key: str, *, is_path: bool) -> bool:
-    """Whether a key names something below a folder; where links lead is asked later."""
+    """Whether a key is a valid name below a folder; links are checked later."""
     if any(ord(letter) < 32 for letter in key):
         return False
     return is_path or (key not in {".", ".."} and "/" not in key and "\\" not in key)
@@ -329,7 +329,7 @@ def _row(place: int) -> str:
 
 
 def _files(folder: Path, *, deep: bool = False) -> list[Path]:
-    if deep:  # rglob would pass over what may not be read
+    if deep:  # rglob would silently skip unreadable folders
         found = [Path(at, name) for at, _, names in os.walk(folder, onerror=_raised) for name in names]
     else:
         found = list(folder.iterdir())
@@ -344,7 +344,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
-    """Whether there is such a file or folder; not where the name is too long or cannot be one, or may not be read."""
+    """Whether there is such a file or folder; False for invalid names and missing permissions."""
     try:
         return kind(path)
     except (OSError, ValueError):
@@ -352,7 +352,7 @@ def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
 
 
 def _shown(path: Path, folder: Path) -> str:
-    r"""Returns a path for results and messages; a byte that is no text as `\udcff`, a line break as `\x0a`."""
+    r"""Returns a path for results and messages; an undecodable byte as `\udcff`, a line break as `\x0a`."""
     return cleaned(path.relative_to(folder).as_posix()).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
@@ -363,5 +363,5 @@ def _raised(error: OSError) -> NoReturn:
 def _inside(path: Path, folder: Path) -> bool:
     try:
         return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+    except (OSError, RuntimeError, ValueError):  # circular links, an invalid name
         return False

@@ -1,4 +1,4 @@
-"""Numbers in place of the names of files and examinations, for results that leave the house."""
+"""Replaces names of files and examinations by numbers, for results that are shared."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import replace
 from models.mammography.cache import Prepared
 from models.mammography.listing import Dropped, Listing
 
-UNSAID = "is left out; hpo data audit says why"
+NOT_SHOWN = "is left out; hpo data audit shows the reason"
 
 
 def without_names(listed: Listing, found: Prepared) -> tuple[Listing, Prepared]:
-    """Returns a listing and what was read of it with every image and examination named by its number.
+    """Returns a listing and its images with numbers instead of names.
 
-    Images are numbered in the order of the listing, the ones that cannot be read among them; so are examinations.
+    Images, including unreadable ones, and examinations are numbered in the order of the listing.
     """
     images = {case.name: f"image-{number:05d}" for number, case in enumerate(listed.cases, start=1)}
     accessions = dict.fromkeys(case.accession for case in listed.cases)
@@ -23,7 +23,7 @@ def without_names(listed: Listing, found: Prepared) -> tuple[Listing, Prepared]:
         for case in listed.cases
     )
     dropped = tuple(
-        Dropped(one.what if _is_row(one.what) else "a file", _generally(one.reason)) for one in listed.dropped
+        Dropped(one.what if _is_row(one.what) else "a file", _without_quotes(one.reason)) for one in listed.dropped
     )
     return replace(listed, cases=cases, dropped=dropped, unlisted=("a folder",) * len(listed.unlisted)), replace(
         found,
@@ -38,8 +38,8 @@ def _is_row(what: str) -> bool:
     return word == "row" and number.isdecimal()
 
 
-def _generally(reason: str) -> str:
-    """Returns a reason only where it quotes nothing of the source."""
+def _without_quotes(reason: str) -> str:
+    """Returns a reason without quotes from the source."""
     if "has no folder" in reason:
         return "its examination has no folder"
-    return reason if reason in {"class 5 is left out", "has more fields than the header"} else UNSAID
+    return reason if reason in {"class 5 is left out", "has more fields than the header"} else NOT_SHOWN

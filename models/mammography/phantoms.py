@@ -1,8 +1,8 @@
 """Synthetic mammograms of known breast density: every image is a pure function of its seed and number.
 
-They stand in for patients' images wherever those are not at hand: in tests, in demonstrations, on a laptop. A network
-has to find the breast, leave out the pectoral muscle and estimate how much of the rest is dense tissue, against
-overlapping grey values, texture, noise and an unreliable reader.
+They replace patients' images where those are not available: in tests, in demonstrations, on a laptop. A network has to
+find the breast, ignore the pectoral muscle and estimate the share of dense tissue in the rest, despite overlapping gray
+values, texture, noise and an unreliable reader.
 
 Shapes: N images, S pixels along each side.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 AIR, FAT, DENSE, MUSCLE = range(4)
-"""What the pixels of a mask mean."""
+"""The values of a mask."""
 
 DENSITY_EDGES = np.array([0.25, 0.50, 0.75])
 """Fractions of dense tissue between the classes: the quartiles of BI-RADS, 4th edition (ACR, 2003)."""
@@ -33,10 +33,10 @@ class _Anatomy:
     """The parts of one breast, in coordinates from 0 to 1 with the chest wall at x = 0.
 
     Attributes:
-        breast: (S, S) the whole outline, muscle included.
+        breast: (S, S) the whole breast, including the muscle.
         muscle: (S, S) the pectoral muscle.
         thickness: (S, S) 0 outside and at the skin line, 1 at the chest wall.
-        centrality: (S, S) 0 behind the nipple, falling outwards; dense tissue prefers the centre.
+        centrality: (S, S) 0 behind the nipple, decreasing outwards; dense tissue is more likely in the center.
     """
 
     breast: npt.NDArray[np.bool_]
@@ -48,13 +48,13 @@ class _Anatomy:
 def phantoms(count: int, *, size: int, seed: int, start: int = 0) -> tuple[FloatArray, IntArray, MaskArray]:
     """Returns `count` phantoms, numbers `start` and up.
 
-    Image i depends on (seed, i) alone: a longer series begins with the shorter one, bit for bit.
+    Image i depends only on (seed, i): a longer series starts with the shorter one, bit for bit.
 
     Args:
         count: number of images.
         size: pixels along each side.
-        seed: of the data; no training seed changes an image.
-        start: number of the first.
+        seed: seed of the data, independent of training seeds.
+        start: number of the first image.
 
     Returns:
         Images (N, 1, S, S) from 0 to about 1.3; labels (N,) 0 .. 3 as a reader sees them; masks (N, S, S) of `AIR`,
@@ -63,7 +63,7 @@ def phantoms(count: int, *, size: int, seed: int, start: int = 0) -> tuple[Float
     image_N1SS = np.empty((count, 1, size, size), np.float32)
     label_N = np.empty(count, np.int64)
     mask_NSS = np.empty((count, size, size), np.uint8)
-    for row in range(count):  # one at a time: whole-batch arithmetic could round differently with the batch's length
+    for row in range(count):  # one at a time: batch arithmetic could round differently for another batch size
         image_N1SS[row, 0], label_N[row], mask_NSS[row] = _phantom(seed, start + row, size)
     return image_N1SS, label_N, mask_NSS
 
@@ -84,7 +84,7 @@ def _phantom(seed: int, number: int, size: int) -> tuple[FloatArray, int, MaskAr
 
 
 def _anatomy(rng: np.random.Generator, y_SS: FloatArray, x_SS: FloatArray) -> _Anatomy:
-    """Draws a super-ellipse that stands on the chest wall and, in half of the images, a triangle of muscle."""
+    """Draws a super-ellipse on the chest wall and, in half of the images, a triangle of muscle."""
     length, height, middle = rng.uniform(0.55, 0.90), rng.uniform(0.34, 0.47), rng.uniform(0.46, 0.56)
     radius_SS = (x_SS / length) ** rng.uniform(1.7, 2.5) + ((y_SS - middle) / height) ** 2
     breast_SS = radius_SS < 1
@@ -97,10 +97,10 @@ def _anatomy(rng: np.random.Generator, y_SS: FloatArray, x_SS: FloatArray) -> _A
 
 
 def _dense_tissue(rng: np.random.Generator, anatomy: _Anatomy) -> tuple[npt.NDArray[np.bool_], FloatArray, float]:
-    """Grows dense tissue to a drawn fraction of the breast without the muscle.
+    """Draws dense tissue that covers a random fraction of the breast without the muscle.
 
     Returns:
-        Dense pixels (S, S); the same with blurred borders (S, S), 0 .. 1; the fraction as it came out.
+        Dense pixels (S, S); the same with blurred borders (S, S), 0 .. 1; the actual fraction.
     """
     bounds = np.concatenate([[0.03], DENSITY_EDGES, [0.97]])
     true_class = rng.integers(len(bounds) - 1)  # classes first, so that they are balanced
@@ -119,7 +119,7 @@ def _grey_values(rng: np.random.Generator, anatomy: _Anatomy, softness_SS: Float
     """Returns the noiseless image (S, S): tissue with texture under falling thickness, muscle, dark air."""
     size = softness_SS.shape[0]
     fat = rng.uniform(0.20, 0.45)
-    contrast = rng.uniform(0.20, 0.45)  # a network of a few channels learns too little from less
+    contrast = rng.uniform(0.20, 0.45)  # a network with few channels learns too little from less
     texture_SS = 0.06 * rng.uniform(0.3, 1.0) * _power_law(rng, size, exponent=2.6)
     tissue_SS = (fat + contrast * softness_SS + texture_SS) * (0.35 + 0.65 * anatomy.thickness)
     muscle_SS = fat + contrast * rng.uniform(0.5, 1.3) + 0.3 * texture_SS
@@ -128,14 +128,14 @@ def _grey_values(rng: np.random.Generator, anatomy: _Anatomy, softness_SS: Float
 
 
 def _marker(rng: np.random.Generator, y_SS: FloatArray, x_SS: FloatArray) -> npt.NDArray[np.bool_]:
-    """Returns where a lead letter lies (S, S), far from the chest wall; three in ten images have one."""
+    """Returns the mask of a lead marker (S, S), far from the chest wall; 30 % of the images have one."""
     x, y = rng.uniform(0.78, 0.92), rng.uniform(0.05, 0.12)
     there = rng.random() < 0.3
     return np.asarray((np.abs(x_SS - x) < 0.06) & (np.abs(y_SS - y) < 0.03) & there)
 
 
 def _exposed(rng: np.random.Generator, image_SS: FloatArray, marker_SS: npt.NDArray[np.bool_]) -> FloatArray:
-    """Adds noise and the marker and bends the grey scale, as another detector would."""
+    """Adds noise and the marker, and changes the gamma, like another detector."""
     noisy_SS = image_SS + rng.uniform(0.02, 0.08) * rng.standard_normal(image_SS.shape, dtype=np.float32)
     marked_SS = np.where(marker_SS, 0.95, noisy_SS)
     return (np.clip(marked_SS, 0, 1.2) ** rng.uniform(0.80, 1.25)).astype(np.float32)

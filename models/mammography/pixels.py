@@ -1,4 +1,4 @@
-"""The pixels of a data set as batches: from the device's memory if they fit, else from the map on disk.
+"""Batches of a data set's pixels: from the device's memory if they fit, otherwise from the array on disk.
 
 Shapes: N images of the data set, B images of a batch, K channels, S pixels along each side.
 """
@@ -18,15 +18,15 @@ from models.mammography.decoding import WHITE
 from models.mammography.phantoms import DENSE
 
 RESIDENT = 400_000_000
-"""Bytes of floating point numbers up to which all images are moved to the device at once."""
+"""Maximum bytes, as floats, to move all images to the device."""
 
 
 class Pixels:
-    """Images, and on request where tissue is dense, by the numbers of the images.
+    """Images, and optionally masks of dense tissue, by index.
 
     Args:
-        data: the data set whose pixels these are.
-        device: where batches are wanted.
+        data: the data set.
+        device: device of the batches.
         with_dense: whether the mask of dense tissue is the second channel.
     """
 
@@ -39,13 +39,13 @@ class Pixels:
             self._resident = self._read(np.arange(len(self._array_N1SS)))
 
     def batch(self, number_B: Tensor) -> Tensor:
-        """Returns the images (B, K, S, S) of these numbers, 0 .. 1, on the device."""
+        """Returns the images (B, K, S, S) with these indices, 0 .. 1, on the device."""
         if self._resident is not None:
             return self._resident[number_B]
         return self._read(number_B.cpu().numpy())
 
     def batches(self, number_V: npt.NDArray[np.int64]) -> Iterator[Tensor]:
-        """Yields the images of these numbers in their order."""
+        """Yields batches of the images with these indices, in order."""
         for number_B in torch.split(torch.tensor(number_V, device=self._device), EVALUATION_BATCH):
             yield self.batch(number_B)
 

@@ -1,8 +1,8 @@
-"""How a network is trained, as a study says it: the fields, and what follows from them.
+"""The training recipe of a study: its params, and the objects built from them.
 
-Fields that trainers of mammograms know already have the names that they have there.
+Params that existing mammography trainers have keep their names.
 
-Shapes: T images trained on, B in a batch, C classes.
+Shapes: T training images, B images of a batch, C classes.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from models.mammography.grader import Grader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeParams(DataParams):
-    """What can be tuned or fixed of a training.
+    """The params of a training.
 
-    It extends `DataParams` only because slotted dataclasses can be put in a row, but not side by side.
+    It extends `DataParams` only because slotted dataclasses do not support multiple inheritance.
 
     Attributes:
-        lr: learning rate at its highest; of the head alone where there is a `backbone_lr`.
-        backbone_lr: learning rate of everything but the head at its highest; None: as `lr`.
+        lr: peak learning rate; only of the head if there is a `backbone_lr`.
+        backbone_lr: peak learning rate of the backbone; None: as `lr`.
         optimizer: "adamw" or "sgd".
         momentum: momentum of the optimizer "sgd".
-        weight_decay: decay of the weights, see `models.common.loop.optimizer_for`.
-        batch: images in a batch, at most.
-        clip: largest norm of the gradient; 0: off.
-        scheduler: "cosine" (falls to 0 over the budget), "step", "plateau" (of the study's objective) or "none".
-        warmup_epochs: in which the learning rate rises first; None: a tenth of the budget.
-        scheduler_step_size: epochs after which "step" lowers it, again and again.
-        scheduler_gamma: factor by which "step" does.
-        lr_reduce_patience: epochs without a better value before "plateau" lowers it.
-        lr_reduce_factor: factor by which "plateau" does.
-        lr_reduce_cooldown: epochs that "plateau" waits after that.
-        lr_reduce_min_lr: "plateau" goes no lower.
-        class_weights: "auto": rare classes weigh more in the loss; "none".
-        class_weights_alpha: how much more; 1: as if all were equally frequent, 0: not at all.
-        sampler_weighted: whether rare classes are drawn more often.
-        sampler_alpha: how much more often; as above.
-        early_stop_patience: epochs without a better value of the objective that end the training; 0: never.
-        early_stop_min_delta: a value must be better by more than this.
-        train_backbone: whether more than the head learns.
-        unfreeze_last_block: whether the last stage of the backbone learns all the same.
-        frozen_epochs: after which all of the backbone learns all the same; 0: never.
-        augment: whether images are mirrored, rotated and brightened.
-        augment_flip: probability of being mirrored left to right.
-        augment_vertical: whether half of the images are turned upside down.
-        augment_rotation_deg: degrees, at most, to either side.
-        augment_brightness: share, at most, by which grey values change.
+        weight_decay: weight decay, see `models.common.loop.optimizer_for`.
+        batch: maximum batch size.
+        clip: maximum norm of the gradient; 0: no clipping.
+        scheduler: "cosine" (to 0 over the budget), "step", "plateau" (of the study's objective) or "none".
+        warmup_epochs: epochs of the linear warm-up; None: a tenth of the budget.
+        scheduler_step_size: epochs between two reductions of "step".
+        scheduler_gamma: factor of each reduction of "step".
+        lr_reduce_patience: epochs without improvement before "plateau" reduces the rate.
+        lr_reduce_factor: factor of each reduction of "plateau".
+        lr_reduce_cooldown: epochs that "plateau" waits after a reduction.
+        lr_reduce_min_lr: lowest learning rate of "plateau".
+        class_weights: "auto": rare classes have more weight in the loss; "none".
+        class_weights_alpha: strength of these weights; 1: balanced classes, 0: no effect.
+        sampler_weighted: whether rare classes are sampled more often.
+        sampler_alpha: strength of the weighted sampling, as above.
+        early_stop_patience: epochs without improvement that end the training; 0: never.
+        early_stop_min_delta: minimum change that counts as an improvement.
+        train_backbone: whether the backbone is trained, not only the head.
+        unfreeze_last_block: whether the last stage of a frozen backbone is trained.
+        frozen_epochs: epochs after which a frozen backbone is trained; 0: never.
+        augment: whether images are flipped, rotated and brightened.
+        augment_flip: probability of a horizontal flip.
+        augment_vertical: whether half of the images are flipped vertically.
+        augment_rotation_deg: maximum rotation to either side in degrees.
+        augment_brightness: maximum relative change of gray values.
     """
 
     lr: float
@@ -96,7 +96,7 @@ class RecipeParams(DataParams):
 
 
 def optimizer_of(params: RecipeParams, model: Grader) -> Optimizer:
-    """Returns the optimizer of all parameters, of frozen ones too: some thaw later, and until then have no gradient."""
+    """Returns the optimizer of all parameters, including frozen ones, which may be unfrozen later."""
     return optimizer_for(
         model.parameters() if params.backbone_lr is None else _in_two(model, params.backbone_lr),
         params.optimizer,
@@ -116,7 +116,7 @@ def _in_two(model: Grader, backbone_lr: float) -> list[dict[str, object]]:
 def schedule_of(
     params: RecipeParams, optimizer: Optimizer, *, epochs: int, batches: int, objective: Objective
 ) -> Schedule:
-    """Returns the schedule of a training of so many epochs with so many updates each."""
+    """Returns the schedule of a training with `epochs` epochs of `batches` updates."""
     return Schedule(
         optimizer,
         params.scheduler,
@@ -134,7 +134,7 @@ def schedule_of(
 
 
 def amounts_of(params: RecipeParams) -> Amounts:
-    """Returns how much images are augmented."""
+    """Returns the strength of the augmentation."""
     return Amounts(
         flip=params.augment_flip,
         vertical=params.augment_vertical,
@@ -146,10 +146,10 @@ def amounts_of(params: RecipeParams) -> Amounts:
 def loss_weights_of(
     params: RecipeParams, label_T: npt.NDArray[np.int64], names: tuple[str, ...], device: str
 ) -> Tensor | None:
-    """Returns a weight for each class (C,), None where all weigh the same.
+    """Returns a loss weight per class (C,), None if all are equal.
 
     Raises:
-        UsageError: if there is no image of a class.
+        UsageError: if a class has no image.
     """
     match params.class_weights:
         case "none":
@@ -163,10 +163,10 @@ def loss_weights_of(
 def batches_of(
     params: RecipeParams, label_T: npt.NDArray[np.int64], names: tuple[str, ...]
 ) -> Callable[[torch.Generator], Iterator[Tensor]]:
-    """Returns what yields an epoch's batches of positions, shuffled or drawn by class.
+    """Returns a function that yields an epoch's batches of positions, shuffled or sampled by class.
 
     Raises:
-        UsageError: if there is no image of a class that is to be drawn.
+        UsageError: if a class to sample has no image.
     """
     if not params.sampler_weighted:
         return lambda generator: shuffled_batches(len(label_T), params.batch, generator)
@@ -175,20 +175,20 @@ def batches_of(
 
 
 def freeze(params: RecipeParams, model: Grader, epoch: int) -> None:
-    """Freezes what does not learn in this epoch; called in every epoch, so that a resumed training freezes it too."""
+    """Freezes the stages that are not trained in this epoch; called in every epoch, for resumed trainings."""
     whole = params.train_backbone or 0 < params.frozen_epochs < epoch
     model.freeze(0 if whole else len(model.stages) - params.unfreeze_last_block)
 
 
 def stalled(params: RecipeParams, values: Sequence[float], objective: Objective) -> bool:
-    """Whether a training is to end early: no value of the last ones is better than what was best before by enough.
+    """Whether a training should stop early: the last values did not improve on the best one before by enough.
 
-    A function of what was reported alone, so that a resumed training ends where it would have.
+    It depends only on reported values, so a resumed training stops at the same epoch.
 
     Args:
-        params: params that hold the patience.
-        values: of the objective after each epoch.
-        objective: which ones are better.
+        params: params with the patience.
+        values: value of the objective after each epoch.
+        objective: objective with the direction.
     """
     if params.early_stop_patience < 1 or not values:
         return False

@@ -1,4 +1,4 @@
-"""A CSV file as spreadsheets write it, as texts: leading zeros stay, nothing is taken for a number or a date."""
+"""Reads a CSV file from a spreadsheet as texts: leading zeros are kept, nothing becomes a number or a date."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ import pandas as pd
 from hpo import UsageError
 
 LARGEST = 500_000_000
-"""Bytes. A larger file is no list of examinations."""
+"""Maximum bytes; a larger file is not a list of examinations."""
 
 SEPARATORS = ",;\t|"
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its prefix
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
 _GUESSES = ("utf-8", "cp1252", "latin-1")
-"""For a file without a mark, tried one after the other; the last one reads anything."""
+"""Encodings to try for a file without a mark; the last one accepts anything."""
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ ,;\t]*\n', re.IGNORECASE)
-"""The line with which Excel is told the separator."""
+"""The line that tells Excel the separator."""
 
 _SHOWN = 12
-"""Columns of a header that are named in a message."""
+"""Maximum columns of a header in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Table:
     """The rows of a file.
 
     Attributes:
-        rows: texts, by the number of the row as a spreadsheet counts: from 1, the header included.
-        ragged: numbers of the rows that have more fields than the header.
+        rows: texts by row number as in a spreadsheet, from 1 including the header.
+        ragged: numbers of rows with more fields than the header.
     """
 
     rows: pd.DataFrame
@@ -53,14 +53,14 @@ class Table:
 
 
 def read_table(file: Path) -> Table:
-    """Reads a CSV file of any encoding, separator and line ends that spreadsheets write; empty rows are left out.
+    """Reads a CSV file with any encoding, separator and line ends of spreadsheets; empty rows are dropped.
 
     Raises:
-        UsageError: if it cannot be read, or is no such table.
+        UsageError: if it cannot be read, or is not such a table.
     """
     text = _text(file)
     if text.count('"') % 2:
-        raise UsageError(f"{file} is no CSV table: a quotation mark is opened and never closed")
+        raise UsageError(f"{file} is not a CSV table: a quotation mark is never closed")
     before = text[: len(text) - len(text.lstrip("\n"))]
     separator, skipped = None, len(before)
     if found := _SEPARATOR_LINE.match(text, len(before)):
@@ -71,14 +71,14 @@ def read_table(file: Path) -> Table:
         with _fields_of_any_length(len(body)):
             records = list(csv.reader(io.StringIO(body, newline=""), delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
-        raise UsageError(f"{file} is no CSV table: {error}") from error
+        raise UsageError(f"{file} is not a CSV table: {error}") from error
     if not records:
-        raise UsageError(f"{file} is no CSV table: there is nothing in it")
+        raise UsageError(f"{file} is not a CSV table: it is empty")
     return _table(file, records, skipped)
 
 
 def columns_shown(columns: list[str]) -> str:
-    """Returns a header for a message, cut to a line."""
+    """Returns a header for a message, shortened to one line."""
     names = [name if len(name) <= 40 else f"{name[:40]}..." for name in columns[:_SHOWN]]
     return ", ".join(names) + (f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else "")
 
@@ -102,15 +102,15 @@ def _table(file: Path, records: list[list[str]], skipped: int) -> Table:
         raise UsageError(f"{file} has no rows; its columns are {columns_shown(header)}")
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
-        raise UsageError(f"{file}: a column is named twice: {columns_shown(twice)}")
+        raise UsageError(f"{file}: duplicate column names: {columns_shown(twice)}")
     return Table(pd.DataFrame(rows.values(), index=list(rows), columns=header, dtype=str), tuple(ragged))
 
 
 def _text(file: Path) -> str:
-    """Returns what stands in a file, its lines ended by LF."""
+    """Returns the text of a file with LF line ends."""
     try:
         if (size := file.stat().st_size) > LARGEST:
-            raise UsageError(f"{file} has {size / 1e6:.0f} MB, which is no list of examinations")
+            raise UsageError(f"{file} has {size / 1e6:.0f} MB, too large for a list of examinations")
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
@@ -122,12 +122,12 @@ def _text(file: Path) -> str:
             continue
         return text.replace("\r\n", "\n").replace("\r", "\n")
     name = str(encoding).upper()
-    how = "begins as" if mark else "looks as"
-    raise UsageError(f"{file} {how} {name} does, but is none; save it as UTF-8")
+    how = "starts" if mark else "looks"
+    raise UsageError(f"{file} {how} like {name}, but is not valid; save it as UTF-8")
 
 
 def _without_mark(content: bytes) -> str | None:
-    """Returns the encoding of a file of two bytes each letter that does not say so; None for every other one."""
+    """Detects UTF-16 without a mark; returns None for other encodings."""
     start = content[:2000]
     if b"\0" not in start:
         return None

@@ -1,9 +1,8 @@
-"""A small U-Net that grades an image and, if asked to, outlines the dense tissue.
+"""A small U-Net that grades an image and optionally segments the dense tissue.
 
-After Ronneberger, Fischer and Brox (MICCAI 2015), with padded convolutions, one normalisation after each, and a
-classification head. Every operation has a deterministic backward pass on a graphics card: halving is a strided
-convolution instead of pooling, doubling a transposed one instead of interpolation, and the head takes a plain mean
-instead of adaptive pooling.
+After Ronneberger, Fischer and Brox (MICCAI 2015), with padded convolutions, a normalization after each, and a
+classification head. Every operation has a deterministic backward pass on a GPU: strided convolutions instead of
+pooling, transposed convolutions instead of interpolation, and a plain mean instead of adaptive pooling in the head.
 
 Shapes: B images, K channels, H by W pixels, C classes.
 """
@@ -27,11 +26,11 @@ class UNet(Grader):
     """A U-Net with a classification head.
 
     Args:
-        classes: number of them.
-        width: channels at full resolution; each level down has twice as many.
+        classes: number of classes.
+        width: channels at full resolution, doubled at each level.
         depth: how often the resolution is halved.
-        norm: after each convolution; "group" and "none" do not mix the images of a batch.
-        dropout: probability, of whole channels at the bottom and of the head's inputs.
+        norm: normalization after each convolution; "group" and "none" do not mix the images of a batch.
+        dropout: dropout probability of whole channels at the bottom and of the head's inputs.
         outlines: whether there is a mask head.
 
     Raises:
@@ -70,7 +69,7 @@ class UNet(Grader):
         """Grades a batch (B, 1, H, W).
 
         Raises:
-            UsageError: if height or width is no multiple of 2 ** depth.
+            UsageError: if height or width is not a multiple of 2 ** depth.
         """
         factor = 2**self.depth
         if image_B1HW.shape[2] % factor or image_B1HW.shape[3] % factor:
@@ -87,13 +86,13 @@ class UNet(Grader):
         bottom_BKHW = feature_BKHW = self.bottom(feature_BKHW)
         for double, block in zip(self.doublings, self.ascent, strict=True):
             feature_BKHW = block(torch.cat([skips.pop(), double(feature_BKHW)], dim=1))
-        # The share of dense tissue is a mean over pixels; the bottom adds how large the breast is.
+        # The share of dense tissue is a mean over pixels; the bottom adds the size of the breast.
         pooled_BK = torch.cat([feature_BKHW.mean((2, 3)), bottom_BKHW.mean((2, 3))], dim=1)
         return Outputs(self.head(pooled_BK), None if self.outline is None else self.outline(feature_BKHW)[:, 0])
 
     @property
     def stages(self) -> Sequence[Sequence[nn.Module]]:
-        """One for each level on the way down, the bottom, and one for each on the way up."""
+        """One stage per level of the encoder, the bottom, and one per level of the decoder."""
         down = zip(self.descent, self.halvings, strict=True)
         up = zip(self.doublings, self.ascent, strict=True)
         return [*map(list, down), [self.bottom], *map(list, up)]
@@ -110,17 +109,17 @@ class UNet(Grader):
 def _block(channels: int, inputs: int, norm: Norm) -> nn.Sequential:
     layers: list[nn.Module] = []
     for fan_in in (inputs, channels):
-        # A normalisation takes any bias out again.
+        # A normalization would cancel the bias.
         convolution = nn.Conv2d(fan_in, channels, 3, padding=1, bias=norm == "none")
-        layers += [convolution, normalisation(norm, channels), nn.ReLU()]
+        layers += [convolution, normalization(norm, channels), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
-def normalisation(norm: Norm, channels: int) -> nn.Module:
-    """Returns a normalisation layer for `channels` channels.
+def normalization(norm: Norm, channels: int) -> nn.Module:
+    """Returns a normalization layer for `channels` channels.
 
     Raises:
-        UsageError: if there is none of that name.
+        UsageError: if the name is unknown.
     """
     match norm:
         case "batch":

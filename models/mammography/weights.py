@@ -1,4 +1,4 @@
-"""Weights from a file of the user's: read without executing anything, and checked before any is taken over."""
+"""Loads the user's weights: read without executing code, and checked before any is used."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hpo import UsageError
 from models.mammography.grader import Grader
 
 SHOWN = 3
-"""Tensors that are named in a message."""
+"""Maximum tensors in a message."""
 
 BELOW = ("state_dict", "model_state_dict", "model")
-"""Keys under which files keep a state dict that is not all they hold."""
+"""Keys of the state dict in files that contain more."""
 
 
 def load_weights(model: Grader, path: Path) -> str:
-    """Takes the backbone's weights from a file, and the head's if they fit, and returns the file's sha256.
+    """Loads the backbone's weights from a file, and the head's if they fit, and returns the file's sha256.
 
     Args:
-        model: whose weights are replaced; where this raises they are as they were.
-        path: of a state dict written by torch.save.
+        model: the model; unchanged if this raises.
+        path: path of a state dict written by torch.save.
 
     Raises:
-        UsageError: if the file cannot be read, or holds other weights.
+        UsageError: if the file cannot be read, or has other weights.
     """
     try:
         content = path.read_bytes()
@@ -37,8 +37,8 @@ def load_weights(model: Grader, path: Path) -> str:
     state = model.renamed(_tensors(path, content))
     wanted = model.state_dict()
     backbone = {name for name in wanted if not model.is_of_head(name)}
-    _refuse_unfit(path, state, wanted, backbone)
-    # A head for other classes, or none, is no fault: it stays as it was drawn.
+    _check_state_dict(path, state, wanted, backbone)
+    # A head for other classes, or no head, is allowed: it keeps its initialization.
     head = {name for name in wanted.keys() - backbone if name in state and state[name].shape == wanted[name].shape}
     model.load_state_dict({**wanted, **{name: state[name] for name in backbone | head}})
     return hashlib.sha256(content).hexdigest()
@@ -47,10 +47,10 @@ def load_weights(model: Grader, path: Path) -> str:
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for what it cannot or will not read
+    except Exception as error:  # torch raises many kinds of errors for unreadable files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"weights {path}: expected a state dict written by torch.save, of tensors and nothing else ({reason})"
+            f"weights {path}: expected a state dict written by torch.save, with only tensors ({reason})"
         ) from error
     for key in BELOW:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -60,7 +60,9 @@ def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     return dict(found)
 
 
-def _refuse_unfit(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], backbone: set[str]) -> None:
+def _check_state_dict(
+    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], backbone: set[str]
+) -> None:
     missing = [name for name in wanted if name in backbone and name not in state]
     foreign = [name for name in state if name not in wanted]
     other = [
@@ -70,9 +72,9 @@ def _refuse_unfit(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, 
     ]
     faults = []
     if missing:
-        faults.append(f"{len(missing)} of {len(backbone)} tensors are not there: {_some(missing)}")
+        faults.append(f"{len(missing)} of {len(backbone)} tensors are missing: {_some(missing)}")
     if foreign:
-        faults.append(f"{len(foreign)} are unknown here: {_some(foreign)}")
+        faults.append(f"{len(foreign)} are unknown: {_some(foreign)}")
     if other:
         faults.append(f"{len(other)} have other shapes: {_some(other)}")
     if missing or other or foreign:

@@ -1,4 +1,4 @@
-"""What is written beside a training's results: how its images were divided, and what there was to divide."""
+"""Writes the split of a training's images, and the manifest of its data, beside the results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def write_split(folder: Path, data: DataSet, train: Sequence[int], held_out: Seq
     """Writes `data_manifest.json`, `splits/train.csv`, `splits/val.csv` and `splits/split_manifest.json`.
 
     Args:
-        folder: the folder that gets the file.
-        data: that was divided.
-        train: numbers of the images that are trained on.
-        held_out: of those that are judged on.
-        how: in a word: `random`, `patient` or `fold`.
+        folder: folder for the files.
+        data: the split data set.
+        train: indices of the training images.
+        held_out: indices of the validation images.
+        how: kind of split: `random`, `patient` or `fold`.
     """
     (folder / "data_manifest.json").write_text(
         json.dumps(data.manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -32,8 +32,8 @@ def write_split(folder: Path, data: DataSet, train: Sequence[int], held_out: Seq
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)
             for number in numbers:
-                said = [column[number] for column in data.cases.values()]
-                writer.writerow([*said, data.readers[data.label_N[number]], _group(data, number)])
+                values = [column[number] for column in data.cases.values()]
+                writer.writerow([*values, data.readers[data.label_N[number]], _group(data, number)])
     manifest = {
         "split_mode": how,
         "group_column": None if data.groups is None else "group",

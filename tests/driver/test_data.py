@@ -55,7 +55,7 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
     printed, _ = hpo(project, "data", "audit", "--study", "arch-density", "--out", "manifest.json")
     manifest = json.loads((project / "manifest.json").read_text())
     assert re.match(rf"{manifest['images']} images: \d+ A, \d+ B, \d+ C, \d+ D\n", printed)
-    assert "is no DICOM file" in printed
+    assert "is not a DICOM file" in printed
     assert f"Digest: {manifest['digest']}" in printed
     run = ["run", "--study", "arch-density", "--trials", "2", "--backend", "local", "--promote"]
     _, said = hpo(project, *run)
@@ -130,7 +130,7 @@ def test_phantoms_are_not_written_over_something(project):
     (project / "in").mkdir()
     (project / "in" / "mine").write_text("precious")
     _, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "12", "--dicom", status=2)
-    assert "has something in it; name another folder" in said
+    assert "is not empty; choose another folder" in said
     assert [path.name for path in (project / "in").iterdir()] == ["mine"]
 
 

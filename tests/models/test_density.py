@@ -12,7 +12,7 @@ BUSY = {**TINY, "dropout": 0.3, "mask_weight": 0.5, "clip": 1.0}
 DENSITY = "models.density:train"
 
 
-def test_each_epoch_reports_what_users_see(trained):
+def test_each_epoch_reports_all_metrics(trained):
     found = trained(DENSITY, TINY, budget=2)
     assert found.error is None
     assert [report.step for report in found.reports] == [1, 2]
@@ -32,21 +32,21 @@ def test_each_epoch_reports_what_users_see(trained):
 
 
 @pytest.mark.parametrize("params", [BUSY, {**BUSY, "optimizer": "sgd", "norm": "group", "augment": False}])
-def test_the_same_job_twice_gives_the_same_bits(trained, params):
+def test_equal_jobs_are_bit_identical(trained, params):
     first, second = (trained(DENSITY, params, budget=2) for _ in range(2))
     assert first.error is None
     assert first.digests == second.digests
     assert [report.metrics for report in first.reports] == [report.metrics for report in second.reports]
 
 
-def test_another_seed_gives_other_weights(trained):
+def test_another_seed_changes_the_weights(trained):
     first, second = (trained(DENSITY, TINY, seed=seed) for seed in (42, 43))
     assert first.digests["weights"] != second.digests["weights"]
 
 
 @pytest.mark.parametrize("killed_in", [1, 2, 3])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_training_killed_in_any_epoch_ends_as_if_it_had_not_been(trained, optimizer, killed_in):
+def test_killed_trainings_resume_bit_exactly(trained, optimizer, killed_in):
     params = {**BUSY, "optimizer": optimizer}
     whole = trained(DENSITY, params, budget=3)
     resumed = trained(DENSITY, params, budget=3, killed_in=killed_in)
@@ -55,7 +55,7 @@ def test_a_training_killed_in_any_epoch_ends_as_if_it_had_not_been(trained, opti
     assert resumed.reports[-1].metrics == whole.reports[-1].metrics
 
 
-def test_only_the_split_stream_decides_which_images_are_held_out(trained):
+def test_only_the_split_stream_splits(trained):
     paths = {
         name: trained(DENSITY, TINY, streams={name: 43}).predictions.cases["path"]
         for name in ("split", "init", "order", "augment", "dropout")
@@ -64,7 +64,7 @@ def test_only_the_split_stream_decides_which_images_are_held_out(trained):
     assert paths["split"] != paths["init"] == paths["order"] == paths["augment"] == paths["dropout"]
 
 
-def test_before_learning_only_the_init_stream_decides_the_weights(trained):
+def test_only_the_init_stream_initializes(trained):
     unmoved = {**TINY, "lr": 0.0, "norm": "none", "dropout": 0.3}
     weights = {
         name: trained(DENSITY, unmoved, streams={name: 43}).digests["weights"]
@@ -84,12 +84,12 @@ def test_before_learning_only_the_init_stream_decides_the_weights(trained):
         ("dropout", {"dropout": 0.0}, False),
     ],
 )
-def test_a_stream_matters_where_it_is_used_and_only_there(trained, stream, params, matters):
+def test_streams_matter_only_where_used(trained, stream, params, matters):
     plain, varied = (trained(DENSITY, {**TINY, **params}, streams=streams) for streams in ({}, {stream: 43}))
     assert (plain.digests["weights"] != varied.digests["weights"]) is matters
 
 
-def test_predictions_belong_to_the_epoch_whose_value_counts(trained):
+def test_predictions_are_of_the_best_epoch(trained):
     found = trained(DENSITY, {**TINY, "lr": 0.05}, metric="val_acc", budget=4)
     accuracy = (found.predictions.probabilities.argmax(1) == found.predictions.truth).mean()
     assert accuracy == max(report.metrics["val_acc"] for report in found.reports)
@@ -104,7 +104,7 @@ def test_it_learns(trained):
     assert max(report.metrics["val_kappa"] for report in found.reports) > 0.45
 
 
-def test_outlining_without_masks_is_refused(trained, tmp_path):
+def test_mask_weight_needs_masks(trained, tmp_path):
     for name in "ABCD":
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.new("L", (8, 8), 9).save(tmp_path / "images" / name / "one.png")
@@ -112,7 +112,7 @@ def test_outlining_without_masks_is_refused(trained, tmp_path):
     assert "has no masks; set it to 0" in found.error
 
 
-def test_a_diverged_training_says_so_in_one_sentence(trained):
+def test_divergence_is_one_sentence(trained):
     found = trained(DENSITY, {**TINY, "lr": 1e30, "norm": "none"}, budget=3)
     assert found.error.startswith("the training diverged")
     assert "Traceback" not in found.error
@@ -130,7 +130,7 @@ def test_real_mammograms_train(trained):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
-def test_the_same_job_twice_gives_the_same_bits_on_a_graphics_card(trained):
+def test_equal_jobs_are_bit_identical_on_gpu(trained):
     first, second = (trained(DENSITY, BUSY, budget=2, gpu=1.0) for _ in range(2))
     assert first.error is None
     assert first.digests == second.digests

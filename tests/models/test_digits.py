@@ -7,7 +7,7 @@ DIGITS = "models.digits:train"
 PARAMS = {"lr": 0.05, "batch": 16}
 
 
-def test_it_learns_and_reports_what_users_see(trained):
+def test_it_learns_and_reports_metrics(trained):
     found = trained(DIGITS, PARAMS, metric="val_acc", budget=4)
     assert list(found.reports[0].metrics)[:4] == ["train_loss", "train_acc", "val_loss", "val_acc"]
     assert found.reports[-1].metrics["val_acc"] > 0.85
@@ -16,7 +16,7 @@ def test_it_learns_and_reports_what_users_see(trained):
 
 
 @pytest.mark.parametrize("params", [{}, {"optimizer": "sgd", "dropout": 0.3, "norm": "group"}])
-def test_the_same_job_twice_or_resumed_gives_the_same_bits(trained, params):
+def test_repeated_and_resumed_are_identical(trained, params):
     whole = trained(DIGITS, {**PARAMS, **params}, budget=2)
     assert whole.error is None
     assert trained(DIGITS, {**PARAMS, **params}, budget=2).digests == whole.digests
@@ -24,13 +24,13 @@ def test_the_same_job_twice_or_resumed_gives_the_same_bits(trained, params):
 
 
 @pytest.mark.parametrize("stream", ["split", "init", "order"])
-def test_each_stream_that_is_used_matters(trained, stream):
+def test_each_used_stream_matters(trained, stream):
     plain, varied = (trained(DIGITS, PARAMS, streams=streams) for streams in ({}, {stream: 43}))
     assert plain.digests["weights"] != varied.digests["weights"]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
-def test_the_same_job_twice_gives_the_same_bits_on_a_graphics_card(trained):
+def test_equal_jobs_are_bit_identical_on_gpu(trained):
     first, second = (trained(DIGITS, PARAMS, gpu=1.0) for _ in range(2))
     assert first.digests == second.digests

@@ -84,40 +84,40 @@ def said(project):
     return json.loads(process(project, "-c", SCRIPT).splitlines()[-1])
 
 
-def test_under_a_seed_every_run_gives_the_same_bits(said):
+def test_seeded_runs_are_bit_identical(said):
     (ran, _), (replayed, text) = said["seeded"]
     assert (ran, replayed) == (0, 0)
     assert "bit-identical 3 of 3" in text
 
 
-def test_without_seeds_no_two_runs_are_alike(said):
+def test_unseeded_runs_differ(said):
     (ran, _), (replayed, text) = said["unseeded"]
     assert (ran, replayed) == (0, 0)
     assert "bit-identical 1 of 3" in text
     assert "They differ in start, weights" in text
 
 
-def test_a_training_that_was_interrupted_draws_the_same_dropout(said):
+def test_resumed_dropout_is_the_same(said):
     status, text = said["resumed"]
     assert status == 0, text
     assert "1 of 1 training identical." in text
 
 
-def test_a_process_keeps_the_threads_that_tensorflow_began_with(said, project):
+def test_tensorflow_keeps_its_threads(said, project):
     assert said["threads"][0] == 1
     config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
     [evaluation] = api.show("threads", 0, config)[1]
     assert "TensorFlow has begun with 1 threads in this process and cannot change to 2" in evaluation.error
 
 
-def test_what_made_it_is_in_the_fingerprint(said, project):
+def test_fingerprint_has_the_versions(said, project):
     config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
     evaluation, *_ = api.show("seeded", 0, config)[1]
     assert {"keras", "tensorflow"} <= set(evaluation.fingerprint["packages"])
 
 
 @pytest.mark.ray
-def test_ray_s_workers_give_the_same_bits(said, project):
+def test_ray_workers_are_bit_identical(said, project):
     config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
     options = ["--storage", "sqlite:///ray.db", "--outputs", "ray", "--concurrency", "1"]
     process(project, "-c", "from hpo.cli import main; main()", "run", "--study", "seeded", *options)
@@ -128,13 +128,13 @@ def test_ray_s_workers_give_the_same_bits(said, project):
         assert here.digests == other.digests
 
 
-def test_the_study_is_sound(tmp_path):
+def test_the_study_is_valid(tmp_path):
     folder = str(ROOT / "studies")
     told = process(tmp_path, "-m", "hpo", "check", "--study", "keras-conv2d", "--studies", folder)
     assert "keras-conv2d: no problems." in told
 
 
-def test_where_keras_is_missing_the_extra_is_named(tmp_path):
+def test_missing_keras_names_the_extra(tmp_path):
     code = "import sys; sys.modules['keras'] = None; from hpo.cli import main; main()"
     command = [sys.executable, "-c", code, "check", "--study", "keras-conv2d", "--studies", str(ROOT / "studies")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -164,13 +164,13 @@ class Holder:
         self.variables = [Variable(values) for values in variables]
 
 
-def test_a_state_goes_back_where_it_came_from():
+def test_state_round_trip():
     first, second = Holder([1.0, 2.0], [3]), Holder([0.0, 0.0], [0])
     hpo.KerasState(second).load_state_dict(hpo.KerasState(first).state_dict())
     assert [one.numpy().tolist() for one in second.variables] == [[1.0, 2.0], [3]]
 
 
-def test_another_model_s_state_and_what_was_not_built_are_refused():
+def test_foreign_states_are_refused():
     with pytest.raises(TrainableError, match="there are 1, expected 2"):
         hpo.KerasState(Holder([1.0], [2])).load_state_dict(hpo.KerasState(Holder([1.0])).state_dict())
     with pytest.raises(UsageError, match="Holder has no variables yet; build it first"):

@@ -15,7 +15,7 @@ MAMMOGRAMS = ROOT.parent / "shared" / "data" / "density-samples"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not MAMMOGRAMS.is_dir(), reason="the sample mammograms are not beside this checkout")
-def test_sixteen_mammograms_go_through_the_smoke_study(config):
+def test_smoke_study_on_mammograms(config):
     content = hpo.load_study(str(ROOT / "studies" / "unet-density-smoke.toml")).content()
     content["fixed"] |= {"data": str(MAMMOGRAMS)}
     content["space"].pop("mask_weight", None)  # these images have no masks

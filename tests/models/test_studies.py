@@ -13,5 +13,5 @@ OURS = [path for path in sorted(STUDIES.glob("*.toml")) if path.stem != "keras-c
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
-def test_our_studies_are_sound(path):
+def test_our_studies_are_valid(path):
     assert catalog.check(path).problems == ()

@@ -34,7 +34,7 @@ def study(kind, **tables):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_says_all_and_another_says_something_else(config, kind):
+def test_the_seed_determines_the_result(config, kind):
     for threads in (1, 2):
         made = study(kind, name=f"trees-{threads}", resources={"cpu": threads})
         hpo.run(made, config, trials=1)
@@ -52,7 +52,7 @@ def test_versions_are_in_the_fingerprint(config, kind):
     assert all(versions[name] for name in {"scikit-learn", kind} - set(OWN))
 
 
-def test_the_study_goes_from_the_search_to_its_results(config):
+def test_the_study_runs_to_its_results(config):
     made = read(ROOT / "studies" / "sklearn-trees.toml").study
     hpo.run(made, config, trials=4)
     outcome = hpo.promote(made, config, top=2)
@@ -62,14 +62,14 @@ def test_the_study_goes_from_the_search_to_its_results(config):
         assert not (folder / "best_model.pt").exists()
 
 
-def test_a_kind_whose_package_is_missing_is_refused(monkeypatch):
+def test_missing_packages_are_refused(monkeypatch):
     monkeypatch.setattr("models.trees.find_spec", lambda _: None)
     refuse_unusable({"kind": ("forest", "boosting")})
     with pytest.raises(UsageError, match=r"kind 'lightgbm' needs a package .*: pip install .*\[boosting\]"):
         refuse_unusable({"kind": ("forest", "lightgbm")})
 
 
-def test_a_random_state_is_one_that_every_library_takes():
+def test_random_states_fit_every_library():
     states = [Streams(seed).init.random_state() for seed in range(2000)]
     assert len(set(states)) == 2000
     assert 0 <= min(states) < max(states) < 2**31

@@ -173,7 +173,7 @@ def test_leftovers_of_writers_are_removed(make: Make, tmp_path: Path) -> None:
 def test_missing_files_write_nothing(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     shutil.rmtree(winner.evaluations[2].files or "")
-    with pytest.raises(HpoError, match="the files of trial 14 seed 44 are gone"):
+    with pytest.raises(HpoError, match="the files of trial 14 seed 44 are missing"):
         write_results(tmp_path / "out", winner)
     assert names(tmp_path / "out") == []
 
@@ -182,7 +182,7 @@ def test_missing_files_write_nothing(make: Make, tmp_path: Path) -> None:
 def test_missing_artifacts_write_nothing(make: Make, tmp_path: Path, name: str) -> None:
     winner = make(epochs=2)
     (Path(winner.evaluations[1].files or "") / name).unlink()
-    with pytest.raises(HpoError, match=rf"seed 43 produced .*{name} is gone"):
+    with pytest.raises(HpoError, match=rf"seed 43 produced .*{name} is missing"):
         write_results(tmp_path / "out", winner)
     assert names(tmp_path / "out") == []
 

@@ -19,7 +19,7 @@ from models.common.schedule import warm_up_then_cosine
 
 
 @given(count=st.integers(2, 200), batch=st.integers(1, 64), seed=st.integers(0, 2**31))
-def test_an_epoch_sees_every_image_once_in_batches_of_nearly_equal_length(count, batch, seed):
+def test_epochs_cover_each_image_once(count, batch, seed):
     batches = list(shuffled_batches(count, batch, torch.Generator().manual_seed(seed)))
     lengths = [len(positions) for positions in batches]
     assert sorted(torch.cat(batches).tolist()) == list(range(count))
@@ -38,7 +38,7 @@ def learning_rates(steps):
     yield optimizer.param_groups[0]["lr"]
 
 
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
+def test_warm_up_then_cosine_to_zero():
     rates = list(learning_rates(20))
     assert rates[:3] == pytest.approx([1.0, 2.0, 2.0])
     assert rates[2:] == sorted(rates[2:], reverse=True)
@@ -46,7 +46,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
     assert rates[20] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_clipping_bounds_the_norm_of_the_whole_gradient():
+def test_clip_bounds_the_gradient_norm():
     layer = nn.Linear(3, 2)
     optimizer = optimizer_for(layer.parameters(), "sgd", lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [parameter.detach().clone() for parameter in layer.parameters()]
@@ -55,37 +55,37 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient():
     assert moved.norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
-def test_batches_of_unequal_length_weigh_by_their_images():
+def test_batches_are_weighted_by_size():
     running = Running("cpu")
     running.add(torch.tensor(1.0), torch.eye(4)[[0, 1, 2]], torch.tensor([0, 1, 3]))
     running.add(torch.tensor(5.0), torch.eye(4)[[0]], torch.tensor([0]))
     assert running.metrics() == {"train_loss": 2.0, "train_acc": 0.75}
 
 
-def test_a_loss_that_is_no_number_ends_the_training():
+def test_non_finite_losses_end_the_training():
     running = Running("cpu")
     running.add(torch.tensor(float("nan")), torch.eye(4)[[0]], torch.tensor([0]))
     with pytest.raises(TrainableError, match="diverged"):
         running.metrics()
 
 
-def test_logits_that_are_no_numbers_end_the_training():
+def test_non_finite_logits_end_the_training():
     with pytest.raises(TrainableError, match="diverged"):
         probabilities(nn.Identity(), [torch.full((2, 4), torch.inf)], nn.Identity())
 
 
-def test_dropout_is_off_for_probabilities_and_on_again_after():
+def test_probabilities_turn_dropout_off():
     model = nn.Dropout(0.5)
     found = probabilities(model, [torch.ones(3, 4)], model)
     assert found == pytest.approx(0.25)
     assert model.training
 
 
-def test_a_batch_of_nothing_is_a_usage_error():
+def test_empty_batches_are_refused():
     with pytest.raises(UsageError, match="expected at least 1, got 0"):
         batch_count(10, 0)
 
 
-def test_an_unknown_optimizer_is_a_usage_error():
+def test_unknown_optimizers_are_refused():
     with pytest.raises(UsageError, match="expected 'adamw' or 'sgd', got 'adam'"):
         optimizer_for(nn.Linear(1, 1).parameters(), "adam", lr=1.0, momentum=0.0, weight_decay=0.0)

@@ -16,7 +16,7 @@ def sure(predicted, classes=4):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), cases=st.integers(8, 60))
-def test_the_metrics_are_scikit_learns_where_it_has_them(seed, cases):
+def test_metrics_equal_scikit_learns(seed, cases):
     rng = np.random.default_rng(seed)
     truth = np.concatenate([np.arange(4), rng.integers(4, size=cases - 4)])
     probability = rng.dirichlet(np.ones(4), size=cases)
@@ -34,7 +34,7 @@ def test_the_metrics_are_scikit_learns_where_it_has_them(seed, cases):
     )
 
 
-def test_the_order_of_the_metrics_is_what_users_see():
+def test_metric_order_is_fixed():
     assert list(classification_metrics(np.array([0, 1]), sure([0, 1]))) == [
         "val_loss",
         "val_acc",
@@ -46,14 +46,14 @@ def test_the_order_of_the_metrics_is_what_users_see():
     ]
 
 
-def test_kappa_weighs_by_the_distance_of_all_classes_also_absent_ones():
+def test_kappa_counts_absent_classes():
     found = classification_metrics(np.array([0, 0, 3, 3]), sure([0, 1, 3, 3]))
     # Disagreement 1 of 1 step squared, against (truth 2, 0, 0, 2) x (predicted 1, 1, 0, 2) / 4 by chance:
     # (2 * (1 * 1 + 2 * 9) + 2 * (1 * 9 + 1 * 4)) / 4 = 16.
     assert found["val_kappa"] == pytest.approx(1 - 1 / 16)
 
 
-def test_an_absent_class_has_no_recall_and_leaves_no_auc():
+def test_absent_classes_leave_no_auc():
     truth = np.array([0, 0, 1, 1])
     found = classification_metrics(truth, sure([0, 1, 1, 1]))
     assert found["val_auc"] is None
@@ -62,7 +62,7 @@ def test_an_absent_class_has_no_recall_and_leaves_no_auc():
     assert found["val_macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 4)
 
 
-def test_a_constant_prediction_is_worth_nothing():
+def test_constant_predictions_score_chance():
     found = classification_metrics(np.array([0, 1, 2, 3]), np.full((4, 4), 0.25))
     assert found["val_kappa"] == pytest.approx(0.0)
     assert found["val_auc"] == pytest.approx(0.5)
@@ -70,11 +70,11 @@ def test_a_constant_prediction_is_worth_nothing():
     assert found["val_loss"] == pytest.approx(np.log(4))
 
 
-def test_a_single_class_has_no_auc_and_a_kappa_of_zero():
+def test_one_class_has_kappa_zero():
     found = classification_metrics(np.zeros(3, int), sure([0, 0, 0]))
     assert found["val_auc"] is None
     assert found["val_kappa"] == 0.0
 
 
-def test_a_sure_and_wrong_prediction_has_a_finite_loss():
+def test_confident_errors_have_finite_loss():
     assert np.isfinite(classification_metrics(np.array([0]), sure([3]))["val_loss"])

@@ -14,7 +14,7 @@ LABELS = np.repeat(np.arange(4), [40, 20, 60, 80])
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**63), validation=st.floats(0.1, 0.9))
-def test_both_sides_have_every_class_in_proportion(seed, validation):
+def test_splits_are_stratified(seed, validation):
     train, held_out = split(LABELS, validation, Stream("split", seed), names=NAMES)
     assert sorted([*train, *held_out]) == list(range(200))
     for label, count in enumerate(np.bincount(LABELS)):
@@ -22,7 +22,7 @@ def test_both_sides_have_every_class_in_proportion(seed, validation):
 
 
 @pytest.mark.parametrize("name", ["init", "order", "augment", "dropout"])
-def test_only_the_split_stream_divides(name):
+def test_only_the_split_stream_matters(name):
     train, _ = split(LABELS, 0.25, Streams(42).split, names=NAMES)
     same, _ = split(LABELS, 0.25, Streams(42, {name: 43}).split, names=NAMES)
     other, _ = split(LABELS, 0.25, Streams(42, {"split": 43}).split, names=NAMES)
@@ -31,7 +31,7 @@ def test_only_the_split_stream_divides(name):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**63), folds=st.integers(2, 20))
-def test_folds_are_all_images_each_once_with_every_class_in_proportion(seed, folds):
+def test_folds_are_a_stratified_partition(seed, folds):
     parts = [split(LABELS, 0.25, Stream("split", seed), names=NAMES, fold=fold, folds=folds) for fold in range(folds)]
     assert sorted(index for _, held_out in parts for index in held_out) == list(range(200))
     for train, held_out in parts:
@@ -39,32 +39,32 @@ def test_folds_are_all_images_each_once_with_every_class_in_proportion(seed, fol
         assert np.abs(np.bincount(LABELS[held_out]) - np.bincount(LABELS) / folds).max() <= 1
 
 
-def test_another_seed_divides_into_other_folds():
+def test_another_seed_changes_the_folds():
     first, second = (split(LABELS, 0.25, Stream("split", seed), names=NAMES, folds=5) for seed in (42, 43))
     assert first[1].tolist() != second[1].tolist()
 
 
-def test_a_class_smaller_than_the_folds_is_a_usage_error():
+def test_too_many_folds_are_refused():
     labels = np.repeat(np.arange(4), [9, 9, 4, 9])
     with pytest.raises(UsageError, match=r"in each of 5 folds, but there are 9 A, 9 B, 4 C, 9 D"):
         split(labels, 0.25, Stream("split", 42), names=NAMES, fold=0, folds=5)
 
 
-def test_seeds_that_agree_in_their_lower_bits_divide_differently():
+def test_upper_seed_bits_matter():
     first, _ = split(LABELS, 0.25, Stream("split", 42), names=NAMES)
     second, _ = split(LABELS, 0.25, Stream("split", 42 + 2**32), names=NAMES)
     assert first.tolist() != second.tolist()
 
 
 @pytest.mark.parametrize("counts", [[9, 9, 9, 1], [9, 9, 9, 0], [30, 30, 30, 2], [2, 2, 2, 2]])
-def test_a_class_too_small_for_both_sides_is_a_usage_error(counts):
+def test_too_small_classes_are_refused(counts):
     labels = np.repeat(np.arange(4), counts)
     with pytest.raises(UsageError, match=f"{counts[3]} D leaves one out"):
         split(labels, 0.1, Stream("split", 42), names=NAMES)
 
 
 @pytest.mark.parametrize("validation", [0.0, 1.0, -0.5, float("nan")])
-def test_a_share_outside_0_to_1_is_a_usage_error(validation):
+def test_invalid_fractions_are_refused(validation):
     with pytest.raises(UsageError, match="between 0 and 1"):
         split(LABELS, validation, Stream("split", 42), names=NAMES)
 
@@ -85,7 +85,7 @@ def test_no_patient_is_on_both_sides(seed, folds):
         assert set(shuffled[held_out]) == set(shuffled[train]) == {0, 1, 2, 3}
 
 
-def test_folds_of_patients_are_all_images_each_once():
+def test_patient_folds_are_a_partition():
     parts = [
         split(LABELS, 0.25, Stream("split", 1), names=NAMES, fold=fold, folds=4, groups=GROUPS)[1] for fold in range(4)
     ]
@@ -93,12 +93,12 @@ def test_folds_of_patients_are_all_images_each_once():
 
 
 @pytest.mark.parametrize("groups", [["one"] * 200, ["one", "other"] * 100])
-def test_patients_that_cannot_be_divided_are_a_usage_error(groups):
-    with pytest.raises(UsageError, match="cannot be divided so without one of them on both sides"):
+def test_unsplittable_patients_are_refused(groups):
+    with pytest.raises(UsageError, match="cannot be split like that with each patient on one side"):
         split(LABELS, 0.25, Stream("split", 42), names=NAMES, groups=groups)
 
 
-def test_few_patients_are_divided_where_any_part_can_be_held_out():
+def test_few_patients_are_split_if_possible():
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 3, 3])
     groups = [f"P{number}" for number in range(12)]
     for seed in range(50):

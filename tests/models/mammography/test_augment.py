@@ -22,7 +22,7 @@ def augmented(augmentation, numbers):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, len(IMAGES) - 1), min_size=1, max_size=40, unique=True), st.data())
-def test_what_happens_to_an_image_does_not_depend_on_its_batch(numbers, data):
+def test_augmentation_ignores_the_batch(numbers, data):
     augmentation = draw()
     together = augmented(augmentation, numbers)
     place = data.draw(st.integers(0, len(numbers) - 1))
@@ -36,7 +36,7 @@ def test_epochs_and_seeds_differ():
     assert not torch.equal(first, augmented(draw(seed=43), [3]))
 
 
-def test_half_of_the_images_are_mirrored():
+def test_half_of_the_images_are_flipped():
     assert 10 < (draw().mirror_N < 0).sum() < 30
 
 
@@ -48,17 +48,17 @@ def turned(angle):
     return torch.tensor(angle).cos(), torch.tensor(angle).sin()
 
 
-def test_without_angle_the_image_stays():
+def test_zero_rotation_is_the_identity():
     assert torch.allclose(still().moved(IMAGES[:1], torch.tensor([0])), IMAGES[:1], atol=1e-5)
 
 
-def test_mirroring_swaps_left_and_right():
+def test_flips_swap_left_and_right():
     mirrored = still(mirror=-1).moved(IMAGES[:1], torch.tensor([0]))
     assert torch.allclose(mirrored, IMAGES[:1].flip(3), atol=1e-5)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_square_turned_by_right_angles_is_the_square_turned(turns):
+def test_right_angles_rotate_exactly(turns):
     square = IMAGES[:1, :, :16]
     moved = still(angle=turns * torch.pi / 2).moved(square, torch.tensor([0]))
     assert torch.allclose(moved, square.rot90(turns, dims=(2, 3)), atol=1e-5)

@@ -35,7 +35,7 @@ def read(cases, tmp_path, **options):
     return prepared(cases, cache=tmp_path / "cache", **{"size": 16, "crop": False, "processes": 1, **options})
 
 
-def test_the_array_is_what_reading_each_image_gives_and_cannot_be_written_to(cases, tmp_path):
+def test_the_array_matches_the_files(cases, tmp_path):
     found = read(cases, tmp_path)
     assert found.image_N1SS.shape == (6, 1, 16, 16)
     for case, image_1SS in zip(cases, found.image_N1SS, strict=True):
@@ -44,7 +44,7 @@ def test_the_array_is_what_reading_each_image_gives_and_cannot_be_written_to(cas
         found.image_N1SS[0] = 0
 
 
-def test_a_second_time_nothing_is_read(cases, tmp_path, monkeypatch):
+def test_a_second_call_reads_nothing(cases, tmp_path, monkeypatch):
     first = read(cases, tmp_path)
     monkeypatch.setattr(decoding, "read_image", None)  # whoever calls it fails
     monkeypatch.setattr(Path, "open", forbidding(Path.open, cases))
@@ -70,7 +70,7 @@ def test_other_settings_are_another_array(cases, tmp_path, change):
     assert len(list((tmp_path / "cache").glob("*/images.npy"))) == 2
 
 
-def test_another_content_is_another_array_and_a_copy_is_not(cases, tmp_path):
+def test_the_array_depends_on_content(cases, tmp_path):
     first = read(cases, tmp_path)
     content = cases[0].path.read_bytes()
     Image.new("L", (20, 30), 200).save(cases[0].path)
@@ -81,7 +81,7 @@ def test_another_content_is_another_array_and_a_copy_is_not(cases, tmp_path):
     assert len(list((tmp_path / "cache").glob("*/images.npy"))) == 2
 
 
-def test_one_bad_file_is_left_out_with_its_reason_and_ends_nothing(cases, tmp_path):
+def test_bad_files_are_left_out(cases, tmp_path):
     cases[2].path.write_bytes(b"not an image")
     cases[4].path.unlink()
     found = read(cases, tmp_path)
@@ -93,7 +93,7 @@ def test_one_bad_file_is_left_out_with_its_reason_and_ends_nothing(cases, tmp_pa
     assert read(cases, tmp_path).unreadable == found.unreadable
 
 
-def test_what_a_killed_process_left_is_swept_after_a_week(cases, tmp_path):
+def test_old_leftovers_are_removed(cases, tmp_path):
     old, new = (tmp_path / "cache" / f".abc.{number}" for number in (1, 2))
     for folder in (old, new):
         folder.mkdir(parents=True)
@@ -102,13 +102,13 @@ def test_what_a_killed_process_left_is_swept_after_a_week(cases, tmp_path):
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_processes_make_the_same_bits(cases, tmp_path):
+def test_process_count_changes_nothing(cases, tmp_path):
     alone = read(cases, tmp_path)
     together = prepared(cases, size=16, crop=False, cache=tmp_path / "other", processes=2)
     assert together.digest == alone.digest
 
 
-def test_processes_that_want_the_same_array_make_it_once(cases, tmp_path):
+def test_concurrent_calls_build_once(cases, tmp_path):
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=read, args=(cases, tmp_path)) for _ in range(4)]
     for worker in workers:
@@ -122,7 +122,7 @@ def test_processes_that_want_the_same_array_make_it_once(cases, tmp_path):
     assert json.loads(index.read_text())["kept"] == list(range(6))
 
 
-def test_a_half_made_array_is_never_used(cases, tmp_path, monkeypatch):
+def test_incomplete_arrays_are_not_used(cases, tmp_path, monkeypatch):
     decode = models.mammography.cache.decode
 
     def broken(work):
@@ -138,18 +138,18 @@ def test_a_half_made_array_is_never_used(cases, tmp_path, monkeypatch):
     assert read(cases, tmp_path).kept == tuple(range(6))
 
 
-def test_it_says_how_far_it_is(cases, tmp_path, monkeypatch):
-    monkeypatch.setattr(models.mammography.cache, "SECONDS_BETWEEN_WORDS", -1.0)
+def test_progress_is_reported(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(models.mammography.cache, "PROGRESS_SECONDS", -1.0)
     heard = []
     read(cases, tmp_path, tell=lambda *said: heard.append(said))
-    assert any(message.startswith("looking at files: 6 of 6, ") for message, *_ in heard)
+    assert any(message.startswith("checking files: 6 of 6, ") for message, *_ in heard)
     message, *count = heard[-1]
     assert message.startswith("reading images: 6 of 6, ")
     assert message.endswith("about 0 s left")
     assert count == [6, 6]
 
 
-def test_names_that_are_no_text_are_read(cases, tmp_path):
+def test_non_text_names_are_read(cases, tmp_path):
     odd = tmp_path / "in" / os.fsdecode(b"scan-\xff.png")
     cases[0].path.rename(odd)
     renamed = [dataclasses.replace(cases[0], path=odd), *cases[1:]]

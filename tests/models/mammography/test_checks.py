@@ -37,20 +37,20 @@ def rewrite(archive, change):
         writer.writerows(kept)
 
 
-def test_data_that_can_be_used_are_not_refused(folder, archive):
+def test_usable_data_pass(folder, archive):
     for data in ("phantoms", str(folder), str(archive)):
         refuse_unusable(values(data=data))
     refuse_unusable(values(data=str(archive), classes="binary", views="all", validation=(0.1, 0.4)), folds=3)
 
 
-def test_a_path_that_does_not_exist_is_refused(tmp_path):
+def test_missing_paths_are_refused(tmp_path):
     with pytest.raises(UsageError, match="there is no such folder or CSV file"):
         refuse_unusable(values(data=str(tmp_path / "none.csv")))
     with pytest.raises(UsageError, match="there is no such folder or CSV file"):
         refuse_unusable(values(data=("phantoms", str(tmp_path / "none.csv"))))
 
 
-def test_a_class_without_images_is_refused(folder, archive):
+def test_empty_classes_are_refused(folder, archive):
     for path in (folder / "D").iterdir():
         path.unlink()
     with pytest.raises(UsageError, match="D has none"):
@@ -60,32 +60,32 @@ def test_a_class_without_images_is_refused(folder, archive):
         refuse_unusable(values(data=str(folder)))
 
 
-def test_three_classes_in_a_table_are_refused(archive):
+def test_missing_classes_are_refused(archive):
     rewrite(archive, lambda _, row: row if row["Classification"] != "4" else None)
     with pytest.raises(UsageError, match=r"class D has no images of no patients \(found: \d+ A, \d+ B, \d+ C, 0 D\)"):
         refuse_unusable(values(data=str(archive)))
     refuse_unusable(values(data=str(archive), classes="binary"))
 
 
-def test_class_5_needs_images_where_it_is_wanted(archive):
+def test_class_5_needs_images(archive):
     rewrite(archive, lambda _, row: row if row["Classification"] != "5" else None)
     refuse_unusable(values(data=str(archive)))
     with pytest.raises(UsageError, match="class 5 has no images"):
         refuse_unusable(values(data=str(archive), include_class_5=True))
 
 
-def test_patients_are_counted_and_not_their_images(tmp_path):
+def test_patients_count_not_images(tmp_path):
     rows = ["image_path,label,patient_id"]
     for number in range(40):
         Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
         rows.append(f"{number}.png,{number % 4 + 1},P{number % 12}")
     (tmp_path / "list.csv").write_text("\n".join(rows))
     refuse_unusable(values(data=str(tmp_path / "list.csv")), folds=3)
-    with pytest.raises(UsageError, match=r"class A has 10 images of 3 patients .* take fewer folds"):
+    with pytest.raises(UsageError, match=r"class A has 10 images of 3 patients .* use fewer folds"):
         refuse_unusable(values(data=str(tmp_path / "list.csv")), folds=4)
 
 
-def test_patients_of_dicom_files_are_those_of_their_headers(archive):
+def test_dicom_headers_name_the_patients(archive):
     import pydicom
 
     for path in archive.parent.rglob("*.dcm"):
@@ -96,7 +96,7 @@ def test_patients_of_dicom_files_are_those_of_their_headers(archive):
         refuse_unusable(values(data=str(archive)))
 
 
-def test_masks_are_wanted_of_phantoms_alone(folder):
+def test_only_phantoms_have_masks(folder):
     refuse_unusable(values(data="phantoms", mask_weight=(0.0, 0.5)))
     refuse_unusable(values(data=str(folder), mask_weight=0.0))
     with pytest.raises(UsageError, match=r"mask_weight is 0\.5, but .* has no masks; set it to 0"):
@@ -111,12 +111,12 @@ def test_masks_are_wanted_of_phantoms_alone(folder):
         ({"images": 7}, "images: expected at least 2 of each of 4 classes, got 7"),
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(said, words):
+def test_numbers_out_of_range_are_refused(said, words):
     with pytest.raises(UsageError, match=words):
         refuse_unusable(values(**said))
 
 
-def test_what_cannot_be_read_counts_before_the_first_training(folder, tmp_path):
+def test_unreadable_files_count_early(folder, tmp_path):
     for path in (folder / "D").iterdir():
         path.write_bytes(b"damaged")
     refuse_unusable(values(data=str(folder)))  # the listing alone does not say it

@@ -22,7 +22,7 @@ def phantoms_of(**changes):
     return data_set(DataParams(**{"images": 8, "size": 16, **changes}), Path("unused"))
 
 
-def test_the_same_data_are_made_once_and_cannot_be_written_to():
+def test_data_are_shared_and_read_only():
     data = phantoms_of()
     assert phantoms_of().image_N1SS is data.image_N1SS
     for array in (data.image_N1SS, data.label_N, data.mask_NSS):
@@ -31,11 +31,11 @@ def test_the_same_data_are_made_once_and_cannot_be_written_to():
 
 
 @pytest.mark.parametrize("change", [{"images": 9}, {"size": 20}, {"data_seed": 1}])
-def test_the_digest_tells_data_apart(change):
+def test_digests_distinguish_data(change):
     assert phantoms_of().digest != phantoms_of(**change).digest
 
 
-def test_a_folder_is_relative_to_the_current_one(tmp_path, monkeypatch):
+def test_folders_are_relative_to_the_cwd(tmp_path, monkeypatch):
     for name in "ABCD":
         (tmp_path / "here" / name).mkdir(parents=True)
         Image.new("L", (8, 8), 9).save(tmp_path / "here" / name / "case-1.png")
@@ -46,12 +46,12 @@ def test_a_folder_is_relative_to_the_current_one(tmp_path, monkeypatch):
     assert data.mask_NSS is None
 
 
-def test_phantoms_have_accession_numbers_of_six_digits():
+def test_phantoms_have_accession_numbers():
     assert phantoms_of().cases["accession"][7] == "000007"
 
 
 @pytest.mark.parametrize("change", [{"images": 0}, {"size": 8}])
-def test_too_little_data_is_a_usage_error(change):
+def test_too_little_data_is_refused(change):
     with pytest.raises(UsageError, match="expected size >= 16 and images >= 1"):
         phantoms_of(**change)
 
@@ -66,7 +66,7 @@ def archive(tmp_path):
 def silent(message, done=0, total=0): ...
 
 
-def test_an_archive_comes_out_as_what_was_written_into_it(archive, tmp_path):
+def test_archive_round_trip(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=48, crop=False), tmp_path / "cache")
     said = {row["AccessionNumber"]: row["Classification"] for row in csv.DictReader(archive.read_text().splitlines())}
     wanted = {accession: label for accession, label in said.items() if label != "5"}
@@ -83,7 +83,7 @@ def test_an_archive_comes_out_as_what_was_written_into_it(archive, tmp_path):
     assert len(set(found.groups)) < len(found.groups)
 
 
-def test_patients_are_told_apart_and_never_named(archive, tmp_path):
+def test_patients_are_never_named(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     patients = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
     pairs = set(zip(patients, found.groups, strict=True))
@@ -91,7 +91,7 @@ def test_patients_are_told_apart_and_never_named(archive, tmp_path):
     assert not any(patient in str([*found.cases.values(), found.groups, found.manifest]) for patient in patients)
 
 
-def test_no_list_of_patients_finds_one_in_what_is_written(archive, tmp_path):
+def test_written_files_reveal_no_patient(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     write_split(tmp_path, found, range(0, len(found.label_N), 2), range(1, len(found.label_N), 2), "patient")
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.suffix in (".csv", ".json"))
@@ -104,7 +104,7 @@ def test_no_list_of_patients_finds_one_in_what_is_written(archive, tmp_path):
     assert found.group_keys[0] not in f"{found!r} {written}"
 
 
-def test_numbers_of_patients_leave_splits_as_they_were(archive, tmp_path):
+def test_patient_numbers_keep_the_splits(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     ids = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
     before = tuple(hashlib.sha256(one.encode()).hexdigest()[:12] for one in ids)
@@ -112,7 +112,7 @@ def test_numbers_of_patients_leave_splits_as_they_were(archive, tmp_path):
     assert len(set(zip(found.groups, before, strict=True))) == len(set(before))
 
 
-def test_an_image_without_a_patient_belongs_to_its_examination(tmp_path):
+def test_unknown_patients_use_the_examination(tmp_path):
     rows = ["image_path,label,accession,patient_id"]
     for number in range(8):
         Image.new("L", (8, 8), 20 * number + 20).save(tmp_path / f"{number}.png")
@@ -122,7 +122,7 @@ def test_an_image_without_a_patient_belongs_to_its_examination(tmp_path):
     assert found.groups == ("g1",) * 4 + ("g2",) * 4
 
 
-def test_pseudonyms_leave_no_name_and_change_nothing_else(archive, tmp_path):
+def test_pseudonyms_only_replace_names(archive, tmp_path):
     damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
     damaged.write_bytes(damaged.read_bytes()[:300])
     shutil.rmtree(archive.parent / "archive" / "000003")
@@ -149,12 +149,12 @@ def test_pseudonyms_leave_no_name_and_change_nothing_else(archive, tmp_path):
     assert any("000001" in name for name in audited["inputs"])
 
 
-def test_the_cache_is_its_users_alone(archive, tmp_path):
+def test_the_cache_is_private(archive, tmp_path):
     data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     assert (tmp_path / "cache" / "images").stat().st_mode & 0o077 == 0
 
 
-def test_remarks_stand_in_the_manifest_and_the_summary(archive, tmp_path):
+def test_remarks_are_in_manifest_and_summary(archive, tmp_path):
     import pydicom
 
     path = next((archive.parent / "archive" / "000001").rglob("*-CC.dcm"))
@@ -174,7 +174,7 @@ def pydicom_id(path):
     return str(pydicom.dcmread(path, stop_before_pixels=True).PatientID)
 
 
-def test_the_manifest_counts_everything_and_names_what_is_left_out(archive, tmp_path):
+def test_the_manifest_is_complete(archive, tmp_path):
     damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
     damaged.write_bytes(damaged.read_bytes()[:300])
     shutil.rmtree(archive.parent / "archive" / "000003")
@@ -196,7 +196,7 @@ def test_the_manifest_counts_everything_and_names_what_is_left_out(archive, tmp_
     json.dumps(said)
 
 
-def test_the_digest_is_of_the_content_and_not_of_the_place(archive, tmp_path):
+def test_the_digest_is_of_the_content(archive, tmp_path):
     params = DataParams(data=str(archive), size=32)
     first = data_set(params, tmp_path / "cache").digest
     shutil.copytree(archive.parent, tmp_path / "moved")
@@ -205,7 +205,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(archive, tmp_path):
     assert data_set(DataParams(data=str(archive), size=36), tmp_path / "cache").digest != first
 
 
-def test_two_classes_are_a_and_b_against_c_and_d(archive, tmp_path):
+def test_binary_is_ab_against_cd(archive, tmp_path):
     four = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     two = data_set(DataParams(data=str(archive), size=32, classes="binary"), tmp_path / "cache")
     assert two.label_N.tolist() == [label // 2 for label in four.label_N]
@@ -215,7 +215,7 @@ def test_two_classes_are_a_and_b_against_c_and_d(archive, tmp_path):
     assert set(two.manifest["class_histogram"]) == {"AB", "CD"}
 
 
-def test_a_file_that_changed_since_is_read_again_in_the_same_process(archive, tmp_path):
+def test_changed_files_are_read_again(archive, tmp_path):
     first = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     archive.write_text("".join(archive.read_text().splitlines(keepends=True)[:-8]))
     again = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
@@ -229,7 +229,7 @@ def test_class_5_can_be_a_class(archive, tmp_path):
     assert found.manifest["class_histogram"]["5"] == sum(label == 4 for label in found.label_N) > 0
 
 
-def test_a_subset_keeps_the_shares_of_the_classes_and_is_the_same_for_every_seed():
+def test_subsets_are_stratified_and_fixed():
     whole, part = phantoms_of(images=200), phantoms_of(images=200, subset=40)
     assert len(part.label_N) == part.manifest["images"] == sum(part.manifest["class_histogram"].values()) == 40
     assert part.manifest["digest"] == part.digest != whole.digest
@@ -240,11 +240,11 @@ def test_a_subset_keeps_the_shares_of_the_classes_and_is_the_same_for_every_seed
         phantoms_of(images=200, subset=201)
 
 
-def test_phantoms_are_written_alike_by_the_same_seed_and_never_over_something(archive, tmp_path):
+def test_writing_phantoms_is_deterministic(archive, tmp_path):
     again = write_phantoms(tmp_path / "again", 40, dicom=True, size=48, seed=0, tell=silent)
     files = sorted(path.relative_to(again.parent) for path in again.parent.rglob("*") if path.is_file())
     assert all((again.parent / path).read_bytes() == (archive.parent / path).read_bytes() for path in files)
-    with pytest.raises(UsageError, match="has something in it"):
+    with pytest.raises(UsageError, match="is not empty"):
         write_phantoms(tmp_path / "again", 40, dicom=True, size=48, seed=0, tell=silent)
     pictures = write_phantoms(tmp_path / "pictures", 40, dicom=False, size=48, seed=0, tell=silent)
     assert len(data_set(DataParams(data=str(pictures), size=32), tmp_path / "cache").label_N) == 40

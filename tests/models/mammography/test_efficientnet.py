@@ -26,13 +26,13 @@ def drawn(seed=0, **more):
 
 
 @pytest.mark.parametrize("more", [{}, {"channels": 3}, {"norm": "group"}])
-def test_it_grades_images_of_any_size(more):
+def test_any_image_size_works(more):
     model = drawn(**more).eval()
     for size in (32, 48):
         assert model(torch.rand(2, 1, size, size)).logit_BC.shape == (2, 4)
 
 
-def test_it_has_the_parameters_of_the_published_network():
+def test_parameter_count_is_as_published():
     model = drawn(channels=3)
     assert sum(parameter.numel() for name, parameter in model.named_parameters() if not model.is_of_head(name)) == (
         4_007_548  # Tan and Le count 5.3 million with the head for 1000 classes: 1280 * 1000 + 1000
@@ -40,14 +40,14 @@ def test_it_has_the_parameters_of_the_published_network():
     assert len(model.stages) == 8
 
 
-def test_another_norm_or_channel_count_is_refused():
+def test_invalid_options_are_refused():
     with pytest.raises(UsageError, match="expected 1 or 3 channels"):
         drawn(channels=2)
     with pytest.raises(UsageError, match="norm 'batch' or 'group'"):
         drawn(norm="none")
 
 
-def test_the_same_job_killed_and_resumed_gives_the_same_bits(trained):
+def test_resumed_jobs_are_bit_identical(trained):
     params = {**TINY, "drop_connect": 0.3, "class_weights": "auto", "backbone_lr": 0.003}
     whole = trained(DENSITY, params, budget=2)
     assert whole.error is None
@@ -55,7 +55,7 @@ def test_the_same_job_killed_and_resumed_gives_the_same_bits(trained):
     assert whole.facts["monai"]
 
 
-def test_blocks_are_passed_over_by_the_dropout_stream(trained):
+def test_drop_connect_uses_the_dropout_stream(trained):
     params = {**TINY, "dropout": 0.0, "augment": False}
     for drop_connect, matters in ((0.5, True), (0.0, False)):
         plain, varied = (
@@ -65,7 +65,7 @@ def test_blocks_are_passed_over_by_the_dropout_stream(trained):
         assert (plain.digests["weights"] != varied.digests["weights"]) is matters
 
 
-def test_weights_from_a_file_begin_the_training_and_are_told_by_their_hash(trained, tmp_path):
+def test_weights_are_loaded_and_hashed(trained, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(drawn(seed=5).state_dict(), path)
     params = {**TINY, "train_backbone": False, "weights": str(path)}
@@ -75,7 +75,7 @@ def test_weights_from_a_file_begin_the_training_and_are_told_by_their_hash(train
     assert found.digests["weights"] != trained(DENSITY, {**params, "weights": ""}).digests["weights"]
 
 
-def test_weights_in_monai_s_names_and_in_efficientnet_pytorch_s_are_the_same_weights(tmp_path):
+def test_both_naming_schemes_are_loaded(tmp_path):
     source = drawn(seed=5)
     own = source.net.state_dict()
     flat = {
@@ -91,7 +91,7 @@ def test_weights_in_monai_s_names_and_in_efficientnet_pytorch_s_are_the_same_wei
         assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_head_for_other_classes_is_left_as_it_was_drawn(tmp_path):
+def test_other_heads_are_not_loaded(tmp_path):
     torch.manual_seed(5)
     torch.save(EfficientNetB0(classes=1000).state_dict(), tmp_path / "weights.pt")
     model, before = drawn(seed=6), drawn(seed=6)
@@ -105,7 +105,7 @@ class Payload:
         return print, ("this code was run",)
 
 
-def test_a_file_that_is_no_state_dict_or_another_network_s_changes_nothing(tmp_path, capfd):
+def test_invalid_weights_change_nothing(tmp_path, capfd):
     path = tmp_path / "weights.pt"
     model, before = drawn(seed=6), drawn(seed=6)
     for write, message in (
@@ -114,7 +114,7 @@ def test_a_file_that_is_no_state_dict_or_another_network_s_changes_nothing(tmp_p
         (lambda: torch.save([1], path), "expected a state dict, tensors by name, got list"),
         (
             lambda: torch.save(UNet(classes=4, width=2, depth=1).state_dict(), path),
-            "tensors are not there: net._conv_stem.weight",
+            "tensors are missing: net._conv_stem.weight",
         ),
         (
             lambda: torch.save(drawn(channels=3).state_dict(), path),
@@ -129,5 +129,5 @@ def test_a_file_that_is_no_state_dict_or_another_network_s_changes_nothing(tmp_p
     assert "this code was run" not in capfd.readouterr().out
 
 
-def test_outlining_is_the_u_net_s_alone(trained):
-    assert "only the U-Net outlines; set it to 0" in trained(DENSITY, {**TINY, "mask_weight": 0.5}).error
+def test_only_the_unet_has_masks(trained):
+    assert "only the U-Net has a mask head; set it to 0" in trained(DENSITY, {**TINY, "mask_weight": 0.5}).error

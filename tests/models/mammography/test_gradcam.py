@@ -8,7 +8,7 @@ from torch import nn
 from models.mammography.gradcam import chosen, heat_maps
 
 
-def test_of_every_class_the_surest_right_and_the_surest_wrong_case_are_chosen():
+def test_most_confident_cases_are_chosen():
     truth_V = np.array([0, 0, 0, 1, 1, 2])
     probability_VC = np.array(
         [[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.1, 0.2, 0.7]]
@@ -32,7 +32,7 @@ class Bright(nn.Module):
         return self.head(self.drop(self.features(image_B1HW).mean((2, 3))))
 
 
-def test_what_speaks_for_a_class_is_lit_and_nothing_else_changes():
+def test_heat_maps_show_the_evidence():
     model = Bright()
     image_M1HW = torch.zeros(2, 1, 8, 8)
     image_M1HW[0, 0, 2:4, 2:4] = 1.0

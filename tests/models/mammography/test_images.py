@@ -15,7 +15,7 @@ def grey(path, size=16, **options):
     return read_image(path, size, **{"crop": False, **options})[0]
 
 
-def test_the_shape_of_the_image_is_kept(tmp_path):
+def test_aspect_ratios_are_kept(tmp_path):
     Image.new("L", (8, 4), 51).save(tmp_path / "one.png")
     image_SS = grey(tmp_path / "one.png")
     assert (image_SS.shape, image_SS.dtype) == ((16, 16), np.float32)
@@ -25,7 +25,7 @@ def test_the_shape_of_the_image_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
-def test_every_kind_of_grey_reads_the_same(mode, tmp_path):
+def test_all_gray_formats_read_the_same(mode, tmp_path):
     grey_SS = np.tile(np.linspace(0, 255, 16).astype(np.uint8), (16, 1))
     image = Image.fromarray(grey_SS.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey_SS)
     (image if mode == "I;16" else image.convert(mode)).save(tmp_path / "x.png")
@@ -33,13 +33,13 @@ def test_every_kind_of_grey_reads_the_same(mode, tmp_path):
 
 
 @pytest.mark.parametrize(("most", "scale"), [(1000, 4095), (4095, 4095), (4096, 16383), (40000, 65535)])
-def test_sixteen_bits_are_scaled_by_the_depth_that_the_detector_has(tmp_path, most, scale):
+def test_16_bits_are_scaled_by_depth(tmp_path, most, scale):
     Image.fromarray(np.full((4, 4), most, np.uint16)).save(tmp_path / "x.png")
     assert grey(tmp_path / "x.png", 4) == pytest.approx(most / scale)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_a_damaged_file_is_unreadable(tmp_path, content):
+def test_damaged_files_are_unreadable(tmp_path, content):
     (tmp_path / "bad.png").write_bytes(content)
     with pytest.raises(Unreadable, match="cannot be read as a jpg or png"):
         grey(tmp_path / "bad.png")
@@ -49,7 +49,7 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(x) pr
 
 
 @pytest.mark.parametrize("kind", ["EPS", "GIF", "TIFF", "BMP", "ICO", "PPM", "WEBP", "PDF", "TGA"])
-def test_only_the_formats_that_are_meant_are_opened(tmp_path, monkeypatch, kind):
+def test_only_jpg_and_png_are_opened(tmp_path, monkeypatch, kind):
     started = tmp_path / "started"
     program = tmp_path / "bin" / "gs"
     program.parent.mkdir()
@@ -71,25 +71,25 @@ def test_a_jpg_may_be_named_png(tmp_path):
     assert grey(tmp_path / "x.png", 8) == pytest.approx(51 / 255)
 
 
-def test_a_size_that_only_the_header_has_is_refused(tmp_path):
+def test_huge_headers_are_refused(tmp_path):
     path = tmp_path / "x.png"
     Image.new("L", (8, 8)).save(path)
     content = bytearray(path.read_bytes())
     content[16:24] = (12000).to_bytes(4, "big") * 2
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     path.write_bytes(content)
-    with pytest.raises(Unreadable, match="says that it has 12000 x 12000 pixels"):
+    with pytest.raises(Unreadable, match="claims to have 12000 x 12000 pixels"):
         grey(path)
 
 
-def test_a_moving_picture_is_no_mammogram(tmp_path):
+def test_animations_are_refused(tmp_path):
     frames = [Image.new("L", (8, 8), value) for value in (1, 2, 3)]
     frames[0].save(tmp_path / "x.png", save_all=True, append_images=frames[1:])
     with pytest.raises(Unreadable, match="has 3 frames, expected one image"):
         grey(tmp_path / "x.png")
 
 
-def test_a_reason_names_no_folder(tmp_path):
+def test_reasons_name_no_folder(tmp_path):
     Image.new("L", (64, 64), 9).save(tmp_path / "x.jpg")
     (tmp_path / "x.jpg").write_bytes((tmp_path / "x.jpg").read_bytes()[:300])
     with pytest.raises(Unreadable) as found:
@@ -97,7 +97,7 @@ def test_a_reason_names_no_folder(tmp_path):
     assert str(tmp_path) not in str(found.value)
 
 
-def test_a_file_cut_short_is_unreadable(tmp_path):
+def test_truncated_files_are_unreadable(tmp_path):
     whole = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(whole)
     whole.write_bytes(whole.read_bytes()[:500])
@@ -105,7 +105,7 @@ def test_a_file_cut_short_is_unreadable(tmp_path):
         grey(whole)
 
 
-def test_the_breast_is_cut_out_and_a_marker_beside_it_is_not():
+def test_crops_exclude_markers():
     image_HW = np.zeros((400, 300), np.float32)
     image_HW[100:300, 0:150] = 0.5
     image_HW[10:30, 250:290] = 1.0  # a lead letter
@@ -113,10 +113,10 @@ def test_the_breast_is_cut_out_and_a_marker_beside_it_is_not():
 
 
 @pytest.mark.parametrize("image_HW", [np.zeros((40, 30)), np.pad(np.ones((2, 2)), 40)])
-def test_an_image_without_a_breast_is_left_whole(image_HW):
+def test_images_without_breast_stay_whole(image_HW):
     assert breast(image_HW.astype(np.float32)).shape == image_HW.shape
 
 
-def test_a_square_of_its_own_size_is_unchanged():
+def test_same_size_squares_are_unchanged():
     image_SS = np.random.default_rng(0).random((16, 16), np.float32)
     assert (square(image_SS, 16) == image_SS).all()

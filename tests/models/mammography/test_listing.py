@@ -41,7 +41,7 @@ def said(found):
     return {(one.what, one.reason) for one in found.dropped}
 
 
-def test_leading_zeros_stay_and_the_first_file_by_its_path_is_taken(archive):
+def test_leading_zeros_are_kept(archive):
     found = listing(archive(HEADER + "000001,1,2020-01-01\n000022,4,2020-01-02\n3,2,\n"))
     assert [(one.accession, one.label, one.name) for one in found.cases] == [
         ("000001", 0, "000001/series/a.dcm"),
@@ -51,13 +51,13 @@ def test_leading_zeros_stay_and_the_first_file_by_its_path_is_taken(archive):
     assert (found.kind, found.rows, found.dropped, found.unlisted) == ("archive", 3, (), ())
 
 
-def test_all_views_are_taken_where_they_are_wanted(archive):
+def test_all_views_can_be_used(archive):
     found = listing(archive(HEADER + "000001,1,\n"), views="all")
     assert [one.name for one in found.cases] == ["000001/series/a.dcm", "000001/series/b.dcm"]
     assert found.unlisted == ("000022", "3")
 
 
-def test_class_5_is_left_out_unless_it_is_wanted(archive):
+def test_class_5_is_optional(archive):
     file = archive(HEADER + "000001,1,\n000022,5,\n")
     assert said(listing(file)) == {("row 3", "class 5 is left out")}
     assert [one.label for one in listing(file, include_class_5=True).cases] == [0, 4]
@@ -65,7 +65,7 @@ def test_class_5_is_left_out_unless_it_is_wanted(archive):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_encodings_and_separators_of_spreadsheets_are_read(archive, encoding, separator):
+def test_spreadsheet_encodings_are_read(archive, encoding, separator):
     text = "AccessionNumber,Classification,Médico\n000001,A,José\n000022,d,Ângela\n".replace(",", separator)
     assert [(one.accession, one.label) for one in listing(archive(text, encoding=encoding)).cases] == [
         ("000001", 0),
@@ -78,7 +78,7 @@ ROWS = "AccessionNumber,Classification,Note\n000001,1,one\n000022,4,two\n3,2,\n"
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_line_ends_of_every_system_are_read(archive, ends, encoding):
+def test_all_line_ends_are_read(archive, ends, encoding):
     found = listing(archive(ROWS.replace("\n", ends), encoding=encoding))
     assert [(one.accession, one.label) for one in found.cases] == [("000001", 0), ("000022", 3), ("3", 1)]
 
@@ -97,27 +97,27 @@ def test_line_ends_of_every_system_are_read(archive, ends, encoding):
         "AccessionNumber,Note,Classification\n000001," + "x" * 200_000 + ",1\n",
     ],
 )
-def test_tables_as_spreadsheets_write_them_are_read(archive, text):
+def test_spreadsheet_tables_are_read(archive, text):
     found = listing(archive(text))
     assert [(one.accession, one.label) for one in found.cases] == [("000001", 0)]
     assert found.dropped == ()
 
 
-def test_rows_are_numbered_as_a_spreadsheet_does(archive):
+def test_rows_are_numbered_like_spreadsheets(archive):
     text = HEADER + '000001,1,"two\nlines"\n\n000022,x,\n3,2,,more\n'
     assert {what for what, _ in said(listing(archive(text)))} == {"row 4", "row 5"}
     text = "\n" + HEADER + "000001,1,\n000022,x,\n"
     assert {what for what, _ in said(listing(archive(text)))} == {"row 4"}
 
 
-def test_a_header_of_200_kb_is_cut_in_the_message(archive):
+def test_long_headers_are_shortened(archive):
     with pytest.raises(UsageError, match=r"AccessionNumber is missing, found: A{40}") as found:
         listing(archive("A" * 200_000 + ",Classification\n1,2\n"))
     assert len(str(found.value)) < 500
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "y/" * 3000 + "x.png"])
-def test_a_path_that_no_file_can_have_is_left_out(tmp_path, name):
+def test_impossible_paths_are_left_out(tmp_path, name):
     Image.new("L", (4, 4), 9).save(tmp_path / "a.png")
     (tmp_path / "list.csv").write_text(f"image_path,label\na.png,1\n{name},2\n")
     found = listing(tmp_path / "list.csv")
@@ -128,12 +128,12 @@ def test_a_path_that_no_file_can_have_is_left_out(tmp_path, name):
     assert len(reason) < 200
 
 
-def test_a_source_of_a_name_too_long_is_a_usage_error(tmp_path):
+def test_too_long_source_names_are_refused(tmp_path):
     with pytest.raises(UsageError, match="there is no such folder or CSV file"):
         listing(tmp_path / ("x" * 300))
 
 
-def test_every_row_that_is_left_out_has_its_reason(archive):
+def test_dropped_rows_have_reasons(archive):
     rows = [
         "000001,1,",
         "000009,2,",  # no folder
@@ -149,23 +149,23 @@ def test_every_row_that_is_left_out_has_its_reason(archive):
     assert [one.accession for one in found.cases] == ["000001"]
     reasons = dict(said(found))
     assert reasons["row 3"] == "examination 000009 has no folder in archive"
-    assert reasons["row 4"].startswith("class '7' is none of A, B, C, D, 1, 2, 3, 4")
+    assert reasons["row 4"].startswith("class '7' is not one of A, B, C, D, 1, 2, 3, 4")
     assert reasons["row 5"] == "has no AccessionNumber"
-    assert "begins like a formula" in reasons["row 6"]
-    assert "is no plain name" in reasons["row 7"]
+    assert "starts like a formula" in reasons["row 6"]
+    assert "is not a plain name" in reasons["row 7"]
     assert reasons["row 8"] == "repeats row 2"
     assert reasons["row 9"] == "has more fields than the header"
-    assert reasons["row 10"].startswith("class '' is none of")
+    assert reasons["row 10"].startswith("class '' is not one of")
 
 
-def test_an_accession_with_two_classes_is_left_out_whole(archive):
+def test_contradictory_rows_are_left_out(archive):
     found = listing(archive(HEADER + "000001,1,\n000022,2,\n000001,3,\n"))
     assert [one.accession for one in found.cases] == ["000022"]
     reason = "AccessionNumber 000001 has several classes: 1 in row 2, 3 in row 4"
     assert said(found) == {("row 2", reason), ("row 4", reason)}
 
 
-def test_links_that_leave_the_archive_are_left_out(archive, tmp_path):
+def test_links_out_of_the_archive_are_dropped(archive, tmp_path):
     file = archive(HEADER + "000001,1,\n000022,2,\n3,3,\n")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "a.dcm").write_bytes(b"secret")
@@ -180,14 +180,14 @@ def test_links_that_leave_the_archive_are_left_out(archive, tmp_path):
     }
 
 
-def test_links_in_a_circle_end(archive, tmp_path):
+def test_circular_links_end(archive, tmp_path):
     file = archive(HEADER + "000001,1,\n")
     (tmp_path / "archive" / "000001" / "series" / "loop.dcm").symlink_to("loop.dcm")
     (tmp_path / "archive" / "000001" / "again").symlink_to(tmp_path / "archive" / "000001")
     assert [one.name for one in listing(file).cases] == ["000001/series/a.dcm"]
 
 
-def test_an_examination_without_files_is_left_out(archive, tmp_path):
+def test_empty_examinations_are_left_out(archive, tmp_path):
     file = archive(HEADER + "000001,1,\n000022,2,\n")
     for name in "ab":
         (tmp_path / "archive" / "000022" / "series" / f"{name}.dcm").rename(tmp_path / name)
@@ -197,35 +197,35 @@ def test_an_examination_without_files_is_left_out(archive, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no CSV table"),
-        ("\n\n", "is no CSV table"),
+        ("", "is not a CSV table"),
+        ("\n\n", "is not a CSV table"),
         (HEADER, "has no rows"),
         ("Accession,Class\n1,2\n", "AccessionNumber, Classification is missing, found: Accession, Class"),
-        ("AccessionNumber,Classification,AccessionNumber\n1,2,3\n", "a column is named twice: AccessionNumber"),
+        ("AccessionNumber,Classification,AccessionNumber\n1,2,3\n", "duplicate column names: AccessionNumber"),
         ("image_path,class\na.png,1\n", "expected one of the columns density_label, label"),
-        (HEADER + "000001,0,\n000022,3,\n", "There is a 0, and here 1 is A"),
-        (HEADER + "000001,0,\n000022,3,\n3,5,\n", "There is a 0, and here 1 is A"),
-        (HEADER + "000001,0,\n000022,3,\n3,x,\n", "There is a 0, and here 1 is A"),
+        (HEADER + "000001,0,\n000022,3,\n", "the classes contain a 0"),
+        (HEADER + "000001,0,\n000022,3,\n3,5,\n", "the classes contain a 0"),
+        (HEADER + "000001,0,\n000022,3,\n3,x,\n", "the classes contain a 0"),
         (HEADER + "000009,1,\n", "no image can be used"),
-        (HEADER + '000001,"1,\n000022,3,\n', "a quotation mark is opened and never closed"),
+        (HEADER + '000001,"1,\n000022,3,\n', "a quotation mark is never closed"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_a_usage_error(archive, text, message):
+def test_unusable_files_are_refused(archive, text, message):
     with pytest.raises(UsageError, match=message):
         listing(archive(text))
 
 
-def test_a_damaged_file_that_begins_as_utf_16_does_is_a_usage_error(tmp_path):
+def test_damaged_utf_16_is_refused(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"\xff\xfex")
-    with pytest.raises(UsageError, match="begins as UTF-16 does, but is none"):
+    with pytest.raises(UsageError, match="starts like UTF-16, but is not valid"):
         listing(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_bytes("AccessionNumber".encode("utf-16-le") + b"\0\xd8")
-    with pytest.raises(UsageError, match="looks as UTF-16-LE does, but is none"):
+    with pytest.raises(UsageError, match="looks like UTF-16-LE, but is not valid"):
         listing(tmp_path / "x.csv")
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_table_or_a_usage_error(tmp_path_factory, content):
+def test_random_bytes_never_crash(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("bytes") / "list.csv"
     file.write_bytes(content)
     with pytest.raises(UsageError):
@@ -237,7 +237,7 @@ def test_any_bytes_are_a_table_or_a_usage_error(tmp_path_factory, content):
     st.sampled_from(["utf-8", "utf-16", "latin-1"]),
     st.sampled_from(["image_path,label\n", HEADER]),
 )
-def test_any_rows_are_left_out_or_a_usage_error(tmp_path_factory, text, encoding, header):
+def test_random_rows_never_crash(tmp_path_factory, text, encoding, header):
     folder = tmp_path_factory.mktemp("rows")
     (folder / "archive").mkdir()
     (folder / "list.csv").write_bytes((header + text).encode(encoding, errors="replace"))
@@ -245,12 +245,13 @@ def test_any_rows_are_left_out_or_a_usage_error(tmp_path_factory, text, encoding
         listing(folder / "list.csv")
 
 
-def test_an_accession_that_lost_its_zeros_is_told_where_it_may_be(archive):
+def test_lost_zeros_are_suggested(archive):
     [found] = said(listing(archive(HEADER + "000001,1,\n22,3,\n")))
-    assert found[1] == "examination 22 has no folder in archive, but there is 000022: were zeros lost in a spreadsheet?"
+    expected = "examination 22 has no folder in archive, but there is 000022: did a spreadsheet drop leading zeros?"
+    assert found[1] == expected
 
 
-def test_an_archive_that_is_not_there_is_a_usage_error(tmp_path):
+def test_missing_archives_are_refused(tmp_path):
     (tmp_path / "list.csv").write_text(HEADER + "1,1,\n")
     with pytest.raises(UsageError, match="cannot be read: No such file or directory"):
         listing(tmp_path / "list.csv")
@@ -270,7 +271,7 @@ def as_nobody():
         os.seteuid(own)
 
 
-def test_what_may_not_be_read_is_left_out_or_is_a_usage_error(archive, request):
+def test_permission_errors_are_handled(archive, request):
     folder = Path(tempfile.mkdtemp())  # pytest's own may be entered by its user alone
     request.addfinalizer(lambda: shutil.rmtree(folder))
     shutil.copytree(archive(HEADER + "000001,1,\n000022,2,\n").parent, folder, dirs_exist_ok=True)
@@ -288,7 +289,7 @@ def test_what_may_not_be_read_is_left_out_or_is_a_usage_error(archive, request):
     (folder / "archive").chmod(0o755)
 
 
-def test_paths_in_a_csv_file_stay_below_its_folder(tmp_path):
+def test_csv_paths_stay_in_their_folder(tmp_path):
     (tmp_path / "in" / "images").mkdir(parents=True)
     for name in ("in/images/a.png", "in/images/b.jpg", "out.png"):
         Image.new("L", (4, 4), 9).save(tmp_path / name)
@@ -302,7 +303,7 @@ def test_paths_in_a_csv_file_stay_below_its_folder(tmp_path):
     assert said(found) == {
         ("row 4", "image_path ../out.png leaves the folder of the CSV file"),
         ("row 5", "image_path images/none.png does not exist"),
-        ("row 6", "image_path images/x.txt is none of .jpg, .jpeg, .png, .dcm"),
+        ("row 6", "image_path images/x.txt is not one of .jpg, .jpeg, .png, .dcm"),
     }
 
 
@@ -314,7 +315,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_folders_come_by_class_then_by_name(folder):
+def test_folders_are_sorted(folder):
     Image.new("L", (8, 4), 255).save(folder / "B" / "a.JPG")
     (folder / "A" / ".hidden.png").write_bytes(b"")
     (folder / "A" / "notes.txt").write_text("not an image")
@@ -322,10 +323,10 @@ def test_folders_come_by_class_then_by_name(folder):
     found = listing(folder)
     assert [one.name for one in found.cases] == ["A/one.png", "B/a.JPG", "B/one.png", "C/one.png", "D/one.png"]
     assert [one.label for one in found.cases] == [0, 1, 1, 2, 3]
-    assert said(found) == {("A/notes.txt", "is none of .jpg, .jpeg, .png, .dcm")}
+    assert said(found) == {("A/notes.txt", "is not one of .jpg, .jpeg, .png, .dcm")}
 
 
-def test_names_that_are_no_text_are_shown_as_escapes(folder):
+def test_non_text_names_are_escaped(folder):
     for number, name in enumerate((b"scan-\xff.png", b"two\nlines.png", b"red\x1b[31m.png")):
         Image.new("L", (8, 4), number).save(folder / "A" / "spare.png")
         os.rename(folder / "A" / "spare.png", os.fsencode(folder / "A") + b"/" + name)
@@ -340,12 +341,12 @@ def test_names_that_are_no_text_are_shown_as_escapes(folder):
     assert all(one.path.is_file() for one in found.cases)
 
 
-def test_a_name_that_begins_like_a_formula_is_left_out(folder):
+def test_formula_names_are_left_out(folder):
     Image.new("L", (8, 4), 9).save(folder / "A" / "=1+1.png")
-    assert said(listing(folder)) == {("A/=1+1.png", "has a name that begins like a formula")}
+    assert said(listing(folder)) == {("A/=1+1.png", "has a name that starts like a formula")}
 
 
-def test_a_missing_or_an_empty_class_folder_is_named(folder):
+def test_missing_class_folders_are_named(folder):
     (folder / "D" / "one.png").rename(folder / "D" / "one.txt")
     with pytest.raises(UsageError, match="D has none"):
         listing(folder)
@@ -360,7 +361,7 @@ def test_a_missing_or_an_empty_class_folder_is_named(folder):
     ),
     labels=st.lists(st.sampled_from("1234"), min_size=6, max_size=6),
 )
-def test_what_was_written_is_listed(tmp_path_factory, accessions, labels):
+def test_written_images_are_listed(tmp_path_factory, accessions, labels):
     folder = tmp_path_factory.mktemp("archive")
     for accession in accessions:
         (folder / "archive" / accession).mkdir(parents=True)

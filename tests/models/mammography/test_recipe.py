@@ -29,20 +29,20 @@ LOSS = Objective(metric="val_loss", direction="minimize")
     counts=st.lists(st.integers(1, 50), min_size=2, max_size=5),
     alpha=st.floats(0, 2),
 )
-def test_a_class_weighs_the_more_the_rarer_it_is(counts, alpha):
+def test_rare_classes_weigh_more(counts, alpha):
     label_T = np.repeat(np.arange(len(counts)), counts)
     found = class_weights(label_T, tuple("ABCDE"[: len(counts)]), alpha)
     assert found == pytest.approx([(sum(counts) / (len(counts) * count)) ** alpha for count in counts])
 
 
-def test_weights_for_a_class_that_nobody_has_are_refused_by_its_name():
-    with pytest.raises(UsageError, match="no image of class B, D is trained on"):
+def test_weights_need_every_class():
+    with pytest.raises(UsageError, match="there is no training image of class B, D"):
         class_weights(np.array([0, 2, 2]), ("A", "B", "C", "D"), 1.0)
     with pytest.raises(UsageError, match="alpha of 0 or more, got -1"):
         class_weights(np.array([0, 1]), ("A", "B"), -1)
 
 
-def test_weighted_draws_make_a_rare_class_as_frequent_as_the_others():
+def test_weighted_sampling_balances_classes():
     label_T = np.repeat([0, 1], [990, 10])
     weight_T = torch.tensor(class_weights(label_T, ("A", "B"), 1.0)[label_T])
     batches = list(drawn_batches(weight_T, 24, torch.Generator().manual_seed(1)))
@@ -67,17 +67,17 @@ def rates(name, epochs=6, batches=4, values=(), **more):
     return found
 
 
-def test_without_a_schedule_the_rate_rises_and_stays():
+def test_no_schedule_keeps_the_rate():
     assert rates("none", warmup_epochs=1) == [[0.5, 1.0, 1.5, 2.0], *[[2.0] * 4] * 5]
 
 
-def test_a_schedule_in_steps_lowers_the_rate_again_and_again():
+def test_step_schedules_lower_the_rate():
     found = rates("step", warmup_epochs=0, step_size=2, gamma=0.5)
     assert [epoch[0] for epoch in found] == [2.0, 2.0, 1.0, 1.0, 0.5, 0.5]
     assert all(len(set(epoch)) == 1 for epoch in found)
 
 
-def test_a_plateau_lowers_the_rate_where_the_objective_gets_no_better():
+def test_plateaus_lower_the_rate():
     found = rates("plateau", values=(0.1, 0.2, 0.2, 0.2, 0.2, 0.2), warmup_epochs=0, reduce_patience=1)
     assert [epoch[0] for epoch in found] == [2.0, 2.0, 2.0, 2.0, 1.0, 1.0]
     kept = rates("plateau", values=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6), warmup_epochs=0, reduce_patience=1)
@@ -85,7 +85,7 @@ def test_a_plateau_lowers_the_rate_where_the_objective_gets_no_better():
 
 
 @pytest.mark.parametrize("name", ["cosine", "step", "plateau", "none"])
-def test_a_rate_rises_for_as_many_epochs_as_are_said(name):
+def test_warm_up_has_the_given_length(name):
     found = [rate for epoch in rates(name, warmup_epochs=2) for rate in epoch]
     assert found[:8] == pytest.approx([2.0 * (step + 1) / 8 for step in range(8)])
     assert max(found) == 2.0
@@ -102,7 +102,7 @@ def test_a_rate_rises_for_as_many_epochs_as_are_said(name):
         ({"reduce_min_lr": -1.0}, "lr_reduce_min_lr"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused_by_the_field(more, message):
+def test_invalid_schedules_name_the_field(more, message):
     with pytest.raises(UsageError, match=message):
         rates("plateau", **more)
 
@@ -119,12 +119,12 @@ def test_a_schedule_that_cannot_be_is_refused_by_the_field(more, message):
         (LOSS, [0.4, 0.5, 0.6], 0, 0.0, False),
     ],
 )
-def test_a_training_ends_early_once_nothing_gets_better(objective, values, patience, delta, ends):
+def test_early_stopping(objective, values, patience, delta, ends):
     params = RecipeParams(lr=0.1, early_stop_patience=patience, early_stop_min_delta=delta)
     assert stalled(params, values, objective) is ends
 
 
-def test_what_is_frozen_keeps_its_weights_and_its_statistics():
+def test_frozen_stages_do_not_change():
     torch.manual_seed(0)
     model = UNet(classes=4, width=2, depth=1)
     learning = {
@@ -157,7 +157,7 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_changes_the_result_and_survives_a_kill(trained, recipe):
+def test_recipes_matter_and_resume(trained, recipe):
     params = {**TINY, **RECIPES[recipe]}
     whole = trained(DENSITY, params, metric="val_kappa", budget=4)
     assert whole.error is None
@@ -177,7 +177,7 @@ def test_a_recipe_changes_the_result_and_survives_a_kill(trained, recipe):
         ({"weights": "nowhere.pt"}, r"weights .*nowhere.pt: cannot be read \(No such file or directory\)"),
     ],
 )
-def test_a_recipe_that_cannot_be_ends_the_training_in_one_sentence(trained, params, message):
+def test_invalid_recipes_are_one_sentence(trained, params, message):
     found = trained(DENSITY, {**TINY, **params})
     assert re.search(message, found.error)
     assert "Traceback" not in found.error

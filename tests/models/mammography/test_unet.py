@@ -18,7 +18,7 @@ from models.mammography.unet import UNet
     across=st.integers(2, 4),
     outlines=st.booleans(),
 )
-def test_any_size_that_halves_evenly_works(depth, width, norm, height, across, outlines):
+def test_any_divisible_size_works(depth, width, norm, height, across, outlines):
     image_B1HW = torch.rand(2, 1, height * 2**depth, across * 2**depth)
     model = UNet(classes=4, width=width, depth=depth, norm=norm, dropout=0.1, outlines=outlines)
     outputs = model(image_B1HW)
@@ -35,18 +35,18 @@ def test_every_parameter_learns():
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 
-def test_without_batch_norm_images_do_not_mix():
+def test_images_mix_only_in_batch_norm():
     model = UNet(classes=4, width=4, depth=2, norm="group")
     image_B1HW = torch.rand(3, 1, 16, 16)
     assert torch.allclose(model(image_B1HW).logit_BC[:1], model(image_B1HW[:1]).logit_BC, atol=1e-6)
 
 
-def test_a_size_that_does_not_halve_evenly_is_a_usage_error():
+def test_indivisible_sizes_are_refused():
     with pytest.raises(UsageError, match="multiples of 8, not 16 x 20"):
         UNet(classes=4, width=2, depth=3)(torch.rand(1, 1, 16, 20))
 
 
 @pytest.mark.parametrize("change", [{"width": 0}, {"depth": 0}, {"dropout": 1.0}, {"norm": "layer"}])
-def test_values_out_of_range_are_usage_errors(change):
+def test_values_out_of_range_are_refused(change):
     with pytest.raises(UsageError, match="expected"):
         UNet(**{"classes": 4, "width": 2, "depth": 1, **change})

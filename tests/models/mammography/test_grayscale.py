@@ -36,7 +36,7 @@ def table(entries, first=0, depth=16, count=None, kind="US"):
 
 @pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("padding", [0, 65535])
-def test_padding_is_black_and_sets_no_scale(file, padding, interpretation):
+def test_padding_is_black_and_ignored(file, padding, interpretation):
     value_HW = np.array([[padding, 1000, 1500], [padding, 2000, 3000]], np.uint16)
     found = grey(
         file(value_HW, BitsStored=16, HighBit=15, PixelPaddingValue=padding, PhotometricInterpretation=interpretation)
@@ -47,14 +47,14 @@ def test_padding_is_black_and_sets_no_scale(file, padding, interpretation):
     assert found == pytest.approx(right_HW, abs=1e-6)
 
 
-def test_padding_does_not_survive_a_window(file):
+def test_padding_is_black_under_a_window(file):
     value_HW = np.array([[4095, 1000], [2000, 3000]], np.uint16)
     path = file(value_HW, PixelPaddingValue=4095, WindowCenter="2000.5", WindowWidth="2001")
     assert grey(path) == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
 
 @pytest.mark.parametrize(("value", "limit"), [(0, 90), (90, 0)])
-def test_a_range_of_padding_holds_both_ends(file, value, limit):
+def test_padding_ranges_are_inclusive(file, value, limit):
     value_HW = np.array([[0, 45, 90], [100, 150, 200]], np.uint16)
     assert grey(file(value_HW, PixelPaddingValue=value, PixelPaddingRangeLimit=limit)) == pytest.approx(
         np.array([[0, 0, 0], [0, 0.5, 1]])
@@ -62,7 +62,7 @@ def test_a_range_of_padding_holds_both_ends(file, value, limit):
 
 
 @pytest.mark.parametrize(("kind", "value"), [("SS", -2000), ("US", 63536)])
-def test_signed_padding_is_found_whichever_type_it_is_written_as(file, kind, value):
+def test_signed_padding_is_found(file, kind, value):
     value_HW = np.array([[-2000, -100], [0, 100]], np.int16)
     path = file(value_HW, BitsStored=16, HighBit=15, PixelRepresentation=1)
     data = pydicom.dcmread(path)
@@ -71,7 +71,7 @@ def test_signed_padding_is_found_whichever_type_it_is_written_as(file, kind, val
     assert grey(path) == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
 
-def test_unsigned_padding_written_as_signed_is_found(file):
+def test_unsigned_padding_is_found(file):
     path = file(np.array([[65535, 100], [200, 300]], np.uint16), BitsStored=16, HighBit=15)
     data = pydicom.dcmread(path)
     data.add_new("PixelPaddingValue", "SS", -1)
@@ -80,28 +80,28 @@ def test_unsigned_padding_written_as_signed_is_found(file):
 
 
 @pytest.mark.parametrize("padding", [4095, 65535, 511])
-def test_padding_that_no_pixel_can_have_is_none(file, padding):
+def test_impossible_padding_is_ignored(file, padding):
     value_HW = np.array([[0, 64], [128, 255]], np.uint8)
     found = grey(file(value_HW, BitsAllocated=8, BitsStored=8, HighBit=7, PixelPaddingValue=padding))
     assert found == pytest.approx(value_HW / 255)
 
 
-def test_padding_may_fill_the_bits_that_are_not_stored(file):
+def test_padding_may_fill_unused_bits(file):
     value_HW = np.array([[65535, 0, 4095]], np.uint16)
     assert grey(file(value_HW, PixelPaddingValue=65535)) == pytest.approx(np.array([[0, 0, 1]]))
 
 
-def test_padding_counts_before_the_slope(file):
+def test_padding_is_before_the_slope(file):
     value_HW = np.array([[10, 0], [20, 40]], np.uint16)
     found = grey(file(value_HW, PixelPaddingValue=10, RescaleSlope=2, RescaleIntercept=-10))
     assert found == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
 
-def test_nothing_but_padding_is_refused(file):
-    assert reason(file(np.full((4, 4), 9, np.uint16), PixelPaddingValue=9)) == "has nothing but padding"
+def test_only_padding_is_refused(file):
+    assert reason(file(np.full((4, 4), 9, np.uint16), PixelPaddingValue=9)) == "contains only padding"
 
 
-def test_the_breast_is_found_beside_bright_padding(file):
+def test_breast_is_found_beside_padding(file):
     value_HW = np.full((40, 30), 65535, np.uint16)
     value_HW[10:30, :15] = np.random.default_rng(0).integers(500, 3000, (20, 15))
     path = file(value_HW, BitsStored=16, HighBit=15, PixelPaddingValue=65535)
@@ -112,7 +112,7 @@ def test_the_breast_is_found_beside_bright_padding(file):
 
 
 @pytest.mark.parametrize("syntax", [None, "RLELossless", "JPEG2000Lossless", "JPEGLSLossless"])
-def test_overlay_in_the_high_bits_is_left_out_and_said(file, syntax):
+def test_high_bit_overlays_are_ignored(file, syntax):
     value_HW = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(64, 48)
     drawn_HW = value_HW.copy()
     drawn_HW[::7] |= 0x8000
@@ -123,21 +123,21 @@ def test_overlay_in_the_high_bits_is_left_out_and_said(file, syntax):
     data.save_as(path)
     found = read_dicom(path)
     assert found.grey_HW == pytest.approx(value_HW / 4095, abs=1e-6)
-    assert found.remarks == ("has something in the bits above the 12 that are stored, which is left out",)
+    assert found.remarks == ("has data in the bits above the 12 stored ones, which is ignored",)
 
 
-def test_values_may_stand_in_the_high_bits(file):
+def test_values_may_use_the_high_bits(file):
     value_HW = (FOUR_HW << 4) | np.array([[1, 0], [5, 15]], np.uint16)  # an overlay in the low ones
     assert grey(file(value_HW, HighBit=15)) == pytest.approx(FOUR_HW / 4000)
 
 
-def test_a_high_bit_that_the_values_do_not_have_is_said(file):
+def test_wrong_high_bits_are_a_remark(file):
     found = read_dicom(file(FOUR_HW | 1, HighBit=15))
     assert found.grey_HW == pytest.approx(FOUR_HW / 4000)
-    assert found.remarks == ("says HighBit 15 of 12 stored bits, but its values stand in the lowest ones",)
+    assert found.remarks == ("claims HighBit 15 of 12 stored bits, but its values are in the lowest ones",)
 
 
-def test_signed_values_keep_their_sign_in_twelve_bits(file):
+def test_twelve_bit_values_keep_their_sign(file):
     value_HW = np.array([[-2048, -1024], [0, 2047]], np.int16)
     right_HW = (value_HW + 2048) / 4095
     assert grey(file(value_HW, PixelRepresentation=1)) == pytest.approx(right_HW)
@@ -145,7 +145,7 @@ def test_signed_values_keep_their_sign_in_twelve_bits(file):
     assert grey(file(without_HW, PixelRepresentation=1)) == pytest.approx(right_HW)
 
 
-def test_big_endian_files_read_as_little_ones(file):
+def test_big_endian_files_are_read(file):
     entries = (np.arange(4096) ** 2 // 4096).astype(np.uint16)
     path = file(FOUR_HW, VOILUTSequence=table(entries.astype("<u2").tobytes(), count=4096, kind="OW"))
     little, right_HW = pydicom.dcmread(path), grey(path)
@@ -175,7 +175,7 @@ def test_lossless_jpeg_is_exact(file):
 # Modality.
 
 
-def test_a_negative_slope_turns_the_values_over_once(file):
+def test_negative_slopes_invert_once(file):
     plain = {"RescaleSlope": -1, "RescaleIntercept": 4000}
     right_HW = 1 - FOUR_HW / 4000
     assert grey(file(FOUR_HW, **plain)) == pytest.approx(right_HW)
@@ -184,14 +184,14 @@ def test_a_negative_slope_turns_the_values_over_once(file):
 
 
 @pytest.mark.parametrize("one", [{"RescaleSlope": 2}, {"RescaleIntercept": 100}])
-def test_a_slope_or_an_intercept_alone_counts(file, one):
+def test_slope_or_intercept_alone_applies(file, one):
     slope, intercept = one.get("RescaleSlope", 1), one.get("RescaleIntercept", 0)
     path = file(FOUR_HW, **one, WindowCenter=2000.5, WindowWidth=2001)
     right_HW = np.clip((FOUR_HW.astype(float) * slope + intercept - 1000) / 2000, 0, 1)
     assert grey(path) == pytest.approx(right_HW, abs=1e-6)
 
 
-def test_a_modality_table_is_applied_before_the_window(file):
+def test_modality_tables_precede_windows(file):
     value_HW = np.array([[0, 1], [2, 9]], np.uint16)  # 9 is above the last entry
     path = file(value_HW, ModalityLUTSequence=table([500, 100, 300, 400], first=0), WindowCenter=300.5, WindowWidth=401)
     assert grey(path) == pytest.approx(np.array([[1, 0], [0.5, 0.75]]))
@@ -200,7 +200,7 @@ def test_a_modality_table_is_applied_before_the_window(file):
 # Values of interest.
 
 
-def test_the_first_of_several_windows_counts_and_one_of_width_0_is_none(file):
+def test_the_first_valid_window_applies(file):
     path = file(FOUR_HW, WindowCenter=["9", "2000.5"], WindowWidth=["0", "2001"])
     assert grey(path) == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
@@ -212,40 +212,40 @@ def test_the_first_of_several_windows_counts_and_one_of_width_0_is_none(file):
         ({"WindowCenter": 2000}, "has no WindowWidth"),
     ],
 )
-def test_no_window_is_the_whole_range_and_said(file, tags, said):
+def test_no_window_shows_the_full_range(file, tags, said):
     found = read_dicom(file(FOUR_HW, **tags))
     assert found.grey_HW == pytest.approx(FOUR_HW / 4000)
-    assert found.remarks == (f"{said} and is shown over its whole range",)
+    assert found.remarks == (f"{said} and is shown over its full range",)
 
 
-def test_a_window_of_width_1_is_a_threshold(file):
+def test_width_1_windows_are_thresholds(file):
     path = file(FOUR_HW, WindowCenter=1500, WindowWidth=1)
     assert grey(path).tolist() == [[0, 0], [1, 1]]
 
 
-def test_an_exact_window_is_half_a_value_wider(file):
+def test_exact_windows_are_wider(file):
     path = file(FOUR_HW, WindowCenter=2000, WindowWidth=4000, VOILUTFunction="LINEAR_EXACT")
     assert grey(path) == pytest.approx(FOUR_HW / 4000)
 
 
-def test_a_sigmoid_window_bends_the_scale(file):
+def test_sigmoid_windows_are_applied(file):
     path = file(FOUR_HW, WindowCenter=2000, WindowWidth=1000, VOILUTFunction="SIGMOID")
     at = 1 / (1 + np.exp(-4 * (FOUR_HW - 2000.0) / 1000))
     assert grey(path) == pytest.approx((at - at.min()) / (at.max() - at.min()), abs=1e-6)
 
 
-def test_an_unknown_window_function_is_refused(file):
+def test_unknown_functions_are_refused(file):
     assert "VOILUTFunction 'CUBIC'" in reason(file(WindowCenter=9, WindowWidth=9, VOILUTFunction="CUBIC"))
 
 
 @pytest.mark.parametrize(("first", "right"), [(0, [[0, 30], [20, 10]]), (1, [[0, 0], [30, 20]])])
-def test_a_table_of_values_of_interest_goes_before_a_window(file, first, right):
+def test_voi_tables_replace_windows(file, first, right):
     value_HW = np.array([[0, 1], [2, 3]], np.uint16)
     path = file(value_HW, VOILUTSequence=table([0, 30, 20, 10], first=first), WindowCenter=2, WindowWidth=1)
     assert grey(path) == pytest.approx(np.array(right) / 30)
 
 
-def test_a_table_of_eight_bits_may_have_more_than_256_entries(file):
+def test_8_bit_tables_may_be_long(file):
     entries = (np.arange(4096) // 16).astype(np.uint8)
     path = file(FOUR_HW, VOILUTSequence=table(entries.tobytes(), depth=8, count=4096, kind="OW"))
     assert grey(path) == pytest.approx(FOUR_HW // 16 / 250)
@@ -253,21 +253,21 @@ def test_a_table_of_eight_bits_may_have_more_than_256_entries(file):
     assert grey(path) == pytest.approx(FOUR_HW // 16 / 250)
 
 
-def test_a_table_meets_rescaled_values_below_zero(file):
+def test_tables_accept_negative_values(file):
     value_HW = np.array([[0, 1], [2, 3]], np.uint16)
     path = file(value_HW, RescaleSlope=1, RescaleIntercept=-2, VOILUTSequence=table([0, 10, 30, 40], first=-2))
     assert grey(path) == pytest.approx(np.array([[0, 0.25], [0.75, 1]]))
 
 
-def test_a_table_of_monochrome1_is_turned_over_after_it(file):
+def test_monochrome1_inverts_after_tables(file):
     value_HW = np.array([[0, 1], [2, 3]], np.uint16)
     path = file(value_HW, PhotometricInterpretation="MONOCHROME1", VOILUTSequence=table([0, 10, 30, 40]))
     assert grey(path) == pytest.approx(np.array([[1, 0.75], [0.25, 0]]))
 
 
-def test_a_table_that_is_too_short_is_refused(file):
+def test_short_tables_are_refused(file):
     assert reason(file(VOILUTSequence=table([1, 2, 3], count=4096))) == (
-        "has a table of 3 entries in its VOILUTSequence that says 4096"
+        "has a table of 3 entries in its VOILUTSequence, expected 4096"
     )
 
 
@@ -285,7 +285,7 @@ def test_a_table_that_is_too_short_is_refused(file):
         ("MONOCHROME1", "INVERSE", True),
     ],
 )
-def test_air_is_dark_however_the_header_says_so(file, interpretation, shape, is_inverted):
+def test_air_is_dark_for_every_polarity(file, interpretation, shape, is_inverted):
     tags = {} if shape is None else {"PresentationLUTShape": shape}
     found = grey(file(FOUR_HW, PhotometricInterpretation=interpretation, **tags))
     assert found == pytest.approx(1 - FOUR_HW / 4000 if is_inverted else FOUR_HW / 4000)
@@ -297,17 +297,17 @@ def test_air_is_dark_however_the_header_says_so(file, interpretation, shape, is_
         ({"PresentationLUTShape": "LIN OD"}, "has a PresentationLUTShape 'LIN OD', expected IDENTITY or INVERSE"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "is PALETTE COLOR, expected MONOCHROME1 or MONOCHROME2"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 1}, "is MONOCHROME2 of 3 samples per pixel, expected one"),
-        ({"BitsStored": 17}, "says that 17 of 16 bits are stored, expected 1 or more of 8, 16 or 32"),
-        ({"BitsAllocated": 1, "BitsStored": 1}, "says that 1 of 1 bits are stored, expected 1 or more of 8, 16 or 32"),
-        ({"HighBit": 3}, "says HighBit 3 of 12 stored bits, which cannot be"),
+        ({"BitsStored": 17}, "claims that 17 of 16 bits are stored, expected 1 or more of 8, 16 or 32"),
+        ({"BitsAllocated": 1, "BitsStored": 1}, "claims that 1 of 1 bits are stored, expected 1 or more of 8, 16 or 32"),
+        ({"HighBit": 3}, "claims HighBit 3 of 12 stored bits, which is impossible"),
         ({"PixelRepresentation": 2}, "has a PixelRepresentation that is neither 0 nor 1"),
     ],
 )
-def test_what_is_none_of_ours_says_what_it_is(file, tags, said):
+def test_unsupported_headers_are_refused(file, tags, said):
     assert reason(file(**tags)) == said
 
 
-def test_functional_groups_say_what_stands_in_no_header(file):
+def test_functional_groups_are_read(file):
     window, shared = pydicom.Dataset(), pydicom.Dataset()
     window.WindowCenter, window.WindowWidth = "2000.5", "2001"
     shared.FrameVOILUTSequence = [window]
@@ -315,21 +315,21 @@ def test_functional_groups_say_what_stands_in_no_header(file):
     assert grey(path) == pytest.approx(np.array([[0, 0], [0.5, 1]]))
 
 
-def test_a_decimal_comma_is_no_number(file):
+def test_decimal_commas_are_refused(file):
     path = file(WindowCenter="2000", WindowWidth="3000")
     path.write_bytes(path.read_bytes().replace(b"2000", b"20,0"))
-    assert reason(path) == "has a WindowCenter that is no number"
+    assert reason(path) == "has a WindowCenter that is not a number"
 
 
 @pytest.mark.parametrize(
     ("written", "found", "said"),
     [
         (b"MONOCHROME2 ", b"monochrome2 ", None),
-        (b"3000", b"inf ", "has a WindowWidth that is no finite number"),
-        (b"3000", b"wide", "has a WindowWidth that is no number"),
+        (b"3000", b"inf ", "has a WindowWidth that is not finite"),
+        (b"3000", b"wide", "has a WindowWidth that is not a number"),
     ],
 )
-def test_damaged_texts_of_the_header(file, written, found, said):
+def test_damaged_header_texts_are_refused(file, written, found, said):
     path = file(WindowCenter="2000", WindowWidth="3000", PatientID="900000")
     content = path.read_bytes()
     assert written in content
