@@ -298,7 +298,10 @@ def test_air_is_dark_for_every_polarity(file, interpretation, shape, is_inverted
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "is PALETTE COLOR, expected MONOCHROME1 or MONOCHROME2"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 1}, "is MONOCHROME2 of 3 samples per pixel, expected one"),
         ({"BitsStored": 17}, "claims that 17 of 16 bits are stored, expected 1 or more of 8, 16 or 32"),
-        ({"BitsAllocated": 1, "BitsStored": 1}, "claims that 1 of 1 bits are stored, expected 1 or more of 8, 16 or 32"),
+        (
+            {"BitsAllocated": 1, "BitsStored": 1},
+            "claims that 1 of 1 bits are stored, expected 1 or more of 8, 16 or 32",
+        ),
         ({"HighBit": 3}, "claims HighBit 3 of 12 stored bits, which is impossible"),
         ({"PixelRepresentation": 2}, "has a PixelRepresentation that is neither 0 nor 1"),
     ],
