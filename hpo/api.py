@@ -12,9 +12,9 @@ from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
 from hpo.driver.init import InitOutcome, init
-from hpo.driver.keeping import StudyChange, copy, delete, rename, standing_of
+from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
 from hpo.driver.status import Progress, check, show, status, studies
-from hpo.driver.submit import Submitted, logs, submit
+from hpo.driver.submit import SubmitOutcome, logs, submit
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
 from hpo.promotion.options import PromotionOptions, RuleOptions
@@ -50,8 +50,8 @@ __all__ = [
     "RuleOptions",
     "SearchOptions",
     "SearchOutcome",
-    "StudyChange",
-    "Submitted",
+    "StudySummary",
+    "SubmitOutcome",
     "Verified",
     "VerifyOptions",
     "Workers",
@@ -83,11 +83,11 @@ __all__ = [
     "run",
     "share_of_search",
     "show",
-    "standing_of",
     "status",
     "stop",
     "studies",
     "submit",
+    "summarize_study",
     "verify",
     "write_phantoms",
     "write_report",

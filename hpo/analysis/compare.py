@@ -17,7 +17,7 @@ from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import given_config, resolved
+from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.storage import storage, stored_study
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
@@ -107,8 +107,8 @@ def compare(
         UsageError: if one cannot be read, or they have no seed in common.
     """
     first, second = str(first), str(second)
-    study = resolved(study, to_train=False) if study is not None else None
-    config = given_config(config)
+    study = resolve_study(study, to_train=False) if study is not None else None
+    config = checked_config(config)
     if study is not None:
         minimize = study.objective.direction == "minimize"
     codes: dict[str, Code] = {}

@@ -16,9 +16,9 @@ from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.files import Guard, explain_write_errors, write_text
 from hpo.core.records import Evaluation, Job, Status
 from hpo.core.run_config import RunConfig
-from hpo.driver.options import takes
-from hpo.driver.placing import refuse_unusable
-from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.options import accepts_options
+from hpo.driver.resources import require_runnable
+from hpo.driver.session import Folds, RunContext, Session, resolve_study
 from hpo.figures.report import effects_figure, write_page
 from hpo.promotion.grid import PromotionSource
 from hpo.results import json_text, require_writable, table_text
@@ -32,7 +32,7 @@ MOST_DRAWS = 10_000
 """More would be a mistyped number."""
 
 
-@takes(DecomposeOptions)
+@accepts_options(DecomposeOptions)
 def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOptions) -> Decomposition:
     """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
 
@@ -49,14 +49,14 @@ def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOp
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     context = RunContext.of(study, config, options)
     trial, n = options.trial, options.n
     config, stop = context.config, context.stop
     names, folder = _sources(study, options.sources), config.outputs / study.name
     if not 2 <= n <= MOST_DRAWS:
         raise UsageError(f"n must be 2 to {MOST_DRAWS} draws, not {n}: one draw has no variance")
-    refuse_unusable(study, config)
+    require_runnable(study, config)
     require_writable(folder)
     metric = options.metric or study.objective.metric
     with Session.open(study, context, accept_code_change=options.accept_code_change) as session:

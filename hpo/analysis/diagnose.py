@@ -17,7 +17,7 @@ from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import given_config, name_of
+from hpo.driver.session import checked_config, name_of
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import curves_figure, write_page
@@ -138,7 +138,7 @@ def diagnose(
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
     """
-    name, config = name_of(study), given_config(config)
+    name, config = name_of(study), checked_config(config)
     require_int("trial", trial)
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, name)

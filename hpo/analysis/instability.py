@@ -17,7 +17,7 @@ from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import given_config, name_of
+from hpo.driver.session import checked_config, name_of
 from hpo.driver.status import as_stored
 from hpo.driver.storage import storage, stored_study
 from hpo.figures.report import instability_figure, write_page
@@ -124,7 +124,7 @@ def instability(study: Study | str, config: RunConfig | None = None) -> Instabil
         UsageError: if the storage has no such study.
         NothingToPromote: if too few of its trials have replicates.
     """
-    name, config = name_of(study), given_config(config)
+    name, config = name_of(study), checked_config(config)
     with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)

@@ -12,9 +12,9 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import fold_jobs
-from hpo.driver.options import takes
-from hpo.driver.placing import refuse_unusable
-from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.options import accepts_options
+from hpo.driver.resources import require_runnable
+from hpo.driver.session import Folds, RunContext, Session, resolve_study
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.study import Study
@@ -146,7 +146,7 @@ class ReplayOutcome:
         }
 
 
-@takes(ReplayOptions)
+@accepts_options(ReplayOptions)
 def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions) -> ReplayOutcome:
     """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
 
@@ -160,14 +160,14 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     context = RunContext.of(study, config, options)
     trial, r = options.trial, options.r
     config, stop = context.config, context.stop
     if not 2 <= r <= MOST_REPLAYS:
         raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
     seed = study.promotion.seeds[0] if options.seed is None else options.seed
-    refuse_unusable(study, config)
+    require_runnable(study, config)
     with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
         params = session.trial(trial).params
         whole = Job(

@@ -13,11 +13,11 @@ from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import ObservedSource
-from hpo.driver.code_changes import differing
-from hpo.driver.options import takes
-from hpo.driver.placing import refuse_unusable
-from hpo.driver.session import RunContext, Session, resolved
-from hpo.driver.tidying import temporary_folder
+from hpo.driver.code_changes import with_other_code
+from hpo.driver.leftovers import temporary_folder
+from hpo.driver.options import accepts_options
+from hpo.driver.resources import require_runnable
+from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
@@ -77,7 +77,7 @@ class _Halfway(Observer):
         return self._set or self._stop.is_set()
 
 
-@takes(VerifyOptions)
+@accepts_options(VerifyOptions)
 def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions) -> list[Verified]:
     """Trains again, in a folder of its own, and compares bit by bit; nothing is recorded.
 
@@ -94,14 +94,14 @@ def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions)
         NothingToPromote: if there is no promotion, and no trial was named.
         UsageError: if nothing of the kind is recorded, or something given cannot be used.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     context = RunContext.of(study, config, options)
-    refuse_unusable(study, context.config)
+    require_runnable(study, context.config)
     with Session.open(study, context, writes=False) as session:
         recorded = _recorded(session.store, session.stored, options)
         code = session.trainable.code
         session.begin(len(recorded))
-        if others := differing(recorded, code):
+        if others := with_other_code(recorded, code):
             session.tell(f"the code was changed since ({others[0].code.changes(code)}): what differs may be its doing")
         source = PromotionSource([one.job for one in recorded])
         with temporary_folder(f"{session.work_folder}/verify-{uuid.uuid4().hex[:8]}") as work:

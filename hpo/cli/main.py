@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from hpo.analysis.options import VerifyOptions
-from hpo.cli import begin, data, keeping, look, seeds, showing, steering
+from hpo.cli import begin, data, look, manage, seeds, showing, steering
 from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
     Config,
@@ -209,7 +209,7 @@ for panel, commands in (
     (SEARCH, (look.status, look.show, steering.pause, steering.resume, steering.stop)),
     (PROMOTION, (look.rank, showing.report, look.assets)),
     (ROBUSTNESS, (look.compare, look.diagnose, look.instability)),
-    (STUDIES, (look.studies, look.check, keeping.delete, keeping.rename, keeping.copy)),
+    (STUDIES, (look.studies, look.check, manage.delete, manage.rename, manage.copy)),
     (SETUP, (begin.init, begin.doctor, showing.serve)),
     (CLUSTER, (steering.logs,)),
 ):

@@ -1,4 +1,4 @@
-"""Whether a study's trainings were made with the code that is there now; what is said and done where they were not."""
+"""Checks whether a study's trainings used the current code, and what happens if they did not."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ ACCEPT = "--accept-code-change"
 
 
 def newest_code(stored: StoredStudy) -> Code:
-    """Returns the code that the study was last trained with; unknown where an earlier hpo stored it."""
+    """Returns the code that the study was last trained with; unknown if an earlier version of hpo stored the study."""
     return code_from(stored.codes[-1]) if stored.codes else Code()
 
 
 def check_code(
     stored: StoredStudy | None, code: Code, store: Store, tell: Callable[[str], None], *, accept: bool
 ) -> Mapping[str, Any] | None:
-    """Says where the code is not that of the study's trainings, before anything is trained or written.
+    """Reports a change of the code since the study's trainings, before anything is trained or written.
 
     Args:
-        stored: the study; None: it is new.
-        code: as it is now.
-        store: of the study.
-        tell: called with each sentence for the user.
-        accept: whether trainings of both may stand in one study.
+        stored: the study as stored; None: it is new.
+        code: the current code.
+        store: the records of the study.
+        tell: called with each message for the user.
+        accept: whether one study may hold trainings of both codes.
 
     Returns:
-        What is to be stored of the code; None where it is stored already, or is not known.
+        What to store about the code; None if it is stored already or unknown.
 
     Raises:
-        CodeChanged: if something that counts was trained with other code, and that is not accepted.
-        StudyBusy: if it is accepted, and another driver trains with the other code now.
+        CodeChanged: if trainings that did not fail used other code, and that is not accepted.
+        StudyBusy: if it is accepted while another driver trains with the other code.
     """
     if not code.digest:
         if stored is not None and stored.codes:
-            tell("the trainable is in no file, so whether its code was changed since is not known")
+            tell("the trainable is not in a file, so hpo cannot tell whether its code has changed")
         return None
     entry = {**code.plain(), "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "accepted": False}
     if stored is None:
@@ -52,37 +52,37 @@ def check_code(
     if not before.digest:
         if counted:
             tell(
-                f"the code of {_trainings(len(counted))} is not known: an earlier hpo recorded them; from now on a "
-                "change of it is noticed"
+                f"the code of {_trainings(len(counted))} is not known, because an earlier version of hpo recorded "
+                "them; from now on changes are noticed"
             )
         return entry
     others = sum(found.digest != code.digest for found in counted)
     changes = before.changes(code)
     if not others:
-        tell(f"the code was changed since the study was last run ({changes}); nothing that counts was trained before")
+        tell(f"the code has changed since the study was last run ({changes}); no valid training used the old code")
         return entry
     if not accept:
-        raise CodeChanged(_refused(stored.name, changes, others))
+        raise CodeChanged(_changed_message(stored.name, changes, others))
     store.check_can_drive(stored)
     tell(
-        f"the code was changed since the study was last run ({changes}); accepted: {_trainings(others)} of other code "
-        "stay and are marked, and replicates are trained anew"
+        f"the code has changed since the study was last run ({changes}); accepted: {_trainings(others)} of other code "
+        f"{'is' if others == 1 else 'are'} kept and marked, and replicates are trained again"
     )
     return {**entry, "accepted": True}
 
 
-def differing(evaluations: Iterable[Evaluation], code: Code) -> list[Evaluation]:
-    """Returns the evaluations that are known to be of other code."""
+def with_other_code(evaluations: Iterable[Evaluation], code: Code) -> list[Evaluation]:
+    """Returns the evaluations that are known to come from other code."""
     return [one for one in evaluations if code.differs(one.code)]
 
 
-def _refused(name: str, changes: str, others: int) -> str:
+def _changed_message(name: str, changes: str, others: int) -> str:
     return (
-        f"the code of study {name!r} was changed since it was last run: {changes}. "
-        f"{_trainings(others)} that it holds {'is' if others == 1 else 'are'} of the code before, and would be "
-        "compared with new ones as if nothing had happened. Nothing was trained or written. "
-        f"Take the change back, give the study another name, or go on with both by {ACCEPT} "
-        "(accept_code_change=True): trials of the other code are then marked, and replicates are trained anew"
+        f"the code of study {name!r} has changed since it was last run: {changes}. "
+        f"{_trainings(others)} in it used the old code and would be compared with new ones as if nothing had "
+        "happened. Nothing was trained or written. "
+        f"Undo the change, give the study another name, or continue with both by {ACCEPT} "
+        "(accept_code_change=True): trials of the old code are then marked, and replicates are trained again"
     )
 
 

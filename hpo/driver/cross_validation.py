@@ -1,4 +1,4 @@
-"""Cross-validation: a job becomes one training for each fold, and their evaluations one, their mean."""
+"""Cross-validation: a job becomes one training per fold, and the folds' evaluations become one, their mean."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from hpo.study import Study
 def fold_jobs(job: Job, study: Study) -> tuple[Job, ...]:
     """Returns the trainings that a job takes: one for each fold of each repeat, or the job itself.
 
-    The folds of one repeat share their division of the data; everything else is drawn anew in each. A stream that the
-    study fixes is the same in all of them; a fixed split is divided anew by every repeat all the same.
+    The folds of one repeat share one partition of the data; every other stream differs between folds. A stream that
+    the study fixes is the same in all folds; even with a fixed split each repeat has a partition of its own.
     """
     if study.validation is None:
         return (job,)
@@ -41,14 +41,14 @@ def fold_jobs(job: Job, study: Study) -> tuple[Job, ...]:
 
 
 def mean_of(job: Job, folds: Sequence[Evaluation], objective: Objective) -> Evaluation:
-    """Returns the evaluation of a job whose folds are complete, as many of them as there are.
+    """Returns the evaluation of a job from its complete folds.
 
-    Its reports are one for each fold: the means of the metrics up to that fold, None where one is undefined in a fold.
-    A constraint's is the largest, for it must hold in every fold.
+    It has one report per fold: the means of the metrics up to that fold, None if a metric is undefined in one of them.
+    For a constraint the report has the largest value, because the constraint must hold in every fold.
 
     Args:
-        job: that the folds are of.
-        folds: in the order of their numbers; at least one.
+        job: the job that the folds belong to.
+        folds: evaluations in the order of their fold numbers; at least one.
         objective: the objective of the study.
     """
     reports = tuple(_report(folds[: count + 1], objective) for count in range(len(folds)))
@@ -66,16 +66,16 @@ def mean_of(job: Job, folds: Sequence[Evaluation], objective: Objective) -> Eval
 
 
 def join_folds(evaluations: Iterable[Evaluation], study: Study) -> list[Evaluation]:
-    """Returns stored evaluations with those of a job's folds made one again.
+    """Returns stored evaluations with the folds of each job joined to one evaluation.
 
-    A job of which a fold has failed is failed; one that lacks a fold is left out.
+    A job with a failed fold has failed; a job with a missing fold is left out.
     """
     if study.validation is None:
         return list(evaluations)
     found = []
-    for _, group in groupby(sorted(evaluations, key=_whole_key), key=_whole_key):
+    for _, group in groupby(sorted(evaluations, key=_whole_job_key), key=_whole_job_key):
         folds = sorted(group, key=lambda one: one.job.fold)
-        whole = replace(_whole(folds[0].job), stream_seeds=study.streams)
+        whole = replace(_without_fold(folds[0].job), stream_seeds=study.streams)
         failed = next((one for one in folds if one.status is Status.FAILED), None)
         if failed is not None:
             found.append(_failed(whole, failed, folds))
@@ -85,35 +85,35 @@ def join_folds(evaluations: Iterable[Evaluation], study: Study) -> list[Evaluati
 
 
 @dataclass(slots=True)
-class _Open:
-    """A job whose folds are being trained."""
+class _OpenJob:
+    """A job whose folds are being trained; `reported` counts the folds whose mean the source has seen."""
 
     job: Job
     left: deque[Job]
     running: int = 0
-    told: dict[int, Evaluation] = field(default_factory=dict)
-    judged: int = 0
-    refused: bool = False
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
+    reported: int = 0
+    pruned: bool = False
 
 
 class FoldedSource(SourceWrapper):
-    """Stands between a source and a backend: a job of the source becomes one for each fold.
+    """Wraps a source: each of its jobs becomes one job per fold.
 
-    The source is told the mean over the folds so far whenever the next fold, in the order of their numbers, is over; so
-    what it refuses does not depend on timing. Within a fold nothing is pruned. A fold that fails fails its job.
+    Whenever the next fold, in the order of fold numbers, is complete, the mean over the folds so far is reported to the
+    source; so its decisions do not depend on timing. Within a fold nothing is pruned. A failed fold fails its job.
 
     Args:
         source: hands out jobs without folds.
-        study: which folds there are.
-        at_once: whether the folds of a job are handed out together; otherwise each waits for the one before, which
-            may be the last.
+        study: says how many folds and repeats there are.
+        at_once: whether the folds of a job run at the same time; otherwise each waits for the previous one, after
+            which the job may be pruned.
     """
 
     def __init__(self, source: JobSource, study: Study, *, at_once: bool) -> None:
         super().__init__(source)
         self._study = study
         self._at_once = at_once
-        self._open: dict[tuple[object, ...], _Open] = {}
+        self._open: dict[tuple[object, ...], _OpenJob] = {}
 
     def ask(self) -> Job | Wait | Done:
         for one in self._open.values():
@@ -122,56 +122,56 @@ class FoldedSource(SourceWrapper):
                 return one.left.popleft()
         answer = self._source.ask()
         if answer is DONE and any(one.left for one in self._open.values()):
-            return WAIT  # for the folds that are running: each is followed by another
+            return WAIT  # for the folds that are running, each of which is followed by another
         if not isinstance(answer, Job):
             return answer
         first, *others = fold_jobs(answer, self._study)
-        self._open[answer.key] = _Open(job=answer, left=deque(others), running=1)
+        self._open[answer.key] = _OpenJob(job=answer, left=deque(others), running=1)
         return first
 
     def report(self, job: Job, step: int, value: float) -> Decision:
         return Decision.CONTINUE
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        """Keeps a fold's alerts from the source, which knows of no folds; the evaluation has them."""
+        """Does not forward a fold's alerts, because the source knows no folds; the evaluation has them."""
 
     def tell(self, evaluation: Evaluation) -> None:
-        one = self._open[_whole(evaluation.job).key]
+        one = self._open[_without_fold(evaluation.job).key]
         fold = evaluation.job.fold
-        if fold not in one.told:  # else it is told again, because the database was away
-            one.told[fold] = evaluation
+        if fold not in one.evaluations:  # else this is a second call, after the database was unreachable
+            one.evaluations[fold] = evaluation
             one.running -= 1
             if evaluation.status is not Status.COMPLETE:
                 one.left.clear()
-        self._judge(one)
+        self._report_means(one)
         if not one.left and not one.running:
-            self._source.tell(self._outcome(one))
+            self._source.tell(self._evaluation(one))
             del self._open[one.job.key]
 
-    def _judge(self, one: _Open) -> None:
-        """Tells the source of the folds that are over, up to the first that is not, until it refuses."""
-        while not one.refused and (known := self._complete(one))[one.judged :]:
-            mean = mean_of(one.job, known[: one.judged + 1], self._study.objective)
-            assert mean.value is not None  # it is complete
-            if self._source.report(one.job, one.judged + 1, mean.value) is Decision.STOP:
-                one.refused = True
+    def _report_means(self, one: _OpenJob) -> None:
+        """Reports to the source the means over the first folds that are complete, until it stops the job."""
+        while not one.pruned and (known := self._complete(one))[one.reported :]:
+            mean = mean_of(one.job, known[: one.reported + 1], self._study.objective)
+            assert mean.value is not None  # a complete evaluation has a value
+            if self._source.report(one.job, one.reported + 1, mean.value) is Decision.STOP:
+                one.pruned = True
                 one.left.clear()
-            one.judged += 1
+            one.reported += 1
 
-    def _complete(self, one: _Open) -> list[Evaluation]:
-        """Returns the folds from the first on that are complete."""
+    def _complete(self, one: _OpenJob) -> list[Evaluation]:
+        """Returns the folds up to the first that is not complete."""
         known = []
         for fold in range(1, self._study.trainings + 1):
-            if fold not in one.told or one.told[fold].status is not Status.COMPLETE:
+            if fold not in one.evaluations or one.evaluations[fold].status is not Status.COMPLETE:
                 break
-            known.append(one.told[fold])
+            known.append(one.evaluations[fold])
         return known
 
-    def _outcome(self, one: _Open) -> Evaluation:
-        if one.refused:
-            mean = mean_of(one.job, self._complete(one)[: one.judged], self._study.objective)
+    def _evaluation(self, one: _OpenJob) -> Evaluation:
+        if one.pruned:
+            mean = mean_of(one.job, self._complete(one)[: one.reported], self._study.objective)
             return replace(mean, status=Status.PRUNED)
-        folds = [one.told[fold] for fold in sorted(one.told)]
+        folds = [one.evaluations[fold] for fold in sorted(one.evaluations)]
         failed = next((fold for fold in folds if fold.status is Status.FAILED), None)
         if failed is not None:
             return _failed(one.job, failed, folds)
@@ -188,16 +188,15 @@ def _report(folds: Sequence[Evaluation], objective: Objective) -> Report:
         if len(known) < len(values):
             metrics[name] = None
         else:
-            holds = name in objective.constraints
-            metrics[name] = max(known) if holds else float(np.mean(known))
+            metrics[name] = max(known) if name in objective.constraints else float(np.mean(known))
     at = max((report.at for one in folds for report in one.reports), default=0.0)
     return Report(step=len(folds), metrics=metrics, at=at)
 
 
 def _pruned(job: Job, complete: Sequence[Evaluation], folds: Sequence[Evaluation], objective: Objective) -> Evaluation:
-    """Returns the evaluation of a job of which a fold has pruned itself: the mean of those that were complete by then.
+    """Returns the evaluation of a job in which a fold pruned itself: the mean of the complete folds.
 
-    Without any the job has no value.
+    If no fold is complete, the evaluation has no value.
     """
     remarks = tuple(f"in fold {one.job.fold}: {remark}" for one in folds for remark in one.remarks)
     if complete:
@@ -216,10 +215,10 @@ def _failed(job: Job, failed: Evaluation, folds: Sequence[Evaluation]) -> Evalua
     )
 
 
-def _whole(job: Job) -> Job:
-    """Returns the job that a fold is of, but for the streams, which its key does not have."""
+def _without_fold(job: Job) -> Job:
+    """Returns the job of a fold with the fold's streams, which are not part of the key."""
     return replace(job, fold=0)
 
 
-def _whole_key(evaluation: Evaluation) -> tuple[object, ...]:
-    return _whole(evaluation.job).key
+def _whole_job_key(evaluation: Evaluation) -> tuple[object, ...]:
+    return _without_fold(evaluation.job).key

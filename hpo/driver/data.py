@@ -1,4 +1,4 @@
-"""`data`: what a study's trainable knows of its data. Its module does the work, in functions of agreed names."""
+"""`data`: audits or writes the data of a study, by functions that the trainable's module may offer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.protocols import Tell
 from hpo.core.run_config import RunConfig
-from hpo.driver.session import resolved
+from hpo.driver.session import resolve_study
 from hpo.results import json_text
 from hpo.study import Study
 from hpo.study import loading as catalog
@@ -17,8 +17,8 @@ from hpo.study.trainable import load
 from hpo.training import work_dir
 
 
-def in_lines(message: str, *_count: int) -> None:
-    """Prints how far something is."""
+def print_progress(message: str, *_count: int) -> None:
+    """Prints one line of progress."""
     print(message)
 
 
@@ -29,33 +29,33 @@ def audit(
     data: Path | None = None,
     archive: Path | None = None,
     out: Path | None = None,
-    tell: Tell = in_lines,
+    tell: Tell = print_progress,
 ) -> Mapping[str, object]:
-    """Reads everything that a study's trainings would read, and says what was left out and why.
+    """Reads everything that a study's trainings would read, and returns what was left out and why.
 
-    Calls the `audit(params, cache, tell)` of the trainable's module, where `params` are those that the study fixes.
+    Calls `audit(params, cache, tell)` of the trainable's module; `params` are those that the study fixes.
 
     Args:
-        study: or its name.
-        config: where its work folder is; what is decoded stays in the cache there, for the trainings.
-        data: another source than the study's, as its fixed param `data` names it.
-        archive: another archive than the study's, as its fixed param `archive` names it.
-        out: a file that gets the manifest as JSON.
-        tell: called with how far the work is.
+        study: the study, or its name.
+        config: where its work folder is; decoded data stays in the cache there, for the trainings.
+        data: replaces the study's fixed param `data`; None: the study's own.
+        archive: replaces the study's fixed param `archive`; None: the study's own.
+        out: a file to write the manifest to, as JSON; None: it is not written.
+        tell: called with the progress of the work.
 
     Raises:
         UsageError: if the trainable has no such function, or the data cannot be used.
     """
-    study, config = resolved(study, to_train=False), config or RunConfig()  # also data that no training could use
+    study, config = resolve_study(study, to_train=False), config or RunConfig()  # also data that no training could use
     function = load(study.ref).hook("audit")
     if function is None:
         raise UsageError(
-            f"{f'trainable {study.trainable!r}' if study.trainable else 'a command'} does not say what its data are: "
+            f"{f'trainable {study.trainable!r}' if study.trainable else 'a command'} cannot audit its data: "
             "its module has no function audit(params, cache, tell)"
         )
-    said = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
+    given = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
     found: Mapping[str, object] = function(
-        {**study.fixed, **said}, work_dir(f"{config.work_root}/{study.name}").cache, tell
+        {**study.fixed, **given}, work_dir(f"{config.work_root}/{study.name}").cache, tell
     )
     if out is not None:
         with explain_write_errors(out):
@@ -72,24 +72,24 @@ def write_phantoms(
     dicom: bool = False,
     size: int = 256,
     seed: int = 0,
-    tell: Tell = in_lines,
+    tell: Tell = print_progress,
 ) -> Path:
-    """Writes synthetic data and returns what a study's fixed param `data` is to name.
+    """Writes synthetic data and returns the value for a study's fixed param `data`.
 
-    Calls the `write_phantoms(out, n, dicom=, size=, seed=, tell=)` of the trainable's module.
+    Calls `write_phantoms(out, n, dicom=, size=, seed=, tell=)` of the trainable's module.
 
     Args:
-        out: an empty folder, or a new one.
+        out: an empty folder, or one that does not exist yet.
         n: number of examinations, or of images.
-        study: whose trainable writes them; None: the first study's whose trainable can.
-        folders: where studies are.
-        dicom: as DICOM files with a CSV file, rather than as pictures in folders.
-        size: pixels along each side.
-        seed: of the phantoms; the same one writes the same bytes.
-        tell: called with how far the work is.
+        study: name of the study whose trainable writes them; None: the first study whose trainable can.
+        folders: folders to look for studies in.
+        dicom: whether to write DICOM files with a CSV file, rather than pictures in folders.
+        size: height and width of each image in pixels.
+        seed: seed of the phantoms; the same seed writes the same bytes.
+        tell: called with the progress of the work.
 
     Raises:
-        UsageError: if no trainable can, or the folder has something in it.
+        UsageError: if no trainable can write phantoms, or the folder is not empty.
     """
     paths = [catalog.find(study, folders)] if study else list(catalog.listed(folders))
     for path in paths:
@@ -97,8 +97,9 @@ def write_phantoms(
         try:
             function = load(found.ref).hook("write_phantoms") if found else None
         except HpoError:
-            function = None  # a trainable that cannot be imported writes nothing
+            function = None  # a trainable that cannot be imported is skipped
         if function is not None:
             return Path(function(out.absolute(), n, dicom=dicom, size=size, seed=seed, tell=tell))
-    whose = f"of study {study!r}" if study else f"of {len(paths)} studies"
-    raise UsageError(f"no trainable {whose} writes phantoms: its module would need a function write_phantoms")
+    whose = f"the trainable of study {study!r}" if study else f"none of the trainables of {len(paths)} studies"
+    verb = "cannot" if study else "can"
+    raise UsageError(f"{whose} {verb} write phantoms: its module needs a function write_phantoms")

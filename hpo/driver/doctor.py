@@ -1,4 +1,4 @@
-"""`doctor`: what is there, what is missing, and what to do about it. Everything is asked for real."""
+"""`doctor`: what is there, what is missing, and what to do about it. Everything is really tried out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hpo.core.installed import (
 from hpo.core.protocols import Resources
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
-from hpo.driver.placing import resources
+from hpo.driver.resources import resources
 from hpo.results import MIN_FREE_BYTES, require_writable
 from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
@@ -36,54 +36,54 @@ from hpo.training import graphics, is_url, refuse_unusable_url
 
 State = Literal["ok", "attention", "missing"]
 
-NAMED = ("optuna", "ray", "torch")
-"""Packages whose versions are said where all is well."""
+SHOWN_PACKAGES = ("optuna", "ray", "torch")
+"""Packages whose versions are shown when nothing is wrong."""
 
-LITTLE_ROOM = 1_000_000_000
-"""Bytes below which a disk will soon be full; below `MIN_FREE_BYTES` nothing is begun."""
+LOW_DISK_SPACE = 1_000_000_000
+"""Free bytes below which a disk will soon be full; below `MIN_FREE_BYTES` nothing is started."""
 
-FEW_FILES = 1024
-"""Open files below which Ray's processes get into trouble."""
+FEW_OPEN_FILES = 1024
+"""Limit on open files below which Ray's processes run into errors."""
 
-SHORT = 3600.0
-"""Seconds of a job's time below which it is worth a remark."""
+SHORT_JOB_SECONDS = 3600.0
+"""Seconds left to a Slurm job below which they are reported."""
 
-DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
-"""What NVIDIA's and AMD's drivers make when they are loaded."""
+GPU_DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+"""Device files of NVIDIA's and AMD's drivers."""
 
 TABLES: Mapping[Tables, tuple[State, str, str]] = {
-    "none": ("ok", "empty; the first hpo run makes its tables", ""),
+    "none": ("ok", "empty; the first hpo run creates its tables", ""),
     "current": ("ok", "migration {}", ""),
     "old": (
         "attention",
-        "made by an older hpo, migration {}",
-        "the next command that opens it migrates it; keep a copy if the older hpo is to read it again",
+        "created by an older version of hpo, migration {}",
+        "the next command that opens it migrates it; keep a copy if the older version must read it again",
     ),
-    "newer": ("missing", "made by a newer hpo, migration {}", "use that hpo, or another --storage"),
+    "newer": ("missing", "created by a newer version of hpo, migration {}", "use that version, or another --storage"),
     "optuna": (
         "attention",
-        "has Optuna's tables and none of hpo's",
-        "the first hpo run adds its own beside them; or choose another with --storage",
+        "has Optuna's tables but not hpo's",
+        "the first hpo run adds hpo's tables; or choose another with --storage",
     ),
     "others": (
         "attention",
-        "has tables of another program and none of hpo's",
-        "choose another with --storage; in Postgres hpo run adds its own where no name is taken",
+        "has tables of another program but not hpo's",
+        "choose another with --storage; in Postgres hpo run adds its tables if their names are free",
     ),
 }
-"""Of a database's tables: how good that is, what is said of them, with their migration, and what to do."""
+"""State, description (with the migration) and advice for each kind of tables that a database may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        what: name of what was looked at.
-        state: `ok`; `attention`, it works and may surprise; `missing`, it is not there or cannot be used.
-        found: what there is.
-        advice: what to do; empty where nothing is, or `found` says it.
-        essential: whether nothing can be run without it.
+        what: name of what was checked.
+        state: `ok`; `attention`, it works but may surprise; `missing`, it is not there or cannot be used.
+        found: what the check found.
+        advice: what to do; empty if nothing needs doing or `found` says it.
+        essential: whether nothing can run without it.
     """
 
     what: str
@@ -94,7 +94,7 @@ class Finding:
 
     @property
     def is_fatal(self) -> bool:
-        """Whether nothing can be run before this is set right."""
+        """Whether nothing can run until this is fixed."""
         return self.essential and self.state == "missing"
 
 
@@ -105,13 +105,13 @@ def doctor(
     folders: Iterable[Path] | None = None,
     tell: Callable[[str], None] = lambda _what: None,
 ) -> list[Finding]:
-    """Looks at all that a search needs, at this place.
+    """Checks everything that a search under this `RunConfig` needs.
 
     Args:
-        study: a study's name: it is checked, and what it asks for is looked for.
-        config: where it would be run.
-        folders: where studies are.
-        tell: called with what is looked at next.
+        study: name of a study to check, with the resources that it asks for; None: no study.
+        config: where the study would run.
+        folders: folders to look for studies in.
+        tell: called with the name of each group of checks.
     """
     config = config or RunConfig()
     tell("packages")
@@ -124,21 +124,21 @@ def doctor(
     own = Resources(cpu=config.cpus_per_trial or 1, gpu=config.gpus_per_trial or 0.0)
     wanted = resources(loaded, config) if loaded else own
     tell("the machine")
-    findings += [_cores(wanted, config), _cards(wanted, config)]
+    findings += [_cores(wanted, config), _gpus(wanted, config)]
     tell("Ray")
     ray, machines = _ray(wanted, config)
     findings.append(ray)
     tell("the storage")
     findings.append(_storage(config.storage))
     tell("the disks")
-    return [*findings, _folder("outputs", config.outputs), work_folder(config.work_root, machines), _limits()]
+    return [*findings, _folder("outputs", config.outputs), check_work_folder(config.work_root, machines), _limits()]
 
 
 def _packages(wanted: Requirements | None) -> Iterator[Finding]:
     python = platform.python_version()
     if wanted is None:
         yield Finding(what="python", state="ok", found=python)
-        unknown = "hpo is not installed, and no pyproject.toml of its own lies beside it: what it needs is not known"
+        unknown = "hpo is not installed and its pyproject.toml is not beside it, so its requirements are not known"
         yield Finding(what="packages", state="attention", found=unknown, advice="install it with pip")
         return
     yield _python(wanted.python, python)
@@ -148,33 +148,33 @@ def _packages(wanted: Requirements | None) -> Iterator[Finding]:
 
 
 def _python(wanted: str, found: str) -> Finding:
-    said = f"{found}, wanted {wanted}"
+    text = f"{found}, wanted {wanted}"
     if python_fits(wanted, found):
-        return Finding(what="python", state="ok", found=said)
-    return Finding(what="python", state="missing", found=said, advice="install hpo in another Python")
+        return Finding(what="python", state="ok", found=text)
+    return Finding(what="python", state="missing", found=text, advice="install hpo in another Python")
 
 
 def _required(wanted: Iterable[Requirement], *, installed: bool) -> Finding:
     found = installed_packages(wanted)
     if wrong := [one for one in found if not one.fits]:
-        cure = " ".join(f"'{one.requirement.name}{one.requirement.specifier}'" for one in wrong)
-        said = ", ".join(map(str, wrong))
-        return Finding(what="packages", state=_worst(wrong), found=said, advice=f"pip install {cure}")
-    named = ", ".join(str(one) for one in found if one.requirement.name in NAMED)
-    beside = "" if installed else "; hpo itself is not installed, it runs from its folder"
-    return Finding(what="packages", state="ok", found=f"all {len(found)} in their ranges: {named}, ...{beside}")
+        packages = " ".join(f"'{one.requirement.name}{one.requirement.specifier}'" for one in wrong)
+        text = ", ".join(map(str, wrong))
+        return Finding(what="packages", state=_worst(wrong), found=text, advice=f"pip install {packages}")
+    named = ", ".join(str(one) for one in found if one.requirement.name in SHOWN_PACKAGES)
+    note = "" if installed else "; hpo itself is not installed, it runs from its folder"
+    return Finding(what="packages", state="ok", found=f"all {len(found)} in their ranges: {named}, ...{note}")
 
 
 def _extra(name: str, wanted: Iterable[Requirement]) -> Finding:
     found = installed_packages(wanted)
     wrong = [one for one in found if not one.fits]
-    advice = f"where it is wanted: {install_line(name)}" if wrong else ""
-    said = ", ".join(map(str, wrong or found))
-    return Finding(what=f"extra {name}", state=_worst(wrong), found=said, advice=advice, essential=False)
+    advice = f"if you need it: {install_line(name)}" if wrong else ""
+    text = ", ".join(map(str, wrong or found))
+    return Finding(what=f"extra {name}", state=_worst(wrong), found=text, advice=advice, essential=False)
 
 
 def _worst(wrong: Iterable[InstalledPackage]) -> State:
-    """Returns `missing` where a package is, `attention` where it is of another version: that may still work."""
+    """Returns `missing` if a package is missing, `attention` if its version differs, which may still work."""
     versions = [one.found for one in wrong]
     return "ok" if not versions else "missing" if None in versions else "attention"
 
@@ -203,27 +203,27 @@ def _cores(wanted: Resources, config: RunConfig) -> Finding:
     return Finding(what="cores", state="ok", found=f"{cores()} here, {wanted.cpu} for a training")
 
 
-def _cards(wanted: Resources, config: RunConfig) -> Finding:
+def _gpus(wanted: Resources, config: RunConfig) -> Finding:
     what = "graphics card"
     try:
         seen = graphics()
-    except Exception as error:  # a torch that does not fit the machine fails in many ways, and each is worth a line
+    except Exception as error:  # a torch build that does not fit the machine fails in many ways; report all of them
         found = f"torch cannot be imported: {type(error).__name__}: {error}"
         return Finding(what=what, state="missing", found=found, advice="install torch again")
     if seen.cards:
         return Finding(what=what, state="ok", found=f"{', '.join(seen.cards)}; torch {seen.torch}")
-    none = f"torch {seen.torch} sees none" + ("" if seen.built_for else ", and was built for none")
+    none = f"torch {seen.torch} sees none" + ("" if seen.built_for else " and was built without GPU support")
     if wanted.gpu and (config.backend == "local" or not config.ray_address):
-        advice = "use --gpus-per-trial 0, or a torch that was built for the card that is here"
-        return Finding(what=what, state="missing", found=f"one training wants {wanted.gpu:g}, {none}", advice=advice)
-    if any(driver.exists() for driver in DRIVERS):
-        advice = "install a torch that was built for it"
-        return Finding(what=what, state="attention", found=f"{none}, though a driver of one is loaded", advice=advice)
+        advice = "use --gpus-per-trial 0, or install a torch that was built for this machine's GPU"
+        return Finding(what=what, state="missing", found=f"one training needs {wanted.gpu:g}, {none}", advice=advice)
+    if any(driver.exists() for driver in GPU_DRIVER_FILES):
+        advice = "install a torch that was built for this GPU"
+        return Finding(what=what, state="attention", found=f"{none}, but a GPU driver is loaded", advice=advice)
     return Finding(what=what, state="ok", found=f"{none}; trainings use the CPU")
 
 
 def _ray(wanted: Resources, config: RunConfig) -> tuple[Finding, int]:
-    """Returns how Ray stands, and on how many machines it is."""
+    """Returns the state of Ray, and its number of machines."""
     if config.backend == "local":
         return Finding(what="ray", state="ok", found="not used: --backend local"), 1
     if not config.ray_address:
@@ -231,7 +231,7 @@ def _ray(wanted: Resources, config: RunConfig) -> tuple[Finding, int]:
             folder_for_sockets(os.environ.get("RAY_TMPDIR"))
         except UsageError as error:
             return Finding(what="ray", state="missing", found=str(error)), 1
-        return Finding(what="ray", state="ok", found="none to join; a search starts one on this machine"), 1
+        return Finding(what="ray", state="ok", found="not running; a search starts it on this machine"), 1
     try:
         require_reachable(config.ray_address)
         from hpo.backends.ray import connected, machines  # a second to import
@@ -268,14 +268,14 @@ def _storage(url: str) -> Finding:
         state: State = "attention" if busy else "missing"
         return Finding(what=what, state=state, found=f"{said}, cannot be written: {found.unwritable}", advice=advice)
     if found.lacking:
-        lacks = f"{said}, lacks {', '.join(found.lacking)}: a command was ended while it made its tables"
+        lacks = f"{said}, lacks {', '.join(found.lacking)}: a command was killed while it created its tables"
         return Finding(what=what, state="attention", found=lacks, advice="the next command that opens it repairs it")
     state, tables, advice = TABLES[found.tables]
     return Finding(what=what, state=state, found=f"{said}, {tables.format(found.migration)}", advice=advice)
 
 
-def work_folder(root: str, machines: int) -> Finding:
-    """Returns whether a folder or URL can be written, and whether all of Ray's machines may see it."""
+def check_work_folder(root: str, machines: int) -> Finding:
+    """Checks whether a folder or URL can be written, and whether all of Ray's machines can see it."""
     what = "workdir"
     if is_url(root):
         try:
@@ -285,9 +285,9 @@ def work_folder(root: str, machines: int) -> Finding:
         return Finding(what=what, state="ok", found=f"{root} can be written")
     found = _folder(what, Path(root))
     if machines > 1 and found.state == "ok" and not (disk := disk_of(Path(root))).is_shared:
-        said = f"{found.found}; that is a disk of this machine ({disk.kind}), and Ray has {machines} machines"
-        advice = "every machine has to see the same folder: name a shared one, or a URL, with --workdir"
-        return Finding(what=what, state="attention", found=said, advice=advice)
+        text = f"{found.found}; this is a local disk ({disk.kind}), and Ray has {machines} machines"
+        advice = "every machine has to see the same folder: name a shared folder or a URL with --workdir"
+        return Finding(what=what, state="attention", found=text, advice=advice)
     return found
 
 
@@ -298,32 +298,32 @@ def _folder(what: str, folder: Path) -> Finding:
     except (HpoError, OSError) as error:
         return Finding(what=what, state="missing", found=str(error))
     found = f"{folder} can be written, {disk.free / 1e9:,.1f} GB free ({disk.kind})"
-    if disk.free < LITTLE_ROOM:
-        advice = f"make room; below {MIN_FREE_BYTES / 1e6:.0f} MB nothing is begun"
+    if disk.free < LOW_DISK_SPACE:
+        advice = f"free some space; below {MIN_FREE_BYTES / 1e6:.0f} MB nothing is started"
         return Finding(what=what, state="attention", found=found, advice=advice)
     return Finding(what=what, state="ok", found=found)
 
 
 def _limits() -> Finding:
-    """Returns what would end a long search from outside."""
-    import resource  # there is none on Windows
+    """Returns the limits of the system that could end a long search."""
+    import resource  # does not exist on Windows
 
     seconds, _ = resource.getrlimit(resource.RLIMIT_CPU)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    said, advice, short = [], [], False
+    limits, advice, short = [], [], False
     if seconds != resource.RLIM_INFINITY:
         short = True
-        said.append(f"a process is ended after {seconds} s of CPU time")
+        limits.append(f"a process is killed after {seconds} s of CPU time")
         advice.append("raise it with ulimit -t")
-    if files != resource.RLIM_INFINITY and files < FEW_FILES:
+    if files != resource.RLIM_INFINITY and files < FEW_OPEN_FILES:
         short = True
-        said.append(f"a process may open {files} files, and Ray opens hundreds")
-        advice.append(f"raise it with ulimit -n {4 * FEW_FILES}")
+        limits.append(f"a process may open {files} files, and Ray opens hundreds")
+        advice.append(f"raise it with ulimit -n {4 * FEW_OPEN_FILES}")
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     if end.isdecimal():
         left = int(end) - time.time()
-        short = short or left < SHORT
-        said.append(f"Slurm ends this job in {max(0.0, left) / 60:.0f} min")
-        advice.append("end before that with --time, and go on in the next job with the same command")
+        short = short or left < SHORT_JOB_SECONDS
+        limits.append(f"Slurm ends this job in {max(0.0, left) / 60:.0f} min")
+        advice.append("stop before that with --time, and continue in the next job with the same command")
     state: State = "attention" if short else "ok"
-    return Finding(what="limits", state=state, found="; ".join(said) or "no end is set", advice="; ".join(advice))
+    return Finding(what="limits", state=state, found="; ".join(limits) or "none that matters", advice="; ".join(advice))

@@ -1,4 +1,4 @@
-"""`init`: a project of one's own that runs at once, to be changed bit by bit."""
+"""`init`: writes a new project that runs at once, as a starting point."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import sync
 
 STARTER = Path(__file__).parent / "starter"
-"""The files as they are written, but for names that begin with a dot: those would act on this repository too."""
+"""The files to write; names that begin with a dot are stored without it, so that they do not act on this repository."""
 
-DOTTED = ("gitignore",)
+DOT_FILES = ("gitignore",)
 
-BORNE = (".git",)
-"""What a folder may have in it and still count as empty."""
+IGNORED_NAMES = (".git",)
+"""Entries that a folder may contain and still count as empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitOutcome:
-    """A project that was written.
+    """The project that was written.
 
     Attributes:
-        folder: of the project.
-        files: written there, relative to it, sorted.
-        study: name of the new study.
+        folder: absolute path of the project.
+        files: paths of its files, relative to the folder, sorted.
+        study: name of its study.
     """
 
     folder: Path
@@ -36,21 +36,21 @@ class InitOutcome:
 
 
 def init(folder: Path) -> InitOutcome:
-    """Writes a project: a study, its trainable and a test. It is there whole, or nothing is.
+    """Writes a project: a study, its trainable and a test. If anything fails, nothing is left behind.
 
     Args:
-        folder: an empty one, or a new one.
+        folder: an empty folder, or one that does not exist yet.
 
     Raises:
-        UsageError: if it has something in it, or is none.
+        UsageError: if it is not empty, or not a folder.
         OutputRefused: if it cannot be written.
     """
     folder = Path(os.path.abspath(folder))
     try:
-        _refuse_taken(folder)
-        with tempfile.TemporaryDirectory(prefix=".hpo-init-", dir=_nearest(folder)) as spare:
-            files = _copy(Path(spare) / "project")
-            _put(Path(spare) / "project", folder)
+        _require_empty(folder)
+        with tempfile.TemporaryDirectory(prefix=".hpo-init-", dir=_existing_ancestor(folder)) as temporary:
+            files = _copy(Path(temporary) / "project")
+            _move_into_place(Path(temporary) / "project", folder)
     except OSError as error:
         raise OutputRefused(
             f"cannot write a project to {folder}: {error.strerror or error}; choose another folder"
@@ -59,34 +59,34 @@ def init(folder: Path) -> InitOutcome:
     return InitOutcome(folder=folder, files=files, study=study.stem)
 
 
-def _refuse_taken(folder: Path) -> None:
+def _require_empty(folder: Path) -> None:
     if folder.is_dir():
-        found = sorted(name for name in os.listdir(folder) if name not in BORNE)
+        found = sorted(name for name in os.listdir(folder) if name not in IGNORED_NAMES)
         if found:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             raise UsageError(
-                f"expected an empty folder or a new one, but {folder} has {found[0]!r}{more} in it; "
+                f"expected an empty folder or a new one, but {folder} contains {found[0]!r}{more}; "
                 "nothing was written. Choose another folder"
             )
     elif os.path.lexists(folder):
-        raise UsageError(f"expected an empty folder or a new one, but {folder} is none; choose another name")
+        raise UsageError(f"expected an empty folder or a new one, but {folder} is not a folder; choose another name")
 
 
-def _nearest(folder: Path) -> Path:
-    """Returns the folder itself, or the nearest one above that there is: on its disk files are moved and not copied."""
+def _existing_ancestor(folder: Path) -> Path:
+    """Returns the nearest existing folder at or above a path; on the same disk, files can be moved without a copy."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def _copy(project: Path) -> tuple[Path, ...]:
-    """Writes the files with the permissions of new ones, whatever those of the installed package are."""
+    """Writes the files with default permissions, not those of the installed package."""
     written = []
     for path in sorted(STARTER.rglob("*")):
-        if path.is_dir() or "__pycache__" in path.parts:  # installers compile whatever ends with .py
+        if path.is_dir() or "__pycache__" in path.parts:  # installers compile every .py file
             continue
         file = path.relative_to(STARTER)
-        file = file.with_name(f".{file.name}") if file.name in DOTTED else file
+        file = file.with_name(f".{file.name}") if file.name in DOT_FILES else file
         (project / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, project / file)
         sync(project / file)
@@ -94,8 +94,8 @@ def _copy(project: Path) -> tuple[Path, ...]:
     return tuple(sorted(written))
 
 
-def _put(project: Path, folder: Path) -> None:
-    """Gives a project its place; a folder that is there stays the one that people's shells are in."""
+def _move_into_place(project: Path, folder: Path) -> None:
+    """Moves a project to its folder; an existing folder is kept, because a shell may be in it."""
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         project.rename(folder)

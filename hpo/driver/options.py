@@ -1,4 +1,4 @@
-"""What every command that trains takes, and how the API takes options: as one value or as keywords."""
+"""What every command that trains accepts, and how the API takes options: as one value or as keywords."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)  # without slots, like all options: a class may derive from two
 class CommandOptions:
-    """What a command is run with, whatever it trains.
+    """Options of every command that trains.
 
     Attributes:
         observers: told of every job, intermediate value and evaluation.
-        stop: ends the command in order when it is set, and what is running goes on next time; None: only `hpo stop`
-            does.
+        stop: ends the command in order when it is set; open trainings continue next time. None: only `hpo stop`
+            ends it.
         workers: keep the backend running after the command; None: it ends with the command.
     """
 
@@ -41,46 +41,46 @@ class CommandOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordOptions(CommandOptions):
-    """What a command is run with that adds to a study's records.
+    """Options of every command that adds to a study's records.
 
     Attributes:
-        accept_code_change: go on although the code was changed; what is of other code is marked as such, and
-            replicates are trained anew.
+        accept_code_change: continue although the code has changed; results of other code are marked, and
+            replicates are trained again.
     """
 
     accept_code_change: bool = field(default=False, metadata=flag())
 
 
-Given = ParamSpec("Given")
+Keywords = ParamSpec("Keywords")
 Options = TypeVar("Options")
 OptionsIn = TypeVar("OptionsIn", contravariant=True)
 Outcome = TypeVar("Outcome", covariant=True)
 
 
-class Verb(Protocol[Given, OptionsIn, Outcome]):
-    """A function of the API that takes a study, where it is kept and run, and options."""
+class Verb(Protocol[Keywords, OptionsIn, Outcome]):
+    """A function of the API that takes a study, a `RunConfig` and options."""
 
     @overload
     def __call__(self, study: Study | str, config: RunConfig | None, options: OptionsIn) -> Outcome: ...
     @overload
     def __call__(
-        self, study: Study | str, config: RunConfig | None = None, *args: Given.args, **kwargs: Given.kwargs
+        self, study: Study | str, config: RunConfig | None = None, *args: Keywords.args, **kwargs: Keywords.kwargs
     ) -> Outcome: ...
 
 
-def takes(
-    make: Callable[Given, Options],
-) -> Callable[[Callable[[Study | str, RunConfig | None, Options], Outcome]], Verb[Given, Options, Outcome]]:
+def accepts_options(
+    make: Callable[Keywords, Options],
+) -> Callable[[Callable[[Study | str, RunConfig | None, Options], Outcome]], Verb[Keywords, Options, Outcome]]:
     """Lets a function take its options as one value or as keywords.
 
     Args:
-        make: the options' class, a dataclass whose fields are the keywords.
+        make: class of the options, a dataclass whose fields are the keywords.
     """
     kind = cast("type", make)
 
-    def wrap(function: Callable[[Study | str, RunConfig | None, Options], Outcome]) -> Verb[Given, Options, Outcome]:
+    def wrap(function: Callable[[Study | str, RunConfig | None, Options], Outcome]) -> Verb[Keywords, Options, Outcome]:
         name, own = function.__name__, dataclasses.fields(kind)
-        names = [one.name for one in sorted(own, key=lambda one: "flag" not in one.metadata)]  # commands' own first
+        names = [one.name for one in sorted(own, key=lambda one: "flag" not in one.metadata)]  # the command's own first
 
         @functools.wraps(function)
         def called(
@@ -95,6 +95,6 @@ def takes(
         first, second, _ = inspect.signature(function).parameters.values()
         keywords = inspect.signature(kind).parameters.values()
         called.__signature__ = inspect.Signature([first, second.replace(default=None), *keywords])  # type: ignore[attr-defined]
-        return cast("Verb[Given, Options, Outcome]", called)
+        return cast("Verb[Keywords, Options, Outcome]", called)
 
     return wrap

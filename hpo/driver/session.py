@@ -1,4 +1,4 @@
-"""A study open for work: its records and trials, the right to write them, and what trains its jobs."""
+"""A session: a study opened in its database, with its trials and records, the driver's lease and the backend."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retries
 from hpo.driver.code_changes import check_code
 from hpo.driver.cross_validation import FoldedSource
+from hpo.driver.leftovers import clear_leftovers
 from hpo.driver.options import CommandOptions
-from hpo.driver.placing import events_folder, resources, work_folder
+from hpo.driver.resources import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage, stored_study
-from hpo.driver.tidying import clear_leftovers
-from hpo.driver.workers import Workers, make_backend, prepare_new, ready, refuse_unsuitable
+from hpo.driver.workers import Workers, check_backend_fits, make_backend, prepare_if_new, start_backend
 from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
@@ -39,7 +39,7 @@ UID = "hpo:uid"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What a command is run with, whatever it does.
+    """What every command on a study is run with.
 
     Attributes:
         config: where the study is kept and run.
@@ -65,9 +65,9 @@ class RunContext:
         Args:
             study: the study that the command is for.
             config: where the study is kept and run; None: the defaults.
-            options: the command's own, and who is told of its work.
+            options: options of the command, with its observers; None: the defaults.
         """
-        checked, given = given_config(config), options or CommandOptions()
+        checked, given = checked_config(config), options or CommandOptions()
         controller = StopController(given.stop, study.name, given.observers)  # checks both
         return cls(config=checked, workers=given.workers, observers=tuple(given.observers), stop=controller)
 
@@ -76,8 +76,8 @@ class Folds(Enum):
     """How the folds of a job are handed out, where the study is cross-validated."""
 
     TOGETHER = "all at once"
-    IN_ORDER = "one after the other, so that a bad job can be ended after the first"
-    CHOSEN = "not at all: each job names the fold that it is for"
+    IN_ORDER = "one after the other, so that a bad job can be pruned after the first"
+    CHOSEN = "not at all: each job names its fold"
 
 
 class Session:
@@ -91,7 +91,7 @@ class Session:
         store: our tables in the database.
         stored: the study in our tables.
         studies: all of Optuna's studies in the database.
-        durable: the study's trials in Optuna's tables; not there where the study is only read.
+        durable: the study's trials in Optuna's tables; not set if the study is only read.
         trainable: where the trainable is, with its code and defaults.
         lease: the right to write; None until `drive`.
     """
@@ -135,16 +135,16 @@ class Session:
         Args:
             study: the study to open.
             context: what the command is run with.
-            create: whether study and database are made if they are missing; otherwise nothing is written.
-            writes: whether the study is to be driven; otherwise the database refuses what would write, and trainings
-                of other code than there is now are no reason to refuse.
-            trains: whether it is to be trained now; if so, backend and data are checked before a new study is written.
-            accept_code_change: whether the study goes on although trainings in it are of other code than there is now.
+            create: whether to create the study and the database if they are missing.
+            writes: whether the study is to be driven; otherwise the database refuses writes, and a change of the
+                code is allowed.
+            trains: whether it is to be trained now; if so, backend and data are checked before a new study is stored.
+            accept_code_change: whether to continue although the code has changed since earlier trainings.
 
         Raises:
-            NothingToPromote: if the study is missing and not to be made; where it is only read, a UsageError.
-            StudyChanged: if the stored study of that name means something else.
-            CodeChanged: if its trainings are of other code than there is now, and that is not accepted.
+            NothingToPromote: if the study is missing and `create` is False; a UsageError if it is only read.
+            StudyChanged: if the stored study of that name differs in what its trials mean.
+            CodeChanged: if its trainings used other code, and that is not accepted.
             StorageUnavailable: if the database cannot be opened.
             UsageError: if the backend is too small for a training, or the data cannot be used.
         """
@@ -152,9 +152,9 @@ class Session:
         with ExitStack() as stack:
             workers, prepared = context.workers or stack.enter_context(Workers()), False
             if trains:
-                refuse_unsuitable(study, config, workers, observers)
-                prepared = prepare_new(study, config, observers)
-            trainable = trainable_of(study)
+                check_backend_fits(study, config, workers, observers)
+                prepared = prepare_if_new(study, config, observers)
+            trainable = located_trainable(study)
             outage = Outage(masked(config.storage), config.storage_wait, partial(tell_phase, observers))
             opened = storage(config.storage, create=create, writes=writes, outage=outage)
             store, studies = stack.enter_context(opened)
@@ -168,14 +168,14 @@ class Session:
             yield session
 
     def _find(self, *, create: bool, accept_code_change: bool) -> None:
-        """Finds the study in both kinds of tables, or makes it there."""
+        """Finds the study in our tables and Optuna's, or creates it there."""
         study, store = self.study, self.store
         if store.found in ("optuna", "others"):
-            self.tell(f"adding the tables of hpo to {masked(store.url)}, beside those that were there")
+            self.tell(f"adding hpo's tables to {masked(store.url)}, beside the existing ones")
         if is_of_session(study.trainable):
             self.tell(describe_session(study.name, study.trainable))
         known, trials = store.find(study.name), self.studies.find(study.name)
-        refuse_other_database(study.name, known, store)
+        check_same_database(study.name, known, store)
         if known is None and not create:
             raise NothingToPromote(
                 f"study {study.name!r} has not been searched in {masked(store.url)} yet; "
@@ -183,13 +183,13 @@ class Session:
             )
         if known is None and trials is not None:
             raise StudyChanged(
-                f"an Optuna study named {study.name!r} is in {masked(store.url)} that hpo did not make; "
+                f"{masked(store.url)} has an Optuna study named {study.name!r} that hpo did not create; "
                 "choose another name or another --storage"
             )
         if known is not None and trials is None and store.keys(known):
             raise StudyChanged(
                 f"the trials of study {study.name!r} were deleted from Optuna's tables in {masked(store.url)}, "
-                f"but records of its trainings are left; remove those too with: hpo delete --study {study.name}"
+                f"but records of its trainings remain; remove them too with: hpo delete --study {study.name}"
             )
         defaults = self.trainable.defaults
         store.check_unchanged(study, defaults)
@@ -200,10 +200,10 @@ class Session:
 
     @contextmanager
     def drive(self, verb: str) -> Iterator[Lease]:
-        """Takes the study for this process, which from then on does what `hpo pause` and `hpo stop` ask.
+        """Makes this process the study's driver, which obeys `hpo pause` and `hpo stop`.
 
         Args:
-            verb: the command, for those who ask who drives the study.
+            verb: name of the command, shown to whoever asks what drives the study.
 
         Raises:
             StudyBusy: if another driver holds it.
@@ -225,32 +225,32 @@ class Session:
 
     @property
     def guard(self) -> Guard:
-        """Asked right before each file that others read is written: whether this driver still holds the study."""
-        lease = self._driven()
+        """Function to call right before a file that others read is written: checks that this driver has the lease."""
+        lease = self._held_lease()
         return lambda: with_retries(lambda: self.store.check_lease(lease), self.stop)
 
     def tell(self, message: str) -> None:
-        """Tells all observers what begins."""
+        """Tells all observers which phase begins."""
         tell_phase(self.observers, message)
 
     def begin(self, total: int, done: int = 0) -> None:
-        """Tells all observers how many trainings there are to be.
+        """Tells all observers how many trainings are planned.
 
         Args:
-            total: number of trainings, at most.
-            done: how many of them are over and will not be told again.
+            total: largest number of trainings.
+            done: number of them that have ended already and are not reported again.
         """
         for observer in self.observers:
             observer.begins(total, done)
 
     def trial(self, number: int) -> Trial:
-        """Returns a trial that can be trained again.
+        """Returns a finished trial, which can be trained again.
 
         Args:
-            number: of the trial, as in Optuna.
+            number: number of the trial, as in Optuna.
 
         Raises:
-            UsageError: if there is no such trial, or it has no params yet.
+            UsageError: if there is no such trial, or it is not finished.
         """
         name, trial = self.study.name, self.durable.trial(number)
         if trial is None:
@@ -270,15 +270,15 @@ class Session:
         folds: Folds = Folds.TOGETHER,
         same: Callable[[int], int | None] | None = None,
     ) -> RecordedSource:
-        """Puts around a source what every command has around its own, always in this order.
+        """Wraps a source in the wrappers that every command needs, always in this order.
 
-        From the source outwards: each job becomes one training per fold, where the study has folds; evaluations are
-        stored before the source is told of them, and recorded ones are not trained again; the observers are told.
+        From the inside out: each job becomes one training per fold, if the study has folds; evaluations are stored
+        before the source is told of them, and recorded ones are not trained again; the observers are told.
 
         Args:
             source: hands out the jobs.
             folds: how the folds of a job are handed out.
-            same: which other trial has the evaluations of a trial, see `RecordedSource`; None: no other has.
+            same: maps a trial to an identical earlier trial, see `RecordedSource`; None: there are none.
         """
         if self.study.validation is not None and folds is not Folds.CHOSEN:
             source = FoldedSource(source, self.study, at_once=folds is Folds.TOGETHER)
@@ -286,7 +286,7 @@ class Session:
             source,
             self.store,
             self.stored,
-            self._driven(),
+            self._held_lease(),
             same,
             self.study.objective.metric,
             self.trainable.code,
@@ -303,14 +303,14 @@ class Session:
         stop: Stop | None = None,
         work: str | None = None,
     ) -> None:
-        """Trains a source's jobs; where all are answered from the records no backend is started.
+        """Trains a source's jobs; no backend is started if all of them are answered from the records.
 
         Args:
             source: hands out the jobs, see `compose`.
             has_work: whether something is known to be left to train; otherwise the first job is asked for before a
-                backend is started, and it stays open if the work is stopped meanwhile.
-            most_at_once: trainings that may run at a time; None: as many as the backend has room for.
-            max_failures: failures in a row that end the work; None: any number may fail.
+                backend is started, and stays open if the work is stopped meanwhile.
+            most_at_once: largest number of trainings at a time; None: as many as the backend has slots.
+            max_failures: number of failures in a row that end the work; None: no limit.
             stop: ends the work in order when it is set; None: the session's own.
             work: folder for checkpoints and files of trainings, or its URL; None: the study's.
 
@@ -326,25 +326,25 @@ class Session:
                 return
             if not isinstance(first, Job):
                 return
-            source = _AskedBefore(first, source)
+            source = _WithFirstJob(first, source)
         if work is None and (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
-        slots = ready(study, config, self._workers, self.observers, prepared=self._prepared)
+        slots = start_backend(study, config, self._workers, self.observers, prepared=self._prepared)
         self._prepared = True
         used = min(slots, most_at_once or slots)
-        if used < slots and used == study.lag:  # one more worker would only ever wait
-            self.tell(f"lag = {used} lets {used} of {slots} trainings run at a time")
+        if used < slots and used == study.lag:  # another worker would always wait
+            self.tell(f"lag = {used}, so {used} instead of {slots} trainings run at a time")
         backend = make_backend(work or self.work_folder, config, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
         run_all(backend, limited, self.trainable, resources(study, config), stop, self.observers)
 
-    def _driven(self) -> Lease:
-        assert self.lease is not None  # only a study that is driven is written
+    def _held_lease(self) -> Lease:
+        assert self.lease is not None  # only a study's driver writes
         return self.lease
 
 
-class _AskedBefore(SourceWrapper):
-    """A source whose first job was asked for already."""
+class _WithFirstJob(SourceWrapper):
+    """Wraps a source whose first job was asked for already."""
 
     def __init__(self, first: Job, source: JobSource) -> None:
         super().__init__(source)
@@ -355,12 +355,12 @@ class _AskedBefore(SourceWrapper):
         return super().ask() if first is None else first
 
 
-def resolved(study: Study | str, *, to_train: bool = True) -> Study:
-    """Returns the study itself, or the one of that name.
+def resolve_study(study: Study | str, *, to_train: bool = True) -> Study:
+    """Returns a study, loaded by name if a name is given.
 
     Args:
-        study: itself, or its name.
-        to_train: as in `load_study`.
+        study: the study, or its name.
+        to_train: whether the study is to be trained, as in `load_study`.
 
     Raises:
         StudyNotFound: if there is no such study.
@@ -381,17 +381,17 @@ def name_of(study: Study | str) -> str:
         study: the study itself, or its name.
 
     Raises:
-        UsageError: if it is something else.
+        UsageError: if it is not a RunConfig.
     """
     require_type("study", study, (Study, str), "a Study or the name of one")
     return study if isinstance(study, str) else study.name
 
 
-def given_config(config: RunConfig | None) -> RunConfig:
+def checked_config(config: RunConfig | None) -> RunConfig:
     """Returns the RunConfig that was given, or the default one.
 
     Raises:
-        UsageError: if it is something else.
+        UsageError: if it is not a RunConfig.
     """
     require_type(
         "config", config, (RunConfig, type(None)), "an hpo.RunConfig, e.g. hpo.RunConfig(storage='sqlite:///hpo.db')"
@@ -399,8 +399,8 @@ def given_config(config: RunConfig | None) -> RunConfig:
     return config or RunConfig()
 
 
-def trainable_of(study: Study) -> TrainableRef:
-    """Returns where the study's trainable is, with its code and the defaults of its params as this process sees them.
+def located_trainable(study: Study) -> TrainableRef:
+    """Returns a reference to the study's trainable, with its current code and the defaults of its params.
 
     Raises:
         UsageError: if the trainable cannot be imported.
@@ -410,15 +410,16 @@ def trainable_of(study: Study) -> TrainableRef:
     return replace(study.ref, code=loaded.code(study.root), defaults=defaults)
 
 
-def refuse_other_database(name: str, known: StoredStudy | None, store: Store) -> None:
-    """Raises, before anything is written, where this process is a job that was submitted for another database.
+def check_same_database(name: str, known: StoredStudy | None, store: Store) -> None:
+    """Raises, before anything is written, if this process is a job that was submitted for another database.
 
     Raises:
-        UsageError: if it is so.
+        UsageError: if the databases differ.
     """
     job = os.environ.get(JOB)
     if job is not None and (known is None or known.job != job):
         raise UsageError(
-            f"job {job} was submitted for study {name!r} in another database than {masked(store.url)}, which is what "
-            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, is in the cluster's environment. Let both name one."
+            f"job {job} of study {name!r} was submitted with another database than {masked(store.url)}, which "
+            "HPO_STORAGE, or the file that HPO_STORAGE_FILE names, sets in the cluster's environment. Use the same "
+            "database in both places."
         )

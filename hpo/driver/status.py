@@ -1,4 +1,4 @@
-"""The verbs that only look: studies, check, status, show."""
+"""The commands that only read: studies, check, status, show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
-from hpo.driver.session import given_config, name_of
+from hpo.driver.session import checked_config, name_of
 from hpo.driver.storage import storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -22,22 +22,22 @@ from hpo.study.loading import Checked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How a stored study stands.
+    """Status of a stored study.
 
     Attributes:
-        name: of the study.
-        metric: of its objective.
-        direction: of its objective.
-        wanted: trials it is to have.
-        counts: trials by state; those imported are none of the study's own.
-        incumbent: the best complete trial.
-        promoted: number of the winner, None if nothing was promoted.
-        results: names of the winner's folders.
-        since: trials that completed after that promotion and are no part of it.
-        driver: who drives it, or did and did not let go.
-        paused: whether nothing new is to begin.
-        job: its newest of Ray's jobs; None: it was never submitted.
-        pending: whether that job has not begun to drive it.
+        name: name of the study.
+        metric: metric of its objective.
+        direction: direction of its objective.
+        wanted: number of trials that it is to have.
+        counts: number of trials by state; `imported` ones do not count as the study's own.
+        incumbent: the best complete trial; None if there is none.
+        promoted: number of the winning trial; None if nothing was promoted.
+        results: names of the winner's results folders.
+        since: number of trials that completed after the promotion.
+        driver: the process that drives it, or the last one if that did not release it.
+        paused: whether the study is paused.
+        job: its newest Ray job; None: it was never submitted.
+        pending: whether that job has not started to drive it.
         last_activity: when the newest training was recorded, ISO text in UTC.
     """
 
@@ -78,12 +78,12 @@ class Progress:
 
 
 def studies(folders: Iterable[Path] | None = None) -> list[Checked]:
-    """Returns every study file that can be found, read but not compared with its trainable."""
+    """Returns every study file that can be found; the files are read but not checked against their trainables."""
     return [catalog.read(path) for path in catalog.listed(folders)]
 
 
 def check(name: str, folders: Iterable[Path] | None = None) -> Checked:
-    """Returns a study file with every problem in it.
+    """Returns a study file with all its problems.
 
     Raises:
         StudyNotFound: if there is no such file.
@@ -93,16 +93,16 @@ def check(name: str, folders: Iterable[Path] | None = None) -> Checked:
 
 @explains_arguments
 def status(study: Study | str | None = None, config: RunConfig | None = None) -> list[Progress]:
-    """Returns how one stored study stands, or all of them.
+    """Returns the status of one stored study, or of all.
 
     Args:
-        study: the study itself, or its name; None: all studies of the storage.
+        study: the study, or its name; None: all studies in the storage.
         config: where it is stored; None: the defaults.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with storage(given_config(config).storage) as (store, durable):
+    with storage(checked_config(config).storage) as (store, durable):
         names = store.names() if study is None else [name_of(study)]
         return [progress(stored_study(store, name), store, durable) for name in names]
 
@@ -121,7 +121,7 @@ def show(study: Study | str, number: int, config: RunConfig | None = None) -> tu
     """
     name = name_of(study)
     require_int("number", number)
-    with storage(given_config(config).storage) as (store, durable):
+    with storage(checked_config(config).storage) as (store, durable):
         stored = stored_study(store, name)
         found = durable.find(name)
         trial = found.trial(number) if found else None
@@ -141,7 +141,7 @@ def completed_since(promotion: StoredPromotion, stored: StoredStudy, store: Stor
 
 
 def trials_of(durable: OptunaStudies, name: str) -> list[Trial]:
-    """Returns the trials of a stored study, none where it has not been searched."""
+    """Returns the trials of a stored study; none if it has not been searched."""
     found = durable.find(name)
     return found.trials() if found else []
 
@@ -153,12 +153,12 @@ def external_of(durable: OptunaStudies, name: str) -> list[ExternalTrial]:
 
 
 def as_stored(stored: StoredStudy) -> Study:
-    """Returns a study as it was last run, whatever its file says by now."""
+    """Returns a study as it was last run; its file may have changed since."""
     return Study.model_validate_json(canonical_json(dict(stored.content)))
 
 
 def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progress:
-    """Returns how a stored study stands."""
+    """Returns the status of a stored study."""
     study = as_stored(stored)
     trials = trials_of(durable, stored.name)
     states = [trial.state for trial in trials]

@@ -1,4 +1,4 @@
-"""Lets a driver obey `hpo stop`, as it obeys a signal, and `hpo pause`."""
+"""Tells a driver when `hpo stop`, `hpo pause` or a signal has asked it to stop or pause."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hpo.store import Lease
 
 
 class StopController:
-    """A stop that is set by another one, or by `hpo stop` from elsewhere; it says so once, and of pauses too.
+    """A `Stop` that is set by another `Stop` or by `hpo stop`; it tells the observers once, and of pauses too.
 
     Args:
-        stop: the other; None: there is none.
+        stop: another source of stops, such as a signal handler; None: only `hpo stop` can set this one.
         study: name of the study.
-        observers: told what was asked.
+        observers: told when the driver is stopped, paused or resumed.
 
     Attributes:
-        lease: knows what was asked of the driver; None until the study is driven.
+        lease: reads from the database what the driver was asked to do; None until the study is driven.
     """
 
     def __init__(self, stop: Stop | None, study: str, observers: Sequence[Observer]) -> None:
@@ -34,22 +34,22 @@ class StopController:
         self.lease: Lease | None = None
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether the driver is to stop."""
         if self._stop is not None and self._stop.is_set():
             return True
         if self.lease is None:
             return False
         if self.lease.stopping and not self._stopping:
             self._stopping = True
-            self._tell("stopping, as hpo stop asks: what runs ends its epoch and is checkpointed")
+            self._tell("stopping because of hpo stop: running trainings finish their epoch and are checkpointed")
         if self.lease.paused != self._paused and not self._stopping:
             self._paused = self.lease.paused
-            goes_on = f"paused: what runs goes to its end, nothing new begins until: hpo resume --study {self._study}"
-            self._tell(goes_on if self._paused else "resumed")
+            paused = f"paused: running trainings finish, no new one starts until: hpo resume --study {self._study}"
+            self._tell(paused if self._paused else "resumed")
         return self._stopping
 
     def end_process(self, why: str) -> None:
-        """Ends the process where the other stop says that it may be ended; see `EndsProcess`."""
+        """Ends the process if the other `Stop` allows that; see `EndsProcess`."""
         if isinstance(self._stop, EndsProcess):
             self._stop.end_process(why)
 

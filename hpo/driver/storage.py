@@ -1,4 +1,4 @@
-"""A storage, opened: our tables and Optuna's, which stand side by side in one database."""
+"""Opens a storage: our tables and Optuna's, side by side in one database."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def storage(
 
     Args:
         url: database URL as SQLAlchemy takes it.
-        create: whether a missing SQLite file and missing tables are made.
-        writes: whether anything is to be written; otherwise the database refuses that.
-        outage: how long it may be away once it is open; None: not at all.
+        create: whether to create a missing SQLite file and missing tables.
+        writes: whether anything may be written; otherwise the database refuses writes.
+        outage: for how long the database may be unreachable once it is open; None: not at all.
         cached: whether finished trials are kept in memory; see `OptunaStudies`.
 
     Raises:
-        StorageUnavailable: if it cannot be opened, or is missing and not to be made.
+        StorageUnavailable: if it cannot be opened, or is missing and `create` is False.
     """
     url = normalize_url(url)
     path = sqlite_file(url)
@@ -59,7 +59,7 @@ def stored_study(store: Store, name: str) -> StoredStudy:
     """Returns a study as it is stored.
 
     Raises:
-        UsageError: if there is none of that name.
+        UsageError: if no stored study has that name.
     """
     stored = store.find(name)
     if stored is None:

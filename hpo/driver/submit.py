@@ -1,4 +1,4 @@
-"""`submit` and `logs`: a study driven on a cluster, as one of Ray's jobs; the study is what makes it happen once."""
+"""`submit` and `logs`: a study driven on a cluster as a Ray job; the database ensures that only one job drives it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
-    """What was submitted.
+class SubmitOutcome:
+    """The job that was submitted.
 
     Attributes:
         study: name of the study.
-        job: as Ray knows it.
-        command: what it runs, as everybody sees it who may look at the cluster's jobs.
+        job: its submission ID in Ray.
+        command: the command that it runs, visible to everyone who can see the cluster's jobs.
         jobs_address: address of the cluster's dashboard that took the job.
     """
 
@@ -45,43 +45,43 @@ def submit(
     *,
     folders: Iterable[Path] | None = None,
     jobs_address: str = JOBS_ADDRESS,
-) -> Submitted:
-    """Lets a cluster drive a study, in this folder, which its head sees under the same path.
+) -> SubmitOutcome:
+    """Lets a cluster drive a study in this folder, which its head node must see under the same path.
 
-    The database's address is not handed over: the driver has it from HPO_STORAGE, or from the file that
-    HPO_STORAGE_FILE names, in the cluster's own environment, and refuses another one than this.
+    The database's address is not part of the job: the driver reads it from HPO_STORAGE, or from the file that
+    HPO_STORAGE_FILE names, in the cluster's environment, and refuses to run if that is another database.
 
     Args:
-        name: of the study, or the path of its file.
-        config: where it is kept.
-        options: those of `hpo run`, as they are written.
-        folders: of study files.
-        jobs_address: of the cluster's dashboard.
+        name: name of the study, or the path of its file.
+        config: where the study is stored.
+        options: options of `hpo run`, as on its command line.
+        folders: folders to look for study files in.
+        jobs_address: address of the cluster's dashboard.
 
     Raises:
-        StudyBusy: if it is driven, or a job of it is in flight.
+        StudyBusy: if the study is being driven, or has a pending or running job.
         StudyPaused: if it is paused.
-        UsageError: if no Ray takes jobs there, or an option may hold a password.
+        UsageError: if no Ray accepts jobs at the address, or an option may contain a password.
     """
     file = find(name, folders)
     study = load_study(str(file))
-    _refuse_secrets(options)
+    _require_no_secrets(options)
     command = _command(file, options)
-    jobs = jobs_at(jobs_address)
+    jobs = cluster_jobs(jobs_address)
     accept = ACCEPT in options
     context = RunContext.of(study, config)
     with Session.open(study, context, create=True, accept_code_change=accept) as session:
         session.store.check_can_drive(session.stored)
         prefix = f"hpo-{study.name}-{session.stored.uid[:8]}-"
         known = jobs.listed(prefix)
-        for job in (one for one, flies in known.items() if flies):
+        for job in (one for one, active in known.items() if active):
             raise StudyBusy(
-                f"study {study.name!r} is submitted already, as job {job}.\n"
+                f"study {study.name!r} was already submitted, as job {job}.\n"
                 f"Watch it with: hpo logs --study {study.name} --follow"
             )
-        # Two who submit at once name it alike, and Ray takes only one of a name.
+        # Two processes that submit at the same time choose the same name, and Ray accepts a name only once.
         job = f"{prefix}{1 + max((int(one.removeprefix(prefix)) for one in known), default=0)}"
-        session.store.submitted(session.stored, job)  # before it can begin, for the driver looks whether it is meant
+        session.store.submitted(session.stored, job)  # before it can start, because the driver checks this entry
         try:
             jobs.submit(job, command, {JOB: job})
         except StudyBusy:
@@ -89,20 +89,20 @@ def submit(
         except UsageError:
             session.store.submitted(session.stored, session.stored.job)
             raise
-    return Submitted(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
+    return SubmitOutcome(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
 
 
 def logs(name: str, config: RunConfig, *, follow: bool = False, jobs_address: str = JOBS_ADDRESS) -> Iterator[str]:
-    """Yields what the study's newest job has printed, in pieces.
+    """Yields the output of the study's newest job, in chunks.
 
     Args:
-        name: of the study.
-        config: where it is kept.
-        follow: whether to go on until the job ends.
-        jobs_address: of the cluster's dashboard.
+        name: name of the study.
+        config: where the study is stored.
+        follow: whether to continue until the job ends.
+        jobs_address: address of the cluster's dashboard.
 
     Raises:
-        UsageError: if there is no such study, or it was never submitted, or Ray knows no such job any more.
+        UsageError: if there is no such study, it was never submitted, or Ray no longer knows the job.
     """
     with storage(config.storage) as (store, _durable):
         job = stored_study(store, name).job
@@ -111,33 +111,33 @@ def logs(name: str, config: RunConfig, *, follow: bool = False, jobs_address: st
             f"study {name!r} was never submitted, so there is no job with a log; hpo run writes to its own terminal. "
             f"Submit it with: hpo submit --study {name}"
         )
-    jobs = jobs_at(jobs_address)
+    jobs = cluster_jobs(jobs_address)
     if follow:
         yield from jobs.followed(job)
     else:
         yield jobs.logs(job)
 
 
-def jobs_at(address: str) -> Jobs:
-    """Returns the jobs of a cluster.
+def cluster_jobs(address: str) -> Jobs:
+    """Returns a client for the jobs of a cluster.
 
     Raises:
-        UsageError: if no Ray takes jobs there.
+        UsageError: if no Ray accepts jobs there.
     """
-    from hpo.backends.ray.jobs import Jobs  # a second to import
+    from hpo.backends.ray.jobs import Jobs  # takes a second to import
 
     return Jobs(address)
 
 
 def _command(file: Path, options: Sequence[str]) -> str:
     run = ["python", "-m", "hpo", "run", "--study", str(file.absolute()), *options]
-    return f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(run)}"  # exec: signals are for the driver
+    return f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(run)}"  # exec: signals reach the driver
 
 
-def _refuse_secrets(options: Sequence[str]) -> None:
+def _require_no_secrets(options: Sequence[str]) -> None:
     for option in options:
         if holds_secret(option):
             raise UsageError(
-                "an option of the job holds a password or a token, which everybody could read who may look at the "
-                "cluster's jobs; set it in the cluster's own environment instead: HPO_STORAGE, HPO_WORKDIR"
+                "an option of the job contains a password or a token, which everyone who can see the cluster's jobs "
+                "could read; set it in the cluster's environment instead: HPO_STORAGE, HPO_WORKDIR"
             )

@@ -1,4 +1,4 @@
-"""The backend of a command: what it needs is checked, started or joined, and ended with the command."""
+"""The backend of a command: checks what it needs, starts or joins it, and ends it with the command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo.backends.machine import ray_is_joined, require_gpu, require_resources
 from hpo.core.protocols import Backend, Observer
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import tell_phase
-from hpo.driver.placing import resources
+from hpo.driver.resources import resources
 from hpo.driver.storage import storage
 from hpo.store import health
 from hpo.study import Study
@@ -19,19 +19,19 @@ from hpo.training import work_dir
 
 
 class Workers(ExitStack):
-    """Keeps a backend running between several commands, which would each start their own."""
+    """Keeps one backend running over several commands, each of which would otherwise start its own."""
 
     slots: int | None = None
 
     def join(self, study: Study, config: RunConfig, observers: Sequence[Observer]) -> int:
-        """Starts Ray or joins it, unless that was done before, and returns the number of trainings at a time.
+        """Starts or joins Ray unless that was done already, and returns the number of trainings that run at a time.
 
         Raises:
-            UsageError: if there is no Ray at the address, or a training does not fit.
+            UsageError: if no Ray answers at the address, or a training does not fit.
         """
         if self.slots is None:
             tell_phase(observers, f"joining Ray at {config.ray_address}" if config.ray_address else "starting Ray")
-            from hpo.backends.ray import (  # a second to import, and not needed locally
+            from hpo.backends.ray import (  # takes a second to import, and the local backend does not need it
                 connected,
                 refuse_nodes_without_gpu,
             )
@@ -43,42 +43,42 @@ class Workers(ExitStack):
         return self.slots
 
 
-def refuse_unsuitable(study: Study, config: RunConfig, workers: Workers, observers: Sequence[Observer]) -> None:
-    """Raises, before a new study is written, where no training of it fits.
+def check_backend_fits(study: Study, config: RunConfig, workers: Workers, observers: Sequence[Observer]) -> None:
+    """Raises, before a new study is written, if its trainings do not fit on the backend.
 
     Args:
-        study: whose trainings are to run.
-        config: where they are to run.
-        workers: join the Ray that only Ray knows the size of.
-        observers: told what begins.
+        study: the study to be trained.
+        config: where its trainings run.
+        workers: join a running Ray, whose size only Ray knows.
+        observers: told which phase begins.
 
     Raises:
         UsageError: if this machine is too small for a training, or the Ray at the address.
     """
     if config.backend == "local":
         require_gpu(resources(study, config))
-    elif config.ray_address or ray_is_joined():  # of a Ray that is joined already, only Ray knows how large it is
+    elif config.ray_address or ray_is_joined():  # only Ray itself knows how large a running Ray is
         workers.join(study, config, observers)
     else:
         require_resources(resources(study, config))
 
 
-def ready(
+def start_backend(
     study: Study, config: RunConfig, workers: Workers, observers: Sequence[Observer], *, prepared: bool = False
 ) -> int:
-    """Starts or joins what the backend needs and returns the number of trainings that run at a time.
+    """Starts or joins the backend and returns the number of trainings that run at a time.
 
     Args:
-        study: whose trainings are to run.
-        config: where they are to run.
-        workers: keeps the backend running.
-        observers: told what begins.
-        prepared: whether the data was prepared already, see `prepare_new`.
+        study: the study to be trained.
+        config: where its trainings run.
+        workers: keep the backend running.
+        observers: told which phase begins.
+        prepared: whether the data was already prepared, see `prepare_if_new`.
 
     Raises:
-        UsageError: if there is no Ray at the address, a training does not fit, or the data cannot be used.
+        UsageError: if no Ray answers at the address, a training does not fit, or the data cannot be used.
     """
-    refuse_unsuitable(study, config, workers, observers)
+    check_backend_fits(study, config, workers, observers)
     if not prepared:
         _prepare(study, config, observers)
     if config.backend == "local":
@@ -88,11 +88,11 @@ def ready(
     return slots
 
 
-def prepare_new(study: Study, config: RunConfig, observers: Sequence[Observer]) -> bool:
-    """Prepares the data of a study that is not stored yet, so that nothing is written where it cannot be used.
+def prepare_if_new(study: Study, config: RunConfig, observers: Sequence[Observer]) -> bool:
+    """Prepares the data of a study that is not stored yet, so that nothing is stored if the data cannot be used.
 
     Returns:
-        Whether the data was prepared; that of a stored study is prepared once it is known that something is to train.
+        Whether the data was prepared; the data of a stored study is prepared later, once there is something to train.
 
     Raises:
         StorageUnavailable: if the database cannot be opened.
@@ -108,10 +108,10 @@ def prepare_new(study: Study, config: RunConfig, observers: Sequence[Observer]) 
 
 
 def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> None:
-    """Lets the trainable's module get ready what all trainings read, once and where it is seen.
+    """Calls `prepare` of the trainable's module, once, so that its progress and errors are shown.
 
     Raises:
-        UsageError: if it cannot be used.
+        UsageError: if the data cannot be used.
     """
     prepare = load(study.ref).hook("prepare")
     if prepare is None:
@@ -125,9 +125,9 @@ def _prepare(study: Study, config: RunConfig, observers: Sequence[Observer]) -> 
 
 
 def make_backend(work: str, config: RunConfig, slots: int) -> Backend:
-    """Returns the backend that keeps jobs' folders in `work`; for Ray, after `ready`."""
+    """Returns a backend that keeps the jobs' folders in `work`; Ray must have been started by `start_backend`."""
     if config.backend == "local":
         return LocalBackend(work)
-    from hpo.backends.ray import RayBackend  # see above
+    from hpo.backends.ray import RayBackend  # slow to import
 
     return RayBackend(work, slots)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.core.errors import NothingToPromote
 from hpo.core.run_config import RunConfig
-from hpo.driver.session import resolved
+from hpo.driver.session import resolve_study
 from hpo.driver.storage import storage, stored_study
 from hpo.results import write_assets
 from hpo.stats.names import Ddof
@@ -43,7 +43,7 @@ def assets(
         UsageError: if the results cannot be used.
         OutputRefused: if `out` cannot be written, or has another promotion's files.
     """
-    study, config = resolved(study, to_train=False), config or RunConfig()
+    study, config = resolve_study(study, to_train=False), config or RunConfig()
     if not results:
         with storage(config.storage) as (store, _durable):
             promotion = store.promotion(stored_study(store, study.name))

@@ -13,9 +13,9 @@ from hpo.core.records import Evaluation, Job, Stage
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import ObservedSource, with_retries
 from hpo.driver.cross_validation import fold_jobs
-from hpo.driver.options import takes
-from hpo.driver.placing import events_folder
-from hpo.driver.session import RunContext, Session, resolved
+from hpo.driver.options import accepts_options
+from hpo.driver.resources import events_folder
+from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import Raced, decide
 from hpo.promotion.external import External, read_external, twins
@@ -90,7 +90,7 @@ class PromotionOutcome:
         return pd.DataFrame(self.report.candidates())
 
 
-@takes(PromotionOptions)
+@accepts_options(PromotionOptions)
 def promote(study: Study | str, config: RunConfig | None, options: PromotionOptions) -> PromotionOutcome:
     """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
 
@@ -109,7 +109,7 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
         UsageError: if something given cannot be used; nothing was written.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     context = RunContext.of(study, config, options)
     config, stop = context.config, context.stop
     score = refuse_promotion(study, config, options)

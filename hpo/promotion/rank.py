@@ -7,8 +7,8 @@ from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import newest_code
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.options import takes
-from hpo.driver.session import given_config, resolved
+from hpo.driver.options import accepts_options
+from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.status import completed_since, external_of, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import Raced, decide
@@ -23,7 +23,7 @@ from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study
 
 
-@takes(RuleOptions)
+@accepts_options(RuleOptions)
 def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptions) -> PromotionReport:
     """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
 
@@ -36,7 +36,7 @@ def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptio
         NothingToPromote: if there was no promotion.
         UsageError: if the storage has no such study.
     """
-    study, config = resolved(study, to_train=False), given_config(config)
+    study, config = resolve_study(study, to_train=False), checked_config(config)
     score = rule_of(study, options)
     with storage(config.storage) as (store, durable):
         return newest_report(study, stored_study(store, study.name), store, score, durable)

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED
 from hpo.core.run_config import RunConfig
-from hpo.driver.placing import refuse_unusable
+from hpo.driver.resources import require_runnable
 from hpo.promotion.options import PromotionOptions, RuleOptions
 from hpo.promotion.race import Plan
 from hpo.results import require_writable
@@ -34,7 +34,7 @@ def refuse_promotion(study: Study, config: RunConfig, options: PromotionOptions)
         _refuse_endless(study, score)
     plan = race_plan(study, study.search.trials, options)
     refuse_confirming(study, options.confirm_seeds, plan)
-    refuse_unusable(study, config)
+    require_runnable(study, config)
     require_writable(config.outputs / study.name)
     return score
 

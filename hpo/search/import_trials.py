@@ -9,7 +9,7 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import Observer
 from hpo.core.run_config import RunConfig
 from hpo.driver.options import CommandOptions
-from hpo.driver.session import RunContext, Session, resolved
+from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.search.imports import chosen, refuse_unusable
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
@@ -75,7 +75,7 @@ def import_trials(
         UsageError: if there is no such study, its trials cannot be used, or this one has begun.
         StorageUnavailable: if there is no such storage.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     foreign = read_source(study, source, source_study, Columns(value=source_value, params=source_params or {}))
     taken, left_out = chosen(study, foreign)
     if not taken:

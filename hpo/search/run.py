@@ -16,9 +16,9 @@ from hpo.core.protocols import EndsProcess, JobSource, Stop
 from hpo.core.records import Stage, Value
 from hpo.core.run_config import RunConfig
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.options import takes
-from hpo.driver.placing import events_folder, refuse_unusable
-from hpo.driver.session import Folds, RunContext, Session, resolved
+from hpo.driver.options import accepts_options
+from hpo.driver.resources import events_folder, require_runnable
+from hpo.driver.session import Folds, RunContext, Session, resolve_study
 from hpo.search.limits import Limits
 from hpo.search.options import SearchOptions
 from hpo.search.replicated import ReplicatedSource
@@ -125,7 +125,7 @@ class Deadline:
             self.stop.end_process(why)
 
 
-@takes(SearchOptions)
+@accepts_options(SearchOptions)
 def run(study: Study | str, config: RunConfig | None, options: SearchOptions) -> SearchOutcome:
     """Searches until the study has its trials. What an earlier driver left open is finished first.
 
@@ -142,11 +142,11 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study = resolved(study)
+    study = resolve_study(study)
     context = RunContext.of(study, config, options)
     began = time.monotonic()
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
-    refuse_unusable(study, context.config)
+    require_runnable(study, context.config)
     require_package(study.search.sampler)
     queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(
         study, list(options.enqueue), "enqueue"

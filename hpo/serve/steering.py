@@ -1,4 +1,4 @@
-"""What changes something: a study's driver is steered, or a cluster is given the study. All of it wants the token."""
+"""What changes something: requests to a driver, and submitting a study to a cluster. All of them need the token."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def curve_promoted(curve, module_config):
     return study, hpo.promote(study, module_config)
 
 
-def test_search_and_promotion_give_three_results(net_promoted):
+def test_promotion_gives_three_results(net_promoted):
     _, searched, outcome = net_promoted
     assert (searched.count("complete") + searched.count("pruned"), searched.stopped) == (4, False)
     assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
@@ -112,7 +112,7 @@ def test_search_and_promotion_give_three_results(net_promoted):
     assert table["ddof"] == 0
 
 
-def test_a_second_promotion_trains_nothing_and_writes_nothing(curve_promoted, restored_config):
+def test_second_promotion_does_nothing(curve_promoted, restored_config):
     study, first = curve_promoted
     before = tree(restored_config.outputs)
     counter = Counter()
@@ -123,7 +123,7 @@ def test_a_second_promotion_trains_nothing_and_writes_nothing(curve_promoted, re
     assert tree(restored_config.outputs) == before
 
 
-def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, config):
+def test_interrupted_promotion_resumes(curve, config):
     study = curve(search={"trials": 4})
     hpo.run(study, config)
     counter = Counter(stop_after_told=4)
@@ -138,7 +138,7 @@ def test_a_promotion_that_was_interrupted_trains_only_what_is_missing(curve, con
     assert outcome.trained == 5
 
 
-def test_a_deleted_folder_comes_back_without_training(net_promoted, restored_config):
+def test_deleted_results_are_restored(net_promoted, restored_config):
     study, _, first = net_promoted
     before = tree(restored_config.outputs)
     shutil.rmtree(first.results[1])
@@ -154,7 +154,7 @@ def test_a_deleted_folder_comes_back_without_training(net_promoted, restored_con
     ]
 
 
-def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits(net_promoted, restored_config):
+def test_deleted_artefacts_are_trained_again(net_promoted, restored_config):
     study, _, first = net_promoted
     model = (first.results[1] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[1])
@@ -164,9 +164,7 @@ def test_a_deleted_folder_whose_files_are_gone_is_trained_again_to_the_same_bits
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
-def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_whole(
-    net_promoted, restored_config, tmp_path
-):
+def test_partial_restore_is_completed(net_promoted, restored_config, tmp_path):
     study, _, first = net_promoted
     model = (first.results[0] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[0])
@@ -180,7 +178,7 @@ def test_a_restore_that_was_stopped_or_lost_one_file_or_moved_elsewhere_is_made_
     assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
 
 
-def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, config, tmp_path):
+def test_irreproducible_restore_is_an_error(curve, config, tmp_path):
     """Here the project's code has changed since; on another machine it could be the threads."""
     project = tmp_path / "changing"
     shutil.copytree(net(curve).root, project, ignore=shutil.ignore_patterns("__pycache__"))
@@ -202,7 +200,7 @@ def test_files_that_cannot_be_made_again_with_the_same_bits_are_an_error(curve, 
     assert not first.results[0].exists()
 
 
-def test_a_search_that_was_interrupted_ends_with_the_same_table(curve, config, tmp_path):
+def test_interrupted_search_has_same_table(curve, config, tmp_path):
     study = curve(search={"trials": 12})
     undisturbed = hpo.run(study, replace(config, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
     for after in (7, 11, 16):
@@ -212,7 +210,7 @@ def test_a_search_that_was_interrupted_ends_with_the_same_table(curve, config, t
     assert trials(finished) == trials(undisturbed)
 
 
-def test_what_was_recorded_before_a_crash_and_not_told_is_not_trained_again(curve, config):
+def test_record_before_crash_is_reused(curve, config):
     """The record comes first; a crash between it and Optuna's table leaves the trial running there."""
     study = curve(search={"trials": 3})
     whole = hpo.run(study, config)
@@ -238,7 +236,7 @@ def test_minimizing_is_mirrored(curve, curve_promoted, config):
     assert [1 - row.score for row in best.rows] == pytest.approx([row.score for row in least.rows])
 
 
-def test_the_score_s_convention_can_be_chosen(curve_promoted, restored_config):
+def test_score_convention_can_be_chosen(curve_promoted, restored_config):
     study, first = curve_promoted
     plain = first.ranking.winner
     other = hpo.promote(study, restored_config, lambda_=2.0, ddof=1).ranking
@@ -250,20 +248,20 @@ def test_the_score_s_convention_can_be_chosen(curve_promoted, restored_config):
     )
 
 
-def test_more_candidates_than_trials_promotes_what_there_is(curve, config):
+def test_top_larger_than_number_of_trials(curve, config):
     study = curve(search={"trials": 2}, promotion={"seeds": [42, 43]})
     hpo.run(study, config)
     outcome = hpo.promote(study, config, top=50)
     assert (len(outcome.ranking.rows), outcome.asked_top) == (2, 50)
 
 
-def test_trials_with_equal_params_are_one_candidate(curve, config):
+def test_equal_params_are_one_candidate(curve, config):
     study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6}, promotion={"seeds": [42, 43]})
     hpo.run(study, config)
     assert len(hpo.promote(study, config, top=5).ranking.rows) == 2
 
 
-def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, config):
+def test_failing_candidate_never_wins(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}},
         search={"trials": 8, "budget": 1, "pruner": "none", "max_failures": 9},
@@ -280,7 +278,7 @@ def test_a_candidate_whose_replicates_fail_is_named_and_never_wins(curve, config
     assert hpo.promote(grown, config).ranking.winner is not None
 
 
-def test_without_a_completed_trial_there_is_nothing_to_promote(curve, config):
+def test_no_complete_trial_to_promote(curve, config):
     study = curve(trainable="toys.curve:train_silent", search={"trials": 2})
     hpo.run(study, config)
     with pytest.raises(NothingToPromote, match=r"no completed trial to promote \(2 failed\).*hpo run --study curve"):
@@ -288,13 +286,13 @@ def test_without_a_completed_trial_there_is_nothing_to_promote(curve, config):
     assert not list((config.outputs / "curve").glob("results_*"))
 
 
-def test_promoting_where_there_is_no_storage_makes_none(curve, config, tmp_path):
+def test_promote_creates_no_storage(curve, config, tmp_path):
     with pytest.raises(StorageUnavailable, match="no storage"):
         hpo.promote(curve(), config)
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_promoting_a_study_that_was_never_searched_stores_nothing(curve, config):
+def test_promote_before_search_stores_nothing(curve, config):
     hpo.run(curve(name="other"), config, trials=1)
     with pytest.raises(NothingToPromote, match="has not been searched"):
         hpo.promote(curve(), config)
@@ -303,7 +301,7 @@ def test_promoting_a_study_that_was_never_searched_stores_nothing(curve, config)
     store.close()
 
 
-def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_trained(curve, config):
+def test_unwritable_outputs_are_refused_first(curve, config):
     study = curve(search={"trials": 2})
     hpo.run(study, config)
     blocked = config.outputs.parent / "file"
@@ -314,14 +312,14 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_t
     assert counter.told_jobs == []
 
 
-def test_a_ray_that_is_not_there_is_refused_at_once_and_nothing_is_stored(curve, config, tmp_path):
+def test_missing_ray_is_refused_first(curve, config, tmp_path):
     nowhere = replace(config, backend="ray", ray_address="127.0.0.1:1")
     with pytest.raises(UsageError, match=r"no Ray at 127\.0\.0\.1:1"):
         hpo.run(curve(), nowhere)
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_two_drivers_on_one_study_are_one_too_many(curve, config):
+def test_second_driver_is_refused(curve, config):
     study = curve()
     hpo.run(study, config, trials=1)
     store = Store(config.storage)
@@ -333,17 +331,17 @@ def test_two_drivers_on_one_study_are_one_too_many(curve, config):
     hpo.run(study, config, trials=2)
 
 
-def test_an_optuna_study_of_that_name_that_is_not_ours_is_left_alone(curve, config):
+def test_foreign_optuna_study_is_untouched(curve, config):
     import optuna
 
     optuna.create_study(study_name="curve", storage=config.storage)
-    with pytest.raises(UsageError, match="that hpo did not make"):
+    with pytest.raises(UsageError, match="that hpo did not create"):
         hpo.run(curve(), config)
     assert Store(config.storage).find("curve") is None
 
 
 @pytest.mark.usefixtures("net_promoted")
-def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, module_config, config):
+def test_fixed_streams_ignore_the_seed(curve, module_config, config):
     fixed = net(curve, streams={"split": 5}, promotion={"seeds": [42, 43]})
     hpo.run(fixed, config, trials=1)
     assert hpo.promote(fixed, config, top=1).trained == 2
@@ -356,7 +354,7 @@ def test_the_streams_that_a_study_fixes_do_not_change_with_the_seed(curve, modul
 
 
 @pytest.mark.postgres
-def test_the_same_study_on_postgres_gives_the_same_table(curve, config, postgres_url):
+def test_postgres_gives_the_same_table(curve, config, postgres_url):
     study = curve(search={"trials": 8})
     there = replace(config, storage=postgres_url, outputs=config.outputs / "pg")
     assert trials(hpo.run(study, there)) == trials(hpo.run(study, config))
@@ -367,7 +365,7 @@ def test_the_same_study_on_postgres_gives_the_same_table(curve, config, postgres
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_ray_gives_the_same_trials_and_the_same_promotion_as_the_local_backend(curve, config, ray_slots, tmp_path):
+def test_ray_matches_local_backend(curve, config, ray_slots, tmp_path):
     study = net(curve)
     on_ray = hpo.RunConfig(
         storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2

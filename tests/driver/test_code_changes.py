@@ -17,14 +17,14 @@ from hpo.core.errors import CodeChanged
 FIRST, SECOND = "params.x + ctx.streams.init.numpy().random()", "params.x + 7 + ctx.streams.init.numpy().random()"
 
 
-class Ear(hpo.Observer):
-    """Remembers what is said, and can stop a search."""
+class Listener(hpo.Observer):
+    """Keeps the messages, and can stop a search."""
 
     def __init__(self, stops_after=None):
-        self.said, self._stops_after, self._steps = [], stops_after, 0
+        self.messages, self._stops_after, self._steps = [], stops_after, 0
 
     def phase(self, message):
-        self.said.append(message)
+        self.messages.append(message)
 
     def reported(self, job, step, value):
         self._steps += 1
@@ -68,26 +68,26 @@ def edited(promoted, restored_config, monkeypatch):
 
 
 @pytest.mark.parametrize("verb", [hpo.run, hpo.promote, api.decompose, api.replay])
-def test_changed_code_is_refused_and_nothing_is_written(edited, verb):
+def test_changed_code_is_refused(edited, verb):
     project, config, before = edited
-    ear, more = Ear(), {} if verb in (hpo.run, hpo.promote) else {"trial": 0}
+    listener, more = Listener(), {} if verb in (hpo.run, hpo.promote) else {"trial": 0}
     with pytest.raises(
-        CodeChanged, match=r"was changed since it was last run: toy\.py changed\. 6 trainings"
+        CodeChanged, match=r"has changed since it was last run: toy\.py changed\. 6 trainings"
     ) as refused:
-        verb(project.study(), config, observers=[ear], **more)
+        verb(project.study(), config, observers=[listener], **more)
     assert "--accept-code-change" in str(refused.value)
     assert values(config, 0, 1) == before
-    assert ear.said == []
+    assert listener.messages == []
 
 
-def test_replicates_of_other_code_are_trained_anew(edited):
+def test_replicates_of_other_code_are_retrained(edited):
     project, config, before = edited
-    ear = Ear()
-    outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[ear])
-    assert "accepted: 6 trainings of other code stay and are marked" in ear.said[0]
+    listener = Listener()
+    outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[listener])
+    assert "accepted: 6 trainings of other code stay and are marked" in listener.messages[0]
     assert outcome.trained == 4
     for old, new in zip(before, values(config, 0, 1), strict=True):
-        assert new[0] == old[0]  # of the search: what it proposed since rests on it
+        assert new[0] == old[0]  # the search value, on which later proposals depend
         assert new[1:] == pytest.approx([value + 7 for value in old[1:]])
     remarks = [one.remarks for one in api.show("toy", 0, config)[1]]
     assert remarks[0] == ()
@@ -98,7 +98,7 @@ def test_replicates_of_other_code_are_trained_anew(edited):
     assert [set(one["files"]) for one in kept] == [{"toy.py"}, {"toy.py"}]
 
 
-def test_code_that_is_changed_back_goes_on(edited):
+def test_reverted_code_continues(edited):
     project, config, _ = edited
     with pytest.raises(CodeChanged):
         hpo.promote(project.study(), config)
@@ -106,7 +106,7 @@ def test_code_that_is_changed_back_goes_on(edited):
     assert hpo.promote(project.study(), config).trained == 0
 
 
-def test_an_edit_of_a_file_that_is_imported_counts(project, config):
+def test_edit_of_imported_file_counts(project, config):
     project.write("helper.py", "ADDED = 0")
     project.toy(head="import helper", value="params.x + helper.ADDED")
     hpo.run(project.study(), config)
@@ -117,20 +117,20 @@ def test_an_edit_of_a_file_that_is_imported_counts(project, config):
     hpo.run(project.study(), config)
 
 
-def test_an_interrupted_trial_begins_anew_under_other_code(project, config):
+def test_interrupted_trial_restarts(project, config):
     project.toy(value="params.x", head="import torch")
     loop = "model = torch.nn.Linear(1, WIDTH)\n    for epoch in ctx.epochs(model=model):"
     text_ = (project.folder / "toy.py").read_text().replace("for epoch in ctx.epochs():", loop)
     project.write("toy.py", "WIDTH = 2\n" + text_)
     project.study_file(budget=4)
-    ear = Ear(stops_after=2)
-    hpo.run(project.study(), config, observers=[ear], stop=ear)
+    listener = Listener(stops_after=2)
+    hpo.run(project.study(), config, observers=[listener], stop=listener)
     assert api.status("toy", config)[0].counts == {"running": 1}
     project.write("toy.py", "WIDTH = 3\n" + text_.replace('"val": params.x', '"val": params.x + 7'))
-    ear = Ear()
-    outcome = hpo.run(project.study(), config, observers=[ear])
+    listener = Listener()
+    outcome = hpo.run(project.study(), config, observers=[listener])
     assert [trial.state for trial in outcome.trials] == ["complete", "complete"]
-    assert ear.said[0].startswith("the code was changed since the study was last run (toy.py changed)")
+    assert listener.messages[0].startswith("the code has changed since the study was last run (toy.py changed)")
     assert set(outcome.trials[0].values.values()) == {outcome.trials[0].params["x"] + 7}
     assert outcome.trials[0].code == outcome.trials[1].code
     [one] = api.show("toy", 0, config)[1]
@@ -140,10 +140,10 @@ def test_an_interrupted_trial_begins_anew_under_other_code(project, config):
     }
 
 
-def test_values_of_later_steps_do_not_stay_with_a_trial_that_begins_anew(project, config):
+def test_restarted_trial_drops_later_steps(project, config):
     project.study_file(budget=4)
-    ear = Ear(stops_after=3)
-    hpo.run(project.study(), config, observers=[ear], stop=ear)
+    listener = Listener(stops_after=3)
+    hpo.run(project.study(), config, observers=[listener], stop=listener)
     project.toy(value="[params.x, None][epoch > 1]", head="")
     outcome = hpo.run(project.study(), config)
     assert [trial.state for trial in outcome.trials] == ["failed", "failed"]
@@ -151,31 +151,31 @@ def test_values_of_later_steps_do_not_stay_with_a_trial_that_begins_anew(project
     assert list(api.show("toy", 0, config)[0].values) == [1]
 
 
-def test_failed_trials_do_not_hold_back_the_code_that_mends_them(project, config):
+def test_failed_trials_allow_fixed_code(project, config):
     project.toy(value="no_such_name")
     hpo.run(project.study(), config)
     project.toy()
     project.study_file(trials=4)
-    ear = Ear()
-    outcome = hpo.run(project.study(), config, observers=[ear])
-    assert [trial.state for trial in outcome.trials] == ["complete"] * 4, "what failed by one mistake is trained again"
-    assert "nothing that counts was trained before" in ear.said[0]
+    listener = Listener()
+    outcome = hpo.run(project.study(), config, observers=[listener])
+    assert [trial.state for trial in outcome.trials] == ["complete"] * 4, "failed trials are trained again"
+    assert "no valid training used the old code" in listener.messages[0]
 
 
-def test_a_database_without_code_goes_on_and_says_so(project, config):
+def test_database_without_code_continues(project, config):
     hpo.run(project.study(), config)
     _change(config, "UPDATE hpo_studies SET codes = NULL")
     _change(config, "UPDATE hpo_evaluations SET fingerprint = '{}'")
     project.study_file(trials=3)
-    ear = Ear()
-    hpo.run(project.study(), config, observers=[ear])
-    assert "the code of 2 trainings is not known: an earlier hpo recorded them" in ear.said[0]
+    listener = Listener()
+    hpo.run(project.study(), config, observers=[listener])
+    assert "the code of 2 trainings is not known, because an earlier version" in listener.messages[0]
     project.toy(value=SECOND)
-    with pytest.raises(CodeChanged, match="3 trainings that it holds are of the code before"):
+    with pytest.raises(CodeChanged, match="3 trainings in it used the old code"):
         hpo.run(project.study(), config)
 
 
-def test_the_same_params_under_other_code_are_another_training(project, config):
+def test_other_code_is_another_training(project, config):
     project.write(
         "studies/toy.toml",
         (project.folder / "studies/toy.toml").read_text().replace("float = [0.0, 1.0]", "choice = [0.5]"),
@@ -202,7 +202,7 @@ def _one(config, query):
     return found
 
 
-def test_verify_names_the_code_rather_than_chance(edited):
+def test_verify_names_the_code(edited):
     project, config, _ = edited
     [one] = api.verify(project.study(), config, trial=0, seed=41)
     printed = tables.verified_text([one])
@@ -211,7 +211,7 @@ def test_verify_names_the_code_rather_than_chance(edited):
     assert "sha256" not in printed
 
 
-def test_tables_mark_what_is_of_other_code(edited):
+def test_tables_mark_other_code(edited):
     project, config, _ = edited
     outcome = hpo.run(project.study(), config, trials=3, accept_code_change=True)
     assert outcome.of_other_code == [0, 1]
@@ -232,7 +232,7 @@ def test_tables_mark_what_is_of_other_code(edited):
     assert "the search value of trial 0, 1" in (config.outputs / "toy" / "promotion.md").read_text()
 
 
-def test_trainings_of_different_code_are_not_compared_without_a_word(edited):
+def test_compare_warns_of_other_code(edited):
     project, config, _ = edited
     hpo.run(project.study(), config, trials=3, accept_code_change=True)
     winner = hpo.promote(project.study(), config, top=1).ranking.winner.candidate.trial

@@ -26,7 +26,7 @@ ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])
 
 
 def own_project(folder):
-    """Makes a user's project, whose trainings take some time and say which epochs they trained."""
+    """Makes a user's project, whose trainings take some time and record the epochs that they trained."""
     shutil.copytree(PROJECT / "toys", folder / "toys", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "studies").mkdir()
     (folder / "trained").mkdir()
@@ -43,7 +43,7 @@ def project(tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """What the study comes to if nobody steers it."""
+    """The study's table when nobody pauses or stops it."""
     folder = own_project(tmp_path_factory.mktemp("undisturbed") / "own")
     return facts(hpo(folder, *RUN, *LOCAL, "--json").stdout)
 
@@ -76,14 +76,14 @@ class Driver:
         self.until("[2/")
 
     @property
-    def said(self):
+    def output(self):
         return self._log.read_text()
 
     def until(self, text):
         end = time.monotonic() + 60
-        while text not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < end, self.said
+        while text not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < end, self.output
             time.sleep(0.05)
 
 
@@ -117,33 +117,29 @@ def facts(text):
 
 
 def epochs_of(project):
-    """Returns the epochs of each training that has begun, as they were trained."""
+    """Returns the epochs of each training in the order in which they were trained."""
     return {file.name: file.read_text().split() for file in (project / "trained").iterdir()}
 
 
 @pytest.mark.parametrize("backend", [HERE, ON_RAY])
-def test_a_driver_that_is_stopped_from_elsewhere_ends_its_epochs_and_the_next_run_goes_on(
-    project, driver, undisturbed, request, backend
-):
+def test_stopped_driver_resumes_on_next_run(project, driver, undisturbed, request, backend):
     running = driver(*RUN, *on(backend, request))
     asked = api.stop("slow", config(project))
     assert (asked.changed, asked.driver.pid, asked.driver.verb) == (True, running.process.pid, "run")
     assert running.process.wait(timeout=60) == 0, "it did what it was asked"
-    assert "stopping, as hpo stop asks" in running.said
-    assert "Stopped. Go on with: hpo run --study slow" in running.said
-    assert f"[{TRIALS}/{TRIALS}]" not in running.said, "it went on to the end"
+    assert "stopping because of hpo stop" in running.output
+    assert "Stopped. Go on with: hpo run --study slow" in running.output
+    assert f"[{TRIALS}/{TRIALS}]" not in running.output, "it went on to the end"
     assert "Nobody drives slow. Go on with: hpo run --study slow" in hpo(project, "stop", "--study", "slow").stdout
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
     assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
 
 
 @pytest.mark.parametrize("backend", [HERE, ON_RAY])
-def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(
-    project, driver, undisturbed, request, backend
-):
+def test_paused_driver_waits_for_resume(project, driver, undisturbed, request, backend):
     running = driver(*RUN, *on(backend, request))
     api.pause("slow", config(project))
-    running.until("paused: what runs goes to its end")
+    running.until("paused: running trainings finish")
     end = time.monotonic() + 60
     while api.status("slow", config(project))[0].counts.get("running"):
         assert time.monotonic() < end, "what ran does not end"
@@ -156,11 +152,11 @@ def test_a_paused_study_finishes_what_runs_and_waits_until_it_is_resumed(
     assert "paused" in hpo(project, "status").stdout
     assert "Its driver goes on" in hpo(project, "resume", "--study", "slow").stdout
     assert running.process.wait(timeout=60) == 0
-    assert "resumed" in running.said
+    assert "resumed" in running.output
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
 
 
-def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_resumed(project, driver, undisturbed):
+def test_paused_driver_can_be_stopped(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
     api.pause("slow", config(project))
     running.until("paused:")
@@ -185,19 +181,19 @@ def test_a_paused_driver_can_be_stopped_and_the_study_is_not_driven_until_it_is_
 
 
 @pytest.mark.slow
-def test_a_promotion_is_paused_and_stopped_like_a_search(project, driver):
+def test_promotion_can_be_paused_and_stopped(project, driver):
     assert hpo(project, *RUN, *LOCAL).returncode == 0
     running = driver("promote", "--study", "slow", "--top", "2", *LOCAL)
     api.pause("slow", config(project))
     running.until("paused:")
     api.stop("slow", config(project))
-    assert running.process.wait(timeout=30) == 0, running.said
-    assert "Stopped. Go on with: hpo promote --study slow" in running.said
+    assert running.process.wait(timeout=30) == 0, running.output
+    assert "Stopped. Go on with: hpo promote --study slow" in running.output
     assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
 
 
 @pytest.mark.slow
-def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
+def test_stop_now_and_take_over(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
     api.pause("slow", config(project))
     running.until("paused:")
@@ -210,7 +206,7 @@ def test_a_driver_is_ended_at_once_and_taken_over(project, driver, undisturbed):
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, undisturbed, postgres_url):
+def test_control_of_a_driver_on_postgres(project, driver, undisturbed, postgres_url):
     there = library.RunConfig(storage=postgres_url)
     running = driver(*RUN, *LOCAL, url=postgres_url)
     api.pause("slow", there)
@@ -218,12 +214,12 @@ def test_a_driver_on_postgres_is_paused_resumed_and_stopped(project, driver, und
     api.resume("slow", there)
     running.until("resumed")
     api.stop("slow", there)
-    assert running.process.wait(timeout=30) == 0, running.said
+    assert running.process.wait(timeout=30) == 0, running.output
     assert facts(hpo(project, *RUN, *LOCAL, "--json", url=postgres_url).stdout) == undisturbed
 
 
 @pytest.mark.parametrize("verb", [api.pause, api.resume, api.stop])
-def test_a_study_that_is_not_stored_is_named(project, curve, verb):
+def test_unknown_study_is_named(project, curve, verb):
     with pytest.raises(library.UsageError, match="there is no storage"):
         verb("slow", config(project))
     api.run(curve(name="other", search={"trials": 1}), config(project))

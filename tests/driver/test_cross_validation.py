@@ -45,27 +45,27 @@ class JobSource:
 
     def __init__(self, jobs, refuse=None):
         self.jobs, self.refuse = list(jobs), refuse or {}
-        self.heard, self.told = [], []
+        self.reports, self.told = [], []
 
     def ask(self):
         return self.jobs.pop(0) if self.jobs else DONE
 
     def report(self, job, step, value):
-        self.heard.append((job.trial, step, value))
+        self.reports.append((job.trial, step, value))
         return Decision.STOP if self.refuse.get(job.trial) == step else Decision.CONTINUE
 
     def tell(self, told):
         self.told.append(told)
 
 
-def test_a_study_without_folds_has_its_jobs_as_they_are(curve):
+def test_no_folds_leave_jobs_unchanged(curve):
     assert fold_jobs(JOB, curve()) == (JOB,)
     assert "validation" not in curve().content()
     assert "validation" not in curve().identity()
 
 
 @given(seed=st.integers(0, 2**63 - 2))  # a seed above is the largest
-def test_no_two_folds_of_neighbouring_seeds_share_a_stream(seed):
+def test_folds_never_share_a_stream(seed):
     study = hpo.Study.model_validate(STUDY)
     jobs = [*fold_jobs(replace(JOB, seed=seed), study), *fold_jobs(replace(JOB, seed=seed + 1), study)]
     assert len({job.key for job in jobs}) == len({job.folder for job in jobs}) == len(jobs)
@@ -84,7 +84,7 @@ STUDY = {
 }
 
 
-def test_the_folds_of_a_repeat_share_one_division_and_nothing_else(study):
+def test_folds_of_a_repeat_share_the_split(study):
     jobs = fold_jobs(JOB, study(3, 2))
     assert [job.fold for job in jobs] == [1, 2, 3, 4, 5, 6]
     divisions = [job.stream_seeds["split"] for job in jobs]
@@ -93,7 +93,7 @@ def test_the_folds_of_a_repeat_share_one_division_and_nothing_else(study):
     assert divisions[0] != divisions[3]
 
 
-def test_a_stream_that_the_study_fixes_stays_fixed_and_a_fixed_split_is_every_seed_s(study):
+def test_fixed_streams_stay_fixed_in_folds(study):
     fixed = {"split": 7, "init": 5}
     first, second = (fold_jobs(replace(JOB, seed=seed, stream_seeds=fixed), study(3, 2)) for seed in (42, 43))
     assert {job.stream_seeds["init"] for job in (*first, *second)} == {5}
@@ -102,7 +102,7 @@ def test_a_stream_that_the_study_fixes_stays_fixed_and_a_fixed_split_is_every_se
     assert {job.stream_seeds["order"] for job in first}.isdisjoint(job.stream_seeds["order"] for job in second)
 
 
-def test_the_mean_over_folds_is_numpy_s_of_every_metric():
+def test_fold_mean_matches_numpy():
     jobs = [replace(JOB, fold=fold) for fold in (1, 2, 3)]
     folds = [evaluation(job, value, loss=1 - value) for job, value in zip(jobs, FOLDS, strict=False)]
     found = mean_of(JOB, folds, Objective(metric="val"))
@@ -114,7 +114,7 @@ def test_the_mean_over_folds_is_numpy_s_of_every_metric():
     assert folds[0].trainings == (folds[0],)
 
 
-def test_a_metric_undefined_in_a_fold_is_undefined_and_a_constraint_must_hold_in_all():
+def test_undefined_metrics_and_constraints():
     first = evaluation(replace(JOB, fold=1), 0.5, auc=None, over=-1.0)
     second = evaluation(replace(JOB, fold=2), 0.7, auc=0.9, over=0.5)
     found = mean_of(JOB, [first, second], Objective(metric="val", constraints=("over",)))
@@ -122,7 +122,7 @@ def test_a_metric_undefined_in_a_fold_is_undefined_and_a_constraint_must_hold_in
 
 
 @given(order=st.permutations(range(6)))
-def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_first(order):
+def test_running_means_come_in_fold_order(order):
     source = JobSource([JOB])
     folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
     jobs = [folded.ask() for _ in range(6)]
@@ -131,13 +131,13 @@ def test_the_source_hears_running_means_in_the_order_of_the_folds_whatever_ends_
         assert source.told == []
         assert folded.report(jobs[config], 1, -1.0) is Decision.CONTINUE
         folded.tell(evaluation(jobs[config], FOLDS[config]))
-    assert source.heard == [(3, step, pytest.approx(np.mean(FOLDS[:step]))) for step in range(1, 7)]
+    assert source.reports == [(3, step, pytest.approx(np.mean(FOLDS[:step]))) for step in range(1, 7)]
     [told] = source.told
     assert (told.status, told.value) == (Status.COMPLETE, pytest.approx(np.mean(FOLDS)))
 
 
 @given(order=st.permutations(range(6)), refused=st.integers(1, 6))
-def test_what_is_pruned_and_at_which_fold_does_not_depend_on_what_ends_first(order, refused):
+def test_pruning_ignores_order_of_completion(order, refused):
     source = JobSource([JOB], refuse={3: refused})
     folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
     jobs = [folded.ask() for _ in range(6)]
@@ -145,10 +145,10 @@ def test_what_is_pruned_and_at_which_fold_does_not_depend_on_what_ends_first(ord
         folded.tell(evaluation(jobs[config], FOLDS[config]))
     [told] = source.told
     assert (told.status, told.step, told.value) == (Status.PRUNED, refused, pytest.approx(np.mean(FOLDS[:refused])))
-    assert len(source.heard) == refused
+    assert len(source.reports) == refused
 
 
-def test_with_a_pruner_a_fold_waits_for_the_one_before_and_other_trials_fill_the_time(study):
+def test_pruner_runs_folds_in_order(study):
     source = JobSource([replace(JOB, trial=0), replace(JOB, trial=1)], refuse={0: 2})
     folded = FoldedSource(source, study(3), at_once=False)
     first, second = folded.ask(), folded.ask()
@@ -166,7 +166,7 @@ def test_with_a_pruner_a_fold_waits_for_the_one_before_and_other_trials_fill_the
     assert second is DONE
 
 
-def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
+def test_failed_fold_fails_its_job(study):
     source = JobSource([JOB])
     folded = FoldedSource(source, study(3), at_once=True)
     first, second = folded.ask(), folded.ask()
@@ -179,7 +179,7 @@ def test_a_fold_that_fails_fails_its_job_and_the_others_are_left_out(study):
 
 
 @pytest.mark.parametrize(("pruned", "value"), [(0, None), (1, 0.5)])
-def test_a_fold_that_prunes_itself_prunes_its_job(study, pruned, value):
+def test_pruned_fold_prunes_its_job(study, pruned, value):
     source = JobSource([JOB])
     folded = FoldedSource(source, study(3), at_once=False)
     for fold in range(pruned + 1):
@@ -190,7 +190,7 @@ def test_a_fold_that_prunes_itself_prunes_its_job(study, pruned, value):
     assert (told.status, told.value, len(told.folds)) == (Status.PRUNED, value, pruned + 1)
 
 
-def test_a_database_that_goes_away_while_the_source_hears_costs_nothing(study):
+def test_outage_during_report_loses_nothing(study):
     class Away(JobSource):
         away = True
 
@@ -207,11 +207,11 @@ def test_a_database_that_goes_away_while_the_source_hears_costs_nothing(study):
     source.away = False
     folded.tell(first)
     folded.tell(evaluation(folded.ask(), 0.6))
-    assert source.heard == [(3, 1, 0.4), (3, 2, 0.5)]
+    assert source.reports == [(3, 1, 0.4), (3, 2, 0.5)]
     assert len(source.told) == 1
 
 
-def test_stored_folds_are_joined_to_one_evaluation_for_each_seed(study):
+def test_stored_folds_are_joined_per_seed(study):
     made = study(2)
     stored = []
     for seed, status in itertools.product((42, 43, 44), (Status.COMPLETE,)):
@@ -225,7 +225,7 @@ def test_stored_folds_are_joined_to_one_evaluation_for_each_seed(study):
     assert set(found) == {42, 43}
 
 
-def test_pruners_count_folds_where_there_are_folds(study, curve):
+def test_pruner_steps_are_folds(study, curve):
     assert (study(5, 2).steps, curve().steps) == (10, curve().search.budget)
 
 
@@ -235,7 +235,7 @@ def test_fewer_than_two_folds_are_refused(folds):
         hpo.Study.model_validate({**STUDY, "validation": {"folds": folds}})
 
 
-def test_another_number_of_folds_is_another_study(tmp_path, study, config):
+def test_changed_folds_change_the_study(tmp_path, study, config):
     hpo.run(toy(study, 2), config)
     with pytest.raises(StudyChanged, match=r"validation +2 folds +-> +3 folds x 2"):
         hpo.run(toy(study, 3, 2), config)
@@ -260,7 +260,7 @@ def context_of(progress, folds):
     return Context(progress, loop, streams, cache=progress.folder, project=progress.folder, folds=folds)
 
 
-def test_a_context_counts_folds_within_their_repeat(tmp_path):
+def test_context_numbers_folds_per_repeat(tmp_path):
     found = [
         context_of(Progress(replace(JOB, fold=fold), Objective(metric="val"), tmp_path), folds=3).fold
         for fold in range(1, 7)
@@ -268,20 +268,20 @@ def test_a_context_counts_folds_within_their_repeat(tmp_path):
     assert found == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_trainable_that_never_asks_which_fold_it_is_judged_on_is_refused(study, config):
+def test_trainable_must_read_ctx_fold(study, config):
     with pytest.raises(TooManyFailures, match=r"over 3 folds, but the trainable never read ctx\.fold"):
         hpo.run(toy(study, 3, fixed={"blind": True}, search={"max_failures": 1}), config)
 
 
 @pytest.mark.parametrize(("word", "seeds"), [("fixed", {"split": 41}), ("per-seed", {}), (7, {"split": 7})])
-def test_a_stream_is_the_search_s_under_every_seed_or_each_seed_s_own(curve, word, seeds):
+def test_stream_modes_fixed_and_per_seed(curve, word, seeds):
     made = curve(streams={"split": word})
     assert made.streams == seeds
     assert made.content()["streams"] == {"split": word}
     assert made.identity().get("streams.split") == (str(seeds["split"]) if seeds else None)
 
 
-def test_a_stream_that_is_fixed_by_its_word_is_the_one_fixed_by_its_number(curve, config):
+def test_fixed_equals_the_search_seed(curve, config):
     word, number = curve(streams={"init": "fixed"}), curve(streams={"init": 41})
     assert word.identity() == number.identity()
     hpo.run(word, config, trials=2)

@@ -46,10 +46,10 @@ def project(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_archive_becomes_results_and_what_a_report_needs(project):
-    printed, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "48", "--dicom", "--size", "64")
+def test_archive_to_results_and_assets(project):
+    printed, stderr = hpo(project, "data", "phantoms", "--out", "in", "--n", "48", "--dicom", "--size", "64")
     assert 'data = "' in printed
-    assert "48 of 48 written" in said
+    assert "48 of 48 written" in stderr
     damaged = sorted((project / "in" / "archive").rglob("*-CC.dcm"))[0]
     damaged.write_bytes(b"cut off")
     printed, _ = hpo(project, "data", "audit", "--study", "arch-density", "--out", "manifest.json")
@@ -58,8 +58,8 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
     assert "is not a DICOM file" in printed
     assert f"Digest: {manifest['digest']}" in printed
     run = ["run", "--study", "arch-density", "--trials", "2", "--backend", "local", "--promote"]
-    _, said = hpo(project, *run)
-    assert "reading images" not in said  # the audit has filled the cache
+    _, stderr = hpo(project, *run)
+    assert "reading images" not in stderr  # the audit has filled the cache
     folder = project / "outputs" / "arch-density" / "results_7"
     assert json.loads((folder / "data_manifest.json").read_text()) == manifest
     told = json.loads((folder / "summary.json").read_text())["hpo"]
@@ -83,12 +83,12 @@ def test_an_archive_becomes_results_and_what_a_report_needs(project):
         f"density_{word}_seed{seed}.png" for word in ("train", "confusion", "gradcam") for seed in (42, 43, 44)
     } < names
     assert {"density_metrics.tex", "density_metrics.csv", "density_text.tex"} < names
-    _, said = hpo(project, "verify", "--study", "arch-density", "--promotion", "--backend", "local")
-    assert "DIFFERS" not in said
+    _, stderr = hpo(project, "verify", "--study", "arch-density", "--promotion", "--backend", "local")
+    assert "DIFFERS" not in stderr
 
 
 @pytest.mark.slow
-def test_the_other_network_is_searched_and_promoted_on_the_same_archive(project):
+def test_other_network_on_the_same_archive(project):
     pytest.importorskip("monai", reason="EfficientNet needs the extra monai")
     hpo(project, "data", "phantoms", "--out", "in", "--n", "24", "--dicom", "--size", "32")
     text = (project / "studies" / "efficientnet-density.toml").read_text()
@@ -113,37 +113,37 @@ def test_the_other_network_is_searched_and_promoted_on_the_same_archive(project)
         assert list((folder / "gradcam").glob("gradcam_0_*.png"))
 
 
-def test_an_audit_of_another_source_and_as_json(project):
+def test_audit_of_another_source_as_json(project):
     hpo(project, "data", "phantoms", "--out", "pictures", "--n", "12", "--size", "32", "--json")
     audit = ["data", "audit", "--study", "arch-density", "--data", "pictures", "--json"]
     found = json.loads(hpo(project, *audit)[0])
     assert (found["source"], found["images"]) == ("folders", 12)
 
 
-def test_bad_data_is_a_sentence_and_nothing_is_trained(project):
-    _, said = hpo(project, "run", "--study", "arch-density", "--backend", "local", status=2)
-    assert "trainable  data in/classificacao.csv: there is no such folder or CSV file" in said
-    assert "Traceback" not in said
+def test_bad_data_is_refused_first(project):
+    _, stderr = hpo(project, "run", "--study", "arch-density", "--backend", "local", status=2)
+    assert "trainable  data in/classificacao.csv: there is no such folder or CSV file" in stderr
+    assert "Traceback" not in stderr
 
 
-def test_phantoms_are_not_written_over_something(project):
+def test_phantoms_overwrite_nothing(project):
     (project / "in").mkdir()
     (project / "in" / "mine").write_text("precious")
-    _, said = hpo(project, "data", "phantoms", "--out", "in", "--n", "12", "--dicom", status=2)
-    assert "is not empty; choose another folder" in said
+    _, stderr = hpo(project, "data", "phantoms", "--out", "in", "--n", "12", "--dicom", status=2)
+    assert "is not empty; choose another folder" in stderr
     assert [path.name for path in (project / "in").iterdir()] == ["mine"]
 
 
-def test_a_trainable_that_knows_nothing_of_data_is_a_sentence(curve, config, tmp_path):
+def test_trainable_without_data_hooks(curve, config, tmp_path):
     with pytest.raises(UsageError, match=r"its module has no function audit\(params, cache, tell\)"):
         api.audit(curve(), config)
-    with pytest.raises(UsageError, match="no trainable of 2 studies writes phantoms"):
+    with pytest.raises(UsageError, match="none of the trainables of 2 studies can write phantoms"):
         api.write_phantoms(tmp_path / "out", 12, folders=[ROOT / "tests" / "project" / "studies"])
-    with pytest.raises(UsageError, match="no trainable of study 'digits' writes phantoms"):
+    with pytest.raises(UsageError, match="the trainable of study 'digits' cannot write phantoms"):
         api.write_phantoms(tmp_path / "out", 12, study="digits", folders=[ROOT / "studies"])
 
 
-def test_assets_without_a_promotion_say_what_to_do(curve, config, tmp_path):
+def test_assets_need_a_promotion(curve, config, tmp_path):
     import hpo
     from hpo.core.errors import NothingToPromote
 

@@ -69,7 +69,7 @@ def command(folder, *arguments, path=(), before=None, **environment):
 # The command.
 
 
-def test_a_sound_machine_is_said_line_by_line_and_nothing_is_written(tmp_path):
+def test_healthy_machine_writes_nothing(tmp_path):
     done = command(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     *lines, last = done.stdout.splitlines()
@@ -81,7 +81,7 @@ def test_a_sound_machine_is_said_line_by_line_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_is_named_with_what_to_do_and_ends_with_1(tmp_path):
+def test_missing_essentials_exit_1(tmp_path):
     (tmp_path / "taken").touch()
     done = command(tmp_path, "--outputs", "taken", "--study", "mine", "--backend", "local")
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_what_is_missing_is_named_with_what_to_do_and_ends_with_1(tmp_path):
     ]
 
 
-def test_a_trainable_that_prints_does_not_spoil_the_json(tmp_path):
+def test_printing_trainable_keeps_json_valid(tmp_path):
     shutil.copytree(ROOT / "hpo" / "driver" / "starter", tmp_path / "own")
     trainable = tmp_path / "own" / "tumours.py"
     trainable.write_text(trainable.read_text() + "\nprint('hello')\n")
@@ -117,7 +117,7 @@ def installed_as(folder, *wanted, python=">=3.11", extras=()):
     return folder
 
 
-def test_packages_that_are_not_there_or_of_another_version_are_named(tmp_path):
+def test_missing_packages_are_named(tmp_path):
     (tmp_path / "site").mkdir()
     wanted = ("no-such-package>=1", "numpy<1", "torch>=2", "absent ; python_version < '3'", "other>=2 ; extra == 'odd'")
     site = installed_as(tmp_path / "site", *wanted, python=">=99", extras=["odd"])
@@ -128,10 +128,10 @@ def test_packages_that_are_not_there_or_of_another_version_are_named(tmp_path):
     assert found["packages"]["found"].startswith("no-such-package (not installed, wanted >=1), numpy ")
     assert found["packages"]["found"].endswith(" (wanted <1)")
     assert found["packages"]["advice"] == "pip install 'no-such-package>=1' 'numpy<1'"
-    assert found["extra odd"]["advice"] == "where it is wanted: pip install 'hpo-robust[odd]'"
+    assert found["extra odd"]["advice"] == "if you need it: pip install 'hpo-robust[odd]'"
 
 
-def test_an_extra_that_is_not_there_is_nothing_essential(tmp_path):
+def test_missing_extra_is_not_essential(tmp_path):
     (tmp_path / "site").mkdir()
     site = installed_as(tmp_path / "site", "numpy>=2", "no-such>=2 ; extra == 'odd'", extras=["odd"])
     done = command(tmp_path, "--backend", "local", path=[site])
@@ -139,14 +139,14 @@ def test_an_extra_that_is_not_there_is_nothing_essential(tmp_path):
     assert "missing    extra odd " in done.stdout
 
 
-def test_another_version_alone_asks_for_attention(tmp_path):
+def test_wrong_version_is_attention(tmp_path):
     (tmp_path / "site").mkdir()
     done = command(tmp_path, "--backend", "local", path=[installed_as(tmp_path / "site", "numpy<1")])
     assert done.returncode == 0
     assert "attention  packages " in done.stdout
 
 
-def test_a_package_that_cannot_be_imported_is_a_sentence_for_nothing_else_can_be_looked_at(tmp_path):
+def test_unimportable_package_is_one_sentence(tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sqlalchemy.py").write_text("raise ImportError('half of it is not there')")
     done = command(tmp_path, path=[tmp_path / "broken"])
@@ -155,27 +155,27 @@ def test_a_package_that_cannot_be_imported_is_a_sentence_for_nothing_else_can_be
     assert "Traceback" not in done.stderr
 
 
-def test_a_version_for_one_kind_of_machine_is_in_the_range_of_the_plain_one():
+def test_local_version_fits_its_range():
     [found] = installed_packages([Requirement("torch>=2,<99")])
     assert found.fits
     assert python_fits(">=3.11", "3.15.0rc1")
     assert not python_fits(">=3.11", "3.10.9")
 
 
-def test_the_install_line_names_where_it_was_installed_from(tmp_path):
+def test_install_line_names_the_origin(tmp_path):
     site = installed_as(tmp_path)
-    said = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[str(site), *sys.path, str(ROOT)]!r}\n{LINE}"]
-    assert subprocess.run(said, capture_output=True, text=True, check=True).stdout == "pip install 'hpo-robust[web]'\n"
+    run = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[str(site), *sys.path, str(ROOT)]!r}\n{LINE}"]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "pip install 'hpo-robust[web]'\n"
     origin = {"url": "file:///a%20b", "dir_info": {"editable": True}}
     (site / "hpo_robust-0.1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
-    found = subprocess.run(said, capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert found == "pip install --editable '/a b[web]'\n"
 
 
 LINE = "from hpo.core.installed import install_line\nprint(install_line('web'))"
 
 
-def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
+def test_wheel_metadata_matches_project(tmp_path):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "hpo" / "core").mkdir(parents=True)
@@ -191,7 +191,7 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
         "print(found.installed, found.python, sorted(str(one).lower() for one in found.packages))\n"
         "print({name: sorted(one.name for one in found.extras[name]) for name in sorted(found.extras)})\n"
     )
-    said = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[str(first), site]!r}\n{code}"],
             cwd=tmp_path,
@@ -203,16 +203,16 @@ def test_what_an_installed_package_says_is_what_its_project_says(tmp_path):
         for first in (tmp_path, tmp_path / "site")
     ]
     if declared_requirements().installed is False:  # else the copy of the project is taken for what is installed
-        assert said[0][0] == "False"
-    assert said[1][0] == "True"
-    assert said[0][1] == said[1][1]
-    assert "'dicom': ['pydicom'" in said[0][1]
+        assert outputs[0][0] == "False"
+    assert outputs[1][0] == "True"
+    assert outputs[0][1] == outputs[1][1]
+    assert "'dicom': ['pydicom'" in outputs[0][1]
 
 
 # The study and the machine.
 
 
-def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path, monkeypatch):
+def test_study_is_checked(looked, tmp_path, monkeypatch):
     folders = [PROJECT / "studies"]
     assert looked("curve", folders)["study"].state == "ok"
     (tmp_path / "studies").mkdir()
@@ -228,24 +228,24 @@ def test_a_study_is_checked_and_what_it_asks_for_is_looked_for(looked, tmp_path,
     assert "no study named 'nothing'" in looked("nothing")["study"].found
 
 
-def test_more_cores_than_there_are_are_missing(looked):
+def test_too_many_cores_are_missing(looked):
     assert looked(cpus_per_trial=4096, backend="ray")["cores"].is_fatal
     assert looked(cpus_per_trial=1, backend="ray")["cores"].state == "ok"
     assert looked(cpus_per_trial=4096)["cores"].state == "ok", "threads of this process; slow, and possible"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
-def test_a_graphics_card_is_missing_where_it_is_wanted_only(looked, monkeypatch, tmp_path):
+def test_gpu_is_missing_only_if_wanted(looked, monkeypatch, tmp_path):
     assert looked()["graphics card"].state == "ok"
     assert looked(gpus_per_trial=0.5)["graphics card"].is_fatal
-    monkeypatch.setattr(examining, "DRIVERS", (tmp_path,))
+    monkeypatch.setattr(examining, "GPU_DRIVER_FILES", (tmp_path,))
     found = looked()["graphics card"]
-    assert (found.state, found.advice) == ("attention", "install a torch that was built for it")
+    assert (found.state, found.advice) == ("attention", "install a torch that was built for this GPU")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
-def test_a_graphics_card_is_named(looked):
+def test_gpu_is_named(looked):
     found = looked(gpus_per_trial=1)["graphics card"]
     assert found.state == "ok"
     assert torch.cuda.get_device_name() in found.found
@@ -254,14 +254,14 @@ def test_a_graphics_card_is_named(looked):
 # Ray.
 
 
-def test_a_ray_that_does_not_answer_is_missing_and_none_is_needed(looked):
+def test_unreachable_ray_is_missing(looked):
     assert looked(backend="ray", ray_address="127.0.0.1:1")["ray"].is_fatal
     assert "no Ray at 127.0.0.1:1" in looked(backend="ray", ray_address="127.0.0.1:1")["ray"].found
     assert looked(backend="ray")["ray"].state == "ok"
     assert looked(ray_address="127.0.0.1:1")["ray"].found == "not used: --backend local"
 
 
-def test_what_listens_and_is_no_ray_is_said(looked):
+def test_other_server_is_not_ray(looked):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -275,7 +275,7 @@ def test_what_listens_and_is_no_ray_is_said(looked):
 
 
 @pytest.mark.ray
-def test_a_ray_that_answers_says_how_much_runs_at_a_time(looked, ray_slots):
+def test_running_ray_reports_slots(looked, ray_slots):
     import ray
 
     address = ray.get_runtime_context().gcs_address
@@ -299,11 +299,11 @@ def changed(path, *statements):
         connection.close()
 
 
-def test_a_storage_is_not_there_then_empty_then_ours(looked, tmp_path):
+def test_storage_missing_empty_current(looked, tmp_path):
     found = looked()["storage"]
     assert (found.state, found.found) == ("ok", "sqlite:///hpo.db is not there yet; the first hpo run makes it")
     (tmp_path / "hpo.db").touch()
-    assert looked()["storage"].found.endswith("empty; the first hpo run makes its tables")
+    assert looked()["storage"].found.endswith("empty; the first hpo run creates its tables")
     assert (tmp_path / "hpo.db").read_bytes() == b""
     Store("sqlite:///hpo.db", library=OPTUNA).close()
     found = looked()["storage"]
@@ -313,20 +313,20 @@ def test_a_storage_is_not_there_then_empty_then_ours(looked, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "state", "said"), [("0003", "attention", "an older hpo"), ("9999", "missing", "a newer hpo")]
+    ("version", "state", "message"), [("0003", "attention", "an older version"), ("9999", "missing", "a newer version")]
 )
-def test_a_storage_of_another_version_is_said_and_left_as_it_is(looked, tmp_path, version, state, said):
+def test_other_migration_is_not_changed(looked, tmp_path, version, state, message):
     Store("sqlite:///hpo.db").close()
     with changed(tmp_path / "hpo.db", f"UPDATE hpo_alembic_version SET version_num = '{version}'"):
         pass
     found = looked()["storage"]
-    assert (found.state, found.found.split(", ", 2)[2]) == (state, f"made by {said}, migration {version}")
+    assert (found.state, found.found.split(", ", 2)[2]) == (state, f"created by {message} of hpo, migration {version}")
     connection = sqlite3.connect("hpo.db")
     assert connection.execute("SELECT version_num FROM hpo_alembic_version").fetchone() == (version,)
     connection.close()
 
 
-def test_a_storage_of_a_newer_version_is_opened_by_nobody(looked, tmp_path):
+def test_newer_migration_cannot_be_opened(looked, tmp_path):
     Store("sqlite:///hpo.db").close()
     with changed(tmp_path / "hpo.db", "UPDATE hpo_alembic_version SET version_num = '9999'"):
         pass
@@ -334,17 +334,17 @@ def test_a_storage_of_a_newer_version_is_opened_by_nobody(looked, tmp_path):
         Store("sqlite:///hpo.db")
 
 
-def test_a_database_of_others_asks_for_attention(looked, tmp_path):
+def test_foreign_database_is_attention(looked, tmp_path):
     with changed(tmp_path / "theirs.db", "CREATE TABLE theirs (id INTEGER)"):
         pass
     before = (tmp_path / "theirs.db").read_bytes()
     found = looked(storage="sqlite:///theirs.db")["storage"]
     assert found.state == "attention"
-    assert found.found.endswith("has tables of another program and none of hpo's")
+    assert found.found.endswith("has tables of another program but not hpo's")
     assert (tmp_path / "theirs.db").read_bytes() == before
 
 
-def test_a_storage_that_somebody_holds_is_busy(looked, tmp_path):
+def test_locked_storage_is_attention(looked, tmp_path):
     Store("sqlite:///hpo.db").close()
     with changed(tmp_path / "hpo.db", "BEGIN IMMEDIATE"):
         found = looked()["storage"]
@@ -352,7 +352,7 @@ def test_a_storage_that_somebody_holds_is_busy(looked, tmp_path):
     assert "locked" not in looked()["storage"].found
 
 
-def test_a_storage_that_lacks_a_table_is_said(looked):
+def test_missing_tables_are_named(looked):
     Store("sqlite:///hpo.db").close()
     found = looked()["storage"]
     assert found.state == "attention"
@@ -361,7 +361,7 @@ def test_a_storage_that_lacks_a_table_is_said(looked):
 
 
 @pytest.mark.parametrize("harm", ["pages", "cut off", "beginning"])
-def test_a_damaged_storage_is_found(looked, tmp_path, harm):
+def test_damaged_storage_is_found(looked, tmp_path, harm):
     Store("sqlite:///hpo.db", library=OPTUNA).close()
     whole = (tmp_path / "hpo.db").read_bytes()
     noise = bytes(range(256)) * 16
@@ -378,7 +378,7 @@ def test_a_damaged_storage_is_found(looked, tmp_path, harm):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("sqlite:///notes.txt", "file is not a database. It is another kind of file"),
         ("sqlite:///nowhere/x.db", "no such folder"),
@@ -389,29 +389,29 @@ def test_a_damaged_storage_is_found(looked, tmp_path, harm):
         (f"me:{SECRET}@host", "the storage is not a URL"),
     ],
 )
-def test_a_storage_that_cannot_be_used_is_missing_and_no_password_is_shown(looked, tmp_path, url, said):
+def test_unusable_storage_hides_password(looked, tmp_path, url, message):
     (tmp_path / "notes.txt").write_text("these are notes, and many of them" * 100)
     (tmp_path / "folder").mkdir()
     found = looked(storage=url)["storage"]
     assert found.is_fatal
-    assert said in found.found
+    assert message in found.found
     assert SECRET not in found.found
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "notes.txt"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_storage_that_may_not_be_written_is_missing(looked, tmp_path):
+def test_read_only_storage_is_missing(looked, tmp_path):
     Store("sqlite:///hpo.db").close()
     (tmp_path / "hpo.db").chmod(0o444)
     assert looked()["storage"].is_fatal
 
 
 @pytest.mark.postgres
-def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postgres_url):
+def test_postgres_version_and_write_access(looked, postgres_url):
     found = looked(storage=postgres_url)["storage"]
     assert found.state == "ok"
     assert ", Postgres 1" in found.found
-    assert found.found.endswith("empty; the first hpo run makes its tables")
+    assert found.found.endswith("empty; the first hpo run creates its tables")
     Store(postgres_url, library=OPTUNA).close()
     assert looked(storage=postgres_url)["storage"].found.endswith(f", migration {HEAD}")
     separator = "&" if "?" in postgres_url else "?"
@@ -422,7 +422,7 @@ def test_a_postgres_says_its_version_and_whether_it_may_be_written(looked, postg
 # Disks and limits.
 
 
-def test_folders_are_looked_at_and_nothing_is_left_there(looked, tmp_path):
+def test_folder_checks_leave_nothing(looked, tmp_path):
     found = looked(outputs=tmp_path / "new" / "outputs")
     assert found["outputs"].state == found["workdir"].state == "ok"
     assert "GB free (" in found["outputs"].found
@@ -431,20 +431,20 @@ def test_folders_are_looked_at_and_nothing_is_left_there(looked, tmp_path):
     assert looked(work=tmp_path / "taken" / "work")["workdir"].is_fatal
 
 
-def test_a_disk_that_is_nearly_full_asks_for_attention(looked, monkeypatch):
-    monkeypatch.setattr(examining, "LITTLE_ROOM", 10**18)
+def test_nearly_full_disk_is_attention(looked, monkeypatch):
+    monkeypatch.setattr(examining, "LOW_DISK_SPACE", 10**18)
     found = looked()["outputs"]
-    assert (found.state, found.advice) == ("attention", "make room; below 20 MB nothing is begun")
+    assert (found.state, found.advice) == ("attention", "free some space; below 20 MB nothing is started")
 
 
-def test_a_work_folder_may_be_a_url(looked, tmp_path):
+def test_work_folder_may_be_a_url(looked, tmp_path):
     assert looked(work=f"file://{tmp_path}/work")["workdir"].state == "ok"
     assert looked(work="nothing://work")["workdir"].is_fatal
 
 
-def test_a_work_folder_that_only_this_machine_sees_is_not_enough_for_two(tmp_path):
-    found = examining.work_folder(str(tmp_path), 2)
-    assert examining.work_folder(str(tmp_path), 1).state == "ok"
+def test_local_work_folder_on_two_machines(tmp_path):
+    found = examining.check_work_folder(str(tmp_path), 2)
+    assert examining.check_work_folder(str(tmp_path), 1).state == "ok"
     if disk_of(tmp_path).is_shared:
         assert found.state == "ok"
     else:
@@ -452,7 +452,7 @@ def test_a_work_folder_that_only_this_machine_sees_is_not_enough_for_two(tmp_pat
 
 
 @pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="the kernel lists no file systems")
-def test_the_disk_is_the_one_that_the_system_names():
+def test_disk_matches_df():
     assert disk_of(Path("/proc/self")).kind == "proc"
     assert disk_of(Path("/proc/self")).mount == Path("/proc")
     named = subprocess.run(["df", "--output=target", "/usr"], capture_output=True, text=True, check=True).stdout
@@ -463,11 +463,11 @@ def test_the_disk_is_the_one_that_the_system_names():
     ("kind", "shared"),
     [("nfs4", True), ("fuse.sshfs", True), ("cifs", True), ("smb3", True), ("ext4", False), ("tmpfs", False)],
 )
-def test_file_systems_of_several_machines_are_known(kind, shared):
+def test_shared_file_systems_are_known(kind, shared):
     assert Disk(kind=kind, mount=Path("/"), free=0).is_shared is shared
 
 
-def test_what_would_end_a_search_from_outside_is_said(tmp_path):
+def test_system_limits_are_reported(tmp_path):
     def limit():
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
@@ -477,11 +477,11 @@ def test_what_would_end_a_search_from_outside_is_said(tmp_path):
     done = command(tmp_path, "--json", "--backend", "local", before=limit, SLURM_JOB_END_TIME=end)
     [found] = [one for one in json.loads(done.stdout)["findings"] if one["what"] == "limits"]
     assert found["state"] == "attention"
-    assert "ended after 1000 s of CPU time; a process may open 256 files" in found["found"]
+    assert "killed after 1000 s of CPU time; a process may open 256 files" in found["found"]
     assert "Slurm ends this job in 30 min" in found["found"]
 
 
-def test_a_job_that_ends_tomorrow_needs_no_attention(looked, monkeypatch):
+def test_long_slurm_job_is_ok(looked, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time() + 86400)))
     found = looked()["limits"]
     assert "Slurm ends this job in 14" in found.found

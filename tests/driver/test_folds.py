@@ -63,7 +63,7 @@ class Stopping(hpo.Observer):
             self.stop.set()
 
 
-def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study, config):
+def test_trial_value_is_the_mean_over_folds(study, config):
     outcome = hpo.run(study(), config)
     assert outcome.count("pruned") > 0
     folds = stored(config, Stage.SEARCH)
@@ -77,7 +77,7 @@ def test_a_trial_s_value_is_the_mean_of_its_folds_and_its_steps_are_folds(study,
 
 
 @pytest.mark.parametrize("pruner", ["none", "median"])
-def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study, config, tmp_path, pruner):
+def test_interrupted_search_has_same_table(study, config, tmp_path, pruner):
     made = study(search={"pruner": pruner, "pruner_options": {}})
     whole = hpo.run(made, replace(config, storage=f"sqlite:///{tmp_path / 'whole.db'}"))
     for after in (1, 4, 2):
@@ -89,7 +89,7 @@ def test_an_interrupted_search_comes_to_the_table_of_an_uninterrupted_one(study,
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, config, tmp_path, ray_slots):
+def test_ray_matches_local_backend(study, config, tmp_path, ray_slots):
     made = study(fixed={"nap": 0.1})
     looped = hpo.run(made, config)
     ray = replace(
@@ -100,7 +100,7 @@ def test_ray_and_the_loop_make_the_same_table_and_the_same_winner(study, config,
     assert first == second
 
 
-def test_the_same_configuration_again_is_answered_fold_by_fold(study, config):
+def test_same_params_reuse_every_fold(study, config):
     made = study(search={"trials": 6, "sampler": "random", "pruner": "none", "pruner_options": {}})
     made = made.model_validate(made.content() | {"space": {"x": {"choice": (0.25, 0.5)}}}).located(made.root)
     outcome = hpo.run(made, config)
@@ -113,7 +113,7 @@ def test_the_same_configuration_again_is_answered_fold_by_fold(study, config):
 
 
 @pytest.mark.parametrize("seeding", ["per-trial", "replicated"])
-def test_folds_and_ways_of_seeding_go_together(study, config, seeding):
+def test_folds_work_with_every_seeding(study, config, seeding):
     search = {"trials": 2, "seeding": seeding, "replicates": 2, "pruner": "none", "pruner_options": {}}
     outcome = hpo.run(study(search=search), config)
     folds = stored(config, Stage.SEARCH)
@@ -123,7 +123,7 @@ def test_folds_and_ways_of_seeding_go_together(study, config, seeding):
         assert trial.value == pytest.approx(np.mean(own))
 
 
-def test_a_fold_that_fails_fails_its_trial(study, config):
+def test_failed_fold_fails_its_trial(study, config):
     made = study(fixed={"broken": 1}, search={"trials": 1})
     [trial] = hpo.run(made, config).trials
     assert trial.state == "failed"
@@ -139,7 +139,7 @@ def promoted(study, module_config):
     return made, hpo.promote(made, module_config)
 
 
-def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(promoted, module_config):
+def test_promotion_ranks_means_over_folds(promoted, module_config):
     made, outcome = promoted
     assert outcome.trained == 24
     for row in outcome.ranking.rows:
@@ -163,7 +163,7 @@ def test_a_promotion_ranks_means_over_folds_and_tells_seeds_and_folds_apart(prom
     assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
 
 
-def test_whatever_shows_a_promotion_names_the_folds(promoted, module_config, tmp_path):
+def test_promotion_views_name_the_folds(promoted, module_config, tmp_path):
     made, outcome = promoted
     for name in ("promotion.md", "promotion.tex"):
         assert "each of its metrics, is the mean over 2 folds x 2." in (outcome.folder / name).read_text()
@@ -177,7 +177,7 @@ def test_whatever_shows_a_promotion_names_the_folds(promoted, module_config, tmp
     assert "Values are of the validation cases at the selected epoch" not in text
 
 
-def test_every_fold_of_the_winner_is_a_whole_replicate_with_a_summary_above(promoted):
+def test_results_hold_every_fold(promoted):
     _, outcome = promoted
     assert [path.name for path in outcome.results] == ["results_7", "results_8", "results_9"]
     for path, seed in zip(outcome.results, (42, 43, 44), strict=True):
@@ -199,7 +199,7 @@ def test_every_fold_of_the_winner_is_a_whole_replicate_with_a_summary_above(prom
         assert not list(path.rglob("checkpoint.pt"))
 
 
-def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_in_a_repeat(promoted):
+def test_pooled_predictions_have_each_case_once(promoted):
     _, outcome = promoted
     for path in outcome.results:
         with (path / "val_predictions.csv").open() as file:
@@ -214,7 +214,7 @@ def test_the_predictions_above_the_folds_are_those_of_all_folds_each_case_once_i
         assert metrics["epoch"] is None
 
 
-def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(promoted, restored_config, tmp_path):
+def test_lost_fold_is_trained_again(promoted, restored_config, tmp_path):
     made, outcome = promoted
     assert hpo.promote(made, restored_config).trained == 0
     before = (outcome.results[1] / "cv_summary.json").read_bytes()
@@ -228,7 +228,7 @@ def test_a_second_promotion_trains_nothing_and_a_lost_fold_is_trained_again(prom
     assert (outcome.results[1] / "cv_summary.json").read_bytes() == before
 
 
-def test_verify_compare_and_replay_know_folds(promoted, restored_config):
+def test_verify_compare_and_replay_folds(promoted, restored_config):
     made, outcome = promoted
     found = api.verify(made, restored_config, resumed=True)
     assert len(found) == 12
@@ -248,7 +248,7 @@ def test_verify_compare_and_replay_know_folds(promoted, restored_config):
     assert "42 fold 4" in shown(trial_text(trial, evaluations, "val"))
 
 
-def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, config):
+def test_decompose_uses_one_fold(study, config):
     made = study(2, search={"trials": 2})
     hpo.run(made, config)
     found = api.decompose(made, config, trial=0, n=3, sources=("split", "init"), replays=1)
@@ -256,7 +256,7 @@ def test_a_decomposition_is_of_one_fold_so_that_the_split_shows(study, config):
     assert found.trained == 10
 
 
-def test_a_total_of_trainings_counts_every_fold(study, config):
+def test_total_trainings_count_every_fold(study, config):
     made = study(3)
     share = api.share_of_search(made, api.PromotionOptions(race=True, trainings=120))
     plan = race_plan(made, 0, api.PromotionOptions(race=True, trainings=120))

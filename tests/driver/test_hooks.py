@@ -90,7 +90,7 @@ def project(tmp_path, request):
         "data audit --study loud",
     ],
 )
-def test_json_stands_alone_on_stdout(project, command):
+def test_stdout_is_only_json(project, command):
     folder = project()
     hpo = [sys.executable, "-m", "hpo"]
     if command.startswith("verify"):
@@ -102,21 +102,21 @@ def test_json_stands_alone_on_stdout(project, command):
         assert "prepare" in done.stderr or "audit" in done.stderr
 
 
-def test_help_is_printed_on_stdout(project):
+def test_help_goes_to_stdout(project):
     done = subprocess.run([sys.executable, "-m", "hpo", "--help"], cwd=project(), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "promote" in done.stdout
 
 
 @pytest.mark.parametrize("fault", ["ValueError('no such data')", "SystemExit(3)", "BaseException('panic')"])
-def test_what_a_hook_raises_is_a_sentence(project, fault):
+def test_hook_error_is_one_sentence(project, fault):
     folder = project(CODE + f"\ndef prepare(params, cache, tell):\n    raise {fault}\n")
     hook = load(load_study(str(folder / "studies" / "loud.toml")).ref).hook("prepare")
     with pytest.raises(UsageError, match=r"prepare\(\) of .* failed: \w+: .*\(loud_\d+\.py, line \d+\)"):
         hook({}, folder, print)
 
 
-def test_a_hook_may_refuse_in_its_own_words(project):
+def test_hook_usage_error_is_kept(project):
     code = CODE + "\nfrom hpo import UsageError\ndef prepare(params, cache, tell):\n    raise UsageError('no masks')\n"
     hook = load(load_study(str(project(code) / "studies" / "loud.toml")).ref).hook("prepare")
     with pytest.raises(UsageError, match=r"^no masks$"):
@@ -130,7 +130,7 @@ def test_ctrl_c_in_a_hook_ends_the_command(project):
         hook({}, None, print)
 
 
-def test_a_hook_that_fails_leaves_nothing(project):
+def test_failing_hook_leaves_nothing(project):
     folder = project(CODE + "\ndef prepare(params, cache, tell):\n    raise ValueError('no such data')\n")
     command = [sys.executable, "-m", "hpo", "run", "--study", "loud", "--backend", "local"]
     done = forked.run(command, cwd=folder, capture_output=True, text=True)
@@ -139,7 +139,7 @@ def test_a_hook_that_fails_leaves_nothing(project):
     assert not (folder / "hpo.db").exists()
 
 
-def test_a_module_hears_choices_ranges_and_folds(project):
+def test_hook_gets_choices_ranges_and_folds(project):
     code = CODE + "\nimport hpo\ndef refuse_unusable(values, folds=0):\n    raise hpo.UsageError(f'{values} {folds}')\n"
     folder = project(code)
     study = folder / "studies" / "loud.toml"
@@ -148,7 +148,7 @@ def test_a_module_hears_choices_ranges_and_folds(project):
         load_study("loud", [folder / "studies"])
 
 
-def test_unusable_data_are_refused_before_anything_is_written(project):
+def test_unusable_data_is_refused_first(project):
     folder = project("from models.density import *  # noqa: F403\nfrom models.density import train\n")
     study = folder / "studies" / "loud.toml"
     text = study.read_text().replace("x = { float", "lr = { float").replace('metric = "loss"', 'metric = "val_loss"')

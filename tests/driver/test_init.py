@@ -1,4 +1,4 @@
-"""A project that `hpo init` wrote runs as it says, and nothing is half-written."""
+"""A project written by `hpo init` runs as its messages say, and is never left partly written."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def files_of(folder):
 
 
 @pytest.mark.soak  # tests/repository/test_readme.py has them in its ten minutes
-def test_the_commands_that_init_names_work_one_after_the_other(tmp_path):
+def test_commands_shown_by_init_work(tmp_path):
     printed = called(tmp_path, "init", "my project")
     lines = [line.strip() for line in printed.splitlines()]
     assert lines[2:] == ["cd 'my project'", *(f"hpo {verb} --study tumours" for verb in ("check", "run", "promote"))]
@@ -53,7 +53,7 @@ def test_the_commands_that_init_names_work_one_after_the_other(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_test_that_init_writes_passes_and_notices_a_broken_trainable(tmp_path):
+def test_starter_test_finds_a_broken_trainable(tmp_path):
     init(tmp_path)
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert "2 passed" in called(tmp_path, *arguments)
@@ -66,8 +66,8 @@ def test_the_test_that_init_writes_passes_and_notices_a_broken_trainable(tmp_pat
     assert "1 failed, 1 passed" in done.stdout
 
 
-def test_the_files_are_linted_as_they_are_written():
-    """Where they lie now the rules for tests do not apply, so that none is spared them."""
+def test_starter_files_pass_lint():
+    """In a project of its own, so that no exemption of this repository applies."""
     found = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--show-files", str(STARTER)],
         cwd=ROOT,
@@ -84,18 +84,18 @@ def test_the_files_are_linted_as_they_are_written():
 
 
 @pytest.mark.parametrize("name", ["file", "folder"])
-def test_a_place_that_is_taken_is_refused_and_left_as_it_is(tmp_path, name):
+def test_occupied_folder_is_untouched(tmp_path, name):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "b.txt").write_text("mine")
     (tmp_path / "folder" / "a.txt").write_text("mine")
-    said = called(tmp_path, "init", name, status=2)
-    assert said.startswith("error: expected an empty folder or a new one, but ")
-    assert ("has 'a.txt' and 1 more in it" if name == "folder" else "file is none") in said
+    message = called(tmp_path, "init", name, status=2)
+    assert message.startswith("error: expected an empty folder or a new one, but ")
+    assert ("contains 'a.txt' and 1 more" if name == "folder" else "file is not a folder") in message
     assert files_of(tmp_path) == ["file", "folder/a.txt", "folder/b.txt"]
 
 
-def test_an_empty_repository_and_the_current_folder_are_good_places(tmp_path):
+def test_empty_repository_and_current_folder(tmp_path):
     (tmp_path / ".git").mkdir()
     printed = json.loads(called(tmp_path, "init", ".", "--json"))
     assert printed["files"] == files_of(tmp_path) == FILES
@@ -105,7 +105,7 @@ def test_an_empty_repository_and_the_current_folder_are_good_places(tmp_path):
 
 
 @pytest.mark.parametrize("taken", ["file/below", "dangling"])
-def test_what_no_folder_can_be_is_said_in_a_sentence(tmp_path, taken):
+def test_impossible_folder_is_one_sentence(tmp_path, taken):
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     with pytest.raises((UsageError, OutputRefused), match=r"choose another"):
@@ -113,14 +113,14 @@ def test_what_no_folder_can_be_is_said_in_a_sentence(tmp_path, taken):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file"]
 
 
-def test_a_name_that_is_too_long_leaves_nothing_behind(tmp_path):
+def test_too_long_name_leaves_nothing(tmp_path):
     with pytest.raises(OutputRefused, match="File name too long"):
         init(tmp_path / ("x" * 300))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_moved_is_taken_back_where_the_rest_cannot_be(tmp_path, monkeypatch):
-    """Somebody begins a folder of the same name just then."""
+def test_failed_move_is_undone(tmp_path, monkeypatch):
+    """Another process creates a folder of the same name at that moment."""
     rename = Path.rename
 
     def late(path, target):
@@ -134,7 +134,7 @@ def test_what_was_moved_is_taken_back_where_the_rest_cannot_be(tmp_path, monkeyp
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["tests", "tests/theirs"]
 
 
-def test_what_installers_compile_is_no_part_of_a_project(tmp_path):
+def test_compiled_files_are_not_copied(tmp_path):
     cache = STARTER / "__pycache__"
     was_there = cache.exists()
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(STARTER / "tumours.py")], check=True)
@@ -145,7 +145,7 @@ def test_what_installers_compile_is_no_part_of_a_project(tmp_path):
             shutil.rmtree(cache)
 
 
-def test_the_wheel_holds_the_files(tmp_path):
+def test_wheel_contains_starter_files(tmp_path):
     shutil.copytree(ROOT / "hpo", tmp_path / "hpo", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

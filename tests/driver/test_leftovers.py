@@ -1,4 +1,4 @@
-"""What killed commands leave is cleared by the next driver of the study, and nothing else is."""
+"""The next driver of a study removes what killed commands left, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 
 import hpo
 from hpo.core.files import machine
-from hpo.driver.placing import work_folder
+from hpo.driver.leftovers import OWNER, clear_leftovers
+from hpo.driver.resources import work_folder
 from hpo.driver.storage import storage
-from hpo.driver.tidying import OWNER, clear_leftovers
 from hpo.store import host, process_key
 
 
 @pytest.fixture
-def gone():
-    """The pid and the mark of a process of this machine that is over."""
+def dead_process():
+    """The pid and the key of a process of this machine that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         marked = process_key(process.pid)
         process.communicate(b"\n")
@@ -42,7 +42,7 @@ def go_on(curve, config):
     hpo.run(curve(search={"trials": 3}), config)
 
 
-def test_checkpoints_of_trainings_that_are_over_are_cleared(curve, config, work):
+def test_checkpoints_of_finished_jobs_go(curve, config, work):
     over, open_ = work / "search" / "trial-00000-seed-41-fold-0-budget-5", work / "search" / "trial-00099-seed-41"
     with storage(config.storage) as (store, _):
         [one, *_] = store.evaluations(store.find("curve"))
@@ -56,7 +56,7 @@ def test_checkpoints_of_trainings_that_are_over_are_cleared(curve, config, work)
     assert len(list(open_.iterdir())) == 3, "a training that is not over goes on from there"
 
 
-def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, config, work):
+def test_checkpoint_of_retried_job_is_kept(curve, config, work):
     hpo.run(curve(name="curve2", search={"trials": 1, "max_failures": 9}, trainable="toys.curve:train_nan"), config)
     with storage(config.storage) as (store, _):
         stored = store.find("curve2")
@@ -75,11 +75,11 @@ def test_a_checkpoint_of_a_failed_training_that_is_tried_again_is_kept(curve, co
         assert (folder / "checkpoint.pt").exists() is left
 
 
-def test_folders_of_commands_that_are_gone_are_cleared(curve, config, work, gone):
+def test_folders_of_dead_commands_go(curve, config, work, dead_process):
     owners = {
-        "verify-dead": {"host": host(), "pid": gone[0], "process": gone[1]},
+        "verify-dead": {"host": host(), "pid": dead_process[0], "process": dead_process[1]},
         "verify-live": {"host": host(), "pid": os.getpid(), "process": process_key(os.getpid())},
-        "verify-else": {"host": "gpu-3", "pid": gone[0], "process": gone[1]},
+        "verify-else": {"host": "gpu-3", "pid": dead_process[0], "process": dead_process[1]},
     }
     for name, owner in owners.items():
         (work / name / "promotion").mkdir(parents=True)
@@ -96,22 +96,22 @@ def test_folders_of_commands_that_are_gone_are_cleared(curve, config, work, gone
     assert left == {"verify-live", "verify-else", "verify-new", "mine"}
 
 
-def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, config, work, gone):
+def test_partly_written_files_go(curve, config, work, dead_process):
     folder = config.outputs / "curve"
     folder.mkdir(exist_ok=True)
     names = {
-        f".promotion.json.{gone[0]}-{machine()}": False,
+        f".promotion.json.{dead_process[0]}-{machine()}": False,
         f".promotion.json.{os.getpid()}-{machine()}": True,
-        f".promotion.csv.{gone[0]}-0123abcd": True,
-        f".report.html.{gone[0]}-0123abcd": False,  # of another machine, two days old
+        f".promotion.csv.{dead_process[0]}-0123abcd": True,
+        f".report.html.{dead_process[0]}-0123abcd": False,  # of another machine, two days old
         ".gitignore": True,
         "promotion.json": True,
     }
     for name in names:
         (folder / name).touch()
     old = time.time() - 2 * 86400
-    os.utime(folder / f".report.html.{gone[0]}-0123abcd", (old, old))
-    (folder / f".results_7.{gone[0]}").mkdir()
+    os.utime(folder / f".report.html.{dead_process[0]}-0123abcd", (old, old))
+    (folder / f".results_7.{dead_process[0]}").mkdir()
     for probed in (config.outputs, folder):
         (probed / ".results_probe_ab12").mkdir()
     go_on(curve, config)
@@ -119,21 +119,21 @@ def test_half_written_files_of_processes_that_are_gone_are_cleared(curve, config
     assert not list(config.outputs.rglob(".results_*"))
 
 
-def test_to_try_a_folder_leaves_nothing(tmp_path):
+def test_write_probe_leaves_nothing(tmp_path):
     from hpo.results import require_writable
 
     require_writable(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_that_a_killed_promotion_had_taken_are_free_again(curve, config, gone):
+def test_places_of_killed_promotion_are_free(curve, config, dead_process):
     study = curve(search={"trials": 3}, promotion={"top": 1})
     hpo.run(study, config)
     folder = config.outputs / "curve"
     folder.mkdir(exist_ok=True)
     for number in (7, 8, 9):  # as it is between taking the places and filling them
         (folder / f"results_{number}").mkdir()
-        (folder / f".results_{number}.{gone[0]}").mkdir()
+        (folder / f".results_{number}.{dead_process[0]}").mkdir()
     (folder / "results_12").mkdir()  # somebody's own
     written = hpo.promote(study, config).results
     assert [path.name for path in written] == ["results_7", "results_8", "results_9"]

@@ -1,4 +1,4 @@
-"""Folds that are judged on the same cases are no cross-validation, and that is said."""
+"""Folds that share validation cases are reported, because they are not a cross-validation."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def replicate(tmp_path, parts, trial=0):
 
 
 def test_cases_in_two_folds_are_counted(tmp_path):
-    (said,) = overlapping_folds([replicate(tmp_path, [["a", "b"], ["b", "c"]], trial=3)], 2)
-    assert said.startswith("The folds of trial 3 overlap: under seed 42 1 case of 3 is judged in more than one")
+    (message,) = overlapping_folds([replicate(tmp_path, [["a", "b"], ["b", "c"]], trial=3)], 2)
+    assert message.startswith("The folds of trial 3 overlap: under seed 42 1 case of 3 is judged in more than one")
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_cases_in_two_folds_are_counted(tmp_path):
     ],
     ids=["divided", "two repeats", "rows that tell no cases apart", "no cases"],
 )
-def test_folds_that_divide_the_cases_or_tell_none_apart_are_not_said(tmp_path, parts):
+def test_disjoint_folds_have_no_remark(tmp_path, parts):
     assert overlapping_folds([replicate(tmp_path, parts)], 2) == []

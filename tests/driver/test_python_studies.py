@@ -44,7 +44,7 @@ class Phases(hpo.Observer):
         self.said.append(message)
 
 
-def test_a_session_s_function_is_searched_and_promoted(config):
+def test_session_function_runs_and_promotes(config):
     mine, phases = study(make(0.5)), Phases()
     searched = hpo.run(mine, config, observers=[phases])
     assert searched.count("complete") + searched.count("pruned") == 3
@@ -56,14 +56,14 @@ def test_a_session_s_function_is_searched_and_promoted(config):
     assert {"train", "shift"} <= {name.rpartition(".")[2] for name in evaluation.code.files}
 
 
-def test_another_session_goes_on_with_the_same_function(config):
+def test_other_session_continues_the_function(config):
     hpo.run(study(make(0.5)), config, trials=2)
     again = hpo.run(study(make(0.5)), config, trials=3)
     assert again.own == 3
     assert hpo.run(study(make(0.5), search={"trials": 3}), config).seconds < 60
 
 
-def test_a_changed_function_is_changed_code(config):
+def test_changed_function_is_changed_code(config):
     hpo.run(study(make(0.5)), config)
     with pytest.raises(CodeChanged, match=r"make.train.shift changed"):
         hpo.run(study(make(0.6)), config, trials=4)
@@ -71,14 +71,14 @@ def test_a_changed_function_is_changed_code(config):
     assert accepted.of_other_code == [0, 1, 2]
 
 
-def test_a_session_s_function_has_no_name_in_a_file(config):
+def test_session_function_not_in_a_study_file(config):
     path = study(make(0.5)).trainable
     with pytest.raises(UsageError, match=r"give hpo\.Study the function itself"):
         hpo.run(study(path), config)
 
 
 @pytest.mark.slow
-def test_ray_ships_a_session_s_function(config, at_ray, ray_slots):
+def test_ray_ships_session_functions(config, at_ray, ray_slots):
     mine = study(make(0.5), search={"trials": 3, "budget": 2})
     local, ray = hpo.run(mine, config), replace(config, storage=f"{config.storage}2", backend="ray")
     shipped = hpo.run(mine, ray)

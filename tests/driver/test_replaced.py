@@ -49,7 +49,7 @@ def replaced_at(config, monkeypatch):
 
 
 @pytest.mark.slow
-def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(curve, config, replaced_at, monkeypatch):
+def test_replaced_driver_writes_no_promotion(curve, config, replaced_at, monkeypatch):
     hpo.run(curve(), config)
     hpo.promote(curve(), config)
     for number in (1, 3, 5):
@@ -63,7 +63,7 @@ def test_no_file_of_a_promotion_is_written_once_another_driver_has_the_study(cur
         hpo.promote(curve(), config)  # which writes all files again
 
 
-def test_no_results_are_published_once_another_driver_has_the_study(curve, config, replaced_at):
+def test_replaced_driver_publishes_no_results(curve, config, replaced_at):
     hpo.run(curve(), config)
     found = replaced_at(1)
     with pytest.raises(StudyBusy, match="has taken this study over"):
@@ -74,7 +74,7 @@ def test_no_results_are_published_once_another_driver_has_the_study(curve, confi
         assert store.promotion(store.find("curve")) is None
 
 
-def test_no_decomposition_is_written_once_another_driver_has_the_study(curve, config, replaced_at):
+def test_replaced_driver_writes_no_decomposition(curve, config, replaced_at):
     hpo.run(curve(), config)
     before = len(list(config.outputs.rglob("decomposition-*")))
     replaced_at(1)

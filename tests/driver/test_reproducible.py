@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.soak)])
-def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_slots, pruner):
+def test_four_ray_workers_match_local(tmp_path, curve, ray_slots, pruner):
     study = napping(curve, pruner)
     parallel = on_ray(study, tmp_path / "ray", 4)
     assert parallel == in_a_loop(study, tmp_path / "loop")
@@ -30,13 +30,13 @@ def test_four_ray_workers_and_a_loop_make_the_same_table(tmp_path, curve, ray_sl
 
 
 @pytest.mark.soak
-def test_two_workers_make_the_table_of_the_loop_too(tmp_path, curve, ray_slots):
+def test_two_ray_workers_match_local(tmp_path, curve, ray_slots):
     study = napping(curve, "median")
     assert on_ray(study, tmp_path / "ray", 2) == in_a_loop(study, tmp_path / "loop")
 
 
 @pytest.mark.soak
-def test_without_a_lag_timing_decides(tmp_path, curve, ray_slots):
+def test_no_lag_depends_on_timing(tmp_path, curve, ray_slots):
     """The control: durations differ so much that a search without the rules soon gives another table."""
     study = napping(curve, "median", lag=False)
     first = on_ray(study, tmp_path / "0", 4)
@@ -79,7 +79,7 @@ def killed(tmp_path, at_ray):
 
 
 @pytest.mark.slow
-def test_two_killed_drivers_leave_no_trace_in_the_table(tmp_path, curve, killed):
+def test_killed_drivers_leave_same_table(tmp_path, curve, killed):
     from searches import table
 
     from hpo.store import prepare_optuna

@@ -1,4 +1,4 @@
-"""What is wished of a study and of its driver: who hears it, and for how long it holds."""
+"""Requests to pause or stop: which driver sees them, and for how long they hold."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def store(storage_url):
 def until(question, seconds=10.0):
     end = time.monotonic() + seconds
     while not question():
-        assert time.monotonic() < end, "it was never so"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
 
 
-class Said(Observer, list):
+class Messages(Observer, list):
     def phase(self, message):
         self.append(message)
 
 
-def test_a_driver_hears_of_a_pause_and_of_its_end(store, curve):
+def test_driver_sees_pause_and_resume(store, curve):
     study = store.store_study(curve())
     lease = store.lease(study, "run")
-    said = Said()
-    heeding = StopController(None, "curve", [said])
-    heeding.lease = lease
+    messages = Messages()
+    controller = StopController(None, "curve", [messages])
+    controller.lease = lease
     try:
         lease.check_pause()
         assert store.pause(study)
@@ -48,19 +48,19 @@ def test_a_driver_hears_of_a_pause_and_of_its_end(store, curve):
         with pytest.raises(StudyHeld) as held:
             lease.check_pause()
         assert 0 < held.value.seconds < 5
-        assert not heeding.is_set()
-        assert not heeding.is_set()
+        assert not controller.is_set()
+        assert not controller.is_set()
         assert store.resume(study)
         assert not store.resume(study)
         until(lambda: not lease.paused)
         lease.check_pause()
-        assert not heeding.is_set()
-        assert [one.partition(":")[0] for one in said] == ["paused", "resumed"]
+        assert not controller.is_set()
+        assert [one.partition(":")[0] for one in messages] == ["paused", "resumed"]
     finally:
         lease.release()
 
 
-def test_a_paused_study_is_not_driven_until_it_is_resumed(store, curve):
+def test_paused_study_cannot_be_driven(store, curve):
     study = store.store_study(curve())
     store.pause(study)
     assert store.find("curve").paused_at is not None
@@ -72,23 +72,23 @@ def test_a_paused_study_is_not_driven_until_it_is_resumed(store, curve):
     store.lease(study, "run").release()
 
 
-def test_a_stop_is_for_the_driver_of_now_and_not_for_the_next_one(store, curve):
+def test_stop_applies_to_current_driver_only(store, curve):
     study = store.store_study(curve())
     assert not store.request_stop(study), "nobody has ever driven it"
     lease = store.lease(study, "run")
-    said = Said()
-    heeding = StopController(threading.Event(), "curve", [said])
-    heeding.lease = lease
-    assert not heeding.is_set()
+    messages = Messages()
+    controller = StopController(threading.Event(), "curve", [messages])
+    controller.lease = lease
+    assert not controller.is_set()
     assert store.request_stop(study)
-    assert not store.request_stop(study), "it has been asked already"
+    assert not store.request_stop(study), "the request was made already"
     assert store.holder(study).stopping
     until(lambda: lease.stopping)
-    assert heeding.is_set()
-    assert heeding.is_set()
+    assert controller.is_set()
+    assert controller.is_set()
     lease.release()
-    assert heeding.is_set(), "what ended the work is known afterwards too"
-    assert len(said) == 1
+    assert controller.is_set(), "the reason for the end is known afterwards too"
+    assert len(messages) == 1
     again = store.lease(study, "run")
     time.sleep(1.2)
     assert not again.stopping
@@ -96,7 +96,7 @@ def test_a_stop_is_for_the_driver_of_now_and_not_for_the_next_one(store, curve):
     again.release()
 
 
-def test_of_a_study_that_was_taken_over_the_old_driver_hears_nothing(store, curve):
+def test_replaced_driver_sees_no_requests(store, curve):
     study = store.store_study(curve())
     late = store.lease(study, "run")
     with store._engine.begin() as connection:
@@ -107,7 +107,7 @@ def test_of_a_study_that_was_taken_over_the_old_driver_hears_nothing(store, curv
     late.release()
 
 
-def test_a_driver_elsewhere_is_out_of_reach(store, curve):
+def test_remote_driver_cannot_be_killed(store, curve):
     study = store.store_study(curve())
     lease = store.lease(study, "run")
     with store._engine.begin() as connection:
@@ -116,7 +116,7 @@ def test_a_driver_elsewhere_is_out_of_reach(store, curve):
     lease.release()
 
 
-def test_a_driver_says_which_job_it_is(store, curve, monkeypatch):
+def test_driver_knows_its_job(store, curve, monkeypatch):
     study = store.store_study(curve())
     monkeypatch.setenv("HPO_JOB", "hpo-curve-1")
     lease = store.lease(study, "run")

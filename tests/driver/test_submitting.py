@@ -146,7 +146,7 @@ def cluster(postgres, descendants, monkeypatch, one_head):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(cluster):
+def test_cluster_drives_a_study_once_at_a_time(cluster):
     assert SECRET in cluster.config.storage
     submitted = cluster.hpo("submit", "--study", "curve", "--trials", "3", "--promote", "--top", "2")
     assert submitted.returncode == 0, submitted.stderr
@@ -180,13 +180,13 @@ def test_a_study_is_driven_by_a_cluster_once_at_a_time_and_steered_from_outside(
     cluster.until(lambda: cluster.drives("hours"))
     assert api.stop("hours", cluster.config, jobs_address=cluster.address).driver.job == next_one.job
     log = "".join(api.logs("hours", cluster.config, follow=True, jobs_address=cluster.address))
-    assert "stopping, as hpo stop asks" in log
+    assert "stopping because of hpo stop" in log
     assert "Stopped. Go on with: hpo run --study hours" in log
 
-    said = cluster.jobs()
-    assert job in said
-    assert next_one.job in said
-    assert json.loads(said)[0]["runtime_env"]["env_vars"].keys() == {"HPO_JOB"}
+    listing = cluster.jobs()
+    assert job in listing
+    assert next_one.job in listing
+    assert json.loads(listing)[0]["runtime_env"]["env_vars"].keys() == {"HPO_JOB"}
     for hidden in (SECRET, "postgresql", cluster.config.storage):
-        assert hidden not in said
+        assert hidden not in listing
         assert hidden not in log + followed.stdout or hidden == "postgresql", "the log names the database masked"

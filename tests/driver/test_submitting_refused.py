@@ -33,7 +33,7 @@ def studies(tmp_path, monkeypatch):
     sys.modules.pop("refused_of_jobs", None)
 
 
-def test_where_nobody_takes_jobs_nothing_is_written(studies, config):
+def test_no_job_server_writes_nothing(studies, config):
     with pytest.raises(hpo.UsageError, match=r"no Ray takes jobs at http://127.0.0.1:1 .*--jobs-address"):
         api.submit("small", config, jobs_address=NOBODY)
     with pytest.raises(hpo.UsageError, match=r"is no address for jobs; expected the dashboard's, as http://"):
@@ -54,7 +54,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("option", SECRETS)
-def test_a_password_is_not_put_where_everybody_may_read_it(studies, config, option):
+def test_password_in_options_is_refused(studies, config, option):
     with pytest.raises(hpo.UsageError, match="which everybody could read") as refused:
         api.submit("small", config, ["--storage", option], jobs_address=NOBODY)
     assert "s3cret" not in str(refused.value)
@@ -63,14 +63,14 @@ def test_a_password_is_not_put_where_everybody_may_read_it(studies, config, opti
 @pytest.mark.parametrize(
     "address", ["http://me:s3cret@127.0.0.1:1", "http://me:pass@s3cret@127.0.0.1:1", "me:s3cret@h"]
 )
-def test_a_password_of_the_jobs_address_is_not_told(studies, config, address):
+def test_password_of_jobs_address_is_hidden(studies, config, address):
     with pytest.raises(hpo.UsageError) as refused:
         api.submit("small", config, jobs_address=address)
     assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("wrong", [["--trialz", "5"], ["--trials", "five"], ["--time", "soon"]])
-def test_options_that_hpo_run_would_refuse_are_refused_here(studies, monkeypatch, capsys, wrong):
+def test_invalid_run_options_are_refused(studies, monkeypatch, capsys, wrong):
     monkeypatch.setattr(sys, "argv", ["hpo", "submit", "--study", "small", "--jobs-address", NOBODY, *wrong])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -78,13 +78,13 @@ def test_options_that_hpo_run_would_refuse_are_refused_here(studies, monkeypatch
     assert wrong[0] in capsys.readouterr().err
 
 
-def test_a_study_that_was_never_submitted_has_no_log(curve, config):
+def test_never_submitted_study_has_no_log(curve, config):
     api.run(curve(search={"trials": 1}), config)
     with pytest.raises(hpo.UsageError, match=r"never submitted.*hpo submit --study curve"):
         next(api.logs("curve", config))
 
 
-def test_a_job_that_was_meant_for_another_database_writes_nothing(curve, config, tmp_path, monkeypatch):
+def test_job_of_other_database_writes_nothing(curve, config, tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_JOB", "hpo-curve-12345678-1")
     with pytest.raises(hpo.UsageError, match=r"job hpo-curve-12345678-1 was submitted for .* another database"):
         api.run(curve(search={"trials": 1}), config)
@@ -93,7 +93,7 @@ def test_a_job_that_was_meant_for_another_database_writes_nothing(curve, config,
         api.status("curve", config)
 
 
-def test_the_database_s_address_may_be_in_a_file(tmp_path, monkeypatch):
+def test_database_url_may_be_in_a_file(tmp_path, monkeypatch):
     monkeypatch.delenv("HPO_STORAGE", raising=False)
     file = tmp_path / "storage"
     monkeypatch.setenv("HPO_STORAGE_FILE", str(file))

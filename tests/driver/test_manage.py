@@ -15,7 +15,7 @@ import hpo
 from hpo import api
 from hpo.cli.main import app
 from hpo.core.errors import StudyBusy, StudyChanged, UsageError
-from hpo.driver.placing import work_folder
+from hpo.driver.resources import work_folder
 from hpo.driver.storage import storage
 from hpo.store import normalize_url
 
@@ -52,7 +52,7 @@ def promoted_once(study, module_config):
 
 @pytest.fixture
 def promoted(study, config, storage_url):
-    """A study that was promoted, beside another that nothing may touch."""
+    """A promoted study, beside another study that must not change."""
     if not storage_url.startswith("sqlite"):
         promote(study, config)
     return study
@@ -67,7 +67,7 @@ def everything(config, name):
 
 
 def rows(config):
-    """How many rows every table has that belong to a study."""
+    """Returns the number of rows in each table that belong to a study."""
     engine = sa.create_engine(normalize_url(config.storage))
     with engine.connect() as connection:
         names = [name for name in sa.inspect(connection).get_table_names() if "version" not in name]
@@ -76,7 +76,7 @@ def rows(config):
     return counts
 
 
-def test_a_deleted_study_leaves_no_row_behind(curve, study, config):
+def test_delete_leaves_no_row(curve, study, config):
     hpo.run(study.model_copy(update={"name": "other"}), config)
     before, other = rows(config), everything(config, "other")
     hpo.run(study, config)
@@ -96,7 +96,7 @@ def test_a_deleted_study_leaves_no_row_behind(curve, study, config):
 
 
 @ON_SQLITE
-def test_files_go_with_a_study_only_if_they_are_named(promoted, config):
+def test_delete_files_only_on_request(promoted, config):
     with storage(config.storage) as (store, _):
         work = work_folder(store.find("curve"), config)
     (config.outputs / "curve" / "mine.txt").touch()
@@ -107,7 +107,7 @@ def test_files_go_with_a_study_only_if_they_are_named(promoted, config):
     assert not (config.outputs / "curve").exists()
 
 
-def test_a_study_whose_trials_were_deleted_in_optuna_can_be_deleted(promoted, config):
+def test_delete_after_optuna_deleted_trials(promoted, config):
     with storage(config.storage, writes=True) as (_, durable):
         optuna.delete_study(study_name="curve", storage=durable.storage)
     with pytest.raises(StudyChanged, match="hpo delete --study curve"):
@@ -120,7 +120,7 @@ def test_a_study_whose_trials_were_deleted_in_optuna_can_be_deleted(promoted, co
 
 @ON_SQLITE
 @pytest.mark.parametrize("change", ["delete", "rename", "copy"])
-def test_a_study_that_is_driven_is_left_alone(promoted, config, change):
+def test_driven_study_is_untouched(promoted, config, change):
     act = {
         "delete": lambda: api.delete("curve", config, checkpoints=True, results=True),
         "rename": lambda: api.rename("curve", "second", config),
@@ -136,7 +136,7 @@ def test_a_study_that_is_driven_is_left_alone(promoted, config, change):
     assert (config.outputs / "curve" / "results_7").is_dir()
 
 
-def test_a_renamed_study_goes_on_as_if_it_had_always_had_that_name(promoted, config):
+def test_renamed_study_continues(promoted, config):
     before = everything(config, "curve")
     api.pause("curve", config)
     found = api.rename("curve", "second", config)
@@ -160,7 +160,7 @@ def test_a_renamed_study_goes_on_as_if_it_had_always_had_that_name(promoted, con
 
 
 @ON_SQLITE
-def test_a_renaming_that_was_cut_off_is_finished_by_the_same_again(promoted, config):
+def test_interrupted_rename_is_finished(promoted, config):
     api.rename("curve", "second", config)
     (config.outputs / "second").rename(config.outputs / "curve")  # as if it had been killed before that
     assert api.rename("curve", "second", config).folders == (config.outputs / "second",)
@@ -168,7 +168,7 @@ def test_a_renaming_that_was_cut_off_is_finished_by_the_same_again(promoted, con
 
 
 @pytest.mark.slow("postgres")
-def test_a_copy_is_a_study_of_its_own(promoted, config):
+def test_copy_is_independent(promoted, config):
     before = everything(config, "curve")
     found = api.copy("curve", "second", config)
     assert (found.trials, found.evaluations) == (4, 7)
@@ -187,17 +187,18 @@ def test_a_copy_is_a_study_of_its_own(promoted, config):
 
 @ON_SQLITE
 @pytest.mark.parametrize(
-    ("new", "said"), [("other", "has a study named 'other' already"), ("Not OK", "cannot be named"), ("", "cannot be")]
+    ("new", "message"),
+    [("other", "already has a study named"), ("Not OK", "cannot be named"), ("", "cannot be")],
 )
-def test_a_name_that_cannot_be_used_is_refused(promoted, config, new, said):
+def test_unusable_name_is_refused(promoted, config, new, message):
     for change in (api.rename, api.copy):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             change("curve", new, config)
     assert len(everything(config, "curve")[0]) == 4
 
 
 @ON_SQLITE
-def test_a_name_that_optuna_has_is_refused(promoted, config):
+def test_name_of_optuna_study_is_refused(promoted, config):
     with storage(config.storage, writes=True) as (_, durable):
         optuna.create_study(study_name="theirs", storage=durable.storage)
     for change in (api.rename, api.copy):
@@ -206,7 +207,7 @@ def test_a_name_that_optuna_has_is_refused(promoted, config):
 
 
 @pytest.mark.slow("postgres")
-def test_a_change_that_is_killed_happened_or_did_not(promoted, config):
+def test_killed_change_is_atomic(promoted, config):
     before, counts = everything(config, "curve"), rows(config)
 
     def die(number, change):
@@ -244,16 +245,16 @@ def test_a_change_that_is_killed_happened_or_did_not(promoted, config):
 
 
 @ON_SQLITE
-def test_a_deletion_asks_first(promoted, config):
+def test_delete_asks_first(promoted, config):
     runner = CliRunner()
-    said = ["delete", "--study", "curve", "--storage", config.storage, "--outputs", str(config.outputs)]
+    arguments = ["delete", "--study", "curve", "--storage", config.storage, "--outputs", str(config.outputs)]
     for answer in ("n\n", ""):
-        done = runner.invoke(app, said, input=answer)
+        done = runner.invoke(app, arguments, input=answer)
         assert done.exit_code == 1
         assert "Delete study curve with 4 trials and 7 recorded trainings for good?" in done.stderr
     assert len(everything(config, "curve")[0]) == 4
-    assert "curve is deleted" in runner.invoke(app, said, input="y\n").stdout
-    said[2] = "other"
-    assert runner.invoke(app, [*said, "--yes"]).exit_code == 0
+    assert "curve is deleted" in runner.invoke(app, arguments, input="y\n").stdout
+    arguments[2] = "other"
+    assert runner.invoke(app, [*arguments, "--yes"]).exit_code == 0
     with pytest.raises(UsageError, match="no study named 'other'"):
         api.status("other", config)

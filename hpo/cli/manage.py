@@ -35,7 +35,7 @@ def delete(
     from hpo import api
 
     if not yes:
-        found = api.standing_of(study, config)
+        found = api.summarize_study(study, config)
         lost = f"{_counted(found.trials, 'trial')} and {_counted(found.evaluations, 'recorded training')}"
         typer.confirm(f"Delete study {study} with {lost} for good?", abort=True, err=True)
     _show(api.delete(study, config, checkpoints=checkpoints, results=results), as_json, "deleted")
@@ -71,7 +71,7 @@ def copy(
     _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
 
 
-def _show(found: api.StudyChange, as_json: bool, what: str) -> None:
+def _show(found: api.StudySummary, as_json: bool, what: str) -> None:
     if as_json:
         print_json(asdict(found))
         return

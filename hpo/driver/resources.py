@@ -1,4 +1,4 @@
-"""A study at a place: its work folder, what one of its trainings gets, and whether it could be run there at all."""
+"""What a study's trainings need: a work folder, CPUs and GPUs; and whether the study can run under a `RunConfig`."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from hpo.training.outputs.events import refuse_missing_tensorboard
 
 
 def work_folder(stored: StoredStudy, config: RunConfig) -> str:
-    """Returns the study's folder for checkpoints and artefacts, or its URL; another database's study has another.
+    """Returns the study's folder for checkpoints and artefacts, or its URL; it is unique per database.
 
-    It is named after the study as it was first called: the records of a study that was renamed lead there.
+    It is named after the study's first name, and keeps that name when the study is renamed.
     """
     name = f"{stored.name}-{stored.uid[:8]}"
     return f"{config.work_root}/{named_like(str(config.work_root), name, stored.uid[:8])}"
 
 
 def events_folder(stored: StoredStudy, config: RunConfig) -> str | None:
-    """Returns the folder below which trainings write event files, or its URL; None if they do not."""
+    """Returns the folder in which trainings write event files, or its URL; None if they write none."""
     return work_folder(stored, config) if config.tensorboard else None
 
 
 def resources(study: Study, config: RunConfig) -> Resources:
-    """Returns what one training gets: the place's word, else the study's."""
+    """Returns the resources of one training; the `RunConfig` overrides the study."""
     cpu = study.resources.cpu if config.cpus_per_trial is None else config.cpus_per_trial
     gpu = study.resources.gpu if config.gpus_per_trial is None else config.gpus_per_trial
     return replace(study.resources, cpu=cpu, gpu=gpu, events=config.tensorboard, stop_wait=config.stop_wait)
 
 
-def refuse_unusable(study: Study, config: RunConfig) -> None:
-    """Raises, before anything is written, where a study could not be run at this place.
+def require_runnable(study: Study, config: RunConfig) -> None:
+    """Raises, before anything is written, if a study cannot be run under this `RunConfig`.
 
     Raises:
-        UsageError: if the numbers make no sense, or the Ray address, or nothing listens there, or a package is missing.
-        OutputRefused: if the work folder, or its URL, cannot be written.
+        UsageError: if a number or the Ray address is invalid, Ray cannot be reached, or a package is missing.
+        OutputRefused: if the work folder or its URL cannot be written.
     """
     wanted = resources(study, config)
     if wanted.cpu < 1 or not 0 <= wanted.gpu < float("inf"):
         raise UsageError(
-            f"a training needs at least 1 CPU and no negative number of GPUs, not {wanted.cpu} and {wanted.gpu:g}"
+            f"a training needs at least 1 CPU and 0 or more GPUs, not {wanted.cpu} CPUs and {wanted.gpu:g} GPUs"
         )
     if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
-        raise UsageError(f"a training gets a part of one GPU or whole ones, not {wanted.gpu:g}")
+        raise UsageError(f"a training gets a fraction of one GPU or a whole number of GPUs, not {wanted.gpu:g}")
     if config.tensorboard:
         refuse_missing_tensorboard()
     if config.backend == "ray" and config.ray_address:

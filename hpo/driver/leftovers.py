@@ -1,4 +1,4 @@
-"""Clears what killed commands left in a study's folders, once this driver holds the study. It never ends a driver."""
+"""Removes what killed commands left in a study's folders, once this process drives the study; errors are ignored."""
 
 from __future__ import annotations
 
@@ -18,53 +18,55 @@ from hpo.store import Store, StoredStudy, host, is_dead, process_key
 from hpo.training import is_url, work_dir
 
 OWNER = "owner.json"
-"""In a folder that is no driver's: which process uses it."""
+"""Names the process that uses a folder which no driver made."""
 
 FOLDERS = ("tune-*", "halt-*")
-"""What a driver makes directly in the study's work folder, and removes at its end."""
+"""Folders that a driver makes in the study's work folder and removes when it ends."""
 
 OWNED = "verify-*"
-"""What other commands make there, and remove at their end."""
+"""Folders that other commands make there and remove when they end."""
 
 
 @contextmanager
 def temporary_folder(work: str) -> Iterator[str]:
-    """Gives a folder for trainings that nothing keeps, and removes it; a later driver does if this process is killed.
+    """Makes a folder for trainings whose files are not kept, and removes it at the end.
+
+    If this process is killed, a later driver removes it.
 
     Args:
-        work: the folder, or its URL.
+        work: path of the folder, or its URL.
     """
     try:
         if not is_url(work):
             Path(work).mkdir(parents=True)
-            said = {"host": host(), "pid": os.getpid(), "process": process_key(os.getpid())}
-            (Path(work) / OWNER).write_text(json.dumps(said), encoding="utf-8")
+            owner = {"host": host(), "pid": os.getpid(), "process": process_key(os.getpid())}
+            (Path(work) / OWNER).write_text(json.dumps(owner), encoding="utf-8")
         yield work
     finally:
         work_dir(work).remove()
 
 
 def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path) -> None:
-    """Removes checkpoints of trainings that are over, and folders and half-written files of processes that are gone.
+    """Removes checkpoints of finished trainings, and folders and partly written files of processes that have ended.
 
     Args:
-        store: the records, which say what is over.
-        stored: the study; this process has to be its driver.
+        store: the records, which say which trainings are finished.
+        stored: the study, which this process must be driving.
         work: the study's folder for checkpoints, or its URL.
-        outputs: the folder that has the study's results folder.
+        outputs: the folder that contains the study's results folder.
     """
-    with suppress(OSError, HpoError):  # they are only in the way: what cannot be removed now is removed next time
-        over = {}
+    with suppress(OSError, HpoError):  # leftovers do no harm: what cannot be removed now is removed next time
+        finished = {}
         for (trial, stage, seed, fold, budget, variant), status, at in store.finished(stored):
             job = Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
-            over[job.folder] = at if status is Status.FAILED else None
-        kept = work_dir(work)
-        kept.tidy(over)
-        if kept.scratch.is_dir():
+            finished[job.folder] = at if status is Status.FAILED else None
+        directory = work_dir(work)
+        directory.tidy(finished)
+        if directory.scratch.is_dir():
             for pattern in FOLDERS:
-                for path in kept.scratch.glob(pattern):
+                for path in directory.scratch.glob(pattern):
                     _remove(path)
-            for path in kept.scratch.glob(OWNED):
+            for path in directory.scratch.glob(OWNED):
                 if _is_abandoned(path):
                     _remove(path)
     for folder in (outputs, outputs / stored.name):
@@ -82,7 +84,7 @@ def _remove(path: Path) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether the process that made a folder is surely gone; of one of another machine nobody here can be sure."""
+    """Whether the process that made a folder has certainly ended; False for a process of another machine."""
     try:
         owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
         return is_dead(str(owner["host"]), int(owner["pid"]), owner["process"])
@@ -91,5 +93,5 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def _is_old(folder: Path) -> bool:
-    """Whether a folder of an earlier version, which named no owner, has not been touched for a day."""
+    """Whether a folder without an owner, made by an earlier version, was last changed more than a day ago."""
     return time.time() - folder.stat().st_mtime > 86400.0
