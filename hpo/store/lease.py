@@ -293,7 +293,7 @@ class Lease:
                 if time.monotonic() >= due:
                     self._renew()
                     due = time.monotonic() + self._seconds / 4
-                self._save_heat_maps()
+                self._read_requests()
             except SQLAlchemyError:
                 continue  # the database is away; the next write reports it, and the token still protects the study
 
@@ -303,7 +303,7 @@ class Lease:
             values = {"renewed": moment, "expires": moment + self._seconds}
             self._lost = connection.execute(update(LeaseRow).where(*self._mine).values(**values)).rowcount == 0
 
-    def _save_heat_maps(self) -> None:
+    def _read_requests(self) -> None:
         """Reads whether to pause or stop; a lease that was taken over gets no requests."""
         with self._engine.connect().execution_options(**{READS: True}) as connection:
             row = connection.execute(self._requests).first()

@@ -107,7 +107,7 @@ def _objective(
     return ObjectiveTable(metric=metric, direction=direction, epoch=epoch, limit=limit, ignore=tuple(ignore))
 
 
-def evaluation_columns(given: Mapping[str, object]) -> dict[str, Any]:
+def content_of(given: Mapping[str, object]) -> dict[str, Any]:
     """Returns what a file would say, from what Python code gives; wrong values stay as they are, to be named.
 
     Args:

@@ -225,11 +225,11 @@ class Study(Table):
             StudyInvalid: if it has problems; the message lists all of them.
             UsageError: if the trainable is something that can be called but no function.
         """
-        from hpo.study.building import evaluation_columns  # these need this class
+        from hpo.study.building import content_of  # these need this class
         from hpo.study.functions import find_function
         from hpo.study.validation import refuse_problems
 
-        said, found = evaluation_columns(content), None
+        said, found = content_of(content), None
         if callable(said.get("trainable")):
             found = find_function(said["trainable"])
             said["trainable"] = found.path
