@@ -54,12 +54,7 @@ class RunContext:
     stop: StopController
 
     @classmethod
-    def of(
-        cls,
-        study: Study,
-        config: RunConfig | None,
-        options: CommandOptions | None = None,
-    ) -> RunContext:
+    def of(cls, study: Study, config: RunConfig | None, options: CommandOptions | None = None) -> RunContext:
         """Returns the context of a command.
 
         Args:

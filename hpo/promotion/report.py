@@ -18,7 +18,7 @@ from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
-from hpo.promotion.tables import latex_text, markdown_text
+from hpo.promotion.tables import best_score, latex_text, markdown_text
 from hpo.results import table_text, write_promotion
 from hpo.stats.collapse import Collapse, collapses
 from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
@@ -211,10 +211,6 @@ class PromotionReport:
         )
         return replace(self, confirmation=confirmation)
 
-    def bound(self, row: Row) -> float | None:
-        """Returns the best score that a candidate could still have; None where it is finished, or left a race."""
-        return None if row.bound is None or not np.isfinite(row.bound) or self.race else row.bound
-
     def standing(self, row: Row) -> str:
         """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` the race."""
         return "left" if self.race and row.standing == "not finished" else row.standing
@@ -273,7 +269,7 @@ class PromotionReport:
             "winner_on_unseen_seeds": sure.unseen_winner,
             "confirmation": asdict(self.confirmation) if self.confirmation else None,
             "pairs": [asdict(pair) for pair in sure.pairs],
-            "metrics": self.metric_rows(),
+            "metrics": self._metric_rows(),
             "folds": {
                 str(trial): {f"seed_{seed}": list(values) for seed, values in spread.values.items()}
                 for trial, spread in self.folds.items()
@@ -296,7 +292,7 @@ class PromotionReport:
         """Returns a row of plain values for each candidate, in the order of the ranking."""
         return [self._candidate(row) for row in self.ranking.rows]
 
-    def metric_rows(self) -> list[dict[str, object]]:
+    def _metric_rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each metric of each complete candidate."""
         return [
             {
@@ -309,8 +305,7 @@ class PromotionReport:
             for one in self.metrics
         ]
 
-    def fold_sigma(self, trial: int) -> float | None:
-        """Returns how much a candidate's folds differ within a seed; None where there are none."""
+    def _fold_sigma(self, trial: int) -> float | None:
         return self.folds[trial].sigma if trial in self.folds else None
 
     def _race(self) -> dict[str, object] | None:
@@ -338,8 +333,8 @@ class PromotionReport:
             "seeds": str(candidate.use),
             **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
             **_moments(row),
-            **({"fold_sigma": self.fold_sigma(candidate.trial)} if self.study.validation else {}),
-            "bound": self.bound(row),
+            **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
+            "bound": best_score(self, row),
             "variation_percent": self.certainty.variations.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,

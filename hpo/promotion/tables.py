@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,11 @@ def latex_text(report: PromotionReport) -> str:
     tables = [table for table in (_ranking(report), _final(report), _metrics(report)) if table]
     parts = [*warnings, *(_drawn(table, "latex_booktabs") for table in tables), *map(latex, _folded(report))]
     return "\n\n".join(parts) + "\n"
+
+
+def best_score(report: PromotionReport, row: Row) -> float | None:
+    """Returns the best score that a candidate could still have; None where it is finished, or left a race."""
+    return None if row.bound is None or not math.isfinite(row.bound) or report.race else row.bound
 
 
 def _folded(report: PromotionReport) -> list[str]:
@@ -81,7 +87,15 @@ def _ranking(report: PromotionReport) -> list[dict[str, str]]:
             **{f"seed {seed}": _text(row.candidate.values.get(seed)) for seed in ranking.seeds},
             "mean": _text(row.mean),
             "sigma": _text(row.sigma),
-            **({"fold sd": _text(report.fold_sigma(row.candidate.trial))} if report.study.validation else {}),
+            **(
+                {
+                    "fold sd": _text(
+                        report.folds[row.candidate.trial].sigma if row.candidate.trial in report.folds else None
+                    )
+                }
+                if report.study.validation
+                else {}
+            ),
             ranking.rule.formula(ranking.direction): _score(report, row),
             "95 % interval": _interval(row),
             "CV %": _text(report.certainty.variations.get(row.candidate.trial), 1),
@@ -92,8 +106,14 @@ def _ranking(report: PromotionReport) -> list[dict[str, str]]:
     ]
 
 
+def _fold_sigma(report: PromotionReport, row: Row) -> dict[str, str]:
+    """Returns how much the folds differ within a seed; nothing without cross-validation."""
+    spread = report.folds.get(row.candidate.trial)
+    return {"fold sd": _text(spread.sigma if spread else None)} if report.study.validation else {}
+
+
 def _score(report: PromotionReport, row: Row) -> str:
-    bound = report.bound(row)
+    bound = best_score(report, row)
     if bound is None:
         return _text(row.score)
     return f"{'<=' if report.ranking.direction == 'maximize' else '>='} {_text(bound)}"

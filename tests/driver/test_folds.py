@@ -160,7 +160,7 @@ def test_promotion_ranks_means_over_folds(promoted, module_config):
     assert saved["validation"] == {"folds": 2, "repeats": 2}
     assert len(saved["folds"][first["trial"]]["seed_42"]) == 4
     again = api.rank_stored(made, module_config)
-    assert (again.folds, again.metric_rows()) == (outcome.report.folds, outcome.report.metric_rows())
+    assert (again.folds, again.metrics) == (outcome.report.folds, outcome.report.metrics)
 
 
 def test_promotion_views_name_the_folds(promoted, module_config, tmp_path):

@@ -104,7 +104,7 @@ def test_a_single_seed_shows_no_spread_anywhere(curve, config):
     outcome = hpo.promote(study, config)
     row = outcome.report.candidates()[0]
     assert (row["sigma"], row["score"], row["variation_percent"], row["interval_low"]) == (None, None, None, None)
-    assert {one["sigma"] for one in outcome.report.metric_rows()} == {None}
+    assert {one.sigma for one in outcome.report.metrics} == {None}
     assert "|       - |" in (outcome.folder / "promotion.md").read_text()
     page = api.write_report(study.name, config).read_text()
     assert 'id="sensitivity"' not in page[: page.index("</main>")]
