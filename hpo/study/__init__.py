@@ -1,4 +1,4 @@
-"""A study as data: what a studies/*.toml may say, and what is wrong with one."""
+"""Studies as data: the schema and validation of studies/*.toml."""
 
 from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin

@@ -1,4 +1,4 @@
-"""Reads annotations, those included whose names are imported for type checkers alone."""
+"""Reads annotations, including names that are imported only for type checkers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
     """Returns the annotations of a class's fields, or of a function's arguments, as types by name.
 
     Names that the module imports under `if TYPE_CHECKING:` are imported for this. One that cannot be imported, and
-    whatever else is defined there, counts as `Any`.
+    other
+    definitions there, count as `Any`.
 
     Args:
         thing: the class or the function.
 
     Raises:
-        Exception: what an annotation raises that is wrong for another reason.
+        Exception: the error of an annotation that is wrong for another reason.
     """
     try:
         return typing.get_type_hints(thing)
@@ -32,7 +33,7 @@ def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
 
 
 def _for_type_checkers(module: ModuleType | None) -> Iterator[tuple[str, Any]]:
-    """Yields the names that a module has under `if TYPE_CHECKING:`, each with what it is or with `Any`."""
+    """Yields the names that a module defines under `if TYPE_CHECKING:`, each with its object or `Any`."""
     try:
         tree = ast.parse(inspect.getsource(module)) if module is not None else ast.Module([], [])
     except (OSError, TypeError, SyntaxError):  # no source, e.g. typed into a console
@@ -60,5 +61,5 @@ def _imported(statement: ast.stmt, package: str | None) -> Iterator[tuple[str, A
                 found = importlib.import_module(alias.name)
                 top = found if alias.asname else sys.modules[alias.name.partition(".")[0]]
                 yield alias.asname or alias.name.partition(".")[0], top
-        except Exception:  # whatever the import of a module for type checkers raises: it is not needed to train
+        except Exception:  # any error: the module is not needed for training
             yield alias.asname or alias.name.partition(".")[0], Any

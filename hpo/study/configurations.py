@@ -1,4 +1,4 @@
-"""Configurations that people bring: checked against the space, so that a search can begin with them."""
+"""Checks users' configurations against the space, so that a search can start with them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Configuration = Mapping[str, Value]
 
 
 def refuse_unfit(study: Study, found: object, where: str) -> list[dict[str, Value]]:
-    """Returns configurations as the study's own values.
+    """Checks configurations and returns them as values of the study's space.
 
-    Params that are left out are for the sampler to draw.
+    The sampler draws omitted params.
 
     Args:
-        study: whose space they have to fit.
-        found: one table of params by name, or a list of them.
-        where: what to call them in messages.
+        study: the study with the space.
+        found: one table of params by name, or a list of tables.
+        where: how messages call them.
 
     Raises:
         ParamsInvalid: if one does not fit; the message lists every problem.

@@ -1,4 +1,4 @@
-"""The defaults of a trainable's params: what the study does not set and the training depends on all the same."""
+"""The defaults of a trainable's params, which the study does not set but results depend on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hpo.core.texts import cleaned
 from hpo.study.params import Field, fields_of
 
 LONGEST = 300
-"""Characters of a default that are kept as they are; of a longer one the sha256 is."""
+"""Maximum characters of a stored default; a longer one is stored as its sha256."""
 
 
 def defaults_of(params: Any, given: Collection[str], root: str | Path = "") -> dict[str, object]:
-    """Returns, as JSON values by name, the defaults that count where only `given` is set.
+    """Returns the defaults that apply if only `given` is set, as JSON values by name.
 
     Args:
         params: the type of the trainable's params, or the trainable itself; see `hpo.study.params.Arguments`.
-        given: names that are set: by the space, or fixed by the study.
-        root: the project's folder; a default path below it is said relative to it, so that a project may move.
+        given: names that the space or the fixed params set.
+        root: the project's folder; default paths below it become relative to it, so that the project can be moved.
     """
     fields = fields_of(params)
     if isinstance(params, type) and dataclasses.is_dataclass(params):  # which may take more than its fields
@@ -72,16 +72,16 @@ def plain(value: object, root: Path) -> object:
 
 
 def _made(factory: Callable[[], object], root: Path) -> object:
-    """Returns what a factory makes; its name where that is another thing each time, such as a date or an id."""
+    """Returns what a factory makes, or its name if that differs each time, such as a date or an id."""
     try:
         first, second = plain(factory(), root), plain(factory(), root)
-    except Exception:  # code of the user's own: the training itself will say what is wrong with it
+    except Exception:  # user code: the training itself reports the error
         return _said(factory)
     return first if first == second else _said(factory)
 
 
 def _said(value: Any) -> str:
-    """Returns an object in words without its address in memory, which is another one in every process."""
+    """Returns the text of an object without its memory address, which differs between processes."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):  # a class or a function
         return f"{module}.{name}"

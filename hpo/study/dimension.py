@@ -1,4 +1,4 @@
-"""One dimension of a study's space, as a file may give it."""
+"""One dimension of a study's space, as written in a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpo.core.records import Value
 from hpo.study import space
 from hpo.study.table import Finite, Table
 
-LARGEST_INT = 2**53  # beyond it a float, which samplers compute with, cannot tell neighbours apart
+LARGEST_INT = 2**53  # samplers compute with floats, which cannot distinguish neighbors beyond this
 MOST_STEPS = 10**9
 
 
@@ -74,7 +74,7 @@ def _refuse_choice(values: tuple[Value, ...], *, log: bool, step: float | None) 
     if log or step is not None:
         raise ValueError("log and step belong to float and int, not to choice")
     for index, value in enumerate(values):
-        if value in values[:index]:  # the sampler finds a value's place by ==, which takes 1, 1.0 and true for one
+        if value in values[:index]:  # the sampler finds a value's index by ==, for which 1, 1.0 and true are equal
             raise ValueError(f"choice names {value!r} twice (1, 1.0 and true count as one)")
 
 
@@ -96,11 +96,11 @@ def _refuse_range(low: float, high: float, *, log: bool, step: float | None, who
 
 
 def _refuse_steps(low: float, high: float, step: float) -> None:
-    last, every = Decimal(str(high)), Decimal(str(step))  # in binary numbers 0.3 is no multiple of 0.1
+    last, every = Decimal(str(high)), Decimal(str(step))  # in binary floats, 0.3 is not a multiple of 0.1
     width = last - Decimal(str(low))
     if 0 < width < every:
         raise ValueError(f"step {step} is longer than the range {low} .. {high}")
     if every * MOST_STEPS < width:
         raise ValueError(f"step {step} makes more than {MOST_STEPS:g} values of {low} .. {high}; leave it out")
-    if rest := width % every:  # Optuna would quietly end the range there
+    if rest := width % every:  # Optuna would silently shorten the range
         raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {last - rest}")

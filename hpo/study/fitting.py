@@ -1,4 +1,4 @@
-"""Whether configurations that people bring fit a study's space."""
+"""Fits users' configurations to a study's space."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from hpo.study import space
 from hpo.study.table import dotted
 
 GRID_ULPS = 8
-"""How far a value may lie off its step, in units in the last place: what computing in binary numbers costs."""
+"""Tolerance of a value on a grid in units in the last place, for rounding errors."""
 
 LARGEST = sys.float_info.max
 """The largest finite float."""
 
 
 def on_a_grid(then: str) -> str:
-    """Returns why nothing is enqueued on a grid, and what to do."""
+    """Returns why a grid search enqueues nothing, and what to do."""
     return f"the sampler grid visits every point anyway; {then}"
 
 
 def fitted(
     dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], table: Mapping[str, object]
 ) -> tuple[dict[str, Value], list[Problem]]:
-    """Returns what fits of a table of params by name, as the study's own values, and what does not.
+    """Returns the params of a table that fit, as values of the space, and the problems of the others.
 
     Args:
         dimensions: the study's space.
-        fixed: its fixed values.
-        table: what was brought.
+        fixed: the study's fixed params.
+        table: the user's params by name.
     """
     problems, values = [], {}
     for name, came in table.items():
@@ -57,7 +57,7 @@ def fitted(
 
 
 def _fitting(dimension: space.Dimension, came: object) -> Value | None:
-    """Returns what came as a value of the dimension, None if it is none."""
+    """Returns a value as one of the dimension, None if it does not fit."""
     match dimension:
         case space.Choice(values=values):
             return next((one for one in values if isinstance(came, Value) and space.same(came, (one,))), None)
@@ -72,11 +72,11 @@ def _fitting(dimension: space.Dimension, came: object) -> Value | None:
 
 
 def _on_the_grid(came: float, low: float, high: float, step: float) -> float | None:
-    """Returns a value that lies in steps from `low`, None for any other.
+    """Returns a value on the grid of steps from `low`, None if it is not on the grid.
 
-    Optuna computes in binary numbers: three steps of 0.1 are 0.30000000000000004 there, and that is the trial's value.
+    Optuna computes with binary floats: three steps of 0.1 are 0.30000000000000004, and that is the trial's value.
     """
-    if not abs(came) <= LARGEST:  # an infinity, no number, or an integer that no float can be
+    if not abs(came) <= LARGEST:  # infinite, NaN, or an integer too large for a float
         return None
     index = round((Decimal(came) - Decimal(str(low))) / Decimal(str(step)))
     near = float(Decimal(str(low)) + index * Decimal(str(step)))

@@ -1,4 +1,4 @@
-"""What a trainable's module may offer beside the trainable: functions of agreed names, each optional."""
+"""Optional functions of a trainable's module that hpo calls by name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ HookName = Literal["prepare", "audit", "write_phantoms", "refuse_unusable"]
 
 
 class TrainableHooks(Protocol):
-    """Functions that are called if the trainable's module has them; a module may have any of them, or none.
+    """Functions that hpo calls if the trainable's module has them; each is optional.
 
     They run in the project's folder, in the process that drives the study. What they print goes to stderr, what they
-    change in the process is put back, and what they raise is reported as a UsageError.
+    change in the process is restored, and what they raise is reported as a UsageError.
     """
 
     def prepare(self, params: Mapping[str, object], cache: Path, tell: Tell, /) -> None:
-        """Gets ready what all trainings read, once, before the first of them.
+        """Prepares the data of all trainings once, before the first of them.
 
         Args:
             params: the params that the study fixes, by name.
-            cache: folder in which prepared data may be kept; all trainings of the study see the same one.
-            tell: told how far the work is.
+            cache: folder for prepared data, shared by all trainings of the study.
+            tell: called with the progress.
 
         Raises:
             UsageError: if the data cannot be used; then nothing is trained and a new study is not written.
@@ -35,33 +35,33 @@ class TrainableHooks(Protocol):
 
         Args:
             params: the params that the study fixes, by name.
-            cache: folder in which prepared data may be kept.
-            tell: told how far the work is.
+            cache: folder for prepared data.
+            tell: called with the progress.
 
         Raises:
             UsageError: if nothing can be used.
         """
 
     def write_phantoms(self, out: Path, count: int, /, *, dicom: bool, size: int, seed: int, tell: Tell) -> Path:
-        """Writes synthetic data for `hpo data phantoms` and returns what a study's `data` has to name.
+        """Writes synthetic data for `hpo data phantoms` and returns the value for a study's `data`.
 
         Args:
             out: the folder to write; it is empty or missing.
             count: number of examinations, or of images.
             dicom: whether to write DICOM files with a CSV file; otherwise pictures in one folder per class.
             size: pixels along each side.
-            seed: the same one writes the same bytes.
-            tell: told how far the work is.
+            seed: seed of the data; the same seed writes the same bytes.
+            tell: called with the progress.
 
         Raises:
-            UsageError: if the folder cannot be written, or a number makes no sense.
+            UsageError: if the folder cannot be written, or a number is out of range.
         """
 
     def refuse_unusable(self, values: Mapping[str, Sequence[object]], /, folds: int = 0) -> None:
-        """Raises where a study cannot be trained on this machine; `hpo check` and every command call it first.
+        """Raises if a study cannot be trained on this machine; `hpo check` and every command call it first.
 
         Args:
-            values: the values that a study may give each param, by its name: all of a choice, both ends of a range.
+            values: possible values by param: all values of a choice, both ends of a range.
             folds: number of folds of the cross-validation, 0 without one; passed only if the function takes it.
 
         Raises:

@@ -30,9 +30,9 @@ class Checked:
     """A study file that was read.
 
     Attributes:
-        path: of the file.
-        study: None if it has problems.
-        problems: all of them.
+        path: path of the file.
+        study: the study; None if it has problems.
+        problems: all problems of the file.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Checked:
 
 
 def read(path: Path) -> Checked:
-    """Reads a study file and lists what is wrong with the file alone; the trainable is not imported."""
+    """Reads a study file and lists its problems, without importing the trainable."""
     path = path.absolute()
     content, problem = _content(path)
     if problem is not None:
@@ -51,7 +51,7 @@ def read(path: Path) -> Checked:
 
 
 def check(path: Path) -> Checked:
-    """Reads a study file and lists every problem at once, with the trainable imported and compared."""
+    """Reads a study file and lists all its problems, also compared with the imported trainable."""
     path = path.absolute()
     content, problem = _content(path)
     if problem is not None:
@@ -70,10 +70,10 @@ def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bo
     """Returns the study of that name.
 
     Args:
-        name: what the user calls it.
-        folders: where to look, as in `find`.
-        to_train: whether its trainable is imported and compared with it. Who only looks does without, as long as the
-            file is sound: a machine that shows studies has not what they train with.
+        name: name of the study, or path of its file.
+        folders: folders to search, as in `find`.
+        to_train: whether the trainable is imported and compared with the file. Not needed to view a valid study, e.g.
+            on a machine without the packages for training.
 
     Raises:
         StudyNotFound: if there is no such file.
@@ -89,10 +89,10 @@ def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bo
 
 
 def refuse_unfit_params(study: Study) -> None:
-    """Raises where the space or the fixed values of a study do not fit the params of its trainable.
+    """Checks that the space and the fixed params of a study fit the params of its trainable.
 
     Raises:
-        StudyInvalid: if it is so; the message lists all problems.
+        StudyInvalid: if they do not; the message lists all problems.
         UsageError: if the trainable cannot be imported.
     """
     problems = list(_params_problems(load(study.ref), study.content()))
@@ -102,7 +102,7 @@ def refuse_unfit_params(study: Study) -> None:
 
 def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig")), None  # Windows' editors begin with a mark
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig")), None  # editors on Windows add a byte order mark
     except tomllib.TOMLDecodeError as error:
         return {}, Problem("-", f"is no TOML: {error}")
     except UnicodeDecodeError as error:
@@ -116,7 +116,7 @@ def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
 
 
 def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iterator[Problem]:
-    """Yields where the params and the study's space and fixed values disagree."""
+    """Yields the conflicts between the trainable's params and the study's space and fixed params."""
     try:
         loaded = load(ref)
     except UsageError as error:
@@ -127,13 +127,13 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
 
 
 def _params_problems(loaded: Loaded | LoadedCommand, content: Mapping[str, object]) -> Iterator[Problem]:
-    """Yields where the params of a trainable that was found and a study's space and fixed values disagree."""
+    """Yields the conflicts between a loaded trainable's params and the study's space and fixed params."""
     if isinstance(loaded, LoadedCommand):
         return  # compared with its placeholders when the study is parsed
     params = loaded.params
     try:
         hints = hints_of(params)
-    except Exception as error:  # annotations are code of the user's own
+    except Exception as error:  # annotations are user code
         yield Problem("trainable", f"the annotations of {params.__name__} cannot be read: {error}")
         return
     fields, any_name = fields_of(params), takes_any(params)
@@ -193,7 +193,7 @@ def _values_fit(name: str, dimension: space.Dimension, hint: object, said: str) 
             yield from _value_fits(f"space.{name}.choice", value, hint, said)
     elif isinstance(dimension, space.Int):
         yield from _value_fits(f"space.{name}.int", dimension.low, hint, said)
-    else:  # a value no whole number could stand in for
+    else:  # a value that is not an integer
         yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, hint, said)
 
 
@@ -201,7 +201,7 @@ def _value_fits(key: str, value: Value, hint: Any, said: str) -> Iterator[Proble
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except PydanticUserError:
-        return  # a type of the user's own that only their code can judge
+        return  # a user-defined type that pydantic cannot check
     except ValidationError:
         wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
         article = "an" if wanted[0] in "aeiouAEIOU" else "a"

@@ -1,7 +1,7 @@
 """The options of samplers and pruners as data: names, types, bounds and defaults of the pinned Optuna.
 
 The study layer does not know Optuna; a contract test holds these tables to its signatures and to what it refuses.
-Left out are seeds, which are ours, and what Optuna has deprecated or a text cannot say (functions, other samplers).
+They exclude seeds, which are ours, deprecated options, and what a text cannot express (functions, other samplers).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hpo.core.installed import install_line
 from hpo.study.table import Finite, Table
 
 MOST = 1_000_000
-"""More would be a mistyped number."""
+"""A larger number is taken as a typo."""
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
@@ -35,7 +35,7 @@ Resource = Annotated[Positive, BeforeValidator(_not_auto)]
 
 
 class NoOptions(Table):
-    """What is named takes no options."""
+    """For samplers and pruners without options."""
 
 
 class TpeOptions(Table):
@@ -188,7 +188,7 @@ CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
 
 
 def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]:
-    """Returns the options that differ from their defaults, checked: an option left out is one at its default.
+    """Checks options and returns those that differ from their defaults.
 
     Raises:
         pydantic.ValidationError: if one of them is unknown or has a wrong value.
@@ -197,13 +197,13 @@ def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]
 
 
 def require_package(sampler: str) -> None:
-    """Raises where a sampler needs a package that is not installed.
+    """Checks that the package of a sampler is installed.
 
     Args:
-        sampler: its name in a study file.
+        sampler: name of the sampler in a study file.
 
     Raises:
-        UsageError: if so.
+        UsageError: if it is not.
     """
     if sampler == "cmaes" and find_spec("cmaes") is None:
         raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")

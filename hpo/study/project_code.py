@@ -1,11 +1,11 @@
-"""Which files of a user's project a trainable is made of, and what is in them.
+"""Finds the files of a user's project that a trainable consists of, with a digest of each.
 
-The module of the trainable is read, and what it imports, and what that imports, as far as the files belong to the
-project: they lie below its root, or in the trainable's own package, and were not installed. Imports are read from the
-text, so those inside functions count as well. Comments, docstrings, blank lines and layout do not count, as the digest
-of a file is taken of what Python reads in it; a file that it cannot read counts byte by byte. So do small files of
-settings and scripts of a shell that are named in a text, `"conf/base.yaml"`; JSON only where the module that names it
-writes no files, which might be this one. Data are not code: files of other kinds do not count.
+It follows the imports of the trainable's module as far as files belong to the project: below its root or in the
+trainable's own package, and not installed. Imports are read from the source, so those inside functions count too.
+Comments, docstrings, blank lines and layout do not count, because the digest is over the syntax tree; a file that
+Python
+cannot parse counts byte by byte. So do small settings files and shell scripts that a string names, `"conf/base.yaml"`;
+JSON only if the module writes no files, which might be this one. Data are not code: other files do not count.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from hpo.core.records import digest
 from hpo.study.python_source import DIGITS, LONGEST, digest_of_tree, imports_of, paths_in, texts_in
 
 LARGEST = 2_000_000
-"""Bytes; a longer file, which a program has written, counts byte by byte and is not searched for imports."""
+"""Maximum bytes; a larger file is generated, counts byte by byte, and is not searched for imports."""
 
 LARGEST_SETTINGS = 200_000
-"""Bytes; a longer file of this kind is data."""
+"""Maximum bytes; a larger file of this kind is data."""
 
 MOST_FOLDERS = 200
-"""Texts of a file that are tried as folders of others that it names."""
+"""Maximum strings of a file that are tried as folders."""
 
 _OWN = Path(__file__).resolve().parents[1]  # this package, whose version is recorded
 _INSTALLED = ("site-packages", "dist-packages")
@@ -48,11 +48,11 @@ class _File:
     """A file of the project as it was read.
 
     Attributes:
-        digest: of what is in it.
+        digest: digest of its content.
         imports: dotted names that it imports; one that ends with a dot means all modules of that package.
-        files: other Python files, settings and scripts that it names in a text, as they are written there.
-        folders: texts that may be folders of these.
-        state: what the module system and the disk knew of it when it was read.
+        files: other files that its strings name.
+        folders: strings that may be folders of these.
+        state: state of module and file when it was read.
     """
 
     digest: str
@@ -64,12 +64,12 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What changes when a module is imported anew, and when its file is edited.
+    """A state that changes when a module is reloaded or its file is edited.
 
     Attributes:
-        module: that is imported; None: it is not. After a reload it is another object.
-        size: of the file, in bytes; -1: it is gone.
-        time: of its last change, in nanoseconds.
+        module: the imported module's spec, another object after a reload; None: not imported.
+        size: size of the file in bytes; -1: missing.
+        time: modification time of the file in nanoseconds.
     """
 
     module: object
@@ -78,7 +78,7 @@ class _State:
 
     @classmethod
     def of(cls, name: str, path: Path) -> _State:
-        """Returns how it stands now."""
+        """Returns the current state."""
         module = sys.modules.get(name)
         try:
             found = path.stat()
@@ -87,9 +87,9 @@ class _State:
         return cls(getattr(module, "__spec__", None) or module, found.st_size, found.st_mtime_ns)
 
     def holds(self, now: _State) -> bool:
-        """Whether what was read then is what this process runs now."""
+        """Whether the content read then is still what this process runs."""
         if self.module is not None and now.module is not None:
-            return self.module is now.module  # imported before: an edit since does not reach it
+            return self.module is now.module  # imported before: later edits have no effect
         return (self.size, self.time) == (now.size, now.time)
 
 
@@ -98,13 +98,13 @@ _PROJECTS: dict[tuple[str, str], tuple[Code, tuple[tuple[str, Path], ...]]] = {}
 
 
 def code_of(module: ModuleType, root: str | Path) -> Code:
-    """Returns the code that a trainable's module and all that it imports from its project are made of.
+    """Returns the code of a trainable's module and of everything that it imports from its project.
 
-    A module that is imported keeps what was read of its file before, whatever became of the file since: that is what
-    this process runs. After an `importlib.reload` the file is read again.
+    An imported module keeps the content that was read first, even if its file has changed: that is what this process
+    runs. After an `importlib.reload` the file is read again.
 
     Args:
-        module: of the trainable, imported.
+        module: imported module of the trainable.
         root: the project's folder.
     """
     key = module.__name__, str(root)
@@ -147,7 +147,7 @@ def code_of_files(paths: Iterable[Path], modules: Iterable[str], root: str | Pat
 
 
 def _is_current(name: str, path: Path) -> bool:
-    """Whether what was read of a file still holds; notes it where the module has been imported since."""
+    """Whether the content of a file is still current; updates its state if the module was imported since."""
     file, now = _FILES[name, path], _State.of(name, path)
     if not file.state.holds(now):
         return False
@@ -266,11 +266,11 @@ class _Walk:
                 folders = getattr(spec, "submodule_search_locations", None)
                 spec = None if folders is None else PathFinder.find_spec(at, list(folders))
         except (ImportError, ValueError, AttributeError, TypeError, OSError):
-            return None  # a finder of the user's own, or a module that was put together by hand
+            return None  # a custom finder, or a module created at runtime
         return spec
 
     def _note_folders(self, texts: Iterable[str], folder: Path) -> None:
-        """Notes the folders of the project that code names in texts: `"conf" / "base.yaml"`, or for `sys.path`."""
+        """Records project folders that strings name, as in `"conf" / "base.yaml"` or for `sys.path`."""
         for base in (folder, self._root):
             for text in texts:
                 path = base / text
@@ -278,7 +278,7 @@ class _Walk:
                     self._folders_named.append(path)
 
     def _written(self, text: str, folder: Path) -> Iterator[tuple[str, Path]]:
-        """Yields a file that code names in a text: to run it by its path, or to read what it says."""
+        """Yields a file that a string names."""
         for base in (folder, self._root, *self._folders_named):
             try:
                 path = (base / text).resolve()
@@ -289,7 +289,7 @@ class _Walk:
 
 
 def _counts(path: Path) -> bool:
-    """Whether a file that is named in a text is code: not a study, which is digested itself, and not large."""
+    """Whether a file named in a string is code: not large, and not a study, which has its own digest."""
     if path.suffix == ".py":
         return True
     return path.stat().st_size <= LARGEST_SETTINGS and not (path.suffix == ".toml" and path.parent.name == "studies")
@@ -301,7 +301,7 @@ def _stdlib() -> Iterator[str]:
 
 
 def _read(name: str, path: Path) -> _File:
-    """Returns what is in a file; of a module that is imported, what was in it when it was first read."""
+    """Returns the content of a file; for an imported module, its content when first read."""
     if (name, path) in _FILES and _is_current(name, path):
         return _FILES[name, path]
     state = _State.of(name, path)

@@ -1,4 +1,4 @@
-"""Relative paths: what a study and its params say means the project's folder, wherever a training runs."""
+"""Resolves relative paths of a study's params in the project's folder, wherever a training runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from hpo.study.params import fields_of
 
 MOST_CAUSES = 10
-"""Exceptions of a chain that are looked at; one may be its own cause."""
+"""Maximum exceptions of a chain; one may be its own cause."""
 
 
 def located(params: Mapping[str, object], of: Any, hints: Mapping[str, Any], project: Path) -> dict[str, object]:
@@ -40,10 +40,10 @@ def located(params: Mapping[str, object], of: Any, hints: Mapping[str, Any], pro
 
 
 def hint(error: BaseException, project: Path) -> str | None:
-    """Returns what to do about a relative path that was not found in a training's working directory, if that is it.
+    """Returns a hint if an error is due to a relative path that is not in the training's working directory.
 
     Args:
-        error: that the trainable raised.
+        error: exception of the trainable.
         project: the project's folder.
     """
     for name in _named(error):
@@ -58,7 +58,7 @@ def hint(error: BaseException, project: Path) -> str | None:
 
 
 def _named(error: BaseException) -> list[str]:
-    """Returns what in an exception, or in what caused it, may be a relative path."""
+    """Returns texts of an exception and its causes that may be relative paths."""
     files: list[str] = []
     names: list[str] = []
     seen: BaseException | None = error
@@ -91,5 +91,5 @@ def _names_file(text: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long, or no text that can be a path
+    except (OSError, ValueError):  # too long, or not a valid path
         return False

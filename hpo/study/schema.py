@@ -1,4 +1,4 @@
-"""A study as data: what a studies/*.toml may say, and what makes two of them the same search problem."""
+"""The schema of studies/*.toml, and the identity of a study."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class ObjectiveTable(Table):
-    """Which number counts; see `hpo.Objective`. No value can be better than `limit`: 1.0 for an accuracy.
+    """The metric to optimize; see `hpo.Objective`. `limit` is the best possible value: 1.0 for an accuracy.
 
     `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
     check for ignored seeds do not compare them. It may change at any time.
@@ -71,9 +71,10 @@ class ObjectiveTable(Table):
 
 
 class ResourcesTable(Table):
-    """What one training gets, and how many deaths of its worker it may cost; see `hpo.Resources`.
+    """The resources of one training, and its maximum attempts; see `hpo.Resources`.
 
-    `slots` says how many usually run at a time: the lag follows from it, so that no machine decides on a table.
+    `slots` is the usual number of concurrent trainings. It determines the lag, so that results do not depend on the
+    machine.
     """
 
     cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -86,26 +87,26 @@ class Search(Table):
     """How trials are proposed and judged.
 
     Attributes:
-        sampler: Optuna's word for what proposes params.
-        sampler_options: Optuna's own arguments of it; see `hpo.study.options`.
-        pruner: Optuna's word for what stops trials early.
-        pruner_options: options of the pruner, by name.
-        trials: number of trials that the study is to have.
+        sampler: name of the sampler, which proposes params.
+        sampler_options: arguments of Optuna's sampler; see `hpo.study.options`.
+        pruner: name of the pruner, which stops trials early.
+        pruner_options: arguments of Optuna's pruner.
+        trials: number of trials of the study.
         constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
             neither incumbent nor candidate.
         until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
-        patience: so many trials in a row without a better value end the search; None: no number does.
-        budget: epochs of each.
-        seed: every trial trains under this one seed, or seeds are derived from it:
-        seeding: `fixed`; `per-trial`: one for each trial's number; `replicated`: several, the same for every trial.
-        replicates: how many those are.
+        patience: number of trials in a row without improvement that end the search; None: no limit.
+        budget: epochs of each trial.
+        seed: seed of every trial, or the seed from which trials' seeds are derived.
+        seeding: `fixed`; `per-trial`: one seed per trial; `replicated`: several seeds, the same for every trial.
+        replicates: number of seeds of replicated trials.
         lambda_: the value of a replicated trial is the mean over its seeds - lambda * sigma (ddof 0).
-        sampler_seed: of the sampler; None: the same number as `seed`.
-        lag: trial n is proposed and judged knowing the trials <= n - lag; False: knowing whatever is known, which
-            depends on timing and cannot be reproduced; None: twice `resources.slots`.
-        max_failures: so many failed trials in a row end the search.
-        enqueue: configurations to try before the sampler's own, as those of `--enqueue`; what they leave out the
-            sampler draws. No part of what the study means: one that is added later is tried next.
+        sampler_seed: seed of the sampler; None: the same as `seed`.
+        lag: trial n is proposed and pruned with the results of trials <= n - lag; False: with all known results, which
+            depends on timing and is not reproducible; None: twice `resources.slots`.
+        max_failures: number of failed trials in a row that end the search.
+        enqueue: configurations to try before the sampler's own, as those of `--enqueue`; the sampler draws omitted
+            params. Not part of the identity: configurations may be added later.
     """
 
     sampler: SamplerName = "tpe"
@@ -145,11 +146,11 @@ class PromotionRules(Table):
     """How winners are chosen.
 
     Attributes:
-        top: how many trials are retrained.
-        seeds: under which seeds.
+        top: number of trials to retrain.
+        seeds: seeds of the replicates.
         rule: the score that ranks them; see `hpo.stats.ranking.RuleName`.
         lambda_: weight of sigma in the score.
-        ddof: of sigma; 0 divides by n, 1 by n - 1, `unbiased` also takes out the bias of the square root.
+        ddof: how sigma is estimated; 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root.
     """
 
     top: Annotated[int, Field(ge=1, le=10_000)] = 3
@@ -160,7 +161,7 @@ class PromotionRules(Table):
 
     @property
     def score(self) -> Rule:
-        """How replicates become a score."""
+        """The rule of the score."""
         return Rule(name=self.rule, lambda_=self.lambda_, ddof=self.ddof)
 
     @model_validator(mode="after")
@@ -177,8 +178,8 @@ class Validation(Table):
     """Cross-validation: every job is trained once for each fold, and its value is the mean over them.
 
     Attributes:
-        folds: into how many the data is divided; each is judged on once.
-        repeats: how often it is divided anew.
+        folds: number of folds; each is the validation set once.
+        repeats: number of different splits into folds.
     """
 
     folds: Annotated[int, Field(ge=2, le=1000)]
@@ -186,7 +187,7 @@ class Validation(Table):
 
     @property
     def trainings(self) -> int:
-        """How many a job takes."""
+        """Trainings per job."""
         return self.folds * self.repeats
 
     def __str__(self) -> str:
@@ -194,7 +195,7 @@ class Validation(Table):
 
 
 StreamWord = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed")]
-"""Of a stream: the same under every seed, namely the search's, or each seed's own, as it is if nothing is said."""
+"""`fixed`: the stream uses the search's seed under every seed; `per-seed`, the default: each seed's own."""
 
 
 class Study(Table):
@@ -215,7 +216,7 @@ class Study(Table):
     _function: Callable[..., Any] | None = PrivateAttr(None)
 
     def __init__(self, **content: Unpack[StudyContent]) -> None:
-        """Checks a study that Python code makes as one that is read from a file.
+        """Checks a study made in Python like one from a file.
 
         Args:
             content: what a study file would say, see `hpo.study.building.StudyContent`; the trainable may be the
@@ -238,7 +239,7 @@ class Study(Table):
         if found is not None:
             self._root, self._function = found.root, found.function
 
-    # Files and the database have their own way in, by `model_validate`; pydantic would call this one there too.
+    # Files and the database use `model_validate`; pydantic would call this __init__ there too.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of its __init__
 
     @property
@@ -248,7 +249,7 @@ class Study(Table):
 
     @property
     def objective(self) -> Objective:
-        """Which number counts."""
+        """The metric to optimize."""
         return Objective(**self.objective_.model_dump(exclude={"limit"}), constraints=self.search.constraints)
 
     @property
@@ -259,12 +260,12 @@ class Study(Table):
 
     @property
     def limit(self) -> float | None:
-        """The objective's value that none can be better than, if it is known."""
+        """The best possible value of the objective, if known."""
         return self.objective_.limit
 
     @property
     def resources(self) -> Resources:
-        """What one training gets."""
+        """The resources of one training."""
         return Resources(**self.resources_.model_dump(exclude={"slots"}))
 
     @property
@@ -275,7 +276,7 @@ class Study(Table):
 
     @property
     def ref(self) -> TrainableRef:
-        """Where the trainable is."""
+        """The reference to the trainable."""
         return TrainableRef(
             path=self.trainable,
             root=str(self._root),
@@ -288,17 +289,17 @@ class Study(Table):
 
     @property
     def trainings(self) -> int:
-        """How many each of its jobs takes: one for every fold."""
+        """Trainings per job: one per fold."""
         return self.validation.trainings if self.validation else 1
 
     @property
     def steps(self) -> int:
-        """How many values the pruner may see of a trial: one for each epoch, or one for each fold."""
+        """Number of values that the pruner sees of a trial: one per epoch, or one per fold."""
         return self.validation.trainings if self.validation else self.search.budget
 
     @property
     def sampler_seed(self) -> int:
-        """The seed that the sampler's own are derived from."""
+        """The seed from which the sampler's seeds are derived."""
         return self.search.seed if self.search.sampler_seed is None else self.search.sampler_seed
 
     def search_seeds(self, number: int) -> tuple[int, ...]:
@@ -315,7 +316,7 @@ class Study(Table):
 
     @property
     def common_seeds(self) -> tuple[int, ...]:
-        """The seeds that all trials of the search train under; none if each has its own."""
+        """The seeds shared by all trials of the search; none if each has its own."""
         return () if self.search.seeding == "per-trial" else self.search_seeds(0)
 
     @property
@@ -329,7 +330,7 @@ class Study(Table):
 
     @property
     def lag(self) -> int | Literal[False]:
-        """How far behind trial n its knowledge ends; see `Search.lag`."""
+        """How many trials back the known results of trial n end; see `Search.lag`."""
         return 2 * self.resources_.slots if self.search.lag is None else self.search.lag
 
     @property
@@ -363,11 +364,11 @@ class Study(Table):
         return text_of(self) if path is None else write_study(self, path, replace=replace)
 
     def content(self) -> dict[str, Any]:
-        """Returns everything the file says, defaults filled in, as JSON values."""
+        """Returns the content of the file with defaults filled in, as JSON values."""
         content = self.model_dump(mode="json", by_alias=True)
         content["search"]["lag"] = self.lag
         del content["command" if self.command_ is None else "trainable"]
-        if self.validation is None:  # studies without it have the digest that they always had
+        if self.validation is None:  # keeps the digest of studies without it
             del content["validation"]
         if not self.search.enqueue:
             del content["search"]["enqueue"]
@@ -377,11 +378,11 @@ class Study(Table):
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON of everything the file says."""
+        """sha256 of the canonical JSON of the content."""
         return digest(self.content())
 
     def identity(self) -> dict[str, str]:
-        """Returns, as texts by key, what a trial of this study means: two studies that differ here do not compare.
+        """Returns the identity as texts by key: trials of studies with different identities are not comparable.
 
         The number of trials, promotion and resources may change; threads do change bits, and are in the fingerprint.
         """

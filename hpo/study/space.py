@@ -1,4 +1,4 @@
-"""The search space as plain values; it knows no sampler."""
+"""The search space as plain values, independent of samplers."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def holds(when: When, params: Mapping[str, Value]) -> bool:
 
 
 def same(value: Value, values: Iterable[Value]) -> bool:
-    """Whether `value` is among `values`, telling True from 1."""
+    """Whether `value` is among `values`; True and 1 are different."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
 
 
@@ -136,7 +136,7 @@ def count(dimension: Dimension) -> int | None:
 
 
 def points(dimension: Dimension) -> tuple[Value, ...]:
-    """Returns all values of a dimension that can be counted; floats as they are written in decimal numbers."""
+    """Returns all values of a countable dimension; floats as their decimal text."""
     match dimension:
         case Choice(values=values):
             return tuple(values)
@@ -148,7 +148,7 @@ def points(dimension: Dimension) -> tuple[Value, ...]:
 
 
 def in_order(space: Space) -> Iterator[str]:
-    """Yields the names so that each comes after those its condition reads, else as they stand in the file.
+    """Yields the names in the order of the file, but each after those in its condition.
 
     Raises:
         ValueError: if conditions form a circle; the message names its members.
@@ -159,7 +159,7 @@ def in_order(space: Space) -> Iterator[str]:
         ready = next((name for name in waiting if all(p in done or p not in space for p in space[name].when)), None)
         if ready is None:
             circle, before = waiting, None
-            while circle != before:  # drop those that only hang on it
+            while circle != before:  # drop those that only depend on it
                 before, circle = circle, [name for name in circle if any(name in space[other].when for other in circle)]
             raise ValueError(f"the conditions of {', '.join(circle)} depend on each other in a circle")
         waiting.remove(ready)
@@ -181,4 +181,4 @@ def _condition(when: When) -> str:
 
 
 def _shown(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False)  # tells "1" from 1, and writes true as TOML does
+    return json.dumps(value, ensure_ascii=False)  # distinguishes "1" from 1, and writes true as TOML does

@@ -1,4 +1,4 @@
-"""What all tables of a study file have in common."""
+"""The base class of all tables of a study file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Table(BaseModel):
-    """Strict and closed: no type is guessed, no key is passed over; dumped under the names that the file uses."""
+    """Strict and closed: no type conversion, no unknown keys; dumped under the names of the file."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=False, serialize_by_alias=True)
 
 
 def dotted(*parts: str | int) -> str:
-    """Returns where something is, as TOML writes it: `space.lr`, `space."the rate"`."""
+    """Returns a key path as in TOML: `space.lr`, `space."the rate"`."""
     return ".".join(
         text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=not text.isprintable())
         for text in map(str, parts)

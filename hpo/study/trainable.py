@@ -1,4 +1,4 @@
-"""Finds a trainable by its dotted path, and reads in its signature what it takes."""
+"""Imports a trainable by its dotted path, and reads its signature."""
 
 from __future__ import annotations
 
