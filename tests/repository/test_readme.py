@@ -277,3 +277,21 @@ def commands_of(*group):
 def test_every_link_leads_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_command_of_a_study_runs(tmp_path, monkeypatch):
+    """The study as it is shown, with a program of that name that takes the same arguments."""
+    [study] = [body for body in TOML if "[command]" in body]
+    for folder in ("studies", "archive", "bin"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "studies" / "density-command.toml").write_text(study)
+    (tmp_path / "classificacao.csv").write_text("path,class\na.dcm,A\n")
+    shutil.copy2(ROOT / "tests" / "project" / "programs" / "mammography", tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert "density-command: no problems" in hpo(tmp_path, "hpo check --study density-command")
+    printed = hpo(tmp_path, "hpo run --study density-command --trials 3 --backend local --promote")
+    assert "results_7  results_8  results_9" in printed
+    for seed, number in ((42, 7), (43, 8), (44, 9)):
+        results = tmp_path / "outputs" / "density-command" / f"results_{number}"
+        assert (results / "best_model.pt").read_bytes() == f"weights of {seed}".encode()
+        assert f"1 images, seed {seed}" in (results / "run.log").read_text()
