@@ -21,11 +21,11 @@ def written(folder, name, values):
     return str(path)
 
 
-def test_the_numbers_of_pairs_are_those_of_the_paper():
+def test_pairs_needed_match_the_paper():
     assert [pairs_needed(gamma) for gamma in (0.75, 0.70, 0.80, 0.90)] == [29, 46, 21, 12]
 
 
-def test_with_so_many_pairs_a_difference_is_found_as_often_as_promised():
+def test_pairs_needed_give_the_promised_power():
     """Noether's N for P = 0.75: a sign test at 5 % finds it nearly as often, within the normal approximation."""
     count, draw = pairs_needed(0.75), np.random.default_rng(3)
     wins = draw.binomial(count, 0.75, 20_000)
@@ -35,7 +35,7 @@ def test_with_so_many_pairs_a_difference_is_found_as_often_as_promised():
     assert np.mean(wins >= needed) == pytest.approx(0.87, abs=0.05)
 
 
-def test_the_bootstrap_interval_covers_what_it_says_at_thirty_pairs():
+def test_bootstrap_interval_coverage():
     draw, hit = np.random.default_rng(4), []
     for _ in range(300):
         wins = draw.random(30) < 0.7
@@ -54,7 +54,7 @@ def test_three_seeds_decide_nothing(tmp_path):
     assert (found.needed, found.needed_for_seen) == (29, 8)
 
 
-def test_values_that_no_seed_changes_are_one_draw(tmp_path):
+def test_equal_values_are_one_draw(tmp_path):
     one = written(tmp_path, "a", dict.fromkeys(range(42, 50), 0.91234567))
     other = written(tmp_path, "b", {seed: 0.1 + seed / 1000 for seed in range(42, 50)})
     found = api.compare(one, other)
@@ -64,7 +64,7 @@ def test_values_that_no_seed_changes_are_one_draw(tmp_path):
     assert api.compare(full, other).verdict.startswith("significant"), "an accuracy of 1 may well be one"
 
 
-def test_only_seeds_that_both_have_are_paired_and_less_may_be_better(tmp_path):
+def test_common_seeds_are_paired(tmp_path):
     one = written(tmp_path, "a", {42: 0.9, 43: 0.2, 50: 0.0})
     other = written(tmp_path, "b", {43: 0.3, 42: 0.1})
     found = api.compare(one, other, minimize=True)
@@ -86,7 +86,7 @@ def test_many_seeds_decide(tmp_path, gap, verdict):
         assert found.verdict.endswith(f"{'a' if gap > 0 else 'b'}.csv is better")
 
 
-def test_trials_and_folders_of_results_are_compared(curve, config, tmp_path):
+def test_compares_trials_and_result_folders(curve, config, tmp_path):
     study = curve(search={"trials": 4, "pruner": "none"}, promotion={"top": 2})
     hpo.run(study, config)
     promoted = hpo.promote(study, config)
@@ -114,7 +114,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_what_cannot_be_compared_is_refused_with_a_sentence(tmp_path, given, message):
+def test_incomparable_inputs_are_refused(tmp_path, given, message):
     (tmp_path / "words.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty").mkdir()
     written(tmp_path, "other", {99: 1.0})
@@ -122,7 +122,7 @@ def test_what_cannot_be_compared_is_refused_with_a_sentence(tmp_path, given, mes
         api.compare(written(tmp_path, "a", {1: 2.0}), given.format(tmp_path))
 
 
-def test_a_trial_without_replicates_is_refused(curve, config):
+def test_trial_without_replicates_is_refused(curve, config):
     study = curve()
     hpo.run(study, config, trials=2)
     with pytest.raises(UsageError, match="trial 0 has no replicates"):

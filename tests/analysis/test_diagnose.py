@@ -55,7 +55,7 @@ def config(tmp_path_factory):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "ray"])
-def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, backend):
+def test_alerts_are_shown_during_training(tmp_path, request, backend):
     if backend == "ray":
         request.getfixturevalue("ray_slots")
 
@@ -82,7 +82,7 @@ def test_what_goes_wrong_is_said_while_the_training_runs(tmp_path, request, back
     assert seen < over
 
 
-def test_what_looks_wrong_is_said_under_each_seed_with_advice(config):
+def test_diagnosis_has_alerts_and_advice(config):
     found = api.diagnose("watched", config, trial=1)
     assert [one.seed for one in found.replicates] == ["41", "42", "43", "44"]
     assert all("exploding" in {alert.kind for alert in one.alerts} for one in found.replicates)
@@ -90,7 +90,7 @@ def test_what_looks_wrong_is_said_under_each_seed_with_advice(config):
     assert any("lower the learning rate" in line for line in found.advice)
 
 
-def test_the_study_s_page_lists_it_by_trial_and_kind(config, tmp_path):
+def test_study_page_lists_alerts(config, tmp_path):
     found = [one for one in api.board("watched", config).alerts if one.kind == "exploding"]
     assert [(one.trial, one.seeds) for one in found] == [(1, ("42", "43", "44"))]
     page = api.write_report("watched", config, out=tmp_path / "report.html").read_text()
@@ -98,7 +98,7 @@ def test_the_study_s_page_lists_it_by_trial_and_kind(config, tmp_path):
     assert "hpo diagnose --study watched --trial 1" in page
 
 
-def test_a_sound_trial_is_left_in_peace(config):
+def test_healthy_trial_has_no_findings(config):
     found = api.diagnose("watched", config, trial=0)
     assert {alert.kind for one in found.replicates for alert in one.alerts} == set()
     assert found.scales == {}
@@ -106,7 +106,7 @@ def test_a_sound_trial_is_left_in_peace(config):
     assert [parting.metric for parting in found.partings] == ["train_loss", "val_loss"]
 
 
-def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(config):
+def test_seeds_select_replicates(config):
     assert [one.seed for one in api.diagnose("watched", config, trial=0, seeds=(42, 44)).replicates] == ["42", "44"]
     with pytest.raises(UsageError, match="under such seeds; recorded: 41, 42, 43, 44"):
         api.diagnose("watched", config, trial=0, seeds=(7,))
@@ -114,7 +114,7 @@ def test_chosen_seeds_alone_are_looked_at_and_unknown_ones_are_refused(config):
         api.diagnose("watched", config, trial=9)
 
 
-def test_the_page_and_the_numbers_are_written(config):
+def test_page_and_json_are_written(config):
     found = api.diagnose("watched", config, trial=1)
     page, numbers = found.files
     assert "trial 1, seed 42" in page.read_text()
@@ -135,7 +135,7 @@ def curves(values):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_curves_that_differ_by_their_noise_alone_do_not_part(seed):
+def test_noise_alone_is_no_divergence(seed):
     rng = np.random.default_rng(seed)
     falling = 1 / np.arange(1, 31)
     found = divergence_of(curves([falling + rng.normal(0, 0.05, 30) for _ in range(3)]), "loss")
@@ -144,14 +144,14 @@ def test_curves_that_differ_by_their_noise_alone_do_not_part(seed):
 
 
 @pytest.mark.parametrize("parted", [8, 15, 22])
-def test_curves_that_part_do_so_about_where_they_do(parted):
+def test_divergence_epoch_is_found(parted):
     rng = np.random.default_rng(parted)
     drift = np.maximum(0, np.arange(30) - parted)
     found = divergence_of(curves([way * 0.2 * drift + rng.normal(0, 0.02, 30) for way in (-1, 0, 1)]), "loss")
     assert parted < found.epoch <= parted + 4
 
 
-def test_too_short_curves_or_a_single_one_say_nothing():
+def test_short_or_single_curves_give_none():
     assert divergence_of(curves([[1.0, 2.0, 3.0]] * 3), "loss") is None
     assert divergence_of(curves([[1.0, 2.0, 3.0, 4.0]]), "loss") is None
     assert divergence_of(curves([[1.0, 2.0, 3.0, 4.0]] * 2), "other") is None

@@ -40,7 +40,7 @@ def shaky(tmp_path_factory):
     return config
 
 
-def test_the_param_that_shakes_is_told_from_the_one_that_lifts(shaky):
+def test_sigma_and_value_params_differ(shaky):
     found = api.instability("shaky", shaky)
     lines = {line.name: line for line in found.lines}
     assert found.lines[0].name == "shake"
@@ -53,21 +53,21 @@ def test_the_param_that_shakes_is_told_from_the_one_that_lifts(shaky):
     assert set(found.counts.values()) == {4}, "the search's seed and the promotion's three"
 
 
-def test_it_is_written_beside_the_results(shaky):
+def test_instability_files_are_written(shaky):
     found = api.instability("shaky", shaky)
     with found.files[2].open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == [line.name for line in found.lines]
     assert found.files[0].read_text().count("for sigma") > 0
 
 
-def test_too_few_trials_say_nothing(curve, config):
+def test_too_few_trials_are_refused(curve, config):
     hpo.run(curve(search={"trials": 9}), config)
     hpo.promote(curve(), config, top=3)
     with pytest.raises(NothingToPromote, match=f"has 3 trials .* it takes {FEWEST}"):
         api.instability("curve", config)
 
 
-def test_where_nothing_goes_with_sigma_it_is_seldom_said():
+def test_false_positives_are_rare():
     rng, said, rounds = np.random.default_rng(1), 0, 300
     dimensions = {"a": Float(low=0, high=1), "b": Float(low=0, high=1), "c": Choice(values=("x", "y", "z"))}
     for _ in range(rounds):

@@ -89,7 +89,7 @@ def draws(**changes):
     return Draws.of(0, {"x": 0.5}, **{**given, **changes})
 
 
-def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
+def test_redrawn_job_changes_one_stream():
     made = draws(sources=tuple(STREAMS))
     assert len(made.jobs) == 4 * 6 + 2
     assert len({job.key for job in made.jobs}) == len({job.folder for job in made.jobs}) == len(made.jobs)
@@ -101,7 +101,7 @@ def test_a_redrawn_job_differs_from_its_draw_in_that_stream_alone():
             assert job.seed == base.seed, "a trainable may look at the seed itself"
 
 
-def test_all_streams_of_all_draws_are_different():
+def test_streams_of_all_draws_differ():
     made = draws(count=50, sources=tuple(STREAMS))
     numbers = [getattr(Streams(job.seed, job.stream_seeds), name).number() for job in made.base for name in STREAMS]
     numbers += [
@@ -112,14 +112,14 @@ def test_all_streams_of_all_draws_are_different():
     assert len(set(numbers)) == len(numbers) == 50 * 10
 
 
-def test_the_same_seed_gives_the_same_jobs_and_more_of_them_begin_with_the_fewer():
+def test_more_draws_extend_the_same_jobs():
     assert draws() == draws()
     assert draws().base == draws(count=9).base[:4]
     assert draws(sources=("init",)).redrawn["init"] == draws().redrawn["init"]
     assert draws(seed=40).base[0].seed != draws().base[0].seed
 
 
-def test_the_sources_of_a_known_function_are_told_apart(searched, restored_config):
+def test_known_sources_are_separated(searched, restored_config):
     """val = 3 split + init: of the variance 10, split has 9 and init 1, and nothing else is ever drawn."""
     found = api.decompose(searched, restored_config, trial=0, n=30, replays=1)
     by_source = {line.source: line for line in found.lines}
@@ -135,7 +135,7 @@ def test_the_sources_of_a_known_function_are_told_apart(searched, restored_confi
         assert (line.is_unused, line.identical, line.pairs) == (True, 30, 30)
 
 
-def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched, restored_config):
+def test_effects_match_numpy(searched, restored_config):
     found = api.decompose(searched, restored_config, trial=0, n=5)
     written = json.loads((restored_config.outputs / "sources" / "decomposition-trial-0.json").read_text())
     base = np.array([one["value"] for one in written["draws"]])
@@ -157,7 +157,7 @@ def test_the_numbers_are_those_that_numpy_makes_of_the_recorded_values(searched,
     assert rows["replay"]["identical"] == rows["replay"]["pairs"] == "3"
 
 
-def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searched, restored_config):
+def test_effects_figure(searched, restored_config):
     api.decompose(searched, restored_config, trial=0, n=3)
     page = (restored_config.outputs / "sources" / "decomposition-trial-0.html").read_text()
     drawn = page[page.rindex("Plotly.newPlot") :]
@@ -172,7 +172,7 @@ def test_the_picture_has_dots_on_a_log_axis_and_names_what_has_no_effect(searche
     assert figure.layout.yaxis.categoryarray[0] == "order", "what has no dot is at the bottom, not left out"
 
 
-def test_what_is_recorded_is_not_trained_again(searched, restored_config):
+def test_recorded_draws_are_reused(searched, restored_config):
     first = api.decompose(searched, restored_config, trial=0, n=3)
     again = api.decompose(searched, restored_config, trial=0, n=3)
     assert (first.trained, again.trained) == (21, 0)
@@ -182,7 +182,7 @@ def test_what_is_recorded_is_not_trained_again(searched, restored_config):
     assert api.decompose(searched, restored_config, trial=1, n=2, sources=["init"], replays=0).trained == 4
 
 
-def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, restored_config, study, tmp_path):
+def test_stopped_decomposition_resumes(searched, restored_config, study, tmp_path):
     whole = api.decompose(searched, restored_config, trial=0, n=3)
     elsewhere = replace(restored_config, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
     hpo.run(searched, elsewhere)
@@ -197,7 +197,7 @@ def test_one_that_was_stopped_goes_on_and_comes_to_the_same(searched, restored_c
     assert done.plain() | {"trained": 21} == whole.plain()
 
 
-def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondeterministic(study, config):
+def test_use_of_ctx_seed_is_deterministic(study, config):
     rooted = study(fixed={"rooted": True})
     hpo.run(rooted, config)
     found = api.decompose(rooted, config, trial=0, n=4)
@@ -205,7 +205,7 @@ def test_a_trainable_that_looks_at_the_seed_itself_is_not_taken_for_nondetermini
     assert found.replays.are_identical
 
 
-def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, restored_config):
+def test_decompose_another_metric(searched, restored_config):
     found = api.decompose(searched, restored_config, trial=0, n=3, metric="product")
     assert {path.name for path in found.files} == {
         f"decomposition-trial-0-product.{kind}" for kind in ("html", "json", "csv")
@@ -219,7 +219,7 @@ def test_another_metric_is_decomposed_and_its_files_have_its_name(searched, rest
     assert flat.lines[0].is_unused
 
 
-def test_trainings_that_fail_are_left_out_and_said(study, config):
+def test_failed_draws_are_left_out(study, config):
     fragile = study(fixed={"fragile": True})
     hpo.run(fragile, config, trials=1)
     found = api.decompose(fragile, config, trial=0, n=8, replays=1)
@@ -232,7 +232,7 @@ def test_trainings_that_fail_are_left_out_and_said(study, config):
     assert f"Failed and left out: {failed} trainings. See why: hpo show --study sources 0" in printed
 
 
-def test_nothing_is_written_where_nothing_completed(curve, config):
+def test_no_complete_draw_writes_nothing(curve, config):
     broken = curve(fixed={"fault": "raise"}, search={"trials": 1, "pruner": "none"})
     hpo.run(broken, config)
     found = api.decompose(broken, config, trial=0, n=2, sources=["init"], replays=0)
@@ -241,7 +241,7 @@ def test_nothing_is_written_where_nothing_completed(curve, config):
     assert not list(config.outputs.glob("*/decomposition*"))
 
 
-def test_replays_that_differ_are_said_with_their_size(study, config):
+def test_differing_replays_are_reported(study, config):
     restless = study(fixed={"restless": 5.0})
     hpo.run(restless, config)
     found = api.decompose(restless, config, trial=0, n=3, sources=["split"])
@@ -254,7 +254,7 @@ def test_replays_that_differ_are_said_with_their_size(study, config):
     assert f"Replays differ in history ({metrics}): val by up to {found.replays.largest:.3g}, the seeds' sd" in printed
 
 
-def test_a_stream_that_is_not_used_is_said_to_be_none(searched, restored_config):
+def test_unused_streams_are_reported(searched, restored_config):
     found = api.decompose(searched, restored_config, trial=0, n=3)
     printed = text_of(decomposition_text(found))
     assert "not used: bit-identical 3 of 3" in printed
@@ -278,7 +278,7 @@ def heedless(curve):
     return made
 
 
-def test_nothing_is_decomposed_where_the_seed_is_ignored(heedless, config):
+def test_ignored_seed_cannot_be_decomposed(heedless, config):
     study = heedless("ignored")
     hpo.run(study, config)
     found = api.decompose(study, config, trial=0, n=3)
@@ -286,14 +286,14 @@ def test_nothing_is_decomposed_where_the_seed_is_ignored(heedless, config):
     assert found.advice.startswith("Nothing can be decomposed: the trainable sets a seed of its own")
 
 
-def test_a_seed_that_is_taken_past_the_streams_is_said(heedless, config):
+def test_seed_outside_streams_is_reported(heedless, config):
     study = heedless("used")
     hpo.run(study, config)
     found = api.decompose(study, config, trial=0, n=3)
     assert found.advice.startswith("No stream moves this result, but seeds do: the trainable takes its randomness from")
 
 
-def test_collapsed_draws_lead_to_no_conclusion(heedless, config):
+def test_collapsed_draws_give_no_conclusion(heedless, config):
     study = heedless("flat", budget=3)
     hpo.run(study, config)
     found = api.decompose(study, config, trial=0, n=3)
@@ -302,7 +302,7 @@ def test_collapsed_draws_lead_to_no_conclusion(heedless, config):
     assert "Draw no conclusion" in json.loads(found.files[1].read_text())["advice"]
 
 
-def test_a_time_is_named_and_can_be_left_out(heedless, config, curve):
+def test_clock_metrics_are_ignored(heedless, config, curve):
     study = heedless("used")
     hpo.run(study, config)
     printed = replay_text(api.replay(study, config, trial=0, r=2))
@@ -312,7 +312,7 @@ def test_a_time_is_named_and_can_be_left_out(heedless, config, curve):
     assert api.replay(ignoring, config, trial=0, r=2).replays.are_identical
 
 
-def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, config):
+def test_fixed_streams_are_not_redrawn(study, config):
     fixed = study(streams={"split": 7})
     hpo.run(fixed, config)
     found = api.decompose(fixed, config, trial=0, n=2, replays=0)
@@ -323,7 +323,7 @@ def test_a_stream_that_the_study_fixes_is_not_drawn_and_said(study, config):
         api.decompose(fixed, config, trial=0, sources=["split"])
 
 
-def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, config):
+def test_torch_network_is_decomposed(curve, config):
     net = curve(
         name="net",
         trainable="toys.net:train",
@@ -342,7 +342,7 @@ def test_a_network_of_torch_is_decomposed_to_the_last_bit(curve, config):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_ray_and_the_loop_come_to_the_same(searched, restored_config, ray_slots, tmp_path):
+def test_ray_matches_local_backend(searched, restored_config, ray_slots, tmp_path):
     on_ray = replace(
         restored_config,
         storage=f"sqlite:///{tmp_path / 'ray.db'}",
@@ -380,7 +380,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searched, restored_config, given, message):
+def test_invalid_decomposition_is_refused(searched, restored_config, given, message):
     before = api.show("sources", 0, restored_config)[1]
     with pytest.raises(UsageError, match=message):
         api.decompose(searched, restored_config, **given)
@@ -388,7 +388,7 @@ def test_what_cannot_be_decomposed_is_refused_before_anything_is_trained(searche
     assert not (restored_config.outputs / "sources").exists()
 
 
-def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, curve, restored_config):
+def test_unsearched_study_is_refused(searched, curve, restored_config):
     never = curve(name="never")
     for verb in (api.decompose, api.replay):
         with pytest.raises(NothingToPromote, match="has not been searched"):
@@ -396,7 +396,7 @@ def test_what_was_not_searched_can_be_neither_decomposed_nor_replayed(searched, 
     assert not (restored_config.outputs / "never").exists()
 
 
-def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, restored_config):
+def test_unfinished_trial_is_refused(searched, restored_config):
     class Halfway(Stopping):
         def reported(self, job, step, value):
             self.stop.set()
@@ -407,7 +407,7 @@ def test_a_trial_that_is_not_over_has_to_be_finished_first(searched, restored_co
         api.decompose(searched, restored_config, trial=2)
 
 
-def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(searched, restored_config):
+def test_replays_are_identical(searched, restored_config):
     before = api.replay(searched, restored_config, trial=0)
     assert (before.seed_sd, before.share) == (None, None)
     assert "Promote it: hpo promote --study sources" in replay_text(before)
@@ -424,7 +424,7 @@ def test_replays_of_a_job_are_identical_and_the_noise_of_seeds_stands_beside(sea
     assert "Nondeterminism is 0 % of seed noise." in printed
 
 
-def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, config):
+def test_nondeterminism_in_percent_of_seed_noise(study, config):
     restless = study(fixed={"restless": 0.3})
     hpo.run(restless, config)
     hpo.promote(restless, config, top=2)
@@ -446,12 +446,12 @@ def test_nondeterminism_is_told_in_per_cent_of_seed_noise(study, config):
         ({"trial": 5}, r"has trials 0 \.\. 1, not 5"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused(searched, restored_config, given, message):
+def test_invalid_replay_is_refused(searched, restored_config, given, message):
     with pytest.raises(UsageError, match=message):
         api.replay(searched, restored_config, **{"trial": 0, **given})
 
 
-def test_they_are_shown_apart_and_not_verified(searched, restored_config):
+def test_replays_are_shown_but_not_verified(searched, restored_config):
     api.decompose(searched, restored_config, trial=0, n=2, replays=0)
     api.replay(searched, restored_config, trial=0)
     assert [one.recorded.job.seed for one in api.verify(searched, restored_config, trial=0)] == [41]
@@ -497,7 +497,7 @@ def ended(folder, *arguments):
     return process.returncode, out, errors
 
 
-def test_the_commands_print_their_tables_and_json(searched, restored_config):
+def test_commands_print_tables_and_json(searched, restored_config):
     file = study_file(searched, restored_config)
     folder = Path(file).parents[1]
     common = ["--study", file, "--trial", "0", "--backend", "local", "--storage", restored_config.storage]
@@ -522,7 +522,7 @@ def test_the_commands_print_their_tables_and_json(searched, restored_config):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_signal_ends_it_in_order_and_the_same_command_goes_on(study, config, number, status):
+def test_signal_stops_and_command_resumes(study, config, number, status):
     flags = Path(config.outputs).parent / "flags"
     flags.mkdir()
     slow = study(fixed={"nap": 0.05, "flags": str(flags)})
@@ -555,7 +555,7 @@ def test_a_signal_ends_it_in_order_and_the_same_command_goes_on(study, config, n
     assert 27 * 2 <= len(epochs) <= 27 * 2 + most, "the epoch in flight, and no other"
 
 
-def test_ten_draws_know_an_sd_to_about_a_quarter():
+def test_precision_of_sd_from_ten_draws():
     draw = np.random.default_rng(0)
     sds = np.sqrt((draw.standard_normal((4000, DRAWS, 2)) @ [1, -1] / math.sqrt(2)) ** 2 @ np.ones(DRAWS) / DRAWS)
     assert sds.std() / sds.mean() == pytest.approx(0.23, abs=0.02)

@@ -40,7 +40,7 @@ def kept(config):
     return {path: path.read_bytes() for path in Path(config.work_root).rglob("*") if path.is_file()}
 
 
-def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, config, promoted):
+def test_winner_is_identical_and_unrecorded(study, config, promoted):
     before, evaluations = kept(config), api.show("net", promoted.ranking.winner.candidate.trial, config)[1]
     found = api.verify(study, config)
     assert [one.recorded.job.seed for one in found] == [42, 43]
@@ -51,7 +51,7 @@ def test_the_winner_s_trainings_are_identical_and_nothing_is_recorded(study, con
     assert "2 of 2 trainings identical." in verified_text(found)
 
 
-def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, config, promoted):
+def test_resumed_training_has_same_bits(study, config, promoted):
     said = []
 
     class Ear(hpo.Observer):
@@ -67,13 +67,13 @@ def test_a_training_that_is_interrupted_halfway_gives_the_same_bits(study, confi
     ]
 
 
-def test_a_trial_of_the_search_is_verified_under_its_seed(study, config, promoted):
+def test_search_trial_uses_its_seed(study, config, promoted):
     [one] = api.verify(study, config, trial=0, seed=41)
     assert (one.is_identical, one.recorded.job.seed) == (True, 41)
     assert set(one.same) == {"start", "weights", "predictions", "history"}
 
 
-def test_other_weights_are_told_with_their_tensor_and_epoch(study, config, promoted, monkeypatch):
+def test_differing_weights_are_located(study, config, promoted, monkeypatch):
     """The trainable's data change after it was recorded; what is recorded of it says so."""
     import toys.net
 
@@ -94,7 +94,7 @@ def test_other_weights_are_told_with_their_tensor_and_epoch(study, config, promo
     assert "0 of 1 training identical." in text
 
 
-def test_what_is_recorded_of_how_it_was_trained_and_is_not_so_now_is_told(study, config, promoted):
+def test_changed_fingerprint_is_reported(study, config, promoted):
     first, _ = api.verify(study, replace(config, cpus_per_trial=2))
     assert first.circumstances["threads"] == (1, 2)
     if not first.is_identical:  # two threads round differently where a sum is split
@@ -102,12 +102,12 @@ def test_what_is_recorded_of_how_it_was_trained_and_is_not_so_now_is_told(study,
         assert "use --cpus-per-trial 1" in verified_text([first])
 
 
-def test_where_the_files_are_gone_the_digests_are_compared(study, config, promoted):
+def test_digests_suffice_without_files(study, config, promoted):
     shutil.rmtree(config.work_root)
     assert all(one.is_identical for one in api.verify(study, config))
 
 
-def test_what_is_not_recorded_cannot_be_verified(study, config, curve):
+def test_unrecorded_training_is_refused(study, config, curve):
     hpo.run(study, config)
     with pytest.raises(NothingToPromote, match="no promotion whose winner could be verified; name a trial"):
         api.verify(study, config)
@@ -117,7 +117,7 @@ def test_what_is_not_recorded_cannot_be_verified(study, config, curve):
         api.verify(curve(), config)
 
 
-def test_the_command_says_identical_and_its_json_too(config, curve, tmp_path):
+def test_command_and_json_say_identical(config, curve, tmp_path):
     file = str(curve().root / "studies" / "curve.toml")
     common = ["--study", file, "--storage", config.storage, "--outputs", str(config.outputs), "--backend", "local"]
     runner = CliRunner()
@@ -146,7 +146,7 @@ def timed(curve):
     return made
 
 
-def test_a_metric_that_differs_has_its_name(timed, config):
+def test_differing_metric_is_named(timed, config):
     hpo.run(timed(), config)
     [found] = api.verify(timed(), config, trial=0)
     assert (found.metrics, found.epoch, found.differ_by_clock) == (("seconds",), 1, ("seconds",))
@@ -156,13 +156,13 @@ def test_a_metric_that_differs_has_its_name(timed, config):
     assert "is the trainable deterministic?" not in printed
 
 
-def test_a_metric_that_the_study_ignores_is_not_compared(timed, config):
+def test_ignored_metric_is_not_compared(timed, config):
     hpo.run(timed(), config)
     [found] = api.verify(timed("seconds"), config, trial=0)
     assert found.is_identical, "it may be named after the trials were trained"
 
 
-def test_a_stop_ends_what_is_interrupted_halfway(study, config, promoted):
+def test_stop_during_resumed_verification(study, config, promoted):
     class FirstEpoch(hpo.Observer):
         """A stop that is set once a training begins to be interrupted."""
 

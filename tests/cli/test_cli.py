@@ -42,7 +42,7 @@ def hpo(folder, *arguments, **options):
 
 
 @pytest.mark.slow
-def test_a_user_s_own_project_runs_by_the_same_rules(project):
+def test_own_project_runs(project):
     done = hpo(project, "run", "--study", "curve", "--backend", "local", "--promote")
     assert done.returncode == 0, done.stderr
     assert "20 trials in" in done.stdout
@@ -92,14 +92,14 @@ def test_a_user_s_own_project_runs_by_the_same_rules(project):
     assert "20 of 20" in hpo(project, "status", "--study", "curve").stdout
 
 
-def test_json_is_all_there_is_on_stdout(project):
+def test_stdout_is_only_json(project):
     done = hpo(project, "run", "--study", "curve", "--backend", "local", "--trials", "5", "--promote", "--json")
     values = json.loads(done.stdout)
     assert len(values["search"]["trials"]) == 5
     assert len(values["promotion"]["results"]) == 3
 
 
-def test_studies_and_check_say_what_there_is(project):
+def test_studies_and_check_output(project):
     listed = hpo(project, "studies")
     assert "curve" in listed.stdout
     assert "tuning/curve.toml" in listed.stdout
@@ -107,14 +107,14 @@ def test_studies_and_check_say_what_there_is(project):
     assert json.loads(hpo(project, "studies", "--json").stdout)[0]["study"]["name"] == "curve"
 
 
-def test_the_schema_of_study_files_can_be_had(project):
+def test_schema_is_printed(project):
     schema = json.loads(hpo(project, "studies", "--schema").stdout)
     assert {"name", "trainable", "objective", "space", "search"} <= set(schema["properties"])
     assert "lambda" in json.dumps(schema)
     assert "float" in json.dumps(schema)
 
 
-def test_a_search_seed_among_the_promotion_s_is_allowed_and_said(project):
+def test_search_seed_in_promotion_is_marked(project):
     text = (project / "tuning" / "curve.toml").read_text()
     (project / "tuning" / "curve.toml").write_text(text.replace("[search]", "[search]\nseed = 42"))
     checked = hpo(project, "check", "--study", "curve")
@@ -124,7 +124,7 @@ def test_a_search_seed_among_the_promotion_s_is_allowed_and_said(project):
     assert "Note: promotion.seeds: 42 is the search's seed too" in done.stdout
 
 
-def test_a_folder_can_be_named_in_place_of_the_environment(project):
+def test_option_replaces_environment(project):
     done = hpo(project, "check", "--study", "curve", "--studies", "tuning", env={"HPO_STUDIES": ""})
     assert done.returncode == 0
     assert hpo(project.parent, "check", "--study", "own/tuning/curve.toml").returncode == 0
@@ -182,9 +182,7 @@ def trained_twice(project):
         pytest.param(signal.SIGTERM, 143, "ray", marks=[pytest.mark.ray]),
     ],
 )
-def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(
-    project, slow, undisturbed, request, number, status, backend
-):
+def test_signal_finishes_epochs_and_resumes(project, slow, undisturbed, request, number, status, backend):
     if backend == "ray":
         request.getfixturevalue("at_ray")
     process = started(project, *slow, "--backend", backend, "--concurrency", "2")
@@ -200,9 +198,7 @@ def test_a_signal_lets_epochs_end_and_the_next_run_goes_on(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)])
-def test_a_driver_that_was_killed_or_whose_terminal_was_closed_is_taken_over_at_once(
-    project, slow, undisturbed, number
-):
+def test_dead_driver_is_taken_over(project, slow, undisturbed, number):
     process = started(project, *slow, "--backend", "local")
     process.send_signal(signal.SIGSTOP)  # or it might be at its end before the other one looks
     busy = hpo(project, *slow, "--backend", "local")
@@ -215,7 +211,7 @@ def test_a_driver_that_was_killed_or_whose_terminal_was_closed_is_taken_over_at_
     assert trained_twice(project) <= 1, "the epoch in flight, and no other"
 
 
-def test_a_second_signal_ends_it_at_once(project, slow, undisturbed):
+def test_second_signal_ends_at_once(project, slow, undisturbed):
     process = started(project, *slow, "--backend", "local")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
@@ -224,7 +220,7 @@ def test_a_second_signal_ends_it_at_once(project, slow, undisturbed):
     assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed
 
 
-def test_a_search_in_which_every_trial_failed_is_no_success(project):
+def test_all_failed_search_exits_1(project):
     text = (project / "tuning" / "curve.toml").read_text()
     bad = text.replace('"curve"', '"bad"').replace("[search]", '[fixed]\nfault = "raise"\n[search]')
     (project / "tuning" / "bad.toml").write_text(bad)
@@ -238,7 +234,7 @@ def test_a_search_in_which_every_trial_failed_is_no_success(project):
     assert "hpo/training" not in ended.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(project):
+def test_closed_pipe_is_no_error(project):
     done = subprocess.run(
         f"{' '.join(map(repr, COMMAND))} studies --json | head -c 1",
         shell=True,
@@ -251,7 +247,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(project):
     assert "Traceback" not in done.stderr
 
 
-def test_help_takes_less_than_four_tenths_of_a_second_of_cpu(project):
+def test_help_is_fast(project):
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"

@@ -64,11 +64,11 @@ def test_names_are_offered(folder, line, offered):
     assert completed(folder, line) == offered
 
 
-def test_the_folders_of_the_environment_are_looked_into(folder):
+def test_completion_reads_environment_folders(folder):
     assert completed(folder, "hpo check --study ", HPO_STUDIES=f"other{os.pathsep}nowhere") == ["curious"]
 
 
-def test_to_complete_is_quick_for_nothing_heavy_is_loaded(folder):
+def test_completion_loads_nothing_heavy(folder):
     """Nor are packages that bring studies imported, which are code of others and may be slow, or print."""
     (folder / "site" / "brought-1.0.dist-info").mkdir(parents=True)
     (folder / "site" / "brought-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\n")
@@ -96,7 +96,7 @@ def test_to_complete_is_quick_for_nothing_heavy_is_loaded(folder):
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
-def test_the_script_that_is_shown_completes_in_bash(folder):
+def test_completion_works_in_bash(folder):
     script = subprocess.run(
         [BASH, "-c", "hpo --show-completion; true"], env=environment(folder), capture_output=True, text=True, check=True
     ).stdout
@@ -114,7 +114,7 @@ def test_the_script_that_is_shown_completes_in_bash(folder):
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
-def test_to_install_it_writes_in_the_home_folder(folder):
+def test_install_writes_to_home(folder):
     done = subprocess.run(
         [BASH, "-c", "hpo --install-completion; true"],
         env=environment(folder),

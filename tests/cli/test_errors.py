@@ -157,7 +157,7 @@ def module(project, code):
 @pytest.mark.parametrize(
     "command", [RUN, PROMOTE, ("rank", "-s", "curve"), ("show", "-s", "curve", "0"), ("check", "-s", "curve")]
 )
-def test_every_command_names_the_studies_there_are(refused, command):
+def test_commands_name_known_studies(refused, command):
     (Path("studies") / "curve.toml").rename(Path("studies") / "curves.toml")
     expected = "error: no study named 'curve' in studies. Found: curves. Did you mean curves?\n"
     assert refused(*command) == expected
@@ -166,7 +166,7 @@ def test_every_command_names_the_studies_there_are(refused, command):
 @pytest.mark.parametrize(
     "name", ["", " ", "../x", "courbé", "日本", "-x", "studies/curve", "a" * 300, "x.toml", "studies", "\x1b[31m"]
 )
-def test_a_name_that_is_no_study_s_is_refused(refused, name):
+def test_unknown_study_is_refused(refused, name):
     err = refused("check", "--study", name)
     assert err.startswith(("error: no study named ", "error: no study file "))
     assert "Found: curve." in err
@@ -174,14 +174,14 @@ def test_a_name_that_is_no_study_s_is_refused(refused, name):
 
 
 @pytest.mark.parametrize("command", [RUN, PROMOTE, ("check", "-s", "curve"), ("rank", "-s", "curve")])
-def test_every_command_lists_all_problems_of_a_file(project, refused, command):
+def test_commands_list_all_problems(project, refused, command):
     edit(project, ("budget = 5", "budget = 0"), ("k     =", "kk    ="), ("[objective]", "[objetive]"))
     err = refused(*command)
     assert err.splitlines()[0] == "studies/curve.toml: 4 problems"
     assert [line.split()[0] for line in err.splitlines()[1:]] == ["objective", "search.budget", "objetive", "space.kk"]
 
 
-def test_check_says_problems_as_json_too(project, cli):
+def test_check_problems_as_json(project, cli):
     edit(project, ("budget = 5", "budget = 0"))
     status, out, err = cli("check", "-s", "curve", "--json")
     assert status == 2
@@ -189,12 +189,12 @@ def test_check_says_problems_as_json_too(project, cli):
     assert err == ""
 
 
-def test_errors_leave_stdout_empty_for_those_who_read_json(refused):
+def test_errors_leave_stdout_empty(refused):
     for command in (("check", "-s", "nope"), ("run", "-s", "nope", *LOCAL), ("status",), ("show", "-s", "curve", "0")):
         assert refused(*command, "--json").startswith("error: ")
 
 
-def test_studies_lists_files_with_problems_among_the_others(project, cli):
+def test_studies_lists_invalid_files(project, cli):
     (project / "studies" / "bad.toml").write_bytes(b"\xff")
     status, out, _ = cli("studies")
     assert status == 0
@@ -204,14 +204,14 @@ def test_studies_lists_files_with_problems_among_the_others(project, cli):
     assert [len(one["problems"]) for one in json.loads(out)] == [1, 0]
 
 
-def test_a_folder_without_studies_is_no_error(project, cli):
+def test_folder_without_studies_is_no_error(project, cli):
     (project / "empty").mkdir()
     for folder in ("empty", "nowhere"):
         status, out, _ = cli("studies", "--studies", folder)
         assert (status, "No study files found. Put them in ./studies" in out) == (0, True)
 
 
-def test_a_project_that_is_called_from_elsewhere_works_and_writes_there(project, cli, monkeypatch):
+def test_project_runs_from_another_folder(project, cli, monkeypatch):
     (project / "elsewhere").mkdir()
     monkeypatch.chdir(project / "elsewhere")
     status, out, _ = cli("run", "-s", "../studies/curve.toml", "--trials", "1", *LOCAL)
@@ -233,19 +233,19 @@ def test_a_project_that_is_called_from_elsewhere_works_and_writes_there(project,
         ("class train: pass", "is no generator function and no plain function, but a class"),
     ],
 )
-def test_a_trainable_that_cannot_be_used_is_a_problem(project, refused, code, message):
+def test_unusable_trainable_is_a_problem(project, refused, code, message):
     module(project, code)
     err = refused(*RUN)
     assert err.startswith("studies/curve.toml: 1 problem\n  trainable  ")
     assert message in err
 
 
-def test_a_script_that_exits_when_it_is_imported_is_a_problem(project, refused):
+def test_exit_on_import_is_a_problem(project, refused):
     module(project, "raise SystemExit(0)")
     assert "SystemExit" in refused("check", "-s", "curve")
 
 
-def test_a_module_that_prints_when_it_is_imported_does_not_spoil_json(project, cli):
+def test_print_on_import_keeps_json_valid(project, cli):
     module(project, "print('hello')\nfrom dataclasses import dataclass\ndef train(p, ctx): yield {}")
     json.loads(cli("check", "-s", "curve", "--json")[1])
 
@@ -267,7 +267,7 @@ def test_a_module_that_prints_when_it_is_imported_does_not_spoil_json(project, c
         ("sqlite:///:memory:", "a SQLite storage needs a file"),
     ],
 )
-def test_a_storage_that_cannot_be_opened_says_why(refused, monkeypatch, url, message):
+def test_unopenable_storage_says_why(refused, monkeypatch, url, message):
     monkeypatch.setenv("HPO_STORAGE", url)
     err = refused(*RUN)
     assert err.splitlines()[-1].startswith("error: ")
@@ -275,7 +275,7 @@ def test_a_storage_that_cannot_be_opened_says_why(refused, monkeypatch, url, mes
 
 
 @pytest.mark.parametrize("url", [f"postgresql://user:{SECRET}@host:port/x", f"postgresql://user:{SECRET}@[::1/x"])
-def test_a_port_that_is_no_number_is_no_traceback(refused, monkeypatch, url):
+def test_invalid_port_is_one_sentence(refused, monkeypatch, url):
     monkeypatch.setenv("HPO_STORAGE", url)
     assert "the storage is not a URL" in refused("status")
 
@@ -290,23 +290,23 @@ def test_a_port_that_is_no_number_is_no_traceback(refused, monkeypatch, url):
         f"host=127.0.0.1 password={SECRET}.db",
     ],
 )
-def test_a_url_that_can_be_read_in_two_ways_is_refused_without_its_parts(refused, monkeypatch, url):
+def test_ambiguous_url_is_refused(refused, monkeypatch, url):
     assert "command line" in refused("status", "--storage", url)
     monkeypatch.setenv("HPO_STORAGE", url)
     refused("status")
 
 
-def test_a_url_without_a_password_may_have_parameters(refused):
+def test_url_may_have_parameters(refused):
     err = refused(*RUN, "--storage", "postgresql://me@127.0.0.1:1/x?sslmode=disable")
     assert "connection failed" in err
 
 
 @pytest.mark.parametrize("url", ["sqlite:///hpo.db?timeout=x", "sqlite:///hpo.db?frobnicate=1"])
-def test_a_parameter_that_the_driver_cannot_use_is_named(refused, url):
+def test_unusable_url_parameter_is_named(refused, url):
     assert "parameters that the database's driver cannot use" in refused(*RUN, "--storage", url)
 
 
-def test_a_traceback_shows_no_secret_that_the_process_was_given(project):
+def test_traceback_hides_secrets(project):
     code = (
         "import os\nimport hpo.api\nfrom hpo.cli.main import main\n"
         "def fail(*_, **__): raise RuntimeError(f'cannot parse {os.environ[\"HPO_STORAGE\"][20:]} {os.environ}')\n"
@@ -325,17 +325,17 @@ def test_a_traceback_shows_no_secret_that_the_process_was_given(project):
     assert "RuntimeError: cannot parse " in done.stderr
 
 
-def test_a_password_in_the_query_is_not_printed(refused, monkeypatch):
+def test_password_in_query_is_hidden(refused, monkeypatch):
     monkeypatch.setenv("HPO_STORAGE", f"postgresql:///x?host=127.0.0.1&port=1&user=me&password={SECRET}")
     refused("status")
 
 
-def test_a_sqlite_url_with_a_query_means_the_same_file_to_every_command(searched, cli):
+def test_sqlite_query_names_the_same_file(searched, cli):
     assert cli("status", "--storage", "sqlite:///hpo.db?timeout=9")[0] == 0
 
 
 @pytest.mark.parametrize("command", [PROMOTE, ("status",), ("rank", "-s", "curve"), ("show", "-s", "curve", "0")])
-def test_a_database_of_others_is_looked_at_and_left_alone(project, refused, command):
+def test_foreign_database_is_untouched(project, refused, command):
     other = sqlite3.connect("others.db")
     other.execute("CREATE TABLE theirs (id INTEGER)")
     other.commit()
@@ -345,7 +345,7 @@ def test_a_database_of_others_is_looked_at_and_left_alone(project, refused, comm
 
 
 @pytest.mark.parametrize("command", [PROMOTE, ("status",), ("rank", "-s", "curve"), ("show", "-s", "curve", "0")])
-def test_a_command_that_needs_a_storage_makes_none(refused, command):
+def test_reading_creates_no_storage(refused, command):
     assert refused(*command) == (
         "error: there is no storage sqlite:///hpo.db yet; make one with: hpo run --study NAME\n"
     )
@@ -367,7 +367,7 @@ def test_a_command_that_needs_a_storage_makes_none(refused, command):
         ),
     ],
 )
-def test_a_study_that_means_something_else_now_shows_the_difference(searched, refused, change, line):
+def test_changed_study_shows_the_difference(searched, refused, change, line):
     edit(searched, change)
     err = refused(*RUN)
     assert "error: study 'curve' in sqlite:///hpo.db was stored with a different " in err
@@ -392,7 +392,7 @@ def test_a_study_that_means_something_else_now_shows_the_difference(searched, re
         (("--backend", "dask"), "'dask' is not one of 'ray', 'local'"),
     ],
 )
-def test_run_refuses_a_number_that_makes_no_sense(refused, options, message):
+def test_run_refuses_invalid_numbers(refused, options, message):
     assert message in refused(*RUN, *options)
 
 
@@ -400,24 +400,24 @@ def test_run_refuses_a_number_that_makes_no_sense(refused, options, message):
     "options",
     [("--concurrency", "0"), ("--concurrency", "-1"), ("--gpus-per-trial", "nan"), ("--gpus-per-trial", "inf")],
 )
-def test_run_refuses_these_numbers_before_it_writes(refused, options):
+def test_run_refuses_numbers_before_writing(refused, options):
     refused(*RUN, *options)
 
 
 @pytest.mark.parametrize(
     "address", ["foo", "a:b", "1.2.3.4:70000", "1.2.3.4:0", ":80", "http://x:80", "local", "a b:80", "[::1]"]
 )
-def test_an_address_that_is_none_of_ray_s_says_what_is_expected(refused, address):
+def test_invalid_ray_address(refused, address):
     message = refused("run", "--study", "curve", "--ray-address", address)
     assert f"{address!r} is not the address of a Ray; expected host:port" in message
     assert "or auto" in message
 
 
-def test_an_address_of_ray_s_client_is_refused_because_the_driver_would_run_elsewhere(refused):
+def test_ray_client_address_is_refused(refused):
     assert "away from its database" in refused("run", "--study", "curve", "--ray-address", "ray://1.2.3.4:10001")
 
 
-def test_a_server_that_is_no_ray_is_refused_at_once(refused):
+def test_other_server_is_not_ray(refused):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -438,24 +438,24 @@ def no_ray_joined(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
 @pytest.mark.parametrize("backend", ["local", "ray"])
-def test_a_graphics_card_that_is_not_there_is_refused_before_the_study_is_stored(refused, no_ray_joined, backend):
+def test_missing_gpu_is_refused_first(refused, no_ray_joined, backend):
     message = refused("run", "--study", "curve", "--backend", backend, "--gpus-per-trial", "0.5")
     assert "one training requests 0.5 GPU, but torch sees none here" in message
 
 
-def test_more_cores_than_the_machine_has_are_refused_before_the_study_is_stored(refused, no_ray_joined):
+def test_too_many_cores_are_refused_first(refused, no_ray_joined):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
     assert f"one training requests 4096 CPU, but this machine has {os.cpu_count()}; request fewer" in message
 
 
 @pytest.mark.ray
-def test_more_cores_than_a_ray_that_is_joined_has_are_refused_before_the_study_is_stored(refused, ray_slots):
+def test_too_many_cores_for_joined_ray(refused, ray_slots):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")
     assert "one training requests 4096 CPU and 0 GPU, Ray's largest machine has" in message
 
 
 @pytest.mark.parametrize("options", [("--top", "0"), ("--lambda", "-1"), ("--ddof", "2"), ("--first", "-1")])
-def test_run_refuses_the_promotion_s_options_before_it_searches(refused, options):
+def test_run_checks_promotion_options_first(refused, options):
     refused(*RUN, "--promote", *options)
 
 
@@ -474,24 +474,24 @@ def test_run_refuses_the_promotion_s_options_before_it_searches(refused, options
         (("--trials", "3"), "No such option: --trials"),
     ],
 )
-def test_promote_and_rank_refuse_a_number_that_makes_no_sense(searched, refused, options, message):
+def test_promote_and_rank_invalid_numbers(searched, refused, options, message):
     assert message in refused(*PROMOTE, *options)
     if options[0] in ("--lambda", "--ddof", "--rule"):
         assert message in refused("rank", "-s", "curve", *options)
 
 
 @pytest.mark.parametrize("options", [("--cpus-per-trial", "0"), ("--concurrency", "0"), ("--gpus-per-trial", "-1")])
-def test_promote_refuses_resources_that_make_no_sense_before_it_writes(searched, refused, options):
+def test_promote_checks_resources_first(searched, refused, options):
     refused(*PROMOTE, *options)
 
 
-def test_show_names_the_trials_there_are(searched, refused):
+def test_show_names_known_trials(searched, refused):
     assert refused("show", "-s", "curve", "99") == "error: study 'curve' has trials 0 .. 2, not 99\n"
     assert "Invalid value for 'trial'" in refused("show", "-s", "curve", "--", "-1")
     assert "Invalid value for 'trial'" in refused("show", "-s", "curve", "first")
 
 
-def test_status_names_the_studies_that_are_stored(searched, refused):
+def test_status_names_stored_studies(searched, refused):
     assert refused("status", "-s", "curv") == (
         "error: no study named 'curv' in storage sqlite:///hpo.db. Stored there: curve.\n"
     )
@@ -500,21 +500,21 @@ def test_status_names_the_studies_that_are_stored(searched, refused):
 # Promotions.
 
 
-def test_a_promotion_takes_what_there_is_and_says_so(searched, cli):
+def test_promotion_of_fewer_trials_says_so(searched, cli):
     status, out, _ = cli(*PROMOTE, "--top", "50")
     assert status == 0
     assert "Promoted 3, not 50: no more trials with params of their own completed." in out
     assert json.loads(cli("rank", "-s", "curve", "--json")[1])["candidates"][2]["rank"] == 3
 
 
-def test_a_promotion_without_a_completed_trial_says_what_there_is(project, cli, refused):
+def test_promotion_needs_a_complete_trial(project, cli, refused):
     edit(project, ("[search]", '[fixed]\nfault = "raise"\n[search]'))
     assert cli(*RUN)[0] == 1
     err = refused(*PROMOTE)
     assert "study 'curve' has no completed trial to promote (3 failed); search first: hpo run --study curve" in err
 
 
-def test_a_promotion_of_a_study_that_was_never_searched_leaves_no_trace(searched, refused):
+def test_promote_before_search_leaves_nothing(searched, refused):
     text = Path("studies/curve.toml").read_text(encoding="utf-8")
     Path("studies/other.toml").write_text(text.replace('"curve"', '"other"'), encoding="utf-8")
     err = refused("promote", "-s", "other", *LOCAL)
@@ -522,13 +522,13 @@ def test_a_promotion_of_a_study_that_was_never_searched_leaves_no_trace(searched
     assert "hpo run --study other" in err
 
 
-def test_a_ranking_without_a_promotion_says_how_to_make_one(searched, refused):
+def test_rank_needs_a_promotion(searched, refused):
     err = refused("rank", "-s", "curve")
     assert err == "error: study 'curve' has no promotion yet; make one with: hpo promote --study curve\n"
 
 
 @pytest.mark.parametrize("blocked", ["outputs", "outputs/curve"])
-def test_results_that_cannot_be_written_are_refused_before_training(searched, refused, blocked):
+def test_unwritable_results_are_refused_first(searched, refused, blocked):
     shutil.rmtree("outputs")
     Path(blocked).parent.mkdir(exist_ok=True)
     Path(blocked).write_text("a file in its place")
@@ -538,7 +538,7 @@ def test_results_that_cannot_be_written_are_refused_before_training(searched, re
 
 
 @pytest.mark.parametrize("options", [("--outputs", "blocked"), ("--workdir", "blocked")])
-def test_a_work_folder_that_cannot_be_written_is_refused_before_training(project, refused, options):
+def test_unwritable_work_folder_is_refused_first(project, refused, options):
     (project / "blocked").write_text("a file in its place")
     err = refused(*RUN, *options)
     assert "blocked" in err
@@ -547,7 +547,7 @@ def test_a_work_folder_that_cannot_be_written_is_refused_before_training(project
 # The command line itself.
 
 
-def test_without_a_command_there_is_help(cli):
+def test_no_command_prints_help(cli):
     status, out, err = cli()
     assert status == 2
     assert all(name in out + err for name in ("run", "promote", "check", "studies"))
@@ -564,7 +564,7 @@ def test_without_a_command_there_is_help(cli):
         (("run", "-s", "curve", "--trails", "3"), "No such option"),
     ],
 )
-def test_what_is_missing_or_unknown_is_named(refused, args, message):
+def test_missing_or_unknown_arguments(refused, args, message):
     assert message in " ".join(refused(*args).split())
 
 
@@ -582,13 +582,13 @@ def hpo(*args, cwd, **env):
     )
 
 
-def test_a_process_of_its_own_ends_with_status_2_and_one_line(project):
+def test_process_exits_2_with_one_line(project):
     done = hpo("run", "--study", "curv", *LOCAL, cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no study named 'curv' in studies. Found: curve. Did you mean curve?\n"
 
 
-def test_a_file_name_that_is_no_text_does_not_stop_the_listing(project):
+def test_undecodable_file_name_is_listed(project):
     Path(os.fsdecode(b"studies/\xff.toml")).write_text("x", encoding="utf-8")
     for extra in ((), ("--json",)):
         done = hpo("studies", *extra, cwd=project, PYTHONIOENCODING="utf-8")
@@ -596,7 +596,7 @@ def test_a_file_name_that_is_no_text_does_not_stop_the_listing(project):
         assert "curve" in done.stdout
 
 
-def test_a_password_is_in_no_stream_of_a_process(project):
+def test_process_output_has_no_password(project):
     url = f"postgresql://user:{SECRET}@127.0.0.1:1/x"
     done = hpo(*RUN, cwd=project, HPO_STORAGE=url)
     assert done.returncode == 2
@@ -644,7 +644,7 @@ LONG = "n" * 300
     ],
     ids=lambda command: " ".join(command)[:60].replace(LONG[:40], "LONG"),
 )
-def test_no_number_or_name_is_a_traceback(searched, cli, command):
+def test_fuzzed_arguments_never_trace_back(searched, cli, command):
     (searched / "afile").touch()
     (searched / "big.csv").write_text("seed,value\n1," + "9" * 200_000)
     (searched / "nan.csv").write_text("seed,value\n1,nan\n")
@@ -667,7 +667,7 @@ def test_no_number_or_name_is_a_traceback(searched, cli, command):
         (promote, {"first": 10**30}, "first must be 0 to 1000000"),
     ],
 )
-def test_the_library_refuses_the_same_numbers(curve, config, verb, wanted, message):
+def test_library_refuses_the_same_numbers(curve, config, verb, wanted, message):
     with pytest.raises(UsageError, match=message):
         verb(curve(), config, **wanted)
     assert not config.outputs.exists()

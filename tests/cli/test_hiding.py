@@ -23,7 +23,7 @@ URL = "postgresql://user:s3cret@127.0.0.1:1/name"
         (["logs", "-s", "x", "--jobs-address=http://u:s3cret@h"], "RAY_API_SERVER_ADDRESS"),
     ],
 )
-def test_a_password_in_an_option_is_refused(arguments, variable):
+def test_password_in_option_is_refused(arguments, variable):
     error = CliRunner().invoke(app, arguments).exception
     assert isinstance(error, UsageError)
     assert (
@@ -42,7 +42,7 @@ def test_a_password_in_an_option_is_refused(arguments, variable):
         (["status", "--storage", "sqlite:///nowhere/x.db?unknown=1"], {}),
     ],
 )
-def test_without_one_the_storage_is_opened(arguments, environment):
+def test_url_without_password_is_opened(arguments, environment):
     error = CliRunner().invoke(app, arguments, env=environment).exception
     assert "storage" in str(error)
     assert "command line" not in str(error)

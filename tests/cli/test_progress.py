@@ -25,7 +25,7 @@ def drawn(console, what):
     return console.file.getvalue()
 
 
-def test_what_can_be_counted_before_the_trainings_has_a_bar_on_a_terminal(curve, terminal):
+def test_preparation_has_a_bar_on_a_terminal(curve, terminal):
     progress = Progress(curve(), terminal, threading.Event())
     with progress.shown():
         progress.phase("starting Ray")
@@ -38,7 +38,7 @@ def test_what_can_be_counted_before_the_trainings_has_a_bar_on_a_terminal(curve,
         assert FULL not in drawn(terminal, progress)
 
 
-def test_elsewhere_each_step_of_it_is_a_line(curve, pipe):
+def test_preparation_prints_lines_elsewhere(curve, pipe):
     progress = Progress(curve(), pipe, threading.Event())
     with progress.shown():
         progress.advanced(WORDS, 5, 20)
@@ -46,7 +46,7 @@ def test_elsewhere_each_step_of_it_is_a_line(curve, pipe):
     assert pipe.file.getvalue().splitlines() == [WORDS, "reading images: 9 of 20"]
 
 
-def test_a_phase_of_a_command_without_trainings_has_the_same_bar(terminal, pipe):
+def test_commands_without_trainings_have_the_bar(terminal, pipe):
     for console in (terminal, pipe):
         with Phases(console) as tell:
             tell("looking")
@@ -55,7 +55,7 @@ def test_a_phase_of_a_command_without_trainings_has_the_same_bar(terminal, pipe)
     assert pipe.file.getvalue().splitlines() == ["looking ...", WORDS]
 
 
-def test_an_observer_that_knows_only_words_hears_the_words():
+def test_observer_with_phase_only():
     class Listener(hpo.Observer):
         def __init__(self):
             self.heard = []

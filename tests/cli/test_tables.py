@@ -21,11 +21,11 @@ from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.store.survey import OPTUNA_TABLES
 
 
-def test_a_kill_while_tables_are_made_leaves_all_or_none(storage_url):
+def test_killed_table_creation_is_atomic(storage_url):
     kill_at_statements(storage_url, 9)
 
 
-def test_many_commands_may_begin_on_a_missing_database(storage_url):
+def test_many_commands_create_one_database(storage_url):
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(4)
 
@@ -66,7 +66,7 @@ def without_the_index_of_names(url, studies):
             connection.execute(direction.values(direction="MAXIMIZE", study_id=study, objective=0))
 
 
-def test_a_missing_index_is_made_and_empty_doubles_are_removed(storage_url):
+def test_missing_index_is_repaired(storage_url):
     without_the_index_of_names(storage_url, ["s", "s", "other", "s"])
     with engine_of(storage_url) as connection:
         attribute = models.StudyUserAttributeModel.__table__.insert()
@@ -78,7 +78,7 @@ def test_a_missing_index_is_made_and_empty_doubles_are_removed(storage_url):
     assert surveyed(storage_url).lacking == ()
 
 
-def test_two_studies_of_one_name_get_a_sentence(storage_url):
+def test_duplicate_study_names_are_reported(storage_url):
     without_the_index_of_names(storage_url, ["s", "s"])
     with engine_of(storage_url) as connection:
         for study in (1, 2):
@@ -96,11 +96,11 @@ def test_two_studies_of_one_name_get_a_sentence(storage_url):
         durable.find("s")
 
 
-def test_optuna_s_tables_have_the_names_that_we_know():
+def test_optuna_table_names_are_known():
     assert OPTUNA.metadata.tables.keys() | {"alembic_version"} == OPTUNA_TABLES
 
 
-def test_tables_that_we_make_are_those_that_optuna_makes(tmp_path):
+def test_our_tables_match_optuna(tmp_path):
     ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
     OptunaStudies(f"sqlite:///{ours}", prepare_optuna).close()
     optuna.storages.RDBStorage(f"sqlite:///{theirs}")
@@ -114,7 +114,7 @@ def test_tables_that_we_make_are_those_that_optuna_makes(tmp_path):
     assert shapes[0] == shapes[1]
 
 
-def test_an_optuna_of_another_schema_is_refused_and_left_alone(tmp_path):
+def test_other_optuna_schema_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'old.db'}"
     Store(url).close()
     OptunaStudies(url, prepare_optuna).close()
@@ -151,7 +151,7 @@ def another_program_in_wal(path):
 
 
 @pytest.mark.parametrize("kind", [plain_optuna, another_program, another_program_in_wal, lambda path: path.touch()])
-def test_a_look_changes_nothing_in_what_is_not_ours(tmp_path, kind):
+def test_reading_changes_no_foreign_file(tmp_path, kind):
     path = tmp_path / "theirs.db"
     kind(path)
     before, stamp = path.read_bytes(), path.stat().st_mtime_ns
@@ -166,7 +166,7 @@ def test_a_look_changes_nothing_in_what_is_not_ours(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [another_program, another_program_in_wal])
-def test_another_program_s_file_gets_no_tables_of_ours(tmp_path, kind):
+def test_foreign_file_gets_no_tables(tmp_path, kind):
     path = tmp_path / "theirs.db"
     kind(path)
     before = path.read_bytes()
@@ -175,7 +175,7 @@ def test_another_program_s_file_gets_no_tables_of_ours(tmp_path, kind):
     assert path.read_bytes() == before
 
 
-def test_a_database_of_optuna_s_gets_our_tables_beside_its_own(storage_url):
+def test_optuna_database_gets_our_tables(storage_url):
     OptunaStudies(normalize_url(storage_url), prepare_optuna).close()
     with storage(storage_url, create=True, writes=True) as (store, _):
         assert store.found == "optuna"
@@ -184,7 +184,7 @@ def test_a_database_of_optuna_s_gets_our_tables_beside_its_own(storage_url):
 
 @pytest.mark.postgres
 @pytest.mark.parametrize(("table", "taken"), [("theirs", False), ("studies", True)])
-def test_a_postgres_that_others_use_is_shared_unless_a_name_is_taken(postgres_url, table, taken):
+def test_shared_postgres(postgres_url, table, taken):
     with engine_of(postgres_url) as connection:
         connection.execute(sa.text(f"CREATE TABLE {table} (a INTEGER)"))
         connection.execute(sa.text("CREATE TABLE more (a INTEGER)"))
@@ -196,7 +196,7 @@ def test_a_postgres_that_others_use_is_shared_unless_a_name_is_taken(postgres_ur
         assert surveyed(postgres_url).tables == "current"
 
 
-def test_a_look_is_refused_to_write_by_the_database_itself(storage_url):
+def test_reading_connection_cannot_write(storage_url):
     make(storage_url)
     with storage(storage_url) as (store, durable):
         with pytest.raises(Exception) as caught:  # noqa: PT011  Optuna's, or ours for SQLite's

@@ -31,7 +31,7 @@ def scores(rule, known, count, direction, unknown):
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_no_choice_of_the_unknown_values_exceeds_the_bound(rule, direction):
+def test_no_values_exceed_the_bound(rule, direction):
     draw = np.random.default_rng(4)
     better = max if direction == "maximize" else min
     for count, seen in [(3, 1), (3, 2), (4, 2), (5, 3)]:
@@ -42,7 +42,7 @@ def test_no_choice_of_the_unknown_values_exceeds_the_bound(rule, direction):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_bound_is_reached(rule):
+def test_bound_is_reached(rule):
     """By a value on a fine grid, or by one at the limit."""
     draw = np.random.default_rng(5)
     for _ in range(5):
@@ -51,7 +51,7 @@ def test_the_bound_is_reached(rule):
         assert max(scores(rule, known, 3, "maximize", np.linspace(-1, 1, 4001))) == pytest.approx(bound, abs=1e-4)
 
 
-def test_after_two_of_three_seeds_the_mission_s_bound_is_known_without_a_limit():
+def test_bound_after_two_of_three_seeds():
     """(a + b) / 2 - |a - b| / sqrt(12), whatever the third seed brings."""
     assert Rule().bound([0.7, 0.5], 3, "maximize") == pytest.approx(0.6 - 0.2 / math.sqrt(12))
     assert Rule().bound([0.7], 3, "maximize") == math.inf
@@ -91,7 +91,7 @@ def noisy(numbers, size, count):
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_winner_is_the_whole_grid_s(rule, direction, slots):
+def test_winner_matches_the_whole_grid(rule, direction, slots):
     draw, numbers = random.Random(f"{rule}{direction}{slots}"), np.random.default_rng(6)
     for _ in range(40):
         count, size = draw.choice([3, 3, 5]), draw.choice([2, 5, 10])
@@ -124,13 +124,13 @@ def test_it_saves_trainings():
     assert trained[1.0] <= trained[None]
 
 
-def test_a_limit_that_is_wrong_costs_trainings_and_not_the_winner():
+def test_wrong_limit_keeps_the_winner():
     table = [[0.9, 1.5, 1.5], [0.95, 0.95, 0.95], [0.1, 9.0, 9.0]]
     evaluations = curtailed(table, Rule(lambda_=0.0), "maximize", 1.0, 1, random.Random(0), [42, 43, 44])
     assert ranking(table, evaluations, Rule(lambda_=0.0), "maximize", None, [42, 43, 44]).winner.candidate.trial == 2
 
 
-def test_a_replicate_that_fails_leaves_its_candidate_incomplete_and_the_others_go_on():
+def test_failed_replicate_is_incomplete():
     seeds = [42, 43, 44]
     source = CurtailedSource({t: [replicate(t, {}, s, 1, {}) for s in seeds] for t in range(2)}, Rule(), "maximize")
     while isinstance(job := source.ask(), Job):
@@ -141,7 +141,7 @@ def test_a_replicate_that_fails_leaves_its_candidate_incomplete_and_the_others_g
     assert [(row.candidate.trial, row.rank, row.bound) for row in found.rows] == [(1, 1, None), (0, None, None)]
 
 
-def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_it_left_out(curve, config, capsys):
+def test_curtailed_promotion_names_left_out(curve, config, capsys):
     study = curve(search={"trials": 12, "pruner": "none"}, promotion={"top": 6})
     hpo.run(study, config)
     short = hpo.promote(study, config, curtail=True)
@@ -163,7 +163,7 @@ def test_a_promotion_that_is_curtailed_has_the_winner_of_the_grid_and_says_what_
     assert "The whole grid has the same winner." in promotion_text(short)
 
 
-def test_under_another_rule_what_was_left_out_is_said_to_be_undecided():
+def test_other_rule_is_undecided_when_curtailed():
     candidates = [Candidate(trial=0, values={42: 0.8, 43: 0.8, 44: 0.8}), Candidate(trial=1, values={42: 0.9, 43: 0.5})]
     own = rank(candidates, (42, 43, 44), Rule(), "maximize")
     assert (own.undecided, certainty(own, [41]).unknown) == ((), ["mean", "median"])
@@ -172,7 +172,7 @@ def test_under_another_rule_what_was_left_out_is_said_to_be_undecided():
     assert certainty(other, [41]).changes == {}
 
 
-def test_where_nothing_could_be_left_out_curtailing_is_refused(curve, config):
+def test_useless_curtailing_is_refused(curve, config):
     with pytest.raises(UsageError, match=r"nothing can be left out under mean:.*\[objective\] limit"):
         refuse_promotion(curve(), config, PromotionOptions(rule="mean", curtail=True))
     refuse_promotion(curve(objective={"limit": 1.0}), config, PromotionOptions(rule="mean", curtail=True))

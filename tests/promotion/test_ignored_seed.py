@@ -52,7 +52,7 @@ def arguments(module_config):
     return ["--study", str(file), "--storage", module_config.storage]
 
 
-def test_every_file_of_the_promotion_says_it(ignored):
+def test_promotion_files_warn(ignored):
     folder = ignored.folder
     for name in ("promotion.json", "promotion.md", "promotion.tex", "promotion.html"):
         assert WORDS in (folder / name).read_text().replace("<br>", " ").replace("</sub> <sub>", " "), name
@@ -89,7 +89,7 @@ def test_nothing_is_said_to_be_sure(heedless, config):
 
 @pytest.mark.usefixtures("ignored")
 @pytest.mark.parametrize("allow", [False, True])
-def test_the_command_ends_with_1_unless_allowed(arguments, restored_config, allow):
+def test_command_exits_1_unless_allowed(arguments, restored_config, allow):
     extra = ["--outputs", str(restored_config.outputs), *["--allow-ignored-seed"] * allow]
     done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
     assert done.exit_code == (0 if allow else 1), done.output
@@ -103,7 +103,7 @@ def test_the_command_ends_with_1_unless_allowed(arguments, restored_config, allo
 
 
 @pytest.mark.usefixtures("ignored")
-def test_pages_and_the_report_say_it_first(restored_config):
+def test_pages_and_report_warn_first(restored_config):
     page = api.write_report("heedless", restored_config).read_text()
     body = page[page.index("<main") :]
     assert WORDS in body
@@ -112,7 +112,7 @@ def test_pages_and_the_report_say_it_first(restored_config):
     assert "seed ignored" in body
 
 
-def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, config):
+def test_ignoring_candidate_ranks_last(heedless, config):
     outcome = promoted(
         heedless("in-bad-trials", search={"trials": 6, "sampler": "random"}, promotion={"top": 6}), config
     )
@@ -126,18 +126,18 @@ def test_a_candidate_that_ignores_it_is_behind_the_others(heedless, config):
     assert any("ranked behind the others" in one for one in outcome.report.warnings)
 
 
-def test_two_seeds_that_give_the_same_bits_are_named(heedless, config):
+def test_seeds_with_same_bits_are_named(heedless, config):
     outcome = promoted(heedless("halved"), config)
     assert any("ignored in part" in one and "under seeds 42 43" in one for one in outcome.report.warnings)
 
 
-def test_a_seed_that_is_used_raises_nothing(heedless, config):
+def test_used_seed_has_no_warning(heedless, config):
     outcome = promoted(heedless("used"), config)
     assert outcome.report.warnings == ()
     assert {row.sigma is None for row in outcome.ranking.rows} == {False}
 
 
-def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, config):
+def test_single_constant_value_is_ambiguous(heedless, config):
     report = promoted(heedless("constant"), config).report
     assert report.warnings[0].startswith("Cannot tell whether the seed is used: ")
     assert report.warnings[1].startswith("No winner is decided: ")
@@ -145,7 +145,7 @@ def test_one_number_that_is_the_same_everywhere_cannot_tell(heedless, config):
     assert certainty_text(report).startswith("First, and no winner: ")
 
 
-def test_a_winner_whose_value_never_moves_is_said_first(heedless, config):
+def test_constant_winner_is_reported_first(heedless, config):
     outcome = promoted(heedless("flat", search={"budget": 3}), config)
     first = outcome.report.warnings[0]
     assert first.startswith(
@@ -155,7 +155,7 @@ def test_a_winner_whose_value_never_moves_is_said_first(heedless, config):
 
 
 @pytest.mark.usefixtures("ignored")
-def test_optuna_s_dashboard_is_told_too(module_config):
+def test_dashboard_note_warns(module_config):
     found = optuna.load_study(study_name="heedless", storage=module_config.storage)
     attributes = found._storage.get_study_system_attrs(found._study_id)
     notes = " ".join(str(value) for name, value in attributes.items() if "note" in name)
@@ -164,7 +164,7 @@ def test_optuna_s_dashboard_is_told_too(module_config):
     assert "PROMOTED" not in notes
 
 
-def test_a_search_with_replicates_says_it(heedless, config):
+def test_replicated_search_warns(heedless, config):
     replicated = {"seeding": "replicated", "replicates": 2}
     outcome = hpo.run(heedless("ignored", search=replicated), config)
     assert outcome.warnings[0].startswith("The seed is ignored: the replicates of every candidate are bit-identical")
@@ -172,12 +172,12 @@ def test_a_search_with_replicates_says_it(heedless, config):
     assert tables.search_values(outcome)["warnings"] == list(outcome.warnings)
 
 
-def test_a_search_whose_replicates_differ_says_nothing(heedless, config):
+def test_differing_replicates_do_not_warn(heedless, config):
     assert hpo.run(heedless("used", search={"seeding": "replicated", "replicates": 2}), config).warnings == ()
 
 
 @pytest.mark.usefixtures("ignored")
-def test_a_diagnosis_and_a_comparison_of_replicates_that_are_the_same_say_so(arguments, restored_config):
+def test_diagnose_and_compare_warn(arguments, restored_config):
     for command in (["diagnose", "--trial", "0", "--outputs", str(restored_config.outputs)], ["compare", "0", "1"]):
         done = CliRunner().invoke(app, [command[0], *command[1:], *arguments])
         assert done.exit_code == 0, done.output

@@ -33,13 +33,13 @@ from hpo.stats.scoring import Rule
         (10, (1, 2, 4), (4, 2, 2), 10),
     ],
 )
-def test_the_plan_is_the_recipe_s(trainings, rungs, widths, cost):
+def test_default_plan(trainings, rungs, widths, cost):
     plan = Plan.for_trainings(trainings)
     assert (plan.rungs, plan.widths, plan.cost) == (rungs, widths, cost)
 
 
 @given(some.integers(1, 3000))
-def test_a_plan_after_a_search_leaves_it_its_trials_and_is_the_smallest_that_does(trials):
+def test_plan_after_a_search_is_smallest(trials):
     plan = Plan.after_search(trials)
     fits = [b for b in range(trials, trials + 70) if b - Plan.for_trainings(b).cost >= trials]
     assert plan == Plan.for_trainings(fits[0])
@@ -56,7 +56,7 @@ def test_a_plan_after_a_search_leaves_it_its_trials_and_is_the_smallest_that_doe
         ((), (), "rungs are none"),
     ],
 )
-def test_a_plan_that_is_none_is_refused(rungs, widths, said):
+def test_invalid_plan_is_refused(rungs, widths, said):
     with pytest.raises(ValueError, match=said):
         Plan(rungs, widths)
 
@@ -103,7 +103,7 @@ PLANS = [
 
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_the_race_is_the_recipe_whatever_the_timing(plan, direction):
+def test_race_ignores_timing(plan, direction):
     draw = random.Random(7)
     for repeat in range(40):
         table = np.random.default_rng(repeat).normal(0, 1, (plan.widths[0], 12)).tolist()
@@ -126,7 +126,7 @@ def race_of(source, table, plan, direction, rule=Rule()):  # noqa: B008  a value
     return Race.of(plan, found, list(seeds), rule, direction)
 
 
-def test_a_rung_waits_for_the_last_of_the_rung_before():
+def test_rung_waits_for_previous_rung():
     plan = Plan((1, 2), (3, 2))
     jobs = {trial: [replicate(trial, {}, seed, 1, {}) for seed in (42, 43)] for trial in range(3)}
     source = RaceSource(jobs, plan, Rule(), "maximize")
@@ -140,7 +140,7 @@ def test_a_rung_waits_for_the_last_of_the_rung_before():
     assert source.ask() is WAIT
 
 
-def test_a_candidate_that_fails_leaves_the_race_and_another_takes_its_place():
+def test_failed_candidate_is_replaced():
     plan, table = Plan((1, 2, 4), (4, 2, 1)), [[9.0] * 4, [8.0] * 4, [7.0] * 4, [6.0] * 4]
     source, trained = raced(table, plan, Rule(), "maximize", fails={(0, 42), (1, 43)})
     assert trained.count((0, 42)) == TRIES
@@ -150,7 +150,7 @@ def test_a_candidate_that_fails_leaves_the_race_and_another_takes_its_place():
     assert [rung.left for rung in race.rungs] == [(3, 0), (1,), (2,)]
 
 
-def test_a_rung_that_is_not_over_has_sent_nobody_home():
+def test_unfinished_rung_drops_no_candidate():
     plan = Plan((1, 2), (3, 1))
     values = [{42: 1.0}, {42: 3.0}, {}]
     found = [Candidate(trial=trial, values=known) for trial, known in enumerate(values)]
@@ -159,7 +159,7 @@ def test_a_rung_that_is_not_over_has_sent_nobody_home():
     assert race.final.winner is None
 
 
-def test_where_all_fail_there_is_no_winner():
+def test_all_failed_has_no_winner():
     plan = Plan((1, 2), (2, 1))
     source, _ = raced([[1.0, 1.0]] * 2, plan, Rule(), "maximize", fails={(0, 42), (1, 42)})
     race = race_of(source, [0, 0], plan, "maximize")
@@ -167,7 +167,7 @@ def test_where_all_fail_there_is_no_winner():
     assert len(race.rungs) == 1
 
 
-def test_a_rule_that_needs_more_seeds_than_a_rung_has_goes_by_the_mean_there():
+def test_small_rung_uses_the_mean():
     plan, table = Plan((1, 3), (3, 2)), [[1.0, 5.0, 9.0], [2.0, 2.1, 2.2], [3.0, 3.1, 0.0]]
     source, trained = raced(table, plan, Rule(ddof=1), "maximize")
     assert {trial for trial, seed in trained if seed == 43} == {1, 2}
@@ -186,7 +186,7 @@ def raced_once(searched, module_config):
     return hpo.promote(searched, module_config, race=True, rungs=(1, 3, 5), widths=(6, 3, 2))
 
 
-def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, raced_once, restored_config):
+def test_three_seed_table_beside_last_rung(searched, raced_once, restored_config):
     outcome = raced_once
     report, race = outcome.report, outcome.report.race
     assert [len(rung.entered) for rung in race.rungs] == [6, 3, 2]
@@ -216,7 +216,7 @@ def test_the_table_of_the_mission_stands_beside_the_refined_answer(searched, rac
     assert api.status(searched.name, restored_config)[0].promoted == winner
 
 
-def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(raced_once):
+def test_optimism_uses_first_rung(raced_once):
     report = raced_once.report
     gaps = [row.candidate.search_value - row.candidate.values[42] for row in report.ranking.rows]
     assert len(gaps) == 6
@@ -224,7 +224,7 @@ def test_the_optimism_is_told_over_all_that_began_on_the_seed_that_all_had(raced
 
 
 @pytest.mark.usefixtures("raced_once")
-def test_the_command_shows_the_rungs_and_both_answers(searched, restored_config):
+def test_command_shows_rungs_and_both_tables(searched, restored_config):
     said = ["--study", str(searched.root / "studies" / "curve.toml"), "--storage", restored_config.storage]
     there = ["--outputs", str(restored_config.outputs), "--backend", "local"]
     race = ["--race", "--rungs", "1,3,5", "--widths", "6,3,2"]
@@ -250,13 +250,13 @@ def test_the_command_shows_the_rungs_and_both_answers(searched, restored_config)
         ({"race": True, "confirm_seeds": (45,)}, "seed 45 is the promotion's"),
     ],
 )
-def test_a_race_that_makes_no_sense_is_refused_before_anything_is_trained(curve, config, options, said):
+def test_invalid_race_is_refused_first(curve, config, options, said):
     with pytest.raises(UsageError, match=said):
         hpo.promote(curve(), config, **options)
     assert not (config.outputs / "curve").exists()
 
 
-def test_a_seed_of_the_search_is_never_raced_on(curve):
+def test_race_never_uses_search_seed(curve):
     study = curve(search={"seed": 45})
     assert race_seeds(study, Plan((1, 6), (2, 1))) == (42, 43, 44, 46, 47, 48)
     shared = curve(search={"seed": 42})

@@ -45,13 +45,13 @@ def said(curve):
     return text
 
 
-def test_no_chance_stands_beside_not_decidable(said):
+def test_no_probability_if_undecidable(said):
     text = said([(0.9, 0.91, 0.92), (0.7, 0.71, 0.72)])
     assert "Trial 0 against 1: better on 3 of 3 seeds, not decidable at n = 3; no P(best) below 6 seeds." in text
     assert "P(trial" not in text
 
 
-def test_from_six_seeds_on_there_is_a_chance(said):
+def test_probability_from_six_seeds(said):
     draw = np.random.default_rng(1)
     text = said(draw.normal(0.5, 0.1, (2, 8)), seeds=range(42, 50))
     assert re.search(r"P\(trial \d is best\) about (\d+ %|[<>] [\d.]+ %)", text)
@@ -68,29 +68,29 @@ def test_from_six_seeds_on_there_is_a_chance(said):
         ((0.5, 0.5), "maximize", "No optimism: search values equal the candidates' means on average"),
     ],
 )
-def test_the_side_on_which_search_values_lie_has_a_word(said, search, direction, sentence):
+def test_optimism_direction_is_named(said, search, direction, sentence):
     text = said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6)], search, direction=direction)
     assert sentence in text
     line = next(line for line in text.splitlines() if "ptimism" in line)
     assert not re.search(r"-\.\d|-\d", line), line
 
 
-def test_both_ends_of_the_interval_have_a_side(said):
+def test_interval_ends_have_a_direction(said):
     text = said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6), (0.4, 0.5, 0.6)], (0.6, 0.5, 0.45))
     assert re.search(r"\(95 %: [\d.]+ below to [\d.]+ above\)", text), text
 
 
-def test_a_tie_is_called_one(said):
+def test_tie_is_named(said):
     assert "Tied: trial 1 has exactly the same score" in said([(0.4, 0.5, 0.6), (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)])
 
 
-def test_a_margin_below_what_the_table_shows_is_told(said):
+def test_margin_below_precision_is_reported(said):
     text = said([(0.5, 0.6, 0.7), (0.500002, 0.600002, 0.700002)])
     assert "Winner: trial 1" in text
     assert "It is ahead of trial 0 by 2e-06: less than the table shows." in text
 
 
-def test_a_single_seed_defines_neither_sigma_nor_score(said):
+def test_single_seed_has_no_sigma_or_score(said):
     text = said([(0.5,), (0.6,)], seeds=(42,))
     first = text.splitlines()[0]
     assert first.startswith(
@@ -98,7 +98,7 @@ def test_a_single_seed_defines_neither_sigma_nor_score(said):
     )
 
 
-def test_a_single_seed_shows_no_spread_anywhere(curve, config):
+def test_single_seed_shows_no_spread(curve, config):
     study = curve(search={"trials": 3}, promotion={"seeds": [42]})
     hpo.run(study, config)
     outcome = hpo.promote(study, config)
@@ -111,7 +111,7 @@ def test_a_single_seed_shows_no_spread_anywhere(curve, config):
     assert "no sigma at n = 1: the value itself ranks" in page
 
 
-def test_trials_that_completed_since_mark_a_promotion_as_old(curve, config):
+def test_later_trials_mark_promotion_as_old(curve, config):
     study = curve(search={"trials": 3, "pruner": "none"})
     hpo.run(study, config)
     hpo.promote(study, config)
@@ -143,7 +143,7 @@ def one_class(seed, epoch, step, values):
     return Evaluation(job=job, status=Status.COMPLETE, value=values[step - 1], step=step, reports=reports)
 
 
-def test_a_winner_that_puts_all_into_one_class_is_said_first(curve):
+def test_one_class_winner_is_reported_first(curve):
     study = curve()
     values = {42: 0.3, 43: 0.31, 44: 0.32}
     runs = [one_class(seed, 2, 1, (value, value, value)) for seed, value in values.items()]
@@ -156,7 +156,7 @@ def test_a_winner_that_puts_all_into_one_class_is_said_first(curve):
     assert PromotionReport.of(study, Decided(ranking=ranking), recovered).warnings == ()
 
 
-def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
+def test_best_epoch_at_budget_is_reported(curve):
     study, values = curve(search={"budget": 3}), {42: 0.3, 43: 0.31, 44: 0.32}
     ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
 
@@ -170,7 +170,7 @@ def test_a_best_epoch_that_is_the_last_of_the_budget_is_told(curve):
     assert "best epoch" not in text(3, reports=1), "the last is the only one that was reported"
 
 
-def test_a_confirmation_says_over_how_many_it_is(curve):
+def test_confirmation_names_its_seed_count(curve):
     values = {42: 0.3, 43: 0.31, 44: 0.32}
     report = PromotionReport.of(
         curve(), Decided(ranking=rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")), []
@@ -185,9 +185,9 @@ def test_a_confirmation_says_over_how_many_it_is(curve):
     ("value", "shown"),
     [(0.0, "0.0000"), (2.3e-07, "2.3e-07"), (-4e-05, "-4.0e-05"), (0.00005, "0.0001"), (0.5, "0.5000")],
 )
-def test_what_is_not_zero_does_not_look_like_it(value, shown):
+def test_nonzero_is_not_printed_as_zero(value, shown):
     assert number(value) == shown
 
 
-def test_a_spread_that_is_not_zero_does_not_look_like_it():
+def test_nonzero_spread_is_not_printed_as_zero():
     assert [per_cent(value) for value in (None, 0.0, 0.01, 0.05, 3.21)] == ["-", "0.0", "< 0.1", "0.1", "3.2"]

@@ -15,7 +15,7 @@ def drained(source):
     return list(iter(source.ask, WAIT))
 
 
-def test_every_candidate_meets_every_seed_at_full_budget():
+def test_every_candidate_gets_every_seed():
     jobs = drained(grid())
     assert [(job.trial, job.seed) for job in jobs] == [(3, 42), (1, 42), (3, 43), (1, 43)]
     assert {(job.budget, job.stage) for job in jobs} == {(6, Stage.PROMOTION)}
@@ -36,7 +36,7 @@ def test_it_is_done_when_all_are_over():
     assert set(source.evaluations) == {(3, 42), (1, 42), (3, 43), (1, 43)}
 
 
-def test_a_replicate_that_failed_is_tried_once_more_and_no_more():
+def test_failed_replicate_is_retried_once():
     source = PromotionSource([Job(trial=0, params={}, seed=42, budget=1, stage=Stage.PROMOTION)])
     for _ in range(TRIES):
         source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="broke"))
@@ -44,5 +44,5 @@ def test_a_replicate_that_failed_is_tried_once_more_and_no_more():
     assert source.evaluations[0, 42].status is Status.FAILED
 
 
-def test_nothing_to_promote_is_nothing_to_do():
+def test_no_candidates_means_done():
     assert PromotionSource([]).ask() is DONE

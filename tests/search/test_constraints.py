@@ -45,7 +45,7 @@ def plain_optuna(study, trials):
 
 @pytest.mark.slow("gp")
 @pytest.mark.parametrize("sampler", ["tpe", "tpe+gp", "gp", "nsgaii"])
-def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tmp_path, curve, sampler):
+def test_samplers_see_constraints_as_in_optuna(tmp_path, curve, sampler):
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
     study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
     free = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options, "constraints": []})
@@ -61,7 +61,7 @@ def test_samplers_hear_of_constraints_as_from_optuna_itself_over_restarts_too(tm
     other.close()
 
 
-def test_a_trial_that_breaks_a_constraint_is_neither_incumbent_nor_candidate(curve, config):
+def test_infeasible_trial_is_no_candidate(curve, config):
     """In the toy study loss is 1 - val: constrained to 0 or less, only trials from 1 on are feasible."""
     study = curve(search={"constraints": ["loss"], "trials": 12, "pruner": "none"}, promotion={"seeds": [42], "top": 9})
     outcome = api.run(study, config)
@@ -77,7 +77,7 @@ def test_a_trial_that_breaks_a_constraint_is_neither_incumbent_nor_candidate(cur
     assert (stored.is_feasible, stored.constraints) == (False, broken[0].constraints)
 
 
-def test_there_is_nothing_to_promote_where_all_break_a_constraint(curve, config):
+def test_all_infeasible_cannot_be_promoted(curve, config):
     study = curve(search={"constraints": ["pid"], "trials": 3, "pruner": "none"})
     outcome = api.run(study, config)
     assert outcome.incumbent is None
@@ -86,14 +86,14 @@ def test_there_is_nothing_to_promote_where_all_break_a_constraint(curve, config)
         api.promote(study, config)
 
 
-def test_a_constraint_that_is_not_yielded_fails_the_trial_with_a_sentence(curve, config):
+def test_missing_constraint_fails_the_trial(curve, config):
     outcome = api.run(curve(search={"constraints": ["gap"], "trials": 1}), config)
     [trial] = outcome.trials
     assert trial.state == "failed"
     assert trial.error == "the constraint 'gap' was not reported at step 1; reported: loss, pid, val"
 
 
-def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):
+def test_sampler_without_constraints_is_refused(curve):
     content = curve().content()
     content["search"] |= {"sampler": "random", "constraints": ["gap"]}
     _, [problem] = parse(content)
@@ -104,12 +104,12 @@ def test_a_sampler_that_takes_no_constraints_is_a_problem(curve):
     assert (problem.key, problem.message) == ("search.constraints", "'gap' is named twice")
 
 
-def test_constraints_are_part_of_what_a_trial_means(curve):
+def test_constraints_are_part_of_study_identity(curve):
     assert curve(search={"constraints": ["gap"]}).identity() != curve().identity()
     assert curve(search={"constraints": []}).identity() == curve().identity()
 
 
-def test_an_infeasible_trial_reaches_no_target_and_ends_no_patience(tmp_path, curve):
+def test_infeasible_trial_reaches_no_limit(tmp_path, curve):
     study = curve(search={**CONSTRAINED, "until": 0.0, "trials": 30})
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 30)

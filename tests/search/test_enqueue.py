@@ -30,7 +30,7 @@ def enqueue(durable, study, configurations):
     return durable.open(study.name, study.objective.direction, {}).enqueue(configurations)
 
 
-def test_they_come_first_and_the_sampler_draws_what_they_leave_out(database, curve):
+def test_enqueued_trials_come_first(database, curve):
     study = curve(search={"lag": 1})
     assert enqueue(database, study, GOOD) == 2
     one_by_one(open_source(database, study, 8))
@@ -41,7 +41,7 @@ def test_they_come_first_and_the_sampler_draws_what_they_leave_out(database, cur
     assert not any(other["x"] in (0.3, 0.5) for other in others)
 
 
-def test_the_same_again_is_not_enqueued_again(database, curve):
+def test_duplicates_are_not_enqueued(database, curve):
     study = curve()
     assert enqueue(database, study, GOOD) == 2
     one_by_one(open_source(database, study, 3))
@@ -50,7 +50,7 @@ def test_the_same_again_is_not_enqueued_again(database, curve):
     assert [row[2]["x"] for row in table(database, study)].count(0.3) == 1
 
 
-def test_those_that_come_later_are_tried_next(database, curve):
+def test_later_additions_are_tried_next(database, curve):
     study = curve()
     one_by_one(open_source(database, study, 3))
     assert enqueue(database, study, GOOD) == 2
@@ -62,7 +62,7 @@ def test_those_that_come_later_are_tried_next(database, curve):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
-def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, sampler):
+def test_lag_with_enqueue_is_reproducible(tmp_path, curve, sampler):
     study = curve(search={"lag": 3, "sampler": sampler})
     tables = []
     for run in range(3):
@@ -79,20 +79,20 @@ def test_with_a_lag_they_change_nothing_about_reproducibility(tmp_path, curve, s
     assert [row[2]["x"] for row in tables[0]][:2] == [0.3, 0.5]
 
 
-def test_those_in_the_study_come_first_and_need_no_option(config, curve):
+def test_study_enqueue_comes_first(config, curve):
     study = curve(search={"enqueue": GOOD, "trials": 4})
     found = api.run(study, config, enqueue=[{"x": 0.9}])
     assert [trial.params["x"] for trial in found.trials][:3] == [0.3, 0.5, 0.9]
     assert [trial.params["x"] for trial in api.run(study, config, trials=6).trials].count(0.3) == 1
 
 
-def test_one_that_is_added_to_a_stored_study_is_tried_next(config, curve):
+def test_enqueue_added_to_stored_study(config, curve):
     api.run(curve(search={"trials": 3}), config)
     found = api.run(curve(search={"enqueue": GOOD[:1], "trials": 4}), config)
     assert found.trials[3].params == GOOD[0]
 
 
-def test_a_study_that_names_none_is_what_it_always_was(curve):
+def test_no_enqueue_keeps_study_identity(curve):
     assert curve().digest == "2cede9f29dff1e78e6fd682607fbb2041960152f4296ef1d3fa7e7bbf2bc54f1"
     assert "enqueue" not in curve().content()["search"]
     assert curve(search={"enqueue": GOOD}).identity() == curve().identity()
@@ -111,14 +111,14 @@ def test_a_study_that_names_none_is_what_it_always_was(curve):
         ([{"x": [1]}], "search.enqueue.0.x", "expected"),
     ],
 )
-def test_what_is_wrong_with_those_in_a_study_is_told_with_the_rest(curve, tables, key, message):
+def test_study_enqueue_problems_are_listed(curve, tables, key, message):
     content = curve().content()
     _, problems = parse({**content, "fixed": {"nap": 0.0}, "search": {**content["search"], "enqueue": tables}}, "curve")
     assert {problem.key for problem in problems} == {key}
     assert message in problems[0].message
 
 
-def test_a_grid_takes_none(curve):
+def test_grid_refuses_enqueue(curve):
     content = curve(space={"k": {"int": [1, 3]}, "x": {"choice": [0.5]}}).content()
     search = {**content["search"], "sampler": "grid", "enqueue": [{"k": 1}]}
     _, problems = parse({**content, "search": search}, "curve")
@@ -146,7 +146,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("found", "key", "message"), WRONG)
-def test_what_does_not_fit_the_space_is_told_at_its_key(curve, found, key, message):
+def test_unfit_params_are_named_by_key(curve, found, key, message):
     with pytest.raises(ParamsInvalid) as caught:
         refuse_unfit(curve(fixed={"nap": 0.5}), found, "params.json")
     [problem] = caught.value.problems
@@ -154,14 +154,14 @@ def test_what_does_not_fit_the_space_is_told_at_its_key(curve, found, key, messa
     assert message in problem.message
 
 
-def test_all_problems_are_told_at_once_and_nothing_is_written(curve, config):
+def test_all_problems_are_listed_at_once(curve, config):
     with pytest.raises(ParamsInvalid, match="3 problems") as caught:
         api.run(curve(), config, enqueue=[{"x": 2, "k": 0}, {"y": 1}])
     assert [problem.key for problem in caught.value.problems] == ["0.x", "0.k", "1.y"]
     assert not config.outputs.exists()
 
 
-def test_values_become_the_study_s_own(curve):
+def test_values_are_converted_to_the_space(curve):
     study = curve(space={"x": {"float": [0.0, 1.0], "step": 0.1}, "k": {"choice": [1.0, 2.0]}})
     [one] = refuse_unfit(study, {"x": 1, "k": 2}, "-")
     assert (one, type(one["x"]), type(one["k"])) == ({"x": 1.0, "k": 2.0}, float, float)
@@ -170,7 +170,7 @@ def test_values_become_the_study_s_own(curve):
         refuse_unfit(study, {"x": 0.35}, "-")
 
 
-def test_a_file_on_the_command_line_is_enqueued(tmp_path, curve):
+def test_enqueue_file_from_command_line(tmp_path, curve):
     from typer.testing import CliRunner
 
     file = tmp_path / "params.json"
@@ -186,7 +186,7 @@ def test_a_file_on_the_command_line_is_enqueued(tmp_path, curve):
     ("text", "message"),
     [(None, "cannot read"), ("{", "it is not JSON"), ("[" * 10**5, "its JSON is nested too deeply")],
 )
-def test_a_file_that_cannot_be_read_is_refused_with_its_reason(tmp_path, curve, text, message):
+def test_unreadable_enqueue_file_is_refused(tmp_path, curve, text, message):
     file = tmp_path / "params.json"
     if text is not None:
         file.write_text(text)

@@ -38,7 +38,7 @@ def fresh(tmp_path, storage=None, backend="local"):
 @pytest.mark.slow("postgres")
 @SOME
 @given(wanted=st.lists(hostile_params(), min_size=10, max_size=10))
-def test_a_hostile_study_ends_and_is_read_on_either_database(wanted, curve, tmp_path, storage_url, capsys):
+def test_hostile_study_ends_and_is_readable(wanted, curve, tmp_path, storage_url, capsys):
     study, config = study_of(curve, wanted, f"h{uuid.uuid4().hex[:8]}"), fresh(tmp_path, storage_url)
     run_to_the_end(study, config)
     read_all(study, config, capsys)
@@ -46,7 +46,7 @@ def test_a_hostile_study_ends_and_is_read_on_either_database(wanted, curve, tmp_
 
 @pytest.mark.ray
 @pytest.mark.soak
-def test_a_hostile_study_ends_on_ray_whose_workers_die_of_it(curve, tmp_path, ray_slots, capsys):
+def test_hostile_study_ends_on_ray(curve, tmp_path, ray_slots, capsys):
     wanted = [{"error": error} for error in ("keyboard", "exit", "unpicklable", "recursion", "base", "nul", "pruned")]
     wanted += [{"value": value} for value in ("cursed", "beyond-1e308", "float-subclass", "name-surrogate")]
     wanted += [{"fact": fact} for fact in ("cursed", "numpy-int", "tensor")]

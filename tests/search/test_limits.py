@@ -29,18 +29,18 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("0.5m", 30)]
 )
-def test_lengths_of_time_are_read_as_people_write_them(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "90", "-1s", "1m1h", "0s", "two hours", "1 h"])
-def test_what_is_no_length_of_time_is_refused(text):
+def test_invalid_durations_are_refused(text):
     with pytest.raises(ValueError, match="expected a length of time such as 90s"):
         seconds_of(text)
 
 
 @pytest.mark.parametrize("search", [{"until": 1.6}, {"patience": 4}])
-def test_with_a_lag_the_end_depends_neither_on_timing_nor_on_interruptions(tmp_path, curve, search):
+def test_end_with_lag_is_reproducible(tmp_path, curve, search):
     study = curve(search={"lag": 4, "trials": 100, **search})
     tables = []
     for run in range(4):
@@ -57,7 +57,7 @@ def test_with_a_lag_the_end_depends_neither_on_timing_nor_on_interruptions(tmp_p
     assert 4 < len(tables[0]) < 100
 
 
-def test_a_target_ends_the_search_in_the_objective_s_direction(tmp_path, curve):
+def test_target_follows_the_direction(tmp_path, curve):
     for direction, until in (("maximize", 0.6), ("minimize", 0.35)):
         study = curve(search={"lag": 1, "pruner": "none", "until": until}, objective={"direction": direction})
         durable = OptunaStudies(f"sqlite:///{tmp_path / direction}.db", prepare_optuna)
@@ -71,7 +71,7 @@ def test_a_target_ends_the_search_in_the_objective_s_direction(tmp_path, curve):
         durable.close()
 
 
-def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
+def test_patience_counts_from_best_trial(tmp_path, curve):
     study = curve(search={"lag": 1, "pruner": "none", "patience": 5})
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 100)
@@ -82,7 +82,7 @@ def test_patience_counts_from_the_last_better_trial(tmp_path, curve):
     durable.close()
 
 
-def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, config):
+def test_time_limit_leaves_trials_resumable(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.1}, search={"trials": 30, "pruner": "none", "budget": 100}
     )
@@ -99,7 +99,7 @@ def test_when_the_time_is_up_what_runs_goes_on_next_time(curve, config):
     assert second.ended == f"the study has its {len(first.trials)} trials"
 
 
-def test_a_promotion_names_the_open_trials_it_left_out(curve, config):
+def test_promotion_names_open_trials(curve, config):
     class AtTheSecond(Observer, threading.Event):
         def reported(self, job, step, value):
             if job.trial == 1:
@@ -116,13 +116,13 @@ def test_a_promotion_names_the_open_trials_it_left_out(curve, config):
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"until": float("nan")}, {"patience": 0}])
-def test_limits_that_make_no_sense_are_refused_before_anything_is_written(curve, config, wrong):
+def test_invalid_limits_are_refused_first(curve, config, wrong):
     with pytest.raises(UsageError, match="must be"):
         hpo.run(curve(), config, **wrong)
     assert not config.outputs.exists()
 
 
-def test_the_command_line_says_why_a_search_ended(tmp_path):
+def test_command_shows_why_search_ended(tmp_path):
     def run(*more):
         command = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--backend", "local", *more]
         command += ["--study", str(PROJECT / "studies" / "curve.toml"), "--outputs", str(tmp_path / "o")]

@@ -27,7 +27,7 @@ def made(state, values):
     st.sampled_from(["minimize", "maximize"]),
     st.integers(0, 14),
 )
-def test_it_answers_as_optuna_s_for_every_prefix_of_what_is_known(history, values, direction, prefix):
+def test_matches_optuna_for_every_prefix(history, values, direction, prefix):
     known = min(prefix, len(history))
     trial = made(TrialState.RUNNING, values)
     study = optuna.create_study(direction=direction)
@@ -39,7 +39,7 @@ def test_it_answers_as_optuna_s_for_every_prefix_of_what_is_known(history, value
     assert ours.refuses(trial, known, study.direction) == MedianPruner().prune(study, trial)
 
 
-def test_the_median_of_ten_refuses_the_worse_half():
+def test_median_prunes_the_worse_half():
     ours = ColumnMedianPruner()
     for value in range(10):
         ours.learn(made(TrialState.COMPLETE, {1: float(value)}))

@@ -32,7 +32,7 @@ def points(x_NP):
     return np.ascontiguousarray(np.asarray(x_NP).T[:, :, None])
 
 
-def test_the_posterior_is_scikit_learn_s():
+def test_posterior_matches_scikit_learn():
     lengths, amplitude, noise = np.array([0.3, 1.2]), 1.7, 0.2
     kernel = ConstantKernel(amplitude) * Matern(lengths, nu=2.5) + WhiteKernel(noise + JITTER)
     theirs = GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X_N2, Z_N)
@@ -44,7 +44,7 @@ def test_the_posterior_is_scikit_learn_s():
     assert deviation**2 == pytest.approx(theirs_sd**2 - noise, abs=1e-6)  # theirs is of a value, ours of the function
 
 
-def test_the_likelihood_is_scikit_learn_s_and_its_slope_the_numerical_one():
+def test_likelihood_and_gradient():
     apart, logs = squares(points(X_N2), points(X_N2)), np.log([0.3, 1.2, 1.7, 0.2])
     kernel = ConstantKernel(1.7) * Matern([0.3, 1.2], nu=2.5) + WhiteKernel(0.2 + JITTER)
     theirs = GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X_N2, Z_N)
@@ -68,13 +68,13 @@ def test_noise_is_told_from_shape():
 
 @given(some.floats(-3, 3), some.floats(0.01, 2), some.floats(-3, 3))
 @settings(max_examples=20, deadline=None)
-def test_the_expected_improvement_is_the_integral(mean, deviation, best):
+def test_expected_improvement_is_the_integral(mean, deviation, best):
     f = np.linspace(mean - 9 * deviation, mean + 9 * deviation, 40_001)
     wanted = np.trapezoid(np.maximum(f - best, 0) * norm.pdf(f, mean, deviation), f)
     assert expected_improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(wanted, abs=1e-4)
 
 
-def test_what_is_being_tried_is_known_with_its_expected_value():
+def test_running_trials_use_expected_value():
     process = Process.of(points(X_N2), Z_N, np.array([0.3, 0.5]), 1.0, 0.1)
     config = points([[0.5, 0.5]])
     believing = process.believing(config)
@@ -84,7 +84,7 @@ def test_what_is_being_tried_is_known_with_its_expected_value():
 
 @given(some.data())
 @settings(max_examples=60, deadline=None)
-def test_a_number_s_place_between_its_bounds_gives_the_number_back(data):
+def test_unit_interval_round_trip(data):
     low = data.draw(some.integers(1, 50))
     high = low + data.draw(some.integers(1, 50))
     distribution = data.draw(
@@ -122,7 +122,7 @@ def searched(seed=1, trials=34, **more):
     return study
 
 
-def test_in_any_optuna_study_conditional_params_are_proposed_where_they_belong(monkeypatch):
+def test_conditional_params_in_plain_optuna(monkeypatch):
     proposed = []
     sample = hpo.MixedSampler.sample_relative
 
@@ -140,13 +140,13 @@ def test_in_any_optuna_study_conditional_params_are_proposed_where_they_belong(m
     assert {params["kind"] for params in ours.values()} >= {"late"}
 
 
-def test_the_same_seed_proposes_the_same_and_another_another():
+def test_seed_fixes_the_proposals():
     assert table(searched(3)) == table(searched(3))
     assert table(searched(3)) != table(searched(4))
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])
-def test_the_number_of_threads_changes_no_bit(threads):
+def test_threads_change_no_bit(threads):
     code = (
         "import optuna, hpo, hashlib; optuna.logging.set_verbosity(optuna.logging.ERROR); "
         "study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)); "
@@ -163,7 +163,7 @@ def test_the_number_of_threads_changes_no_bit(threads):
 DIGESTS: set[str] = set()
 
 
-def test_trials_that_failed_or_were_pruned_are_places_to_avoid():
+def test_failed_and_pruned_trials_are_avoided():
     study = optuna.create_study(direction="maximize", sampler=hpo.MixedSampler(seed=2, n_startup_trials=12))
 
     def objective(trial):
@@ -178,7 +178,7 @@ def test_trials_that_failed_or_were_pruned_are_places_to_avoid():
     assert study.best_value > 0.55
 
 
-def test_what_was_tried_or_is_being_tried_is_not_proposed_while_there_is_anything_else():
+def test_no_duplicates_while_others_remain():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=6))
     space = {"a": IntDistribution(0, 7), "b": CategoricalDistribution((0, 1, 2, 3))}
     seen, repeated = [], []
@@ -192,7 +192,7 @@ def test_what_was_tried_or_is_being_tried_is_not_proposed_while_there_is_anythin
     assert not any(repeated)
 
 
-def test_with_few_values_it_leaves_the_turn_to_tpe():
+def test_few_values_use_tpe():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=0))
     for _ in range(5):
         trial = study.ask()
@@ -207,7 +207,7 @@ def test_several_objectives_are_refused():
         study.ask({"x": FloatDistribution(0, 1)})
 
 
-def test_many_trials_are_learnt_from_in_part():
+def test_many_trials_are_subsampled():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0))
     space = {"x": FloatDistribution(0, 1)}
     for value in np.random.default_rng(0).random(MOST_POINTS + 50):
@@ -217,7 +217,7 @@ def test_many_trials_are_learnt_from_in_part():
     assert abs(trial.params["x"] - 0.4) < 0.1
 
 
-def test_a_choice_is_as_far_from_one_other_as_from_the_next():
+def test_choices_are_equally_distant():
     space = {"kind": CategoricalDistribution(("a", "b", "c")), "x": FloatDistribution(0, 1)}
     form = _Form(space, [])
     at = form.points([{"kind": "a", "x": 0.5}, {"kind": "b", "x": 0.5}, {"kind": "c", "x": 0.5}, {"kind": "c"}])
@@ -227,7 +227,7 @@ def test_a_choice_is_as_far_from_one_other_as_from_the_next():
 
 
 @pytest.mark.slow
-def test_under_noise_its_best_trial_is_better_than_tpe_s():
+def test_beats_tpe_under_noise():
     """Eight searches of 60 trials; without the noise the values of random trials spread as much as the noise does."""
 
     def found(sampler, seed):
@@ -250,7 +250,7 @@ def blas():
     return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
 
 
-def test_searches_in_several_threads_compute_one_after_the_other_and_leave_numpy_its_threads(monkeypatch):
+def test_threaded_searches_restore_numpy_threads(monkeypatch):
     inside, most, before = [], [], blas()
 
     def slow(*_):
@@ -267,7 +267,7 @@ def test_searches_in_several_threads_compute_one_after_the_other_and_leave_numpy
     assert blas() == before
 
 
-def test_tpe_is_asked_again_for_what_was_tried_and_then_it_is_the_process_s_turn(monkeypatch):
+def test_tpe_duplicates_are_retried(monkeypatch):
     space = {"a": IntDistribution(0, 3), "b": CategoricalDistribution(("p", "q")), "one": IntDistribution(7, 7)}
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0, n_startup_trials=12))
     for a in range(4):
@@ -292,7 +292,7 @@ def test_tpe_is_asked_again_for_what_was_tried_and_then_it_is_the_process_s_turn
     assert len(asked) == 1 + RETRIES
 
 
-def test_a_small_space_is_seen_whole_before_anything_comes_twice():
+def test_small_space_is_exhausted_first():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=4, n_startup_trials=10))
     space = {"a": IntDistribution(0, 5), "b": CategoricalDistribution((0, 1, 2, 3))}
     for _ in range(40):
@@ -305,7 +305,7 @@ def test_a_small_space_is_seen_whole_before_anything_comes_twice():
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_params_that_another_sampler_fixes_stay_fixed():
+def test_partially_fixed_params_stay_fixed():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=1, n_startup_trials=6))
 
     def objective(trial):
@@ -318,7 +318,7 @@ def test_params_that_another_sampler_fixes_stay_fixed():
     assert len({trial.params["x"] for trial in study.trials}) == 40
 
 
-def test_values_near_the_largest_float_are_learnt_from():
+def test_huge_values_are_used():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=1))
     study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 1.0) - 0.5) * 1.5e308, n_trials=24)
     assert study.best_params["x"] < 0.05

@@ -70,7 +70,7 @@ def told(outcome):
     return [(one.number, one.state, dict(one.params), one.value) for one in outcome.trials]
 
 
-def test_what_a_mistake_of_the_whole_study_took_is_given_back(project, config, tmp_path):
+def test_common_failure_is_retried(project, config, tmp_path):
     enqueued = {"enqueue": [{"x": 0.99}, {"x": 0.25}]}
     with pytest.raises(TooManyFailures, match="is trained again"):
         hpo.run(project("all", **enqueued), config)
@@ -87,7 +87,7 @@ def test_what_a_mistake_of_the_whole_study_took_is_given_back(project, config, t
     assert [one for one in first.remarks if one.startswith("attempt 1 failed: FileNotFoundError: no data for 0.99")]
 
 
-def test_single_failures_stay_unless_it_is_asked_for(project, config):
+def test_single_failures_need_the_option(project, config):
     shaky = project("high", trials=8, max_failures=8)
     before = hpo.run(shaky, config)
     failed = [one.number for one in before.trials if one.state == "failed"]
@@ -109,7 +109,7 @@ def test_single_failures_stay_unless_it_is_asked_for(project, config):
     assert "no trial has failed" in "\n".join(again.said)
 
 
-def test_a_second_failure_keeps_what_is_said_of_the_first(project, config):
+def test_second_failure_keeps_first_error(project, config):
     shaky = project("all", trials=1)
     for _ in range(3):
         hpo.run(shaky, config, retry_failed=True)
@@ -119,7 +119,7 @@ def test_a_second_failure_keeps_what_is_said_of_the_first(project, config):
     assert "data.csv is missing" in record.error
 
 
-def test_a_search_that_goes_on_after_a_retry_does_not_depend_on_a_stop(project, config, tmp_path):
+def test_retry_is_independent_of_a_stop(project, config, tmp_path):
     shaky = project("high", trials=10, max_failures=10)
     hpo.run(shaky, config)
     project("none")
@@ -154,5 +154,5 @@ def trial(number, state, error=None, ended=None):
         ([*(trial(n, "failed", "E", ended=9) for n in (0, 1, 2)), trial(3, "complete", ended=1)], [0, 1, 2]),
     ],
 )
-def test_failures_of_one_cause_in_a_row_are_the_study_s(trials, expected):
+def test_equal_failures_in_a_row(trials, expected):
     assert failed_together(trials, 3) == expected

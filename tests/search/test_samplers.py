@@ -63,14 +63,14 @@ COMBINATIONS = [(sampler, "median") for sampler in SAMPLERS] + [("tpe", p) for p
 COMBINATIONS += [("nsgaii", "hyperband"), ("qmc", "hyperband"), ("cmaes", "hyperband")]
 
 
-def test_every_sampler_and_pruner_is_tried_here():
+def test_all_samplers_and_pruners_are_covered():
     assert set(SAMPLER_CASES) == set(SAMPLERS)
     assert set(PRUNER_CASES) == set(PRUNERS)
 
 
 @pytest.mark.parametrize("lag", [1, False])
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
-def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(tmp_path, searched, sampler, pruner, lag):
+def test_sequential_search_matches_optuna(tmp_path, searched, sampler, pruner, lag):
     study = searched(sampler, pruner, lag=lag)
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     one_by_one(open_source(durable, study, TRIALS))
@@ -82,7 +82,7 @@ def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(tmp_path, searched, sa
 
 @pytest.mark.slow("gp-median")
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
-def test_with_a_lag_neither_timing_nor_interruptions_change_the_table(tmp_path, searched, sampler, pruner):
+def test_lag_makes_table_reproducible(tmp_path, searched, sampler, pruner):
     study = searched(sampler, pruner, lag=4)
     tables = []
     for run in (0, 3):
@@ -136,7 +136,7 @@ DEPRECATED = {
 
 
 @pytest.mark.parametrize("name", OPTUNAS)
-def test_options_are_those_of_the_installed_optuna_with_its_defaults(name):
+def test_options_match_installed_optuna(name):
     fields = {**SAMPLERS, **PRUNERS}[name].model_fields
     taken = inspect.signature(OPTUNAS[name]).parameters
     for key, field in fields.items():
@@ -169,7 +169,7 @@ BOUNDS = [
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), BOUNDS)
-def test_optuna_takes_what_stands_at_the_bounds_and_searches_with_it(tmp_path, curve, kind, name, options):
+def test_option_bounds_work_in_optuna(tmp_path, curve, kind, name, options):
     space = {"space": COUNTABLE} if "with_margin" in options else {}
     study = curve(search={kind: name, f"{kind}_options": options, "lag": 2}, **space)
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
@@ -178,14 +178,14 @@ def test_optuna_takes_what_stands_at_the_bounds_and_searches_with_it(tmp_path, c
     durable.close()
 
 
-def test_resources_of_pruners_follow_from_the_budget(curve):
+def test_pruner_resources_follow_budget(curve):
     study = curve(search={"pruner": "hyperband", "budget": 81})
     assert make_pruner(study)._max_resource == 81
     study = curve(search={"pruner": "successive-halving", "budget": 300})
     assert make_pruner(study)._min_resource == 3
 
 
-def test_optuna_guesses_the_same_resource_from_a_trial_that_used_its_budget():
+def test_resource_matches_optuna_guess():
     """The contract with successive halving's own guess."""
     study = optuna.create_study(pruner=optuna.pruners.SuccessiveHalvingPruner())
     first, second = study.ask(), study.ask()
@@ -196,7 +196,7 @@ def test_optuna_guesses_the_same_resource_from_a_trial_that_used_its_budget():
     assert study.pruner._min_resource == 3
 
 
-def test_an_exhausted_grid_ends_the_search_without_a_repetition(tmp_path, searched):
+def test_exhausted_grid_ends_the_search(tmp_path, searched):
     study = searched("grid", "none", lag=2)
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     source = open_source(durable, study, 60)
@@ -208,7 +208,7 @@ def test_an_exhausted_grid_ends_the_search_without_a_repetition(tmp_path, search
     durable.close()
 
 
-def test_the_sequence_of_qmc_goes_on_where_it_was(tmp_path, searched):
+def test_qmc_sequence_continues(tmp_path, searched):
     study = searched("qmc", "none", lag=1)
     whole = OptunaStudies(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
     one_by_one(open_source(whole, study, 9))
@@ -221,7 +221,7 @@ def test_the_sequence_of_qmc_goes_on_where_it_was(tmp_path, searched):
     cut.close()
 
 
-def test_samplers_with_one_sequence_keep_its_seed_and_the_others_change_theirs(searched):
+def test_only_sequence_samplers_keep_seed(searched):
     assert make_sampler(searched("qmc"), 3)._seed == make_sampler(searched("qmc"), 4)._seed
     grids = [make_sampler(searched("grid"), number)._all_grids for number in (3, 4)]
     assert grids[0] == grids[1]

@@ -48,7 +48,7 @@ def evaluation(job, value, over=-1.0):
     return Evaluation(job=job, status=Status.COMPLETE, value=value, step=2, reports=(report,), seconds=1.5)
 
 
-def test_every_trial_has_one_seed_of_its_own(tmp_path, curve):
+def test_each_trial_has_its_own_seed(tmp_path, curve):
     study = curve(search={"seeding": "per-trial", "trials": 30})
     seeds = [study.search_seeds(number) for number in range(30)]
     assert len(set(seeds)) == 30
@@ -62,7 +62,7 @@ def test_every_trial_has_one_seed_of_its_own(tmp_path, curve):
     database.close()
 
 
-def test_replicates_have_the_same_seeds_in_every_trial(curve):
+def test_replicates_share_seeds_across_trials(curve):
     study = curve(search={"seeding": "replicated", "replicates": 4, "pruner": "none"})
     assert study.search_seeds(0) == study.search_seeds(9)
     assert len(set(study.search_seeds(0))) == 4
@@ -70,7 +70,7 @@ def test_replicates_have_the_same_seeds_in_every_trial(curve):
 
 
 @pytest.mark.parametrize(("lambda_", "direction"), [(0.0, "maximize"), (1.0, "maximize"), (1.5, "minimize")])
-def test_a_trial_s_value_is_the_mean_less_lambda_sigma_over_its_seeds(lambda_, direction):
+def test_trial_value_is_mean_minus_lambda_sigma(lambda_, direction):
     search, values = Trials(1), {1: 0.2, 2: 0.5, 3: 0.4}
     objective = Objective(metric="val", direction=direction)
     source = ReplicatedSource(search, (1, 2, 3), Rule(lambda_=lambda_), objective)
@@ -93,7 +93,7 @@ def test_a_trial_s_value_is_the_mean_less_lambda_sigma_over_its_seeds(lambda_, d
     assert source.ask() is DONE
 
 
-def test_a_replicate_that_fails_fails_its_trial_and_the_others_of_it_are_left_out():
+def test_failed_replicate_fails_its_trial():
     search = Trials(2)
     source = ReplicatedSource(search, (1, 2, 3), Rule(), Objective(metric="val"))
     first, second = source.ask(), source.ask()
@@ -105,7 +105,7 @@ def test_a_replicate_that_fails_fails_its_trial_and_the_others_of_it_are_left_ou
     assert (told.status, told.error) == (Status.FAILED, "under seed 1: broke")
 
 
-def test_a_replicate_that_prunes_itself_prunes_its_trial():
+def test_pruned_replicate_prunes_its_trial():
     search = Trials(1)
     source = ReplicatedSource(search, (1, 2, 3), Rule(), Objective(metric="val"))
     first, second = source.ask(), source.ask()
@@ -116,7 +116,7 @@ def test_a_replicate_that_prunes_itself_prunes_its_trial():
     assert (told.status, told.value, told.remarks) == (Status.PRUNED, None, ("under seed 1: by itself",))
 
 
-def test_a_trial_breaks_a_constraint_if_one_of_its_replicates_does():
+def test_constraint_holds_in_all_replicates():
     search = Trials(1)
     source = ReplicatedSource(search, (1, 2), Rule(), Objective(metric="val", constraints=("over",)))
     for over in (-1.0, 0.3):
@@ -124,7 +124,7 @@ def test_a_trial_breaks_a_constraint_if_one_of_its_replicates_does():
     assert search.told[0].metrics["over"] == 0.3
 
 
-def test_while_replicates_run_a_search_that_waits_is_waited_for():
+def test_waiting_source_while_replicates_run():
     search = Trials(1)
     answers = [search.jobs.pop(), WAIT]
     search.ask = lambda: answers.pop(0)
@@ -133,9 +133,7 @@ def test_while_replicates_run_a_search_that_waits_is_waited_for():
     assert source.ask() is WAIT
 
 
-def test_a_replicated_search_trains_every_trial_under_every_seed_and_goes_on_where_it_was_stopped(
-    curve, config, tmp_path
-):
+def test_replicated_search_resumes(curve, config, tmp_path):
     study = net(curve, seeding="replicated", replicates=2, **{"lambda": 1.0})
 
     class StopsAfter:
@@ -161,7 +159,7 @@ def test_a_replicated_search_trains_every_trial_under_every_seed_and_goes_on_whe
     assert "searched on 2 seeds" in promoted.report.markdown().replace("search on", "searched on")
 
 
-def test_trials_under_seeds_of_their_own_are_promoted_like_others(curve, config):
+def test_per_trial_seeds_can_be_promoted(curve, config):
     study = net(curve, seeding="per-trial")
     outcome = hpo.run(study, config)
     for trial in outcome.trials:
@@ -177,13 +175,13 @@ def test_replicated_trials_are_not_pruned(curve):
         curve(search={"seeding": "replicated"})
 
 
-def test_another_seeding_is_another_study(curve, config):
+def test_seeding_is_part_of_study_identity(curve, config):
     hpo.run(curve(), config, trials=1)
     with pytest.raises(StudyChanged, match=r"search\.seeding"):
         hpo.run(curve(search={"seeding": "per-trial"}), config)
 
 
-def test_one_seed_for_all_is_what_it_was(tmp_path, curve):
+def test_fixed_seeding_is_unchanged(tmp_path, curve):
     """A study that says nothing of it has the identity that it had before there was a choice."""
     assert curve().identity() == curve(search={"seeding": "fixed"}).identity()
     assert not any("seeding" in key for key in curve().identity())

@@ -24,7 +24,7 @@ def durable(tmp_path):
 @pytest.mark.parametrize("lag", [1, False])
 @pytest.mark.parametrize("pruner", ["median", "none"])
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(durable, curve, lag, pruner, sampler):
+def test_sequential_search_matches_optuna(durable, curve, lag, pruner, sampler):
     study = curve(search={"lag": lag, "pruner": pruner, "sampler": sampler})
     one_by_one(open_source(durable, study))
     found = table(durable, study)
@@ -32,7 +32,7 @@ def test_one_at_a_time_it_is_plain_optuna_digit_for_digit(durable, curve, lag, p
     assert ("pruned" in {row[1] for row in found}) == (pruner == "median")
 
 
-def test_the_source_s_own_table_is_the_database_s(durable, curve):
+def test_memory_table_matches_database(durable, curve):
     study = curve(search={"lag": 4})
     source = open_source(durable, study, trials=12)
     for _ in range(9):
@@ -58,7 +58,7 @@ def test_lag_makes_timing_irrelevant(tmp_path, curve):
     assert "pruned" in {row[1] for row in tables[0]}
 
 
-def test_without_a_lag_it_does(tmp_path, curve):
+def test_no_lag_depends_on_timing(tmp_path, curve):
     """The control: a test of determinism that chance could not fail would prove nothing."""
     study = curve(search={"lag": False})
     tables = []
@@ -71,7 +71,7 @@ def test_without_a_lag_it_does(tmp_path, curve):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_search_that_was_interrupted_ends_with_the_same_table(tmp_path, curve, seed):
+def test_interrupted_search_has_same_table(tmp_path, curve, seed):
     study = curve(search={"lag": 4})
     undisturbed = OptunaStudies(f"sqlite:///{tmp_path / 'whole.db'}", prepare_optuna)
     one_by_one(open_source(undisturbed, study))
@@ -91,7 +91,7 @@ def test_a_search_that_was_interrupted_ends_with_the_same_table(tmp_path, curve,
     durable.close()
 
 
-def test_open_trials_are_handed_out_first_with_the_same_number_and_params(durable, curve):
+def test_open_trials_come_first(durable, curve):
     study = curve()
     source = open_source(durable, study)
     left = [source.ask(), source.ask()]
@@ -100,7 +100,7 @@ def test_open_trials_are_handed_out_first_with_the_same_number_and_params(durabl
     assert again.ask().trial == 2
 
 
-def test_it_waits_while_a_trial_it_has_to_know_is_running(durable, curve):
+def test_waits_for_trials_within_the_lag(durable, curve):
     study = curve(search={"lag": 2})
     source = open_source(durable, study)
     first, second = source.ask(), source.ask()
@@ -111,7 +111,7 @@ def test_it_waits_while_a_trial_it_has_to_know_is_running(durable, curve):
     assert source.ask().trial == 2
 
 
-def test_more_trials_can_be_asked_for_later(durable, curve):
+def test_more_trials_can_be_added_later(durable, curve):
     study = curve()
     one_by_one(open_source(durable, study, trials=6))
     short = table(durable, study)
@@ -122,7 +122,7 @@ def test_more_trials_can_be_asked_for_later(durable, curve):
     assert len(table(durable, study)) == 10
 
 
-def test_a_failed_trial_is_stored_with_its_reason_and_no_value(durable, curve):
+def test_failed_trial_has_reason_and_no_value(durable, curve):
     study = curve()
     source = open_source(durable, study)
     job = source.ask()
@@ -131,7 +131,7 @@ def test_a_failed_trial_is_stored_with_its_reason_and_no_value(durable, curve):
     assert (trial.state, trial.value, trial.error) == ("failed", None, "it broke")
 
 
-def test_a_param_whose_condition_fails_is_left_out(durable, curve):
+def test_inactive_param_is_left_out(durable, curve):
     study = curve()
     one_by_one(open_source(durable, study))
     params = [row[2] for row in table(durable, study)]

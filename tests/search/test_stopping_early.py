@@ -33,7 +33,7 @@ def whole(one, work, trainable=EARLY, stop_after=None):
             return packet, reports
 
 
-def test_a_training_that_stops_is_complete_with_the_epochs_that_it_had(tmp_path):
+def test_early_stop_is_complete(tmp_path):
     packet, reports = whole(job(until=3, patience=2), tmp_path)
     assert (packet.status, packet.error) == (Status.COMPLETE, None)
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
@@ -41,7 +41,7 @@ def test_a_training_that_stops_is_complete_with_the_epochs_that_it_had(tmp_path)
     assert "stops before its budget of 9 epochs: no better for 2 epochs" in log
 
 
-def test_the_saved_model_is_the_selected_epoch_s_and_not_that_of_the_stop(tmp_path):
+def test_saved_model_is_of_selected_epoch(tmp_path):
     stopped, _ = whole(job(until=2, patience=3), tmp_path / "stopped")
     cut, _ = whole(job(budget=2, until=2), tmp_path / "cut")
     assert stopped.outcome.digests == cut.outcome.digests
@@ -54,7 +54,7 @@ def vars_of(objective):
 
 
 @pytest.mark.parametrize("killed_in", [1, 2, 3, 4, 5])
-def test_a_training_killed_in_any_epoch_stops_where_it_would_have(tmp_path, killed_in):
+def test_killed_training_stops_at_same_epoch(tmp_path, killed_in):
     expected, reports = whole(job(until=3, patience=2), tmp_path / "whole")
     whole(job(until=3, patience=2), tmp_path / "cut", stop_after=killed_in)
     torch.manual_seed(7)
@@ -63,7 +63,7 @@ def test_a_training_killed_in_any_epoch_stops_where_it_would_have(tmp_path, kill
     assert [report.metrics for report in again] == [report.metrics for report in reports]
 
 
-def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
+def test_early_stop_has_best_value(tmp_path):
     class Heard:
         def __init__(self):
             self.steps = []
@@ -83,14 +83,14 @@ def test_a_driver_takes_it_for_complete_with_the_best_epoch_s_value(tmp_path):
     assert len(evaluation.reports) == 4
 
 
-def test_a_stop_in_the_last_epoch_changes_nothing(tmp_path):
+def test_stop_in_last_epoch_changes_nothing(tmp_path):
     stopped, _ = whole(job(budget=4, until=2, patience=2), tmp_path / "stopped")
     never, reports = whole(job(budget=4, until=2, patience=9), tmp_path / "never")
     assert len(reports) == 4
     assert stopped.outcome.digests == never.outcome.digests
 
 
-def test_a_stop_between_two_epochs_can_be_asked_for_while_it_is_paused(tmp_path):
+def test_stop_between_epochs_while_paused(tmp_path):
     training = TrainingRun(job(until=1, patience=1), EARLY, Resources(), tmp_path)
     training.advance()
     training.advance()
@@ -99,6 +99,6 @@ def test_a_stop_between_two_epochs_can_be_asked_for_while_it_is_paused(tmp_path)
     assert (packet.status, packet.paused) == (Status.COMPLETE, False)
 
 
-def test_a_stop_where_no_epoch_is_under_way_is_told_so(tmp_path):
+def test_stop_outside_an_epoch_is_refused(tmp_path):
     packet, _ = whole(job(outside=True), tmp_path)
     assert packet.error == "ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs"
