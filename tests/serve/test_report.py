@@ -80,7 +80,7 @@ def test_every_rule_ranks_and_says_so(promoted, rule):
     _, _, arguments = promoted
     done = CliRunner().invoke(app, ["rank", *arguments, "--rule", rule])
     assert done.exit_code == 0, done.output
-    assert f"score: {Rule(name=rule).said('maximize')} · n = 3" in done.stdout
+    assert f"score: {Rule(name=rule).formula('maximize')} · n = 3" in done.stdout
     assert "It changes under:" in done.stdout
     assert "not decidable at n = 3" in done.stdout
     values = json.loads(CliRunner().invoke(app, ["rank", *arguments, "--rule", rule, "--json"]).stdout)
