@@ -42,8 +42,7 @@ class JobSource(Protocol):
     """Hands out jobs and receives their evaluations.
 
     Any call may raise `RetryLater`, e.g. because the database is away or the study is paused. Then nothing happened,
-    and
-    the backend repeats the call later while its workers continue.
+    and the backend repeats the call later while its workers continue.
     """
 
     def ask(self) -> Job | Wait | Done:

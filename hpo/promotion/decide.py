@@ -61,7 +61,7 @@ def decide(
     raced: Raced | None = None,
     allow_ignored: bool = False,
 ) -> Decided:
-    """Ranks candidates by their replicates; everything that names a winner asks this function.
+    """Ranks candidates by their replicates; whoever names the winner of a promotion asks this function.
 
     Args:
         candidates: with the values of their replicates, by seed.

@@ -11,14 +11,14 @@ from hpo.stats.names import Ddof
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Winner:
-    """The candidate in row 1 of a ranking, with its replicates.
+    """The winner of a promotion, with its replicates.
 
     Attributes:
         study: the study's name.
         uid: the study's uid, which a renaming does not change.
         objective: objective of the study.
         fixed: params that are the same in all trials.
-        rank: rank, 1 for the first.
+        rank: 1; in a race, among the finalists, of which the ranking over fewer seeds may have another first.
         mean: mean of the replicates' values.
         sigma: sigma of the replicates' values; None with a single one, or if seeds make no difference.
         score: score by the rule; None if it needs a sigma and there is none.
@@ -26,7 +26,7 @@ class Winner:
         lambda_: weight of sigma in the score.
         ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
-        search_seed: the one seed of all search trainings; None where another tool searched.
+        search_seed: seed of its search training, the first of several; None where another tool searched.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
         evaluations: complete replicates in the order of the promotion's seeds.
         project: git_commit, git_dirty, command_line and other facts about the project.

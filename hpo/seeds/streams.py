@@ -1,10 +1,9 @@
 """Named streams of randomness under one seed.
 
 Each stream of each seed is a `numpy.random.SeedSequence` with its own spawn key, so streams are independent of each
-other and
-of those of neighboring seeds. Adding offsets to a seed does not ensure that: seed 42 offset 1 is seed 43 offset 0. A
-stream holds no state: its numbers depend only on (seed, stream, key), where the key is the epoch or the index of a
-sample. Therefore a training resumes bit-exactly, and a stream can be pickled.
+other and of those of neighboring seeds. Adding offsets to a seed does not ensure that: seed 42 offset 1 is seed 43
+offset 0. A stream holds no state: its numbers depend only on (seed, stream, key), where the key is the epoch or the
+index of a sample. Therefore a training resumes bit-exactly, and a stream can be pickled.
 """
 
 from __future__ import annotations

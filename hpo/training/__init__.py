@@ -1,4 +1,4 @@
-"""One job trained under its seed. Only this package and `hpo.seeds` use torch."""
+"""One job trained under its seed. Only here and in `hpo.seeds` torch is needed; elsewhere it is used where loaded."""
 
 from hpo.training.context import Context
 from hpo.training.graphics import Graphics, graphics

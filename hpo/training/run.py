@@ -19,13 +19,13 @@ from hpo.core.tracker import Outcome, Packet
 from hpo.seeds.streams import Streams
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
-from hpo.training.bridge import Bridge
 from hpo.training.checkpoint import has_checkpoint
 from hpo.training.command import attempt_mark, left_by, train
 from hpo.training.context import Context
 from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.faults import fault_of, interrupts, prunes
+from hpo.training.function_run import FunctionRun
 from hpo.training.loops import refuse_unused_folds
 from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
 from hpo.training.process import device_for, fingerprint, settle
@@ -99,7 +99,7 @@ class TrainingRun:
         if spoiled:
             self._progress.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
         self._generator: Iterator[object] | None = None
-        self._bridge: Bridge | None = None
+        self._function_run: FunctionRun | None = None
         self._events = resources.events
         self._sent = 0
         self._fault = fault
@@ -194,9 +194,9 @@ class TrainingRun:
     def _started(self, loaded: Loaded, params: Mapping[str, object]) -> Iterator[object]:
         if loaded.is_generator:
             return cast(Iterator[object], loaded.start(params, self._context))
-        self._bridge = Bridge(lambda: loaded.start(params, self._context))
-        self._loop.deliver = self._bridge.report
-        return self._bridge.reports()
+        self._function_run = FunctionRun(lambda: loaded.start(params, self._context))
+        self._loop.deliver = self._function_run.report
+        return self._function_run.reports()
 
     def _settle(self, library: str) -> None:
         settle(library, self._threads, self._streams.init.number())
@@ -217,8 +217,8 @@ class TrainingRun:
             if metrics is _END:
                 self._loop.refuse_early_end()
                 refuse_unused_folds(self._context.folds, self._progress.fold_was_read)
-                if self._bridge is not None:
-                    self._progress.conclude(self._bridge.returned)
+                if self._function_run is not None:
+                    self._progress.conclude(self._function_run.returned)
                 return True
             self._loop.refuse_extra_report()
             self._progress.add(metrics)
@@ -290,7 +290,9 @@ class TrainingRun:
     @property
     def _stuck(self) -> tuple[str, ...]:
         """What of a function is left in the process that would not end."""
-        return ("a function that goes on when it is to end",) if self._bridge and self._bridge.is_stuck else ()
+        return (
+            ("a function that goes on when it is to end",) if self._function_run and self._function_run.is_stuck else ()
+        )
 
     @property
     def _status(self) -> Status:

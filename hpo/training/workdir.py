@@ -220,7 +220,7 @@ def is_url(work: str) -> bool:
 
 
 def work_dir(work: str | Path) -> WorkDir:
-    """Returns the shelf of a study.
+    """Returns the work folder of a study.
 
     Args:
         work: the study's folder, or its URL.
@@ -256,7 +256,7 @@ def local_copy(files: str) -> Path:
     """Returns a folder that a training kept as one on this machine's disk; it is missing if it is gone.
 
     Args:
-        files: as `Shelf.keep` returned it.
+        files: as `WorkDir.keep` returned it.
     """
     if not is_url(files):
         return Path(files)

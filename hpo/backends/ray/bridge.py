@@ -51,11 +51,11 @@ STARVED_SECONDS = 20.0
 
 
 @dataclass(slots=True)
-class _Out:
-    """A job that is out: what is known of it, and what its worker has said that nobody could listen to yet.
+class _OpenJob:
+    """A job that was handed out and is not told yet: its tracker, and packets that could not be passed on.
 
     Attributes:
-        hearing: of the job.
+        tracker: follows the job from its reports to its evaluation.
         packets: not passed on yet, because the database is away.
         evaluation: not told yet, for the same reason.
         deaths: workers that died over it, those left out whose node was taken away.
@@ -78,7 +78,7 @@ class _Out:
         return self.waits_since is not None and time.monotonic() - self.waits_since > STARVED_SECONDS
 
     def remarked(self, evaluation: Evaluation | None) -> Evaluation | None:
-        """Returns the evaluation with a word on the worker that died, if one did."""
+        """Returns the evaluation with a remark on the worker that died, if one did."""
         if evaluation is None or not self.reason:
             return evaluation
         remark = f"went on in another worker after one had died: {self.reason}"
@@ -106,9 +106,9 @@ class TuneBridge:
     finished: Callable[[Evaluation], None]
     overdue: tuple[Job, ...] = ()
     fault: Exception | None = None
-    _out: dict[str, _Out | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
-    _late: deque[_Out] = field(default_factory=deque)  # over, and not told yet
-    _again: deque[_Out] = field(default_factory=deque)  # their worker died
+    _open: dict[str, _OpenJob | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
+    _untold: deque[_OpenJob] = field(default_factory=deque)  # over, and not told yet
+    _orphaned: deque[_OpenJob] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
     _done: bool = False  # the source has no more jobs; those that are out may still come back
     _halting: bool = False
@@ -125,7 +125,7 @@ class TuneBridge:
                     self._halting = True
         return self.fault is not None
 
-    def late(self) -> list[str]:
+    def overdue_trials(self) -> list[str]:
         """Takes their jobs from the trials that have not ended an epoch in time after the stop, and returns those.
 
         The jobs stay open: they are not told, and go on from their checkpoints in the next run.
@@ -133,16 +133,16 @@ class TuneBridge:
         if self._stopped_at is None:
             return []
         seconds, least = time.monotonic() - self._stopped_at, self.idle.resources.stop_wait
-        late = {name: one for name, one in self._out.items() if one is not None and seconds > one.pace.grace(least)}
+        late = {name: one for name, one in self._open.items() if one is not None and seconds > one.pace.grace(least)}
         for trial_id, out in late.items():
-            del self._out[trial_id]
+            del self._open[trial_id]
             self.overdue += (out.tracker.job,)
         return list(late)
 
     @property
     def open(self) -> list[Job]:
         """The jobs that were handed out and whose end the source has not been told."""
-        held = [*(out for out in self._out.values() if out is not None), *self._late, *self._again]
+        held = [*(out for out in self._open.values() if out is not None), *self._untold, *self._orphaned]
         return [out.tracker.job for out in held]
 
     def task(self, trial_id: str) -> Task | Wait | Done:
@@ -155,46 +155,50 @@ class TuneBridge:
         if answer is DONE:
             return WAIT if self.open and not self._is_ending else DONE
         if not isinstance(answer, Job):
-            self._out[trial_id] = None
+            self._open[trial_id] = None
             return self.idle
-        if self._again:
-            self._out[trial_id] = again = self._again.popleft()
+        if self._orphaned:
+            self._open[trial_id] = again = self._orphaned.popleft()
             again.waits_since = time.monotonic()
         else:
-            self._out[trial_id] = _Out(_tracker(self.source, answer, self.idle.trainable))
+            self._open[trial_id] = _OpenJob(_tracker(self.source, answer, self.idle.trainable))
             self._ready = None
         return replace(self.idle, job=answer)
 
-    def heard(self, trial_id: str, word: WorkerMessage) -> bool:
-        """Returns whether this trial is over."""
-        out = self._out.get(trial_id)
-        if out is None or word.packet is None:
+    def receive(self, trial_id: str, message: WorkerMessage) -> bool:
+        """Passes a worker's message on to the job's tracker, and the evaluation of a finished job to the source.
+
+        Returns:
+            Whether Tune is to end this trial: its job is over, or it is idle and there is a job to begin.
+        """
+        out = self._open.get(trial_id)
+        if out is None or message.packet is None:
             return self._peek() is not WAIT
         if out.waits_since is not None:  # its worker took a while to start
             out.waits_since, out.pace.since = None, time.monotonic()
-        elif word.packet.reports:
+        elif message.packet.reports:
             out.pace.reported()
-        for line in word.printed:  # as it would stand there if the training ran in this process
+        for line in message.printed:  # as it would stand there if the training ran in this process
             sys.stderr.write(f"trial {out.tracker.job.trial}: {line}\n")
-        out.packets.append(word.packet)
+        out.packets.append(message.packet)
         over = self._guarded(lambda: self._settled(out), False)
-        if not over and (word.packet.paused or word.packet.status is not None):
-            self._late.append(out)
+        if not over and (message.packet.paused or message.packet.status is not None):
+            self._untold.append(out)
             over = True
         if over:
-            del self._out[trial_id]
+            del self._open[trial_id]
         return over
 
     def recall(self) -> str | None:
         """Takes a job back from a trial that has been without a worker for long, and returns the trial."""
-        for trial_id, out in self._out.items():
+        for trial_id, out in self._open.items():
             if out is not None and out.starves:
-                del self._out[trial_id]
-                self._again.append(out)
+                del self._open[trial_id]
+                self._orphaned.append(out)
                 return trial_id
         return None
 
-    def died(self, trial_id: str, reason: str, *, counts: bool) -> None:
+    def worker_died(self, trial_id: str, reason: str, *, counts: bool) -> None:
         """Takes back the job of a worker that died: another one goes on with it, unless too many have died over it.
 
         Args:
@@ -202,34 +206,34 @@ class TuneBridge:
             reason: in Ray's words; empty: none that concerns the job.
             counts: whether it may be the job's doing; a node that was taken away is not.
         """
-        out = self._out.pop(trial_id, None)
+        out = self._open.pop(trial_id, None)
         if out is None:
             return
         out.deaths, out.reason = out.deaths + counts, reason or out.reason
         if out.deaths < self.idle.resources.max_attempts:
-            self._again.append(out)
+            self._orphaned.append(out)
             return
         out.evaluation = out.tracker.lost(f"{out.deaths} workers died while they trained it; the last: {reason}")
-        self._late.append(out)
+        self._untold.append(out)
         self._peek()  # tells it
 
-    def left(self, trial_id: str) -> None:
+    def trial_ended(self, trial_id: str) -> None:
         """Takes a trial off the list that is over, or was idle, or was stopped.
 
         Tune may end one of its own accord; its job is then taken back as if its worker had died.
         """
         if self._is_ending:
-            self._out.pop(trial_id, None)
+            self._open.pop(trial_id, None)
         else:
-            self.died(trial_id, "Ray Tune ended its trial", counts=True)
+            self.worker_died(trial_id, "Ray Tune ended its trial", counts=True)
 
     def close(self) -> None:
         """Tells what could not be told before, for as long as that is worth while."""
         if self.fault is None:
             self._guarded(lambda: with_retries(self._settle_late, self.stop), None)
 
-    def _settled(self, out: _Out) -> bool:
-        """Passes on what a worker has said; returns whether its job is over."""
+    def _settled(self, out: _OpenJob) -> bool:
+        """Passes on the packets of a job; returns whether the job is over."""
         while out.packets and out.evaluation is None:
             paused = out.packets[0].paused
             out.evaluation = out.remarked(out.tracker.receive(out.packets[0]))
@@ -243,9 +247,9 @@ class TuneBridge:
         return True
 
     def _settle_late(self) -> None:
-        while self._late:
-            self._settled(self._late[0])
-            self._late.popleft()
+        while self._untold:
+            self._settled(self._untold[0])
+            self._untold.popleft()
 
     def _peek(self) -> Job | Wait | Done:
         """Returns what there is to do; while the database is away that is to wait."""
@@ -262,14 +266,14 @@ class TuneBridge:
         if self.stop.is_set():
             return DONE
         self._settle_late()
-        if self._again:
-            return self._again[0].tracker.job
+        if self._orphaned:
+            return self._orphaned[0].tracker.job
         if self._done:
             return DONE
         if self._ready is None:
             answer = self.source.ask()
             if answer is WAIT:
-                check_not_stuck(running=sum(out is not None for out in self._out.values()))
+                check_not_stuck(running=sum(out is not None for out in self._open.values()))
             if not isinstance(answer, Job):
                 self._done = answer is DONE
                 return answer
@@ -291,7 +295,7 @@ def _tracker(source: JobSource, job: Job, trainable: TrainableRef) -> JobTracker
 
 
 class BridgeSearcher(Searcher):
-    """Tune's view of the desk. Nothing in it is worth saving."""
+    """What Tune takes for a search algorithm: it gets its trials from the bridge. It has no state to save."""
 
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()
@@ -307,7 +311,7 @@ class BridgeSearcher(Searcher):
         """Does nothing: the scheduler has seen it, and this is not called for a step at which it stops a trial."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._bridge.left(trial_id)
+        self._bridge.trial_ended(trial_id)
 
     def save(self, checkpoint_path: str) -> None: ...
 
@@ -325,7 +329,7 @@ class BridgeSearcher(Searcher):
 
 
 class BridgeScheduler(FIFOScheduler):
-    """Stops a trial when the desk says so: complete, failed and pruned end on one path."""
+    """Stops a Tune trial when its job is over: complete, failed and pruned end on one path."""
 
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
@@ -333,7 +337,7 @@ class BridgeScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Chooses none, see the first rule. Tune calls this in each round, also when no worker says anything."""
-        for trial_id in self._bridge.late():
+        for trial_id in self._bridge.overdue_trials():
             trial = tune_controller.get_trial(trial_id)
             actor = trial.temporary_state.ray_actor
             if actor is None:  # not started yet
@@ -342,26 +346,26 @@ class BridgeScheduler(FIFOScheduler):
                 ray.kill(actor)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        word: WorkerMessage = result["word"]
-        if word.packet is None and (starved := self._bridge.recall()) is not None:
+        message: WorkerMessage = result["message"]
+        if message.packet is None and (starved := self._bridge.recall()) is not None:
             tune_controller.stop_trial(tune_controller.get_trial(starved))
-        over = self._bridge.heard(trial.trial_id, word)
+        over = self._bridge.receive(trial.trial_id, message)
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        said = _said(trial.error_file)
+        text = _error_text(trial.error_file)
         # Tune counts every failure but that of a node that was taken away. A worker that is given up because of what
         # an earlier training left in it says nothing about the job that it was to take next.
-        spoiled = WorkerSpoiled.__name__ in said
-        reason = "" if spoiled else said[-REASON_LENGTH:] or "no reason given"
-        self._bridge.died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
+        spoiled = WorkerSpoiled.__name__ in text
+        reason = "" if spoiled else text[-REASON_LENGTH:] or "no reason given"
+        self._bridge.worker_died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class BridgeStopper(tune.Stopper):
-    """Ends everything when the desk closes. Jobs that were running stay open, and the next run goes on with them."""
+    """Ends all trials when the bridge closes. Jobs that were running stay open, and the next run goes on with them."""
 
     def __init__(self, bridge: TuneBridge | None) -> None:
         self._bridge = bridge
@@ -376,7 +380,7 @@ class BridgeStopper(tune.Stopper):
         return {"_bridge": None}  # Tune pickles its stopper with each snapshot of the experiment
 
 
-def _said(error_file: str | None) -> str:
+def _error_text(error_file: str | None) -> str:
     """Returns what Ray says of a worker's death; ids come first in it, and advice on its command line.
 
     Only the text is read that Tune writes of the error. It pickles the error too, into a folder that on a cluster's
@@ -385,7 +389,7 @@ def _said(error_file: str | None) -> str:
     try:
         with open(os.open(error_file or "", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_TEXT))
-            said = file.read(LONGEST_TEXT).decode(errors="replace")
+            text = file.read(LONGEST_TEXT).decode(errors="replace")
     except OSError:
         return ""
-    return " ".join(said.split())
+    return " ".join(text.split())

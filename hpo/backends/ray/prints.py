@@ -68,7 +68,7 @@ class WorkerPrints:
         self._streams = Prints(sys.stdout, self._keep), Prints(sys.stderr, self._keep)
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def captured(self) -> Iterator[None]:
         """Keeps what is printed until the block ends."""
         with redirect_stdout(self._streams[0]), redirect_stderr(self._streams[1]):
             yield

@@ -34,8 +34,8 @@ class Task:
         resources: what the training gets.
         work: the study's folder, or its URL.
         chunk_seconds: how long to train before the next packet; at least one step is trained.
-        halt: a flag on the study's shelf; once it is raised the training is to pause between two epochs. Tune has no
-            word for that.
+        halt: name of a flag in the study's work folder; once it is raised the training pauses between two epochs.
+            Tune has no call for that.
     """
 
     job: Job | None
@@ -93,9 +93,9 @@ class Worker(tune.Trainable):
             self._nap = min(2 * self._nap, LONGEST_NAP)
         else:
             halted = self._work_dir.sees_flag(self._task.halt)
-            with self._prints.heard():
+            with self._prints.captured():
                 packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
-        return {"word": WorkerMessage(packet=packet, printed=self._prints.taken())}
+        return {"message": WorkerMessage(packet=packet, printed=self._prints.taken())}
 
     def cleanup(self) -> None:
         self._drop()
@@ -110,17 +110,21 @@ class Worker(tune.Trainable):
             raise WorkerSpoiled("; ".join(self._spoiled)[:100])
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
-            with self._prints.heard():
+            with self._prints.captured():
                 trainable = replace(task.trainable, function=self._function)
                 self._training = TrainingRun(task.job, trainable, task.resources, task.work)
             self._prints.log = self._training.log
             share_gpu(task.resources.gpu)  # the trainable is loaded, and with a card torch is; nothing has run yet
 
     def _drop(self) -> None:
-        """Tune tells a stopped actor nothing, so the old training is closed when the next one comes."""
+        """Closes the training, if there is one.
+
+        Tune does not tell an actor that it stops a trial whose worker it will use again: the old training is closed
+        when the next one comes, and only the last one by `cleanup`.
+        """
         training, self._training = self._training, None
         if training is not None:
-            with self._prints.heard():
+            with self._prints.captured():
                 self._spoiled += training.close()
         self._prints.log = None
         self._prints.taken()  # what is printed on the way out belongs to no later training

@@ -28,7 +28,7 @@ class Ended(BaseException):
     """
 
 
-class Bridge:
+class FunctionRun:
     """One call of a function that reports.
 
     Args:
