@@ -1,4 +1,4 @@
-"""`compare`: two configurations under the same seeds."""
+"""`compare`: compares two configurations under the same seeds."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_inter
 from hpo.study import Study
 
 MEANINGFUL = 0.75
-"""The outperformance from which a difference matters. Source: Bouthillier et al., 2021, section 4."""
+"""Outperformance above which a difference is meaningful. Source: Bouthillier et al., 2021, section 4."""
 
 
 LONGEST_NUMBER = 20
-"""Digits of the number of a trial; Python itself refuses to read one of thousands."""
+"""Largest number of digits of a trial number; Python refuses to parse thousands of digits."""
 
 SHOWN = 100
-"""Characters of what was given that a message repeats."""
+"""Number of characters of an argument that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +39,17 @@ class Comparison:
     """Two configurations, paired over the seeds that both have.
 
     Attributes:
-        names: of both, as they were given.
-        seeds: that both have.
-        values: of both, (n,) in the order of the seeds.
+        names: both configurations, as they were given.
+        seeds: seeds that both have.
+        values: values of both, each (n,) in the order of the seeds.
         outperformance: P(A > B): the share of the seeds on which the first is better; a tie counts half.
-        interval: 95 %, a percentile bootstrap over the pairs; None below as many as could decide anything, and where
-            the values of one are the same under every seed.
-        needed: pairs that it takes to find an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
-        code: that the two ran different code, as a sentence; None where that is not known.
-        needed_for_seen: the same for the outperformance that was seen; None where that is a half.
-        same: names of those whose values are the same under every seed, and no shares of few cases: as many pairs of
-            theirs are one.
+        interval: 95 % percentile bootstrap interval over the pairs; None if there are too few pairs to decide
+            anything, or if one configuration has the same value under every seed.
+        needed: number of pairs needed to detect an outperformance of `MEANINGFUL`, with errors of 5 % of both kinds.
+        needed_for_seen: the same for the observed outperformance; None if that is 0.5.
+        same: names of configurations whose values are equal under every seed (other than shares of a few cases), so
+            that their pairs count as one.
+        code: says that the two ran different code; None if that is not known.
     """
 
     names: tuple[str, str]
@@ -64,12 +64,12 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What can be said, as a sentence."""
+        """The conclusion, as a sentence."""
         count = len(self.seeds)
         if self.same:
             return (
-                f"not decidable: the values of {' and '.join(self.same)} are the same under all {count} seeds, so that "
-                "they are one draw and not several; is the seed ignored?"
+                f"not decidable: the values of {' and '.join(self.same)} are the same under all {count} seeds, so "
+                "they count as one draw; is the seed ignored?"
             )
         if self.interval is None:
             return (
@@ -99,9 +99,9 @@ def compare(
     Args:
         first: a trial's number, a folder with results_N in it or one of these, or CSV with the columns seed and value.
         second: the other configuration, given in the same way as the first.
-        study: of the trials, and of the direction; None: both are files.
-        config: where the study is kept.
-        minimize: whether less is better, where no study says so.
+        study: the study of the trials, which also gives the direction; None: both arguments are files.
+        config: where the study is stored; None: the defaults.
+        minimize: whether lower values are better, if there is no study.
 
     Raises:
         UsageError: if one cannot be read, or they have no seed in common.
@@ -116,8 +116,8 @@ def compare(
     seeds = tuple(sorted(set(one) & set(other)))
     if not seeds:
         raise UsageError(
-            f"{first} and {second} have no seed in common ({_listed(one)}; {_listed(other)}): pairs cancel what a seed "
-            "does to both, so train both under the same ones"
+            f"{first} and {second} have no seed in common ({_listed(one)}; {_listed(other)}): pairs cancel the effect "
+            "of a seed on both, so train both under the same seeds"
         )
     sign = -1.0 if minimize else 1.0
     pairs = tuple(tuple(values[seed] for seed in seeds) for values in (one, other))
@@ -146,17 +146,17 @@ def _listed(values: Mapping[int, float]) -> str:
 
 
 def _values(given: str, study: Study | None, config: RunConfig, codes: dict[str, Code]) -> dict[int, float]:
-    if os.path.isdir(given):  # False, where Path.is_dir raises, for a name that is too long
+    if os.path.isdir(given):  # returns False for a name that is too long, where Path.is_dir raises
         return _of_results(Path(given))
     if os.path.isfile(given):
         return _of_csv(Path(given))
     if not (given.isascii() and given.isdecimal() and len(given) < LONGEST_NUMBER):
         raise UsageError(
-            f"{given[:SHOWN]} is neither the number of a trial, nor a folder of results, nor a CSV file: nothing of "
-            "that name is there"
+            f"{given[:SHOWN]} is neither the number of a trial, nor an existing folder of results, nor an existing "
+            "CSV file"
         )
     if study is None:
-        raise UsageError(f"of which study is trial {given}? Name it with --study")
+        raise UsageError(f"trial {given} needs a study; name it with --study")
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, study.name)
         found = join_folds(store.evaluations(stored, Stage.PROMOTION, int(given)), study)
@@ -177,9 +177,7 @@ def _of_results(folder: Path) -> dict[int, float]:
             summary: Any = read_json(file)
             seed, value = _seed_and_value(summary["seed"], summary["best_metric"])
         except (ValueError, OverflowError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{file} does not say which seed reached what ({type(error).__name__}: {error})"
-            ) from error
+            raise UsageError(f"{file} has no valid seed and best_metric ({type(error).__name__}: {error})") from error
         if found.setdefault(seed, value) != value:
             raise UsageError(f"{folder} has several results under seed {seed}; name the folders of one configuration")
     if not found:
@@ -213,6 +211,6 @@ def _of_csv(path: Path) -> dict[int, float]:
         return found
     except (ValueError, OverflowError, KeyError, TypeError, OSError, csv.Error) as error:
         raise UsageError(
-            f"{path} is no table of values ({type(error).__name__}: {error}); "
+            f"{path} is not a table of values ({type(error).__name__}: {error}); "
             "expected CSV with the columns seed and value"
         ) from error

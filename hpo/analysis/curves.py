@@ -1,4 +1,4 @@
-"""The objective of a replicate, epoch by epoch: for pages, and to see where replicates diverge."""
+"""Learning curves of the objective, for pages and to find where replicates diverge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo.core.records import Evaluation, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """The objective of one replicate, epoch by epoch."""
+    """The objective of one replicate at each epoch."""
 
     trial: int
     seed: str
@@ -19,16 +19,16 @@ class Curve:
 
 
 def curve_of(one: Evaluation, metric: str) -> Iterator[Curve]:
-    """Yields the curve of a replicate, of a cross-validated one that of each fold; none of what failed."""
+    """Yields the curve of a replicate, or of each of its folds; nothing if it failed."""
     if one.status is Status.FAILED or one.job.variant:
         return
     for training in one.trainings:
-        said = [
+        points = [
             (report.step, value) for report in training.reports if (value := report.metrics.get(metric)) is not None
         ]
         yield Curve(
             trial=training.job.trial,
             seed=training.job.seed_text,
-            epochs=tuple(step for step, _ in said),
-            values=tuple(value for _, value in said),
+            epochs=tuple(step for step, _ in points),
+            values=tuple(value for _, value in points),
         )

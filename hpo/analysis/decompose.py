@@ -1,4 +1,4 @@
-"""`decompose`: how much each source of randomness under a seed moves one trial's result."""
+"""`decompose`: how much each source of randomness affects one trial's result."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from hpo.stats.variance import effects_of
 from hpo.study import Study
 
 MOST_DRAWS = 10_000
-"""More would be a mistyped number."""
+"""Upper limit, which catches mistyped numbers."""
 
 
 @accepts_options(DecomposeOptions)
 def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOptions) -> Decomposition:
-    """Trains n draws of a trial with everything at random, each again with one source redrawn, and one job anew.
+    """Trains n random draws of a trial, each again with one source redrawn, and repeats one job.
 
-    That is n (sources + 1) + replays trainings. What is recorded is not trained again, so more draws are added to the
-    fewer, and what was interrupted goes on. All seeds are derived from the search's.
+    That is n (sources + 1) + replays trainings. Recorded trainings are not repeated, so a larger n adds draws, and
+    interrupted work continues. All seeds are derived from the search's seed.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept and run; None: the defaults.
+        config: where it is stored and run; None: the defaults.
         options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if the study has not been searched.
-        CodeChanged: if trainings in the study are of other code, and that is not accepted.
-        UsageError: if something given cannot be used; nothing was written.
+        CodeChanged: if earlier trainings used other code, and that is not accepted.
+        UsageError: if an argument is invalid; nothing was written.
     """
     study = resolve_study(study)
     context = RunContext.of(study, config, options)
@@ -71,7 +71,7 @@ def decompose(study: Study | str, config: RunConfig | None, options: DecomposeOp
             sources=names,
             budget=study.search.budget,
             streams=study.streams,
-            fold=1 if study.validation else 0,  # of each draw's own division; a mean over folds would hide the split
+            fold=1 if study.validation else 0,  # of each draw's own partition; a mean over folds would hide the split
         )
         with session.drive("decompose"):
             source = PromotionSource(draws.jobs)
@@ -177,7 +177,7 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
 
 
 def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decomposition:
-    """Writes JSON, CSV and the picture; nothing where nothing could be estimated."""
+    """Writes JSON, CSV and the figure; nothing if nothing could be estimated."""
     if outcome.effects is None:
         return outcome
     other = outcome.metric != outcome.study.objective.metric
@@ -195,7 +195,7 @@ def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decompositio
         notes["replay"] = f"{same} {found.identical} of {found.others}"
     figure = effects_figure(
         outcome.effects,
-        title=f"{outcome.study.name}, trial {outcome.trial}: what moves {outcome.metric}",
+        title=f"{outcome.study.name}, trial {outcome.trial}: what affects {outcome.metric}",
         metric=outcome.metric,
         notes=notes,
     )

@@ -1,4 +1,4 @@
-"""What a decomposition came to: the effect of each source of randomness, and what can and cannot be concluded."""
+"""Result of a decomposition: the effect of each source of randomness, and what can be concluded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpo.stats.variance import Effect, Effects
 from hpo.study import Study
 
 LOUD = 0.5
-"""The share of the seeds' sd from which replays that differ are what to look at first."""
+"""Share of the seeds' sd above which differences between replays should be investigated first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,9 @@ class SourceLine:
 
     Attributes:
         source: name of the stream.
-        effect: of drawing it anew; None if fewer than two pairs completed.
-        pairs: how many draws completed with it and without.
-        identical: in how many of them nothing at all changed, to the last bit of weights, predictions and history.
+        effect: effect of redrawing it; None if fewer than two pairs completed.
+        pairs: number of draws that completed both with and without it.
+        identical: number of pairs whose weights, predictions and history are bit-identical.
     """
 
     source: str
@@ -34,30 +34,30 @@ class SourceLine:
 
     @property
     def is_unused(self) -> bool:
-        """Whether the trainable takes nothing from this stream: every pair is identical."""
+        """Whether the trainable never draws from this stream: every pair is identical."""
         return self.pairs > 0 and self.identical == self.pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decomposition:
-    """What a decomposition came to.
+    """Result of a decomposition.
 
     Attributes:
         study: the study that the trial belongs to.
         trial: number of the trial.
-        metric: whose values were decomposed.
+        metric: metric whose values were decomposed.
         draws: the jobs that were trained for it.
-        values: of the metric by job; None where it is undefined or the training failed.
-        effects: of all sources; None if fewer than two draws completed.
-        lines: one for each source, the largest effect first.
-        replays: of the first draw, compared with it; None if none was wanted or completed.
-        failures: why trainings failed.
-        trained: how many were trained now; the others were recorded.
-        stopped: whether it was ended early; then nothing was estimated or written.
-        seed_is_ignored: whether all base draws are the same to the last bit.
-        collapsed: what was seen of base draws whose model learned nothing.
-        most_alike: how many base draws gave the most frequent value, without being the same to the last bit.
-        files: that were written.
+        values: value of the metric by job key; None if it is undefined or the training failed.
+        effects: effects of all sources; None if fewer than two draws completed.
+        lines: one line per source, the largest effect first.
+        replays: comparison of the first draw with its replays; None if there are none.
+        failures: errors of the failed trainings.
+        trained: number of trainings done now; the others were recorded.
+        stopped: whether it was stopped early; then nothing was estimated or written.
+        seed_is_ignored: whether all base draws are bit-identical.
+        collapsed: evidence for each base draw whose model learned nothing.
+        most_alike: number of base draws with the most frequent value that are not bit-identical.
+        files: paths of the files that were written.
     """
 
     study: Study
@@ -78,7 +78,7 @@ class Decomposition:
 
     @property
     def fixed(self) -> dict[str, int]:
-        """The streams that the study fixes, which are the same in every draw, with their seeds."""
+        """Seeds of the streams that the study fixes, which are the same in every draw."""
         return dict(self.study.streams)
 
     @property
@@ -88,7 +88,7 @@ class Decomposition:
 
     @property
     def sum_text(self) -> str | None:
-        """What the shares add to, as a sentence; None where fewer than two sources have an effect."""
+        """The sum of the shares, as a sentence; None if fewer than two sources have an effect."""
         found = self.effects
         if found is None or found.total is None or sum(effect.sd > 0 for effect in found.effects) < 2:
             return None
@@ -103,12 +103,12 @@ class Decomposition:
 
     @property
     def mostly_collapsed(self) -> bool:
-        """Whether so many base draws learned nothing that the others cannot be told of."""
+        """Whether too many base draws learned nothing for a conclusion about the others."""
         return self.effects is not None and 2 * len(self.collapsed) >= self.effects.count
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What has to be known before the lines are read, as sentences."""
+        """Warnings to read before the lines, as sentences."""
         found, lines = self.effects, []
         if found is None:
             return ()
@@ -116,8 +116,8 @@ class Decomposition:
             lines.append(f"The seed is ignored: all {found.count} draws are bit-identical.")
         if self.collapsed:
             lines.append(
-                f"{len(self.collapsed)} of {found.count} draws collapsed ({self.collapsed[0]}): what the lines tell is "
-                "in part, or wholly, whether a training collapses, and not how well it does."
+                f"{len(self.collapsed)} of {found.count} draws collapsed ({self.collapsed[0]}): the lines show partly "
+                "or only whether a training collapses, not how well it does."
             )
         elif found.count > 2 and 2 * self.most_alike > found.count and not self.seed_is_ignored:
             lines.append(
@@ -135,10 +135,10 @@ class Decomposition:
 
     @property
     def advice(self) -> str:
-        """What to do, as one sentence."""
+        """What to do, as a sentence."""
         found = self.effects
         if found is None:
-            return "Fewer than two draws completed, so nothing can be said."
+            return "Fewer than two draws completed, so nothing can be estimated."
         if self.seed_is_ignored:
             return (
                 "Nothing can be decomposed: the trainable sets a seed of its own, such as torch.manual_seed(0), or "
@@ -162,7 +162,7 @@ class Decomposition:
             return "None of these sources moves this result, but seeds do: redraw the others too."
         largest = found.effects[0].source
         if len(found.effects) == 1:
-            return f"Only {largest} was redrawn: what it is beside the other sources, a decomposition of all will say."
+            return f"Only {largest} was redrawn: decompose all sources to compare it with the others."
         if found.leader is None:
             return (
                 f"No source is ahead beyond chance at n = {found.count}: average over whole seeds, which redraw all of "
@@ -173,7 +173,7 @@ class Decomposition:
         return f"What {found.leader} draws moves this result more than any other source: average over more seeds."
 
     def rows(self) -> list[dict[str, object]]:
-        """Returns a row of plain values for each source, one for all together, and one for the replays."""
+        """Returns one row of plain values per source, one for all sources, and one for the replays."""
         rows = [_row(line) for line in self.lines]
         if self.effects is not None:
             rows.append({"source": "all", "sd": self.effects.sd, "pairs": self.effects.count})

@@ -1,4 +1,4 @@
-"""Why a trial's replicates differ: where their curves part, what looks wrong in each, how their weights began."""
+"""`diagnose`: why a trial's replicates differ: where their curves diverge, their alerts, their initial weights."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ ADVICE = {
     "unnormalised-data": "bring inputs to a mean near 0 and a standard deviation near 1",
     "one-class-data": "stratify the split, or look at how labels are read",
 }
-"""What usually helps, by the kind of an alert."""
+"""What usually helps, by kind of alert."""
 
 LOSSES = ("train_loss", "val_loss")
 
 BEYOND = 2.0
-"""Times the noise of the curves themselves that the replicates' sd has to be."""
+"""The replicates' sd must exceed this many times the noise of the curves."""
 
 MEDIAN_OF_SQUARES = 0.4549
-"""Of a standard normal number: the median of chi squared with one degree of freedom."""
+"""Median of chi squared with one degree of freedom, the square of a standard normal number."""
 
 FAR_SCALE = 3.0
-"""Times He's or Xavier's sd, or a third of it, from which a weight's beginning is remarked on."""
+"""Initial weights are reported if their sd differs from He's and Xavier's by more than this factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """Where the replicates' curves of one metric part.
+    """Where the replicates' curves of one metric diverge.
 
     Attributes:
         metric: name of the metric.
-        epoch: the first from which on they differ by more than their noise; None: nowhere.
-        noise: sd of a curve about a smooth one, from its second differences.
-        spread: sd between the replicates in their last common epoch.
+        epoch: first epoch after which they differ by more than their noise; None: they do not diverge.
+        noise: sd of a curve around its trend, from its second differences.
+        spread: sd between the replicates at their last common epoch.
     """
 
     metric: str
@@ -72,7 +72,7 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateFinding:
-    """One training of the trial, and what looks wrong in it."""
+    """One training of the trial and its alerts."""
 
     seed: str
     status: str
@@ -83,18 +83,18 @@ class ReplicateFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What is known of why a trial's replicates differ.
+    """Findings about why a trial's replicates differ.
 
     Attributes:
         study: the study that the trial belongs to.
         trial: number of the trial.
-        replicates: what was found of each replicate, by seed.
-        partings: of the losses and the objective, where there are several replicates.
-        scales: weights whose first sd is far from He's and Xavier's: its multiples of both, by name; None: not known.
-        advice: what usually helps against what was seen, each with its evidence.
-        code: that the replicates ran different code, as a sentence; None where that is not known.
-        files: that were written.
-        warnings: that replicates are the same under different seeds, as sentences.
+        replicates: findings for each replicate, by seed.
+        partings: divergence of the losses and the objective, if there are several replicates.
+        scales: initial sd of unusual weights by name, as multiples of He's and Xavier's sd; None: not known.
+        advice: what usually helps against each finding, with its evidence.
+        code: says that the replicates ran different code; None if that is not known.
+        files: paths of the files that were written.
+        warnings: say that replicates are the same under different seeds.
     """
 
     study: Study
@@ -127,13 +127,13 @@ class Diagnosis:
 def diagnose(
     study: Study | str, config: RunConfig | None = None, *, trial: int, seeds: Collection[int] = ()
 ) -> Diagnosis:
-    """Looks at the recorded trainings of one trial; trains nothing. A page and its numbers go to the study's outputs.
+    """Analyzes the recorded trainings of one trial and writes a page and its numbers; trains nothing.
 
     Args:
         study: the study itself, or its name.
         config: where the study is stored; None: the defaults.
         trial: number of the trial.
-        seeds: of the replicates to look at; empty: all.
+        seeds: seeds of the replicates to analyze; empty: all.
 
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
@@ -146,7 +146,7 @@ def diagnose(
     found = [one for one in all_ if not one.job.variant and (not seeds or one.job.seed in seeds)]
     if not found:
         known = ", ".join(dict.fromkeys(str(one.job.seed) for one in all_)) or "none"
-        raise UsageError(f"study {name!r} has no trainings of trial {trial} under such seeds; recorded: {known}")
+        raise UsageError(f"study {name!r} has no trainings of trial {trial} under these seeds; recorded: {known}")
     replicates = tuple(
         ReplicateFinding(
             seed=one.job.seed_text,
@@ -175,14 +175,14 @@ def diagnose(
 
 
 def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None:
-    """Returns where the replicates' curves of a metric part; None where fewer than two have four epochs of it.
+    """Returns where the replicates' curves of a metric diverge; None if fewer than two have four epochs of it.
 
-    The noise of a curve is estimated from its second differences, which a slow trend leaves alone: for independent
+    The noise of a curve is estimated from its second differences, which a slow trend does not affect: for independent
     errors their variance is six times that of one. Source: Gasser, Sroka and Jennen-Steinmetz, Residual variance and
-    residual pattern in nonlinear regression, Biometrika 1986; by the median, for first epochs bend for other reasons.
+    residual pattern in nonlinear regression, Biometrika 1986; with the median, because early epochs curve strongly.
 
     Args:
-        found: of one trial; those that did not complete are left out.
+        found: evaluations of one trial; those that did not complete are left out.
         metric: name of the metric.
     """
     curves = []
@@ -207,7 +207,7 @@ def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None
 
 
 def _scales(found: Sequence[Evaluation]) -> dict[str, tuple[float, float]] | None:
-    """Returns the weights that began far from both He's and Xavier's sd, of the first replicate that kept them."""
+    """Returns the weights whose initial sd is far from He's and Xavier's, from the first replicate that kept them."""
     for one in found:
         file = Path(one.files or "", ARTEFACTS, INITIAL)
         if not one.files or not file.is_file():
@@ -223,7 +223,7 @@ def _scales(found: Sequence[Evaluation]) -> dict[str, tuple[float, float]] | Non
 
 
 def _advice(replicates: Sequence[ReplicateFinding], scales: Mapping[str, tuple[float, float]] | None) -> list[str]:
-    said = []
+    advice = []
     kinds = dict.fromkeys(alert.kind for one in replicates for alert in one.alerts)
     for kind in kinds:
         hit = [(one.seed, alert) for one in replicates for alert in one.alerts if alert.kind == kind]
@@ -231,12 +231,13 @@ def _advice(replicates: Sequence[ReplicateFinding], scales: Mapping[str, tuple[f
         for seed, alert in hit:
             by_text.setdefault(f"epoch {alert.epoch}: {alert.message}", []).append(seed)
         all_seeds = ", ".join(seed for seed, _ in hit)
-        told = "; ".join(f"seed {', '.join(seeds)}, {text}" for text, seeds in by_text.items())
-        told = told if len(by_text) > 1 else next(iter(by_text))
-        said.append(f"{kind} under seed {all_seeds} ({told}): {ADVICE[kind]}.")
+        evidence = "; ".join(f"seed {', '.join(seeds)}, {text}" for text, seeds in by_text.items())
+        evidence = evidence if len(by_text) > 1 else next(iter(by_text))
+        advice.append(f"{kind} under seed {all_seeds} ({evidence}): {ADVICE[kind]}.")
     for name, (he, xavier) in list((scales or {}).items())[:3]:
-        said.append(f"{name} begins at {he:.2g} times He's sd and {xavier:.2g} times Xavier's: another initialisation.")
-    return said
+        scale = f"{he:.2g} times He's sd and {xavier:.2g} times Xavier's"
+        advice.append(f"{name} starts at {scale}: use another initialization.")
+    return advice
 
 
 def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diagnosis:
@@ -244,10 +245,10 @@ def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diag
     curves = [asdict(curve) for one in found if one.reports for curve in curve_of(one, metric)]
     marks = {one.metric: one.epoch for one in made.partings}
     figure = curves_figure(curves, made.trial, metric)
-    said = "".join(f"<br><sub>{warning}</sub>" for warning in made.warnings)
-    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates{said}")
+    warnings = "".join(f"<br><sub>{warning}</sub>" for warning in made.warnings)
+    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates{warnings}")
     if marks.get(metric):
-        figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="they part")
+        figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="divergence")
     files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The jobs of a decomposition: draws with everything at random, each again with one stream drawn anew, and replays."""
+"""The jobs of a decomposition: fully random draws, each again with one stream redrawn, and replays."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Draws:
     """All jobs of a decomposition.
 
     Attributes:
-        base: one for each draw; all streams follow from its seed, but for those that the study fixes.
-        redrawn: by source, one for each draw: the same job but for that stream.
-        replays: the first draw's job, to be trained again as it is.
+        base: one job per draw, whose seed sets all streams that the study does not fix.
+        redrawn: by source, one job per draw, which differs from it in that stream only.
+        replays: the first draw's job again, unchanged.
     """
 
     base: tuple[Job, ...]
@@ -43,13 +43,13 @@ class Draws:
         Args:
             trial: number of the trial.
             params: params of the trial.
-            seed: of all draws: the same one gives the same jobs, and more of them begin with the fewer.
+            seed: seed of all draws; the same seed gives the same jobs, and a larger count only adds jobs.
             count: number of base draws.
-            replays: how often the first is trained again.
-            sources: names of the streams that are drawn anew, one at a time.
-            budget: epochs of each.
-            streams: those that the study fixes.
-            fold: that all of them are judged on; 0: there are none.
+            replays: number of times that the first draw is trained again.
+            sources: names of the streams that are redrawn, one at a time.
+            budget: number of epochs of each job.
+            streams: seeds of the streams that the study fixes.
+            fold: number of the validation fold; 0: no cross-validation.
         """
         base = tuple(
             Job(
@@ -78,7 +78,7 @@ class Draws:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """All of them, draw by draw, so that one that is cut off can be looked at."""
+        """All jobs, draw by draw, so that an interrupted decomposition has complete draws."""
         rows = [
             (job, *(self.redrawn[source][number] for source in self.redrawn)) for number, job in enumerate(self.base)
         ]
@@ -86,5 +86,5 @@ class Draws:
 
 
 def replayed(job: Job, count: int) -> tuple[Job, ...]:
-    """Returns a job as often as it is to be trained again."""
+    """Returns copies of a job, one for each time that it is to be trained again."""
     return tuple(replace(job, variant=f"replay-{number}") for number in range(1, count + 1))

@@ -1,4 +1,4 @@
-"""What makes a space unstable: which params go with a large sigma over seeds, beside those that go with the value."""
+"""`instability`: which params are associated with a large sigma over seeds, and which with the value."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from hpo.search.importance import importances
 from hpo.study import Study, space
 
 FEWEST = 8
-"""Trials with replicates, below which nothing is said: a rank correlation of seven can hardly be significant."""
+"""Least number of trials with replicates: a rank correlation of seven can hardly be significant."""
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParamLine:
-    """What is known of one param.
+    """Association of one param with value and sigma.
 
     Attributes:
         name: name of the param.
-        for_value: its share in what tells the best trials by value; None if it is not in every trial.
-        for_sigma: its share in what tells the trials of the smallest sigma; None if it is not in every trial.
-        association: Spearman's rho with log sigma, -1 .. 1; of a choice eta squared by ranks, 0 .. 1; None if the
+        for_value: its importance for the value; None if it is not in every trial.
+        for_sigma: its importance for sigma; None if it is not in every trial.
+        association: Spearman's rho with log sigma, -1 .. 1; for a choice eta squared by ranks, 0 .. 1; None if the
             trials with replicates do not differ in it.
-        p: of no association, two-sided; of all params together the smallest is to be compared with `LEVEL` / count.
+        p: two-sided p-value of no association; with several params compare the smallest with `LEVEL` / count.
         steadier: where sigma is small: `low`, `high`, or one of the choices; None if it is not significant.
     """
 
@@ -55,16 +55,16 @@ class ParamLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instability:
-    """What makes a space unstable.
+    """Params that are associated with instability.
 
     Attributes:
         study: the study whose promotion it describes.
-        sigmas: by trial, ddof 1 over its seeds.
-        counts: of seeds by trial.
-        lines: one for each param, the strongest association first.
-        left_out: trials whose values are the same under all of their seeds: they have no sigma.
-        code: that trainings ran different code, as a sentence; None where that is not known.
-        files: that were written.
+        sigmas: sigma of each trial over its seeds, ddof 1.
+        counts: number of seeds of each trial.
+        lines: one line per param, the strongest association first.
+        left_out: trials whose values are the same under all their seeds, so that they have no sigma.
+        code: says that trainings ran different code; None if that is not known.
+        files: paths of the files that were written.
     """
 
     study: Study
@@ -76,7 +76,7 @@ class Instability:
     files: tuple[Path, ...] = ()
 
     def rows(self) -> list[dict[str, object]]:
-        """Returns a row of plain values for each param."""
+        """Returns one row of plain values per param."""
         return [asdict(line) for line in self.lines]
 
     def plain(self) -> dict[str, object]:
@@ -100,15 +100,15 @@ class Instability:
         left_out = ""
         if self.left_out:
             numbers = ", ".join(map(str, self.left_out))
-            left_out = f" Left out, for their values are the same under every seed: trial {numbers}."
+            left_out = f" Left out because their values are the same under every seed: trial {numbers}."
         if not found:
             return (
-                f"No param goes with sigma beyond chance among {count} trials; that does not say that none does."
+                f"No param is significantly associated with sigma in {count} trials; that does not prove that none is."
                 f"{left_out}"
             )
-        told = ", ".join(f"{line.name} ({line.steadier} is steadier)" for line in found)
+        named = ", ".join(f"{line.name} ({line.steadier} is steadier)" for line in found)
         return (
-            f"Beyond chance sigma goes with: {told}. n = {count} trials; what goes with it need not cause it.{left_out}"
+            f"Significantly associated with sigma: {named}. n = {count} trials; association is not causation.{left_out}"
         )
 
 
@@ -118,7 +118,7 @@ def instability(study: Study | str, config: RunConfig | None = None) -> Instabil
 
     Args:
         study: the study itself, or its name.
-        config: where it is stored; None: the defaults; the tables and the picture go to its outputs.
+        config: where it is stored, and whose outputs get the tables and the figure; None: the defaults.
 
     Raises:
         UsageError: if the storage has no such study.
@@ -133,8 +133,8 @@ def instability(study: Study | str, config: RunConfig | None = None) -> Instabil
         spread = {trial: seeds for trial, seeds in values.items() if len(seeds) > 1 and len(set(seeds)) > 1}
         if len(spread) < FEWEST or trials is None:
             raise NothingToPromote(
-                f"study {name!r} has {len(spread)} trials that were trained under several seeds, and it takes {FEWEST} "
-                f"to say what goes with sigma (those whose values are the same under every seed have none); promote "
+                f"study {name!r} has {len(spread)} trials with different values under several seeds, and at least "
+                f"{FEWEST} are needed to find what is associated with sigma; promote "
                 f"more: hpo promote --study {name} --top {2 * FEWEST}"
             )
         sigmas = {trial: float(np.std(seeds, ddof=1)) for trial, seeds in spread.items()}
@@ -166,7 +166,7 @@ def instability(study: Study | str, config: RunConfig | None = None) -> Instabil
 
 
 def _values(evaluations: Sequence[Evaluation], study: Study) -> dict[int, list[float]]:
-    """Returns the values of each trial's whole trainings; a seed counts once, whatever it was trained for."""
+    """Returns the values of each trial's full-budget trainings by seed; each seed counts once."""
     found: dict[int, dict[int, float]] = defaultdict(dict)
     for one in evaluations:
         if one.status is Status.COMPLETE and not one.job.variant and one.job.budget == study.search.budget:
@@ -190,12 +190,12 @@ def _line(
         if isinstance(dimension, space.Choice) and not all(_is_number(value) for value in dimension.values):
             association, p, steadier = _of_choice(pairs)
         else:
-            from scipy.stats import spearmanr  # half a second to load, which most commands can do without
+            from scipy.stats import spearmanr  # takes half a second to load, and most commands do not need it
 
             result = spearmanr([float(value) for value, _ in pairs], [sigma for _, sigma in pairs])
             association, p = float(result.statistic), float(result.pvalue)
             steadier = "low" if association > 0 else "high"
-    is_beyond_chance = p is not None and p < LEVEL / count  # Bonferroni: the strongest of many is the luckiest
+    is_beyond_chance = p is not None and p < LEVEL / count  # Bonferroni correction
     return ParamLine(
         name=name,
         for_value=for_value.get(name),
@@ -208,7 +208,7 @@ def _line(
 
 def _of_choice(pairs: Sequence[tuple[Value, float]]) -> tuple[float, float, str]:
     """Returns eta squared and p of Kruskal and Wallis' test, and the choice of the smallest median sigma."""
-    from scipy.stats import kruskal  # see above
+    from scipy.stats import kruskal  # slow to load
 
     groups: dict[Value, list[float]] = defaultdict(list)
     for value, sigma in pairs:

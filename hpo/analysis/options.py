@@ -1,4 +1,4 @@
-"""What verify, decompose and replay can be asked for."""
+"""Options of verify, decompose and replay."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hpo.core.records import LARGEST_SEED, LAST_TRIAL
 from hpo.driver.options import CommandOptions, RecordOptions
 
 REPLAYS = 3
-"""How often a job is trained if nothing is said."""
+"""Default number of trainings of a job."""
 
 MOST_REPLAYS = 1000
-"""More would be a mistyped number."""
+"""Upper limit, which catches mistyped numbers."""
 
 DRAWS = 10
-"""Base draws if nothing is said: an sd is known to about a quarter of itself."""
+"""Default number of base draws, which estimate an sd to within about 25 %."""
 
 _TRIAL = flag(low=0, high=LAST_TRIAL)
 _SEED = flag(low=0, high=LARGEST_SEED, called="a seed")
@@ -30,7 +30,7 @@ class VerifyOptions(CommandOptions):
         trial: number of the trial to train again; default: the newest promotion's winner.
         seed: only the training under this seed; default: all of the trial's.
         promotion: only trainings of the promotion.
-        resumed: interrupt each halfway and let it go on from its checkpoint.
+        resumed: interrupt each training halfway and resume it from its checkpoint.
     """
 
     trial: int | None = field(default=None, metadata=_TRIAL)
@@ -41,14 +41,14 @@ class VerifyOptions(CommandOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DecomposeOptions(RecordOptions):
-    """What is decomposed, and how well.
+    """What to decompose, and with how many trainings.
 
     Attributes:
         trial: number of the trial.
-        n: draws with everything at random, each again for each source.
-        replays: how often one job is trained again as it is.
-        sources: of split, init, order, augment, dropout; default: all that the study does not fix.
-        metric: what is decomposed, at the epoch whose objective counts; default: the objective.
+        n: number of random draws; each is trained again for each source.
+        replays: number of times that one job is trained again unchanged.
+        sources: some of split, init, order, augment, dropout; default: all that the study does not fix.
+        metric: metric to decompose, at the selected epoch; default: the objective.
     """
 
     trial: int = field(metadata=_TRIAL)
@@ -60,12 +60,12 @@ class DecomposeOptions(RecordOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayOptions(RecordOptions):
-    """Which job is trained again, and how often.
+    """Which job to train again, and how often.
 
     Attributes:
         trial: number of the trial.
-        seed: under which seed; default: the first of the promotion's.
-        r: how many trainings of the same job.
+        seed: seed of the training; default: the first of the promotion's.
+        r: number of trainings of the same job.
     """
 
     trial: int = field(metadata=_TRIAL)

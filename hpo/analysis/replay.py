@@ -1,4 +1,4 @@
-"""`replay`: one job trained several times, and what its differences are beside those between seeds."""
+"""`replay`: trains one job several times and compares the differences with those between seeds."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hpo.study import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replays:
-    """Trainings of one job, compared bit by bit with the first of them.
+    """Trainings of one job, each compared bit by bit with the first.
 
     Attributes:
-        values: of the metric.
-        same: by what was compared (weights, predictions, history): how many of the others equal the first.
-        identical: how many of the others equal it in everything.
-        epoch: the first one in which the metrics of any of them differ; None if none do.
-        metrics: names of those that differ, without those that the study ignores.
-        sd: of the values, ddof 1.
-        largest: the largest difference between two values.
-        circumstances: what was not the same in how they were trained, as (first, other) by name.
+        values: value of the metric in each training.
+        same: by part compared (weights, predictions, history), how many of the others equal the first.
+        identical: how many of the others equal the first in every part.
+        epoch: first epoch in which any metrics differ; None if none do.
+        metrics: names of the metrics that differ, without those that the study ignores.
+        sd: standard deviation of the values, ddof 1.
+        largest: largest difference between two values.
+        circumstances: differences between the fingerprints, as (first, other) by name.
     """
 
     values: tuple[float, ...]
@@ -49,7 +49,7 @@ class Replays:
         """Returns the comparison of trainings of one job.
 
         Args:
-            trainings: at least two that are complete.
+            trainings: two or more complete trainings.
             values: the objective of each training.
             ignore: names of metrics that are not compared.
         """
@@ -73,33 +73,33 @@ class Replays:
 
     @property
     def others(self) -> int:
-        """How many were compared with the first."""
+        """Number of trainings compared with the first."""
         return len(self.values) - 1
 
     @property
     def are_identical(self) -> bool:
-        """Whether all are the same to the last bit."""
+        """Whether all are bit-identical."""
         return self.identical == self.others
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """In what they differ."""
+        """Names of the parts in which they differ."""
         return tuple(name for name, count in self.same.items() if count < self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOutcome:
-    """What training one job several times came to.
+    """Result of training one job several times.
 
     Attributes:
         study: the study that the job belongs to.
-        job: that was trained; its variant is empty.
-        wanted: how many trainings.
-        replays: those that completed, compared; None if they are fewer than two.
-        seeds: the trial's values in the promotion by seed, to compare with.
-        failures: why others failed.
-        trained: how many were trained now; the others were recorded.
-        stopped: whether it was ended early; then nothing was compared.
+        job: the job that was trained; its variant is empty.
+        wanted: number of trainings asked for.
+        replays: comparison of the complete trainings; None if there are fewer than two.
+        seeds: the trial's values in the promotion by seed, for comparison.
+        failures: errors of the failed trainings.
+        trained: number of trainings done now; the others were recorded.
+        stopped: whether it was stopped early; then nothing was compared.
     """
 
     study: Study
@@ -113,21 +113,21 @@ class ReplayOutcome:
 
     @property
     def seed_sd(self) -> float | None:
-        """The sd between seeds, ddof 1; None below two of them."""
+        """The sd between seeds, ddof 1; None for fewer than two seeds."""
         return sigma(list(self.seeds.values()), 1) if len(self.seeds) > 1 else None
 
     @property
     def share(self) -> float | None:
-        """The sd of the replays over that between seeds; None where one is not known, or seeds make no difference."""
+        """Ratio of the replays' sd to the sd between seeds; None if one is unknown or the latter is 0."""
         return self.replays.sd / self.seed_sd if self.replays and self.seed_sd else None
 
     @property
     def says_something(self) -> bool:
-        """Whether there were enough trainings to compare."""
+        """Whether enough trainings completed to compare."""
         return self.replays is not None
 
     def plain(self) -> dict[str, object]:
-        """Returns it as plain values."""
+        """Returns everything as plain values."""
         found = self.replays
         return {
             "study": self.study.name,
@@ -148,17 +148,17 @@ class ReplayOutcome:
 
 @accepts_options(ReplayOptions)
 def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions) -> ReplayOutcome:
-    """Trains one job several times and compares the trainings bit by bit. What is recorded is not trained again.
+    """Trains one job several times and compares the trainings bit by bit. Recorded trainings are reused.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept and run; None: the defaults.
+        config: where it is stored and run; None: the defaults.
         options: one value, or its fields as keywords.
 
     Raises:
         NothingToPromote: if the study has not been searched.
-        CodeChanged: if trainings in the study are of other code, and that is not accepted.
-        UsageError: if something given cannot be used; nothing was written.
+        CodeChanged: if earlier trainings used other code, and that is not accepted.
+        UsageError: if an argument is invalid; nothing was written.
     """
     study = resolve_study(study)
     context = RunContext.of(study, config, options)
@@ -178,7 +178,7 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
             stage=Stage.REPLAY,
             stream_seeds=study.streams,
         )
-        job = fold_jobs(whole, study)[0]  # where there are folds, the first
+        job = fold_jobs(whole, study)[0]  # the first fold, if there are folds
         with session.drive("replay"):
             source = PromotionSource(replayed(job, r))
             recorded = session.compose(source, folds=Folds.CHOSEN)
@@ -187,7 +187,7 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
         promoted = session.store.evaluations(session.stored, Stage.PROMOTION, trial)
         promoted = [
             one for one in promoted if not session.trainable.code.differs(one.code)
-        ]  # seeds alone are to be compared
+        ]  # compare seeds only, not code
     known = [source.by_key[one.key] for one in source.jobs if one.key in source.by_key]
     complete = [one for one in known if one.status is Status.COMPLETE]
     values = [one.value for one in complete if one.value is not None]
@@ -206,7 +206,7 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
 
 
 def _values(promoted: Sequence[Evaluation], job: Job) -> dict[int, float]:
-    """Returns what the same training reached under the promotion's seeds."""
+    """Returns the values of the same training under the promotion's seeds."""
     return {
         one.job.seed: one.value
         for one in promoted
@@ -217,7 +217,7 @@ def _values(promoted: Sequence[Evaluation], job: Job) -> dict[int, float]:
 
 
 def compare_bits(one: Evaluation, other: Evaluation, ignore: Collection[str] = ()) -> dict[str, bool]:
-    """Returns in what two trainings are the same to the last bit: weights and predictions, where recorded; history.
+    """Returns for each part (weights and predictions, if recorded; history) whether two trainings are bit-identical.
 
     Args:
         one: a training of the job.

@@ -1,4 +1,4 @@
-"""`verify`: trains again what is recorded, and says whether the bits are the same."""
+"""`verify`: repeats recorded trainings and compares the results bit by bit."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from hpo.training import Difference, first_difference, local_copy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """One training, as it is recorded and as it came out again.
+    """A recorded training compared with its repetition.
 
     Attributes:
-        recorded: what was stored.
-        again: what came now; its status says whether it completed.
-        same: by what was compared (weights, predictions, history): whether it is the same to the last bit.
-        epoch: the first one whose metrics differ; None if none does.
-        metrics: names of those that differ in any epoch, without those that the study ignores.
-        tensor: where the weights differ most; None if they do not, or one of them was not kept.
-        circumstances: what is recorded of how it was trained and is not so now, as (recorded, now) by name.
+        recorded: the recorded evaluation.
+        again: the evaluation of the repetition; its status says whether it completed.
+        same: by part compared (weights, predictions, history), whether it is bit-identical.
+        epoch: first epoch whose metrics differ; None if none does.
+        metrics: names of the metrics that differ in any epoch, without those that the study ignores.
+        tensor: largest difference of the weights; None if they are equal or were not kept.
+        circumstances: differences between the fingerprints, as (recorded, now) by name.
     """
 
     recorded: Evaluation
@@ -49,18 +49,18 @@ class Verified:
 
     @property
     def is_identical(self) -> bool:
-        """Whether everything is the same."""
+        """Whether everything is bit-identical."""
         return self.again.status is Status.COMPLETE and all(self.same.values())
 
     @property
     def differ_by_clock(self) -> tuple[str, ...]:
-        """Names of the metrics that differ, where nothing else does and all are named like times; else none."""
+        """Names of the differing metrics if nothing else differs and all are named like times; else none."""
         others = [name for name, same in self.same.items() if not same and name != "history"]
         return self.metrics if not others and self.metrics and all(map(CLOCKS.search, self.metrics)) else ()
 
 
 class _Halfway(Observer):
-    """A stop that is set by the first report beyond half of a job's budget, or by another stop.
+    """A `Stop` that is set by the first report past half of a job's budget, or by another `Stop`.
 
     Args:
         stop: the other stop, which ends the whole command.
@@ -79,20 +79,20 @@ class _Halfway(Observer):
 
 @accepts_options(VerifyOptions)
 def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions) -> list[Verified]:
-    """Trains again, in a folder of its own, and compares bit by bit; nothing is recorded.
+    """Repeats recorded trainings in a temporary folder and compares them bit by bit; records nothing.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept and run; None: the defaults.
+        config: where it is stored and run; None: the defaults.
         options: one value, or its fields as keywords.
 
     Returns:
-        What was compared, in the order of the records; those that a stop left out are not among them.
+        The comparisons, in the order of the records; without trainings that a stop left out.
 
     Raises:
-        StudyChanged: if the stored study of that name means something else.
-        NothingToPromote: if there is no promotion, and no trial was named.
-        UsageError: if nothing of the kind is recorded, or something given cannot be used.
+        StudyChanged: if the stored study of that name differs in what its trials mean.
+        NothingToPromote: if there is no promotion and no trial was named.
+        UsageError: if no such training is recorded, or an argument is invalid.
     """
     study = resolve_study(study)
     context = RunContext.of(study, config, options)
@@ -102,10 +102,10 @@ def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions)
         code = session.trainable.code
         session.begin(len(recorded))
         if others := with_other_code(recorded, code):
-            session.tell(f"the code was changed since ({others[0].code.changes(code)}): what differs may be its doing")
+            session.tell(f"the code has changed since ({others[0].code.changes(code)}), which may explain differences")
         source = PromotionSource([one.job for one in recorded])
         with temporary_folder(f"{session.work_folder}/verify-{uuid.uuid4().hex[:8]}") as work:
-            for job in source.jobs if options.resumed else ():  # one at a time: the stop is for all that run
+            for job in source.jobs if options.resumed else ():  # one at a time: a stop ends all running jobs
                 if not context.stop.is_set():
                     session.tell(f"interrupting trial {job.trial} seed {job.seed_text} halfway")
                     halfway = _Halfway(context.stop)
@@ -122,7 +122,7 @@ def _recorded(store: Store, stored: StoredStudy, options: VerifyOptions) -> list
         winner = newest.winner if newest else None
         if winner is None:
             raise NothingToPromote(
-                f"study {stored.name!r} has no promotion whose winner could be verified; name a trial with --trial"
+                f"study {stored.name!r} has no promotion with a winner to verify; name a trial with --trial"
             )
         trial, promotion = winner, True
     stages = (Stage.PROMOTION,) if promotion else (Stage.SEARCH, Stage.PROMOTION)
@@ -134,7 +134,7 @@ def _recorded(store: Store, stored: StoredStudy, options: VerifyOptions) -> list
     if not found:
         under = "" if seed is None else f" under seed {seed}"
         raise UsageError(
-            f"no complete training of trial {trial}{under} is recorded; see what is: "
+            f"no complete training of trial {trial}{under} is recorded; list the recorded ones with: "
             f"hpo show --study {stored.name} {trial}"
         )
     return found
@@ -164,7 +164,7 @@ def _compared(
 def first_other_epoch(
     one: Evaluation, other: Evaluation, ignore: Collection[str] = ()
 ) -> tuple[int | None, tuple[str, ...]]:
-    """Returns the first epoch whose metrics differ, None if none does, and the names of those that differ in any.
+    """Returns the first epoch whose metrics differ (None if none does) and the names of all differing metrics.
 
     Args:
         one: a training of a job.
@@ -189,7 +189,7 @@ def first_other_epoch(
 
 
 def changed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
-    """Returns what differs between two fingerprints, as (recorded, now) by name."""
+    """Returns the differences between two fingerprints, as (recorded, now) by name."""
     found: dict[str, tuple[object, object]] = {}
     for name in dict.fromkeys([*recorded, *now]):
         one, other = recorded.get(name), now.get(name)

@@ -105,8 +105,8 @@ def test_compares_trials_and_result_folders(curve, config, tmp_path):
 
 
 WRONG = [
-    ("nothing.csv", "is neither the number of a trial, nor a folder of results, nor a CSV file"),
-    ("3", "of which study is trial 3?"),
+    ("nothing.csv", "is neither the number of a trial, nor an existing folder of results"),
+    ("3", "trial 3 needs a study"),
     ("{}/words.csv", "expected CSV with the columns seed and value"),
     ("{}/empty", "there are no results in"),
     ("{}/other.csv", "have no seed in common"),

@@ -108,7 +108,7 @@ def test_healthy_trial_has_no_findings(config):
 
 def test_seeds_select_replicates(config):
     assert [one.seed for one in api.diagnose("watched", config, trial=0, seeds=(42, 44)).replicates] == ["42", "44"]
-    with pytest.raises(UsageError, match="under such seeds; recorded: 41, 42, 43, 44"):
+    with pytest.raises(UsageError, match="under these seeds; recorded: 41, 42, 43, 44"):
         api.diagnose("watched", config, trial=0, seeds=(7,))
     with pytest.raises(UsageError, match="no trainings of trial 9"):
         api.diagnose("watched", config, trial=9)

@@ -109,7 +109,7 @@ def test_digests_suffice_without_files(study, config, promoted):
 
 def test_unrecorded_training_is_refused(study, config, curve):
     hpo.run(study, config)
-    with pytest.raises(NothingToPromote, match="no promotion whose winner could be verified; name a trial"):
+    with pytest.raises(NothingToPromote, match="no promotion with a winner to verify; name a trial"):
         api.verify(study, config)
     with pytest.raises(UsageError, match="no complete training of trial 9 under seed 5 is recorded"):
         api.verify(study, config, trial=9, seed=5)
