@@ -157,6 +157,16 @@ def test_a_refused_step_ends_the_whole_group(tmp_path):
     assert not any(_is_alive(pid) for pid in pids)
 
 
+def test_what_a_program_leaves_is_ended(tmp_path):
+    """A child of a program that has ended itself is found by its group."""
+    code = "import subprocess; print('val=' + str(subprocess.Popen(['sleep', '600']).pid))"
+    (report,), packet = trained(study(python(code), command={"metrics": {"val": "val=(.*)"}}), job(), tmp_path)
+    gone_by = time.monotonic() + 60
+    while _is_alive(int(report.metrics["val"])) and time.monotonic() < gone_by:
+        time.sleep(0.01)
+    assert (packet.error, _is_alive(int(report.metrics["val"]))) == (None, False)
+
+
 def _is_alive(pid):
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -214,8 +224,8 @@ def test_it_goes_on_after_a_kill(tmp_path, uninterrupted):
 def test_another_command_begins_anew(tmp_path, uninterrupted):
     """It finds an empty folder: steps and checkpoint of the command before it are not its own."""
     killed(tmp_path, "kill-once")
-    reports, packet = trained(resumed(tmp_path, "none"), job(5), tmp_path)
-    assert (packet.error, values(reports)) == (None, uninterrupted)
+    reports, packet = trained(resumed(tmp_path, "none --gain 1.0"), job(5), tmp_path)
+    assert (packet.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
 
 
 def test_a_checkpoint_ahead_is_trained_anew(tmp_path, uninterrupted):
