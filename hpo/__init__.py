@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.core.run_config import RunConfig
     from hpo.search.mixed import MixedSampler
+    from hpo.seeds.current import seeded
     from hpo.seeds.streams import Stream, Streams
     from hpo.stats.ranking import Candidate, Ranking, rank
     from hpo.stats.scoring import Rule
@@ -91,6 +92,7 @@ _HOMES = {
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.stats.scoring": ("Rule",),
     "hpo.search.mixed": ("MixedSampler",),
+    "hpo.seeds.current": ("seeded",),
     "hpo.core.protocols": (
         "Backend",
         "DONE",
@@ -173,6 +175,7 @@ __all__ = [
     "replay",
     "resume",
     "run",
+    "seeded",
     "show",
     "status",
     "stop",

@@ -17,8 +17,9 @@ from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import SubmitOutcome, logs, submit
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
+from hpo.promotion.objective import promote
 from hpo.promotion.options import PromotionOptions, RuleOptions
-from hpo.promotion.promote import PromotionOutcome, promote
+from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.promotion.select import refuse_promotion, share_of_search

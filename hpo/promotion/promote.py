@@ -26,6 +26,7 @@ from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_beside
 from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
+from hpo.promotion.sentences import certainty_text
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
@@ -83,6 +84,10 @@ class PromotionOutcome:
         """How much of another tool's best value was luck; None for the study's own search, see `luck_of`."""
         return luck_of(self.ranking, self.report.external)
 
+    def __str__(self) -> str:
+        left_out = [f"Left out: {one.origin}: {one.reason}." for one in self.left_out]
+        return "\n".join([self.report.markdown(), *left_out, certainty_text(self.report)])
+
     def frame(self) -> pd.DataFrame:
         """Returns the ranking as a table: rank, trial, a column for each seed, mean, sigma, score, interval, search."""
         import pandas as pd
@@ -110,12 +115,25 @@ def promote(study: Study | str, config: RunConfig | None, options: PromotionOpti
         UsageError: if something given cannot be used; nothing was written.
     """
     study = resolve_study(study)
+    return promote_found(study, config, options, _external(study, options))
+
+
+def promote_found(
+    study: Study, config: RunConfig | None, options: PromotionOptions, external: External | None
+) -> PromotionOutcome:
+    """Promotes the best trials of the study, or of another tool; see `promote`.
+
+    Args:
+        study: the study whose trainable is trained.
+        config: where it is kept and run; None: the defaults.
+        options: how the promotion is made.
+        external: what another tool found; None: the study's own trials are promoted.
+    """
     context = RunContext.of(study, config, options)
     config, stop = context.config, context.stop
     score = refuse_promotion(study, config, options)
     confirm_seeds, first = options.confirm_seeds, options.first
     folder = config.outputs / study.name
-    external = _external(study, options)
     is_new = external is not None  # what another tool found needs no search before it
     opened = Session.open(study, context, create=is_new, trains=is_new, accept_code_change=options.accept_code_change)
     with opened as session:

@@ -1,0 +1,190 @@
+"""A finished Optuna study and its objective function, as a study whose candidates are trained again."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+
+from hpo.core.errors import NothingToPromote, TrainableError, UsageError
+from hpo.core.records import Objective, Value
+from hpo.core.redaction import masked
+from hpo.search.imports import LeftOut
+from hpo.seeds.current import running
+from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
+from hpo.study.space import Choice, Dimension, Float, Int
+from hpo.training.context import Context
+
+Best = tuple[tuple[ExternalTrial, ...], tuple[LeftOut, ...]]
+"""Complete trials, and those that cannot be trained again, both with the best value first."""
+
+
+class ReportingTrial(FixedTrial):
+    """A trial whose params are given; it keeps what is reported, so that trainings of equal value can be told apart."""
+
+    def __init__(self, params: dict[str, Any], number: int = 0) -> None:
+        super().__init__(params, number)
+        self.reported: list[float] = []
+
+    def report(self, value: float, step: int) -> None:
+        self.reported.append(float(value))
+
+
+def is_optuna_study(given: object) -> bool:
+    """Whether this is a study of Optuna's own."""
+    return isinstance(given, optuna.Study)
+
+
+def study_of(
+    found: optuna.Study, objective: Callable[..., Any], seeds: Sequence[int], top: int, name: str | None
+) -> Study:
+    """Returns a study that trains an objective function again.
+
+    Args:
+        found: the finished Optuna study.
+        objective: the function that it optimized, as `objective(trial)` or `objective(trial, seed)`.
+        seeds: seeds of the replicates.
+        top: number of candidates.
+        name: name of the new study; None: that of the Optuna study, or of the function where Optuna made one up.
+
+    Raises:
+        NothingToPromote: if no trial has completed.
+        UsageError: if the study has several objectives, or the function takes other arguments.
+    """
+    if len(found.directions) != 1:
+        raise UsageError(f"study {found.study_name!r} has {len(found.directions)} objectives; expected 1")
+    if not any(trial.state is TrialState.COMPLETE for trial in found.trials):
+        raise NothingToPromote(f"study {found.study_name!r} has no completed trial to promote")
+    metric = (found.metric_names or ["value"])[0]
+    maximize = found.direction is optuna.study.StudyDirection.MAXIMIZE
+    made_up = found.study_name.startswith("no-name-")
+    own: str = getattr(objective, "__name__", "objective") if made_up else found.study_name
+    return Study(
+        name=name or re.sub(r"[^A-Za-z0-9_-]+", "-", own).strip("-")[:60] or "study",
+        trainable=trainable_of(objective, metric),
+        objective=Objective(metric=metric, direction="maximize" if maximize else "minimize", epoch="last"),
+        space=_space(found.trials),
+        search={"budget": 1},
+        promotion={"seeds": list(seeds), "top": top},
+    )
+
+
+def best_of(found: optuna.Study, study: Study) -> Best:
+    """Returns the trials of a finished Optuna study, of equal params only the first, and those that cannot be trained.
+
+    Args:
+        found: the finished Optuna study.
+        study: what `study_of` made of it.
+
+    Raises:
+        NothingToPromote: if no complete trial can be trained again.
+    """
+    storage = found._storage
+    rdb = getattr(storage, "_backend", storage)
+    source = masked(rdb.url) if isinstance(rdb, RDBStorage) else "this session"
+    sign = -1.0 if study.objective.direction == "maximize" else 1.0
+    complete = [
+        trial
+        for trial in found.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.values and math.isfinite(trial.values[0]) and all(one <= 0 for one in trial.constraints.values())
+    ]
+    made: list[ExternalTrial] = []
+    left_out: list[LeftOut] = []
+    for trial in sorted(complete, key=lambda one: (sign * one.values[0], one.number)):
+        origin = Origin(tool="Optuna", source=source, study=found.study_name, trial=trial.number)
+        odd = [name for name, value in trial.params.items() if not isinstance(value, Value)]
+        if odd:
+            reason = f"{odd[0]}: expected a number, a text or a truth value, got {trial.params[odd[0]]!r}"
+            left_out.append(LeftOut(origin=origin, value=trial.values[0], reason=reason))
+        elif all(trial.params != one.params for one in made):
+            made.append(_external(origin, trial))
+    if not made:
+        why = f"; the first: {left_out[0].reason}" if left_out else ""
+        raise NothingToPromote(f"no completed trial of study {found.study_name!r} can be promoted{why}")
+    return tuple(made), tuple(left_out)
+
+
+def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., Any]:
+    """Returns an Optuna objective as a trainable; what it reports at steps is not compared, for nothing is pruned.
+
+    Args:
+        objective: `objective(trial)` or `objective(trial, seed)`.
+        metric: name of the value that it returns.
+
+    Raises:
+        UsageError: if it takes other arguments.
+    """
+    if not inspect.isfunction(objective):
+        raise UsageError("objective must be a function, objective(trial) or objective(trial, seed)")
+    arguments = inspect.signature(objective).parameters.values()
+    needed = [one.name for one in arguments if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    takes_seed = "seed" in inspect.signature(objective).parameters
+    if needed[1:] not in ([], ["seed"]) or not needed:
+        raise UsageError(
+            f"{objective.__name__}({', '.join(needed)}) cannot be called; expected objective(trial) or "
+            "objective(trial, seed)"
+        )
+
+    def train(params: dict[str, Any], ctx: Context) -> dict[str, Any]:
+        trial = ReportingTrial(dict(params), number=0)
+        try:
+            with running(ctx.seed):
+                value = objective(trial, seed=ctx.seed) if takes_seed else objective(trial)
+        except optuna.TrialPruned as error:
+            raise TrainableError(
+                "the objective raised TrialPruned, although should_prune() is never true in a promotion"
+            ) from error
+        steps = {"reported_mean": sum(trial.reported) / len(trial.reported)} if trial.reported else {}
+        return {**steps, **numbers_of(trial.user_attrs), metric: value}
+
+    train.__module__ = objective.__module__  # so that the code is that of the user's project
+    train.__qualname__ = f"{objective.__name__}.<locals>.train"
+    return train
+
+
+def numbers_of(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the attributes that are finite numbers: they are metrics of the training."""
+    return {
+        name: float(value)
+        for name, value in attributes.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:
+    began, ended = trial.datetime_start, trial.datetime_complete
+    return ExternalTrial(
+        number=FIRST_EXTERNAL,
+        origin=origin,
+        params=dict(trial.params),
+        value=trial.values[0],
+        started=began.isoformat() if began else None,
+        ended=ended.isoformat() if ended else None,
+    )
+
+
+def _space(trials: Sequence[FrozenTrial]) -> dict[str, Dimension]:
+    """Returns the dimensions that any trial had; where they differ between trials, the widest range."""
+    found: dict[str, list[BaseDistribution]] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            found.setdefault(name, []).append(distribution)
+    made = {name: _dimension(several) for name, several in found.items()}
+    return {name: dimension for name, dimension in made.items() if dimension is not None}
+
+
+def _dimension(several: Sequence[BaseDistribution]) -> Dimension | None:
+    if all(isinstance(one, IntDistribution) for one in several):
+        return Int(min(one.low for one in several), max(one.high for one in several))  # type: ignore[attr-defined]
+    if all(isinstance(one, IntDistribution | FloatDistribution) for one in several):
+        return Float(min(one.low for one in several), max(one.high for one in several))  # type: ignore[attr-defined]
+    choices = [value for one in several if isinstance(one, CategoricalDistribution) for value in one.choices]
+    values = list(dict.fromkeys(value for value in choices if isinstance(value, Value)))
+    return Choice(values) if values else None
