@@ -1,4 +1,4 @@
-"""The commands for those who are new: init, doctor."""
+"""The commands to get started: init, doctor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(
         typer.Option(
             "--study",
             "-s",
-            help="Check it too, and what it asks for.",
+            help="Check this study too, and the resources that it asks for.",
             autocompletion=study_names,
             show_default=False,
         ),
@@ -54,13 +54,13 @@ def doctor(
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is missing: packages, graphics card, Ray, storage, disks. Exit status 1 if anything essential is."""
+    """Check packages, graphics card, Ray, storage and disks. Exit status 1 if anything essential is missing."""
     try:
         from hpo import api
     except ImportError as error:
         raise HpoError(_unimportable(error)) from error
-    with Console(stderr=True).status("") as shown, redirect_stdout(sys.stderr):  # a trainable is code of others
-        found = api.doctor(study, config, folders=studies, tell=lambda what: shown.update(f"Looking at {what}"))
+    with Console(stderr=True).status("") as shown, redirect_stdout(sys.stderr):  # a trainable may print
+        found = api.doctor(study, config, folders=studies, tell=lambda what: shown.update(f"Checking {what}"))
     fatal = [one.what for one in found if one.is_fatal]
     if as_json:
         print_json({"sound": not fatal, "findings": [asdict(one) for one in found]})
@@ -75,7 +75,7 @@ def doctor(
 
 
 def _unimportable(error: ImportError) -> str:
-    """Returns what is wrong with the packages, where that is so much that nothing else can be looked at."""
+    """Returns what is wrong with the packages if hpo cannot even be imported."""
     from hpo.core.installed import declared_requirements, installed_packages
 
     wanted = declared_requirements()

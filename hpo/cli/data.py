@@ -1,4 +1,4 @@
-"""The commands of `hpo data`: what a study's data are, and synthetic ones to try it with."""
+"""The commands of `hpo data`: audit a study's data, or write synthetic data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hpo.cli.output import print_json, print_text
 from hpo.core.records import LARGEST_SEED
 from hpo.core.records import MAX_TRIALS as MOST
 
-app = typer.Typer(no_args_is_help=True, help="What a study's data are, and synthetic ones to try it with.")
+app = typer.Typer(no_args_is_help=True, help="Audit a study's data, or write synthetic data.")
 
 REASONS = 10
-"""That are shown, the most frequent first; the manifest has everything."""
+"""Number of reasons shown, the most frequent first; the manifest lists all."""
 
 
 @app.command()
@@ -38,11 +38,11 @@ def audit(
     config: Written,
     as_json: Json = False,
 ) -> None:
-    """Read everything that the trainings would: how many images of which class, what is left out and why."""
+    """Read all data of the trainings: number of images per class, what is left out and why."""
     from rich.console import Console
 
     from hpo import api
-    from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
+    from hpo.cli.progress import Phases  # takes half a second to import, and --help does not need it
 
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.load_study(study, studies, to_train=False)  # its own data may be the problem
@@ -56,16 +56,16 @@ def audit(
 @app.command()
 def phantoms(
     out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many: examinations, or pictures.")] = 200,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="Number of examinations or pictures.")] = 200,
     dicom: Annotated[bool, typer.Option("--dicom", help="DICOM files with a CSV file, rather than pictures.")] = False,
     size: Annotated[int, typer.Option(min=1, max=100_000, help="Pixels along each side.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="The same one writes the same.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed; the same seed writes the same files.")] = 0,
     study: Annotated[
         str | None,
         typer.Option(
             "--study",
             "-s",
-            help="Whose trainable writes them; default: any.",
+            help="Study whose trainable writes them; default: any.",
             autocompletion=study_names,
             show_default=False,
         ),
@@ -77,7 +77,7 @@ def phantoms(
     from rich.console import Console
 
     from hpo import api
-    from hpo.cli.progress import Phases  # with what it imports half a second, and of no use to --help
+    from hpo.cli.progress import Phases  # takes half a second to import, and --help does not need it
 
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=tell)
@@ -114,5 +114,5 @@ def _text(found: Mapping[str, Any]) -> str:
 
 
 def _kind(reason: str) -> str:
-    """Returns a reason without what is particular of one row or file."""
+    """Returns a reason without the details of one row or file."""
     return " ".join(word for word in reason.split() if word.isalpha())

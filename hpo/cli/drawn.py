@@ -1,4 +1,4 @@
-"""What is printed of a decomposition, of replays, and of what makes a space unstable."""
+"""Terminal output of decompose, replay, diagnose and instability."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hpo.core.formatting import counted, number, spread
 from hpo.stats.seed_use import CLOCKS
 
 BAR = 20
-"""Characters of a total effect of 1."""
+"""Width of the bar of a total effect of 1, in characters."""
 
 
 def decomposition_text(found: Decomposition) -> RenderableType:
-    """Returns a line for each source, the replays, what the shares add to, and the advice."""
+    """Returns a table with one line per source, the replays, the sum of the shares, and the advice."""
     effects = found.effects
     if effects is None:
         return Text("\n".join([found.advice, *_failed(found.failures, found.study.name, found.trial)]))
@@ -45,7 +45,7 @@ def decomposition_text(found: Decomposition) -> RenderableType:
     lines += _failed(found.failures, found.study.name, found.trial)
     if found.replays is not None and not found.replays.are_identical:
         noise = f"{found.metric} {_by(found.replays.largest)}, the seeds' sd is {spread(effects.sd)}"
-        also = "; each line above holds that too" if found.replays.largest else ""
+        also = "; each line above includes this noise" if found.replays.largest else ""
         lines.append(f"Replays differ in {_differing(found.replays)}: {noise}{also}.")
     if found.sum_text is not None and not found.mostly_collapsed:
         lines.append(found.sum_text)
@@ -58,13 +58,13 @@ def decomposition_text(found: Decomposition) -> RenderableType:
 
 
 def replay_text(found: ReplayOutcome) -> str:
-    """Returns whether a job gives the same bits again, and what its differences are beside those between seeds."""
+    """Returns whether a job gives the same bits again, and how its differences compare with those between seeds."""
     metric = found.study.objective.metric
     head = f"trial {found.job.trial} seed {found.job.seed} · {metric} · {counted(found.wanted, 'training')} of one job"
     failed = _failed(found.failures, found.study.name, found.job.trial)
     replays = found.replays
     if replays is None:
-        return "\n".join([head, *failed, "Fewer than two trainings completed, so nothing can be said."])
+        return "\n".join([head, *failed, "Fewer than two trainings completed, so nothing can be compared."])
     lines = [head, f"replays   sd {spread(replays.sd)}   {_bits(replays, replays.identical + 1, 1)}"]
     if not replays.are_identical:
         epoch = "" if replays.epoch is None else f", from epoch {replays.epoch}"
@@ -89,7 +89,7 @@ def replay_text(found: ReplayOutcome) -> str:
 
 
 def _differing(replays: Replays) -> str:
-    """Returns in what replays differ, with the names of the metrics: `weights, history (val_loss)`."""
+    """Returns the parts in which replays differ, with the names of the metrics: `weights, history (val_loss)`."""
     metrics = f" ({', '.join(replays.metrics)})" if replays.metrics else ""
     return ", ".join(f"{name}{metrics}" if name == "history" else name for name in replays.differing)
 
@@ -113,25 +113,25 @@ def _percent(share: float) -> str:
 
 
 def diagnosis_text(found: Diagnosis) -> RenderableType:
-    """Returns a line for each replicate, where they part, and what usually helps."""
+    """Returns a table with one line per replicate, where they diverge, and what usually helps."""
     metric = found.study.objective.metric
     made = table("seed", "state", metric, "epoch", "alerts", left=("seed", "state", "alerts"))
     for one in found.replicates:
-        told = ", ".join(f"{alert.kind} ({alert.epoch})" for alert in one.alerts) or "none"
-        made.add_row(one.seed, one.status, number(one.value), "-" if one.step is None else str(one.step), told)
+        alerts = ", ".join(f"{alert.kind} ({alert.epoch})" for alert in one.alerts) or "none"
+        made.add_row(one.seed, one.status, number(one.value), "-" if one.step is None else str(one.step), alerts)
     lines = [f"! {warning}" for warning in found.warnings]
     for parting in found.partings:
-        where = "do not part" if parting.epoch is None else f"part at epoch {parting.epoch}"
+        where = "do not diverge" if parting.epoch is None else f"diverge from epoch {parting.epoch} on"
         lines.append(
             f"{parting.metric}: the replicates {where} (noise {parting.noise:.2g}, at the end {parting.spread:.2g})"
         )
     if found.scales is None:
-        lines.append("How the weights began is not known: no replicate of a promotion was watched (ctx.watch).")
+        lines.append("The initial weights are not known: no replicate of a promotion was watched (ctx.watch).")
     elif not found.scales:
-        lines.append("Weights began at a scale between a third and three times He's or Xavier's.")
-    quiet = "Nothing looks wrong in any of them by itself."
+        lines.append("The sd of all initial weights is within a factor of three of He's or Xavier's.")
+    quiet = "No replicate has an alert."
     if found.scales is None:
-        quiet = "No alert was raised, which says nothing: trainings are looked at only where ctx.watch is called."
+        quiet = "No replicate has an alert, but trainings are only checked if the trainable calls ctx.watch."
     lines += found.advice or [quiet]
     lines += [found.code] if found.code else []
     first, *others = found.files
@@ -141,7 +141,7 @@ def diagnosis_text(found: Diagnosis) -> RenderableType:
 
 
 def instability_text(found: Instability) -> RenderableType:
-    """Returns a line for each param: its importance for the value and for sigma, and whether that is beyond chance."""
+    """Returns a table with one line per param: its importance for value and sigma, and whether it is significant."""
     head = f"{found.study.name} · {counted(len(found.sigmas), 'trial')} with a sigma, over {_seeds(found)} each"
     made = table("param", "for the value", "for sigma", "with sigma", "p", "steadier", left=("param", "steadier"))
     for line in found.lines:
@@ -167,7 +167,7 @@ def _seeds(found: Instability) -> str:
 
 
 def _circumstances(found: Mapping[str, tuple[object, object]]) -> list[str]:
-    return [f"Not all were trained alike: {name} {one}, then {other}." for name, (one, other) in found.items()]
+    return [f"The conditions differ: {name} was {one}, then {other}." for name, (one, other) in found.items()]
 
 
 def _failed(failures: tuple[str, ...], study: str, trial: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands that only look: rank, compare, show, studies, check, status."""
+"""The commands that only read: rank, compare, show, studies, check, status."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def assets(
         typer.Option(help="Folder of results (repeatable); default: the newest promotion's.", show_default=False),
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Of the files' names; default: the study's last word.", show_default=False)
+        str | None, typer.Option(help="Prefix of the files' names; default: the study's last word.", show_default=False)
     ] = None,
     *,
     options: Annotated[RuleOptions, only("ddof")],
@@ -74,7 +74,7 @@ def assets(
     config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
-    """Write what a report needs of the winner: pictures by seed, tables with mean ± sigma, the words for them."""
+    """Write what a report needs about the winner: pictures per seed, tables with mean ± sigma, a text for them."""
     from hpo import api
     from hpo.cli.tables import near
 
@@ -95,7 +95,7 @@ def diagnose(
     config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
-    """Say why a trial's replicates differ: where their curves part, what looks wrong, what usually helps."""
+    """Find why a trial's replicates differ: where their curves diverge, their alerts, what usually helps."""
     from hpo import api
     from hpo.cli import drawn
 
@@ -114,7 +114,7 @@ def instability(
     config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
-    """Say which params go with a large sigma over seeds, beside those that go with the value; trains nothing."""
+    """Find which params are associated with a large sigma over seeds, and which with the value; trains nothing."""
     from hpo import api
     from hpo.cli import drawn
 
@@ -132,16 +132,20 @@ def compare(
     study: Annotated[
         str | None,
         typer.Option(
-            "--study", "-s", help="Of the trials, and of the direction.", autocompletion=study_names, show_default=False
+            "--study",
+            "-s",
+            help="Study of the trials.",
+            autocompletion=study_names,
+            show_default=False,
         ),
     ] = None,
-    minimize: Annotated[bool, typer.Option("--minimize", help="Less is better, where no study says so.")] = False,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Lower is better, if there is no study.")] = False,
     studies: Folders = None,
     *,
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """Compare two configurations over the seeds that both have: P(A > B), and whether so many can decide it."""
+    """Compare two configurations over their common seeds: P(A > B), and whether there are enough seeds to decide."""
     from hpo import api
     from hpo.cli import tables
 
@@ -162,7 +166,7 @@ def show(
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """Show one trial: its params, its trainings under every seed, and why one failed."""
+    """Show one trial: its params, its trainings under every seed, and why any failed."""
     from hpo import api
     from hpo.cli import tables
 
@@ -201,7 +205,7 @@ def studies(
 
 
 def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> None:
-    """Check a study file against its trainable and name every problem at once; trains and writes nothing."""
+    """Check a study file against its trainable and list all problems; trains and writes nothing."""
     from hpo import api
     from hpo.cli import tables
 
@@ -234,7 +238,7 @@ def status(
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """Show how stored studies stand: trials by state, incumbent, winner, who drives."""
+    """Show the status of stored studies: trials by state, incumbent, winner, driver."""
     from hpo import api
     from hpo.cli import tables
 
@@ -244,4 +248,4 @@ def status(
     elif found:
         print_text(tables.progress_table(found))
     else:
-        print_text("No studies in this storage yet. Begin with: hpo run --study NAME")
+        print_text("No studies in this storage yet. Start with: hpo run --study NAME")

@@ -1,4 +1,4 @@
-"""Every command is one call of `hpo.api`. What a command needs is imported when it runs, so that help is quick."""
+"""The command line. Each command is one call of `hpo.api`, which is imported when it runs, so that help is fast."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def run(
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
-    """Search: train trials until the study has enough of them. Stop it and run it again as you like."""
+    """Search: train trials until the study has enough of them. It can be stopped and run again at any time."""
     from hpo import api
     from hpo.cli import tables
     from hpo.cli.stopping import StopSignal
@@ -97,7 +97,7 @@ def run(
         options = replace(options, enqueue=api.read_configurations(loaded, enqueue))
     if trainings is not None:
         if options.trials is not None:
-            raise UsageError("name --trainings, of search and promotion together, or --trials of the search; not both")
+            raise UsageError("give --trainings for search and promotion together, or --trials for the search; not both")
         promote, promotion = True, replace(promotion, race=True, trainings=trainings)
         options = replace(options, configurations=api.share_of_search(loaded, promotion))
     if promote:
@@ -110,7 +110,7 @@ def run(
             if as_json:
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _search_status(searched))
-        promotion = replace(promotion, accept_code_change=False)  # the search has seen to it
+        promotion = replace(promotion, accept_code_change=False)  # the search has checked it
         promoted = _promote(loaded, config, replace(promotion, stop=stop, workers=workers), stop)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
@@ -153,7 +153,7 @@ def promote(
 def verify(
     study: StudyName, options: VerifyOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
-    """Train again what is recorded and compare bit by bit; records nothing."""
+    """Repeat recorded trainings and compare them bit by bit; records nothing."""
     from hpo import api
     from hpo.cli import tables
     from hpo.cli.progress import Progress
@@ -183,7 +183,7 @@ def import_(
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
-    """Begin a study with what another tool found: its finished trials inform the search."""
+    """Start a study from another tool's results: its finished trials inform the search."""
     from hpo import api
     from hpo.cli import tables
     from hpo.cli.progress import Progress
@@ -221,18 +221,18 @@ app.add_typer(data.app, name="data", rich_help_panel="Data")
 
 
 def main() -> NoReturn:
-    """Runs the command line. Exit status 0: done; 1: failed; 2: what was given cannot be used; 128 + n: signal n."""
+    """Runs the command line. Exit status 0: done; 1: failed; 2: invalid arguments; 128 + n: ended by signal n."""
     hide_in_tracebacks()
     keep_stdout_for_data()
     try:
-        typer.main.get_command(app)()  # app() itself would put its own excepthook in the place of ours
+        typer.main.get_command(app)()  # app() itself would replace our excepthook
     except UsageError as error:
         _fail(error, 2)
     except HpoError as error:
         _fail(error, 1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader has seen enough: `hpo status | head`
+    except BrokenPipeError:  # the reader has closed the pipe: `hpo status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     finally:
@@ -241,10 +241,10 @@ def main() -> NoReturn:
 
 
 def refuse_options(command: str, arguments: list[str]) -> None:
-    """Raises what a command would say of its options, without running it.
+    """Raises the error that a command would raise for its options, without running it.
 
     Raises:
-        typer.BadParameter: or another of typer's errors, if they cannot be used.
+        typer.BadParameter: or another of typer's errors, if the options are invalid.
     """
     group: Any = typer.main.get_command(app)
     group.commands[command].make_context(f"hpo {command}", arguments)
@@ -273,9 +273,9 @@ def _promote(study: Study, config: RunConfig, options: PromotionOptions, stop: S
 
 
 def _search_status(outcome: api.SearchOutcome) -> int:
-    """Returns the exit status of a search: 1 where a trial is open, or trials ended and none may be promoted.
+    """Returns the exit status of a search: 1 if a trial is open, or if trials ended and none can be promoted.
 
-    A search that ends because of `hpo stop` has done what it was asked.
+    A search that ends because of `hpo stop` has status 0.
     """
     if outcome.stopped:
         return 0
@@ -283,9 +283,10 @@ def _search_status(outcome: api.SearchOutcome) -> int:
 
 
 def _promotion_status(outcome: api.PromotionOutcome) -> int:
-    """Returns the exit status of a promotion: 1 where it is not what was asked for, unless it was stopped.
+    """Returns the exit status of a promotion.
 
-    A trial of the search is open, no candidate is complete, or one ignores its seeds and that was not allowed.
+    It is 1 if a trial of the search is open, no candidate is complete, or one ignores its seeds and that was not
+    allowed; 0 if the promotion was stopped by `hpo stop`.
     """
     if outcome.stopped:
         return 0
@@ -294,7 +295,7 @@ def _promotion_status(outcome: api.PromotionOutcome) -> int:
 
 
 def _stdout_for_data() -> AbstractContextManager[object]:
-    """Sends what user code prints to stderr: a trainable runs in this process under the local backend."""
+    """Sends the output of user code to stderr; with the local backend a trainable runs in this process."""
     return redirect_stdout(sys.stderr)
 
 

@@ -14,7 +14,7 @@ from hpo.cli.steering import StoredName
 if TYPE_CHECKING:
     from hpo import api
 
-NewName = Annotated[str, typer.Option("--to", help="The other name; no study may have it.", show_default=False)]
+NewName = Annotated[str, typer.Option("--to", help="New name, which no study has yet.", show_default=False)]
 
 
 @with_options
@@ -31,7 +31,7 @@ def delete(
     config: StoredAndWork,
     as_json: Json = False,
 ) -> None:
-    """Delete a study from the database: its trials, records and promotions; files stay, unless they are named."""
+    """Delete a study from the database: its trials, records and promotions; files are kept unless asked for."""
     from hpo import api
 
     if not yes:
@@ -49,11 +49,11 @@ def rename(
     config: StoredAndWork,
     as_json: Json = False,
 ) -> None:
-    """Give a stored study another name; its folder of results goes with it, its file is yours to change."""
+    """Rename a stored study and its folder of results; edit the study file yourself."""
     from hpo import api
 
     found = api.rename(study, to, config)
-    _show(found, as_json, f"the new name of {study}; let its file say so too: name = {found.study!r}")
+    _show(found, as_json, f"the new name of {study}; change its study file too: name = {found.study!r}")
 
 
 @with_options
@@ -64,11 +64,11 @@ def copy(
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """Make a second study with the trials and recorded trainings of a first; promotions and results are not copied."""
+    """Copy a study's trials and recorded trainings to a new study; promotions and results are not copied."""
     from hpo import api
 
     found = api.copy(study, to, config)
-    _show(found, as_json, f"a copy of {study}; go on with it under a study file of that name")
+    _show(found, as_json, f"a copy of {study}; to continue it, write a study file with that name")
 
 
 def _show(found: api.StudySummary, as_json: bool, what: str) -> None:

@@ -166,7 +166,7 @@ JobsAddress = Annotated[
         "--jobs-address",
         envvar="RAY_API_SERVER_ADDRESS",
         callback=refuse_secret,
-        help="Dashboard of the cluster that takes jobs.",
+        help="Address of the cluster's dashboard, which accepts jobs.",
         show_envvar=True,
     ),
 ]
@@ -219,7 +219,7 @@ Trainings = Annotated[
     typer.Option(
         min=1,
         max=MOST,
-        help="Trainings in all, of the search and of a race that promotes; they are split.",
+        help="Total number of trainings, split between the search and a promotion by race.",
         show_default=False,
     ),
 ]
@@ -234,7 +234,7 @@ Seeds = Annotated[
         "--seeds",
         parser=_parser(numbers_of),
         metavar="<seed,seed,...>",
-        help="Of its replicates; default: all.",
+        help="Seeds of the replicates; default: all.",
         show_default=False,
     ),
 ]

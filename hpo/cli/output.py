@@ -1,4 +1,4 @@
-"""How a command prints on stdout."""
+"""Printing to stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from rich.console import Console, RenderableType
 
 WIDEST = 200
-"""Characters that a table may take."""
+"""Largest width of a table in characters."""
 
 
 def keep_stdout_for_data() -> None:
@@ -33,13 +33,13 @@ def keep_stdout_for_data() -> None:
     sys.stdout = io.TextIOWrapper(
         os.fdopen(data, "wb"),
         encoding=stdout.encoding,
-        errors="backslashreplace",  # the name of a file need not be text
+        errors="backslashreplace",  # a file name need not be valid UTF-8
         line_buffering=stdout.line_buffering,
     )
 
 
 def print_text(what: RenderableType) -> None:
-    """Prints something for people."""
+    """Prints text or a table for people."""
     # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
     Console(width=max(Console().width, WIDEST)).print(
         what, highlight=False, markup=False, soft_wrap=isinstance(what, str)

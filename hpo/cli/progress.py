@@ -1,4 +1,4 @@
-"""What is seen while trainings run: a live table on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of trainings: a live table on a terminal, plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from hpo.core.records import Alert, Evaluation, Job, Status
 from hpo.study import Study
 
 BAR = 24
-"""Characters of a bar."""
+"""Width of a bar in characters."""
 
 RECENT = 6
-"""Trials that are over and still shown."""
+"""Number of finished trials that stay in the table."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class _Running:
 
 
 class Progress(Observer):
-    """Hears of every job and shows how it stands.
+    """An observer that shows the state of every job.
 
     Args:
         study: the study whose trainings are shown.
@@ -51,7 +51,7 @@ class Progress(Observer):
         self._console = console
         self._verb = verb
         several = study.search.seeding == "replicated" or study.validation is not None
-        self._seeds = verb is not None or several  # a training is not all that is known of its trial
+        self._seeds = verb is not None or several  # a trial has more than one training
         self._wanted = 0
         self._done = 0
         self._began = time.monotonic()
@@ -88,7 +88,7 @@ class Progress(Observer):
 
     def asked(self, job: Job) -> None:
         if not self._fresh and not self._running:
-            self._began = time.monotonic()  # what came before says nothing of the trainings' pace
+            self._began = time.monotonic()  # earlier phases do not count for the pace of trainings
         self._running[job.key] = _Running(job)
 
     def reported(self, job: Job, step: int, value: float) -> None:
@@ -129,7 +129,7 @@ class Progress(Observer):
         return all((evaluation.metrics.get(name) or 0.0) <= 0 for name in self._study.objective.constraints)
 
     def __rich__(self) -> RenderableType:
-        """The table as it is now."""
+        """The current table."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         names = list(self._study.space)
         for name, justify in (
@@ -194,7 +194,7 @@ class Progress(Observer):
 
 
 def header(study: Study, storage: str, trials: int) -> str:
-    """Returns the lines that say what is about to be done."""
+    """Returns the lines that describe the search that is about to start."""
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
     folds = f" · {study.validation}" if study.validation else ""
@@ -208,7 +208,7 @@ def header(study: Study, storage: str, trials: int) -> str:
 
 
 class Phases:
-    """Shows how far one thing is: a line that changes on a terminal, plain lines elsewhere.
+    """Shows the progress of one phase: a line that changes on a terminal, plain lines elsewhere.
 
     Args:
         console: the console that writes to stderr.
@@ -235,12 +235,12 @@ class Phases:
 
 
 def going_on(message: str, total: int) -> str:
-    """Returns the words; those without a count say by dots that more is to come."""
+    """Returns the message; without a count it ends in dots."""
     return message if total else f"{message} ..."
 
 
 def barred(said: Text, done: int, total: int) -> RenderableType:
-    """Returns the words with a bar before them, where there is something to count."""
+    """Returns the message with a bar before it, if there is a count."""
     if not total:
         return said
     row = Table.grid(padding=(0, 1))

@@ -1,4 +1,4 @@
-"""The commands of `hpo seeds`: what randomness does to one trial."""
+"""The commands of `hpo seeds`: how randomness affects one trial."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.driver.options import RecordOptions
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Which source of randomness moves a result, and whether one job gives the same bits again.",
+    help="Which source of randomness affects a result most, and whether one job gives the same bits again.",
 )
 
 
@@ -26,9 +26,9 @@ app = typer.Typer(
 def decompose(
     study: StudyName, options: DecomposeOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
-    """Say how much each source of randomness moves a trial: split, init, order, augment, dropout, and none of them."""
-    said = {"--n": options.n, "--replays": options.replays, "--sources": ",".join(options.sources or ())}
-    again = _command("decompose", study, options.trial, {**said, "--metric": options.metric})
+    """Measure how much each source of randomness affects a trial: split, init, order, augment, dropout, or none."""
+    given = {"--n": options.n, "--replays": options.replays, "--sources": ",".join(options.sources or ())}
+    again = _command("decompose", study, options.trial, {**given, "--metric": options.metric})
     _go("decompose", f"Decomposing trial {options.trial}", again, study, studies, config, options, as_json=as_json)
 
 
@@ -37,13 +37,13 @@ def decompose(
 def replay(
     study: StudyName, options: ReplayOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
-    """Train one job several times: the same bits or not, and nondeterminism in per cent of seed noise."""
+    """Train one job several times: whether the bits are the same, and nondeterminism in percent of seed noise."""
     again = _command("replay", study, options.trial, {"--seed": options.seed, "--r": options.r})
     _go("replay", f"Replaying trial {options.trial}", again, study, studies, config, options, as_json=as_json)
 
 
-def _command(verb: str, study: str, trial: int, said: dict[str, Any]) -> str:
-    words = [word for name, value in said.items() if value not in (None, "") for word in (name, str(value))]
+def _command(verb: str, study: str, trial: int, given: dict[str, Any]) -> str:
+    words = [word for name, value in given.items() if value not in (None, "") for word in (name, str(value))]
     return shlex.join(["hpo", "seeds", verb, "--study", study, "--trial", str(trial), *words])
 
 

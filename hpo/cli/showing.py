@@ -19,18 +19,17 @@ Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
 @with_options
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's wants a token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8080,
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            help="File with the token that lets in and may change things; default: HPO_TOKEN.", show_default=False
-        ),
+        typer.Option(help="File with the token for access and changes; default: HPO_TOKEN.", show_default=False),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name that the server is asked for by. Repeat it.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Host name that reaches the server (repeatable).", show_default=False),
     ] = None,
     writable_dashboard: Annotated[
         bool, typer.Option("--writable-dashboard", help="Let Optuna's dashboard change and delete studies.")
@@ -84,12 +83,12 @@ def report(
     config: StoredAndWritten,
     as_json: Json = False,
 ) -> None:
-    """Write one file that shows a study and its promotion; it needs no network to be read."""
+    """Write one file that shows a study and its promotion; it can be read without a network."""
     from hpo import api
     from hpo.cli.tables import near
 
     if md and latex:
-        raise UsageError("name --md or --latex; one file has one of them")
+        raise UsageError("give --md or --latex, not both: one file has one format")
     kind: Literal["html", "md", "latex"] = "md" if md else "latex" if latex else "html"
     path = api.write_report(study, config, out=out, kind=kind)
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands that steer a study from another terminal, or a cluster: submit, logs, pause, resume, stop."""
+"""The commands that control a study from another terminal or on a cluster: submit, logs, pause, resume, stop."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def submit(
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """Let a Ray cluster drive a study: hpo run there, with the same options, e.g. --promote."""
+    """Let a Ray cluster drive a study: runs hpo run there, with the same options, e.g. --promote."""
     from hpo import api
     from hpo.cli.main import refuse_options
 
-    said = options or []
-    refuse_options("run", ["--study", study, *said])
-    found = api.submit(study, config, said, folders=studies, jobs_address=jobs_address)
+    given = options or []
+    refuse_options("run", ["--study", study, *given])
+    found = api.submit(study, config, given, folders=studies, jobs_address=jobs_address)
     if as_json:
         print_json(asdict(found))
     else:
         print_text(
-            f"{found.study} is submitted as job {found.job}.\nWatch it with: hpo logs --study {found.study} --follow"
+            f"{found.study} was submitted as job {found.job}.\nWatch it with: hpo logs --study {found.study} --follow"
         )
 
 
@@ -53,7 +53,7 @@ def logs(
     *,
     config: Stored,
 ) -> None:
-    """Print what a submitted study's newest job has printed."""
+    """Print the output of a submitted study's newest job."""
     from hpo import api
 
     for piece in api.logs(study, config, follow=follow, jobs_address=jobs_address):
@@ -63,42 +63,42 @@ def logs(
 
 @with_options
 def pause(study: StoredName, config: Stored, as_json: Json = False) -> None:
-    """Let nothing new begin in a study until it is resumed; what runs goes to its end, and its driver waits."""
+    """Pause a study: no new training starts until it is resumed; running ones finish, and its driver waits."""
     from hpo import api
 
     found = api.pause(study, config)
-    already = "" if found.changed else " already"
+    already = "" if found.changed else "already "
     driver = (
-        f"What runs goes to its end; the driver ({found.driver}) waits."
+        f"Running trainings finish; the driver ({found.driver}) waits."
         if found.driver
-        else "Nobody drives it, and hpo run is refused."
+        else "No driver is running, and hpo run is refused."
     )
-    _show(found, f"{study} is paused{already}. {driver}\nLet it go on with: hpo resume --study {study}", as_json)
+    _show(found, f"{study} is {already}paused. {driver}\nResume it with: hpo resume --study {study}", as_json)
 
 
 @with_options
 def resume(study: StoredName, config: Stored, as_json: Json = False) -> None:
-    """Let a paused study go on: at once if its driver waits, else with the next hpo run."""
+    """Resume a paused study: at once if its driver waits, else with the next hpo run."""
     from hpo import api
 
     found = api.resume(study, config)
-    said = f"{study} is no longer paused." if found.changed else f"{study} is not paused."
-    driver = f"Its driver goes on: {found.driver}." if found.driver else f"Go on with: hpo run --study {study}"
-    _show(found, f"{said} {driver}", as_json)
+    state = f"{study} is no longer paused." if found.changed else f"{study} is not paused."
+    driver = f"Its driver continues: {found.driver}." if found.driver else f"Go on with: hpo run --study {study}"
+    _show(found, f"{state} {driver}", as_json)
 
 
 @with_options
 def stop(
     study: StoredName,
     now: Annotated[
-        bool, typer.Option("--now", help="End it at once, after 3 s by force; the epochs in flight are lost.")
+        bool, typer.Option("--now", help="Terminate it at once, kill it after 3 s; epochs under way are lost.")
     ] = False,
     jobs_address: JobsAddress = JOBS_ADDRESS,
     *,
     config: Stored,
     as_json: Json = False,
 ) -> None:
-    """End a study's driver, wherever it runs: nothing new begins, what runs ends its epoch and is checkpointed."""
+    """Stop a study's driver, wherever it runs: running trainings finish their epoch and are checkpointed."""
     from hpo import api
 
     found = api.stop(study, config, now=now, jobs_address=jobs_address)
@@ -108,12 +108,12 @@ def stop(
 def _stopped(found: api.ControlOutcome) -> str:
     goes_on = f"hpo {'resume' if found.paused else 'run'} --study {found.study}"
     if found.driver is None:
-        said = f"{found.study} is stopped." if found.changed else f"Nobody drives {found.study}."
-        return f"{said} Go on with: {goes_on}"
-    asked = "is asked" if found.changed else "has been asked already"
+        state = f"{found.study} is stopped." if found.changed else f"{found.study} has no running driver."
+        return f"{state} Go on with: {goes_on}"
+    asked = "was asked" if found.changed else "was already asked"
     return (
-        f"The driver of {found.study} ({found.driver}) {asked} to stop: what runs ends its epoch and is checkpointed.\n"
-        f"Watch it with: hpo status --study {found.study}"
+        f"The driver of {found.study} ({found.driver}) {asked} to stop: running trainings finish their epoch and are "
+        f"checkpointed.\nWatch it with: hpo status --study {found.study}"
     )
 
 

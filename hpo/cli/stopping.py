@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first ends the work in order, the second at once."""
+"""SIGINT and SIGTERM: the first signal ends the work in order, the second at once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from types import FrameType
 
 
 class StopSignal:
-    """A stop that is set by a signal.
+    """A `Stop` that is set by a signal.
 
     Attributes:
-        exit_status: 128 + the signal's number once one has come, else 0.
+        exit_status: 128 + the signal's number once a signal has arrived, else 0.
     """
 
     def __init__(self, command: str) -> None:
@@ -25,20 +25,20 @@ class StopSignal:
         self._event = threading.Event()
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether a signal has arrived."""
         return self._event.is_set()
 
     @contextmanager
     def armed(self) -> Iterator[StopSignal]:
-        """Listens until the block ends."""
-        before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Handles signals until the block ends."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._event.is_set():
             end_children()
             signal.signal(number, signal.SIG_DFL)
@@ -47,24 +47,24 @@ class StopSignal:
         self.exit_status = 128 + number
         self._event.set()
         message = (
-            "\nStopping: what runs ends its epoch and is checkpointed (once more stops at once). "
+            "\nStopping: running trainings finish their epoch and are checkpointed (again: stops at once). "
             f"Go on with: {self._command}\n"
         )
-        os.write(sys.stderr.fileno(), message.encode())  # print is not safe in a handler
+        os.write(sys.stderr.fileno(), message.encode())  # print is not safe in a signal handler
 
     def end_process(self, why: str) -> None:
-        """Says why and ends this process with all that it has started, whatever its main thread does."""
-        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the cursor, which a live table hides
+        """Prints the reason and kills this process and its children, whatever its main thread does."""
+        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # shows the cursor, which a live table hides
         os.write(sys.stderr.fileno(), f"{shown}\n{why}\nGo on with: {self._command}\n".encode())
         end_children()
         os._exit(self.exit_status or 1)
 
 
 def end_children() -> None:
-    """Kills all processes that this one has started, and those that they have started."""
-    import psutil  # 40 ms, which only a hurried end should pay
+    """Kills all child processes, recursively."""
+    import psutil  # takes 40 ms to import, so only when needed
 
-    for _ in range(5):  # one may start another meanwhile
+    for _ in range(5):  # a child may start another meanwhile
         children = psutil.Process().children(recursive=True)
         for child in children:
             with suppress(psutil.Error):
@@ -75,10 +75,10 @@ def end_children() -> None:
 
 
 def tell_of_threads(seconds: float = 5.0) -> None:
-    """Says, if it takes longer, that the process waits for threads of trainings to end, as Python does at its end.
+    """Prints a message if the exit of the process waits long for threads that trainings have left running.
 
     Args:
-        seconds: after how many it is said.
+        seconds: seconds of waiting after which the message is printed.
     """
 
     def left() -> list[str]:
@@ -87,8 +87,8 @@ def tell_of_threads(seconds: float = 5.0) -> None:
     def tell() -> None:
         time.sleep(seconds)
         if names := left():
-            said = f"waiting for what trainings left running: {', '.join(names[:5])}. Ctrl-C ends it\n"
-            os.write(2, said.encode(errors="backslashreplace"))
+            message = f"waiting for threads that trainings left running: {', '.join(names[:5])}. Ctrl-C ends them\n"
+            os.write(2, message.encode(errors="backslashreplace"))
 
     if left():
         threading.Thread(target=tell, daemon=True).start()

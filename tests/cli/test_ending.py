@@ -19,7 +19,7 @@ def said(seconds):
 
 
 def test_what_is_waited_for_is_named():
-    assert said("2") == "waiting for what trainings left running: uploader. Ctrl-C ends it\n"
+    assert said("2") == "waiting for threads that trainings left running: uploader. Ctrl-C ends them\n"
 
 
 def test_what_ends_soon_is_not():

@@ -27,7 +27,7 @@ def test_password_in_option_is_refused(arguments, variable):
     error = CliRunner().invoke(app, arguments).exception
     assert isinstance(error, UsageError)
     assert (
-        f"may hold a password or a token, and every user of this machine can read a command line; set {variable} "
+        f"may contain a password or a token, and every user of this machine can read a command line; set {variable} "
         in (str(error))
     )
     assert ("~/.pgpass" in str(error)) == (variable in {"HPO_STORAGE", "HPO_FROM"})

@@ -1,4 +1,4 @@
-"""A trainable that is edited between two runs: said before anything is trained, and never mixed in without a word."""
+"""A trainable edited between two runs is reported before anything is trained, and its results are marked."""
 
 from __future__ import annotations
 

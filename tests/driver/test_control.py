@@ -130,7 +130,7 @@ def test_stopped_driver_resumes_on_next_run(project, driver, undisturbed, reques
     assert "stopping because of hpo stop" in running.output
     assert "Stopped. Go on with: hpo run --study slow" in running.output
     assert f"[{TRIALS}/{TRIALS}]" not in running.output, "it went on to the end"
-    assert "Nobody drives slow. Go on with: hpo run --study slow" in hpo(project, "stop", "--study", "slow").stdout
+    assert "slow has no running driver. Go on with: hpo run" in hpo(project, "stop", "--study", "slow").stdout
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
     assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
 
@@ -160,7 +160,7 @@ def test_paused_driver_can_be_stopped(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
     api.pause("slow", config(project))
     running.until("paused:")
-    assert "slow is paused already. What runs goes to its end" in hpo(project, "pause", "--study", "slow").stdout
+    assert "slow is already paused. Running trainings finish" in hpo(project, "pause", "--study", "slow").stdout
     asked = hpo(project, "stop", "--study", "slow")
     assert f"pid {running.process.pid}" in asked.stdout
     assert running.process.wait(timeout=30) == 0

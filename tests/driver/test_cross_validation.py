@@ -1,4 +1,4 @@
-"""One training for each fold, and one evaluation of them all."""
+"""One training per fold, and one evaluation of all folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-validated studies: searched, promoted, interrupted and looked at."""
+"""Cross-validated studies: searched, promoted, interrupted and shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A driver that hung, was replaced and goes on writes nothing that others read."""
+"""A driver that hung and was replaced writes no file that others read."""
 
 from __future__ import annotations
 

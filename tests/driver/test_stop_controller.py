@@ -43,7 +43,7 @@ def test_driver_sees_pause_and_resume(store, curve):
     try:
         lease.check_pause()
         assert store.pause(study)
-        assert not store.pause(study), "it is paused already"
+        assert not store.pause(study), "it is already paused"
         until(lambda: lease.paused)
         with pytest.raises(StudyHeld) as held:
             lease.check_pause()

@@ -1,4 +1,4 @@
-"""A study on a cluster that takes jobs: `ray start --head` with its dashboard, and what a user does from outside."""
+"""A study on a real cluster: `ray start --head` with its dashboard, controlled from outside."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_cluster_drives_a_study_once_at_a_time(cluster):
     submitted = cluster.hpo("submit", "--study", "curve", "--trials", "3", "--promote", "--top", "2")
     assert submitted.returncode == 0, submitted.stderr
     job = cluster.status("curve").job
-    assert f"curve is submitted as job {job}" in submitted.stdout
+    assert f"curve was submitted as job {job}" in submitted.stdout
     assert f"hpo-curve-{job.split('-')[2]}-1" == job
     followed = cluster.hpo("logs", "--study", "curve", "--follow")
     assert followed.returncode == 0, followed.stderr

@@ -1,4 +1,4 @@
-"""What is refused before a cluster is asked for anything; and where the database's address is read from."""
+"""Submissions that are refused before the cluster is contacted; and where the database's URL is read from."""
 
 from __future__ import annotations
 

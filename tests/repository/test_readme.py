@@ -75,7 +75,7 @@ def test_the_commands_work_one_after_the_other(project, at_ray):
     assert "Nothing essential is missing. Go on with: hpo run --study digits" in printed["doctor"]
     assert "digits is paused." in printed["pause"]
     assert "digits is no longer paused" in printed["resume"]
-    assert "Nobody drives digits" in printed["stop"]
+    assert "digits has no running driver" in printed["stop"]
     assert "left out" in printed["data"].lower()
     assert {"digits_metrics.tex", "digits_train_seed42.png"} <= {path.name for path in (project / "report").iterdir()}
 
