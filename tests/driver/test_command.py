@@ -10,6 +10,7 @@ import pytest
 import hpo
 from hpo.core.errors import CodeChanged, UsageError
 from hpo.core.records import Stage
+from hpo.driver.data import audit
 from hpo.store import Store
 from hpo.study.loading import check
 
@@ -93,5 +94,5 @@ def test_the_file_of_a_command_says_the_same(tmp_path):
 
 
 def test_a_command_has_no_data_to_audit(config):
-    with pytest.raises(UsageError, match="a command does not say what its data are"):
-        hpo.driver.data.audit(study(), config)
+    with pytest.raises(UsageError, match="a command cannot audit its data"):
+        audit(study(), config)

@@ -52,7 +52,7 @@ def trained(of, one, work, close=True):
 
 def error_of(run, work, **fields):
     packet = trained(study(run, **fields), job(), work)[1]
-    assert (packet.status, packet.outcome["remarks"]) == (Status.FAILED, ())
+    assert (packet.status, packet.outcome.remarks) == (Status.FAILED, ())
     return packet.error
 
 
@@ -133,7 +133,7 @@ def test_artifacts_and_the_log_are_kept(tmp_path):
     _, packet = trained(of, one, tmp_path)
     kept = tmp_path / one.folder / "artefacts"
     assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.p*")} == {"model.pt", "plots/roc.png"}
-    assert any("matches '*.txt'" in remark for remark in packet.outcome["remarks"])
+    assert any("matches '*.txt'" in remark for remark in packet.outcome.remarks)
     assert "a log line of trial x=0.25" in (tmp_path / one.folder / "run.log").read_text()
 
 
@@ -214,7 +214,7 @@ def test_it_goes_on_after_a_kill(tmp_path, uninterrupted):
         time.sleep(0.01)
     assert _programs(tmp_path) == []
     reports, packet = trained(resumed(tmp_path, "kill-once"), job(5), tmp_path)
-    assert (packet.error, packet.outcome["remarks"]) == (None, ())
+    assert (packet.error, packet.outcome.remarks) == (None, ())
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
     assert values(reports) == uninterrupted
     discard_checkpoint(tmp_path, job(5))
@@ -232,7 +232,7 @@ def test_a_checkpoint_ahead_is_trained_anew(tmp_path, uninterrupted):
     """It was saved before its step was reported, so that step would be lost."""
     killed(tmp_path, "ahead-kill-once")
     reports, packet = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
-    assert "trained anew" in str(packet.outcome["remarks"])
+    assert "trained anew" in str(packet.outcome.remarks)
     assert (packet.error, values(reports)) == (None, uninterrupted)
 
 
@@ -244,7 +244,7 @@ for step, val in (1, 0.5), (2, 0.7), (1, 0.9):
     of = study(run, budget=2, command={"resumable": True})
     reports, packet = trained(of, job(2), tmp_path / "work")
     assert [report.step for report in reports] == [1, 2]
-    assert any("other metrics" in remark for remark in packet.outcome["remarks"])
+    assert any("other metrics" in remark for remark in packet.outcome.remarks)
 
 
 # Where its metrics are.
