@@ -7,7 +7,7 @@ from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
 from hpo.analysis.options import DecomposeOptions, ReplayOptions, VerifyOptions
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
-from hpo.analysis.verify import Verified, verify
+from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
@@ -53,6 +53,7 @@ __all__ = [
     "SearchOutcome",
     "StudySummary",
     "SubmitOutcome",
+    "Verification",
     "Verified",
     "VerifyOptions",
     "Workers",

@@ -16,6 +16,7 @@ from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.storage import storage, stored_study
@@ -35,7 +36,7 @@ SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Shown):
     """Two configurations, paired over the seeds that both have.
 
     Attributes:
@@ -83,6 +84,17 @@ class Comparison:
         reach = high if low > 0.5 else 1 - low
         meaning = "and meaningful" if reach > MEANINGFUL else f"but not meaningful: below {MEANINGFUL:g}"
         return f"significant {meaning}: {better} is better"
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import comparison_text
+
+        return Page([comparison_text(self)])
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row of plain values for each seed."""
+        pairs = zip(self.seeds, *self.values, strict=True)
+        return [{"seed": seed, self.names[0]: one, self.names[1]: other} for seed, one, other in pairs]
 
 
 @explains_arguments

@@ -19,7 +19,7 @@ from hpo.core.run_config import RunConfig
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import require_runnable
 from hpo.driver.session import Folds, RunContext, Session, resolve_study
-from hpo.figures.report import effects_figure, write_page
+from hpo.figures.report import write_page
 from hpo.promotion.grid import PromotionSource
 from hpo.results import json_text, require_writable, table_text
 from hpo.seeds.streams import STREAMS
@@ -184,24 +184,9 @@ def _written(outcome: Decomposition, folder: Path, guard: Guard) -> Decompositio
     name = f"decomposition-trial-{outcome.trial}"
     if other:
         name += "-" + re.sub(r"[^A-Za-z0-9._-]", "_", outcome.metric)
-    notes = {
-        line.source: "not used: identical" if line.is_unused else "no difference in this metric"
-        for line in outcome.lines
-        if line.effect is not None and line.effect.sd == 0
-    }
-    if outcome.replays is not None:
-        found = outcome.replays
-        same = "bit-identical" if found.are_identical else f"sd {found.sd:.3g}, bit-identical"
-        notes["replay"] = f"{same} {found.identical} of {found.others}"
-    figure = effects_figure(
-        outcome.effects,
-        title=f"{outcome.study.name}, trial {outcome.trial}: what affects {outcome.metric}",
-        metric=outcome.metric,
-        notes=notes,
-    )
     files = tuple(folder / f"{name}.{kind}" for kind in ("html", "json", "csv"))
     with explain_write_errors(folder):
-        write_page(files[0], figure, "decomposition", guard)
+        write_page(files[0], outcome.figure(), "decomposition", guard)
         write_text(files[1], json_text(outcome.plain()), guard)
         write_text(files[2], table_text(outcome.rows()), guard)
     return replace(outcome, files=files)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo.analysis.draws import Draws
 from hpo.analysis.replay import Replays, replays_values
+from hpo.core.errors import UsageError
+from hpo.core.shown import Page, Shown
+from hpo.figures.report import effects_figure
 from hpo.seeds.streams import STREAMS
 from hpo.stats.variance import Effect, Effects
 from hpo.study import Study
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 LOUD = 0.5
 """Share of the seeds' sd above which differences between replays should be investigated first."""
@@ -39,7 +46,7 @@ class SourceLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decomposition:
+class Decomposition(Shown):
     """Result of a decomposition.
 
     Attributes:
@@ -223,6 +230,36 @@ class Decomposition:
                 for source, jobs in redrawn.items()
             },
         }
+
+    def figure(self) -> Figure:
+        """Returns the sources' shares as a plotly figure.
+
+        Raises:
+            UsageError: if too few draws completed to say anything.
+        """
+        if self.effects is None:
+            raise UsageError(self.advice)
+        notes = {
+            line.source: "not used: identical" if line.is_unused else "no difference in this metric"
+            for line in self.lines
+            if line.effect is not None and line.effect.sd == 0
+        }
+        if self.replays is not None:
+            found = self.replays
+            same = "bit-identical" if found.are_identical else f"sd {found.sd:.3g}, bit-identical"
+            notes["replay"] = f"{same} {found.identical} of {found.others}"
+        return effects_figure(
+            self.effects,
+            title=f"{self.study.name}, trial {self.trial}: what affects {self.metric}",
+            metric=self.metric,
+            notes=notes,
+        )
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import decomposition_text
+
+        return decomposition_text(self)
 
 
 def _row(line: SourceLine) -> dict[str, object]:

@@ -16,10 +16,11 @@ from hpo.core.errors import UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import checked_config, name_of
+from hpo.driver.session import checked_config
 from hpo.driver.status import as_stored
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.figures.report import curves_figure, write_page
 from hpo.results import json_text
 from hpo.stats import seed_use
@@ -82,7 +83,7 @@ class ReplicateFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """Findings about why a trial's replicates differ.
 
     Attributes:
@@ -121,6 +122,25 @@ class Diagnosis:
             "code": self.code,
             "warnings": list(self.warnings),
         }
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import diagnosis_text
+
+        return diagnosis_text(self)
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row of plain values for each replicate."""
+        return [
+            {
+                "seed": one.seed,
+                "status": one.status,
+                "value": one.value,
+                "epoch": one.step,
+                "alerts": ", ".join(alert.kind for alert in one.alerts),
+            }
+            for one in self.replicates
+        ]
 
 
 @explains_arguments

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,14 +17,18 @@ from hpo.core.errors import NothingToPromote
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
-from hpo.driver.session import checked_config, name_of
+from hpo.driver.session import checked_config
 from hpo.driver.status import as_stored
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.figures.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances
 from hpo.study import Study, space
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 FEWEST = 8
 """Least number of trials with replicates: a rank correlation of seven can hardly be significant."""
@@ -54,7 +59,7 @@ class ParamLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instability:
+class Instability(Shown):
     """Params that are associated with instability.
 
     Attributes:
@@ -110,6 +115,16 @@ class Instability:
         return (
             f"Significantly associated with sigma: {named}. n = {count} trials; association is not causation.{left_out}"
         )
+
+    def figure(self) -> Figure:
+        """Returns the params' importance for the value and for sigma as a plotly figure."""
+        return instability_figure(self.rows(), self.study.name, len(self.sigmas))
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import instability_text
+
+        return instability_text(self)
 
 
 @explains_arguments
@@ -224,10 +239,9 @@ def _is_number(value: Value) -> bool:
 
 def _written(found: Instability, folder: Path) -> Instability:
     files = tuple(folder / f"instability.{kind}" for kind in ("html", "json", "csv"))
-    figure = instability_figure(found.rows(), found.study.name, len(found.sigmas))
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_page(files[0], figure, "instability")
+        write_page(files[0], found.figure(), "instability")
         write_text(files[1], json_text(found.plain()))
         write_text(files[2], table_text(found.rows()))
     return replace(found, files=files)

@@ -11,6 +11,7 @@ from hpo.analysis.verify import changed, first_other_epoch
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import require_runnable
@@ -88,7 +89,7 @@ class Replays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayOutcome:
+class ReplayOutcome(Shown):
     """Result of training one job several times.
 
     Attributes:
@@ -144,6 +145,17 @@ class ReplayOutcome:
             "seed_sd": self.seed_sd,
             "share_of_seed_sd": self.share,
         }
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import replay_text
+
+        return Page([replay_text(self)])
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row with the value of each training of the job."""
+        values = self.replays.values if self.replays else ()
+        return [{"training": index, "value": value} for index, value in enumerate(values)]
 
 
 @accepts_options(ReplayOptions)

@@ -12,6 +12,7 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.core.wrappers import ObservedSource
 from hpo.driver.code_changes import with_other_code
 from hpo.driver.leftovers import temporary_folder
@@ -59,6 +60,30 @@ class Verified:
         return self.metrics if not others and self.metrics and all(map(CLOCKS.search, self.metrics)) else ()
 
 
+class Verification(Shown, list[Verified]):
+    """What was compared, in the order of the records."""
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.analysis.shown import verified_text
+
+        return Page([verified_text(self)])
+
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row for each training: which it was, and what of it is the same."""
+        return [
+            {
+                "stage": str(one.recorded.job.stage),
+                "trial": one.recorded.job.trial,
+                "seed": one.recorded.job.seed,
+                "status": str(one.again.status),
+                **one.same,
+                "identical": one.is_identical,
+            }
+            for one in self
+        ]
+
+
 class _Halfway(Observer):
     """A `Stop` that is set by the first report past half of a job's budget, or by another `Stop`.
 
@@ -78,7 +103,7 @@ class _Halfway(Observer):
 
 
 @accepts_options(VerifyOptions)
-def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions) -> list[Verified]:
+def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions) -> Verification:
     """Repeats recorded trainings in a temporary folder and compares them bit by bit; records nothing.
 
     Args:
@@ -112,7 +137,7 @@ def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions)
                     first = ObservedSource(PromotionSource([job]), [halfway])
                     session.train(first, most_at_once=1, stop=halfway, work=work)
             session.train(ObservedSource(source, options.observers), work=work)
-            return list(_compared(recorded, source.by_key, study.objective.ignore))
+            return Verification(_compared(recorded, source.by_key, study.objective.ignore))
 
 
 def _recorded(store: Store, stored: StoredStudy, options: VerifyOptions) -> list[Evaluation]:

@@ -42,8 +42,6 @@ def rank(
 ) -> None:
     """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
-    from hpo.cli import promoted
-    from hpo.promotion.sentences import certainty_text
 
     loaded = api.load_study(study, studies, to_train=False)
     report = api.rank_stored(loaded, config, options)
@@ -52,8 +50,7 @@ def rank(
     elif format_ is not None:
         sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
     else:
-        print_text(promoted.ranking_table(report))
-        print_text(certainty_text(report))
+        print_text(report.page())
 
 
 @with_options
@@ -76,7 +73,7 @@ def assets(
 ) -> None:
     """Write what a report needs about the winner: pictures per seed, tables with mean ± sigma, a text for them."""
     from hpo import api
-    from hpo.cli.tables import near
+    from hpo.core.formatting import near
 
     loaded = api.load_study(study, studies, to_train=False)
     written = api.assets(loaded, config, out=out, results=results or (), prefix=prefix, ddof=options.ddof, force=force)
@@ -97,14 +94,13 @@ def diagnose(
 ) -> None:
     """Find why a trial's replicates differ: where their curves diverge, their alerts, what usually helps."""
     from hpo import api
-    from hpo.cli import drawn
 
     name = Path(study).name.removesuffix(".toml")
     found = api.diagnose(name, config, trial=trial, seeds=seeds or ())
     if as_json:
         print_json(found.plain())
     else:
-        print_text(drawn.diagnosis_text(found))
+        print_text(found.page())
 
 
 @with_options
@@ -116,13 +112,12 @@ def instability(
 ) -> None:
     """Find which params are associated with a large sigma over seeds, and which with the value; trains nothing."""
     from hpo import api
-    from hpo.cli import drawn
 
     found = api.instability(Path(study).name.removesuffix(".toml"), config)
     if as_json:
         print_json(found.plain())
     else:
-        print_text(drawn.instability_text(found))
+        print_text(found.page())
 
 
 @with_options
@@ -147,14 +142,13 @@ def compare(
 ) -> None:
     """Compare two configurations over their common seeds: P(A > B), and whether there are enough seeds to decide."""
     from hpo import api
-    from hpo.cli import tables
 
     loaded = api.load_study(study, studies, to_train=False) if study else None
     found = api.compare(first, second, loaded, config, minimize=minimize)
     if as_json:
         print_json({**asdict(found), "verdict": found.verdict})
     else:
-        print_text(tables.comparison_text(found))
+        print_text(found.page())
 
 
 @with_options
@@ -208,6 +202,7 @@ def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> N
     """Check a study file against its trainable and list all problems; trains and writes nothing."""
     from hpo import api
     from hpo.cli import tables
+    from hpo.core.formatting import near
 
     found = api.check(study, studies)
     if as_json:
@@ -219,7 +214,7 @@ def check(study: StudyName, studies: Folders = None, as_json: Json = False) -> N
     if found.problems:
         if as_json:
             raise typer.Exit(2)
-        raise StudyInvalid(tables.near(found.path), found.problems)
+        raise StudyInvalid(near(found.path), found.problems)
 
 
 @with_options

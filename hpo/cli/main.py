@@ -105,7 +105,9 @@ def run(
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
         searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if not as_json:
-            print_text(tables.search_text(searched, promotes=promote))
+            from hpo.search.shown import search_text
+
+            print_text(search_text(searched, promotes=promote))
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
@@ -167,7 +169,7 @@ def verify(
     if as_json:
         print_json([tables.verified_values(one) for one in found])
     else:
-        print_text(tables.verified_text(found))
+        print_text(found.page())
     raise typer.Exit(stop.exit_status or (0 if all(one.is_identical for one in found) else 1))
 
 
@@ -309,15 +311,7 @@ def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
-    from hpo.cli import promoted
-
-    if outcome.stopped and outcome.report.external:
-        print_text("Stopped. Go on with the same command.")
-    elif outcome.stopped:
-        print_text(f"Stopped. Go on with: hpo promote --study {outcome.study.name}")
-    else:
-        print_text(promoted.ranking_table(outcome.report))
-        print_text(promoted.promotion_text(outcome))
+    print_text(outcome.page())
 
 
 def _stderr() -> Console:

@@ -8,6 +8,10 @@ import os
 import sys
 
 from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hpo.core.shown import Dim, Grid, Page
 
 WIDEST = 200
 """Largest width of a table in characters."""
@@ -38,12 +42,29 @@ def keep_stdout_for_data() -> None:
     )
 
 
-def print_text(what: RenderableType) -> None:
-    """Prints text or a table for people."""
+def print_text(what: RenderableType | Page) -> None:
+    """Prints text, a table or an outcome for people."""
+    if isinstance(what, Page):
+        for block in what.blocks:
+            print_text(_rendered(block))
+        return
     # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
     Console(width=max(Console().width, WIDEST)).print(
         what, highlight=False, markup=False, soft_wrap=isinstance(what, str)
     )
+
+
+def _rendered(block: str | Grid) -> RenderableType:
+    """Returns a block of a page as rich prints it: dimmed notes, bold warnings and heads of tables."""
+    if isinstance(block, str):
+        style = "dim" if isinstance(block, Dim) else "bold" if block.startswith("! ") else ""
+        return Text(block, style=style, no_wrap=True, overflow="ignore") if style else block
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in block.columns:
+        made.add_column(column, justify="left" if column in block.left else "right", no_wrap=True)
+    for row in block.rows:
+        made.add_row(*map(Text, row))
+    return made
 
 
 def print_json(value: object) -> None:

@@ -53,7 +53,6 @@ def _go(
     from rich.console import Console
 
     from hpo import api
-    from hpo.cli import drawn
     from hpo.cli.progress import Progress
     from hpo.cli.stopping import StopSignal
 
@@ -67,5 +66,5 @@ def _go(
     elif found.stopped:
         print_text(f"Stopped. Go on with: {again}")
     else:
-        print_text(drawn.decomposition_text(found) if verb == "decompose" else drawn.replay_text(found))
+        print_text(found.page())
     raise typer.Exit(stop.exit_status or (0 if found.says_something else 1))

@@ -85,7 +85,7 @@ def report(
 ) -> None:
     """Write one file that shows a study and its promotion; it can be read without a network."""
     from hpo import api
-    from hpo.cli.tables import near
+    from hpo.core.formatting import near
 
     if md and latex:
         raise UsageError("give --md or --latex, not both: one file has one format")

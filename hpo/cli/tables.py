@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpo.api import Comparison, ImportOutcome, Progress, SearchOutcome, Verified
+from hpo.api import ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.core.code import describe_difference
 from hpo.core.devices import describe_devices, device_of
-from hpo.core.formatting import counted, duration, number, params
-from hpo.core.records import Alert, Evaluation, Stage, Status
+from hpo.core.formatting import counted, near, number, params
+from hpo.core.records import Alert, Evaluation, Stage
 from hpo.study import Study, Trial
 from hpo.study.loading import Checked
 
@@ -31,121 +28,6 @@ def table(*columns: str, left: Sequence[str] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="left" if column in left else "right", no_wrap=True)
     return made
-
-
-def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
-    """Returns what a search came to, and what to do next."""
-    study, best = outcome.study, outcome.incumbent
-    states = [
-        f"{outcome.count(state)} {state if state != 'running' else 'to go on with'}"
-        for state in ("complete", "pruned", "failed", "running")
-        if outcome.count(state)
-    ]
-    lines = [f"! {warning}" for warning in outcome.warnings]
-    lines += [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
-    if outcome.repeats:
-        lines.append(f"Of these {outcome.repeats} had been tried before and were answered from the records.")
-    if imported := outcome.count("imported"):
-        lines.append(f"It began with {counted(imported, 'imported trial')}.")
-    if outcome.stopped:
-        lines.append(f"Stopped. Go on with: hpo run --study {study.name}")
-    elif outcome.timed_out:
-        lines.append("Its time was up. What was running goes on next time, with the same command.")
-    elif outcome.ended:
-        lines.append(f"Ended: {outcome.ended}.")
-    if outcome.open:
-        lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
-    lines += curves_text(outcome.events)
-    if others := outcome.of_other_code:
-        listed = ", ".join(map(str, others[:10])) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        lines.append(f"Trained with other code than there is now, so their values do not compare: trial {listed}.")
-    failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
-    if failed:
-        lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
-    infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
-    if infeasible:
-        lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
-    if best is None:
-        lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
-    else:
-        value = f"{study.objective.metric} {number(best.value)} on {study.seeds_said}"
-        draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
-        lines.append(
-            f"Incumbent: trial {best.number}, {value}. {draw}"
-            + ("." if promotes or outcome.stopped else f": hpo promote --study {study.name}")
-        )
-    return "\n".join(lines)
-
-
-def curves_text(events: str | None) -> list[str]:
-    """Returns the line that says how event files are looked at; none where there are none."""
-    return [] if events is None else [f"Curves: tensorboard --logdir {shlex.quote(events)}"]
-
-
-def comparison_text(found: Comparison) -> str:
-    """Returns two configurations seed by seed, and what can be said of them."""
-    first, second = found.names
-    lines = [
-        f"seed {seed}   {first} {number(one)}   {second} {number(other)}"
-        for seed, one, other in zip(found.seeds, *found.values, strict=True)
-    ]
-    interval = f" (95 %: {found.interval[0]:.2f} .. {found.interval[1]:.2f})" if found.interval else ""
-    lines.append(f"P({first} > {second}) = {found.outperformance:.2f}{interval}, n = {len(found.seeds)}")
-    lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}{'' if found.verdict.endswith('?') else '.'}")
-    seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
-    lines.append(f"To tell a difference that matters (0.75) from none takes {found.needed} seeds{seen}.")
-    lines += [found.code] if found.code else []
-    return "\n".join(lines)
-
-
-def verified_text(found: Sequence[Verified]) -> str:
-    """Returns for each training whether its bits are the same, and if not, where and why they may differ."""
-    lines = [line for one in found for line in _verified(one)]
-    same = sum(one.is_identical for one in found)
-    return "\n".join([*lines, f"{same} of {counted(len(found), 'training')} identical."])
-
-
-def _verified(one: Verified) -> list[str]:
-    job = one.recorded.job
-    who = f"{job.stage} trial {job.trial} seed {job.seed_text}"
-    if one.again.status is not Status.COMPLETE:
-        return [f"{who}   FAILED   {(one.again.error or '').splitlines()[-1]}"]
-    if one.is_identical:
-        digests = one.recorded.digests
-        compared = "   ".join(f"{name} {digests.get(name, '')[:8]}".strip() for name in one.same)
-        return [f"{who}   {compared}   identical"]
-    differ = ", ".join(name for name, same in one.same.items() if not same)
-    where = f" from epoch {one.epoch}" if one.epoch is not None else ""
-    tensor = ""
-    if one.tensor is not None:
-        size = "of another shape" if one.tensor.size is None else f"max |d| {one.tensor.size:.1e}"
-        tensor = f": {one.tensor.tensor}, {size}"
-    metrics = f" ({', '.join(one.metrics)})" if one.metrics else ""
-    lines = [f"{who}   DIFFERS{where} in {differ}{metrics}{tensor}"]
-    lines += [
-        f"    recorded with {name} {was}, now {now}"
-        for name, (was, now) in one.circumstances.items()
-        if not name.startswith("code")
-    ]
-    if one.recorded.code.differs(one.again.code):
-        changes = one.recorded.code.changes(one.again.code)
-        lines.append(f"    the code is another than was recorded ({changes}): the difference may be its doing")
-    if "threads" in one.circumstances:
-        lines.append(f"    use --cpus-per-trial {one.circumstances['threads'][0]}")
-    if one.differ_by_clock:
-        lines.append(
-            f"    {', '.join(one.metrics)}: if these are times, name them in the study: {ignoring(one.metrics)}"
-        )
-    elif not one.recorded.code.digest and one.again.code.digest:
-        lines.append("    its code was not recorded: was it changed since, or is the trainable not deterministic?")
-    elif not one.circumstances:
-        lines.append("    nothing that is recorded of how it was trained has changed: is the trainable deterministic?")
-    return lines
-
-
-def ignoring(metrics: Sequence[str]) -> str:
-    """Returns the line of a study that leaves metrics out of comparisons: `[objective] ignore = ["latency_ms"]`."""
-    return f"[objective] ignore = {json.dumps(list(metrics), ensure_ascii=False)}"
 
 
 def verified_values(one: Verified) -> dict[str, object]:
@@ -393,9 +275,3 @@ def study_values(found: Checked) -> dict[str, object]:
     problems = [{"key": problem.key, "message": problem.message} for problem in found.problems]
     study: Study | None = found.study
     return {"path": str(found.path), "study": study.content() if study else None, "problems": problems}
-
-
-def near(path: Path) -> str:
-    """Returns a path as the user would type it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from hpo.core.records import Value
 
@@ -56,3 +58,14 @@ def duration(seconds: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Returns `1 trial`, `2 trials`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def near(path: Path) -> str:
+    """Returns a path as the user would type it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def curves_text(events: str | None) -> list[str]:
+    """Returns the line that says how event files are looked at; none where there are none."""
+    return [] if events is None else [f"Curves: tensorboard --logdir {shlex.quote(events)}"]

@@ -369,19 +369,6 @@ def resolve_study(study: Study | str, *, to_train: bool = True) -> Study:
     return study
 
 
-def name_of(study: Study | str) -> str:
-    """Returns the name of a stored study.
-
-    Args:
-        study: the study itself, or its name.
-
-    Raises:
-        UsageError: if it is not a RunConfig.
-    """
-    require_type("study", study, (Study, str), "a Study or the name of one")
-    return study if isinstance(study, str) else study.name
-
-
 def checked_config(config: RunConfig | None) -> RunConfig:
     """Returns the RunConfig that was given, or the default one.
 

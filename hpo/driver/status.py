@@ -11,8 +11,8 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
-from hpo.driver.session import checked_config, name_of
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.session import checked_config
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, incumbent

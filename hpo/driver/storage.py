@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from hpo.core.arguments import require_type
 from hpo.core.errors import StorageUnavailable, UsageError
 from hpo.store import (
     MAKE_ONE,
@@ -22,6 +23,7 @@ from hpo.store import (
 )
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.store.optuna_storage.tables import OPTUNA
+from hpo.study import Study
 
 
 @contextmanager
@@ -66,3 +68,16 @@ def stored_study(store: Store, name: str) -> StoredStudy:
         known = ", ".join(store.names()) or "none"
         raise UsageError(f"no study named {name!r} in storage {masked(store.url)}. Stored there: {known}.")
     return stored
+
+
+def name_of(study: Study | str) -> str:
+    """Returns the name of a stored study.
+
+    Args:
+        study: the study itself, or its name.
+
+    Raises:
+        UsageError: if it is something else.
+    """
+    require_type("study", study, (Study, str), "a Study or the name of one")
+    return study if isinstance(study, str) else study.name

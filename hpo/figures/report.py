@@ -16,7 +16,7 @@ from hpo.stats.ranking import Ranking
 from hpo.stats.variance import Effect, Effects
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure as Figure  # others annotate with it
 
 # plotly is imported where it is used, because it takes half a second and few commands draw.
 

@@ -67,5 +67,5 @@ def _said(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
         "seeds": list(report.ranking.seeds),
         "results": list(results),
         "page": f"/robustness/{report.study.name}",
-        "digest": digest([report.candidates(), *report.warnings])[:16],
+        "digest": digest([report.rows(), *report.warnings])[:16],
     }

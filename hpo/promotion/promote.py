@@ -11,6 +11,7 @@ from hpo.core import provenance
 from hpo.core.errors import HpoError, UsageError
 from hpo.core.records import Evaluation, Job, Stage
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.core.wrappers import ObservedSource, with_retries
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.options import accepts_options
@@ -24,9 +25,8 @@ from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
-from hpo.promotion.report import PromotionReport, write_beside
+from hpo.promotion.report import PromotionReport, figure_of, write_beside
 from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
-from hpo.promotion.sentences import certainty_text
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
@@ -38,11 +38,11 @@ from hpo.training.predictions import FILE
 from hpo.training.weights import MODEL_FILE
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionOutcome:
+class PromotionOutcome(Shown):
     """What a promotion came to.
 
     Attributes:
@@ -84,15 +84,18 @@ class PromotionOutcome:
         """How much of another tool's best value was luck; None for the study's own search, see `luck_of`."""
         return luck_of(self.ranking, self.report.external)
 
-    def __str__(self) -> str:
-        left_out = [f"Left out: {one.origin}: {one.reason}." for one in self.left_out]
-        return "\n".join([self.report.markdown(), *left_out, certainty_text(self.report)])
+    def rows(self) -> list[dict[str, object]]:
+        """Returns a row for each candidate: rank, trial, a value for each seed, mean, sigma, score, interval."""
 
-    def frame(self) -> pd.DataFrame:
-        """Returns the ranking as a table: rank, trial, a column for each seed, mean, sigma, score, interval, search."""
-        import pandas as pd
+    def figure(self) -> Figure:
+        """Returns the ranking as a plotly figure: every seed's value of each candidate."""
+        return figure_of(self.report)
 
-        return pd.DataFrame(self.report.candidates())
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.promotion.shown import promotion_page
+
+        return promotion_page(self)
 
 
 @accepts_options(PromotionOptions)

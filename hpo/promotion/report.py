@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
+from hpo.core.shown import Page, Shown
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion.decide import Decided
 from hpo.promotion.luck import luck_of, other_budget, searched_on
@@ -27,6 +29,9 @@ from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
 from hpo.study import ExternalTrial, Study, Trial
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionReport:
+class PromotionReport(Shown):
     """A ranking, and what else is known of it.
 
     Attributes:
@@ -221,7 +226,7 @@ class PromotionReport:
         A candidate's value under a seed has the key `seed_42`; nothing of hpo reads these keys.
         """
         alerts = {str(trial): count for trial, count in self.alerts.items()}
-        return {**self.values(), "candidates": self.candidates(), "alerts": alerts}
+        return {**self.values(), "candidates": self.rows(), "alerts": alerts}
 
     def values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
@@ -278,7 +283,7 @@ class PromotionReport:
 
     def csv(self) -> str:
         """Returns the candidates as CSV."""
-        return table_text(self.candidates())
+        return table_text(self.rows())
 
     def markdown(self) -> str:
         """Returns the ranking and the winner's metrics as Markdown tables."""
@@ -288,7 +293,7 @@ class PromotionReport:
         """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
         return latex_text(self)
 
-    def candidates(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each candidate, in the order of the ranking."""
         return [self._candidate(row) for row in self.ranking.rows]
 
@@ -342,6 +347,12 @@ class PromotionReport:
             **({"other_code": self.other_code.get(candidate.trial, "")} if self.other_code else {}),
         }
 
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.promotion.shown import report_page
+
+        return report_page(self)
+
 
 def _other_code(
     trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
@@ -386,12 +397,15 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
     """
     head = {**report.plain(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
-    write_promotion(folder, head, report.candidates(), texts, guard)
-    study = report.study
-    standings = [report.standing(row) for row in report.ranking.rows]
+    write_promotion(folder, head, report.rows(), texts, guard)
+    write_page(folder / "promotion.html", figure_of(report), guard=guard)
+
+
+def figure_of(report: PromotionReport) -> Figure:
+    """Returns a ranking as a plotly figure: every seed's value of each candidate."""
+    study, standings = report.study, [report.standing(row) for row in report.ranking.rows]
     metric, source = study.objective.metric, searched_on(study, report.external)
-    figure = promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
-    write_page(folder / "promotion.html", figure, guard=guard)
+    return promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
 
 
 def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[int]:

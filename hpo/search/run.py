@@ -15,6 +15,7 @@ from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Stop
 from hpo.core.records import Stage, Value
 from hpo.core.run_config import RunConfig
+from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder, require_runnable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOutcome:
+class SearchOutcome(Shown):
     """What a search came to.
 
     Attributes:
@@ -101,6 +102,12 @@ class SearchOutcome:
     def count(self, state: str) -> int:
         """Returns how many trials are in a state."""
         return sum(trial.state == state for trial in self.trials)
+
+    def page(self) -> Page:
+        """Returns what is printed."""
+        from hpo.search.shown import search_text
+
+        return Page([search_text(self, promotes=False)])
 
 
 @dataclass(frozen=True, slots=True)

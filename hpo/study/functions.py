@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.core.code import Code
 from hpo.core.errors import UsageError
@@ -28,6 +28,9 @@ from hpo.study.annotations import hints_of
 from hpo.study.defaults import plain
 from hpo.study.project_code import files_of
 from hpo.study.python_source import DIGITS, digest_of_tree, imports_of
+
+if TYPE_CHECKING:
+    from hpo.study.schema import Study
 
 MAIN = "__main__"
 
@@ -80,6 +83,19 @@ def describe_session(name: str, path: str) -> str:
         f"study {name!r} trains a function of this session: it can only be resumed from a session that defines "
         f"{path.rpartition('.')[2].rpartition(':')[2]} again, under the same name"
     )
+
+
+def again(verb: str, study: Study) -> str:
+    """Returns what has to be done so that a command goes on: the command, or a call where the study is in no file.
+
+    Args:
+        verb: name of the command, and of the function.
+        study: the study that it was called with.
+    """
+    if not is_of_session(study.trainable):
+        return f"hpo {verb} --study {study.name}"
+    name = study.trainable.rpartition(".")[2].rpartition(":")[2]
+    return f"hpo.{verb}(study), in this session or in one that defines {name} again"
 
 
 def prepare_to_ship(function: Callable[..., Any]) -> None:

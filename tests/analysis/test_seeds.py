@@ -23,7 +23,7 @@ import hpo
 from hpo import api
 from hpo.analysis.draws import Draws
 from hpo.analysis.options import DRAWS
-from hpo.cli.drawn import decomposition_text, replay_text
+from hpo.analysis.shown import decomposition_text, replay_text
 from hpo.cli.tables import trial_text, trial_values
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.figures.report import effects_figure

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import hpo
 from hpo import api
+from hpo.analysis.shown import verified_text
 from hpo.cli.main import app
-from hpo.cli.tables import verified_text
 from hpo.core.errors import NothingToPromote, UsageError
 
 

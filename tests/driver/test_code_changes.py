@@ -11,8 +11,9 @@ from sqlalchemy import create_engine, text
 
 import hpo
 from hpo import api
-from hpo.cli import tables
+from hpo.analysis.shown import comparison_text, verified_text
 from hpo.core.errors import CodeChanged
+from hpo.search.shown import search_text
 
 FIRST, SECOND = "params.x + ctx.streams.init.numpy().random()", "params.x + 7 + ctx.streams.init.numpy().random()"
 
@@ -205,7 +206,7 @@ def _one(config, query):
 def test_verify_names_the_code(edited):
     project, config, _ = edited
     [one] = api.verify(project.study(), config, trial=0, seed=41)
-    printed = tables.verified_text([one])
+    printed = verified_text([one])
     assert "the code is another than was recorded (toy.py changed): the difference may be its doing" in printed
     assert "deterministic" not in printed
     assert "sha256" not in printed
@@ -217,14 +218,14 @@ def test_tables_mark_other_code(edited):
     assert outcome.of_other_code == [0, 1]
     assert list(outcome.frame().other_code) == [True, True, False]
     assert "Trained with other code than there is now, so their values do not compare: trial 0, 1." in (
-        tables.search_text(outcome, promotes=False)
+        search_text(outcome, promotes=False)
     )
     stale = api.rank_stored(project.study(), config)
     assert stale.other_code == {0: "search value and replicates", 1: "search value and replicates"}
     assert any("other code" in line for line in stale.warnings)
     fresh = hpo.promote(project.study(), config, top=3).report
     assert fresh.other_code == {0: "search value", 1: "search value"}
-    assert [row["other_code"] for row in sorted(fresh.candidates(), key=lambda row: row["trial"])] == [
+    assert [row["other_code"] for row in sorted(fresh.rows(), key=lambda row: row["trial"])] == [
         "search value",
         "search value",
         "",
@@ -239,4 +240,4 @@ def test_compare_warns_of_other_code(edited):
     assert winner == 2
     found = api.compare("0", "2", project.study(), config)
     assert "toy.py changed" in (found.code or "")
-    assert found.code in tables.comparison_text(found)
+    assert found.code in comparison_text(found)

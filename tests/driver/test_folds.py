@@ -13,10 +13,10 @@ import pytest
 
 import hpo
 from hpo import api
-from hpo.cli.promoted import ranking_table
 from hpo.cli.tables import trial_text
 from hpo.core.records import Stage
 from hpo.promotion.select import race_plan
+from hpo.promotion.shown import ranking_table
 from hpo.store import Store
 
 

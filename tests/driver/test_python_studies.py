@@ -56,6 +56,41 @@ def test_session_function_runs_and_promotes(config):
     assert {"train", "shift"} <= {name.rpartition(".")[2] for name in evaluation.code.files}
 
 
+def test_outcomes_print_and_are_tables(config, capsys):
+    mine = study(make(0.5))
+    found = {"run": hpo.run(mine, config, trials=2), "promote": hpo.promote(mine, config, top=2)}
+    found |= {
+        "rank": hpo.rank_stored(mine, config),
+        "verify": hpo.verify(mine, config, seed=42),
+        "compare": hpo.compare(0, 1, mine, config),
+        "diagnose": hpo.diagnose(mine, config, trial=0),
+        "decompose": hpo.decompose(mine, config, trial=0, n=2, sources=["init"], replays=0),
+        "replay": hpo.replay(mine, config, trial=0, r=2),
+    }
+    expected = {
+        "run": "Incumbent: trial",
+        "promote": "rank  trial  seed 42",
+        "rank": "Winner: trial",
+        "verify": "1 of 1 training identical.",
+        "compare": "Not decidable at n = 3",
+        "diagnose": "mine, trial 0",
+        "decompose": "sd if only this is redrawn",
+        "replay": "bit-identical 2 of 2",
+    }
+    for name, said in expected.items():
+        print(found[name])
+        assert said in capsys.readouterr().out
+        assert "<p " in found[name]._repr_html_()
+    assert "hpo.promote(study), in this session or in one that defines train again" in str(found["run"])
+    tables = {name: list(one.frame().columns) for name, one in found.items()}
+    assert tables["compare"] == ["seed", "0", "1"]
+    assert tables["verify"][:4] == ["stage", "trial", "seed", "status"]
+    assert tables["rank"] == tables["promote"]
+    assert all(tables.values())
+    assert found["promote"].figure().layout.title.text
+    assert "what affects val" in found["decompose"].figure().layout.title.text
+
+
 def test_other_session_continues_the_function(config):
     hpo.run(study(make(0.5)), config, trials=2)
     again = hpo.run(study(make(0.5)), config, trials=3)

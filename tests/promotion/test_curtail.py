@@ -155,7 +155,7 @@ def test_curtailed_promotion_names_left_out(curve, config, capsys):
     assert whole.trained == 18 - short.trained
     assert whole.results == short.results
     from hpo.cli.output import print_text
-    from hpo.cli.promoted import promotion_text, ranking_table
+    from hpo.promotion.shown import promotion_text, ranking_table
 
     print_text(ranking_table(short.report))
     assert "not finished" in (text := capsys.readouterr().out)

@@ -142,7 +142,7 @@ def test_a_second_time_nothing_is_trained(curve, place, old, promoted):
     again = api.promote(curve(), place, source=old, top=3)
     assert again.trained == 0
     assert again.results == promoted.results
-    assert again.report.candidates() == promoted.report.candidates()
+    assert again.report.rows() == promoted.report.rows()
 
 
 def test_later_commands_find_the_candidate(curve, place, promoted, old):

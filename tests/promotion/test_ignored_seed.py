@@ -15,6 +15,7 @@ from hpo import api
 from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.promotion.sentences import certainty_text
+from hpo.search.shown import search_text
 
 WORDS = "bit-identical under seeds 42 43 44"
 
@@ -168,7 +169,7 @@ def test_replicated_search_warns(heedless, config):
     replicated = {"seeding": "replicated", "replicates": 2}
     outcome = hpo.run(heedless("ignored", search=replicated), config)
     assert outcome.warnings[0].startswith("The seed is ignored: the replicates of every candidate are bit-identical")
-    assert tables.search_text(outcome, promotes=False).startswith("! The seed is ignored: ")
+    assert search_text(outcome, promotes=False).startswith("! The seed is ignored: ")
     assert tables.search_values(outcome)["warnings"] == list(outcome.warnings)
 
 

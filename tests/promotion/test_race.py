@@ -212,7 +212,7 @@ def test_three_seed_table_beside_last_rung(searched, raced_once, restored_config
     assert [row["seed_46"] == "" for row in rows].count(False) == 2
     stored = api.rank_stored(searched, restored_config)
     assert stored.values() == report.values()
-    assert stored.candidates() == report.candidates()
+    assert stored.rows() == report.rows()
     assert api.status(searched.name, restored_config)[0].promoted == winner
 
 

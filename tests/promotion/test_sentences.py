@@ -13,11 +13,11 @@ import hpo
 from hpo import api
 from hpo.api import PromotionReport
 from hpo.cli.main import app
-from hpo.cli.promoted import per_cent
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 from hpo.promotion.decide import Decided
 from hpo.promotion.sentences import certainty_text
+from hpo.promotion.shown import per_cent
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
 
@@ -102,7 +102,7 @@ def test_single_seed_shows_no_spread(curve, config):
     study = curve(search={"trials": 3}, promotion={"seeds": [42]})
     hpo.run(study, config)
     outcome = hpo.promote(study, config)
-    row = outcome.report.candidates()[0]
+    row = outcome.report.rows()[0]
     assert (row["sigma"], row["score"], row["variation_percent"], row["interval_low"]) == (None, None, None, None)
     assert {one.sigma for one in outcome.report.metrics} == {None}
     assert "|       - |" in (outcome.folder / "promotion.md").read_text()

@@ -8,11 +8,11 @@ from optuna.storages import InMemoryStorage
 from searches import open_source, value
 
 from hpo import api
-from hpo.cli import tables
 from hpo.core.errors import NothingToPromote
 from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Report, Status
 from hpo.search.proposals import make_sampler, suggest
+from hpo.search.shown import search_text
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import parse
@@ -69,7 +69,7 @@ def test_infeasible_trial_is_no_candidate(curve, config):
     assert 0 < len(broken) < 12
     assert all(trial.is_feasible == (trial.value >= 1) for trial in outcome.trials)
     assert outcome.incumbent.is_feasible
-    assert f"Complete but breaking a constraint: {broken[0].number}" in tables.search_text(outcome, promotes=False)
+    assert f"Complete but breaking a constraint: {broken[0].number}" in search_text(outcome, promotes=False)
     promoted = api.promote(study, config)
     assert not {row.candidate.trial for row in promoted.ranking.rows} & {trial.number for trial in broken}
     assert list(outcome.frame().columns[:4]) == ["number", "state", "value", "loss"]
@@ -81,7 +81,7 @@ def test_all_infeasible_cannot_be_promoted(curve, config):
     study = curve(search={"constraints": ["pid"], "trials": 3, "pruner": "none"})
     outcome = api.run(study, config)
     assert outcome.incumbent is None
-    assert "No trial has completed and kept the constraints" in tables.search_text(outcome, promotes=False)
+    assert "No trial has completed and kept the constraints" in search_text(outcome, promotes=False)
     with pytest.raises(NothingToPromote, match="no completed trial"):
         api.promote(study, config)
 

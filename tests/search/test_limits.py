@@ -14,11 +14,11 @@ from searches import in_random_order, one_by_one, open_source, table
 import hpo
 from hpo import api
 from hpo.cli.main import _promotion_status, _search_status
-from hpo.cli.promoted import promotion_text
-from hpo.cli.tables import search_text
 from hpo.core.errors import UsageError
 from hpo.core.options import seconds_of
 from hpo.core.protocols import Observer
+from hpo.promotion.shown import promotion_text
+from hpo.search.shown import search_text
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
 

@@ -56,7 +56,7 @@ def test_it_says_what_the_command_line_says(client, promoted_place):
     ranking = client.get("/hpo/v1/studies/curve/ranking").json()
     report = api.board("curve", promoted_place).report
     assert ranking["winner"] == report.winner.candidate.trial
-    assert ranking["candidates"] == report.candidates()
+    assert ranking["candidates"] == report.rows()
     [curve, idle] = client.get("/hpo/v1/studies").json()
     assert (curve["state"], idle["state"]) == ("promoted", "searched")
     assert curve["counts"] == {state: sum(one["state"] == state for one in trials(client)) for state in curve["counts"]}

@@ -16,9 +16,10 @@ from sqlalchemy import create_engine, text
 
 import hpo
 from hpo import api
-from hpo.cli import promoted, tables
+from hpo.cli import tables
 from hpo.cli.output import print_text
 from hpo.core.errors import StudyChanged
+from hpo.promotion import shown as promoted
 from hpo.store.identity import differences, with_defaults
 from hpo.study.defaults import defaults_of
 

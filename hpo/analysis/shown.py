@@ -1,31 +1,38 @@
-"""Terminal output of decompose, replay, diagnose and instability."""
+"""What is printed of a comparison, of what was verified, of a decomposition, of replays, and of what is unstable."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from hpo.api import Decomposition, Diagnosis, Instability, ReplayOutcome, Replays
-from hpo.cli.tables import ignoring, near, table
-from hpo.core.formatting import counted, number, spread
+from hpo.core.formatting import counted, near, number, spread
+from hpo.core.records import Status
+from hpo.core.shown import Dim, Grid, Page
 from hpo.stats.seed_use import CLOCKS
+
+if TYPE_CHECKING:
+    from hpo.analysis.compare import Comparison
+    from hpo.analysis.decomposition import Decomposition
+    from hpo.analysis.diagnose import Diagnosis
+    from hpo.analysis.instability import Instability
+    from hpo.analysis.replay import ReplayOutcome, Replays
+    from hpo.analysis.verify import Verified
 
 BAR = 20
 """Width of the bar of a total effect of 1, in characters."""
 
 
-def decomposition_text(found: Decomposition) -> RenderableType:
+def decomposition_text(found: Decomposition) -> Page:
     """Returns a table with one line per source, the replays, the sum of the shares, and the advice."""
     effects = found.effects
     if effects is None:
-        return Text("\n".join([found.advice, *_failed(found.failures, found.study.name, found.trial)]))
+        return Page([found.advice, *_failed(found.failures, found.study.name, found.trial)])
     head = (
         f"trial {found.trial} · {found.metric} · {counted(len(found.draws.jobs), 'training')} · "
         f"all sources: {number(effects.mean)} ± {spread(effects.sd)}"
     )
-    made = table("source", "sd if only this is redrawn", "95 % interval", "total effect", "", left=("source", ""))
+    made = Grid("source", "sd if only this is redrawn", "95 % interval", "total effect", "", left=("source", ""))
     for line in found.lines:
         effect = line.effect
         if effect is None:
@@ -53,8 +60,7 @@ def decomposition_text(found: Decomposition) -> RenderableType:
     lines.append("Trained now: none, all were recorded." if not found.trained else f"Trained now: {found.trained}.")
     first, *others = found.files
     lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
-    first_said = [Text(f"! {warning}", style="bold") for warning in found.warnings]
-    return Group(Text(head), *first_said, made, Text("\n".join(lines)))
+    return Page([head, *(f"! {warning}" for warning in found.warnings), made, *lines])
 
 
 def replay_text(found: ReplayOutcome) -> str:
@@ -112,10 +118,10 @@ def _percent(share: float) -> str:
     return "0 %" if share == 0 else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
-def diagnosis_text(found: Diagnosis) -> RenderableType:
+def diagnosis_text(found: Diagnosis) -> Page:
     """Returns a table with one line per replicate, where they diverge, and what usually helps."""
     metric = found.study.objective.metric
-    made = table("seed", "state", metric, "epoch", "alerts", left=("seed", "state", "alerts"))
+    made = Grid("seed", "state", metric, "epoch", "alerts", left=("seed", "state", "alerts"))
     for one in found.replicates:
         alerts = ", ".join(f"{alert.kind} ({alert.epoch})" for alert in one.alerts) or "none"
         made.add_row(one.seed, one.status, number(one.value), "-" if one.step is None else str(one.step), alerts)
@@ -137,13 +143,13 @@ def diagnosis_text(found: Diagnosis) -> RenderableType:
     first, *others = found.files
     lines.append(f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}")
     head = f"{found.study.name}, trial {found.trial} · {counted(len(found.replicates), 'training')}"
-    return Group(Text(head), made, Text("\n".join(lines)))
+    return Page([head, made, *lines])
 
 
-def instability_text(found: Instability) -> RenderableType:
+def instability_text(found: Instability) -> Page:
     """Returns a table with one line per param: its importance for value and sigma, and whether it is significant."""
     head = f"{found.study.name} · {counted(len(found.sigmas), 'trial')} with a sigma, over {_seeds(found)} each"
-    made = table("param", "for the value", "for sigma", "with sigma", "p", "steadier", left=("param", "steadier"))
+    made = Grid("param", "for the value", "for sigma", "with sigma", "p", "steadier", left=("param", "steadier"))
     for line in found.lines:
         made.add_row(
             line.name,
@@ -156,9 +162,7 @@ def instability_text(found: Instability) -> RenderableType:
     notes = "with sigma: rank correlation, of a choice eta²; steadier: where p is below 0.05 over the number of params"
     first, *others = found.files
     written = f"Written: {near(first.absolute())}  {'  '.join(path.suffix for path in others)}"
-    return Group(
-        Text(head), made, Text(notes, style="dim"), Text("\n".join(filter(None, [found.says, found.code, written])))
-    )
+    return Page([head, made, Dim(notes), found.says, found.code or "", written])
 
 
 def _seeds(found: Instability) -> str:
@@ -174,3 +178,69 @@ def _failed(failures: tuple[str, ...], study: str, trial: int) -> list[str]:
     if not failures:
         return []
     return [f"Failed and left out: {counted(len(failures), 'training')}. See why: hpo show --study {study} {trial}"]
+
+
+def comparison_text(found: Comparison) -> str:
+    """Returns two configurations seed by seed, and what can be said of them."""
+    first, second = found.names
+    lines = [
+        f"seed {seed}   {first} {number(one)}   {second} {number(other)}"
+        for seed, one, other in zip(found.seeds, *found.values, strict=True)
+    ]
+    interval = f" (95 %: {found.interval[0]:.2f} .. {found.interval[1]:.2f})" if found.interval else ""
+    lines.append(f"P({first} > {second}) = {found.outperformance:.2f}{interval}, n = {len(found.seeds)}")
+    lines.append(f"{found.verdict[0].upper()}{found.verdict[1:]}{'' if found.verdict.endswith('?') else '.'}")
+    seen = "" if found.needed_for_seen is None else f"; one like the one seen, {found.needed_for_seen}"
+    lines.append(f"To tell a difference that matters (0.75) from none takes {found.needed} seeds{seen}.")
+    lines += [found.code] if found.code else []
+    return "\n".join(lines)
+
+
+def verified_text(found: Sequence[Verified]) -> str:
+    """Returns for each training whether its bits are the same, and if not, where and why they may differ."""
+    lines = [line for one in found for line in _verified(one)]
+    same = sum(one.is_identical for one in found)
+    return "\n".join([*lines, f"{same} of {counted(len(found), 'training')} identical."])
+
+
+def _verified(one: Verified) -> list[str]:
+    job = one.recorded.job
+    who = f"{job.stage} trial {job.trial} seed {job.seed_text}"
+    if one.again.status is not Status.COMPLETE:
+        return [f"{who}   FAILED   {(one.again.error or '').splitlines()[-1]}"]
+    if one.is_identical:
+        digests = one.recorded.digests
+        compared = "   ".join(f"{name} {digests.get(name, '')[:8]}".strip() for name in one.same)
+        return [f"{who}   {compared}   identical"]
+    differ = ", ".join(name for name, same in one.same.items() if not same)
+    where = f" from epoch {one.epoch}" if one.epoch is not None else ""
+    tensor = ""
+    if one.tensor is not None:
+        size = "of another shape" if one.tensor.size is None else f"max |d| {one.tensor.size:.1e}"
+        tensor = f": {one.tensor.tensor}, {size}"
+    metrics = f" ({', '.join(one.metrics)})" if one.metrics else ""
+    lines = [f"{who}   DIFFERS{where} in {differ}{metrics}{tensor}"]
+    lines += [
+        f"    recorded with {name} {was}, now {now}"
+        for name, (was, now) in one.circumstances.items()
+        if not name.startswith("code")
+    ]
+    if one.recorded.code.differs(one.again.code):
+        changes = one.recorded.code.changes(one.again.code)
+        lines.append(f"    the code is another than was recorded ({changes}): the difference may be its doing")
+    if "threads" in one.circumstances:
+        lines.append(f"    use --cpus-per-trial {one.circumstances['threads'][0]}")
+    if one.differ_by_clock:
+        lines.append(
+            f"    {', '.join(one.metrics)}: if these are times, name them in the study: {ignoring(one.metrics)}"
+        )
+    elif not one.recorded.code.digest and one.again.code.digest:
+        lines.append("    its code was not recorded: was it changed since, or is the trainable not deterministic?")
+    elif not one.circumstances:
+        lines.append("    nothing that is recorded of how it was trained has changed: is the trainable deterministic?")
+    return lines
+
+
+def ignoring(metrics: Sequence[str]) -> str:
+    """Returns the line of a study that leaves metrics out of comparisons: `[objective] ignore = ["latency_ms"]`."""
+    return f"[objective] ignore = {json.dumps(list(metrics), ensure_ascii=False)}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+from typing import TYPE_CHECKING
 
-from hpo.api import PromotionOutcome, PromotionReport
-from hpo.cli.tables import curves_text, table
-from hpo.core.formatting import number, percent
+from hpo.core.formatting import curves_text, number, percent
+from hpo.core.shown import Dim, Grid, Page
 from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
@@ -15,12 +13,17 @@ from hpo.stats.confidence import Certainty
 from hpo.stats.seed_use import Use
 from hpo.stats.statistics import sigma_error
 from hpo.study import notes
+from hpo.study.functions import again
+
+if TYPE_CHECKING:
+    from hpo.promotion.promote import PromotionOutcome
+    from hpo.promotion.report import PromotionReport
 
 MOST_DEFAULTS = 8
 """How many defaults stand under the table; more would hide what else is said there."""
 
 
-def ranking_table(report: PromotionReport) -> RenderableType:
+def ranking_table(report: PromotionReport) -> Page:
     """Returns a ranking with every seed's value, and the conventions under it."""
     ranking, sure = report.ranking, report.certainty
     rule = ranking.rule
@@ -28,7 +31,7 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     score = [rule.formula(ranking.direction)] if rule.name != "mean" else []
     by_race, by_folds = report.race is not None, bool(report.folds)
     by_use = any(row.candidate.use is not Use.USED for row in ranking.rows)
-    made = table(
+    made = Grid(
         "rank",
         "trial",
         *["trial there"] * bool(report.external),
@@ -82,10 +85,9 @@ def ranking_table(report: PromotionReport) -> RenderableType:
     )
     source = searched_on(report.study, report.external)
     there = f"\ntrials and search values are those of {source}" if report.external else ""
-    notes_ = Text(note + known + seen + there + folds + _defaults(report), style="dim")
-    first = [Text(f"! {warning}", style="bold") for warning in report.warnings]
-    last = [] if report.race is None else [_race(report.race, report.refined)]
-    return Group(*first, made, notes_, *last)
+    explained = Dim(note + known + seen + there + folds + _defaults(report))
+    race = [] if report.race is None else _race(report.race, report.refined).blocks
+    return Page([*(f"! {warning}" for warning in report.warnings), made, explained, *race])
 
 
 def _defaults(report: PromotionReport) -> str:
@@ -100,14 +102,14 @@ def _defaults(report: PromotionReport) -> str:
     return f"\nnot set by the study, so the trainable's default counts: {said}" if said else ""
 
 
-def _race(race: Race, sure: Certainty | None) -> RenderableType:
+def _race(race: Race, sure: Certainty | None) -> Page:
     """Returns how a race went, and its last rung."""
     rule, direction = race.final.rule, race.final.direction
     rungs = ", ".join(f"{len(rung.entered)} under {seeds_text(rung.seeds)}" for rung in race.rungs)
     score = [rule.formula(direction)] if rule.name != "mean" else []
     count = len(race.rungs[-1].seeds)
     chances = sure.chances if sure else {}
-    made = table(
+    made = Grid(
         "rank",
         "trial",
         f"mean of {count} seeds",
@@ -131,7 +133,7 @@ def _race(race: Race, sure: Certainty | None) -> RenderableType:
             f"{number(row.interval[0])} .. {number(row.interval[1])}" if row.interval else "-",
             *["-" if chance is None else percent(chance)] * bool(chances),
         )
-    return Group(Text(f"Race: {rungs}. Its last rung:"), made)
+    return Page([f"Race: {rungs}. Its last rung:", made])
 
 
 def per_cent(variation: float | None) -> str:
@@ -139,6 +141,20 @@ def per_cent(variation: float | None) -> str:
     if variation is None:
         return "-"
     return "< 0.1" if 0 < variation < 0.05 else f"{variation:.1f}"
+
+
+def report_page(report: PromotionReport) -> Page:
+    """Returns a ranking with how sure it is."""
+    return Page([*ranking_table(report).blocks, certainty_text(report)])
+
+
+def promotion_page(outcome: PromotionOutcome) -> Page:
+    """Returns a promotion's table with all that is said of it."""
+    if outcome.stopped and outcome.report.external:
+        return Page(["Stopped. Go on with the same command."])
+    if outcome.stopped:
+        return Page([f"Stopped. Go on with: {again('promote', outcome.study)}"])
+    return Page([*ranking_table(outcome.report).blocks, promotion_text(outcome)])
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:

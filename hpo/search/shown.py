@@ -1,0 +1,55 @@
+"""What is printed of a search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpo.core.formatting import counted, curves_text, duration, number
+from hpo.study.functions import again
+
+if TYPE_CHECKING:
+    from hpo.search.run import SearchOutcome
+
+
+def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
+    """Returns what a search came to, and what to do next."""
+    study, best = outcome.study, outcome.incumbent
+    states = [
+        f"{outcome.count(state)} {state if state != 'running' else 'to go on with'}"
+        for state in ("complete", "pruned", "failed", "running")
+        if outcome.count(state)
+    ]
+    lines = [f"! {warning}" for warning in outcome.warnings]
+    lines += [f"{counted(outcome.own, 'trial')} in {duration(outcome.seconds)}: {', '.join(states) or 'none'}."]
+    if outcome.repeats:
+        lines.append(f"Of these {outcome.repeats} had been tried before and were answered from the records.")
+    if imported := outcome.count("imported"):
+        lines.append(f"It began with {counted(imported, 'imported trial')}.")
+    if outcome.stopped:
+        lines.append(f"Stopped. Go on with: {again('run', study)}")
+    elif outcome.timed_out:
+        lines.append("Its time was up. What was running goes on next time, with the same command.")
+    elif outcome.ended:
+        lines.append(f"Ended: {outcome.ended}.")
+    if outcome.open:
+        lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
+    lines += curves_text(outcome.events)
+    if others := outcome.of_other_code:
+        listed = ", ".join(map(str, others[:10])) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+        lines.append(f"Trained with other code than there is now, so their values do not compare: trial {listed}.")
+    failed = [trial.number for trial in outcome.trials if trial.state == "failed"]
+    if failed:
+        lines.append(f"Failed: {', '.join(map(str, failed[:10]))}. See why: hpo show --study {study.name} {failed[0]}")
+    infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
+    if infeasible:
+        lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
+    if best is None:
+        lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
+    else:
+        value = f"{study.objective.metric} {number(best.value)} on {study.seeds_said}"
+        draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
+        lines.append(
+            f"Incumbent: trial {best.number}, {value}. {draw}"
+            + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
+        )
+    return "\n".join(lines)
