@@ -25,7 +25,7 @@ from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
-from hpo.promotion.report import PromotionReport, figure_of, write_beside
+from hpo.promotion.report import PromotionReport, write_beside
 from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
@@ -89,6 +89,8 @@ class PromotionOutcome(Shown):
 
     def figure(self) -> Figure:
         """Returns the ranking as a plotly figure: every seed's value of each candidate."""
+        from hpo.promotion.shown import figure_of
+
         return figure_of(self.report)
 
     def page(self) -> Page:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
-from hpo.figures.report import promotion_figure, write_page
+from hpo.figures.report import write_page
 from hpo.promotion.decide import Decided
 from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
@@ -29,9 +28,6 @@ from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
 from hpo.study import ExternalTrial, Study, Trial
-
-if TYPE_CHECKING:
-    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +222,9 @@ class PromotionReport(Shown):
         A candidate's value under a seed has the key `seed_42`; nothing of hpo reads these keys.
         """
         alerts = {str(trial): count for trial, count in self.alerts.items()}
-        return {**self.values(), "candidates": self.rows(), "alerts": alerts}
+        return {**self._values(), "candidates": self.rows(), "alerts": alerts}
 
-    def values(self) -> dict[str, object]:
+    def _values(self) -> dict[str, object]:
         """Returns what holds for the whole promotion, as plain values."""
         ranking, sure = self.ranking, self.certainty
         luck = luck_of(ranking, self.external)
@@ -349,7 +345,7 @@ class PromotionReport(Shown):
 
     def page(self) -> Page:
         """Returns what is printed."""
-        from hpo.promotion.shown import report_page
+        from hpo.promotion.shown import report_page  # which needs this class
 
         return report_page(self)
 
@@ -398,14 +394,9 @@ def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path],
     head = {**report.plain(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.rows(), texts, guard)
+    from hpo.promotion.shown import figure_of  # which needs this module
+
     write_page(folder / "promotion.html", figure_of(report), guard=guard)
-
-
-def figure_of(report: PromotionReport) -> Figure:
-    """Returns a ranking as a plotly figure: every seed's value of each candidate."""
-    study, standings = report.study, [report.standing(row) for row in report.ranking.rows]
-    metric, source = study.objective.metric, searched_on(study, report.external)
-    return promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
 
 
 def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[int]:

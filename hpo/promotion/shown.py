@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpo.core.formatting import curves_text, number, percent
 from hpo.core.shown import Dim, Grid, Page
+from hpo.figures.report import promotion_figure
 from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
@@ -16,6 +17,7 @@ from hpo.study import notes
 from hpo.study.functions import again
 
 if TYPE_CHECKING:
+    from hpo.figures.report import Figure
     from hpo.promotion.promote import PromotionOutcome
     from hpo.promotion.report import PromotionReport
 
@@ -199,3 +201,10 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append("This ends with status 1, for a candidate ignores its seed; --allow-ignored-seed allows it.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
+
+
+def figure_of(report: PromotionReport) -> Figure:
+    """Returns a ranking as a plotly figure: every seed's value of each candidate."""
+    study, standings = report.study, [report.standing(row) for row in report.ranking.rows]
+    metric, source = study.objective.metric, searched_on(study, report.external)
+    return promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)

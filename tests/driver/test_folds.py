@@ -96,7 +96,7 @@ def test_ray_matches_local_backend(study, config, tmp_path, ray_slots):
         config, storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=4
     )
     assert table(hpo.run(made, ray)) == table(looped)
-    first, second = (hpo.promote(made, where).report.values() for where in (config, ray))
+    first, second = (hpo.promote(made, where).report.plain() for where in (config, ray))
     assert first == second
 
 
