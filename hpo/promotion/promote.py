@@ -86,6 +86,7 @@ class PromotionOutcome(Shown):
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row for each candidate: rank, trial, a value for each seed, mean, sigma, score, interval."""
+        return self.report.rows()
 
     def figure(self) -> Figure:
         """Returns the ranking as a plotly figure: every seed's value of each candidate."""
