@@ -27,8 +27,7 @@ _OF_FOLDERS = "region endpoint_url anon requester_pays versionid"
 
 SHOWN_PARAMETERS = frozenset((_OF_LIBPQ + " " + _OF_SQLITE + " " + _OF_FOLDERS).split())
 """Parameters of a URL whose values may be shown. An allow-list, because the part of a password after an unescaped &
-looks
-like one more parameter."""
+looks like one more parameter."""
 
 _SECRET_NAME = (
     r"(?:[\w.]+[._-])?(?:ssl|pg|db)?(?:(?<!ask)pass|password|passwd|passphrase|passcode|pwd|secret|token|credentials?"

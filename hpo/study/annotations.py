@@ -16,8 +16,7 @@ def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
     """Returns the annotations of a class's fields, or of a function's arguments, as types by name.
 
     Names that the module imports under `if TYPE_CHECKING:` are imported for this. One that cannot be imported, and
-    other
-    definitions there, count as `Any`.
+    other definitions there, count as `Any`.
 
     Args:
         thing: the class or the function.

@@ -3,9 +3,9 @@
 It follows the imports of the trainable's module as far as files belong to the project: below its root or in the
 trainable's own package, and not installed. Imports are read from the source, so those inside functions count too.
 Comments, docstrings, blank lines and layout do not count, because the digest is over the syntax tree; a file that
-Python
-cannot parse counts byte by byte. So do small settings files and shell scripts that a string names, `"conf/base.yaml"`;
-JSON only if the module writes no files, which might be this one. Data are not code: other files do not count.
+Python cannot parse counts byte by byte. So do small settings files and shell scripts that a string names,
+`"conf/base.yaml"`; JSON only if the module writes no files, which might be this one. Data are not code: other files do
+not count.
 """
 
 from __future__ import annotations

@@ -55,8 +55,7 @@ class Leftovers:
         end.
 
         This comes before their processes are ended: a killed process may hold a lock, for which the pool would wait
-        when
-        it is garbage-collected.
+        when it is garbage-collected.
         """
         found = {key: one for key, one in _finalizers().items() if key not in self._finalizers}
         left = [found[key] for key in sorted(found, reverse=True)]  # in the order of Python's exit

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Switches the collector off: a stored study loads as a million objects that all stay, and repeated collections
-    take as
-    long as the loading.
+    take as long as the loading.
     """
     collects = gc.isenabled()
     gc.disable()

@@ -108,8 +108,8 @@ class DurableStudy:
     """One study in the database.
 
     Trials are created, reported and finished by the storage's methods rather than by Study's: one transaction instead
-    of
-    many, and nothing is read back in between. A contract test compares the outcome with `study.ask` and `study.tell`.
+    of many, and nothing is read back in between. A contract test compares the outcome with `study.ask` and
+    `study.tell`.
 
     Every method may be repeated after an outage, even if the first call took effect and only the answer was lost.
     """
