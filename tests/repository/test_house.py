@@ -39,6 +39,10 @@ def test_importing_hpo_loads_nothing_heavy():
     assert loaded_by("import hpo", "torch", "ray", "optuna", "sqlalchemy", "plotly", "matplotlib", "numpy") == []
 
 
+def test_integrations_load_when_meant():
+    assert loaded_by("import hpo.integrations", "keras", "lightgbm", "sklearn", "torch", "xgboost") == []
+
+
 def test_help_loads_nothing_heavy():
     code = "import sys\nsys.argv = ['hpo', '--help']\nfrom hpo.cli import main\n"
     code += "try:\n    main()\nexcept SystemExit:\n    pass"
