@@ -1,4 +1,4 @@
-"""Which trials are one and the same training."""
+"""Finds identical trials, whose trainings would be the same."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class DuplicateIndex:
         self._by_what: dict[str, list[int]] = {}
         self._what: dict[int, str] = {}
         self.repeats = 0
-        """How many of the newest trials, in a row, are like earlier ones."""
+        """Number of newest trials in a row that are identical to earlier ones."""
 
     def __len__(self) -> int:
         """How many different trainings there are."""
         return len(self._by_what)
 
     def add(self, trial: FrozenTrial) -> None:
-        """Takes note of the next trial."""
+        """Adds the next trial."""
         what = canonical_json([dict(trial.params), list(self._study.search_seeds(trial.number))])
         like = self._by_what.setdefault(what, [])
         self.repeats = self.repeats + 1 if like else 0
@@ -37,6 +37,6 @@ class DuplicateIndex:
         self._what[trial.number] = what
 
     def before(self, number: int) -> Sequence[int]:
-        """Returns the earlier trials that are like this one, the first one first."""
+        """Returns the earlier trials that are identical to this one, in order."""
         what = self._what.get(number)
         return [] if what is None else [other for other in self._by_what[what] if other < number]

@@ -1,4 +1,4 @@
-"""What is said where Optuna's code for sampling and pruning raises."""
+"""Error messages for exceptions in Optuna's samplers and pruners."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hpo.core.errors import HpoError, SamplerFailed
 
 @contextmanager
 def explained_failure(what: str) -> Iterator[None]:
-    """Turns an exception of a sampler or a pruner into a sentence.
+    """Turns an exception of a sampler or a pruner into an error message.
 
     Args:
-        what: could not be done, as the beginning of the sentence.
+        what: what could not be done, as the beginning of the message.
 
     Raises:
         SamplerFailed: if the block raised anything but this package's own errors.
@@ -22,7 +22,7 @@ def explained_failure(what: str) -> Iterator[None]:
         yield
     except HpoError:
         raise
-    except Exception as error:  # samplers compute with torch, SciPy and NumPy, each with exceptions of its own
+    except Exception as error:  # samplers use torch, SciPy and NumPy, which raise many kinds
         raise SamplerFailed(
             f"{what}: {type(error).__name__}: {error}. What has been trained is recorded. It would fail again, so go "
             "on under another study name with another sampler or pruner, and narrower ranges or values"

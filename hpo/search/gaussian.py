@@ -1,4 +1,4 @@
-"""A Gaussian process for few, noisy values: how good a place may be, and how well that is known."""
+"""A Gaussian process for few, noisy values: mean and uncertainty of the objective at any point."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Process:
     Attributes:
         points: (P, N, C) coordinates of N tried points, by parameter; see `squares`.
         values: (N,) standardised, more is better.
-        lengths: (P,) of the kernel.
+        lengths: (P,) length scales of the kernel.
         amplitude: variance of the function.
-        noise: variance of a value about it.
+        noise: variance of a value around the function.
         factor: (N, N) lower Cholesky factor of the values' covariance.
         weights: (N,) its inverse times the values.
     """

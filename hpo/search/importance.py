@@ -1,4 +1,4 @@
-"""Which params a number that is known of trials depends on, by Optuna's evaluator."""
+"""Importance of params for a number per trial, by Optuna's evaluator."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SHARE = 0.25
 def importances(
     durable: DurableStudy, numbers: Mapping[int, float], direction: Literal["minimize", "maximize"]
 ) -> dict[str, float]:
-    """Returns the share of each param in what tells the trials with the best numbers from the others.
+    """Returns the importance of each param for separating the trials with the best numbers from the others.
 
     Source: Watanabe et al., PED-ANOVA: Efficiently quantifying hyperparameter importance in arbitrary subspaces, IJCAI
     2023, as Optuna has it. Params that not every trial has are left out.
 
     Args:
-        durable: the study whose trials are looked at.
-        numbers: what is known of each trial, by its number.
-        direction: "minimize" if small ones are best, else "maximize".
+        durable: the study that has the trials.
+        numbers: the quantity to explain, by trial number.
+        direction: "minimize" if small numbers are best, else "maximize".
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scikit-learn
 

@@ -1,4 +1,4 @@
-"""When a search has gone far enough, beside its number of trials: a target reached, or no improvement for long."""
+"""Limits of a search besides its number of trials: a target value, or trials without improvement."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hpo.core.records import Objective
 
 
 class Limits:
-    """Hears of trials in the order in which the sampler does, so that with a lag the end is a function of the seeds.
+    """Receives trials in the same order as the sampler, so that with a lag the end is a function of the seeds.
 
     Args:
-        objective: which values are better.
-        until: a value that ends the search when it is reached.
-        patience: so many trials in a row without a better value end it.
+        objective: objective of the study, which says which values are better.
+        until: value that ends the search when it is reached; None: no target.
+        patience: number of trials in a row without improvement that ends the search; None: no limit.
     """
 
     def __init__(self, objective: Objective, until: float | None, patience: int | None) -> None:
@@ -22,23 +22,23 @@ class Limits:
         self._patience = patience
         self._best: float | None = None
         self._best_trial = 0
-        self._barren = 0
+        self._without_improvement = 0
 
     def receive(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial that is over."""
+        """Adds a finished trial."""
         feasible = all(value <= 0 for value in trial.constraints.values())
         value = trial.values[0] if trial.state is TrialState.COMPLETE and trial.values and feasible else None
         if value is None or (self._best is not None and not self._objective.is_better(value, self._best)):
-            self._barren += 1
+            self._without_improvement += 1
             return
-        self._best, self._best_trial, self._barren = value, trial.number, 0
+        self._best, self._best_trial, self._without_improvement = value, trial.number, 0
 
     @property
     def reached(self) -> str | None:
-        """Why the search is to end, as a sentence; None: it is not."""
+        """Why the search ends, as a sentence; None: it continues."""
         best, until = self._best, self._until
         if until is not None and best is not None and not self._objective.is_better(until, best):
             return f"trial {self._best_trial} reached the target {until:g}"
-        if self._patience is not None and self._barren >= self._patience:
-            return f"{self._barren} trials in a row brought nothing better"
+        if self._patience is not None and self._without_improvement >= self._patience:
+            return f"{self._without_improvement} trials in a row without improvement"
         return None

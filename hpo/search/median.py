@@ -1,4 +1,4 @@
-"""Optuna's median pruner, asked of columns of numbers rather than of a list of trials.
+"""Optuna's median pruner, computed on columns of numbers rather than on a list of trials.
 
 Optuna's reads every complete trial anew for each report: at ten thousand trials that costs more than all else a trial
 costs together. A test holds the two to the same answers.
@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 STARTUP_TRIALS = 5
-"""Complete trials below which nothing is refused; Optuna's default."""
+"""Number of complete trials before which nothing is pruned; Optuna's default."""
 
 
 class ColumnMedianPruner(MedianPruner):
@@ -25,12 +25,12 @@ class ColumnMedianPruner(MedianPruner):
         self.forget()
 
     def forget(self) -> None:
-        """Forgets all that it has learnt."""
+        """Removes all trials."""
         self._complete = [0]  # of the first n trials, by n
         self._columns: dict[int, array[float]] = {}  # by step, a value per complete trial, NaN where it has none
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial that is over."""
+        """Adds a finished trial."""
         count = self._complete[-1]
         is_complete = trial.state is TrialState.COMPLETE
         self._complete.append(count + is_complete)

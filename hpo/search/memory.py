@@ -18,7 +18,7 @@ from hpo.study import Study
 from hpo.training import prepared
 
 _MARKS = ("completed_rung", "constraints:")
-"""How the attributes begin that a trial gets while it runs and as it ends: successive halving's rungs, constraints."""
+"""Prefixes of the attributes that a trial gets while it runs and when it ends: successive halving, constraints."""
 
 _SHARED = "hpo:shared"
 """What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one
@@ -26,14 +26,14 @@ transaction, and put back when the study in memory is rebuilt."""
 
 
 class MemoryStudy:
-    """The study that is told of the trials in the order of their numbers, and no sooner than the lag allows.
+    """An Optuna study that is told of the trials in the order of their numbers, and no earlier than the lag allows.
 
     Args:
-        study: what is searched, and how.
-        directions: those of the durable study.
+        study: the study to search.
+        directions: directions of the durable study.
 
     Attributes:
-        judge: asks the pruner, which knows the trials that this study was told of.
+        judge: runs the pruner, which sees the trials that this study was told of.
     """
 
     def __init__(self, study: Study, directions: Sequence[StudyDirection]) -> None:
@@ -69,7 +69,7 @@ class MemoryStudy:
         with explained_failure(what), prepared(1, load=self._study.search.sampler == "gp"):
             trial = self._optuna.ask()
             suggest(trial, self._space)
-        assert trial.number == number  # both studies count alike
+        assert trial.number == number  # both studies number trials in the same way
         shared = {key: value for key, value in self._shared().items() if before.get(key) != value}
         seen = self._storage.get_trial(self._row(number))
         template = create_trial(
@@ -83,10 +83,10 @@ class MemoryStudy:
         return template
 
     def tell(self, frozen: FrozenTrial) -> None:
-        """Takes the result of a trial that was proposed here.
+        """Adds the result of a trial that was proposed here.
 
         Args:
-            frozen: the trial, which is over.
+            frozen: the finished trial.
         """
         row = self._row(frozen.number)
         for step, value in sorted(frozen.intermediate_values.items()):
@@ -99,7 +99,7 @@ class MemoryStudy:
         self.judge.learn(frozen)
 
     def restore_shared(self, stored: FrozenTrial) -> None:
-        """Puts back what the sampler kept with the study when it proposed a trial.
+        """Restores the attributes that the sampler kept with the study when it proposed a trial.
 
         Args:
             stored: the trial as the durable study has it.
@@ -108,7 +108,7 @@ class MemoryStudy:
             self._storage.set_study_system_attr(self._id, key, value)
 
     def restore_finished(self, stored: FrozenTrial) -> None:
-        """Adds a trial that is over and that this study had been told of.
+        """Adds a finished trial that this study had been told of.
 
         Args:
             stored: the trial as the durable study has it.

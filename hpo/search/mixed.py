@@ -1,4 +1,4 @@
-"""TPE and a Gaussian process that take turns, for values with noise."""
+"""A sampler for noisy values: TPE and a Gaussian process in turns."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class MixedSampler(BaseSampler):
         self._tpe.after_trial(study, trial, state, values)
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
-        """Whether it is the process's turn."""
+        """Whether the Gaussian process proposes this trial."""
         return trial.number >= self._startup and (trial.number - self._startup) % 2 == 0
 
 
@@ -116,7 +116,7 @@ def _entropy(seed: int | None) -> int:
 
 
 def _free(trial: FrozenTrial) -> Params:
-    """Returns the params that could have been others."""
+    """Returns the params that have more than one possible value."""
     return {name: value for name, value in trial.params.items() if not trial.distributions[name].single()}
 
 
@@ -162,7 +162,7 @@ def _in_range(values: dict[int, float]) -> dict[int, float]:
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial's value says what its params are worth."""
+    """Whether a trial has a value that can be learned from."""
     feasible = all(value <= 0 for value in trial.constraints.values())
     return trial.state is TrialState.COMPLETE and feasible and bool(trial.values) and math.isfinite(trial.values[0])
 

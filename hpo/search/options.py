@@ -1,4 +1,4 @@
-"""What a search can be asked for."""
+"""Options of a search."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(RecordOptions):
-    """How long a study is searched, and what it tries first.
+    """How long to search a study, and what to try first.
 
     Attributes:
-        trials: trials to have in the end; default: as many as the study says.
+        trials: total number of trials; default: as many as the study says.
         configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
             proposed again costs no training.
         seconds: wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.
         until: end the search when this value is reached; default: as the study says.
-        patience: end it after so many trials in a row without a better one; default: as the study says.
+        patience: end the search after this many trials in a row without improvement; default: as the study says.
         enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
             already is not enqueued again.
         retry_failed: train failed trials again, with the same numbers and params; the failures before stay as remarks.

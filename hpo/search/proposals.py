@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners by the names that study files use, and the space as Optuna's distributions."""
+"""Optuna's samplers and pruners by the names in study files, and the space as Optuna's distributions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from hpo.study.space import Choice, Float, Int, Space, holds, points
 
 
 class _Grid(GridSampler):
-    """A grid that leaves it to the source to end the search: Optuna's own can only do so within `optimize`."""
+    """A grid sampler that lets the source end the search; Optuna's own can only do so within `optimize`."""
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

@@ -1,4 +1,4 @@
-"""The trials that are not over, and the pruner's verdict on each."""
+"""The running trials, and the pruner's decision on each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hpo.search.view import Judge
 
 @dataclass(slots=True)
 class _Running:
-    """A trial that is not over.
+    """A running trial.
 
     Attributes:
-        frozen: ours to change: values and rung marks as they arrive.
-        known: how many finished trials, in the order of their numbers, its pruner may see; None: all that is known.
-        refused: the pruner's verdict so far.
+        frozen: the trial, to which values and rung marks are added as they arrive.
+        known: number of finished trials, in the order of their numbers, that its pruner may see; None: all.
+        refused: whether the pruner has stopped it.
     """
 
     frozen: FrozenTrial
@@ -27,15 +27,15 @@ class _Running:
 
 
 class RunningTrials:
-    """Judges each report of the trials that are not over; what the pruner may know of others is fixed at the start.
+    """Prunes running trials; which other trials the pruner may see is fixed when a trial starts.
 
     Args:
-        judge: asks the pruner.
-        pruner: its name, for messages.
-        lag: trial n is proposed once the trials up to n - lag are over; None: timing decides what the pruner knows.
+        judge: runs the pruner.
+        pruner: name of the pruner, for messages.
+        lag: trial n is proposed once the trials up to n - lag are finished; None: the pruner sees all results so far.
 
     Attributes:
-        imported: how many trials were imported; they have the first numbers and are known from the start.
+        imported: number of imported trials; they have the first numbers and are known from the start.
     """
 
     def __init__(self, judge: Judge, pruner: str, lag: int | None) -> None:
@@ -58,16 +58,16 @@ class RunningTrials:
         """Whether a trial with this number or a lower one is not over.
 
         Args:
-            number: the highest number that is asked about.
+            number: largest trial number to check.
         """
         return bool(self._trials) and min(self._trials) <= number
 
     def by_number(self) -> dict[int, FrozenTrial]:
-        """Returns the trials as they stand, by number."""
+        """Returns the current trials by number."""
         return {number: running.frozen for number, running in self._trials.items()}
 
     def add(self, frozen: FrozenTrial) -> None:
-        """Takes a trial that begins.
+        """Adds a trial that starts.
 
         Args:
             frozen: the trial, without values.
@@ -77,7 +77,7 @@ class RunningTrials:
         self._trials[frozen.number] = _Running(frozen, known)
 
     def adopt(self, frozen: FrozenTrial) -> None:
-        """Takes over a trial that an earlier driver left running.
+        """Adds a trial that an earlier driver left running.
 
         Its stored values are judged again, because the driver may have ended between storing a value and acting on the
         verdict; a verdict depends on the view and the values alone, so it is the same one.
@@ -92,7 +92,7 @@ class RunningTrials:
                 break
 
     def verdict(self, number: int, step: int) -> Decision | None:
-        """Returns the verdict on a trial that has a value at this step already; None where it has none.
+        """Returns the earlier decision on a trial at this step; None if the step has no value yet.
 
         Args:
             number: the trial's number.
@@ -104,7 +104,7 @@ class RunningTrials:
         return Decision.STOP if running.refused else Decision.CONTINUE
 
     def judge(self, number: int, step: int, value: float) -> Decision:
-        """Takes the value of a step and returns the pruner's verdict.
+        """Adds the value of a step and returns the pruner's decision.
 
         Args:
             number: the trial's number.
@@ -119,7 +119,7 @@ class RunningTrials:
         return Decision.STOP if running.refused else Decision.CONTINUE
 
     def remove(self, number: int) -> None:
-        """Forgets a trial that is over.
+        """Removes a finished trial.
 
         Args:
             number: the trial's number.

@@ -1,4 +1,4 @@
-"""Brings the study in memory to where it was when the last driver ended."""
+"""Rebuilds the study in memory as it was when the last driver ended."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hpo.store.optuna_storage.trials import CODE, ENQUEUED, IMPORTED
 
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
-    """Where a search stood.
+    """State of a search when its last driver ended.
 
     Attributes:
         next: number of the next trial.
-        imported: how many trials were imported.
-        taken: how many configurations of the queue have become trials.
-        finished: the trials that are over, by number.
-        held: of those, the ones that the study in memory was not told of.
+        imported: number of imported trials.
+        taken: number of queued configurations that became trials.
+        finished: the finished trials, by number.
+        held: finished trials that the study in memory was not told of.
         orphans: numbers of the trials that were running.
-        was_retried: whether one of these is older than others that are over.
+        was_retried: whether one of the running trials is older than finished ones.
     """
 
     next: int
@@ -51,11 +51,11 @@ def rebuild(
     Args:
         durable: the trials in the database.
         memory: the study in memory, still empty.
-        running: takes over the trials that were running.
-        index: told of each trial that was not imported.
-        limits: told of each trial that the study in memory knows.
-        lag: trial n is proposed once the trials up to n - lag are over; None: timing decides.
-        code: digest of what is trained with; empty: it is not known. A trial that other code left open begins anew.
+        running: receives the trials that were running.
+        index: receives each trial that was not imported.
+        limits: receive each trial that the study in memory knows.
+        lag: trial n is proposed once the trials up to n - lag are finished; None: timing decides.
+        code: digest of the code; empty: not known. A trial left open by other code is trained from the start.
     """
     stored = durable.frozen()
     found = Rebuilt(

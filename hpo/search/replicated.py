@@ -1,4 +1,4 @@
-"""A search in which every trial is trained under several seeds, and judged by all of them."""
+"""A search in which every trial is trained under several seeds, and its value combines all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Trial:
 
 
 class ReplicatedSource(SourceWrapper):
-    """Stands between a search and a backend: a job of the search becomes one for each seed, and their evaluations one.
+    """Wraps a search: each of its jobs becomes one job per seed, and their evaluations become one.
 
     The value is the mean over the seeds, or the mean - lambda * sigma. A replicate that fails fails its trial, one that
     prunes itself prunes it, and those that have not begun are left out. Nothing else is pruned: what all seeds give is
@@ -33,8 +33,8 @@ class ReplicatedSource(SourceWrapper):
 
     Args:
         source: hands out one job per trial.
-        seeds: of every trial.
-        rule: what its value is.
+        seeds: seeds of every trial.
+        rule: combines the values of a trial's seeds.
         objective: the objective of the study.
     """
 
@@ -61,7 +61,7 @@ class ReplicatedSource(SourceWrapper):
         return Decision.CONTINUE
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
-        """Keeps a replicate's alerts from the search, which knows of no replicates; the evaluation has them."""
+        """Does not forward a replicate's alerts, because the search knows no replicates; the evaluation has them."""
 
     def tell(self, evaluation: Evaluation) -> None:
         trial = self._open[evaluation.job.trial]
@@ -75,7 +75,7 @@ class ReplicatedSource(SourceWrapper):
             del self._open[evaluation.job.trial]
 
     def _combined(self, trial: _Trial) -> Evaluation:
-        """Returns what the search is told of a trial."""
+        """Returns the evaluation of a trial from its replicates."""
         told = sorted(trial.told, key=lambda one: self._seeds.index(one.job.seed))
         seconds = sum(one.seconds for one in told)
         for one in told:

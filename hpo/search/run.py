@@ -40,17 +40,17 @@ class SearchOutcome(Shown):
     """What a search came to.
 
     Attributes:
-        study: that was searched.
-        trials: all of them, earlier drivers' included, and those that were imported.
-        incumbent: the best complete one, on the search's seeds; None if none has completed.
-        seconds: this driver's wall time.
-        stopped: whether it was ended early.
+        study: the study that was searched.
+        trials: all trials, including those of earlier drivers and imported ones.
+        incumbent: the best complete trial on the search's seeds; None if none has completed.
+        seconds: wall time of this driver in seconds.
+        stopped: whether the search was stopped early.
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
-        timed_out: whether its time was up.
-        repeats: how many trials are the same training as an earlier one, and cost nothing.
-        code: digest of the code that was trained with; empty where it is not known.
-        events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
-        warnings: what has to be known before its values are read, as sentences: that replicates ignore their seeds.
+        timed_out: whether the time limit was reached.
+        repeats: number of trials identical to an earlier one, which cost no training.
+        code: digest of the code that was trained; empty if it is not known.
+        events: folder of TensorBoard's event files, or its URL; None: none were written.
+        warnings: warnings about replicates that ignore their seeds, as sentences.
     """
 
     study: Study
@@ -67,11 +67,11 @@ class SearchOutcome(Shown):
 
     @property
     def of_other_code(self) -> list[int]:
-        """Numbers of the trials that are known to be of other code than the study is trained with now."""
+        """Numbers of the trials that are known to come from other code than the current one."""
         return [one.number for one in self.trials if self.code and one.code and one.code != self.code]
 
     def frame(self) -> pd.DataFrame:
-        """Returns the trials as a table: number, state, value, a column for each constraint and param."""
+        """Returns the trials as a table: number, state, value, one column per constraint and param."""
         import pandas as pd
 
         others = set(self.of_other_code)
@@ -91,16 +91,16 @@ class SearchOutcome(Shown):
 
     @property
     def open(self) -> tuple[int, ...]:
-        """The trials whose training was begun and is not over: the next search goes on with them."""
+        """The trials that are not finished; the next search continues them."""
         return tuple(trial.number for trial in self.trials if trial.state == "running")
 
     @property
     def own(self) -> int:
-        """How many trials there are that were not imported."""
+        """Number of trials that were not imported."""
         return len(self.trials) - self.count("imported")
 
     def count(self, state: str) -> int:
-        """Returns how many trials are in a state."""
+        """Returns the number of trials in a state."""
         return sum(trial.state == state for trial in self.trials)
 
     def page(self) -> Page:
@@ -112,40 +112,40 @@ class SearchOutcome(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A stop that is set by another one, or by the clock.
+    """A `Stop` that is set by another `Stop` or at a time limit.
 
     Attributes:
-        stop: another stop, which counts too.
-        at: when, as `time.monotonic` has it.
+        stop: another `Stop`, which counts too.
+        at: time of the limit, as `time.monotonic` counts.
     """
 
     stop: Stop
     at: float
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether the search is to stop."""
         return self.stop.is_set() or time.monotonic() >= self.at
 
     def end_process(self, why: str) -> None:
-        """Ends the process where the other stop says that it may be ended; see `EndsProcess`."""
+        """Ends the process if the other `Stop` allows that; see `EndsProcess`."""
         if isinstance(self.stop, EndsProcess):
             self.stop.end_process(why)
 
 
 @accepts_options(SearchOptions)
 def run(study: Study | str, config: RunConfig | None, options: SearchOptions) -> SearchOutcome:
-    """Searches until the study has its trials. What an earlier driver left open is finished first.
+    """Searches until the study has its trials; trials that an earlier driver left open are finished first.
 
     Trials that one mistake of the whole study made fail, one after the other with the same error, are trained again.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept and run; None: the defaults.
+        config: where it is stored and run; None: the defaults.
         options: one value, or its fields as keywords.
 
     Raises:
         CodeChanged: if trainings in the study are of other code, and that is not accepted.
-        UsageError: if something given cannot be used; nothing was written.
+        UsageError: if an argument is invalid; nothing was written.
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
@@ -162,7 +162,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     with opened as session, session.drive("run") as lease:
         _refuse_half_imported(study, session.durable.unfinished_import)
         _train_failed_again(session, lease, every=options.retry_failed)
-        session.durable.enqueue(queue)  # before the first proposal: which trial is which must survive a crash
+        session.durable.enqueue(queue)  # before the first proposal, so that numbers survive a crash
         limits = Limits(
             study.objective,
             study.search.until if options.until is None else options.until,
@@ -196,7 +196,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
 
 
 def _ignored_seeds(session: Session) -> tuple[str, ...]:
-    """Returns what there is to say of trials that were trained under several seeds each, and came to the same."""
+    """Returns warnings about trials whose results are the same under several seeds."""
     study = session.study
     if study.search.seeding != "replicated":
         return ()
@@ -207,7 +207,7 @@ def _ignored_seeds(session: Session) -> tuple[str, ...]:
 
 
 def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:
-    """Reopens failed trials: all of them, or those that failed by a mistake of the whole study."""
+    """Reopens failed trials: all of them, or those that failed for a reason common to the whole study."""
     study, trials = session.study, session.durable.trials()
     failed = [one.number for one in trials if one.state == "failed"]
     numbers = failed if every else failed_together(trials, study.search.max_failures)
@@ -223,7 +223,7 @@ def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:
 
 
 def _replicated(source: JobSource, study: Study) -> JobSource:
-    """Returns the search with each job split up into one for each seed, where the study wants that."""
+    """Returns the search with each job split into one per seed, if the study asks for that."""
     if study.search.seeding != "replicated":
         return source
     return ReplicatedSource(source, study.search_seeds(0), Rule(lambda_=study.search.lambda_), study.objective)
@@ -233,16 +233,16 @@ def _refuse_half_imported(study: Study, source: Mapping[str, str] | None) -> Non
     if source is not None:
         origin = ["--from", source["from"], "--from-study", source["study"]]
         raise UsageError(
-            f"an import into study {study.name!r} was cut off, and the search would begin with a part of what it is to "
-            f"know; finish it first: {shlex.join(['hpo', 'import', '--study', study.name, *origin])}"
+            f"an import into study {study.name!r} was interrupted, so the search would start with only a part of the "
+            f"trials; finish it first: {shlex.join(['hpo', 'import', '--study', study.name, *origin])}"
         )
 
 
 def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
-    """Returns the configurations that a JSON file holds, a table of params or a list of them.
+    """Returns the configurations in a JSON file: an object of params, or a list of objects.
 
     Raises:
-        UsageError: if it cannot be read.
+        UsageError: if the file cannot be read.
         ParamsInvalid: if they do not fit the study's space; the message lists every problem.
     """
     return refuse_unfit(study, read_json(path), str(path))

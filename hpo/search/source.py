@@ -1,4 +1,4 @@
-"""The search as a source.
+"""The search as a job source.
 
 Two Optuna studies. The durable one is told every result at once, so that a crash loses nothing. The one in memory is
 what sampler and pruner read; it is told in the order of trial numbers, and never of a trial later than n - lag when
@@ -29,10 +29,10 @@ from hpo.study import Study, Trial
 from hpo.study.space import count
 
 MOST_REPEATS = 200
-"""Proposals in a row that had been tried before, after which a search is over: its sampler finds nothing new."""
+"""Number of repeated proposals in a row that ends a search, because its sampler finds nothing new."""
 
 MOST_HELD_BACK = 8
-"""Trials that wait for their like to be trained."""
+"""Largest number of trials that wait for an identical trial to be trained."""
 
 STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
@@ -44,12 +44,12 @@ class SearchSource:
     Imported trials have the first numbers; they are known from the start and are none of those that are wanted.
 
     Args:
-        study: what is searched, and how.
+        study: the study to search.
         durable: its trials in the database.
-        trials: how many to have in the end; None: as many as the study says.
-        limits: what else ends the search; None: what the study says.
-        configurations: how many different ones to try, instead of a number of trials; None: trials count.
-        code: digest of what is trained with; empty: it is not known. A trial that other code left open begins anew.
+        trials: total number of trials; None: as many as the study says.
+        limits: other limits of the search; None: those of the study.
+        configurations: number of different configurations to try, instead of trials; None: trials count.
+        code: digest of the code; empty: not known. A trial left open by other code is trained from the start.
     """
 
     def __init__(
@@ -69,39 +69,39 @@ class SearchSource:
         if configurations is not None:
             self._trials = MAX_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
-        self._grid: float = math.inf  # points of a grid: beyond the last it could only repeat itself
+        self._grid: float = math.inf  # number of points of a grid
         if study.search.sampler == "grid":
             self._grid = math.prod(count(dimension) or 1 for dimension in study.space.values())
             self._trials = min(self._trials, int(self._grid))
         self._lag: int | None = study.lag or None
         self._memory = MemoryStudy(study, durable.directions)
         self._running = RunningTrials(self._memory.judge, study.search.pruner, self._lag)
-        self._alike = DuplicateIndex(study)
+        self._duplicates = DuplicateIndex(study)
         self._held_back: list[int] = []  # an identical trial is being trained
-        self._queue = durable.enqueued  # tried before the sampler's own
+        self._queue = durable.enqueued  # configurations to try before the sampler's proposals
         self._proposed: FrozenTrial | None = None  # not stored yet
         with no_garbage_collection():
-            found = rebuild(durable, self._memory, self._running, self._alike, self._limits, self._lag, code)
+            found = rebuild(durable, self._memory, self._running, self._duplicates, self._limits, self._lag, code)
         self._finished = found.finished  # told to the durable study
-        self._held = found.held  # of those, the ones the study in memory was not told of
+        self._held = found.held  # those that the study in memory was not told of
         self._orphans = found.orphans
         self._imported = found.imported
-        self._taken = found.taken  # of those in the queue, how many have become trials
+        self._taken = found.taken  # number of queued configurations that became trials
         self._next = found.next
-        self._was_retried = found.was_retried  # whether a trial is trained that is older than others that are over
+        self._was_retried = found.was_retried  # whether an open trial is older than finished ones
 
     @property
     def has_work(self) -> bool:
-        """Whether there is anything left to hand out."""
+        """Whether any jobs are left to hand out."""
         return bool(self._running) or self.ended is None
 
     @property
     def ended(self) -> str | None:
         """Why no more trials are proposed, as a sentence; None: there are more to come."""
-        if self._configurations is not None and len(self._alike) >= self._configurations:
-            return f"{len(self._alike)} configurations have been tried"
-        if self._alike.repeats >= MOST_REPEATS:
-            return f"the last {self._alike.repeats} proposals had all been tried before"
+        if self._configurations is not None and len(self._duplicates) >= self._configurations:
+            return f"{len(self._duplicates)} configurations have been tried"
+        if self._duplicates.repeats >= MOST_REPEATS:
+            return f"the last {self._duplicates.repeats} proposals had all been tried before"
         if self._own >= self._trials:
             if self._own >= self._grid:
                 return "every point of the grid has been tried"
@@ -113,24 +113,24 @@ class SearchSource:
 
     @property
     def total(self) -> int:
-        """How many trials there are to be in the end, at least."""
+        """Least number of trials in the end."""
         if self._configurations is not None:
-            return self._own + max(0, self._configurations - len(self._alike))
+            return self._own + max(0, self._configurations - len(self._duplicates))
         return max(self._trials, self._own)
 
     @property
     def repeats(self) -> int:
-        """How many trials are the same training as an earlier one."""
-        return self._own - len(self._alike)
+        """Number of trials identical to an earlier one."""
+        return self._own - len(self._duplicates)
 
     @property
     def over(self) -> int:
-        """How many trials are over."""
+        """Number of finished trials."""
         return len(self._finished) - self._imported
 
     @property
     def _own(self) -> int:
-        """How many trials there are that were not imported."""
+        """Number of trials that were not imported."""
         return self._next - self._imported
 
     def ask(self) -> Job | Wait | Done:
@@ -153,18 +153,18 @@ class SearchSource:
                 return answer
 
     def same(self, trial: int) -> int | None:
-        """Returns the earlier trial with the same params, seeds and budget whose evaluation holds for this one too.
+        """Returns the earlier trial with the same params, seeds and budget, whose evaluation is reused.
 
         None: there is none, or it failed. It is the same one whatever the timing, and so are the results.
         """
-        for number in self._alike.before(trial):
+        for number in self._duplicates.before(trial):
             over = self._finished.get(number)
             if over is None or over.state is not TrialState.FAIL:
                 return number
         return None
 
     def _holds_back(self, number: int) -> bool:
-        """Keeps a trial back while an identical trial is being trained."""
+        """Whether a trial waits because an identical trial is being trained."""
         if not self._is_running(self.same(number)):
             return False
         self._held_back.append(number)
@@ -178,18 +178,18 @@ class SearchSource:
         number = self._next
         if self._own >= self._trials or self._is_enough:
             return DONE
-        if len(self._held_back) >= MOST_HELD_BACK:  # one more would be proposed knowing no more
+        if len(self._held_back) >= MOST_HELD_BACK:  # another proposal would have no new information
             return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
         if self._limits.reached:
             return DONE
-        if self._proposed is None:  # else the database was away when it was to be stored
+        if self._proposed is None:  # else the database was unreachable when it was to be stored
             self._proposed = self._propose(number)
         if self._durable.create(self._proposed) != number:
             raise StudyBusy("somebody else has added trials to this study; run it again to go on with them")
         self._running.add(self._proposed)
-        self._alike.add(self._proposed)
+        self._duplicates.add(self._proposed)
         self._proposed = None
         self._next = number + 1
         return self._job(number)
@@ -197,7 +197,7 @@ class SearchSource:
     @property
     def _is_enough(self) -> bool:
         wanted = self._configurations
-        return (wanted is not None and len(self._alike) >= wanted) or self._alike.repeats >= MOST_REPEATS
+        return (wanted is not None and len(self._duplicates) >= wanted) or self._duplicates.repeats >= MOST_REPEATS
 
     def report(self, job: Job, step: int, value: float) -> Decision:
         verdict = self._running.verdict(job.trial, step)
@@ -215,7 +215,7 @@ class SearchSource:
             kept = ((name, evaluation.metrics[name]) for name in self._study.objective.constraints)
             frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})
         self._durable.finish(number, state, values, marks_of(frozen), evaluation.error)
-        self._running.remove(number)  # only now: if the database is away, this is called again
+        self._running.remove(number)  # only now: if the database is unreachable, this is called again
         frozen.state, frozen.values = state, values
         frozen.datetime_complete = datetime.now()
         if evaluation.error is not None:
@@ -227,7 +227,7 @@ class SearchSource:
             self._held[number] = frozen
 
     def trials(self) -> list[Trial]:
-        """Returns all trials as they stand, by number, without reading them again."""
+        """Returns the current trials by number, without reading the database."""
         known = {**self._finished, **self._running.by_number()}
         return [trial_of(known[number]) for number in sorted(known)]
 
@@ -242,7 +242,7 @@ class SearchSource:
         )
 
     def _catch_up(self, horizon: int) -> bool:
-        """Tells the study in memory of all trials up to `horizon`, in order; False if one of them is not over."""
+        """Tells the study in memory of all trials up to `horizon`, in order; False if one is not finished."""
         if self._running.have_one_up_to(horizon):
             return False
         late = [number for number in self._held if number <= horizon]

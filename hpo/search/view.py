@@ -1,4 +1,4 @@
-"""What a pruner may see: some trials behind Optuna's interface of a storage, so that any pruner can read them.
+"""What a pruner may see: some trials behind Optuna's storage interface, so that any pruner can read them.
 
 Hyperband and others go past the Study to its storage, so a Study with a `get_trials` of its own would not do.
 """
@@ -20,7 +20,7 @@ from hpo.search.median import ColumnMedianPruner
 
 
 class FrozenView(BaseStorage):
-    """A storage over a list of trials that nobody can write to.
+    """A read-only storage over a list of trials.
 
     The one thing a pruner writes, successive halving's mark of a rung, is caught in `marks`.
     """
@@ -66,12 +66,12 @@ class FrozenView(BaseStorage):
 
 
 class Judge:
-    """Asks a pruner about one trial, given exactly what it may know.
+    """Runs a pruner on one trial, with exactly the other trials that it may see.
 
     Args:
-        name: of the study; Hyperband assigns brackets by it.
-        directions: of the study.
-        sampler: any; a Study wants one.
+        name: name of the study, by which Hyperband assigns brackets.
+        directions: directions of the study.
+        sampler: any sampler, because an Optuna study needs one.
         pruner: Optuna's pruner that decides.
     """
 
@@ -84,7 +84,7 @@ class Judge:
         self._over: list[FrozenTrial] = []
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Takes note of a trial that is over."""
+        """Adds a finished trial."""
         self._over.append(trial)
         if isinstance(self._pruner, ColumnMedianPruner):
             self._pruner.learn(trial)
@@ -103,9 +103,9 @@ class Judge:
         """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes.
 
         Args:
-            trial: with its values so far.
-            known: it may know the first so many trials that were learnt of; None: all of them.
-            others: that are running and may be known too.
+            trial: the trial with its values so far.
+            known: number of finished trials that the pruner may see; None: all of them.
+            others: running trials that the pruner may see too.
         """
         if isinstance(self._pruner, ColumnMedianPruner):
             return self._pruner.refuses(trial, len(self._over) if known is None else known, self._study.direction)

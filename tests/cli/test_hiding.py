@@ -1,4 +1,4 @@
-"""Which options may hold a password on the command line: none."""
+"""No option accepts a password on the command line."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("option", SECRETS)
 def test_password_in_options_is_refused(studies, config, option):
-    with pytest.raises(hpo.UsageError, match="which everybody could read") as refused:
+    with pytest.raises(hpo.UsageError, match="which everyone who can see") as refused:
         api.submit("small", config, ["--storage", option], jobs_address=NOBODY)
     assert "s3cret" not in str(refused.value)
 
@@ -86,7 +86,7 @@ def test_never_submitted_study_has_no_log(curve, config):
 
 def test_job_of_other_database_writes_nothing(curve, config, tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_JOB", "hpo-curve-12345678-1")
-    with pytest.raises(hpo.UsageError, match=r"job hpo-curve-12345678-1 was submitted for .* another database"):
+    with pytest.raises(hpo.UsageError, match=r"job hpo-curve-12345678-1 .* was submitted with another database"):
         api.run(curve(search={"trials": 1}), config)
     monkeypatch.delenv("HPO_JOB")
     with pytest.raises(hpo.UsageError, match="Stored there: none"):

@@ -247,7 +247,7 @@ def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(config
         patched.setattr(RDBStorage, "create_new_trial", breaks)
         with pytest.raises(KeyboardInterrupt):
             api.import_trials(study, old, config)
-    with pytest.raises(UsageError, match=r"was cut off.*hpo import --study curve --from sqlite.*'what we did before'"):
+    with pytest.raises(UsageError, match=r"interrupted.*hpo import --study curve --from sqlite.*'what we did before'"):
         api.run(study, config, trials=1)
     outcome = api.import_trials(study, old, config)
     assert (outcome.imported, outcome.new) == (10, 6)

@@ -78,7 +78,7 @@ def test_patience_counts_from_best_trial(tmp_path, curve):
     one_by_one(source)
     values = [row[3] for row in table(durable, study)]
     assert values.index(max(values)) == len(values) - 6
-    assert source.ended == "5 trials in a row brought nothing better"
+    assert source.ended == "5 trials in a row without improvement"
     durable.close()
 
 
@@ -131,7 +131,7 @@ def test_command_shows_why_search_ended(tmp_path):
         return forked.run(command, env=environment, capture_output=True, text=True, check=False)
 
     done = run("--patience", "3", "--time", "1h")
-    assert (done.returncode, "3 trials in a row brought nothing better" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "3 trials in a row without improvement" in done.stdout) == (0, True), done.stderr
     wrong = run("--time", "soon")
     assert (wrong.returncode, "expected a length of time" in wrong.stderr) == (2, True)
     assert "Traceback" not in wrong.stderr
