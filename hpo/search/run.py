@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutcome(Shown):
-    """What a search came to.
+    """Result of a search.
 
     Attributes:
         study: the study that was searched.
