@@ -110,14 +110,24 @@ def bits(evaluation):
     return evaluation.status, evaluation.value, evaluation.step, reports, dict(evaluation.digests)
 
 
-@pytest.fixture(params=[*MODULES, "growing:train", "growing:light", "growing:extreme"])
+KERAS_CALLBACK = (
+    EXAMPLES["Keras"]
+    .replace("import fit", "import Report")
+    .replace(
+        "fit(model, x[:400], y[:400], ctx=ctx,",
+        "model.fit(x[:400], y[:400], epochs=ctx.budget, verbose=0, callbacks=[Report(ctx)],",
+    )
+)
+
+
+@pytest.fixture(params=[*MODULES, "own:train", "growing:train", "growing:light", "growing:extreme"])
 def ref(request, tmp_path):
     name, _, function = request.param.partition(":")
-    for needed in [MODULES[name]] if name in MODULES else ["lightgbm", "xgboost"]:
+    for needed in {"own": ["keras"], "growing": ["lightgbm", "xgboost"]}.get(name) or [MODULES[name]]:
         if find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     module = f"tumours_{name.lower().replace('-', '_')}"
-    (tmp_path / f"{module}.py").write_text(EXAMPLES.get(name, GROWING))
+    (tmp_path / f"{module}.py").write_text((EXAMPLES | {"own": KERAS_CALLBACK, "growing": GROWING})[name])
     yield TrainableRef(path=f"{module}:{function or 'train'}", root=str(tmp_path), objective=OBJECTIVE)
     sys.modules.pop(module, None)
 
