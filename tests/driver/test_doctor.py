@@ -267,7 +267,7 @@ def test_other_server_is_not_ray(looked):
     thread.start()
     try:
         address = f"127.0.0.1:{server.server_address[1]}"
-        assert "is no Ray" in looked(backend="ray", ray_address=address)["ray"].found
+        assert "is not a Ray" in looked(backend="ray", ray_address=address)["ray"].found
     finally:
         server.shutdown()
         thread.join()
