@@ -90,7 +90,7 @@ def test_duplicate_study_names_are_reported(storage_url):
     ):
         pass
     with (
-        pytest.raises(StorageUnavailable, match="hold study 's' 2 times, because an index of theirs is missing"),
+        pytest.raises(StorageUnavailable, match="hold study 's' 2 times, because an index is missing"),
         storage(storage_url) as (_, durable),
     ):
         durable.find("s")
