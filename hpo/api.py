@@ -11,6 +11,7 @@ from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
+from hpo.driver.from_wandb import init_from_wandb
 from hpo.driver.init import InitOutcome, init
 from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
 from hpo.driver.status import Progress, check, show, status, studies
@@ -69,6 +70,7 @@ __all__ = [
     "doctor",
     "import_trials",
     "init",
+    "init_from_wandb",
     "instability",
     "json_schema",
     "load_study",

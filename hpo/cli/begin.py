@@ -15,26 +15,53 @@ from rich.console import Console
 
 from hpo.cli.options import Config, Folders, Json, study_names, with_options
 from hpo.cli.output import print_json, print_text
-from hpo.core.errors import HpoError
+from hpo.core.errors import HpoError, UsageError
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or a new one.", show_default=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="An empty folder, or a new one; with --from-..., the project's folder (.).",
+            show_default=False,
+        ),
+    ] = None,
+    from_wandb: Annotated[
+        Path | None,
+        typer.Option("--from-wandb", metavar="FILE", help="Write the study of a W&B sweep file.", show_default=False),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", "-s", help="With --from-...: the study's name.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a project that runs at once: a study, its trainable on a small real task, and a test."""
+    """Write a project that runs at once: a study, its trainable on a small real task, and a test.
+
+    With --from-wandb, write the study that another tool's file describes into a project's studies folder.
+    """
     from hpo import api
 
-    written = api.init(folder)
+    if from_wandb is not None:
+        written = api.init_from_wandb(from_wandb, folder or Path(), study)
+    elif folder is None or study is not None:
+        raise UsageError(
+            "name the folder of the new project: hpo init DIR" if folder is None else "--study belongs to --from-wandb"
+        )
+    else:
+        written = api.init(folder)
     commands = [f"hpo {verb} --study {written.study}" for verb in ("check", "run", "promote")]
     if as_json:
-        files = [str(path) for path in written.files]
-        print_json({"folder": str(written.folder), "files": files, "study": written.study, "next": commands})
+        files, remarks = [str(path) for path in written.files], list(written.remarks)
+        said = {"folder": str(written.folder), "files": files, "study": written.study, "next": commands}
+        print_json(said | ({"remarks": remarks} if remarks else {}))
         return
     there = os.path.relpath(written.folder)
     enter = [] if there == os.curdir else [f"cd {shlex.quote(there)}"]
     listed = ", ".join(str(path) for path in written.files)
-    print_text("\n".join([f"Written to {written.folder}: {listed}", "Go on with:", *_indented([*enter, *commands])]))
+    lines = [f"Written to {written.folder}: {listed}", *(f"- {remark}" for remark in written.remarks)]
+    print_text("\n".join([*lines, "Go on with:", *_indented([*enter, *commands])]))
 
 
 @with_options

@@ -22,17 +22,19 @@ IGNORED_NAMES = (".git",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitOutcome:
-    """The project that was written.
+    """The project that was written, or its study file alone.
 
     Attributes:
         folder: absolute path of the project.
-        files: paths of its files, relative to the folder, sorted.
+        files: paths of the written files, relative to the folder, sorted.
         study: name of its study.
+        remarks: sentences about what another tool's study does not say or hpo does otherwise.
     """
 
     folder: Path
     files: tuple[Path, ...]
     study: str
+    remarks: tuple[str, ...] = ()
 
 
 def init(folder: Path) -> InitOutcome:

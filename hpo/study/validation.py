@@ -26,7 +26,8 @@ MOST_POINTS = 100_000
 MOST_LISTED = 1_000_000
 """Values of one param that Optuna's GPSampler may list: it computes with an array of them at each proposal."""
 
-_SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
+SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
+"""Names of params that are seeds."""
 
 
 def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study | None, list[Problem]]:
@@ -107,7 +108,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     dimensions, fixed = dimensions_of(content), fixed_of(content)
     table = content.get("space")
     for name in table if isinstance(table, dict) else ():
-        if _SEED_LIKE.search(name):
+        if SEED_LIKE.search(name):
             yield Problem(
                 dotted("space", name),
                 "a seed is no hyperparameter, the search would pick the luckiest; use [search] seed, [promotion] seeds",

@@ -1,0 +1,70 @@
+"""Writes the study file of what another tool has: a sweep, a search space, an objective."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.core.errors import UsageError
+from hpo.core.files import explain_write_errors, write_text
+from hpo.core.study_files import FOLDER
+from hpo.core.texts import cleaned
+from hpo.driver.init import InitOutcome
+from hpo.study import Study
+from hpo.study.writing import text_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """A study made of what another tool has.
+
+    Attributes:
+        content: keywords of `hpo.Study`, without the name.
+        name: name of the study unless another one is given.
+        source: where it is from, as the user named it.
+        remarks: sentences about what differs or could not be read, and what is left to do.
+    """
+
+    content: Mapping[str, Any]
+    name: str
+    source: str
+    remarks: tuple[str, ...]
+
+
+def write_converted(made: Converted, folder: Path, name: str | None = None) -> InitOutcome:
+    """Writes a study's file into the studies folder of a project; the remarks stand at its top.
+
+    Args:
+        made: the study to be written.
+        folder: the project's folder, which is made if it does not exist.
+        name: name of the study; None: that of `made`.
+
+    Raises:
+        StudyInvalid: if the study has problems; the message lists all of them.
+        UsageError: if the file exists.
+        OutputRefused: if it cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    study = Study(name=name or study_name(made.name), **made.content)
+    file = FOLDER / f"{study.name}.toml"
+    lines = [f"Made by hpo init from {made.source}.", *made.remarks]
+    comments = [f"# {one}" for line in lines for one in cleaned(line).splitlines()]
+    with explain_write_errors(folder / file):
+        if os.path.lexists(folder / file):
+            raise UsageError(f"{folder / file} exists; nothing was written. Give the study another name with --study")
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_text(folder / file, "\n".join([*comments, "", text_of(study)]))
+    return InitOutcome(folder=folder, files=(file,), study=study.name, remarks=made.remarks)
+
+
+def study_name(text: str) -> str:
+    """Returns a text as a study's name: small letters, digits, dots, hyphens and underscores.
+
+    Args:
+        text: any name or title.
+    """
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "study"
