@@ -199,5 +199,6 @@ def test_command_writes_and_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "said"), [((), "name the folder of the new project"), (("a", "-s", "b"), "--study belongs to")]
 )
-def test_arguments_of_init(given, said):
+def test_arguments_of_init(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert said in str(CliRunner().invoke(app, ["init", *given]).exception)
