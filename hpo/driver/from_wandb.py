@@ -172,7 +172,7 @@ class _Sweep:
 
     def _values(self, key: str, table: Mapping[str, Any]) -> space.Dimension | Value:
         """Returns the dimension or the one value of a param; raises ValueError where the study cannot have it."""
-        kind = table.get("distribution") or _implied(table)
+        kind = str(table.get("distribution") or _implied(table) or "")
         if kind in ("constant", "categorical", "categorical_w_probabilities"):
             return self._listed(key, [table.get("value")] if kind == "constant" else table.get("values"), table)
         if kind not in _RANGES:
