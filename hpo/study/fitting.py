@@ -51,7 +51,7 @@ def fitted(
             shown = " or ".join(map(repr, wanted))
             if parent not in table:
                 problems.append(Problem(dotted(name), f"exists only where {parent} is {shown}; give {parent} too"))
-            elif parent in values and not space.same(values[parent], wanted):
+            elif parent in values and not space.meets(values[parent], wanted):
                 problems.append(Problem(dotted(name), f"exists only where {parent} is {shown}; leave it out"))
     return values, problems
 

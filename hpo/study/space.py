@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
@@ -11,7 +14,14 @@ from hpo.core.arguments import explains_arguments
 from hpo.core.records import Value
 
 When = Mapping[str, Value | Sequence[Value]]
-"""The condition under which a dimension exists: each named param has this value, or one of these."""
+"""The condition under which a dimension exists: each named param has this value, or one of these.
+
+Of a number, a text may also be a range: `>= 2`, `> 0.5, <= 4`.
+"""
+
+_COMPARISON = re.compile(r"\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+
+_COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 def conditions(when: When) -> dict[str, tuple[Value, ...]]:
@@ -32,7 +42,7 @@ class Float:
         high: the largest value.
         log: whether it is drawn on a logarithmic scale.
         step: distance between neighboring values; None: any value between the bounds.
-        when: values of other params, by name, under which this one exists.
+        when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
 
     low: float
@@ -59,7 +69,7 @@ class Int:
         high: the largest value.
         log: whether it is drawn on a logarithmic scale.
         step: distance between neighboring values; None: every whole number between the bounds.
-        when: values of other params, by name, under which this one exists.
+        when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
 
     low: int
@@ -83,7 +93,7 @@ class Choice:
 
     Attributes:
         values: numbers, texts, True or False, each once.
-        when: values of other params, by name, under which this one exists.
+        when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
 
     values: Sequence[Value]
@@ -114,12 +124,60 @@ Space = Mapping[str, Dimension]
 
 def holds(when: When, params: Mapping[str, Value]) -> bool:
     """Whether the condition is met by the params chosen so far."""
-    return all(name in params and same(params[name], values) for name, values in conditions(when).items())
+    return all(name in params and meets(params[name], values) for name, values in conditions(when).items())
 
 
 def same(value: Value, values: Iterable[Value]) -> bool:
     """Whether `value` is among `values`; True and 1 are different."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
+
+
+def meets(value: Value, wanted: Iterable[Value]) -> bool:
+    """Whether a value is among those that a condition names, or in one of its ranges.
+
+    Args:
+        value: of the param that the condition names.
+        wanted: values and ranges, any of which will do.
+    """
+    wanted = tuple(wanted)
+    return same(value, wanted) or any(_is_within(value, comparisons(one)) for one in wanted)
+
+
+def comparisons(condition: Value) -> list[tuple[str, float]]:
+    """Returns the comparisons of a range such as `> 0.5, <= 4`; none of anything else.
+
+    Args:
+        condition: a value or a range that a condition names.
+    """
+    parts = condition.split(",") if isinstance(condition, str) else []
+    found = [_COMPARISON.fullmatch(part) for part in parts]
+    return [(one[1], float(one[2])) for one in found if one] if all(found) else []
+
+
+def _is_within(value: Value, limits: Sequence[tuple[str, float]]) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return bool(limits) and is_number and all(_COMPARE[sign](value, limit) for sign, limit in limits)
+
+
+def is_reachable(dimension: Dimension, limits: Sequence[tuple[str, float]]) -> bool:
+    """Whether a dimension has a value in a range.
+
+    Args:
+        dimension: the dimension whose values are looked at.
+        limits: of the range, from `comparisons`.
+    """
+    if isinstance(dimension, Choice):
+        return any(_is_within(value, limits) for value in dimension.values)
+    low, high = dimension.low, dimension.high
+    lower = max([low, *(limit for sign, limit in limits if sign in (">", ">="))])
+    upper = min([high, *(limit for sign, limit in limits if sign in ("<", "<="))])
+    step = dimension.step or (1 if isinstance(dimension, Int) else None)
+    if step is None:
+        near = [lower, (lower + upper) / 2, upper]
+    else:
+        first = math.ceil((lower - low) / step) if math.isfinite(lower) else 0
+        near = [low + first * step, low + (first + 1) * step]  # the second where the first is a limit that is left out
+    return any(low <= value <= high and _is_within(value, limits) for value in near)
 
 
 def count(dimension: Dimension) -> int | None:

@@ -232,14 +232,26 @@ def _condition_problems(
 
 def _never_met(parent: str, dimension: space.Dimension, values: Iterable[Value]) -> Iterable[str]:
     for value in values:
-        if isinstance(dimension, space.Choice):
+        said = f"{_came(value)} is no value of {parent}"
+        if limits := space.comparisons(value):
+            is_named = isinstance(dimension, space.Choice) and space.same(value, dimension.values)
+            if not is_named and not space.is_reachable(dimension, limits):
+                yield f"no value of {parent} ({dimension}) is {value}"
+        elif isinstance(dimension, space.Choice):
             if not space.same(value, dimension.values):
-                yield f"{_came(value)} is no value of {parent} ({', '.join(map(_came, dimension.values))})"
+                yield f"{said} ({', '.join(map(_came, dimension.values))}){_hint(value)}"
         elif isinstance(dimension, space.Int):
             if type(value) is not int or value not in range(dimension.low, dimension.high + 1, dimension.step or 1):
-                yield f"{_came(value)} is no value of {parent} ({dimension})"
+                yield f"{said} ({dimension}){_hint(value)}"
         else:
-            yield f"{parent} is a float range, which meets a single value by accident only; make it a choice or an int"
+            yield (
+                f"{parent} is a float range, which meets a single value by accident only; make it a choice or an int, "
+                'or write a range, such as ">= 0.5"'
+            )
+
+
+def _hint(value: Value) -> str:
+    return '; a range is written ">= 2" or "> 2, < 5"' if str(value).strip()[:1] in ("<", ">") else ""
 
 
 _WANTED = {

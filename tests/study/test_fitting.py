@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.study import fitted
-from hpo.study.space import Float
+from hpo.study.space import Float, Int
 
 
 def fit(dimension, came):
@@ -55,3 +55,10 @@ def test_what_is_no_finite_float_does_not_fit(came):
 
 def test_a_last_bit_beyond_the_end_is_taken_back():
     assert fit(Float(low=0.0, high=0.3, step=0.1), 0.1 + 0.2) == 0.3
+
+
+def test_given_params_meet_ranges():
+    space = {"depth": Int(1, 5), "x": Float(0.0, 1.0, when={"depth": ">= 2"})}
+    assert fitted(space, {}, {"depth": 2, "x": 0.5})[1] == []
+    [problem] = fitted(space, {}, {"depth": 1, "x": 0.5})[1]
+    assert problem.message == "exists only where depth is '>= 2'; leave it out"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.study.space import Choice, Float, Int, holds, in_order, same
+from hpo.study.space import Choice, Float, Int, comparisons, holds, in_order, is_reachable, points, same
 
 LETTERS = "abcdef"
 
@@ -51,6 +51,41 @@ def test_a_condition_holds_if_every_parent_has_one_of_its_values():
     assert not holds(when, {"a": 2, "b": "y"})
     assert not holds(when, {"b": "x"})  # a parent that does not exist itself
     assert holds({}, {})
+
+
+@pytest.mark.parametrize(
+    ("range_", "inside", "outside"),
+    [
+        (">= 2", [2, 2.0, 3.5], [1.9, "2", ">= 3", True]),
+        ("> 2", [2.1], [2]),
+        ("<1e-2", [0.001, -5], [0.01]),
+        ("<= .5", [0.5], [0.51]),
+        ("> 1, <= 4", [4, 1.5], [1, 5]),
+    ],
+)
+def test_a_range_holds_for_numbers(range_, inside, outside):
+    assert all(holds({"a": range_}, {"a": value}) for value in inside)
+    assert not any(holds({"a": range_}, {"a": value}) for value in outside)
+    assert holds({"a": ["x", range_]}, {"a": inside[0]})
+    assert not holds({"a": range_}, {})
+
+
+def test_a_text_like_a_range_is_itself_too():
+    assert holds({"a": ">= 2"}, {"a": ">= 2"})
+    assert not holds({"a": ">= two"}, {"a": 2})
+
+
+BOUNDS = st.integers(-12, 12) | st.sampled_from([0.5, -3.5, "1e999", "-1e999"])
+
+
+@given(st.integers(-9, 9), st.integers(0, 5), st.integers(1, 3), st.lists(BOUNDS, min_size=1, max_size=2), st.data())
+def test_a_range_is_reachable_by_a_value(low, count, step, bounds, data):
+    text = ",".join(f"{data.draw(st.sampled_from(['<', '<=', '>', '>=']))} {bound}" for bound in bounds)
+    limits = comparisons(text)
+    whole = Int(low, low + count * step, step=step)
+    some = any(holds({"a": text}, {"a": value}) for value in points(whole))
+    assert is_reachable(whole, limits) == is_reachable(Choice(points(whole)), limits) == some
+    assert is_reachable(Float(float(low), float(low + count * step)), limits) or not some
 
 
 def test_true_is_not_one():

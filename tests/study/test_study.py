@@ -150,6 +150,10 @@ WRONG = [
     (dimension(float=[0.0, 1.0], when={"shape": []}), "space.x", r"when\.shape lists no value"),
     (dimension(float=[0.0, 1.0], when={"k": 9}), "space.x.when.k", r"9 is no value of k \(int 1 \.\. 5\)"),
     (dimension(float=[0.0, 1.0], when={"k": "2"}), "space.x.when.k", "'2' is no value of k"),
+    (dimension(float=[0.0, 1.0], when={"k": ">= 6"}), "space.x.when.k", r"no value of k \(int 1 \.\. 5\) is >= 6"),
+    (dimension(float=[0.0, 1.0], when={"gain": ">1"}), "space.x.when.gain", "no value of gain .* is >1"),
+    (dimension(float=[0.0, 1.0], when={"shape": "> 1"}), "space.x.when.shape", "no value of shape .* is > 1"),
+    (dimension(float=[0.0, 1.0], when={"k": ">= two"}), "space.x.when.k", 'no value of k.*; a range is written ">= 2"'),
     (dimension(float=[0.0, 1.0], when={"gain": 0.5}), "space.x.when.gain", "gain is a float range.*make it a choice"),
     ({"fixed.f": 1, "space.x": {"float": [0.0, 1.0], "when": {"f": 1}}}, "space.x.when.f", "f is fixed"),
 ]
@@ -162,6 +166,11 @@ def test_what_is_wrong_is_said_at_its_key_and_only_there(changes, key, message):
     problems = problems_with(changes)
     assert list(problems) == [key]
     assert re.search(message, problems[key])
+
+
+def test_ranges_are_conditions():
+    for when in ({"k": ">= 5"}, {"k": [1, ">= 4"]}, {"gain": "> 0.1, < 0.2"}):
+        assert problems_with(dimension(float=[0.0, 1.0], when=when)) == {}
 
 
 @pytest.mark.parametrize("name", ["", "Curve", "-curve", ".curve", "cur ve", "courbé", "a/b", "../x", "a" * 65, "a\n"])
