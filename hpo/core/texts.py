@@ -44,3 +44,13 @@ def shown(value: object) -> str:
 def type_name(value: object) -> str:
     """Returns the name of a value's type, even if the type overrides its name."""
     return cleaned(str(type.__dict__["__name__"].__get__(type(value))), 80)
+
+
+def as_identifier(name: str) -> str:
+    """Returns a name as a Python identifier: `learning-rate` as `learning_rate`, `2d` as `_2d`.
+
+    Args:
+        name: any name, such as another tool's name of a param.
+    """
+    own = "".join(one if one.isalnum() or one == "_" else "_" for one in name)
+    return f"_{own}" if own[:1].isdigit() else own

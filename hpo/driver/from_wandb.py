@@ -13,7 +13,7 @@ import yaml
 
 from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
 from hpo.core.records import Value
-from hpo.core.texts import shown
+from hpo.core.texts import as_identifier, shown
 from hpo.driver.conversion import Converted, write_converted
 from hpo.driver.init import InitOutcome
 from hpo.study import space
@@ -158,8 +158,8 @@ class _Sweep:
 
     def _place(self, name: str, found: space.Dimension | Value) -> None:
         """Puts a param into the space, or among the fixed ones, under a name that a study may have."""
-        own = "".join(one if one.isalnum() or one == "_" else "_" for one in name)
-        own = f"_{own}" if own[:1].isdigit() else f"{own}_" if own in PLACEHOLDERS else own
+        own = as_identifier(name)
+        own = f"{own}_" if own in PLACEHOLDERS else own
         if own in (*self._space, *self._fixed):
             raise ValueError(f"would be called {own} in the study, as another param is; rename one of them")
         if own != name:

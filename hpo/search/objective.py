@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -21,6 +21,7 @@ from hpo.seeds.current import running
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int
 from hpo.training.context import Context
+from hpo.training.trial import numbers_of
 
 Best = tuple[tuple[ExternalTrial, ...], tuple[LeftOut, ...]]
 """Complete trials, and those that cannot be trained again, both with the best value first."""
@@ -147,15 +148,6 @@ def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., An
     train.__module__ = objective.__module__  # so that the code is that of the user's project
     train.__qualname__ = f"{objective.__name__}.<locals>.train"
     return train
-
-
-def numbers_of(attributes: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the attributes that are finite numbers: they are metrics of the training."""
-    return {
-        name: float(value)
-        for name, value in attributes.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
 
 
 def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:

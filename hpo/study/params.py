@@ -21,6 +21,9 @@ WHOLE = ("params", "config", "cfg", "hparams")
 CONTEXT = ("ctx", "context")
 """Names of the argument that gets the Context, where its annotation does not say so."""
 
+TRIAL = "trial"
+"""Name of the one argument of an Optuna objective, which may take a `seed` beside it."""
+
 FORMS = (
     "`def train(params: Params, ctx)` with a dataclass, a pydantic model, an attrs class or a dict, "
     "or `def train(lr: float, width: int = 16, *, ctx)` with an argument for each param"
@@ -53,11 +56,13 @@ class Arguments:
         params: the type that holds all params, or the trainable itself where each is an argument of its own.
         whole: name of the argument that gets an object of that type; empty where each param is an argument.
         context: name of the argument that gets the Context; empty where the trainable does without.
+        is_objective: whether it is an objective of Optuna's, which gets the Context's trial.
     """
 
     params: Any
     whole: str
     context: str
+    is_objective: bool = False
 
     def of(self, params: Mapping[str, object], context: object) -> dict[str, object]:
         """Returns the arguments of one training by name.
@@ -88,6 +93,8 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
     for name, one in arguments.items():
         if one.kind is one.VAR_POSITIONAL:
             raise UsageError(f"trainable {path!r} takes *{name}, but params have names: {FORMS}")
+    if _is_objective(arguments, hints):
+        return Arguments(dict, "", "", is_objective=True)
     names = [name for name, one in arguments.items() if one.kind is not one.VAR_KEYWORD]
     untyped = [name for name in WHOLE if name in names and hints.get(name, Any) in (Any, object)]
     whole = next((name for name in names if name in untyped or _is_whole(hints.get(name))), "")
@@ -153,6 +160,14 @@ def takes_any(params: Any) -> bool:
     if isinstance(params, type):
         return params is dict
     return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(params).parameters.values())
+
+
+def _is_objective(arguments: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]) -> bool:
+    """Whether a function takes Optuna's trial, and needs nothing else but a seed."""
+    needed = [name for name, one in arguments.items() if one.default is NONE and one.kind is not one.VAR_KEYWORD]
+    hint = hints.get(TRIAL, Any)
+    of_optuna = hint in (Any, object) or str(getattr(hint, "__module__", "")).split(".")[0] == "optuna"
+    return needed in ([TRIAL], [TRIAL, "seed"]) and next(iter(arguments)) == TRIAL and of_optuna
 
 
 def _is_whole(hint: Any) -> bool:

@@ -180,6 +180,20 @@ def is_reachable(dimension: Dimension, limits: Sequence[tuple[str, float]]) -> b
     return any(low <= value <= high and _is_within(value, limits) for value in near)
 
 
+def choice_value(choice: object) -> Value | None:
+    """Returns what a study has for a choice of Python code: of None and lists their text, of a function its name.
+
+    Args:
+        choice: one of several values, of any type; the value is None where there is no such text.
+    """
+    if isinstance(choice, Value):
+        return choice
+    if choice is None or isinstance(choice, list | tuple):
+        return repr(choice)
+    name = getattr(choice, "__name__", None)
+    return name if isinstance(name, str) else None
+
+
 def count(dimension: Dimension) -> int | None:
     """Returns how many values a dimension has, None if they cannot be counted."""
     match dimension:

@@ -28,7 +28,7 @@ from hpo.study.command import LoadedCommand
 from hpo.study.defaults import defaults_of
 from hpo.study.functions import is_of_session, session_code
 from hpo.study.hooks import HookName
-from hpo.study.params import CONTEXT, Arguments, arguments_of, call
+from hpo.study.params import CONTEXT, TRIAL, Arguments, arguments_of, call
 from hpo.study.project_code import code_of
 from hpo.study.relative_paths import located
 
@@ -113,6 +113,8 @@ class Loaded:
             params: values of the params by name.
             context: the training's Context.
         """
+        if self.arguments.is_objective:
+            return typing.cast(Any, context).trial.train(self.train)
         given = located(params, self.params, hints_of(self.params), self.project)
         return call(self.train, self.arguments.of(given, context))
 
@@ -225,4 +227,5 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
 def _may_be_trainable(value: object) -> bool:
     if not inspect.isfunction(value):
         return False
-    return inspect.isgeneratorfunction(value) or any(name in inspect.signature(value).parameters for name in CONTEXT)
+    takes = inspect.signature(value).parameters
+    return inspect.isgeneratorfunction(value) or any(name in takes for name in (*CONTEXT, TRIAL))

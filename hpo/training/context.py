@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
-from hpo.core.records import Metrics, Report
+from hpo.core.records import Metrics, Report, Value
 from hpo.seeds.streams import Streams
 from hpo.training.checkpoint import Stateful
 from hpo.training.epochs import EpochLoop
@@ -18,6 +18,7 @@ from hpo.training.outputs.artifacts import ARTEFACTS
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions, class_names
 from hpo.training.progress import Progress
+from hpo.training.trial import ObjectiveTrial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,7 @@ class Context:
         project: the project's folder, above `studies`; read its files as `ctx.project / "data/train.csv"`.
         cache: for prepared data that all trainings of the project share.
         keeps: whether artefacts are wanted: those of a promotion are.
+        trial: the same training as Optuna's objectives see it: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
         objective: what the study judges by, for rules of the trainable's own that go by it, such as early stopping.
     """
 
@@ -54,6 +56,7 @@ class Context:
         device: str = "cpu",
         threads: int = 1,
         folds: int = 0,
+        params: Mapping[str, Value] | None = None,
     ) -> None:
         self.seed = progress.job.seed
         self.budget = progress.job.budget
@@ -66,8 +69,14 @@ class Context:
         self.project = project
         self.keeps = progress.keeps
         self.objective = progress.objective
+        self.trial = ObjectiveTrial(params or {}, self)
         self._progress = progress
         self._loop = loop
+
+    @property
+    def trial_number(self) -> int:
+        """The trial's number in the study; candidates of a promotion keep it."""
+        return self._progress.job.trial
 
     @property
     def reports(self) -> list[Report]:

@@ -94,6 +94,7 @@ class TrainingRun:
             device=self._device,
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
+            params={**trainable.fixed, **job.params},
         )
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
         if spoiled:

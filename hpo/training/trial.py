@@ -1,0 +1,168 @@
+"""The trial that an Optuna objective is given: it answers with the params of the training, and reports its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from inspect import signature
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpo.core.errors import TrainableError, did_you_mean
+from hpo.core.records import Value
+from hpo.core.texts import as_identifier
+from hpo.seeds.current import running
+from hpo.study.space import choice_value
+
+if TYPE_CHECKING:
+    from hpo.training.context import Context
+
+Choice = TypeVar("Choice")
+
+MOST_SHOWN = 20
+"""Names of params that a message lists."""
+
+
+class ObjectiveTrial:
+    """One training as an Optuna objective sees it; `ctx.trial` for other functions.
+
+    Every report is a step of the training, and what the objective returns is its last one. Where a trial is pruned,
+    `report` raises what `ctx.report` raises, so `should_prune` is never true. Numbers among the user's attributes and
+    constraints are metrics of the steps after them.
+
+    Args:
+        params: values of the params by name, those that the study fixes among them.
+        context: the training's Context.
+
+    Attributes:
+        params: what was suggested so far, by name.
+        user_attrs: what the objective has set, by name.
+        datetime_start: the moment at which this trial was made.
+    """
+
+    def __init__(self, params: Mapping[str, Value], context: Context) -> None:
+        self._given = params
+        self._context = context
+        self._steps: set[int] = set()
+        self.params: dict[str, Any] = {}
+        self.user_attrs: dict[str, Any] = {}
+        self.datetime_start = datetime.now()
+
+    def __getattr__(self, name: str) -> Any:
+        known = [one for one in (*dir(type(self)), *vars(self)) if not one.startswith("_")]
+        raise AttributeError(f"a trial in hpo has no {name!r} (it has: {', '.join(known)}).{did_you_mean(name, known)}")
+
+    @property
+    def number(self) -> int:
+        """The trial's number in the study; all seeds of a promotion have the same one."""
+        return self._context.trial_number
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Returns the param, which must lie between the bounds; step and scale are the study's."""
+        return float(self._within(name, low, high))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Returns the param, which must lie between the bounds; step and scale are the study's."""
+        value = self._within(name, low, high)
+        if value != int(value):
+            raise TrainableError(f"the objective suggests {name!r} as a whole number, the study has {value!r}")
+        return int(value)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
+        """Returns that one of the choices which is the param, or whose text it is: None is `None` in a study."""
+        value = self._value(name)
+        for choice in choices:
+            if (own := choice_value(choice)) == value and isinstance(own, bool) == isinstance(value, bool):
+                self.params[name] = choice
+                return choice
+        raise TrainableError(f"{name!r} is {value!r} in the study, which is none of the objective's {list(choices)!r}")
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        """Returns the param, as `suggest_float`."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        """Returns the param, as `suggest_float`."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        """Returns the param, as `suggest_float`."""
+        return self.suggest_float(name, low, high)
+
+    def report(self, value: float, step: int) -> None:
+        """Reports the objective's value as the training's next step; a step that was reported before is ignored."""
+        if step not in self._steps:
+            self._steps.add(step)
+            self._context.report(self._metrics(value))
+
+    def should_prune(self) -> bool:
+        """Returns False: a trial that is pruned ends in `report`."""
+        return False
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Keeps an attribute; a number becomes a metric of the training."""
+        self.user_attrs[key] = value
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Keeps the value of a constraint as a metric: before the first report, if the study's constraints name it."""
+        self.user_attrs[key] = float(value)
+
+    def train(self, objective: Callable[..., object]) -> Mapping[str, object] | None:
+        """Calls an objective and returns the metrics of its one step; None where it has reported, and they are too.
+
+        Args:
+            objective: `objective(trial)` or `objective(trial, seed)`.
+        """
+        context = self._context
+        with running(context.seed):
+            seed = {"seed": context.seed} if "seed" in signature(objective).parameters else {}
+            value = objective(self, **seed)
+        if isinstance(value, str | bytes | bool | Mapping) or not hasattr(value, "__float__"):
+            raise TrainableError(f"an objective must return one number, not {type(value).__name__}")
+        if not context.reports:
+            return self._metrics(value)
+        if len(context.reports) == context.budget:
+            raise TrainableError(
+                f"the objective reported {context.budget} values and returned one more, which counts as a step too; "
+                f"say budget = {context.budget + 1} in [search], or more"
+            )
+        context.report(self._metrics(value))
+        return None
+
+    def _metrics(self, value: object) -> dict[str, Any]:
+        return {**numbers_of(self.user_attrs), self._context.objective.metric: value}
+
+    def _value(self, name: str) -> Value:
+        own = name if name in self._given else as_identifier(name)
+        if own not in self._given:
+            known = ", ".join(list(self._given)[:MOST_SHOWN]) or "none"
+            raise TrainableError(
+                f"the objective suggests {name!r}, which this trial does not have (params: {known}); put it into "
+                f"[space], and let its `when` hold wherever it is suggested.{did_you_mean(name, self._given)}"
+            )
+        self.params[name] = self._given[own]
+        return self._given[own]
+
+    def _within(self, name: str, low: float, high: float) -> float:
+        value = self._value(name)
+        if isinstance(value, bool | str) or not low <= value <= high:
+            raise TrainableError(
+                f"{name!r} is {value!r} in the study, which is not within the objective's {low!r} .. {high!r}; make "
+                "the two agree"
+            )
+        return value
+
+
+def numbers_of(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the attributes that are finite numbers: they are metrics of the training.
+
+    Args:
+        attributes: those that the objective has set.
+    """
+    return {
+        name: float(value)
+        for name, value in attributes.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
