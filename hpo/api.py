@@ -24,6 +24,7 @@ from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.promotion.select import refuse_promotion, share_of_search
+from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import SearchOptions
 from hpo.search.run import SearchOutcome, read_configurations, run
@@ -70,6 +71,7 @@ __all__ = [
     "doctor",
     "import_trials",
     "init",
+    "init_from_optuna",
     "init_from_wandb",
     "instability",
     "json_schema",

@@ -27,6 +27,15 @@ def init(
             show_default=False,
         ),
     ] = None,
+    from_optuna: Annotated[
+        str | None,
+        typer.Option(
+            "--from-optuna",
+            metavar="MODULE:FUNCTION",
+            help="Write the study of an Optuna objective, by calling it with random values until its first report.",
+            show_default=False,
+        ),
+    ] = None,
     from_wandb: Annotated[
         Path | None,
         typer.Option("--from-wandb", metavar="FILE", help="Write the study of a W&B sweep file.", show_default=False),
@@ -39,18 +48,23 @@ def init(
 ) -> None:
     """Write a project that runs at once: a study, its trainable on a small real task, and a test.
 
-    With --from-wandb, write the study that another tool's file describes into a project's studies folder.
+    With --from-..., write the study of what another tool has into a project's studies folder.
     """
     from hpo import api
 
-    if from_wandb is not None:
-        written = api.init_from_wandb(from_wandb, folder or Path(), study)
-    elif folder is None or study is not None:
+    given = [name for name, value in (("optuna", from_optuna), ("wandb", from_wandb)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"--from-{given[0]} and --from-{given[1]} exclude each other; give one of them")
+    if not given and (folder is None or study is not None):
         raise UsageError(
-            "name the folder of the new project: hpo init DIR" if folder is None else "--study belongs to --from-wandb"
+            "--study belongs to --from-..." if folder else "name the folder of the new project: hpo init DIR"
         )
+    if from_optuna is not None:
+        written = api.init_from_optuna(from_optuna, folder or Path(), study)
+    elif from_wandb is not None:
+        written = api.init_from_wandb(from_wandb, folder or Path(), study)
     else:
-        written = api.init(folder)
+        written = api.init(folder or Path())
     commands = [f"hpo {verb} --study {written.study}" for verb in ("check", "run", "promote")]
     if as_json:
         files, remarks = [str(path) for path in written.files], list(written.remarks)

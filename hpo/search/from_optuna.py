@@ -1,0 +1,156 @@
+"""The study of an Optuna objective: its space is what the objective suggests."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.core.errors import Problem, StudyInvalid, UsageError
+from hpo.core.protocols import TrainableRef
+from hpo.core.records import Objective, Value
+from hpo.core.texts import as_identifier, shown
+from hpo.driver.conversion import Converted, write_converted
+from hpo.driver.init import InitOutcome
+from hpo.search.tracing import Trace, condition_of, describe_ends, traces_of
+from hpo.study.space import Choice, Dimension, Float, Int, choice_value
+from hpo.study.table import dotted
+from hpo.study.trainable import Loaded, load
+
+METRIC = "value"
+"""Name of what an objective returns."""
+
+BUDGET = 100
+"""Steps of an objective that reports, as nobody knows how often."""
+
+
+def init_from_optuna(objective: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
+    """Writes the study of an Optuna objective, which is called with random values to learn its space.
+
+    Args:
+        objective: where the objective is, as `module:function`.
+        folder: the project's folder, which the module is imported from.
+        name: name of the study; None: that of the module.
+
+    Raises:
+        StudyInvalid: if the objective suggests what hpo does not have; the message lists all problems.
+        UsageError: if it is no objective, suggests nothing, or the study's file exists.
+        OutputRefused: if the study's file cannot be written.
+    """
+    root = Path(os.path.abspath(folder))
+    loaded = load(TrainableRef(path=objective, root=str(root), objective=Objective(metric=METRIC)))
+    if not isinstance(loaded, Loaded) or not loaded.arguments.is_objective:
+        raise UsageError(
+            f"{objective} is no objective of Optuna's; expected a function objective(trial) or objective(trial, seed)"
+        )
+    return write_converted(read_objective(loaded, objective, root), root, name)
+
+
+def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
+    """Returns the study of an objective.
+
+    Args:
+        loaded: the objective.
+        path: where it is, as `module:function`.
+        root: the project's folder.
+
+    Raises:
+        StudyInvalid: if it suggests what hpo does not have; the message lists all problems.
+        UsageError: if it suggests nothing.
+    """
+    traces = traces_of(loaded.train, root)
+    names = list(dict.fromkeys(name for trace in traces for name in trace.params))
+    if not names:
+        first = traces[0].error
+        why = f"; it raised {shown(first)}" if first else ""
+        raise UsageError(f"{path} suggested no param in {len(traces)} calls{why}. Let it call trial.suggest_*")
+    remarks, problems = list(describe_ends(traces)), []
+    dimensions: dict[str, Dimension] = {}
+    for name in names:
+        own = as_identifier(name)
+        if own in dimensions:
+            problems.append(Problem(dotted("space", name), f"is {own} in a study, as another param is; rename one"))
+            continue
+        try:
+            dimensions[own], said = _dimension(name, traces)
+        except ValueError as error:
+            problems.append(Problem(dotted("space", name), str(error)))
+            continue
+        remarks += said
+    if problems:
+        raise StudyInvalid(path, problems)
+    direction = _direction(loaded.module)
+    if direction is None:
+        remarks.append("direction: is minimize, as Optuna's own default; the module does not say another one.")
+    reports = any(trace.end in ("reported", "timed out") for trace in traces)
+    if reports:
+        remarks.append(
+            f"budget: {BUDGET} steps are the most; say one more than the objective reports, since what it returns is "
+            "its last step. The pruner goes by it."
+        )
+    content = {
+        "trainable": path,
+        "objective": {"metric": METRIC, "direction": direction or "minimize", "epoch": "last"},
+        "space": dimensions,
+        "search": {"budget": BUDGET, "pruner": "median"} if reports else {"budget": 1, "pruner": "none"},
+    }
+    name = path.partition(":")[0].rpartition(".")[2]
+    return Converted(content=content, name=name, source=path, remarks=tuple(remarks))
+
+
+def _dimension(name: str, traces: Sequence[Trace]) -> tuple[Dimension, list[str]]:
+    """Returns the dimension of a param with its condition, and remarks; raises ValueError where hpo has none."""
+    found = list(dict.fromkeys(one.distributions[name] for one in traces if name in one.params))
+    remarks = []
+    if len(found) > 1:
+        remarks.append(
+            f"{name}: is suggested from different ranges; the study has the widest, and a trial whose value is outside "
+            "its own fails. Give the ranges names of their own."
+        )
+    when, remark = condition_of(name, traces)
+    condition = {as_identifier(parent): values for parent, values in when.items()}
+    return _merged(found, condition), [*remarks, *([remark] if remark else [])]
+
+
+def _merged(found: Sequence[BaseDistribution], when: dict[str, Value | list[Value]]) -> Dimension:
+    first = found[0]
+    if all(isinstance(one, CategoricalDistribution) for one in found):
+        choices = [choice for one in found if isinstance(one, CategoricalDistribution) for choice in one.choices]
+        values = [choice_value(choice) for choice in choices]
+        if None in values:
+            raise ValueError(f"hpo has no text for the choice {shown(choices[values.index(None)])}; suggest its name")
+        kinds = dict.fromkeys((type(value), value) for value in values)
+        return Choice([value for _, value in kinds if value is not None], when=when)
+    ranges = [one for one in found if isinstance(one, IntDistribution | FloatDistribution)]
+    if len(ranges) < len(found):
+        raise ValueError("is a choice in some calls and a number in others; give them two names")
+    low, high = min(one.low for one in ranges), max(one.high for one in ranges)
+    log = all(one.log for one in ranges)
+    if all(isinstance(one, IntDistribution) for one in ranges):
+        step = ranges[0].step if len(ranges) == 1 and ranges[0].step != 1 else None
+        return Int(int(low), int(high), log=log, step=None if step is None else int(step), when=when)
+    step = first.step if len(ranges) == 1 and isinstance(first, FloatDistribution) else None
+    return Float(low, high, log=log, step=step, when=when)
+
+
+def _direction(module: ModuleType) -> str | None:
+    """Returns the direction that the module gives to `create_study`; None where it does not say one alone."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    said = {
+        keyword.value.value
+        for call in calls
+        if ast.unparse(call.func).rpartition(".")[2] == "create_study"
+        for keyword in call.keywords
+        if keyword.arg == "direction" and isinstance(keyword.value, ast.Constant)
+    }
+    [direction] = said if len(said) == 1 else [None]
+    return direction if direction in ("minimize", "maximize") else None
