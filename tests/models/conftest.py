@@ -56,9 +56,9 @@ def trained(tmp_path) -> Callable[..., Trained]:
         assert (packet.status is Status.FAILED) == (packet.error is not None)
         return Trained(
             reports=(*reports, *packet.reports),
-            digests=outcome["digests"],
+            digests=outcome.digests,
             error=packet.error,
-            facts=outcome["fingerprint"].get("facts", {}),
+            facts=outcome.fingerprint.get("facts", {}),
             predictions=Predictions.load(folder / job.folder),
         )
 
