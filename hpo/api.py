@@ -11,6 +11,7 @@ from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
+from hpo.driver.from_ray import init_from_ray
 from hpo.driver.from_wandb import init_from_wandb
 from hpo.driver.init import InitOutcome, init
 from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
@@ -72,6 +73,7 @@ __all__ = [
     "import_trials",
     "init",
     "init_from_optuna",
+    "init_from_ray",
     "init_from_wandb",
     "instability",
     "json_schema",

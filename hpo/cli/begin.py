@@ -36,6 +36,15 @@ def init(
             show_default=False,
         ),
     ] = None,
+    from_ray: Annotated[
+        str | None,
+        typer.Option(
+            "--from-ray",
+            metavar="MODULE:NAME",
+            help="Write the study of a Ray Tune function, or of a search space, with the other one in its module.",
+            show_default=False,
+        ),
+    ] = None,
     from_wandb: Annotated[
         Path | None,
         typer.Option("--from-wandb", metavar="FILE", help="Write the study of a W&B sweep file.", show_default=False),
@@ -52,7 +61,8 @@ def init(
     """
     from hpo import api
 
-    given = [name for name, value in (("optuna", from_optuna), ("wandb", from_wandb)) if value is not None]
+    sources = {"optuna": from_optuna, "ray": from_ray, "wandb": from_wandb}
+    given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"--from-{given[0]} and --from-{given[1]} exclude each other; give one of them")
     if not given and (folder is None or study is not None):
@@ -61,6 +71,8 @@ def init(
         )
     if from_optuna is not None:
         written = api.init_from_optuna(from_optuna, folder or Path(), study)
+    elif from_ray is not None:
+        written = api.init_from_ray(from_ray, folder or Path(), study)
     elif from_wandb is not None:
         written = api.init_from_wandb(from_wandb, folder or Path(), study)
     else:

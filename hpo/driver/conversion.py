@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hpo.core.errors import UsageError
@@ -16,6 +19,9 @@ from hpo.core.texts import cleaned
 from hpo.driver.init import InitOutcome
 from hpo.study import Study
 from hpo.study.writing import text_of
+
+UNKNOWN_BUDGET = 100
+"""Steps of a training that reports, where nobody knows how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +74,23 @@ def study_name(text: str) -> str:
         text: any name or title.
     """
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "study"
+
+
+def constants_of(module: ModuleType, name: str) -> dict[str, Any]:
+    """Returns the constants that a module's source gives to a function as keywords, where all calls give the same.
+
+    Args:
+        module: the module whose source is read.
+        name: name of the called function, without what is before its last dot.
+    """
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    found: dict[str, list[Any]] = {}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == name:
+            for keyword in call.keywords:
+                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                found.setdefault(str(keyword.arg), []).append(value)
+    return {key: values[0] for key, values in found.items() if values[0] is not None and len(set(values)) == 1}

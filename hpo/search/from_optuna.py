@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -15,7 +12,7 @@ from hpo.core.errors import Problem, StudyInvalid, UsageError
 from hpo.core.protocols import TrainableRef
 from hpo.core.records import Objective, Value
 from hpo.core.texts import as_identifier, shown
-from hpo.driver.conversion import Converted, write_converted
+from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, write_converted
 from hpo.driver.init import InitOutcome
 from hpo.search.tracing import Trace, condition_of, describe_ends, traces_of
 from hpo.study.space import Choice, Dimension, Float, Int, choice_value
@@ -24,9 +21,6 @@ from hpo.study.trainable import Loaded, load
 
 METRIC = "value"
 """Name of what an objective returns."""
-
-BUDGET = 100
-"""Steps of an objective that reports, as nobody knows how often."""
 
 
 def init_from_optuna(objective: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
@@ -84,20 +78,21 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
         remarks += said
     if problems:
         raise StudyInvalid(path, problems)
-    direction = _direction(loaded.module)
-    if direction is None:
+    direction = constants_of(loaded.module, "create_study").get("direction")
+    if direction not in ("minimize", "maximize"):
+        direction = None
         remarks.append("direction: is minimize, as Optuna's own default; the module does not say another one.")
     reports = any(trace.end in ("reported", "timed out") for trace in traces)
     if reports:
         remarks.append(
-            f"budget: {BUDGET} steps are the most; say one more than the objective reports, since what it returns is "
-            "its last step. The pruner goes by it."
+            f"budget: {UNKNOWN_BUDGET} steps are the most; say one more than the objective reports, since what it "
+            "returns is its last step. The pruner goes by it."
         )
     content = {
         "trainable": path,
         "objective": {"metric": METRIC, "direction": direction or "minimize", "epoch": "last"},
         "space": dimensions,
-        "search": {"budget": BUDGET, "pruner": "median"} if reports else {"budget": 1, "pruner": "none"},
+        "search": {"budget": UNKNOWN_BUDGET, "pruner": "median"} if reports else {"budget": 1, "pruner": "none"},
     }
     name = path.partition(":")[0].rpartition(".")[2]
     return Converted(content=content, name=name, source=path, remarks=tuple(remarks))
@@ -136,21 +131,3 @@ def _merged(found: Sequence[BaseDistribution], when: dict[str, Value | list[Valu
         return Int(int(low), int(high), log=log, step=None if step is None else int(step), when=when)
     step = first.step if len(ranges) == 1 and isinstance(first, FloatDistribution) else None
     return Float(low, high, log=log, step=step, when=when)
-
-
-def _direction(module: ModuleType) -> str | None:
-    """Returns the direction that the module gives to `create_study`; None where it does not say one alone."""
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return None
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    said = {
-        keyword.value.value
-        for call in calls
-        if ast.unparse(call.func).rpartition(".")[2] == "create_study"
-        for keyword in call.keywords
-        if keyword.arg == "direction" and isinstance(keyword.value, ast.Constant)
-    }
-    [direction] = said if len(said) == 1 else [None]
-    return direction if direction in ("minimize", "maximize") else None

@@ -143,10 +143,23 @@ def load(ref: TrainableRef) -> Loaded | LoadedCommand:
             f"trainable {ref.path!r} is a function of a session, which no import gives; give hpo.Study the function "
             'itself, or put it into a module of the project: trainable = "train:train"'
         )
+    module = import_module_of(ref)
+    return _loaded(_function(module, name, ref), module, ref)
+
+
+def import_module_of(ref: TrainableRef) -> ModuleType:
+    """Imports the module of a trainable, from its project's folder.
+
+    Args:
+        ref: the trainable, whose function need not exist.
+
+    Raises:
+        UsageError: if there is no such module, or it cannot be imported.
+    """
+    module_name, _, name = ref.path.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
-    module = _module(module_name, ref)
-    return _loaded(_function(module, name, ref), module, ref)
+    return _module(module_name, ref)
 
 
 def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:

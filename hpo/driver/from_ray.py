@@ -1,0 +1,159 @@
+"""The study of a Ray Tune function and its search space."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
+from hpo.core.protocols import TrainableRef
+from hpo.core.records import Objective, Value
+from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, write_converted
+from hpo.driver.init import InitOutcome
+from hpo.study.params import WHOLE
+from hpo.study.space import Dimension, count
+from hpo.study.table import dotted
+from hpo.study.trainable import import_module_of
+
+METRIC = "loss"
+"""Name of the metric where the module does not say one."""
+
+
+def init_from_ray(path: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
+    """Writes the study of a Ray Tune function and the search space beside it.
+
+    Args:
+        path: the function or its search space, as `module:name`; the other one is found in the module.
+        folder: the project's folder, which the module is imported from.
+        name: name of the study; None: that of the module.
+
+    Raises:
+        StudyInvalid: if the search space has what hpo does not have; the message lists all problems.
+        UsageError: if the function or the search space is not found, or the study's file exists.
+        OutputRefused: if the study's file cannot be written.
+    """
+    root = Path(os.path.abspath(folder))
+    return write_converted(read_tune(path, root), root, name)
+
+
+def read_tune(path: str, root: Path) -> Converted:
+    """Returns the study of a Ray Tune function.
+
+    Args:
+        path: the function or its search space, as `module:name`.
+        root: the project's folder.
+
+    Raises:
+        StudyInvalid: if the search space has what hpo does not have.
+        UsageError: if the function or the search space is not found.
+    """
+    from hpo.backends.ray.search_space import dimension_of, is_grid, is_search_space  # takes a second to import
+
+    module = import_module_of(TrainableRef(path=path, root=str(root), objective=Objective(metric=METRIC)))
+    where, _, given = path.partition(":")
+    functions = {key: one for key, one in vars(module).items() if _is_trainable(one, module)}
+    spaces = {key: one for key, one in vars(module).items() if is_search_space(one)}
+    if given not in functions and given not in spaces:
+        known = [*functions, *spaces]
+        raise UsageError(
+            f"{path} is neither a function of config nor a search space with tune.uniform(...) and the like "
+            f"(there: {', '.join(known) or 'none'}).{did_you_mean(given, known)}"
+        )
+    function = given if given in functions else _only(functions, "function of config", where)
+    space = spaces[given if given in spaces else _only(spaces, "search space", where)]
+    dimensions: dict[str, Dimension] = {}
+    fixed: dict[str, Value] = {}
+    problems: list[Problem] = []
+    for key, value in space.items():
+        try:
+            found = dimension_of(value)
+        except ValueError as error:
+            problems.append(Problem(dotted(str(key)), str(error)))
+            continue
+        if isinstance(found, Value):
+            fixed[key] = found
+        else:
+            dimensions[key] = found
+    if problems:
+        raise StudyInvalid(path, problems)
+    remarks: list[str] = []
+    grids = [key for key, value in space.items() if is_grid(value)]
+    content = {
+        "trainable": f"{where}:{function}",
+        "objective": _objective(module, remarks),
+        "space": dimensions,
+        "fixed": fixed,
+        "search": {
+            **_trials(module, dimensions, grids, remarks),
+            **_steps(functions[function], remarks),
+        },
+    }
+    return Converted(content=content, name=where.rpartition(".")[2], source=path, remarks=tuple(remarks))
+
+
+def _is_trainable(value: object, module: ModuleType) -> bool:
+    """Whether this is a function of the module itself that takes all params as one argument."""
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return False
+    arguments = inspect.signature(value).parameters.values()
+    needed = [one.name for one in arguments if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    return bool(needed) and needed[0] in WHOLE
+
+
+def _only(found: Mapping[str, object], what: str, where: str) -> str:
+    if len(found) != 1:
+        raise UsageError(f"{where} has {len(found)} of what could be the {what} ({', '.join(found)}); expected one")
+    return next(iter(found))
+
+
+def _objective(module: ModuleType, remarks: list[str]) -> dict[str, str]:
+    said = constants_of(module, "TuneConfig")
+    metric, mode = said.get("metric", METRIC), said.get("mode", "min")
+    if "metric" not in said or "mode" not in said:
+        remarks.append(
+            f"objective: no TuneConfig(metric=..., mode=...) in the module says both; it is to {mode}imize {metric!r} "
+            "here: change it if that is not so."
+        )
+    return {"metric": str(metric), "direction": "maximize" if mode == "max" else "minimize", "epoch": "last"}
+
+
+def _trials(
+    module: ModuleType, dimensions: Mapping[str, Dimension], grids: list[str], remarks: list[str]
+) -> dict[str, Any]:
+    samples = constants_of(module, "TuneConfig").get("num_samples")
+    if grids and len(grids) == len(dimensions):
+        return {"sampler": "grid", "trials": math.prod(count(one) or 1 for one in dimensions.values())}
+    if grids:
+        remarks.append(
+            f"{', '.join(grids)}: grid_search is a choice here, of which the sampler draws; not all are tried."
+        )
+    remarks.append(
+        "The search algorithm and the scheduler of the Tuner are not read; see sampler and pruner in [search]."
+    )
+    return {"trials": samples} if type(samples) is int and samples > 0 else {}
+
+
+def _steps(function: Callable[..., object], remarks: list[str]) -> dict[str, Any]:
+    """Returns budget and pruner: those of a function that reports, or of one that returns its metrics."""
+    try:
+        tree = ast.parse(inspect.getsource(function))
+        calls = [ast.unparse(one.func) for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    except (OSError, TypeError, SyntaxError):
+        calls = ["tune.report"]
+    reports = [one for one in calls if one.rpartition(".")[2] == "report"]
+    if not reports:
+        return {"budget": 1, "pruner": "none"}
+    name = function.__name__
+    remarks.append(f"budget: {UNKNOWN_BUDGET} steps are the most; say how often {name} reports.")
+    if "ctx.report" not in reports:
+        remarks.append(
+            f"Change {name}: take the context, def {name}(config, ctx), and write ctx.report({{...}}) in the place of "
+            f"{reports[0]}({{...}})."
+        )
+    return {"budget": UNKNOWN_BUDGET}
