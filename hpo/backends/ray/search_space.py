@@ -57,9 +57,10 @@ def dimension_of(value: Any) -> Dimension | Value:
         raise ValueError(
             f"expected a number, a text, True or False, got {shown(value)}; let the function have it itself"
         )
-    sampler = value.get_sampler()
+    domain: Any = value  # whose methods have no annotations
+    sampler = domain.get_sampler()
     step = sampler.q if isinstance(sampler, sample.Quantized) else None
-    inner = sampler.get_sampler() if isinstance(sampler, sample.Quantized) else sampler
+    inner = sampler.sampler if isinstance(sampler, sample.Quantized) else sampler
     log = isinstance(inner, sample.LogUniform)
     if not (log or isinstance(inner, sample.Uniform)) or not isinstance(value, sample.Float | sample.Integer):
         raise ValueError(f"{value.domain_str or type(value).__name__}: hpo has {KNOWN}; use one of these")
