@@ -87,7 +87,7 @@ def test_wrong_arguments_get_a_sentence(call, said):
 @pytest.mark.parametrize(
     ("tables", "key", "said"),
     [
-        ({"spaces": {}}, "spaces", "no such key (keys: name, trainable, objective, space"),
+        ({"spaces": {}}, "spaces", "no such key (keys: name, trainable, command, objective"),
         ({"search": {"trails": 3}}, "search.trails", "Did you mean trials?"),
         ({"space": {"x": hpo.Float(2, 1)}}, "space.x", "low 2.0 is above high 1.0"),
         ({"space": {"x": hpo.Float("a", 1)}}, "space.x.float.0", "expected a number, got 'a'"),
