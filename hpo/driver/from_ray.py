@@ -6,7 +6,7 @@ import ast
 import inspect
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,16 @@ from hpo.study.trainable import import_module_of
 
 METRIC = "loss"
 """Name of the metric where the module does not say one."""
+
+
+KEYWORDS = ("param_space", "config")
+"""Names of arguments that a search space is given as."""
+
+DOMAINS = {
+    *("uniform", "quniform", "loguniform", "qloguniform", "randint", "qrandint", "lograndint", "qlograndint", "randn"),
+    *("qrandn", "choice", "sample_from", "grid_search"),
+}
+"""Functions of `ray.tune` by which a search space is told."""
 
 
 def init_from_ray(path: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
@@ -53,12 +63,17 @@ def read_tune(path: str, root: Path) -> Converted:
         StudyInvalid: if the search space has what hpo does not have.
         UsageError: if the function or the search space is not found.
     """
-    from hpo.backends.ray.search_space import dimension_of, is_grid, is_search_space  # takes a second to import
+    from hpo.backends.ray.search_space import (
+        dimension_of,
+        is_computed,
+        is_grid,
+        is_search_space,
+    )  # takes a second to import
 
     module = import_module_of(TrainableRef(path=path, root=str(root), objective=Objective(metric=METRIC)))
     where, _, given = path.partition(":")
     functions = {key: one for key, one in vars(module).items() if _is_trainable(one, module)}
-    spaces = {key: one for key, one in vars(module).items() if is_search_space(one)}
+    spaces = {key: one for key, one in (*_tables_in(module), *vars(module).items()) if is_search_space(one)}
     if given not in functions and given not in spaces:
         known = [*functions, *spaces]
         raise UsageError(
@@ -70,7 +85,11 @@ def read_tune(path: str, root: Path) -> Converted:
     dimensions: dict[str, Dimension] = {}
     fixed: dict[str, Value] = {}
     problems: list[Problem] = []
+    remarks: list[str] = []
     for key, value in space.items():
+        if is_computed(value):
+            remarks.append(f"{key}: is left out, as sample_from is no range; let {function} compute it from config.")
+            continue
         try:
             found = dimension_of(value)
         except ValueError as error:
@@ -82,7 +101,6 @@ def read_tune(path: str, root: Path) -> Converted:
             dimensions[key] = found
     if problems:
         raise StudyInvalid(path, problems)
-    remarks: list[str] = []
     grids = [key for key, value in space.items() if is_grid(value)]
     content = {
         "trainable": f"{where}:{function}",
@@ -95,6 +113,27 @@ def read_tune(path: str, root: Path) -> Converted:
         },
     }
     return Converted(content=content, name=where.rpartition(".")[2], source=path, remarks=tuple(remarks))
+
+
+def _tables_in(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Yields the search spaces that are written inside functions, or below `if __name__ == "__main__":`, by name."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, node.value
+        elif isinstance(node, ast.keyword) and node.arg in KEYWORDS:
+            name, value = node.arg, node.value
+        else:
+            continue
+        called = {ast.unparse(one.func).rpartition(".")[2] for one in ast.walk(value) if isinstance(one, ast.Call)}
+        if isinstance(value, ast.Dict) and called & DOMAINS:
+            try:
+                yield name, eval(compile(ast.Expression(value), "<search space>", "eval"), vars(module))
+            except Exception:  # it uses what only its function has
+                continue
 
 
 def _is_trainable(value: object, module: ModuleType) -> bool:

@@ -29,7 +29,7 @@ def init_from_optuna(objective: str, folder: str | Path = ".", name: str | None 
     Args:
         objective: where the objective is, as `module:function`.
         folder: the project's folder, which the module is imported from.
-        name: name of the study; None: that of the module.
+        name: name of the study; None: that of `create_study` in the module, or the module's.
 
     Raises:
         StudyInvalid: if the objective suggests what hpo does not have; the message lists all problems.
@@ -71,14 +71,15 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
             problems.append(Problem(dotted("space", name), f"is {own} in a study, as another param is; rename one"))
             continue
         try:
-            dimensions[own], said = _dimension(name, traces)
+            dimensions[own], more = _dimension(name, traces)
         except ValueError as error:
             problems.append(Problem(dotted("space", name), str(error)))
             continue
-        remarks += said
+        remarks += more
     if problems:
         raise StudyInvalid(path, problems)
-    direction = constants_of(loaded.module, "create_study").get("direction")
+    said = constants_of(loaded.module, "create_study")
+    direction = said.get("direction")
     if direction not in ("minimize", "maximize"):
         direction = None
         remarks.append("direction: is minimize, as Optuna's own default; the module does not say another one.")
@@ -94,8 +95,8 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
         "space": dimensions,
         "search": {"budget": UNKNOWN_BUDGET, "pruner": "median"} if reports else {"budget": 1, "pruner": "none"},
     }
-    name = path.partition(":")[0].rpartition(".")[2]
-    return Converted(content=content, name=name, source=path, remarks=tuple(remarks))
+    name = said.get("study_name", path.partition(":")[0].rpartition(".")[2])
+    return Converted(content=content, name=str(name), source=path, remarks=tuple(remarks))
 
 
 def _dimension(name: str, traces: Sequence[Trace]) -> tuple[Dimension, list[str]]:

@@ -285,9 +285,9 @@ def describe_ends(traces: Sequence[Trace]) -> Iterator[str]:
     )
     missing = "what they suggest later is missing."
     if ends["timed out"]:
-        yield f"{ends['timed out']} calls were ended after {SECONDS_OF_ONE:g} s without a report; {missing}"
+        yield f"Ended after {SECONDS_OF_ONE:g} s without a report: {ends['timed out']} of these calls; {missing}"
     if ends["failed"]:
         first = next(one.error for one in traces if one.end == "failed")
-        yield f"{ends['failed']} calls raised an exception, the first {shown(first)}; {missing}"
+        yield f"Ended by an exception: {ends['failed']} of these calls, the first by {shown(first)}; {missing}"
     if ends["pruned"]:
-        yield f"{ends['pruned']} calls raised TrialPruned before a report; {missing}"
+        yield f"Ended by TrialPruned before a report: {ends['pruned']} of these calls; {missing}"

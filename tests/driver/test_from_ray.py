@@ -109,6 +109,22 @@ def test_what_hpo_lacks_is_named(domain, said):
         dimension_of(domain)
 
 
+@pytest.mark.parametrize(("name", "called"), [("space", "space"), ("train_fn", "param_space")])
+def test_space_inside_a_function(convert, name, called):
+    table = MODULE[MODULE.index("space = ") : MODULE.index("def train_fn")].strip()
+    text = MODULE.replace(table, "").replace("def main():", f"def main():\n    {table}")
+    if called == "param_space":
+        text = text.replace(f"    {table}\n", "").replace("param_space=space", f"param_space={table[8:]}")
+    study, _ = convert(text, name)
+    assert list(study.space) == ["lr", "width"]
+
+
+def test_computed_params_are_left_out(convert):
+    study, said = convert(MODULE.replace("tune.randint(1, 5)", "tune.sample_from(lambda spec: 1)"))
+    assert list(study.space) == ["lr"]
+    assert "width: is left out, as sample_from is no range; let train_fn compute it from config." in said
+
+
 def test_grids(convert):
     grid = MODULE.replace("tune.loguniform(1e-4, 0.1)", "tune.grid_search([0.1, 0.2])")
     _, said = convert(grid)

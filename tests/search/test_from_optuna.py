@@ -52,7 +52,7 @@ return lr + sum(units)
 
 
 def test_loops_and_branches_are_conditions(trace):
-    study, said = trace(USUAL, before='def main():\n    optuna.create_study(direction="maximize")')
+    study, said = trace(USUAL, before='def main():\n    optuna.create_study(direction="maximize", study_name="My MLP")')
     assert study.space == {
         "n_layers": Int(1, 3),
         "n_units_l0": Int(4, 64, log=True),
@@ -62,7 +62,7 @@ def test_loops_and_branches_are_conditions(trace):
         "lr": Float(1e-4, 0.1, log=True),
         "momentum": Float(0, 0.9, step=0.1, when={"n_layers": ">= 2", "opt": "sgd"}),
     }
-    assert study.objective.direction == "maximize"
+    assert (study.name, study.objective.direction) == ("my-mlp", "maximize")
     assert (study.search.budget, study.search.pruner, study.objective.epoch) == (100, "median", "last")
     assert "each until its first report; what it suggests later is not in it" in said
     assert "budget: 100 steps are the most" in said
@@ -130,9 +130,9 @@ return trial.suggest_float("x", 0, 1)
 """
     )
     assert study.space["x"].when == {}  # calls that ended early say nothing of what comes later
-    assert "calls were ended after 0.05 s without a report" in said
-    assert "calls raised an exception, the first 'ValueError: no such file'" in said
-    assert "calls raised TrialPruned before a report" in said
+    assert "Ended after 0.05 s without a report: " in said
+    assert "of these calls, the first by 'ValueError: no such file'" in said
+    assert "Ended by TrialPruned before a report: " in said
 
 
 def test_different_ranges_are_said(trace):

@@ -25,6 +25,15 @@ def is_search_space(value: object) -> bool:
     return isinstance(value, dict) and any(isinstance(one, sample.Domain) or is_grid(one) for one in value.values())
 
 
+def is_computed(value: object) -> bool:
+    """Whether this is what `tune.sample_from` gives.
+
+    Args:
+        value: any value of a search space.
+    """
+    return isinstance(value, sample.Function)
+
+
 def is_grid(value: object) -> bool:
     """Whether this is what `tune.grid_search` gives.
 
