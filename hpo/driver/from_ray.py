@@ -87,6 +87,9 @@ def read_tune(path: str, root: Path) -> Converted:
     problems: list[Problem] = []
     remarks: list[str] = []
     for key, value in space.items():
+        if isinstance(value, ast.expr):
+            remarks.append(f"{key}: is left out, as {ast.unparse(value)} is not read; put it into [space] or [fixed].")
+            continue
         if is_computed(value):
             remarks.append(f"{key}: is left out, as sample_from is no range; let {function} compute it from config.")
             continue
@@ -128,12 +131,33 @@ def _tables_in(module: ModuleType) -> Iterator[tuple[str, object]]:
             name, value = node.arg, node.value
         else:
             continue
-        called = {ast.unparse(one.func).rpartition(".")[2] for one in ast.walk(value) if isinstance(one, ast.Call)}
-        if isinstance(value, ast.Dict) and called & DOMAINS:
-            try:
-                yield name, eval(compile(ast.Expression(value), "<search space>", "eval"), vars(module))
-            except Exception:  # it uses what only its function has
-                continue
+        if isinstance(value, ast.Dict) and any(_domain_in(one) for one in value.values):
+            keys = [one.value if isinstance(one, ast.Constant) else "" for one in value.keys]
+            yield name, {str(key): _entry(one, module) for key, one in zip(keys, value.values, strict=True) if key}
+
+
+def _domain_in(node: ast.AST) -> str | None:
+    """Returns which function of `ray.tune` an expression calls; None: it is something else."""
+    name = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+    return name if name in DOMAINS else None
+
+
+def _entry(node: ast.expr, module: ModuleType) -> object:
+    """Returns what an expression says as far as it can be read without running it, else the expression itself."""
+    from hpo.backends.ray.search_space import domain  # takes a second to import
+
+    def value(one: ast.expr) -> Any:
+        known = isinstance(one, ast.Name) and one.id in vars(module)
+        return vars(module)[one.id] if known and isinstance(one, ast.Name) else ast.literal_eval(one)
+
+    try:
+        if isinstance(node, ast.Call) and (name := _domain_in(node)) is not None:
+            given = [] if name == "sample_from" else node.args
+            keywords = {str(one.arg): value(one.value) for one in node.keywords}
+            return domain(name, [value(one) for one in given], keywords)
+        return value(node)
+    except (ValueError, TypeError, SyntaxError, AssertionError):
+        return node
 
 
 def _is_trainable(value: object, module: ModuleType) -> bool:

@@ -115,8 +115,10 @@ def test_space_inside_a_function(convert, name, called):
     text = MODULE.replace(table, "").replace("def main():", f"def main():\n    {table}")
     if called == "param_space":
         text = text.replace(f"    {table}\n", "").replace("param_space=space", f"param_space={table[8:]}")
-    study, _ = convert(text, name)
-    assert list(study.space) == ["lr", "width"]
+    text = text.replace("randint(1, 5)", "choice(WIDTHS)").replace('"plain"', "'a' + 'b'")
+    study, said = convert(f"WIDTHS = [8, 16]\n{text}", name)
+    assert study.space == {"lr": Float(1e-4, 0.1, log=True), "width": Choice([8, 16])}
+    assert "kind: is left out, as 'a' + 'b' is not read; put it into [space] or [fixed]." in said
 
 
 def test_computed_params_are_left_out(convert):

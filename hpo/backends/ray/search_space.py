@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
+from ray import tune
 from ray.tune.search import sample
 
 from hpo.core.records import Value
@@ -14,6 +15,19 @@ from hpo.core.texts import shown
 from hpo.study.space import Choice, Dimension, Float, Int
 
 KNOWN = "uniform, quniform, loguniform, randint, qrandint, lograndint, choice and grid_search"
+
+
+def domain(name: str, given: Sequence[Any], keywords: Mapping[str, Any]) -> object:
+    """Returns what a function of `ray.tune` gives.
+
+    Args:
+        name: name of the function, e.g. `uniform`.
+        given: its arguments in order; of `sample_from` none.
+        keywords: its further arguments by name.
+    """
+    if name == "sample_from":
+        return tune.sample_from(lambda _: None)
+    return getattr(tune, name)(*given, **keywords)
 
 
 def is_search_space(value: object) -> bool:
