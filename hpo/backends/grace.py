@@ -70,14 +70,18 @@ class Watch:
     def watching(self) -> Iterator[Watch]:
         """Watches the block, in the main thread only: Python delivers signals to no other."""
         before = signal.getsignal(signal.SIGINT)
-        if not callable(before) or threading.current_thread() is not threading.main_thread():
+        if before is None or threading.current_thread() is not threading.main_thread():
             yield self
             return
 
         def handler(number: int, frame: FrameType | None) -> None:
             if not self._interrupting:
-                before(number, frame)
-                return
+                if callable(before):
+                    before(number, frame)
+                elif before == signal.SIG_DFL:
+                    signal.signal(number, before)
+                    signal.raise_signal(number)
+                return  # SIG_IGN: a shell starts its background jobs so
             self._interrupting = False
             if self._inside:  # otherwise it has just ended
                 self.overdue = True

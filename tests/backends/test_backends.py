@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import signal
 import threading
 import time
 from collections import deque
@@ -115,6 +116,22 @@ def test_blocked_trainings_are_interrupted(backend, tmp_path):
     assert [report.step for report in again.evaluations[0].reports] == [1, 2, 3, 4]
     assert trained(tmp_path, job) == [1, 2, 2, 3, 4], "the epoch that blocked is trained again, and no other"
     assert backend.overdue == ()
+
+
+def test_background_jobs_are_interrupted_too(tmp_path, request):
+    """A shell lets its background jobs ignore SIGINT, by which the local backend interrupts a training."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    job = Job(trial=0, params={"x": 0.1, "fault": "block-once", "flags": str(tmp_path)}, seed=41, budget=4)
+
+    class OnceItBlocks:
+        def is_set(self):
+            return (tmp_path / "blocked").exists()
+
+    backend = LocalBackend(tmp_path)
+    backend.run(Jobs([job]), ref(), Resources(stop_wait=0.5), OnceItBlocks())
+    assert backend.overdue == (job,)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 @pytest.mark.slow("ray")
