@@ -363,7 +363,7 @@ def test_ray_matches_local_backend(searched, restored_config, ray_slots, tmp_pat
 
 WRONG = [
     ({"trial": 9}, "study 'sources' has trials 0 .. 1, not 9"),
-    ({"trial": -1}, "trial must be 0 to 1000000, not -1"),
+    ({"trial": -1}, "trial must be 0 to 2000000, not -1"),
     ({"trial": 0, "n": 1}, "n must be 2 to 10000 draws, not 1"),
     ({"trial": 0, "replays": -1}, "replays must be 0 to 1000, not -1"),
     (

@@ -75,7 +75,7 @@ def test_long_paths_are_not_used_for_sockets(tmp_path, temporary):
 
 
 def test_missing_folders_are_named(tmp_path):
-    with pytest.raises(UsageError, match=r"/missing: expected one that can be written"):
+    with pytest.raises(UsageError, match=r"/missing: expected a writable one"):
         folder_for_sockets("/missing")
 
 
