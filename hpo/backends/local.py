@@ -6,17 +6,23 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from hpo.backends.grace import Pace, Watch
-from hpo.core.errors import RetryLater
+from hpo.backends.grace import Pace, Watch, can_interrupt
+from hpo.backends.limits import Usage
+from hpo.core.errors import RetryLater, UsageError
 from hpo.core.files import is_file, remove
 from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, TrainableRef
 from hpo.core.records import Evaluation, Job
+from hpo.core.texts import cleaned
 from hpo.core.tracker import JobTracker
 from hpo.core.wrappers import check_not_stuck, with_retries
 from hpo.training import TrainingRun, discard_checkpoint, work_dir
 
 ATTEMPTS = "attempts"
 """File in a job's folder during its training: how many processes started it and made no progress."""
+
+
+EXCEEDED = "exceeded a limit: "
+"""Begins the content of that file where the training exceeded a limit and was ended with its process."""
 
 
 class LocalBackend:
@@ -36,9 +42,19 @@ class LocalBackend:
         """Runs one job at a time until the source is done or `stop` is set.
 
         A stopped job finishes its epoch and stays open: the source gets no evaluation, and the next run resumes it from
-        its checkpoint. A job that does not finish its epoch in time is interrupted, and stays open too.
+        its checkpoint. A job that does not finish its epoch in time is interrupted, and stays open too. A job that
+        exceeds a limit is interrupted and fails.
+
+        Raises:
+            UsageError: if there are limits, and no training can be interrupted here.
         """
         self.overdue = ()
+        if resources.limited and not can_interrupt():
+            raise UsageError(
+                "[resources] time and memory need a training that can be interrupted: in this process only the main "
+                "thread can; call hpo there, or use the backend ray (--backend ray), which trains in processes of "
+                "their own"
+            )
         try:
             while not stop.is_set() and (answer := with_retries(source.ask, stop)) is not DONE:
                 if answer is WAIT:
@@ -55,33 +71,39 @@ class LocalBackend:
     def _train(
         self, job: Job, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop
     ) -> Evaluation | None:
-        pace = Pace()
-        with Watch(job, stop, lambda: pace.grace(resources.stop_wait)).watching() as watch:
+        tracker = JobTracker(source, job, trainable.objective, known=trainable.initial_fingerprint(job))
+        attempts, pace = _Attempts(self._scratch / job.folder), Pace()
+        if attempts.exceeded is not None or attempts.deaths >= resources.max_attempts:
+            attempts.end()
+            died = f"{attempts.deaths} processes died while they trained it, all in the same epoch"
+            return tracker.lost(attempts.exceeded or died)
+        usage = Usage(resources)
+        grace = partial(pace.grace, resources.stop_wait)
+        with Watch(job, stop, grace, usage, attempts.note_exceeded).watching() as watch:
+            attempts.begin()
             try:
-                return self._run_job(job, source, trainable, resources, stop, pace, watch)
+                with watch.inside():
+                    training = TrainingRun(job, trainable, resources, self._work, spoiled=self._spoiled)
+                return self._run_job(training, tracker, attempts, stop, pace, watch)
             except KeyboardInterrupt:
                 if not watch.overdue:
                     raise
-                self.overdue = (job,)
-                return None
+                if watch.exceeded is None:
+                    self.overdue = (job,)
+                    return None
+                attempts.end()
+                return tracker.lost(watch.exceeded)
 
     def _run_job(
         self,
-        job: Job,
-        source: JobSource,
-        trainable: TrainableRef,
-        resources: Resources,
+        training: TrainingRun,
+        tracker: JobTracker,
+        attempts: _Attempts,
         stop: Stop,
         pace: Pace,
         watch: Watch,
     ) -> Evaluation | None:
-        tracker = JobTracker(source, job, trainable.objective, known=trainable.initial_fingerprint(job))
-        attempts = _Attempts(self._scratch / job.folder)
-        if attempts.deaths >= resources.max_attempts:
-            attempts.end()
-            return tracker.lost(f"{attempts.deaths} processes died while they trained it, all in the same epoch")
-        attempts.begin()
-        training = TrainingRun(job, trainable, resources, self._work, spoiled=self._spoiled)
+        left: tuple[str, ...] = ("something: it was interrupted while it ended",)
         try:
             while True:
                 stopping = stop.is_set()
@@ -93,9 +115,11 @@ class LocalBackend:
                 if evaluation is not None or packet.paused:
                     return evaluation
         finally:
-            with watch.inside():
-                left = training.close()
-            self._spoiled += tuple(f"trial {job.trial} left {what}" for what in left)
+            try:
+                with watch.inside():
+                    left = training.close()
+            finally:
+                self._spoiled += tuple(f"trial {tracker.job.trial} left {what}" for what in left)
             attempts.end()
 
 
@@ -103,15 +127,24 @@ class _Attempts:
     """Counts the processes that died while they trained a job, since it last completed an epoch.
 
     The training runs in the driver, so one that crashes its process would crash every driver that resumes it.
+
+    Args:
+        folder: the job's own folder on this machine.
+
+    Attributes:
+        deaths: number of processes that died.
+        exceeded: the reason of a training that exceeded a limit and was ended with its process; None: there was none.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / ATTEMPTS
         self.deaths = 0
+        self.exceeded: str | None = None
         if is_file(self._file):  # not a folder or a pipe that the trainable made
             with suppress(OSError):
                 text = self._file.read_text(errors="replace")
                 self.deaths = int(text) if text.isdecimal() and len(text) < 10 else 0
+                self.exceeded = cleaned(text.removeprefix(EXCEEDED)) if text.startswith(EXCEEDED) else None
 
     def begin(self) -> None:
         """Counts this process in advance, because it cannot count its own death.
@@ -123,6 +156,15 @@ class _Attempts:
             if not is_file(self._file):
                 remove(self._file)
             self._file.write_text(str(self.deaths + 1))
+
+    def note_exceeded(self, reason: str) -> None:
+        """Stores why the job is to fail, as this process is ended.
+
+        Args:
+            reason: says which limit the training exceeded.
+        """
+        with suppress(OSError):
+            self._file.write_text(EXCEEDED + reason)
 
     def progress(self) -> None:
         """Resets the count of dead processes: the training got past the epoch in which they died."""

@@ -14,6 +14,8 @@ from typing import Literal, Protocol, runtime_checkable
 from hpo.core.arguments import require_int, require_type
 from hpo.core.code import UNKNOWN, Code
 from hpo.core.command import Command
+from hpo.core.errors import UsageError
+from hpo.core.limits import MEMORY, TIME, describe_exceeded, memory_of, time_of
 from hpo.core.records import Alert, Evaluation, Job, Objective, Value
 from hpo.core.run_config import STOP_WAIT
 
@@ -149,6 +151,9 @@ class Resources:
         events: whether TensorBoard event files are written to its folder.
         stop_wait: seconds that it may take to finish its epoch after a stop, or two of its epochs if those are longer;
             then it is killed, and resumes from its last checkpoint next time.
+        time: how long it may run in one process, such as `2h`, until it fails; None: no limit.
+        memory: how much memory it may add to its process and the child processes, such as `8 GiB`, until it fails;
+            None: no limit.
     """
 
     cpu: int = 1
@@ -156,12 +161,47 @@ class Resources:
     max_attempts: int = 3
     events: bool = False
     stop_wait: float = STOP_WAIT
+    time: str | None = None
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         require_int("cpu", self.cpu)
         require_type("gpu", self.gpu, (int, float), "a number of GPUs")
         require_int("max_attempts", self.max_attempts, 1)
         require_type("stop_wait", self.stop_wait, (int, float), "a number of seconds")
+        for name, value, parse in (("time", self.time, time_of), ("memory", self.memory, memory_of)):
+            if value is not None:
+                require_type(name, value, str, "a text")
+                try:
+                    parse(value)
+                except ValueError as error:
+                    raise UsageError(f"{name}: {error}") from None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a training has a limit of time or memory."""
+        return self.time is not None or self.memory is not None
+
+    def exceeded(self, seconds: float, memory: float) -> str | None:
+        """Returns which limit a training exceeds, `time` or `memory`; None if it is within its limits.
+
+        Args:
+            seconds: how long it has run in this process.
+            memory: bytes that it has added to its process and the child processes.
+        """
+        if self.time is not None and seconds > time_of(self.time):
+            return TIME
+        if self.memory is not None and memory > memory_of(self.memory):
+            return MEMORY
+        return None
+
+    def describe_exceeded(self, kind: str) -> str:
+        """Returns the reason for which a training failed that exceeded a limit.
+
+        Args:
+            kind: which limit it was, `time` or `memory`.
+        """
+        return describe_exceeded(kind, str(self.time if kind == TIME else self.memory))
 
 
 class Stop(Protocol):

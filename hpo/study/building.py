@@ -32,7 +32,7 @@ class StudyContent(TypedDict, total=False):
         promotion: keys of the table [promotion], such as top, seeds, rule.
         validation: keys of the table [validation], folds and repeats.
         streams: seeds of streams of randomness, or `fixed` or `per-seed`, by name.
-        resources: keys of the table [resources], such as cpu, gpu, slots.
+        resources: keys of the table [resources], such as cpu, gpu, slots, time, memory.
     """
 
     name: Required[str]

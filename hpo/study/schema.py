@@ -6,14 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
 
+from hpo.core.limits import memory_of, time_of
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
@@ -23,7 +18,7 @@ from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
-from hpo.study.table import Finite, Table, exactly
+from hpo.study.table import Finite, Table, exactly, parsed_by
 
 if TYPE_CHECKING:
     from hpo.study.building import StudyContent
@@ -81,6 +76,8 @@ class ResourcesTable(Table):
     gpu: Annotated[Finite, Field(ge=0)] = 0.0
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     slots: Annotated[int, Field(ge=1, le=5000)] = 2
+    time: Annotated[str, parsed_by(time_of)] | None = None
+    memory: Annotated[str, parsed_by(memory_of)] | None = None
 
 
 class Search(Table):
@@ -370,6 +367,7 @@ class Study(Table):
         del content["command" if self.command_ is None else "trainable"]
         if self.validation is None:  # keeps the digest of studies without it
             del content["validation"]
+        content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
         if not self.search.enqueue:
             del content["search"]["enqueue"]
         if not self.objective_.ignore:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -36,3 +37,17 @@ def exactly(*wanted: bool | int | str) -> BeforeValidator:
         return came
 
     return BeforeValidator(check)
+
+
+def parsed_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Returns a check that a text can be parsed; the text itself is kept.
+
+    Args:
+        parse: raises a ValueError that says what was expected.
+    """
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)

@@ -15,23 +15,25 @@ Three rules keep K workers alive by Tune's public interface alone:
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from hpo.backends.grace import Pace
-from hpo.backends.ray.worker import Task, WorkerMessage, WorkerSpoiled
+from hpo.backends.ray.deaths import describe_death, error_text
+from hpo.backends.ray.worker import Task, WorkerMessage, WorkerSpoiled, exceeded_limit
 from hpo.core.errors import RetryLater
+from hpo.core.limits import TIME, time_of
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
 from hpo.core.tracker import JobTracker, Packet
@@ -40,11 +42,11 @@ from hpo.training import work_dir
 
 Answer = TypeVar("Answer")
 
-REASON_LENGTH = 400
-"""Characters of Ray's own account of a death; what matters comes last in it."""
+STUCK_SECONDS = 10.0
+"""How much longer than its time limit a worker may be silent; by then it has ended itself, if it can."""
 
-LONGEST_TEXT = 2**14
-"""Bytes that are read of such an account."""
+LONGEST_ROUND = 1.0
+"""Seconds that one of Tune's rounds adds to the silence of a worker at most."""
 
 STARVED_SECONDS = 20.0
 """How long a job may be without a worker before an idle one is given up for it; longer than a worker takes to start."""
@@ -62,6 +64,7 @@ class _OpenJob:
         reason: why the last worker died.
         waits_since: for a worker, by this process's clock; None: it has one.
         pace: how fast its training gets on.
+        silent: seconds for which its worker has run without a message.
     """
 
     tracker: JobTracker
@@ -71,6 +74,7 @@ class _OpenJob:
     reason: str = ""
     waits_since: float | None = field(default_factory=time.monotonic)
     pace: Pace = field(default_factory=Pace)
+    silent: float = 0.0
 
     @property
     def starves(self) -> bool:
@@ -113,6 +117,7 @@ class TuneBridge:
     _done: bool = False  # the source has no more jobs; those that are out may still come back
     _halting: bool = False
     _stopped_at: float | None = None
+    _looked: float = field(default_factory=time.monotonic)  # for silent workers
 
     def closing(self) -> bool:
         """Whether nobody can go on; a stop, in contrast, lets everybody end an epoch, and is passed on here."""
@@ -138,6 +143,29 @@ class TuneBridge:
             del self._open[trial_id]
             self.overdue += (out.tracker.job,)
         return list(late)
+
+    def stuck_trials(self, running: Collection[str]) -> list[str]:
+        """Fails the jobs of workers that are silent for longer than the time limit, and returns their trials.
+
+        A worker notices the limit itself, unless its training blocks all of its threads.
+
+        Args:
+            running: Tune's ids of the trials whose workers have started.
+        """
+        now, late = time.monotonic(), []
+        # A round that took long, e.g. because the database is away, says nothing: messages may wait in Tune.
+        passed, self._looked = min(now - self._looked, LONGEST_ROUND), now
+        if self.idle.resources.time is None:
+            return []
+        for trial_id, out in list(self._open.items()):
+            if out is None or trial_id not in running:
+                continue
+            out.silent += passed
+            if out.silent > time_of(self.idle.resources.time) + STUCK_SECONDS:
+                del self._open[trial_id]
+                self._fail(out, self.idle.resources.describe_exceeded(TIME))
+                late.append(trial_id)
+        return late
 
     @property
     def open(self) -> list[Job]:
@@ -178,6 +206,7 @@ class TuneBridge:
             out.waits_since, out.pace.since = None, time.monotonic()
         elif message.packet.reports:
             out.pace.reported()
+        out.silent = 0.0
         for line in message.printed:  # as it would stand there if the training ran in this process
             sys.stderr.write(f"trial {out.tracker.job.trial}: {line}\n")
         out.packets.append(message.packet)
@@ -209,11 +238,17 @@ class TuneBridge:
         out = self._open.pop(trial_id, None)
         if out is None:
             return
-        out.deaths, out.reason = out.deaths + counts, reason or out.reason
+        if (exceeded := exceeded_limit(self.idle, out.tracker.job)) is not None:
+            self._fail(out, exceeded)
+            return
+        out.deaths, out.reason, out.silent = out.deaths + counts, reason or out.reason, 0.0
         if out.deaths < self.idle.resources.max_attempts:
             self._orphaned.append(out)
             return
-        out.evaluation = out.tracker.lost(f"{out.deaths} workers died while they trained it; the last: {reason}")
+        self._fail(out, f"{out.deaths} workers died while they trained it; the last: {reason}")
+
+    def _fail(self, out: _OpenJob, reason: str) -> None:
+        out.evaluation = out.tracker.lost(reason)
         self._untold.append(out)
         self._peek()  # tells it
 
@@ -344,6 +379,11 @@ class BridgeScheduler(FIFOScheduler):
                 tune_controller.stop_trial(trial)
             else:  # to a stop Tune waits for an answer, which a worker that never returns does not give
                 ray.kill(actor)
+        running = {
+            trial.trial_id: trial for trial in tune_controller.get_live_trials() if trial.status == Trial.RUNNING
+        }
+        for trial_id in self._bridge.stuck_trials(running):
+            ray.kill(running[trial_id].temporary_state.ray_actor)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         message: WorkerMessage = result["message"]
@@ -353,11 +393,11 @@ class BridgeScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        text = _error_text(trial.error_file)
+        text = error_text(trial.error_file)
         # Tune counts every failure but that of a node that was taken away. A worker that is given up because of what
         # an earlier training left in it says nothing about the job that it was to take next.
         spoiled = WorkerSpoiled.__name__ in text
-        reason = "" if spoiled else text[-REASON_LENGTH:] or "no reason given"
+        reason = "" if spoiled else describe_death(text)
         self._bridge.worker_died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -378,18 +418,3 @@ class BridgeStopper(tune.Stopper):
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_bridge": None}  # Tune pickles its stopper with each snapshot of the experiment
-
-
-def _error_text(error_file: str | None) -> str:
-    """Returns what Ray says of a worker's death; ids come first in it, and advice on its command line.
-
-    Only the text is read that Tune writes of the error. It pickles the error too, into a folder that on a cluster's
-    machine others may write, and whoever unpickles a file runs what its writer wants.
-    """
-    try:
-        with open(os.open(error_file or "", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_TEXT))
-            text = file.read(LONGEST_TEXT).decode(errors="replace")
-    except OSError:
-        return ""
-    return " ".join(text.split())

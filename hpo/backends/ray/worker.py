@@ -6,13 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray
 from ray import tune
 
+from hpo.backends.limits import Watchdog
 from hpo.backends.ray.prints import WorkerPrints
+from hpo.core.limits import MEMORY, TIME
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job
 from hpo.core.redaction import driver_variables
@@ -73,6 +77,7 @@ class Worker(tune.Trainable):
         for name in driver_variables(of_ray=True):
             os.environ.pop(name)  # a cluster that takes jobs has them for its drivers, and gives them to all
         self._training: TrainingRun | None = None
+        self._watchdog: Watchdog | None = None
         self._prints = WorkerPrints()
         self._spoiled: tuple[str, ...] = ()
         self._work_dir = work_dir(config["task"].work)
@@ -93,7 +98,7 @@ class Worker(tune.Trainable):
             self._nap = min(2 * self._nap, LONGEST_NAP)
         else:
             halted = self._work_dir.sees_flag(self._task.halt)
-            with self._prints.captured():
+            with self._prints.captured(), self._measured():
                 packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
         return {"message": WorkerMessage(packet=packet, printed=self._prints.taken())}
 
@@ -110,7 +115,9 @@ class Worker(tune.Trainable):
             raise WorkerSpoiled("; ".join(self._spoiled)[:100])
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
-            with self._prints.captured():
+            if task.resources.limited:
+                self._watchdog = Watchdog(task.resources, partial(_tell_exceeded, task, task.job))
+            with self._prints.captured(), self._measured():
                 trainable = replace(task.trainable, function=self._function)
                 self._training = TrainingRun(task.job, trainable, task.resources, task.work)
             self._prints.log = self._training.log
@@ -124,10 +131,41 @@ class Worker(tune.Trainable):
         """
         training, self._training = self._training, None
         if training is not None:
-            with self._prints.captured():
+            with self._prints.captured(), self._measured():
                 self._spoiled += training.close()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
         self._prints.log = None
         self._prints.taken()  # what is printed on the way out belongs to no later training
+
+    def _measured(self) -> AbstractContextManager[None]:
+        """Returns a block whose time counts as the training's."""
+        return nullcontext() if self._watchdog is None else self._watchdog.inside()
+
+
+def exceeded_limit(task: Task, job: Job) -> str | None:
+    """Returns the reason if a worker has ended because its training exceeded a limit; None: it died of something else.
+
+    Args:
+        task: any task of the same run.
+        job: the job that was trained.
+    """
+    for kind in (TIME, MEMORY) if task.resources.limited else ():
+        work, flag = work_dir(task.work), _limit_flag(task, job, kind)
+        if work.sees_flag(flag):
+            work.lower_flag(flag)
+            return task.resources.describe_exceeded(kind)
+    return None
+
+
+def _tell_exceeded(task: Task, job: Job, kind: str) -> None:
+    """Raises the flag by which the driver knows why a worker has ended."""
+    work_dir(task.work).raise_flag(_limit_flag(task, job, kind))
+
+
+def _limit_flag(task: Task, job: Job, kind: str) -> str:
+    return f"{task.halt}-{kind}-{job.folder.replace('/', '-')}"
 
 
 def share_gpu(gpu: float) -> None:
