@@ -49,7 +49,7 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
     """Returns the study of an objective.
 
     Args:
-        loaded: the objective.
+        loaded: the objective function, as it was loaded.
         path: where it is, as `module:function`.
         root: the project's folder.
 

@@ -386,7 +386,7 @@ def test_changed_study_shows_the_difference(searched, refused, change, line):
         (("--trials", "-1"), "Invalid value for '--trials'"),
         (("--cpus-per-trial", "0"), "Invalid value for '--cpus-per-trial'"),
         (("--gpus-per-trial", "-1"), "Invalid value for '--gpus-per-trial'"),
-        (("--gpus-per-trial", "1.5"), "a training gets a part of one GPU or whole ones, not 1.5"),
+        (("--gpus-per-trial", "1.5"), "a training gets a fraction of one GPU or a whole number of GPUs, not 1.5"),
         (("--trials", "9" * 30), "Invalid value for '--trials'"),
         (("--trials", "x"), "Invalid value for '--trials'"),
         (("--backend", "dask"), "'dask' is not one of 'ray', 'local'"),

@@ -189,7 +189,7 @@ def test_shared_postgres(postgres_url, table, taken):
         connection.execute(sa.text(f"CREATE TABLE {table} (a INTEGER)"))
         connection.execute(sa.text("CREATE TABLE more (a INTEGER)"))
     if taken:
-        with pytest.raises(StorageUnavailable, match=r"tables that we would need \(studies\)"):
+        with pytest.raises(StorageUnavailable, match=r"tables with names that hpo needs \(studies\)"):
             make(postgres_url)
     else:
         make(postgres_url)
