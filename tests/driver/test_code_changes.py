@@ -85,7 +85,7 @@ def test_replicates_of_other_code_are_retrained(edited):
     project, config, before = edited
     listener = Listener()
     outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[listener])
-    assert "accepted: 6 trainings of other code stay and are marked" in listener.messages[0]
+    assert "accepted: 6 trainings of other code are kept and marked" in listener.messages[0]
     assert outcome.trained == 4
     for old, new in zip(before, values(config, 0, 1), strict=True):
         assert new[0] == old[0]  # the search value, on which later proposals depend
