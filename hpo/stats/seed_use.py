@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -161,8 +163,22 @@ def _rules_out_chance(one: Evaluation, objective: Objective, *, is_whole: bool) 
 
 
 def is_coarse(value: float) -> bool:
-    """Whether a value may be a share of at most `COARSE` cases, so that equal values may be chance."""
-    return abs(Fraction(value).limit_denominator(COARSE) - Fraction(value)) < Fraction(1, 10**12)
+    """Whether a value may be a share of at most `COARSE` cases, so that equal values may be chance.
+
+    The share may have been computed in float32, as torch does: then it is a float32 next to the exact share.
+    """
+    if not math.isfinite(value):
+        return False
+    exact = Fraction(value)
+    distance = abs(exact.limit_denominator(COARSE) - exact)
+    return distance < Fraction(1, 10**12) or (_is_float32(value) and distance <= abs(exact) / 2**23)
+
+
+def _is_float32(value: float) -> bool:
+    try:
+        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
+    except OverflowError:
+        return False
 
 
 def _same_digests(by_seed: Mapping[int, Evaluation], name: str) -> tuple[int, ...]:
