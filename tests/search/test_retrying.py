@@ -72,7 +72,7 @@ def told(outcome):
 
 def test_common_failure_is_retried(project, config, tmp_path):
     enqueued = {"enqueue": [{"x": 0.99}, {"x": 0.25}]}
-    with pytest.raises(TooManyFailures, match="is trained again"):
+    with pytest.raises(TooManyFailures, match="repeats those that failed with the same error"):
         hpo.run(project("all", **enqueued), config)
     [row] = api.status("shaky", config)
     assert row.counts == {"failed": 3}

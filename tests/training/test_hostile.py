@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 
 import numpy as np
@@ -166,26 +165,20 @@ def test_a_training_that_will_not_end_is_ended(tmp_path, name, pause_at):
         assert evaluation.status is (Status.FAILED if name == "ignores_close" else Status.COMPLETE)
 
 
-def trained_for_ever(work):
-    while True:
-        trained(work, "swallows", stage=Stage.SEARCH, budget=40)
-
-
-def napping(params, ctx):
-    """A training that spends all its time in code of the user's, where Ctrl-C then arrives."""
-    for _ in ctx.epochs():
-        time.sleep(0.25)
+def interrupted(params, ctx):
+    """A training in whose second epoch Ctrl-C arrives."""
+    for epoch in ctx.epochs():
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
         yield {"val": 0.5}
 
 
 def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(hostile, "train", napping)
+    monkeypatch.setattr(hostile, "train", interrupted)
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        trained_for_ever(tmp_path)
-    timer.join()
+        trained(tmp_path, "swallows", stage=Stage.SEARCH, budget=40)
     assert signal.getsignal(signal.SIGINT) is before
 
 
