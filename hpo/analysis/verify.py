@@ -70,7 +70,7 @@ class Verification(Shown, list[Verified]):
         return Page([verified_text(self)])
 
     def rows(self) -> list[dict[str, object]]:
-        """Returns a row for each training: which it was, and what of it is the same."""
+        """Returns a row for each training: its trial, its seed and what is identical."""
         return [
             {
                 "stage": str(one.recorded.job.stage),

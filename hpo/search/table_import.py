@@ -21,7 +21,7 @@ from hpo.study.space import Choice, Dimension, Int
 PARAM_PREFIXES = ("params/", "params.", "params_", "param/", "param.", "config/", "config.")
 METRIC_PREFIXES = ("metrics/", "metrics.", "summary/", "summary.")
 NAMES = ("trial_id", "Name", "name", "run_name", "Run ID", "run_id", "ID")
-"""Columns that name a trial, the first that is there."""
+"""Columns that name a trial; the first one found is used."""
 
 NUMBER = "number"
 """Column that numbers the trials, as in a data frame of Optuna's; otherwise rows are counted from 0."""

@@ -101,7 +101,7 @@ class StepReader:
         """Returns the metrics of an object, tables in it by dotted names; None where it is no report of a new step.
 
         Args:
-            said: values by name; what is no number is left out.
+            said: values by name; values that are not numbers are left out.
 
         Raises:
             TrainableError: if it is not the step that comes next.
