@@ -73,13 +73,13 @@ def errors(browser):
 
 
 @pytest.mark.parametrize("path", ["/robustness", "/robustness/curve", "/robustness/idle", "/hpo/docs", "/dashboard"])
-def test_pages_are_drawn_without_an_error(browser, address, path):
+def test_pages_load_without_errors(browser, address, path):
     browser.get(address + path)
     wait(browser, lambda b: len(b.find_element(By.TAG_NAME, "body").text) > 50)
     assert errors(browser) == []
 
 
-def test_pictures_are_drawn_and_each_seed_is_a_point(browser, address):
+def test_each_seed_is_a_point(browser, address):
     browser.get(address + "/robustness/curve")
     wait(browser, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#curves .trace")) >= 3)
     wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#optimism .point"))
@@ -88,7 +88,7 @@ def test_pictures_are_drawn_and_each_seed_is_a_point(browser, address):
     assert len(dots) == 4
 
 
-def test_files_draw_their_pictures_under_their_own_policy(browser, promoted_place):
+def test_files_work_under_their_policy(browser, promoted_place):
     from hpo.serve.views import write_report
 
     report = write_report("curve", promoted_place)
@@ -108,7 +108,7 @@ def order(browser):
     return [row.get_attribute("data-trial") for row in browser.find_elements(By.CSS_SELECTOR, "#leaderboard tbody tr")]
 
 
-def test_the_slider_ranks_as_the_service_does_and_can_be_moved_by_the_keyboard(browser, contested):
+def test_slider_ranks_like_the_server(browser, contested):
     process, found = server(contested)
     try:
         browser.get(f"{found}/robustness/curve")
@@ -130,7 +130,7 @@ def test_the_slider_ranks_as_the_service_does_and_can_be_moved_by_the_keyboard(b
         ended(process)
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser, address):
+def test_fits_a_narrow_window(browser, address):
     browser.set_window_size(500, 900)
     try:
         browser.get(address + "/robustness/curve")
@@ -141,7 +141,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, address):
         browser.set_window_size(1280, 1000)
 
 
-def test_the_token_is_asked_for_and_then_not_again(browser, promoted_place):
+def test_token_is_asked_for_once(browser, promoted_place):
     process, found = server(promoted_place, HPO_TOKEN=TOKEN)
     try:
         browser.get(f"{found}/robustness/curve")
@@ -160,7 +160,7 @@ def test_the_token_is_asked_for_and_then_not_again(browser, promoted_place):
 
 
 @pytest.mark.slow
-def test_a_page_renews_itself_when_a_promotion_ends(browser, tmp_path):
+def test_page_updates_after_promotion(browser, tmp_path):
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
     process, found = server(config)

@@ -33,7 +33,7 @@ CLOSED = ["/robustness", "/robustness/curve", "/hpo/v1/studies", "/hpo/docs", "/
         {"Cookie": f"{COOKIE}="},
     ],
 )
-def test_without_the_token_nothing_is_shown(guarded, path, headers):
+def test_no_token_no_access(guarded, path, headers):
     answer = guarded.get(path, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -41,11 +41,11 @@ def test_without_the_token_nothing_is_shown(guarded, path, headers):
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_with_the_token_everything_is(guarded, path):
+def test_token_gives_access(guarded, path):
     assert guarded.get(path, headers=BEARER).status_code in (200, 302)
 
 
-def test_a_person_is_led_to_the_login_and_on_to_the_page(guarded):
+def test_login_redirects_to_the_page(guarded):
     led = guarded.get("/robustness/curve", headers=HTML)
     assert (led.status_code, led.headers["location"]) == (303, "/login?goal=/robustness/curve")
     form = {"token": TOKEN, "goal": "/robustness/curve"}
@@ -59,7 +59,7 @@ def test_a_person_is_led_to_the_login_and_on_to_the_page(guarded):
 
 
 @pytest.mark.parametrize("sent", ["", "wrong", TOKEN[:-1], TOKEN + "x", "é" * 40])
-def test_another_token_does_not_let_in(guarded, sent):
+def test_wrong_token_is_rejected(guarded, sent):
     answer = guarded.post("/login", data={"token": sent})
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
@@ -77,7 +77,7 @@ def test_another_token_does_not_let_in(guarded, sent):
         "javascript:alert(1)",
     ],
 )
-def test_a_login_leads_to_no_other_site(guarded, goal):
+def test_login_stays_on_this_site(guarded, goal):
     assert guarded.post("/login", data={"token": TOKEN, "goal": goal}).headers["location"] == "/robustness"
     assert "evil.example" not in guarded.get("/login", params={"goal": goal}).text
 
@@ -95,14 +95,14 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_the_dashboard_writes_nothing_without_a_token_and_nothing_with_one(client, guarded, method, path):
+def test_dashboard_is_read_only(client, guarded, method, path):
     assert client.request(method, path, json={}).status_code == 403
     assert guarded.request(method, path, json={}).status_code == 401
     assert guarded.request(method, path, json={}, headers=BEARER).status_code == 403
     assert [one["name"] for one in client.get("/hpo/v1/studies").json()] == ["curve", "idle"]
 
 
-def test_a_dashboard_that_may_write_wants_a_token_and_then_may(promoted_place):
+def test_writable_dashboard_needs_token(promoted_place):
     with pytest.raises(UsageError, match="wants a token"):
         Settings(writable_dashboard=True)
     with study_views(promoted_place) as found:
@@ -112,7 +112,7 @@ def test_a_dashboard_that_may_write_wants_a_token_and_then_may(promoted_place):
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}, headers=BEARER).status_code != 403
 
 
-def test_another_site_s_form_cannot_use_the_cookie(guarded):
+def test_foreign_form_is_rejected(guarded):
     cookie = {"Cookie": f"{COOKIE}={session_of(TOKEN)}"}
     for origin in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         answer = guarded.post("/hpo/v1/studies/curve/stop", headers={**cookie, **origin})
@@ -121,7 +121,7 @@ def test_another_site_s_form_cannot_use_the_cookie(guarded):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"])
-def test_a_foreign_name_for_this_machine_is_refused(client, host):
+def test_foreign_host_is_rejected(client, host):
     assert client.get("/hpo/v1/studies", headers={"Host": host}).status_code == 400
 
 
@@ -146,7 +146,7 @@ def test_paths_do_not_leave_the_results(client, path):
     assert b"root:" not in answer.content
 
 
-def test_links_in_the_results_do_not_lead_out_of_them(client, promoted_place):
+def test_links_in_results_not_followed(client, promoted_place):
     folder = promoted_place.outputs / "curve" / "results_7"
     (folder / "leak.txt").symlink_to("/etc/passwd")
     try:
@@ -156,7 +156,7 @@ def test_links_in_the_results_do_not_lead_out_of_them(client, promoted_place):
         (folder / "leak.txt").unlink()
 
 
-def test_a_results_folder_that_is_a_link_is_not_there(client, promoted_place, tmp_path):
+def test_linked_results_folder_is_404(client, promoted_place, tmp_path):
     folder = promoted_place.outputs / "curve" / "results_8"
     aside = folder.with_name("aside")
     (tmp_path / "secret.txt").write_text("s3cret")
@@ -180,7 +180,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("content", HOSTILE)
-def test_what_a_training_wrote_into_its_results_cannot_end_a_page(client, promoted_place, content):
+def test_hostile_results_break_no_page(client, promoted_place, content):
     path = promoted_place.outputs / "curve" / "results_7" / "metrics" / "val_metrics.json"
     before = path.read_bytes() if path.exists() else None
     path.parent.mkdir(exist_ok=True)
@@ -202,7 +202,7 @@ def test_what_a_training_wrote_into_its_results_cannot_end_a_page(client, promot
 LOOKS = ["/robustness/curve", "/hpo/v1/studies/curve/board", "/hpo/v1/studies/curve/results", "/hpo/v1/studies/curve"]
 
 
-def test_names_and_texts_that_are_none_end_no_page(client, promoted_place, tmp_path):
+def test_odd_file_names_break_no_page(client, promoted_place, tmp_path):
     outputs = promoted_place.outputs / "curve"
     odd = [os.fsencode(outputs / "results_7") + name for name in (b"/scan-\xff.png", b"/a\nb.txt")]
     strange = outputs / "decomposition-trial-1.json"
@@ -223,7 +223,7 @@ def test_names_and_texts_that_are_none_end_no_page(client, promoted_place, tmp_p
         strange.unlink()
 
 
-def test_files_of_the_results_are_handed_out_and_run_nothing(client, promoted_place):
+def test_result_files_run_no_script(client, promoted_place):
     folder = promoted_place.outputs / "curve" / "results_7"
     (folder / "page.html").write_text("<script>alert(1)</script>")
     try:
@@ -237,7 +237,7 @@ def test_files_of_the_results_are_handed_out_and_run_nothing(client, promoted_pl
         (folder / "page.html").unlink()
 
 
-def test_a_large_body_is_refused_whether_it_says_so_or_not(guarded):
+def test_large_body_is_rejected(guarded):
     assert guarded.post("/login", content=b"x" * (LARGEST_BODY + 1)).status_code == 413
 
     def much():
@@ -248,7 +248,7 @@ def test_a_large_body_is_refused_whether_it_says_so_or_not(guarded):
 
 
 @pytest.mark.parametrize("path", ["/robustness/curve", "/hpo/v1/studies", "/dashboard", "/api/meta", "/hpo/v1/nope"])
-def test_every_answer_tells_the_browser_to_be_careful(client, path):
+def test_security_headers(client, path):
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -256,20 +256,20 @@ def test_every_answer_tells_the_browser_to_be_careful(client, path):
     assert "script-src 'self'" in headers["content-security-policy"] or path == "/dashboard"
 
 
-def test_no_answer_holds_a_password_or_a_path_of_the_server(client, promoted_place):
+def test_no_server_path_is_shown(client, promoted_place):
     for path in ("/hpo/v1/studies/curve/trials/0/evaluations", "/hpo/v1/studies/curve/board", "/robustness/curve"):
         assert str(promoted_place.outputs) not in client.get(path).text
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org"])
-def test_a_network_wants_a_token(host):
+def test_network_host_needs_a_token(host):
     with pytest.raises(UsageError, match="everybody on the network could read the studies"):
         Settings(host=host)
     assert Settings(host=host, token=TOKEN).hosts == ["*"]
     assert "a.example" in Settings(host=host, token=TOKEN, allowed_hosts=("a.example",)).hosts
 
 
-def test_a_short_token_and_a_bad_token_file_are_refused(tmp_path):
+def test_bad_tokens_are_rejected(tmp_path):
     with pytest.raises(UsageError, match="has 5 characters, expected 16 or more"):
         Settings(token="short")
     with pytest.raises(UsageError, match="cannot be read: No such file"):
@@ -281,7 +281,7 @@ def test_a_short_token_and_a_bad_token_file_are_refused(tmp_path):
     assert read_token(tmp_path / "token") == TOKEN
 
 
-def test_a_port_that_is_taken_is_a_sentence(promoted_place):
+def test_taken_port_is_usage_error(promoted_place):
     from hpo.serve.app import serve
 
     with socket.socket() as taken:

@@ -48,7 +48,7 @@ def is_closed(connection, seconds=2.0):
     return True
 
 
-def test_those_who_never_end_their_request_block_nobody_and_are_ended(server):
+def test_slow_requests_are_ended(server):
     slow = [server.connect() for _ in range(40)]
     try:
         for one in slow:
@@ -66,7 +66,7 @@ def test_those_who_never_end_their_request_block_nobody_and_are_ended(server):
             one.close()
 
 
-def test_bodies_that_do_not_come_hold_no_thread_of_the_dashboard(writable):
+def test_missing_bodies_hold_no_thread(writable):
     slow = [writable.connect() for _ in range(30)]
     try:
         for one in slow:
@@ -84,7 +84,7 @@ def test_bodies_that_do_not_come_hold_no_thread_of_the_dashboard(writable):
 
 
 @pytest.mark.slow
-def test_those_who_do_not_read_their_answer_block_nobody_and_are_ended(server):
+def test_slow_readers_are_ended(server):
     slow = []
     try:
         for _ in range(30):
@@ -104,7 +104,7 @@ def test_those_who_do_not_read_their_answer_block_nobody_and_are_ended(server):
             one.close()
 
 
-def test_more_connections_than_there_may_be_end_the_idle_ones(server):
+def test_idle_connections_make_way(server):
     many = [server.connect() for _ in range(150)]
     try:
         assert server.ask("/hpo/v1/studies", headers=[BEARER])[0] == 200
@@ -115,7 +115,7 @@ def test_more_connections_than_there_may_be_end_the_idle_ones(server):
             one.close()
 
 
-def test_whoever_guesses_has_to_wait_and_the_right_token_too(promoted_place, tmp_path):
+def test_token_guessing_is_slowed(promoted_place, tmp_path):
     with served(promoted_place, tmp_path, HPO_TOKEN=TOKEN) as server:
         form = ["Content-Type: application/x-www-form-urlencoded"]
         entered = server.raw(login(server, TOKEN), half_close=False)
@@ -195,7 +195,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("sent", "status"), REQUESTS, ids=range(len(REQUESTS)))
-def test_whatever_is_sent_gets_an_answer_without_a_traceback(server, sent, status):
+def test_raw_requests_get_an_answer(server, sent, status):
     answer = server.raw(sent, half_close=False, timeout=8, first=True)
     found = status_of(answer)
     if status == 0:  # too much: hung up on before it was all sent, so that the answer may be lost
@@ -209,7 +209,7 @@ def test_whatever_is_sent_gets_an_answer_without_a_traceback(server, sent, statu
     assert server.ask("/healthz") == (200, b"ok")
 
 
-def test_many_requests_in_one_go_are_answered_in_their_order(server):
+def test_pipelined_requests_in_order(server):
     paths = [f"/hpo/v1/studies/curve/trials/{number}" for number in range(6)]
     sent = b"".join(head(path) for path in paths[:-1]) + head(paths[-1], "Connection: close")
     answer = server.raw(sent, half_close=False)
@@ -218,7 +218,7 @@ def test_many_requests_in_one_go_are_answered_in_their_order(server):
     assert places == sorted(places)
 
 
-def test_nonsense_after_an_early_refusal_ends_the_connection_quietly(server):
+def test_garbage_closes_the_connection(server):
     sent = head("/hpo/v1/studies/curve/stop", "Transfer-Encoding: chunked", method="BREW")
     assert status_of(server.raw(sent + b"zz\r\nnonsense\r\n", half_close=False)) == 400
     with server.connect() as connection:

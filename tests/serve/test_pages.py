@@ -20,7 +20,7 @@ from hpo.stats.scoring import Rule
 from tests.serve.conftest import study
 
 
-def test_the_board_shows_every_seed_of_every_candidate_and_marks_the_winner(client, promoted_place):
+def test_leaderboard_shows_every_seed(client, promoted_place):
     page = client.get("/robustness/curve").text
     ranking = client.get("/hpo/v1/studies/curve/ranking").json()
     rows = re.findall(r'<tr data-trial="(\d+)"( class="winner")?>(.*?)</tr>', page, re.DOTALL)
@@ -33,13 +33,13 @@ def test_the_board_shows_every_seed_of_every_candidate_and_marks_the_winner(clie
     assert "Winner: trial" in page
 
 
-def test_a_study_without_a_promotion_says_what_to_do(client):
+def test_unpromoted_study_gives_advice(client):
     page = client.get("/robustness/idle").text
     assert "Nothing was promoted yet: hpo promote --study idle" in page
     assert 'id="leaderboard"' not in page
 
 
-def test_a_promotion_under_way_is_shown_as_undecided(promoted_place, tmp_path):
+def test_running_promotion_is_undecided(promoted_place, tmp_path):
     from hpo.store import Store
 
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
@@ -56,7 +56,7 @@ def test_a_promotion_under_way_is_shown_as_undecided(promoted_place, tmp_path):
     assert "not finished" in board_page(found)
 
 
-def test_the_studies_page_lists_all_with_their_state(client):
+def test_studies_page_lists_states(client):
     page = client.get("/robustness").text
     assert [name for name in ("curve", "idle") if f'href="/robustness/{name}"' in page] == ["curve", "idle"]
     assert "promoted" in page
@@ -73,7 +73,7 @@ class References(HTMLParser):
         self.found += [value for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_report_is_one_file_that_needs_no_other(promoted_place, tmp_path):
+def test_report_is_self_contained(promoted_place, tmp_path):
     path = api.write_report("curve", promoted_place, out=tmp_path / "report.html")
     text = path.read_text()
     parser = References()
@@ -85,7 +85,7 @@ def test_the_report_is_one_file_that_needs_no_other(promoted_place, tmp_path):
     assert set(data["figures"]) == {"curves", "optimism"}
 
 
-def test_the_report_has_tables_for_a_text_too(promoted_place, tmp_path):
+def test_report_as_markdown_and_latex(promoted_place, tmp_path):
     markdown = api.write_report("curve", promoted_place, out=tmp_path / "r.md", kind="md").read_text()
     assert markdown == api.board("curve", promoted_place).report.markdown()
     assert "toprule" in api.write_report("curve", promoted_place, out=tmp_path / "r.tex", kind="latex").read_text()
@@ -96,7 +96,7 @@ def test_the_report_has_tables_for_a_text_too(promoted_place, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "r.tex"]
 
 
-def test_what_a_name_or_a_metric_is_called_cannot_become_markup(promoted_place):
+def test_names_are_escaped(promoted_place):
     view = api.board("curve", promoted_place)
     table = view.study.objective_.model_copy(update={"metric": "</script><script>alert(1)</script>"})
     study = view.study.model_copy(update={"objective_": table})
@@ -105,7 +105,7 @@ def test_what_a_name_or_a_metric_is_called_cannot_become_markup(promoted_place):
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_all_candidates_are_drawn_on_one_axis():
+def test_candidates_share_one_axis():
     rows = (
         Row(candidate=Candidate(trial=1, values={42: 0.0, 43: 1.0}, search_value=0.75), mean=0.5, sigma=0.25),
         Row(candidate=Candidate(trial=2, values={42: 0.5, 43: None})),

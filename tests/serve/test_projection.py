@@ -19,7 +19,7 @@ from hpo.store.optuna_storage.notes import write_note, write_picture
 from tests.serve.conftest import study
 
 
-def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place):
+def test_dashboard_shows_a_promotion(client, promoted_place):
     with study_views(promoted_place, writes=True) as found:
         project(found, "curve")
         winner = found.ranking("curve").winner.candidate.trial
@@ -34,7 +34,7 @@ def test_the_dashboard_shows_a_promotion_by_its_own_means(client, promoted_place
     assert [number for number, note in noted.items() if note] == [winner]
 
 
-def test_a_promotion_notes_itself_once_and_again_after_another(tmp_path):
+def test_each_promotion_writes_its_notes(tmp_path):
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
     for top in (2, 3):
@@ -60,7 +60,7 @@ def note_of(found, trial):
 
 
 @pytest.mark.parametrize("texts", [("a" * 5000, "b" * 3000, "c"), ("", "x"), ("é" * 2045, "é" * 4090)])
-def test_notes_and_pictures_are_read_back_by_the_dashboard_s_own_functions(texts):
+def test_notes_round_trip(texts):
     made = optuna.create_study(study_name="x")
     for version, text in enumerate(texts, 1):
         write_note(made, text)
@@ -69,7 +69,7 @@ def test_notes_and_pictures_are_read_back_by_the_dashboard_s_own_functions(texts
         assert get_plotly_graph_objects(system_attrs(made)).get("p", "") == text
 
 
-def test_a_note_that_cannot_be_written_ends_no_promotion(config, curve, monkeypatch):
+def test_failed_note_ends_no_promotion(config, curve, monkeypatch):
     def fail(*_):
         raise RuntimeError("no")
 
@@ -79,7 +79,7 @@ def test_a_note_that_cannot_be_written_ends_no_promotion(config, curve, monkeypa
     assert len(outcome.results) == 3
 
 
-def test_a_server_keeps_looking_for_new_promotions(tmp_path, monkeypatch):
+def test_server_finds_new_promotions(tmp_path, monkeypatch):
     monkeypatch.setattr(projection, "SECONDS", 0.05)
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)

@@ -34,7 +34,7 @@ def promoted(curve, module_config):
     return study, outcome, ["--study", str(file), "--storage", module_config.storage]
 
 
-def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
+def test_reference_table_is_reproduced(curve):
     """Accuracy 0.696 +- 0.026, kappa 0.721 +- 0.025: sigma divides by n."""
     study = curve(objective={"metric": "kappa"})
     job = {"trial": 7, "params": {}, "budget": 1, "stage": Stage.PROMOTION}
@@ -57,7 +57,7 @@ def test_the_reference_run_s_table_comes_out_of_its_replicates(curve):
     assert r"accuracy &    0.6760" in report.latex()
 
 
-def test_the_json_the_csv_and_the_tables_say_the_same(promoted):
+def test_all_formats_agree(promoted):
     _, outcome, _ = promoted
     folder, winner = outcome.folder, outcome.ranking.winner
     table = json.loads((folder / "promotion.json").read_text())
@@ -76,7 +76,7 @@ def test_the_json_the_csv_and_the_tables_say_the_same(promoted):
 
 
 @pytest.mark.parametrize("rule", ["mean-std", "mean", "min", "median", "lcb"])
-def test_every_rule_ranks_and_says_so(promoted, rule):
+def test_every_rule_ranks(promoted, rule):
     _, _, arguments = promoted
     done = CliRunner().invoke(app, ["rank", *arguments, "--rule", rule])
     assert done.exit_code == 0, done.output
@@ -90,7 +90,7 @@ def test_every_rule_ranks_and_says_so(promoted, rule):
 
 
 @pytest.mark.parametrize(("format_", "start"), [("csv", "rank,trial"), ("markdown", "## curve"), ("latex", "\\begin")])
-def test_a_ranking_is_printed_for_a_file_a_page_or_a_paper(promoted, format_, start):
+def test_rank_prints_every_format(promoted, format_, start):
     _, outcome, arguments = promoted
     done = CliRunner().invoke(app, ["rank", *arguments, "--format", format_])
     assert done.stdout.startswith(start)
@@ -98,7 +98,7 @@ def test_a_ranking_is_printed_for_a_file_a_page_or_a_paper(promoted, format_, st
     assert done.stdout == (outcome.folder / file).read_text()
 
 
-def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, restored_config):
+def test_rule_and_ddof_are_stored(promoted, restored_config):
     study, _, _ = promoted
     made = hpo.promote(study, restored_config, rule="lcb", ddof="unbiased")
     assert (made.trained, made.ranking.rule.name) == (0, "lcb")
@@ -107,7 +107,7 @@ def test_a_rule_and_a_ddof_are_kept_with_the_promotion(promoted, restored_config
     assert (stored.rule, stored.ddof) == ("lcb", "unbiased")
 
 
-def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promoted, restored_config):
+def test_confirmation_trains_winner_only(promoted, restored_config):
     study, plain, _ = promoted
     made = hpo.promote(study, restored_config, confirm_seeds=[45, 46, 47])
     assert made.trained == 3
@@ -136,19 +136,19 @@ def test_confirmation_seeds_train_the_winner_alone_and_change_nothing_else(promo
         ([-1], "a seed must be 0 to"),
     ],
 )
-def test_seeds_that_cannot_confirm_are_refused(curve, config, seeds, message):
+def test_bad_confirmation_seeds(curve, config, seeds, message):
     with pytest.raises(UsageError, match=message):
         hpo.promote(curve(), config, confirm_seeds=seeds)
 
 
-def test_seeds_on_the_command_line_are_numbers(promoted):
+def test_seed_option_takes_numbers(promoted):
     _, _, arguments = promoted
     done = CliRunner().invoke(app, ["promote", *arguments, "--confirm-seeds", "45,x"])
     assert done.exit_code == 2
     assert "expected whole numbers" in done.output
 
 
-def test_a_search_seed_among_the_promotion_s_is_marked_and_the_winner_shown_without_it(curve, config):
+def test_shared_search_seed_is_marked(curve, config):
     study = curve(search={"trials": 6, "pruner": "none", "seed": 42})
     hpo.run(study, config)
     outcome = hpo.promote(study, config)

@@ -39,18 +39,18 @@ def post(client, verb, name="curve", headers=BEARER, **body):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_without_the_token_nobody_steers(own, client, verb):
+def test_control_needs_the_token(own, client, verb):
     assert post(own[1], verb, headers={}).status_code == 401
     assert post(client, verb, headers={}).status_code == 403
     assert own[1].get("/hpo/v1/studies/curve", headers=BEARER).json()["state"] == "searched"
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop"])
-def test_a_study_that_is_not_there_is_a_problem(own, verb):
+def test_unknown_study_is_404(own, verb):
     assert post(own[1], verb, name="nope").status_code == 404
 
 
-def test_a_pause_holds_until_it_is_resumed(own):
+def test_pause_lasts_until_resume(own):
     config, client = own
     assert post(client, "pause").json()["paused"]
     assert client.get("/hpo/v1/studies/curve", headers=BEARER).json()["state"] == "paused"
@@ -60,7 +60,7 @@ def test_a_pause_holds_until_it_is_resumed(own):
     assert len(hpo.run(study("curve", trials=8), config).trials) == 8
 
 
-def test_a_driver_is_stopped_by_a_request(own, tmp_path):
+def test_request_stops_a_driver(own, tmp_path):
     config, client = own
     code = (
         "import hpo, pathlib\n"
@@ -88,12 +88,12 @@ def test_a_driver_is_stopped_by_a_request(own, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["submit", "promote"])
-def test_without_a_cluster_a_submission_is_a_problem_that_says_where_it_looked(own, verb):
+def test_missing_cluster_is_a_problem(own, verb):
     answer = post(own[1], verb, trials=9) if verb == "submit" else post(own[1], verb)
     assert answer.status_code == 400
     assert "127.0.0.1:9" in answer.json()["detail"]
     assert post(own[1], verb, name="nope").status_code == 404
 
 
-def test_a_number_of_trials_that_cannot_be_is_refused(own):
+def test_zero_trials_are_rejected(own):
     assert post(own[1], "submit", trials=0).status_code == 422

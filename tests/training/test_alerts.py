@@ -44,18 +44,18 @@ def alerts(work, epochs=8, **params):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_training_that_goes_wrong_raises_its_alert_once(tmp_path, kind):
+def test_bad_training_alerts_once(tmp_path, kind):
     found = alerts(tmp_path, **RAISED[kind])
     assert [alert.kind for alert in found].count(kind) == 1
     assert all(alert.message for alert in found)
 
 
 @pytest.mark.parametrize("epochs", [8, 20])
-def test_a_sound_training_raises_none(tmp_path, epochs):
+def test_sound_training_raises_no_alert(tmp_path, epochs):
     assert alerts(tmp_path, epochs, **SOUND) == []
 
 
-def test_a_training_that_is_not_watched_raises_none(tmp_path):
+def test_unwatched_raises_no_alert(tmp_path):
     assert alerts(tmp_path, watched=False, **RAISED["exploding"]) == []
 
 
@@ -76,24 +76,24 @@ def losses(values, other=None):
         ("train-validation-gap", [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]),
     ],
 )
-def test_a_curve_short_of_the_threshold_raises_none(kind, values, other):
+def test_below_threshold_no_alert(kind, values, other):
     assert KINDS[kind](losses(values, other)) is None
 
 
-def test_a_kind_that_was_raised_is_not_looked_for_again():
+def test_alert_kind_is_raised_once():
     last = [Seen(epoch=1, steps=2, nonfinite_steps=1)]
     assert [alert.kind for alert in judged(last)] == ["non-finite"]
     assert judged(last, {"non-finite"}) == ()
 
 
-def test_a_class_has_the_name_that_it_has_in_the_files():
+def test_class_name_matches_the_files():
     known = {"predicted": (0, 4, 0), "truth": (2, 1, 1), "classes": ("A (1)", "B (2)", "C (3)")}
     said = KINDS["one-class-predictions"]([Seen(epoch=epoch, **known) for epoch in (1, 2)])
     assert said == "all 4 validation cases were put into class B (2)"
     assert KINDS["one-class-data"]([Seen(epoch=1, truth=(0, 3, 0), classes=known["classes"])]).endswith("class B (2)")
 
 
-def test_a_class_without_a_name_is_counted_from_one():
+def test_unnamed_class_counts_from_one():
     said = KINDS["one-class-predictions"]([Seen(epoch=epoch, predicted=(0, 4), truth=(2, 2)) for epoch in (1, 2)])
     assert said == "all 4 validation cases were put into the class in column 2 of 2"
 
@@ -140,12 +140,12 @@ def gradients(most, median=1.0, **layers):
         ("non-finite", [Seen(epoch=1, steps=4)], [Seen(epoch=1, steps=4, nonfinite_steps=1)]),
     ],
 )
-def test_a_threshold_is_where_it_says(kind, at, beyond):
+def test_threshold_is_exact(kind, at, beyond):
     assert KINDS[kind](at) is None
     assert KINDS[kind](beyond) is not None
 
 
-def test_a_collapse_seen_in_the_predictions_says_of_which_epoch_they_are():
+def test_collapse_names_its_epoch():
     job = Job(trial=0, params={}, seed=44, budget=3, stage=Stage.PROMOTION)
     one = Evaluation(job=job, status=Status.COMPLETE, value=0.0, step=1)
     found = collapses([one], Objective(metric="val"), None, {(0, 44): "C (3)"})

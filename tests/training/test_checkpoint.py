@@ -64,7 +64,7 @@ def emptied(content):
 
 
 @pytest.mark.parametrize("damage", [truncated, one_bit_flipped, emptied])
-def test_from_a_damaged_checkpoint_a_training_falls_back_to_the_one_before_and_says_so(cut, damage):
+def test_damaged_checkpoint_falls_back(cut, damage):
     folder, digests = cut
     (folder / NEWEST).write_bytes(damage((folder / NEWEST).read_bytes()))
     packet = whole(job(), folder.parents[1])
@@ -73,7 +73,7 @@ def test_from_a_damaged_checkpoint_a_training_falls_back_to_the_one_before_and_s
     assert "went on from epoch 2" in (folder / "run.log").read_text()
 
 
-def test_a_damaged_checkpoint_never_becomes_the_previous_one(cut):
+def test_damaged_is_never_the_previous(cut):
     folder, digests = cut
     for epoch in (2, 2):
         (folder / NEWEST).write_bytes(truncated((folder / NEWEST).read_bytes()))
@@ -82,7 +82,7 @@ def test_a_damaged_checkpoint_never_becomes_the_previous_one(cut):
     assert whole(job(), folder.parents[1]).outcome.digests == digests
 
 
-def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
+def test_both_damaged_restarts_bit_exactly(cut):
     folder, digests = cut
     for name in (NEWEST, PREVIOUS):
         (folder / name).write_bytes(b"not a checkpoint at all, but long enough to hold a sum")
@@ -91,19 +91,19 @@ def test_with_both_checkpoints_damaged_it_is_trained_anew_to_the_same_bits(cut):
     assert packet.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
 
 
-def test_a_sound_checkpoint_leaves_no_remark(cut):
+def test_sound_checkpoint_no_remark(cut):
     folder, digests = cut
     packet = whole(job(), folder.parents[1])
     assert (packet.outcome.digests, packet.outcome.remarks) == (digests, ())
 
 
-def test_a_crash_between_the_two_renames_costs_one_epoch(cut):
+def test_crash_between_renames(cut):
     folder, digests = cut
     (folder / NEWEST).unlink()
     assert whole(job(), folder.parents[1]).outcome.digests == digests
 
 
-def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
+def test_other_jobs_checkpoint_ignored(cut):
     folder, _ = cut
     other = job(seed=43)
     target = folder.parents[1] / other.folder
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(cut):
     assert packet.outcome.digests == whole(other, folder.parents[1] / "undisturbed").outcome.digests
 
 
-def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(cut):
+def test_discard_removes_partial_files(cut):
     folder, _ = cut
     half = folder / ".checkpoint.pt.4711"
     half.write_bytes(b"half")
@@ -128,7 +128,7 @@ class Payload:
         return os.system, ("touch pwned",)
 
 
-def test_a_checkpoint_never_executes_anything(tmp_path, monkeypatch):
+def test_checkpoint_executes_nothing(tmp_path, monkeypatch):
     import hashlib
     import io
 
@@ -142,7 +142,7 @@ def test_a_checkpoint_never_executes_anything(tmp_path, monkeypatch):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
+def test_full_disk_does_not_end_training(tmp_path):
     """No file may grow beyond a few kilobytes, as on a disk that is full; the checkpoints are larger."""
     expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome.digests
 
@@ -169,7 +169,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path, epochs):
+def test_pause_saves_and_resumes_exactly(tmp_path, epochs):
     training = TrainingRun(job(), NET, Resources(), tmp_path / "paused")
     for _ in range(epochs):
         training.advance()
@@ -181,7 +181,7 @@ def test_a_pause_ends_the_epoch_writes_the_checkpoint_and_costs_nothing(tmp_path
     assert whole(job(), tmp_path / "paused").outcome.digests == whole(job(), tmp_path / "whole").outcome.digests
 
 
-def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):
+def test_finished_training_does_not_pause(tmp_path):
     training = TrainingRun(job(budget=2), NET, Resources(), tmp_path)
     training.advance()
     training.advance()
@@ -190,7 +190,7 @@ def test_a_training_with_nothing_left_to_do_ends_instead_of_pausing(tmp_path):
     assert (packet.paused, packet.status) == (False, Status.COMPLETE)
 
 
-def test_a_training_that_has_not_begun_pauses_at_once(tmp_path):
+def test_unstarted_training_pauses(tmp_path):
     training = TrainingRun(job(), NET, Resources(), tmp_path)
     assert training.pause().paused
     training.close()

@@ -157,7 +157,7 @@ def test_a_refused_step_ends_the_whole_group(tmp_path):
     assert not any(_is_alive(pid) for pid in pids)
 
 
-def test_what_a_program_leaves_is_ended(tmp_path):
+def test_leftover_children_are_ended(tmp_path):
     """A child of a program that has ended itself is found by its group."""
     code = "import subprocess; print('val=' + str(subprocess.Popen(['sleep', '600']).pid))"
     (report,), packet = trained(study(python(code), command={"metrics": {"val": "val=(.*)"}}), job(), tmp_path)
@@ -206,7 +206,7 @@ def uninterrupted(tmp_path_factory):
     return values(trained(study(f"{RUN} --fault none", budget=5), job(5), tmp_path_factory.mktemp("clean"))[0])
 
 
-def test_it_goes_on_after_a_kill(tmp_path, uninterrupted):
+def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
     """Bit-exactly, from what it left in its folder; nothing is left when it is over."""
     killed(tmp_path, "kill-once")
     gone_by = time.monotonic() + 60  # it sleeps for ten minutes, and nobody would hear it
@@ -221,14 +221,14 @@ def test_it_goes_on_after_a_kill(tmp_path, uninterrupted):
     assert not (tmp_path / job(5).folder).exists()
 
 
-def test_another_command_begins_anew(tmp_path, uninterrupted):
+def test_other_command_starts_over(tmp_path, uninterrupted):
     """It finds an empty folder: steps and checkpoint of the command before it are not its own."""
     killed(tmp_path, "kill-once")
     reports, packet = trained(resumed(tmp_path, "none --gain 1.0"), job(5), tmp_path)
     assert (packet.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
 
 
-def test_a_checkpoint_ahead_is_trained_anew(tmp_path, uninterrupted):
+def test_checkpoint_ahead_restarts(tmp_path, uninterrupted):
     """It was saved before its step was reported, so that step would be lost."""
     killed(tmp_path, "ahead-kill-once")
     reports, packet = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
@@ -236,7 +236,7 @@ def test_a_checkpoint_ahead_is_trained_anew(tmp_path, uninterrupted):
     assert (packet.error, values(reports)) == (None, uninterrupted)
 
 
-def test_a_resumed_step_that_differs_is_said(tmp_path):
+def test_differing_resumed_step(tmp_path):
     code = """import json
 for step, val in (1, 0.5), (2, 0.7), (1, 0.9):
     print(json.dumps({"step": step, "val": val}))"""
@@ -292,7 +292,7 @@ def test_a_file_holds_the_metrics(tmp_path, file, text, steps):
         ("file", "programs/train.py is in the project's folder"),
     ],
 )
-def test_a_faulty_program_is_a_failed_trial(tmp_path, fault, sentence):
+def test_faulty_program_fails(tmp_path, fault, sentence):
     assert sentence in error_of(f"{RUN} --fault {fault}", tmp_path)
 
 
@@ -301,7 +301,7 @@ def test_an_early_end_may_be_allowed(tmp_path):
     assert trained(of, job(), tmp_path)[1].status is Status.COMPLETE
 
 
-def test_what_cannot_be_started_is_a_failed_trial(tmp_path):
+def test_unstartable_command_fails(tmp_path):
     assert "the command was not found: there is no program 'no-such-one'" in error_of("no-such-one {x}", tmp_path)
     assert "may not be executed; say chmod +x" in error_of("programs/curves.py {x}", tmp_path)
 

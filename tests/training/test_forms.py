@@ -168,7 +168,7 @@ def test_forms_resume_after_a_pause(tmp_path, whole, form, epoch):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms_resume_after_a_loss(tmp_path, whole, form):
+def test_forms_resume_after_a_crash(tmp_path, whole, form):
     assert trained(form, job_in(tmp_path), tmp_path, drop_at=3) is None  # the third report was not saved yet
     assert bits(trained(form, job_in(tmp_path), tmp_path)) == bits(whole)
     assert ran(tmp_path) == [*"123", "finally", *"34", "finally"]
@@ -179,7 +179,7 @@ def test_forms_end_while_pausing(tmp_path, whole, form):
     assert bits(trained(form, job_in(tmp_path), tmp_path, pause_at=4)) == bits(whole)
 
 
-def test_without_a_checkpoint_it_begins_anew(tmp_path, whole):
+def test_no_checkpoint_starts_over(tmp_path, whole):
     assert trained("forgetful", job_in(tmp_path), tmp_path, pause_at=2) is None
     assert bits(trained("forgetful", job_in(tmp_path), tmp_path)) == bits(whole)
     assert ran(tmp_path) == [*"12", *"1234"]
@@ -205,7 +205,7 @@ def test_a_function_may_only_return(tmp_path, what):
         ("other", "the objective's metric 'val' was not reported at step 3; reported: loss"),
     ],
 )
-def test_a_bad_return_value_is_a_sentence(tmp_path, what, message):
+def test_bad_return_value_fails(tmp_path, what, message):
     found = returned("returns", what, tmp_path)
     assert found.status is Status.FAILED
     assert found.error.startswith(message)
@@ -216,7 +216,7 @@ def test_the_counted_value_may_be_returned(tmp_path):
     assert (found.value, found.step, len(found.reports), found.remarks) == (0.5, 1, 2, ())
 
 
-def test_another_returned_value_is_said(tmp_path):
+def test_other_returned_value_remark(tmp_path):
     last = returned("reports_and_returns", "float", tmp_path, epoch="last")
     assert (last.value, last.step) == (0.25, 2)
     assert last.remarks == ("returned after its reports: val 0.5000; not used, for epoch 2 counts (val 0.2500)",)
@@ -237,7 +237,7 @@ def test_another_returned_value_is_said(tmp_path):
         ("thread", "ctx.report() was called in another thread"),
     ],
 )
-def test_misuse_of_a_report_is_a_sentence(tmp_path, how, message):
+def test_misuse_of_report_fails(tmp_path, how, message):
     found = trained("misuses", Job(trial=0, params={"how": how}, seed=1, budget=2), tmp_path)
     assert found.status is Status.FAILED
     assert message in found.error
@@ -258,7 +258,7 @@ def test_nothing_is_reported_after_the_end(tmp_path):
     training.close()
 
 
-def test_what_would_not_end_spoils_its_process(tmp_path):
+def test_stuck_function_is_returned(tmp_path):
     left = []
     found = trained("stubborn", job_in(tmp_path), tmp_path, refused=2, left=left)
     assert (found.status, found.step) == (Status.PRUNED, 2)
@@ -297,7 +297,7 @@ def test_forms_go_on_after_a_stop(tmp_path, whole, form):
     assert ran(tmp_path) == [*"12", "finally", *"34", "finally"]
 
 
-def test_a_function_that_blocks_is_interrupted(tmp_path, whole):
+def test_blocking_function_interrupted(tmp_path, whole):
     source, backend = Source(job := job_in(tmp_path)), LocalBackend(tmp_path)
     backend.run(source, ref("blocks"), Resources(stop_wait=0.1), Once(tmp_path, 2))
     assert (source.evaluation, backend.overdue) == (None, (job,))

@@ -52,7 +52,7 @@ COMPLETE = {
 
 
 @pytest.mark.parametrize("value", hostile.VALUES)
-def test_a_value_is_a_number_or_a_sentence(tmp_path, value):
+def test_bad_value_is_an_error_message(tmp_path, value):
     evaluation = checked(trained(tmp_path, value=value, stage=Stage.SEARCH))
     assert evaluation.status is (Status.COMPLETE if value in COMPLETE else Status.FAILED)
     if value not in COMPLETE:
@@ -64,7 +64,7 @@ GOOD_YIELDS = {"a-dict-of-its-own", "name-slash", "name-odd", "name-none", "name
 
 
 @pytest.mark.parametrize("value", hostile.YIELDS)
-def test_what_is_yielded_is_metrics_or_a_sentence(tmp_path, value):
+def test_bad_yield_is_an_error_message(tmp_path, value):
     evaluation = checked(trained(tmp_path, value=value))
     assert evaluation.status is (Status.COMPLETE if value in GOOD_YIELDS else Status.FAILED)
     if value not in GOOD_YIELDS | {"name-cursed"}:
@@ -74,14 +74,14 @@ def test_what_is_yielded_is_metrics_or_a_sentence(tmp_path, value):
 
 @pytest.mark.parametrize("loop", [True, False])
 @pytest.mark.parametrize("error", hostile.ERRORS)
-def test_whatever_is_raised_fails_that_training(tmp_path, error, loop):
+def test_any_exception_fails_training(tmp_path, error, loop):
     evaluation = checked(trained(tmp_path, error=error, stage=Stage.SEARCH, loop=loop))
     expected = {"none": Status.COMPLETE, "pruned": Status.PRUNED}.get(error, Status.FAILED)
     assert evaluation.status is expected
     assert len(evaluation.error or "") < 150_000
 
 
-def test_optuna_s_trial_pruned_prunes_the_trial_with_its_last_value(tmp_path):
+def test_trial_pruned_prunes(tmp_path):
     evaluation = trained(tmp_path, error="pruned", stage=Stage.SEARCH)
     assert (evaluation.status, evaluation.value, evaluation.step, evaluation.error) == (Status.PRUNED, 0.6, 1, None)
     assert "optuna.TrialPruned" in evaluation.remarks[-1]
@@ -90,36 +90,36 @@ def test_optuna_s_trial_pruned_prunes_the_trial_with_its_last_value(tmp_path):
     assert (early.status, early.value, early.reports) == (Status.PRUNED, None, ())
 
 
-def test_a_replicate_of_a_promotion_cannot_prune_itself(tmp_path):
+def test_replicate_cannot_prune_itself(tmp_path):
     evaluation = trained(tmp_path, error="pruned", stage=Stage.PROMOTION)
     assert evaluation.status is Status.FAILED
     assert "TrialPruned: not worth it" in evaluation.error
 
 
-def test_a_name_alone_prunes_nothing(tmp_path):
+def test_same_name_does_not_prune(tmp_path):
     assert trained(tmp_path, error="pruned-by-name", stage=Stage.SEARCH).status is Status.FAILED
 
 
-def test_an_error_without_a_word_says_where_it_was(tmp_path):
+def test_empty_error_shows_traceback(tmp_path):
     error = trained(tmp_path, error="empty").error
     assert "TrainableError" in error
     assert "hostile.py" in error
 
 
-def test_a_traceback_begins_in_the_user_s_code(tmp_path):
+def test_traceback_starts_in_user_code(tmp_path):
     error = trained(tmp_path, error="value").error
     assert "/hpo/training/" not in error
     assert error.splitlines()[1].strip().endswith("in train")
 
 
-def test_a_long_error_keeps_its_ends_and_says_how_much_is_gone(tmp_path):
+def test_long_error_is_shortened(tmp_path):
     error = trained(tmp_path, error="huge").error
     assert len(error) < 30_000
     assert "characters left out) ..." in error
     assert error.startswith("Traceback")
 
 
-def test_an_error_s_unfit_characters_are_shown_as_escapes(tmp_path):
+def test_error_text_is_escaped(tmp_path):
     assert trained(tmp_path, error="surrogate-sentence").error == r"no file scan-\udcff\x00.png"
 
 
@@ -131,7 +131,7 @@ PLAIN_FACTS = {
 
 
 @pytest.mark.parametrize("fact", hostile.FACTS)
-def test_a_fact_is_plain_or_a_sentence_that_names_it(tmp_path, fact):
+def test_bad_fact_is_an_error_message(tmp_path, fact):
     evaluation = checked(trained(tmp_path, fact=fact, stage=Stage.SEARCH))
     if fact in PLAIN_FACTS:
         noted = {} if fact == "none" else {"fact": PLAIN_FACTS[fact]}
@@ -143,7 +143,7 @@ def test_a_fact_is_plain_or_a_sentence_that_names_it(tmp_path, fact):
 
 
 @pytest.mark.parametrize("effect", hostile.EFFECTS)
-def test_no_side_effect_leaves_its_training(tmp_path, effect):
+def test_side_effects_stay_contained(tmp_path, effect):
     checked(trained(tmp_path, effect=effect))
     calm = checked(trained(tmp_path / "other"))
     assert calm.status is Status.COMPLETE
@@ -151,13 +151,13 @@ def test_no_side_effect_leaves_its_training(tmp_path, effect):
 
 
 @pytest.mark.parametrize("effect", ["folder-gone", "parents-gone", "pipe-at-run.log", "full-folder-at-checkpoint.pt"])
-def test_what_is_done_to_our_files_costs_no_training(tmp_path, effect):
+def test_file_damage_does_not_fail(tmp_path, effect):
     assert trained(tmp_path, effect=effect).status is Status.COMPLETE
 
 
 @pytest.mark.parametrize("name", ["ignores_close", "catches_everything", "swallows"])
 @pytest.mark.parametrize("pause_at", [1, 2, None])
-def test_a_training_that_will_not_end_is_ended(tmp_path, name, pause_at):
+def test_stubborn_training_is_ended(tmp_path, name, pause_at):
     evaluation = trained(tmp_path, name, pause_at=pause_at)
     if pause_at is not None:
         assert evaluation is None
@@ -174,7 +174,7 @@ def interrupted(params, ctx):
         yield {"val": 0.5}
 
 
-def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path, monkeypatch):
+def test_ctrl_c_reaches_the_caller(tmp_path, monkeypatch):
     monkeypatch.setattr(hostile, "train", interrupted)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -182,7 +182,7 @@ def test_ctrl_c_is_not_taken_for_the_trainable_s_own(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_reports_cannot_be_changed_from_outside(tmp_path):
+def test_reports_are_copies(tmp_path):
     evaluation = trained(tmp_path, effect="own-reports")
     assert [report.metrics["val"] for report in evaluation.reports] == pytest.approx([0.6, 0.7, 0.8])
 
@@ -202,18 +202,18 @@ GRID = np.zeros((1, 2, 2))
         (hostile.Cursed(), GRID, "panels"),
     ],
 )
-def test_panels_that_could_not_be_drawn_are_refused(image, heat, message):
+def test_undrawable_panels_rejected(image, heat, message):
     with pytest.raises(TrainableError, match=message):
         Panels.of(image=image, heat=heat, names=["a"], captions=["a"])
 
 
-def test_a_heat_beyond_its_bounds_by_rounding_is_put_back():
+def test_heat_rounding_is_clipped():
     heat = Panels.of(image=GRID, heat=GRID + 1 + 1e-6, names=["\udcff"], captions=["\x00"]).heat
     assert heat.max() == 1.0
 
 
 @pytest.mark.parametrize("effect", [f"predict-{name}" for name in hostile.PREDICTIONS])
-def test_predictions_are_kept_or_refused_with_a_sentence(tmp_path, effect):
+def test_bad_predictions_rejected(tmp_path, effect):
     evaluation = trained(tmp_path, effect=effect, epoch=3)
     good = effect.removeprefix("predict-") in {"right", "tensors", "odd-cases", "case-long", "empty"}
     assert evaluation.status is (Status.COMPLETE if good else Status.FAILED)
@@ -224,19 +224,19 @@ def test_predictions_are_kept_or_refused_with_a_sentence(tmp_path, effect):
         assert "Traceback" not in evaluation.error or effect in {"predict-case-cursed", "predict-labels"}
 
 
-def test_odd_cases_are_kept_as_escapes(tmp_path):
+def test_odd_case_texts_are_escaped(tmp_path):
     evaluation = trained(tmp_path, effect="predict-odd-cases", epoch=3)
     cases = Predictions.load(tmp_path / evaluation.job.folder).cases
     assert cases == {"path": (r"scan-\udcff.png", r"b\x00.png"), "n": ("1", "None")}
 
 
-def test_a_file_of_ours_that_the_trainable_changes_is_said(tmp_path):
+def test_changed_output_file_fails(tmp_path):
     evaluation = trained(tmp_path, "changes_predictions")
     assert evaluation.status is Status.FAILED
     assert "predictions.npz in ctx.folder was changed by the trainable" in evaluation.error
 
 
-def test_artefacts_that_cannot_be_kept_are_named(tmp_path):
+def test_unusable_artifacts_are_named(tmp_path):
     assert trained(tmp_path / "a", effect="pipe-at-artefacts/thing").remarks == (
         "not kept: artefacts/thing: it is a pipe, a socket or a device",
     )

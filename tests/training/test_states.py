@@ -57,7 +57,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("value", SOUND.values(), ids=SOUND)
-def test_a_checkpoint_gives_back_what_it_was_given(tmp_path, value):
+def test_state_round_trips(tmp_path, value):
     checkpoint(thing={"value": value}).save(tmp_path)
     found = Checkpoint.load(tmp_path / NEWEST, "job", "cpu").states["thing"]["value"]
     assert type(found) is type(value)
@@ -67,7 +67,7 @@ def test_a_checkpoint_gives_back_what_it_was_given(tmp_path, value):
 @pytest.mark.parametrize(
     "kind", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.complex64]
 )
-def test_every_kind_of_tensor_is_kept_and_has_a_digest(tmp_path, kind):
+def test_every_dtype_round_trips(tmp_path, kind):
     one, other = torch.arange(4.0).to(kind), torch.arange(4.0).flip(0).to(kind)
     checkpoint(thing={"value": one}).save(tmp_path)
     found = Checkpoint.load(tmp_path / NEWEST, "job", "cpu").states["thing"]["value"]
@@ -75,7 +75,7 @@ def test_every_kind_of_tensor_is_kept_and_has_a_digest(tmp_path, kind):
     assert weights_digest({"value": one}) != weights_digest({"value": other})
 
 
-def test_sparse_tensors_are_kept_and_have_a_digest(tmp_path):
+def test_sparse_tensors_round_trip(tmp_path):
     sparse = torch.eye(3).to_sparse()
     checkpoint(thing={"value": sparse}).save(tmp_path)
     assert Checkpoint.load(tmp_path / NEWEST, "job", "cpu").states["thing"]["value"].is_sparse
@@ -98,7 +98,7 @@ UNSOUND = {
 
 
 @pytest.mark.parametrize(("value", "message"), UNSOUND.values(), ids=UNSOUND)
-def test_what_could_not_be_read_back_is_said_when_it_is_written(tmp_path, value, message):
+def test_unloadable_state_fails_on_save(tmp_path, value, message):
     with pytest.raises(TrainableError, match="may hold tensors, NumPy values") as caught:
         checkpoint(sound={"a": 1}, mine={"value": value}).save(tmp_path)
     assert message in str(caught.value)
@@ -106,7 +106,7 @@ def test_what_could_not_be_read_back_is_said_when_it_is_written(tmp_path, value,
     assert not list(tmp_path.iterdir())
 
 
-def test_the_check_reads_no_values_of_tensors(tmp_path):
+def test_check_reads_no_tensor_data(tmp_path):
     """So it takes the same few milliseconds for a model of any size."""
     states = {"weights": torch.zeros(20_000_000)}
     torch.save(states, tmp_path / "large.pt")
@@ -121,14 +121,14 @@ def test_the_check_reads_no_values_of_tensors(tmp_path):
     assert checked < max(0.02, (time.process_time() - began) / 2)
 
 
-def test_a_digest_sees_every_part_of_a_state():
+def test_digest_covers_all_state():
     parts = [{"a": 1}, {"a": 1.0}, {"a": True}, {"a": "1"}, {"a": [1]}, {"a": {"b": 1}}, {"a": None}, {"a": b"1"}]
     parts += [{"a": np.float32(1)}, {"a": np.float64(1)}, {"a": np.arange(2)}, {"a": torch.ones(1)}, {"a": {1}}]
     parts += [{"a": torch.bfloat16}, {"a": torch.float16}, {"b": 1}, {"a": [1, 2]}, {"a": [2, 1]}]
     assert len({weights_digest(part) for part in parts}) == len(parts)
 
 
-def test_digests_of_plain_weights_are_as_they_were():
+def test_weights_digest_is_stable():
     """Stored ones are compared with those of today's trainings."""
     weights = {"b": torch.arange(3, dtype=torch.int64), "a": torch.full((2, 1), 0.5)}
     assert weights_digest(weights) == DIGEST
@@ -137,12 +137,12 @@ def test_digests_of_plain_weights_are_as_they_were():
 DIGEST = "d54e4b4995d8727e8d12905d15a449fa44ae6bf6046a3f31aabcab028a0e2686"
 
 
-def test_a_state_without_a_digest_is_refused_by_its_name():
+def test_undigestible_state_is_named():
     with pytest.raises(TrainableError, match="the model's state 'extra' is a Mine, which has no digest"):
         weights_digest({"extra": Mine()})
 
 
-def test_two_models_with_extra_state_are_compared(tmp_path):
+def test_extra_state_is_compared(tmp_path):
     for name, scale in (("one", 1.0), ("same", 1.0), ("other", 2.0)):
         (tmp_path / name).mkdir()
         weights = {"weight": torch.ones(2, dtype=torch.bfloat16), "_extra_state": {"scale": np.float64(scale)}}
@@ -152,7 +152,7 @@ def test_two_models_with_extra_state_are_compared(tmp_path):
     assert (found.tensor, found.size) == ("_extra_state", None)
 
 
-def test_a_checkpoint_with_more_than_plain_values_is_still_refused(tmp_path):
+def test_object_checkpoint_rejected(tmp_path):
     import hashlib
     import io
 

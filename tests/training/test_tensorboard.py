@@ -68,7 +68,7 @@ def searched(request, tmp_path_factory):
     return hpo.run(watched(), config), config
 
 
-def test_every_metric_of_every_epoch_is_a_curve(searched):
+def test_every_metric_is_a_curve(searched):
     _, config = searched
     folders = trainings(config)
     assert len(folders) == 2
@@ -81,7 +81,7 @@ def test_every_metric_of_every_epoch_is_a_curve(searched):
             assert curve == pytest.approx(said)
 
 
-def test_what_the_watch_sees_is_there_layer_by_layer(searched):
+def test_layer_records_are_written(searched):
     _, config = searched
     tags = opened(next(iter(trainings(config).values()))).Tags()
     assert {"watch/grad_norm", "watch/lr", "watch/grad_norm_sum"} <= set(tags["scalars"])
@@ -91,7 +91,7 @@ def test_what_the_watch_sees_is_there_layer_by_layer(searched):
     assert {f"update_ratio/{layer}" for layer in layers} <= set(tags["scalars"])
 
 
-def test_a_histogram_counts_every_weight_of_every_epoch(searched):
+def test_histograms_count_all_weights(searched):
     _, config = searched
     found = opened(next(iter(trainings(config).values())))
     tag = next(tag for tag in found.Tags()["histograms"] if tag.startswith("weights/"))
@@ -101,7 +101,7 @@ def test_a_histogram_counts_every_weight_of_every_epoch(searched):
     assert drawn[0].histogram_value.num > 1
 
 
-def test_alerts_stand_beside_the_curves(searched):
+def test_alerts_are_written(searched):
     _, config = searched
     found = opened(next(folder for name, folder in trainings(config).items() if name.startswith("trial-00000-")))
     [alert, *_] = found.Tensors("alerts/exploding/text_summary")
@@ -111,7 +111,7 @@ def test_alerts_stand_beside_the_curves(searched):
     )
 
 
-def test_params_are_in_the_table_of_hyperparameters(searched):
+def test_params_are_hyperparameters(searched):
     outcome, config = searched
     metadata = opened(next(iter(trainings(config).values()))).SummaryMetadata
     start, experiment = (
@@ -123,7 +123,7 @@ def test_params_are_in_the_table_of_hyperparameters(searched):
     assert [one.name.tag for one in experiment.experiment.metric_infos] == ["metrics/val_loss"]
 
 
-def test_a_training_that_was_interrupted_has_every_step_once(tmp_path):
+def test_resumed_steps_appear_once(tmp_path):
     class Halfway(hpo.Observer):
         def reported(self, job, step, value):
             if step == 3:
@@ -137,7 +137,7 @@ def test_a_training_that_was_interrupted_has_every_step_once(tmp_path):
     assert [one.step for one in opened(folder).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_was_written_after_the_last_checkpoint_no_longer_counts(tmp_path):
+def test_repeated_steps_are_purged(tmp_path):
     job, objective = Job(trial=0, params={"lr": 0.1}, seed=41, budget=4), Objective(metric="val")
     reports = [Report(step=step, metrics={"val": float(step)}, at=float(step)) for step in (1, 2, 3, 4)]
     killed = Events(tmp_path, job, objective, pytest.fail)
@@ -152,7 +152,7 @@ def test_what_was_written_after_the_last_checkpoint_no_longer_counts(tmp_path):
     assert curve == [(1, 100.0), (2, 2.0), (3, 3.0), (4, 4.0)]
 
 
-def test_no_bit_changes_and_nothing_is_written_unasked(tmp_path):
+def test_event_files_change_no_bit(tmp_path):
     with_events = place_in(tmp_path / "with", backend="local", tensorboard=True)
     without = place_in(tmp_path / "without", backend="local")
     found = []
@@ -166,7 +166,7 @@ def test_no_bit_changes_and_nothing_is_written_unasked(tmp_path):
     assert (len(trainings(with_events)), len(trainings(without))) == (1, 0)
 
 
-def test_tensorflow_is_left_where_it_is(tmp_path):
+def test_tensorflow_is_not_imported(tmp_path):
     code = """
 import sys
 from pathlib import Path
@@ -185,7 +185,7 @@ print(*(name for name in ("tensorflow", "keras") if name in sys.modules))
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkeypatch):
+def test_commands_name_the_log_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(PROJECT)
     said = ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "outputs"), "--backend=local"]
     run = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--tensorboard", *said])
@@ -200,7 +200,7 @@ def test_the_promotion_writes_them_too_and_both_say_how_to_look(tmp_path, monkey
     assert json.loads(values.stdout)["events"] is None
 
 
-def test_a_work_folder_at_a_url_gets_them(tmp_path):
+def test_event_files_at_a_url(tmp_path):
     config = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
     outcome = hpo.run(watched(), config, trials=1)
     assert outcome.events.startswith("file://")
@@ -208,14 +208,14 @@ def test_a_work_folder_at_a_url_gets_them(tmp_path):
     assert [one.step for one in opened(file.parent).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_without_the_package_it_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+def test_missing_package_fails_early(tmp_path, monkeypatch):
     monkeypatch.setattr("hpo.training.outputs.events.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install .*\[tensorboard\]"):
         hpo.run(watched(), place_in(tmp_path, backend="local", tensorboard=True))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_full_costs_the_curves_and_not_the_training(tmp_path, monkeypatch):
+def test_full_disk_ends_the_curves_only(tmp_path, monkeypatch):
     from torch.utils.tensorboard import SummaryWriter
 
     def full(*_, **__):

@@ -46,7 +46,7 @@ def whole(job, trainable, work, stop_after=None):
             return packet, reports
 
 
-def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
+def test_same_bits_in_another_process(tmp_path):
     here, _ = whole(net_job(), ref(), tmp_path / "here")
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t, json;"
@@ -63,14 +63,14 @@ def test_the_same_job_gives_the_same_bits_in_another_process(tmp_path):
     assert set(here.outcome.digests) == {"start", "weights", "predictions"}
 
 
-def test_another_seed_gives_other_bits(tmp_path):
+def test_seed_changes_bits(tmp_path):
     one, _ = whole(net_job(seed=42), ref(), tmp_path)
     two, _ = whole(net_job(seed=43), ref(), tmp_path)
     assert one.outcome.digests["weights"] != two.outcome.digests["weights"]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, epochs):
+def test_resume_gives_the_same_bits(tmp_path, epochs):
     expected, reports = whole(net_job(), ref(), tmp_path / "whole")
     whole(net_job(), ref(), tmp_path / "cut", stop_after=epochs + 1)
     torch.manual_seed(99)  # whatever else the process draws in between must not matter
@@ -80,7 +80,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, epoch
     assert [report.metrics for report in again] == [report.metrics for report in reports]
 
 
-def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
+def test_resume_after_a_killed_process(tmp_path):
     expected, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "whole")
     code = (
         "import sys, os; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t;"
@@ -100,7 +100,7 @@ def test_a_killed_process_is_resumed_in_a_new_one_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("stream", ["split", "init", "order", "augment", "dropout"])
-def test_one_stream_varied_changes_only_what_it_should(tmp_path, stream):
+def test_stream_changes_only_its_part(tmp_path, stream):
     plain, _ = whole(net_job(), ref(), tmp_path / "plain")
     varied, _ = whole(net_job(stream_seeds={stream: 7}), ref(), tmp_path / "varied")
     facts = [packet.outcome.fingerprint["facts"] for packet in (plain, varied)]
@@ -108,7 +108,7 @@ def test_one_stream_varied_changes_only_what_it_should(tmp_path, stream):
     assert plain.outcome.digests["weights"] != varied.outcome.digests["weights"]
 
 
-def test_the_saved_model_is_the_selected_epoch_s(tmp_path):
+def test_saved_model_is_selected_epoch(tmp_path):
     best, reports = whole(net_job(stage=Stage.PROMOTION, budget=6), ref(), tmp_path / "best")
     chosen = Objective(metric="val_acc").select(tuple(reports)).step
     cut, _ = whole(net_job(stage=Stage.PROMOTION, budget=chosen), ref(epoch="last"), tmp_path / "cut")
@@ -118,7 +118,7 @@ def test_the_saved_model_is_the_selected_epoch_s(tmp_path):
     assert "0.weight" in saved
 
 
-def test_a_search_trial_leaves_only_its_checkpoint(tmp_path):
+def test_search_trial_keeps_no_files(tmp_path):
     whole(net_job(), ref(), tmp_path)
     names = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
     assert names == ["checkpoint-previous.pt", "checkpoint.pt"]
@@ -126,7 +126,7 @@ def test_a_search_trial_leaves_only_its_checkpoint(tmp_path):
     assert not list(tmp_path.glob("search/*"))
 
 
-def test_an_exception_fails_the_training_with_its_traceback(tmp_path):
+def test_exception_fails_the_training(tmp_path):
     packet, reports = whole(curve_job(fault="raise"), ref("toys.curve:train", "val"), tmp_path)
     assert packet.status is Status.FAILED
     assert len(reports) == 1
@@ -134,13 +134,13 @@ def test_an_exception_fails_the_training_with_its_traceback(tmp_path):
     assert "curve.py" in packet.error
 
 
-def test_an_exit_fails_the_training_and_not_the_process(tmp_path):
+def test_exit_fails_the_training_only(tmp_path):
     packet, _ = whole(curve_job(fault="exit"), ref("toys.curve:train", "val"), tmp_path)
     assert packet.status is Status.FAILED
     assert "the user's own exit" in packet.error
 
 
-def test_a_metric_that_is_nan_fails_the_training_with_that_reason(tmp_path):
+def test_nan_metric_fails_training(tmp_path):
     job = Job(trial=0, params={"x": 0.9}, seed=41, budget=5)
     packet, reports = whole(job, ref("toys.curve:train_nan", "val"), tmp_path)
     assert (packet.status, packet.error) == (Status.FAILED, "metric 'val' at step 2 is nan, not a finite number")
@@ -173,7 +173,7 @@ BAD_YIELDS = {
 
 
 @pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
-def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message):
+def test_broken_rule_is_named(tmp_path, body, message):
     code = (
         "import sys; from pathlib import Path; from hpo.training import TrainingRun; from hpo.core.protocols import *;"
         "from hpo.core.records import *; t = TrainingRun(Job(trial=0, params={}, seed=1, budget=2), TrainableRef("
@@ -185,7 +185,7 @@ def test_a_trainable_that_breaks_the_rules_is_told_which(tmp_path, body, message
     assert message in done.stdout
 
 
-def test_a_model_that_no_epoch_changed_is_said(tmp_path):
+def test_unchanged_weights_remark(tmp_path):
     write_project(
         tmp_path,
         "class Model(dict):\n    state_dict = dict.copy\n    load_state_dict = dict.update\n"
@@ -204,13 +204,13 @@ def test_a_model_that_no_epoch_changed_is_said(tmp_path):
     assert "its weights are those that it began with" in done.stdout
 
 
-def test_an_undefined_metric_beside_the_objective_is_none(tmp_path):
+def test_other_metrics_are_reported(tmp_path):
     packet, reports = whole(curve_job(), ref("toys.curve:train", "val"), tmp_path)
     assert packet.status is Status.COMPLETE
     assert reports[0].metrics["loss"] is not None
 
 
-def test_threads_are_set_for_each_training_and_given_back(tmp_path):
+def test_threads_are_restored(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     _, reports = whole(Job(trial=0, params={"x": 0.5}, seed=41, budget=2), ref("toys.nasty:train", "val"), tmp_path)
@@ -220,7 +220,7 @@ def test_threads_are_set_for_each_training_and_given_back(tmp_path):
     torch.set_num_threads(before)
 
 
-def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
+def test_close_runs_finally_blocks(tmp_path):
     write_project(
         tmp_path,
         "def train(params: Params, ctx: Context) -> Iterator[Metrics]:\n    try:\n        yield {'val': 1.0}\n"
@@ -245,6 +245,6 @@ def test_closing_runs_the_trainable_s_finally_blocks(tmp_path):
         ("toys.curve:CurveParams", "no generator function"),
     ],
 )
-def test_a_trainable_that_cannot_be_found_is_a_usage_error(path, message):
+def test_missing_trainable_is_usage_error(path, message):
     with pytest.raises(UsageError, match=message):
         load(ref(path))

@@ -135,7 +135,7 @@ def test_other_functions_have_the_trial(config):
         (lambda trial: [trial.report(1.0, step) for step in range(4)] and 1.0, "say budget = 5 in [search], or more"),
     ],
 )
-def test_what_does_not_fit_is_said(config, body, said):
+def test_misfits_are_named(config, body, said):
     def fails(trial):
         return body(trial)
 

@@ -54,7 +54,7 @@ def lines(packet):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_watched_training_gives_the_same_bits(tmp_path, optimizer):
+def test_watch_changes_no_bit(tmp_path, optimizer):
     watched, _ = run(tmp_path / "watched", optimizer=optimizer, watched=True)
     plain, _ = run(tmp_path / "plain", optimizer=optimizer, watched=False)
     assert watched.status is Status.COMPLETE
@@ -63,7 +63,7 @@ def test_a_watched_training_gives_the_same_bits(tmp_path, optimizer):
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_an_interrupted_training_has_the_records_and_alerts_of_an_uninterrupted_one(tmp_path, epochs):
+def test_resumed_records_are_equal(tmp_path, epochs):
     whole, reports = run(tmp_path / "whole", lr=40.0)
     run(tmp_path / "cut", lr=40.0, stop_after=epochs + 1)
     resumed, again = run(tmp_path / "cut", lr=40.0)
@@ -73,7 +73,7 @@ def test_an_interrupted_training_has_the_records_and_alerts_of_an_uninterrupted_
     assert any(one.alerts for one in reports)
 
 
-def test_norms_are_those_of_the_whole_gradient_and_named_apart_the_sum_of_the_tensors():
+def test_gradient_norms():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch, norms, sums, layer = Watch(model, optimizer), [], [], []
@@ -97,7 +97,7 @@ def test_norms_are_those_of_the_whole_gradient_and_named_apart_the_sum_of_the_te
     assert seen.input_sd == pytest.approx(X_NF.std(correction=0).item())
 
 
-def test_the_update_is_compared_with_the_weights_before_it():
+def test_update_ratio():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     watch, before = Watch(model, optimizer), model[0].weight.detach().clone()
@@ -107,7 +107,7 @@ def test_the_update_is_compared_with_the_weights_before_it():
 
 
 @pytest.mark.parametrize(("clip", "share"), [(1e-3, 1.0), (1e3, 0.0)])
-def test_the_share_of_clipped_steps_is_seen_without_being_told(clip, share):
+def test_clipped_share(clip, share):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch = Watch(model, optimizer, clip=clip)
@@ -115,7 +115,7 @@ def test_the_share_of_clipped_steps_is_seen_without_being_told(clip, share):
     assert watch.seen(1, {}).clipped == share
 
 
-def test_each_epoch_is_recorded_for_itself_and_a_long_one_is_summed_on_the_way(monkeypatch):
+def test_partial_sums_are_equal(monkeypatch):
     def records(fold):
         monkeypatch.setattr("hpo.training.monitoring.watching.FOLD_EVERY", fold)
         model = network()
@@ -134,7 +134,7 @@ def test_each_epoch_is_recorded_for_itself_and_a_long_one_is_summed_on_the_way(m
         assert 0 <= one.activations["1"].dead < 1
 
 
-def test_dead_units_are_counted_over_the_batches_looked_at():
+def test_dead_units_are_counted():
     model = network()
     with torch.no_grad():
         model[0].bias[:3] = -1e3
@@ -144,7 +144,7 @@ def test_dead_units_are_counted_over_the_batches_looked_at():
     assert watch.seen(1, {}).activations["1"].dead == pytest.approx(3 / 7)
 
 
-def test_parameters_without_a_gradient_count_nothing():
+def test_frozen_layers_are_left_out():
     model = network()
     model[0].weight.requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -153,12 +153,12 @@ def test_parameters_without_a_gradient_count_nothing():
     assert "0" not in watch.seen(1, {}).layers
 
 
-def test_an_optimizer_of_another_model_is_refused():
+def test_foreign_optimizer_rejected():
     with pytest.raises(UsageError, match="none of the model's parameters"):
         Watch(network(), torch.optim.SGD(network(1).parameters(), lr=0.1))
 
 
-def test_a_record_holds_no_number_that_is_not_finite(tmp_path):
+def test_records_hold_finite_numbers(tmp_path):
     packet, _ = run(tmp_path, lr=1e30)
     assert packet.status is Status.FAILED
     assert packet.outcome.last_alerts[0].kind == "non-finite"
@@ -166,14 +166,14 @@ def test_a_record_holds_no_number_that_is_not_finite(tmp_path):
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in a record"))
 
 
-def test_a_watched_model_can_still_be_pickled_whole(tmp_path):
+def test_watched_model_can_be_pickled(tmp_path):
     model = network()
     watch = Watch(model, torch.optim.SGD(model.parameters(), lr=0.1), activations=True)
     torch.save(model, tmp_path / "model.pt")
     assert watch.seen(1, {}).steps == 0
 
 
-def test_a_second_watch_is_refused(tmp_path):
+def test_second_watch_is_rejected(tmp_path):
     packet, _ = run(tmp_path, watches=2)
     assert "call it once, before ctx.epochs()" in packet.error
 
@@ -186,13 +186,13 @@ def frozen(model, optimizer, epoch=1):
     return set(seen.layers), vanishing([seen])
 
 
-def test_a_layer_that_is_frozen_does_not_vanish():
+def test_frozen_layer_does_not_vanish():
     model = network()
     model[0].requires_grad_(False)
     assert frozen(model, torch.optim.SGD(model.parameters(), 0.1)) == ({"2"}, None)
 
 
-def test_a_layer_that_was_frozen_later_does_not_vanish():
+def test_later_frozen_does_not_vanish():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     trained(model, optimizer, 2)
@@ -202,7 +202,7 @@ def test_a_layer_that_was_frozen_later_does_not_vanish():
     assert frozen(model, optimizer) == ({"2"}, None)
 
 
-def test_a_layer_that_no_loss_reaches_still_vanishes():
+def test_unused_layer_vanishes():
     used, unused = network(), nn.Linear(4, 4)
     whole = nn.ModuleList([used, unused])
     optimizer = torch.optim.SGD(whole.parameters(), 0.1)

@@ -94,7 +94,7 @@ def trained(work, stop_after=None):
             return packet
 
 
-def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remote, another_machine):
+def test_resume_on_another_machine(tmp_path, remote, another_machine):
     study = f"{remote.url}/study"
     trained(study, stop_after=4)
     assert f"study/{JOB.folder}/{NEWEST}" in remote.files()
@@ -107,7 +107,7 @@ def test_a_training_goes_on_from_the_url_alone_on_another_machine(tmp_path, remo
     assert resumed.outcome.digests == undisturbed.outcome.digests
 
 
-def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, another_machine):
+def test_damaged_remote_falls_back(tmp_path, remote, another_machine):
     study = f"{remote.url}/study"
     trained(study, stop_after=4)
     newest = remote.folder / "study" / JOB.folder / NEWEST
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_at_the_url_is_passed_over(tmp_path, remote, anothe
     assert resumed.outcome.digests == trained(tmp_path / "plain").outcome.digests
 
 
-def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(remote, another_machine):
+def test_results_go_to_the_url(remote, another_machine):
     study = f"{remote.url}/study"
     packet = trained(study)
     assert packet.outcome.files == f"{study}/{JOB.folder}"
@@ -126,7 +126,7 @@ def test_what_a_training_made_is_at_the_url_and_nothing_is_left_on_the_machine(r
     assert [path for path in (work_dir(study).scratch).rglob("*") if path.is_file()] == []
 
 
-def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
+def test_search_trial_leaves_no_files(remote, another_machine):
     study, job = f"{remote.url}/study", replace(JOB, stage=Stage.SEARCH)
     training = TrainingRun(job, NET, Resources(), study)
     while training.advance().status is None:
@@ -136,7 +136,7 @@ def test_a_search_trial_leaves_nothing_at_the_url(remote, another_machine):
     assert remote.files() == []
 
 
-def test_a_flag_is_seen_on_another_machine(remote, another_machine):
+def test_flag_reaches_other_machines(remote, another_machine):
     study = f"{remote.url}/study"
     work_dir(study).raise_flag("halt-1")
     another_machine("second-machine")
@@ -146,7 +146,7 @@ def test_a_flag_is_seen_on_another_machine(remote, another_machine):
     assert not work_dir(study).sees_flag("halt-1")
 
 
-def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_its_end(remote, another_machine):
+def test_lost_server_fails_at_the_end(remote, another_machine):
     if remote.server is None:
         pytest.skip("there is no server")
     training = TrainingRun(JOB, NET, Resources(), f"{remote.url}/study")
@@ -161,7 +161,7 @@ def test_a_server_that_goes_away_costs_checkpoints_and_not_the_training_until_it
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 
 
-def test_a_promotion_at_a_url_writes_what_one_on_a_disk_writes(tmp_path, curve, config, remote, another_machine):
+def test_promotion_at_a_url_is_equal(tmp_path, curve, config, remote, another_machine):
     study = curve(
         trainable="toys.net:train",
         space={"lr": {"float": [0.01, 0.1]}},
@@ -200,7 +200,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("url", "error", "message"), WRONG)
-def test_a_url_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, config, curve, url, error, message):
+def test_unusable_url_fails_early(tmp_path, config, curve, url, error, message):
     with pytest.raises(error, match=message) as caught:
         hpo.run(curve(), replace(config, work=url))
     assert "s3cret" not in str(caught.value)
@@ -213,7 +213,7 @@ def test_a_plain_folder_needs_no_fsspec():
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-def test_the_work_folder_of_a_place_is_absolute_or_a_url(tmp_path, monkeypatch):
+def test_work_root_is_absolute_or_url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert RunConfig(work=Path("w")).work_root == str(tmp_path / "w")
     assert RunConfig(work="w").work_root == str(tmp_path / "w")
@@ -221,7 +221,7 @@ def test_the_work_folder_of_a_place_is_absolute_or_a_url(tmp_path, monkeypatch):
     assert RunConfig().work_root == str(tmp_path / "outputs" / ".work")
 
 
-def test_a_url_can_be_given_on_the_command_line(tmp_path, curve, another_machine):
+def test_url_on_the_command_line(tmp_path, curve, another_machine):
     from typer.testing import CliRunner
 
     arguments = ["run", "--study", str(curve().root / "studies" / "curve.toml"), "--backend", "local", "--trials", "1"]
@@ -231,6 +231,6 @@ def test_a_url_can_be_given_on_the_command_line(tmp_path, curve, another_machine
     assert not (tmp_path / "o" / ".work").exists()
 
 
-def test_nothing_can_be_kept_at_a_url_that_only_reads():
+def test_read_only_url_is_rejected():
     with pytest.raises(OutputRefused, match="cannot write at data:"):
         refuse_unusable_url("data://text/plain,x")
