@@ -108,11 +108,11 @@ class LocalBackend:
             while True:
                 stopping = stop.is_set()
                 with watch.inside():
-                    packet = training.pause() if stopping else training.advance()
+                    update = training.pause() if stopping else training.advance()
                 pace.reported()
                 attempts.progress()
-                evaluation = with_retries(partial(tracker.receive, packet), stop)
-                if evaluation is not None or packet.paused:
+                evaluation = with_retries(partial(tracker.receive, update), stop)
+                if evaluation is not None or update.paused:
                     return evaluation
         finally:
             try:

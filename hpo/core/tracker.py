@@ -32,7 +32,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
+class JobUpdate:
     """An update from a worker: all reports since the last one, and the state of the job.
 
     Attributes:
@@ -74,16 +74,16 @@ class JobTracker:
     reports: list[Report] = field(default_factory=list)
     known: Mapping[str, object] = field(default_factory=dict)
 
-    def receive(self, packet: Packet) -> Evaluation | None:
+    def receive(self, update: JobUpdate) -> Evaluation | None:
         """Returns the evaluation if the job is over; the caller passes it to the source.
 
         Raises:
-            RetryLater: if the source cannot answer now; repeat the call with the same packet.
+            RetryLater: if the source cannot answer now; repeat the call with the same update.
             BackendError: if the worker cannot train this study.
         """
-        if packet.refusal is not None:
-            raise BackendError(packet.refusal)
-        for report in packet.reports:
+        if update.refusal is not None:
+            raise BackendError(update.refusal)
+        for report in update.reports:
             if self.reports and report.step <= self.reports[-1].step:
                 continue  # repeated after a resume
             value = self.objective.value(report)
@@ -98,29 +98,29 @@ class JobTracker:
             self.reports.append(report)  # after the source, because the call may be repeated
             forward_alerts(report.alerts, self.job, self.source)
             if decision is Decision.STOP:  # later reports do not count
-                return self._evaluation(Status.PRUNED, Packet())
-        if packet.status is None:
+                return self._evaluation(Status.PRUNED, JobUpdate())
+        if update.status is None:
             return None
-        return self._evaluation(packet.status, packet)
+        return self._evaluation(update.status, update)
 
     def lost(self, reason: str) -> Evaluation:
         """Returns the evaluation of a job that failed because its worker is gone."""
-        return self._evaluation(Status.FAILED, Packet(status=Status.FAILED, error=reason))
+        return self._evaluation(Status.FAILED, JobUpdate(status=Status.FAILED, error=reason))
 
-    def _evaluation(self, status: Status, packet: Packet) -> Evaluation:
+    def _evaluation(self, status: Status, update: JobUpdate) -> Evaluation:
         reports = tuple(self.reports)
         evaluation = Evaluation(
             job=self.job,
             status=Status.FAILED,
             reports=reports,
             fingerprint=self.known,
-            error=packet.error,
+            error=update.error,
             seconds=reports[-1].at - reports[0].at if len(reports) > 1 else 0.0,
         )
         if status is Status.FAILED:
-            return self._with(packet.outcome, evaluation)
+            return self._with(update.outcome, evaluation)
         if not reports and status is Status.PRUNED:  # pruned by the trainable itself, before it had a value
-            return self._with(packet.outcome, replace(evaluation, status=status, error=None))
+            return self._with(update.outcome, replace(evaluation, status=status, error=None))
         if not reports:
             how = "it must yield or report them once per epoch, or return them"
             return replace(evaluation, error=f"the trainable ended without reporting any metrics; {how}")
@@ -133,7 +133,7 @@ class JobTracker:
             step=chosen.step,
             error=None,
         )
-        return self._with(packet.outcome, evaluation)
+        return self._with(update.outcome, evaluation)
 
     def _with(self, outcome: Outcome | None, evaluation: Evaluation) -> Evaluation:
         """Returns an evaluation with what the worker knows."""

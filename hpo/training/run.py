@@ -15,7 +15,7 @@ from hpo.core.isolation import Isolation, clear_working_folder, protect_streams,
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
-from hpo.core.tracker import Outcome, Packet
+from hpo.core.tracker import JobUpdate, Outcome
 from hpo.seeds.streams import Streams
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
@@ -53,8 +53,8 @@ class TrainingRun:
 
     A function that reports is run as a generator of its reports, so that all forms of a trainable are trained alike.
 
-    A fault of the trainable never raises here, whatever it is: it ends the training with a failed packet, and the
-    process lives on. All that a trainable says leaves by its packets, as plain values and texts that can be stored.
+    A fault of the trainable never raises here, whatever it is: it ends the training with a failed update, and the
+    process lives on. All that a trainable says leaves by its updates, as plain values and texts that can be stored.
 
     Args:
         job: what to train.
@@ -112,30 +112,30 @@ class TrainingRun:
         if fault is None:
             self._guarded(lambda: self._begin(job, trainable))
 
-    def advance(self, seconds: float = 0.0) -> Packet:
+    def advance(self, seconds: float = 0.0) -> JobUpdate:
         """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
         if self._refusal is not None:
-            return Packet(refusal=self._refusal)
+            return JobUpdate(refusal=self._refusal)
         end = time.monotonic() + seconds
         try:
             with self._isolation.inside():
                 done = bool(self._guarded(lambda: self._advanced(end)))
                 if self._loop.left_off:  # what the trainable did on its way out does not count
-                    return Packet(reports=self._fresh(), paused=True)
-                return self._packet(done)
+                    return JobUpdate(reports=self._fresh(), paused=True)
+                return self._update(done)
         except OSError as error:  # the trainable's own are caught within
             self._fault = self._fault or f"its working directory cannot be used: {error}"
-            return Packet(reports=self._fresh(), status=Status.FAILED, error=self._fault)
+            return JobUpdate(reports=self._fresh(), status=Status.FAILED, error=self._fault)
 
-    def pause(self) -> Packet:
+    def pause(self) -> JobUpdate:
         """Returns what is new once the training stands between two epochs with its checkpoint written.
 
-        The packet says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
+        The update says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
         loop over `ctx.epochs`, and has given `ctx.report` no checkpoint, has nothing that could be saved: it goes on
         from its last checkpoint next time, or begins anew.
         """
         if not self._loop.can_save:
-            return Packet(paused=True)
+            return JobUpdate(paused=True)
         self._loop.pausing = True
         return self.advance()
 
@@ -242,12 +242,12 @@ class TrainingRun:
         except OSError as error:
             return self._work_dir.scratch / self._place, f"the work folder cannot be read: {error}"
 
-    def _packet(self, done: bool) -> Packet:
+    def _update(self, done: bool) -> JobUpdate:
         fresh = self._fresh()
         if not done and self._fault is None and not self._pruned:
-            return Packet(reports=fresh)
+            return JobUpdate(reports=fresh)
         outcome = self._guarded(self._outcome)
-        return Packet(reports=fresh, status=self._status, error=self._fault, outcome=outcome)
+        return JobUpdate(reports=fresh, status=self._status, error=self._fault, outcome=outcome)
 
     def _outcome(self) -> Outcome:
         """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""

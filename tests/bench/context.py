@@ -98,9 +98,9 @@ def measure(repetitions: int, epochs: int | None = None) -> dict[str, list[Spent
 
         def with_context() -> None:
             training = TrainingRun(job, study.ref, hpo.Resources(), work)
-            while (packet := training.advance()).status is None:
+            while (update := training.advance()).status is None:
                 pass
-            assert packet.status is Status.COMPLETE, packet.error
+            assert update.status is Status.COMPLETE, update.error
             training.close()
             discard_checkpoint(work, job)
 

@@ -44,12 +44,12 @@ job = Job(trial=0, params={}, seed=int(sys.argv[2]), budget=3)
 training = TrainingRun(job, ref, Resources(), Path(sys.argv[1], "work"))
 reports = []
 while True:
-    packet = training.advance()
-    reports += [dict(report.metrics) for report in packet.reports]
-    if packet.status is not None:
+    update = training.advance()
+    reports += [dict(report.metrics) for report in update.reports]
+    if update.status is not None:
         break
 spoiled = training.close()
-found = {"error": packet.error, "reports": reports, "spoiled": spoiled, "remarks": packet.outcome.remarks}
+found = {"error": update.error, "reports": reports, "spoiled": spoiled, "remarks": update.outcome.remarks}
 print("FOUND" + json.dumps(found))
 """
 

@@ -11,7 +11,7 @@ from hpo.backends.running import run_all
 from hpo.core.errors import BackendError, TooManyFailures
 from hpo.core.protocols import Decision
 from hpo.core.records import Evaluation, Job, Objective, Report, Status
-from hpo.core.tracker import JobTracker, Outcome, Packet
+from hpo.core.tracker import JobTracker, JobUpdate, Outcome
 from hpo.core.wrappers import FailureLimit, check_not_stuck
 
 JOB = Job(trial=0, params={}, seed=41, budget=8)
@@ -30,22 +30,22 @@ class Critic:
         return Decision.STOP if step == self.refuses_at else Decision.CONTINUE
 
 
-def packets(values, cuts, repeated=0, status=Status.COMPLETE):
-    """Groups reports into packets; a resumed worker repeats the first `repeated` reports."""
+def updates(values, cuts, repeated=0, status=Status.COMPLETE):
+    """Groups reports into updates; a resumed worker repeats the first `repeated` reports."""
     reports = [Report(step=step, metrics={"val": value}, at=float(step)) for step, value in enumerate(values, start=1)]
     said = [*reports[:repeated], *reports]
     bounds = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
-    cut = [Packet(reports=tuple(said[a:b])) for a, b in pairwise(bounds)]
-    return [*cut[:-1], Packet(reports=cut[-1].reports, status=status, outcome=Outcome(seconds=1.0))]
+    cut = [JobUpdate(reports=tuple(said[a:b])) for a, b in pairwise(bounds)]
+    return [*cut[:-1], JobUpdate(reports=cut[-1].reports, status=status, outcome=Outcome(seconds=1.0))]
 
 
 def outcome(values, cuts, refuses_at, repeated):
     critic = Critic(refuses_at)
     tracker = JobTracker(critic, JOB, OBJECTIVE)
-    for packet in packets(values, cuts, repeated):
-        if (evaluation := tracker.receive(packet)) is not None:
+    for update in updates(values, cuts, repeated):
+        if (evaluation := tracker.receive(update)) is not None:
             return evaluation.status, evaluation.value, evaluation.step, len(evaluation.reports), critic.heard
-    raise AssertionError("the last packet must end the job")
+    raise AssertionError("the last update must end the job")
 
 
 @given(
@@ -54,7 +54,7 @@ def outcome(values, cuts, refuses_at, repeated):
     st.none() | st.integers(1, 8),
     st.integers(0, 8),
 )
-def test_outcomes_ignore_packet_borders(values, cuts, refuses_at, repeated):
+def test_outcomes_ignore_grouping(values, cuts, refuses_at, repeated):
     assert outcome(values, cuts, refuses_at, repeated) == outcome(values, [], refuses_at, 0)
 
 
@@ -64,7 +64,7 @@ def test_stop_overrides_complete():
 
 
 def test_a_training_without_reports_failed():
-    evaluation = JobTracker(Critic(), JOB, OBJECTIVE).receive(Packet(status=Status.COMPLETE))
+    evaluation = JobTracker(Critic(), JOB, OBJECTIVE).receive(JobUpdate(status=Status.COMPLETE))
     assert evaluation.status is Status.FAILED
     assert "without reporting" in evaluation.error
 
@@ -76,8 +76,8 @@ def test_stop_overrides_self_pruning():
         tracker = JobTracker(Critic(refuses_at=2), JOB, OBJECTIVE)
         *first, last = cut
         for said in first:
-            assert tracker.receive(Packet(reports=said)) is None
-        outcomes.append(tracker.receive(Packet(reports=last, status=Status.PRUNED, outcome=Outcome(seconds=9.0))))
+            assert tracker.receive(JobUpdate(reports=said)) is None
+        outcomes.append(tracker.receive(JobUpdate(reports=last, status=Status.PRUNED, outcome=Outcome(seconds=9.0))))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].seconds == 1.0
 
@@ -86,14 +86,14 @@ def test_stop_overrides_self_pruning():
 def test_unstorable_values_fail_the_job(value):
     critic = Critic()
     report = Report(step=1, metrics={"val": value}, at=0.0)
-    evaluation = JobTracker(critic, JOB, OBJECTIVE).receive(Packet(reports=(report,), status=Status.COMPLETE))
+    evaluation = JobTracker(critic, JOB, OBJECTIVE).receive(JobUpdate(reports=(report,), status=Status.COMPLETE))
     assert (evaluation.status, evaluation.value, critic.heard) == (Status.FAILED, None, [])
     assert "the objective's value at step 1 is" in evaluation.error
 
 
 def test_lost_workers_keep_their_reports():
     tracker = JobTracker(Critic(), JOB, OBJECTIVE)
-    tracker.receive(Packet(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
+    tracker.receive(JobUpdate(reports=(Report(step=1, metrics={"val": 0.5}, at=0.0),)))
     evaluation = tracker.lost("gone")
     assert (evaluation.status, evaluation.error, len(evaluation.reports)) == (Status.FAILED, "gone", 1)
 

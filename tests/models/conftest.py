@@ -48,16 +48,16 @@ def trained(tmp_path) -> Callable[..., Trained]:
         training = TrainingRun(job, trainable, Resources(gpu=gpu), folder)
         try:
             reports = []
-            while (packet := training.advance()).status is None:
-                reports += packet.reports
+            while (update := training.advance()).status is None:
+                reports += update.reports
         finally:
             training.close()
-        outcome = packet.outcome
-        assert (packet.status is Status.FAILED) == (packet.error is not None)
+        outcome = update.outcome
+        assert (update.status is Status.FAILED) == (update.error is not None)
         return Trained(
-            reports=(*reports, *packet.reports),
+            reports=(*reports, *update.reports),
             digests=outcome.digests,
-            error=packet.error,
+            error=update.error,
             facts=outcome.fingerprint.get("facts", {}),
             predictions=Predictions.load(folder / job.folder),
         )

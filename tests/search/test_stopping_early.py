@@ -26,18 +26,18 @@ def whole(one, work, trainable=EARLY, stop_after=None):
     training = TrainingRun(one, trainable, Resources(), work)
     reports = []
     while True:
-        packet = training.advance()
-        reports += packet.reports
-        if packet.status is not None or len(reports) == stop_after:
+        update = training.advance()
+        reports += update.reports
+        if update.status is not None or len(reports) == stop_after:
             training.close()
-            return packet, reports
+            return update, reports
 
 
 def test_early_stop_is_complete(tmp_path):
-    packet, reports = whole(job(until=3, patience=2), tmp_path)
-    assert (packet.status, packet.error) == (Status.COMPLETE, None)
+    update, reports = whole(job(until=3, patience=2), tmp_path)
+    assert (update.status, update.error) == (Status.COMPLETE, None)
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
-    log = Path(packet.outcome.files, "run.log").read_text()
+    log = Path(update.outcome.files, "run.log").read_text()
     assert "stops before its budget of 9 epochs: no better for 2 epochs" in log
 
 
@@ -72,13 +72,13 @@ def test_early_stop_has_best_value(tmp_path):
             self.steps.append(step)
             return Decision.CONTINUE
 
-    source, packets = Heard(), []
+    source, updates = Heard(), []
     training = TrainingRun(job(until=2, patience=2), EARLY, Resources(), tmp_path)
-    while not packets or packets[-1].status is None:
-        packets.append(training.advance())
+    while not updates or updates[-1].status is None:
+        updates.append(training.advance())
     training.close()
     tracker = JobTracker(source, job(until=2, patience=2), LOSS)
-    evaluation = [tracker.receive(packet) for packet in packets][-1]
+    evaluation = [tracker.receive(update) for update in updates][-1]
     assert (evaluation.status, evaluation.step, source.steps) == (Status.COMPLETE, 2, [1, 2, 3, 4])
     assert len(evaluation.reports) == 4
 
@@ -94,11 +94,11 @@ def test_stop_between_epochs_while_paused(tmp_path):
     training = TrainingRun(job(until=1, patience=1), EARLY, Resources(), tmp_path)
     training.advance()
     training.advance()
-    packet = training.pause()  # its second epoch was the last: nothing is left to pause
+    update = training.pause()  # its second epoch was the last: nothing is left to pause
     training.close()
-    assert (packet.status, packet.paused) == (Status.COMPLETE, False)
+    assert (update.status, update.paused) == (Status.COMPLETE, False)
 
 
 def test_stop_outside_an_epoch_is_refused(tmp_path):
-    packet, _ = whole(job(outside=True), tmp_path)
-    assert packet.error == "ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs"
+    update, _ = whole(job(outside=True), tmp_path)
+    assert update.error == "ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs"

@@ -37,10 +37,10 @@ def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, 
     training = TrainingRun(job, ref(name), Resources(), work)
     try:
         for step in range(budget + 2):
-            packet = training.pause() if step == pause_at else training.advance()
-            if packet.paused:
+            update = training.pause() if step == pause_at else training.advance()
+            if update.paused:
                 return None
-            if (evaluation := tracker.receive(packet)) is not None:
+            if (evaluation := tracker.receive(update)) is not None:
                 return evaluation
     finally:
         training.close()

@@ -36,11 +36,11 @@ def alerts(work, epochs=8, **params):
     training = TrainingRun(job, ref, Resources(), work)
     found = []
     while True:
-        packet = training.advance()
-        found += [alert for report in packet.reports for alert in report.alerts]
-        if packet.status is not None:
+        update = training.advance()
+        found += [alert for report in update.reports for alert in report.alerts]
+        if update.status is not None:
             training.close()
-            return [*found, *(packet.outcome.last_alerts if packet.outcome else ())]
+            return [*found, *(update.outcome.last_alerts if update.outcome else ())]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,11 +33,11 @@ def whole(one, work, stop_after=None):
     training = TrainingRun(one, NET, Resources(), work)
     said = 0
     while True:
-        packet = training.advance()
-        said += len(packet.reports)
-        if packet.status is not None or said == stop_after:
+        update = training.advance()
+        said += len(update.reports)
+        if update.status is not None or said == stop_after:
             training.close()
-            return packet
+            return update
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def emptied(content):
 def test_damaged_checkpoint_falls_back(cut, damage):
     folder, digests = cut
     (folder / NEWEST).write_bytes(damage((folder / NEWEST).read_bytes()))
-    packet = whole(job(), folder.parents[1])
-    assert packet.outcome.digests == digests
-    assert packet.outcome.remarks == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
+    update = whole(job(), folder.parents[1])
+    assert update.outcome.digests == digests
+    assert update.outcome.remarks == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
     assert "went on from epoch 2" in (folder / "run.log").read_text()
 
 
@@ -86,15 +86,15 @@ def test_both_damaged_restarts_bit_exactly(cut):
     folder, digests = cut
     for name in (NEWEST, PREVIOUS):
         (folder / name).write_bytes(b"not a checkpoint at all, but long enough to hold a sum")
-    packet = whole(job(), folder.parents[1])
-    assert packet.outcome.digests == digests
-    assert packet.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
+    update = whole(job(), folder.parents[1])
+    assert update.outcome.digests == digests
+    assert update.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
 
 
 def test_sound_checkpoint_no_remark(cut):
     folder, digests = cut
-    packet = whole(job(), folder.parents[1])
-    assert (packet.outcome.digests, packet.outcome.remarks) == (digests, ())
+    update = whole(job(), folder.parents[1])
+    assert (update.outcome.digests, update.outcome.remarks) == (digests, ())
 
 
 def test_crash_between_renames(cut):
@@ -109,9 +109,9 @@ def test_other_jobs_checkpoint_ignored(cut):
     target = folder.parents[1] / other.folder
     target.mkdir(parents=True)
     (target / NEWEST).write_bytes((folder / NEWEST).read_bytes())
-    packet = whole(other, folder.parents[1])
-    assert packet.outcome.remarks == ("checkpoint.pt belongs to another job: trained anew",)
-    assert packet.outcome.digests == whole(other, folder.parents[1] / "undisturbed").outcome.digests
+    update = whole(other, folder.parents[1])
+    assert update.outcome.remarks == ("checkpoint.pt belongs to another job: trained anew",)
+    assert update.outcome.digests == whole(other, folder.parents[1] / "undisturbed").outcome.digests
 
 
 def test_discard_removes_partial_files(cut):
@@ -173,9 +173,9 @@ def test_pause_saves_and_resumes_exactly(tmp_path, epochs):
     training = TrainingRun(job(), NET, Resources(), tmp_path / "paused")
     for _ in range(epochs):
         training.advance()
-    packet = training.pause()
+    update = training.pause()
     training.close()
-    assert (packet.paused, packet.status, packet.reports) == (True, None, ())
+    assert (update.paused, update.status, update.reports) == (True, None, ())
     saved = Checkpoint.load(tmp_path / "paused" / job().folder / NEWEST, job().digest, "cpu")
     assert (saved.epoch, len(saved.reports)) == (epochs, epochs)
     assert whole(job(), tmp_path / "paused").outcome.digests == whole(job(), tmp_path / "whole").outcome.digests
@@ -185,9 +185,9 @@ def test_finished_training_does_not_pause(tmp_path):
     training = TrainingRun(job(budget=2), NET, Resources(), tmp_path)
     training.advance()
     training.advance()
-    packet = training.pause()
+    update = training.pause()
     training.close()
-    assert (packet.paused, packet.status) == (False, Status.COMPLETE)
+    assert (update.paused, update.status) == (False, Status.COMPLETE)
 
 
 def test_unstarted_training_pauses(tmp_path):

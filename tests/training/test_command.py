@@ -38,22 +38,22 @@ def job(budget=3, seed=41, **fields):
 
 
 def trained(of, one, work, close=True):
-    """Trains a job to its end and returns its reports and its last packet."""
+    """Trains a job to its end and returns its reports and its last update."""
     run, reports = TrainingRun(one, of.ref, Resources(), work), []
     try:
         while True:
-            packet = run.advance()
-            reports += packet.reports
-            if packet.status is not None:
-                return reports, packet
+            update = run.advance()
+            reports += update.reports
+            if update.status is not None:
+                return reports, update
     finally:
         run.close()
 
 
 def error_of(run, work, **fields):
-    packet = trained(study(run, **fields), job(), work)[1]
-    assert (packet.status, packet.outcome.remarks) == (Status.FAILED, ())
-    return packet.error
+    update = trained(study(run, **fields), job(), work)[1]
+    assert (update.status, update.outcome.remarks) == (Status.FAILED, ())
+    return update.error
 
 
 def values(reports):
@@ -61,8 +61,8 @@ def values(reports):
 
 
 def test_json_lines_are_reports(tmp_path):
-    reports, packet = trained(study(), job(), tmp_path)
-    assert (packet.status, packet.error) == (Status.COMPLETE, None)
+    reports, update = trained(study(), job(), tmp_path)
+    assert (update.status, update.error) == (Status.COMPLETE, None)
     assert [report.step for report in reports] == [1, 2, 3]
     assert set(reports[0].metrics) == {"val", "loss"}, "a text is no metric, and the step is none"
     assert values(reports) == values(trained(study(), job(), tmp_path)[0])
@@ -78,8 +78,8 @@ def test_a_float_keeps_all_its_digits(tmp_path):
 def test_a_shell_script_trains(tmp_path):
     space = {"lr": {"float": [1e-4, 1.0], "log": True}, "opt": {"choice": ["adam", "sgd"]}}
     of = study(["programs/train.sh", "--lr", "{lr}", "--opt", "{opt}", "--seed", "{seed}"], space, "acc")
-    reports, packet = trained(of, job(params={"lr": 0.01, "opt": "sgd"}), tmp_path)
-    assert (packet.error, reports[0].metrics["acc"]) == (None, 0.8)
+    reports, update = trained(of, job(params={"lr": 0.01, "opt": "sgd"}), tmp_path)
+    assert (update.error, reports[0].metrics["acc"]) == (None, 0.8)
 
 
 def test_values_are_no_shell_text(tmp_path):
@@ -88,8 +88,8 @@ def test_values_are_no_shell_text(tmp_path):
     show = '{python} -c \'import json, sys; print(json.dumps({{"val": len(sys.argv), "n": len(sys.argv[1])}}))\' {x}'
     for shell in (False, True):
         of = study(show, space, command={"shell": shell})
-        reports, packet = trained(of, job(params={"x": "a b; echo {}"}), tmp_path)
-        assert (packet.error, reports[0].metrics) == (None, {"val": 2, "n": 12})
+        reports, update = trained(of, job(params={"x": "a b; echo {}"}), tmp_path)
+        assert (update.error, reports[0].metrics) == (None, {"val": 2, "n": 12})
 
 
 def test_a_missing_param_leaves_its_list_out(tmp_path):
@@ -99,9 +99,9 @@ def test_a_missing_param_leaves_its_list_out(tmp_path):
         "gain": {"float": [0.1, 1.0], "when": {"shape": "late"}},
     }
     of = study([*RUN.split(), ["--gain", "{gain}"]], space, command={"reads": ["HPO_PARAMS"]})
-    flat, flat_packet = trained(of, job(params={"x": 0.25, "shape": "flat"}), tmp_path)
-    late, late_packet = trained(of, job(params={"x": 0.25, "shape": "late", "gain": 1.0}), tmp_path)
-    assert flat_packet.error is late_packet.error is None
+    flat, flat_update = trained(of, job(params={"x": 0.25, "shape": "flat"}), tmp_path)
+    late, late_update = trained(of, job(params={"x": 0.25, "shape": "late", "gain": 1.0}), tmp_path)
+    assert flat_update.error is late_update.error is None
     assert late[0].metrics["val"] - flat[0].metrics["val"] == pytest.approx(0.01)
 
 
@@ -111,7 +111,7 @@ def test_the_environment_says_the_job(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "for the trainings")
     of = study(f"{RUN} --fault environment", command={"artifacts": ["environment.json"]})
     one = job(stage=Stage.PROMOTION, stream_seeds={"order": 7})
-    _, packet = trained(of, one, tmp_path)
+    _, update = trained(of, one, tmp_path)
     found = json.loads((tmp_path / one.folder / "artefacts" / "environment.json").read_text())
     assert "hush" not in str(found)
     assert found["WANDB_API_KEY"] == "for the trainings"
@@ -122,7 +122,7 @@ def test_the_environment_says_the_job(tmp_path, monkeypatch):
     assert found["HPO_CHECKPOINT"].startswith(found["HPO_FOLDER"])
     again = trained(of, job(stage=Stage.PROMOTION), tmp_path)[1]
     other = json.loads((tmp_path / one.folder / "artefacts" / "environment.json").read_text())
-    assert again.status is packet.status is Status.COMPLETE
+    assert again.status is update.status is Status.COMPLETE
     changed = {name for name in found if name.startswith("HPO_SEED") and found[name] != other[name]}
     assert changed == {"HPO_SEED_ORDER"}
 
@@ -130,10 +130,10 @@ def test_the_environment_says_the_job(tmp_path, monkeypatch):
 def test_artifacts_and_the_log_are_kept(tmp_path):
     one = job(stage=Stage.PROMOTION)
     of = study(command={"artifacts": ["*.pt", "plots", "*.txt"]})
-    _, packet = trained(of, one, tmp_path)
+    _, update = trained(of, one, tmp_path)
     kept = tmp_path / one.folder / "artefacts"
     assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.p*")} == {"model.pt", "plots/roc.png"}
-    assert any("matches '*.txt'" in remark for remark in packet.outcome.remarks)
+    assert any("matches '*.txt'" in remark for remark in update.outcome.remarks)
     assert "a log line of trial x=0.25" in (tmp_path / one.folder / "run.log").read_text()
 
 
@@ -160,11 +160,11 @@ def test_a_refused_step_ends_the_whole_group(tmp_path):
 def test_leftover_children_are_ended(tmp_path):
     """A child of a program that has ended itself is found by its group."""
     code = "import subprocess; print('val=' + str(subprocess.Popen(['sleep', '600']).pid))"
-    (report,), packet = trained(study(python(code), command={"metrics": {"val": "val=(.*)"}}), job(), tmp_path)
+    (report,), update = trained(study(python(code), command={"metrics": {"val": "val=(.*)"}}), job(), tmp_path)
     gone_by = time.monotonic() + 60
     while _is_alive(int(report.metrics["val"])) and time.monotonic() < gone_by:
         time.sleep(0.01)
-    assert (packet.error, _is_alive(int(report.metrics["val"]))) == (None, False)
+    assert (update.error, _is_alive(int(report.metrics["val"]))) == (None, False)
 
 
 def _is_alive(pid):
@@ -213,8 +213,8 @@ def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
     while _programs(tmp_path) and time.monotonic() < gone_by:
         time.sleep(0.01)
     assert _programs(tmp_path) == []
-    reports, packet = trained(resumed(tmp_path, "kill-once"), job(5), tmp_path)
-    assert (packet.error, packet.outcome.remarks) == (None, ())
+    reports, update = trained(resumed(tmp_path, "kill-once"), job(5), tmp_path)
+    assert (update.error, update.outcome.remarks) == (None, ())
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
     assert values(reports) == uninterrupted
     discard_checkpoint(tmp_path, job(5))
@@ -224,16 +224,16 @@ def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
 def test_other_command_starts_over(tmp_path, uninterrupted):
     """It finds an empty folder: steps and checkpoint of the command before it are not its own."""
     killed(tmp_path, "kill-once")
-    reports, packet = trained(resumed(tmp_path, "none --gain 1.0"), job(5), tmp_path)
-    assert (packet.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
+    reports, update = trained(resumed(tmp_path, "none --gain 1.0"), job(5), tmp_path)
+    assert (update.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
 
 
 def test_checkpoint_ahead_restarts(tmp_path, uninterrupted):
     """It was saved before its step was reported, so that step would be lost."""
     killed(tmp_path, "ahead-kill-once")
-    reports, packet = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
-    assert "trained anew" in str(packet.outcome.remarks)
-    assert (packet.error, values(reports)) == (None, uninterrupted)
+    reports, update = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
+    assert "trained anew" in str(update.outcome.remarks)
+    assert (update.error, values(reports)) == (None, uninterrupted)
 
 
 def test_differing_resumed_step(tmp_path):
@@ -242,9 +242,9 @@ for step, val in (1, 0.5), (2, 0.7), (1, 0.9):
     print(json.dumps({"step": step, "val": val}))"""
     run = python(code)
     of = study(run, budget=2, command={"resumable": True})
-    reports, packet = trained(of, job(2), tmp_path / "work")
+    reports, update = trained(of, job(2), tmp_path / "work")
     assert [report.step for report in reports] == [1, 2]
-    assert any("other metrics" in remark for remark in packet.outcome.remarks)
+    assert any("other metrics" in remark for remark in update.outcome.remarks)
 
 
 # Where its metrics are.
@@ -257,8 +257,8 @@ def python(code):
 def test_expressions_find_last_values(tmp_path):
     code = "print('acc=0.1'); print('acc=0.75 loss=2e-3')"
     of = study(python(code), objective="acc", command={"metrics": {"acc": "acc=([0-9.]+)", "loss": r"loss=(\S+)"}})
-    (report,), packet = trained(of, job(), tmp_path)
-    assert (packet.status, dict(report.metrics)) == (Status.COMPLETE, {"acc": 0.75, "loss": 0.002})
+    (report,), update = trained(of, job(), tmp_path)
+    assert (update.status, dict(report.metrics)) == (Status.COMPLETE, {"acc": 0.75, "loss": 0.002})
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_expressions_find_last_values(tmp_path):
 )
 def test_a_file_holds_the_metrics(tmp_path, file, text, steps):
     of = study(python(f"open({file!r}, 'w').write({text!r})"), objective="val.auc", command={"metrics_file": file})
-    reports, packet = trained(of, job(), tmp_path)
-    assert packet.error is None
+    reports, update = trained(of, job(), tmp_path)
+    assert update.error is None
     found = [dict(report.metrics) for report in reports]
     assert found == (steps or [{"val.auc": 0.5}, {"val.auc": 0.75}, {"val.auc": 1.0}])
 
@@ -336,6 +336,6 @@ def test_an_option_file_is_found(tmp_path):
         "import sys; print('val=' + str(sum(len(open(one.removeprefix('--c=')).read()) > 0 for one in sys.argv[1:3])))"
     )
     run = ["{python}", "-c", code, "--c=programs/curves.py", "studies/curve.toml", "{x}"]
-    (report,), packet = trained(study(run, command={"metrics": {"val": "val=(.)"}}), job(), tmp_path)
-    assert (packet.error, report.metrics["val"]) == (None, 2.0)
+    (report,), update = trained(study(run, command={"metrics": {"val": "val=(.)"}}), job(), tmp_path)
+    assert (update.error, report.metrics["val"]) == (None, 2.0)
     assert os.getcwd() != str(PROJECT)

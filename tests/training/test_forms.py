@@ -54,10 +54,10 @@ def trained(name, job, work, *, refused=None, pause_at=None, drop_at=None, left=
         for step in range(job.budget + 2):
             if step == drop_at:
                 return None
-            packet = training.pause() if step == pause_at else training.advance()
-            if packet.paused:
+            update = training.pause() if step == pause_at else training.advance()
+            if update.paused:
                 return None
-            if (evaluation := tracker.receive(packet)) is not None:
+            if (evaluation := tracker.receive(update)) is not None:
                 discard_checkpoint(work, job)
                 return evaluation
     finally:

@@ -39,18 +39,18 @@ def whole(job, trainable, work, stop_after=None):
     training = TrainingRun(job, trainable, CPU, work)
     reports = []
     while True:
-        packet = training.advance()
-        reports.extend(packet.reports)
-        if packet.status is not None or len(reports) == stop_after:
+        update = training.advance()
+        reports.extend(update.reports)
+        if update.status is not None or len(reports) == stop_after:
             training.close()
-            return packet, reports
+            return update, reports
 
 
 def test_same_bits_in_another_process(tmp_path):
     here, _ = whole(net_job(), ref(), tmp_path / "here")
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_training as t, json;"
-        "packet, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(packet.outcome.digests))"
+        "update, _ = t.whole(t.net_job(), t.ref(), Path(sys.argv[1])); print(json.dumps(update.outcome.digests))"
     )
     there = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "there"), *HERE],
@@ -103,7 +103,7 @@ def test_resume_after_a_killed_process(tmp_path):
 def test_stream_changes_only_its_part(tmp_path, stream):
     plain, _ = whole(net_job(), ref(), tmp_path / "plain")
     varied, _ = whole(net_job(stream_seeds={stream: 7}), ref(), tmp_path / "varied")
-    facts = [packet.outcome.fingerprint["facts"] for packet in (plain, varied)]
+    facts = [update.outcome.fingerprint["facts"] for update in (plain, varied)]
     assert {name for name in facts[0] if facts[0][name] != facts[1][name]} == {stream} - {"dropout"}
     assert plain.outcome.digests["weights"] != varied.outcome.digests["weights"]
 
@@ -127,23 +127,23 @@ def test_search_trial_keeps_no_files(tmp_path):
 
 
 def test_exception_fails_the_training(tmp_path):
-    packet, reports = whole(curve_job(fault="raise"), ref("toys.curve:train", "val"), tmp_path)
-    assert packet.status is Status.FAILED
+    update, reports = whole(curve_job(fault="raise"), ref("toys.curve:train", "val"), tmp_path)
+    assert update.status is Status.FAILED
     assert len(reports) == 1
-    assert "ValueError: the user's own mistake" in packet.error
-    assert "curve.py" in packet.error
+    assert "ValueError: the user's own mistake" in update.error
+    assert "curve.py" in update.error
 
 
 def test_exit_fails_the_training_only(tmp_path):
-    packet, _ = whole(curve_job(fault="exit"), ref("toys.curve:train", "val"), tmp_path)
-    assert packet.status is Status.FAILED
-    assert "the user's own exit" in packet.error
+    update, _ = whole(curve_job(fault="exit"), ref("toys.curve:train", "val"), tmp_path)
+    assert update.status is Status.FAILED
+    assert "the user's own exit" in update.error
 
 
 def test_nan_metric_fails_training(tmp_path):
     job = Job(trial=0, params={"x": 0.9}, seed=41, budget=5)
-    packet, reports = whole(job, ref("toys.curve:train_nan", "val"), tmp_path)
-    assert (packet.status, packet.error) == (Status.FAILED, "metric 'val' at step 2 is nan, not a finite number")
+    update, reports = whole(job, ref("toys.curve:train_nan", "val"), tmp_path)
+    assert (update.status, update.error) == (Status.FAILED, "metric 'val' at step 2 is nan, not a finite number")
     assert len(reports) == 1
 
 
@@ -205,8 +205,8 @@ def test_unchanged_weights_remark(tmp_path):
 
 
 def test_other_metrics_are_reported(tmp_path):
-    packet, reports = whole(curve_job(), ref("toys.curve:train", "val"), tmp_path)
-    assert packet.status is Status.COMPLETE
+    update, reports = whole(curve_job(), ref("toys.curve:train", "val"), tmp_path)
+    assert update.status is Status.COMPLETE
     assert reports[0].metrics["loss"] is not None
 
 

@@ -69,10 +69,10 @@ def test_attributes_are_metrics(tmp_path):
     params = {"n_layers": 1, "n_units_l0": 8, "kind": "None"}
     ref = TrainableRef(path="m:f", root=str(tmp_path), objective=hpo.Objective(metric="value"), function=objective)
     training = TrainingRun(hpo.Job(trial=0, params=params, seed=7, budget=4), ref, Resources(), tmp_path)
-    packets = [training.advance() for _ in range(5)]
+    updates = [training.advance() for _ in range(5)]
     training.close()
-    assert packets[-1].status is hpo.Status.COMPLETE, packets[-1].error
-    assert [set(one.metrics) for packet in packets for one in packet.reports] == [
+    assert updates[-1].status is hpo.Status.COMPLETE, updates[-1].error
+    assert [set(one.metrics) for update in updates for one in update.reports] == [
         {"value", "size"},
         {"value", "size"},
         {"value", "size"},

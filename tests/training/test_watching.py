@@ -42,15 +42,15 @@ def run(work, epochs=4, stop_after=None, **params):
     job = Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.PROMOTION)
     training, reports = TrainingRun(job, ref, Resources(), work), []
     while True:
-        packet = training.advance()
-        reports.extend(packet.reports)
-        if packet.status is not None or len(reports) == stop_after:
+        update = training.advance()
+        reports.extend(update.reports)
+        if update.status is not None or len(reports) == stop_after:
             training.close()
-            return packet, reports
+            return update, reports
 
 
-def lines(packet):
-    return Path(packet.outcome.files, "artefacts", "diagnostics.jsonl").read_text()
+def lines(update):
+    return Path(update.outcome.files, "artefacts", "diagnostics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -159,10 +159,10 @@ def test_foreign_optimizer_rejected():
 
 
 def test_records_hold_finite_numbers(tmp_path):
-    packet, _ = run(tmp_path, lr=1e30)
-    assert packet.status is Status.FAILED
-    assert packet.outcome.last_alerts[0].kind == "non-finite"
-    for line in lines(packet).splitlines():
+    update, _ = run(tmp_path, lr=1e30)
+    assert update.status is Status.FAILED
+    assert update.outcome.last_alerts[0].kind == "non-finite"
+    for line in lines(update).splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in a record"))
 
 
@@ -174,8 +174,8 @@ def test_watched_model_can_be_pickled(tmp_path):
 
 
 def test_second_watch_is_rejected(tmp_path):
-    packet, _ = run(tmp_path, watches=2)
-    assert "call it once, before ctx.epochs()" in packet.error
+    update, _ = run(tmp_path, watches=2)
+    assert "call it once, before ctx.epochs()" in update.error
 
 
 def frozen(model, optimizer, epoch=1):

@@ -87,11 +87,11 @@ def trained(work, stop_after=None):
     training = TrainingRun(JOB, NET, Resources(), work)
     said = 0
     while True:
-        packet = training.advance()
-        said += len(packet.reports)
-        if packet.status is not None or said == stop_after:
+        update = training.advance()
+        said += len(update.reports)
+        if update.status is not None or said == stop_after:
             training.close()
-            return packet
+            return update
 
 
 def test_resume_on_another_machine(tmp_path, remote, another_machine):
@@ -119,8 +119,8 @@ def test_damaged_remote_falls_back(tmp_path, remote, another_machine):
 
 def test_results_go_to_the_url(remote, another_machine):
     study = f"{remote.url}/study"
-    packet = trained(study)
-    assert packet.outcome.files == f"{study}/{JOB.folder}"
+    update = trained(study)
+    assert update.outcome.files == f"{study}/{JOB.folder}"
     discard_checkpoint(study, JOB)
     assert [Path(name).name for name in remote.files()] == ["best_model.pt", "predictions.npz", "run.log"]
     assert [path for path in (work_dir(study).scratch).rglob("*") if path.is_file()] == []
@@ -153,10 +153,10 @@ def test_lost_server_fails_at_the_end(remote, another_machine):
     training.advance()
     remote.server.kill()
     remote.server.wait()
-    packet = training.advance(60)
+    update = training.advance(60)
     training.close()
-    assert packet.status is Status.FAILED
-    assert "what it made cannot be kept" in packet.error
+    assert update.status is Status.FAILED
+    assert "what it made cannot be kept" in update.error
     assert len(training._progress.reports) == 5
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 

@@ -19,7 +19,7 @@ from hpo.study.functions import prepare_to_ship
 from hpo.training import discard_checkpoint, is_url, work_dir
 
 CHUNK_SECONDS = 0.2
-"""How long a worker trains before its next packet; short epochs are sent together."""
+"""How long a worker trains before its next update; short epochs are sent together."""
 
 
 class RayBackend:

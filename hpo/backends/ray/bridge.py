@@ -36,7 +36,7 @@ from hpo.core.errors import RetryLater
 from hpo.core.limits import TIME, time_of
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
 from hpo.core.records import Evaluation, Job
-from hpo.core.tracker import JobTracker, Packet
+from hpo.core.tracker import JobTracker, JobUpdate
 from hpo.core.wrappers import check_not_stuck, with_retries
 from hpo.training import work_dir
 
@@ -54,11 +54,11 @@ STARVED_SECONDS = 20.0
 
 @dataclass(slots=True)
 class _OpenJob:
-    """A job that was handed out and is not told yet: its tracker, and packets that could not be passed on.
+    """A job that was handed out and is not told yet: its tracker, and updates that could not be passed on.
 
     Attributes:
         tracker: follows the job from its reports to its evaluation.
-        packets: not passed on yet, because the database is away.
+        updates: not passed on yet, because the database is away.
         evaluation: not told yet, for the same reason.
         deaths: workers that died over it, those left out whose node was taken away.
         reason: why the last worker died.
@@ -68,7 +68,7 @@ class _OpenJob:
     """
 
     tracker: JobTracker
-    packets: deque[Packet] = field(default_factory=deque)
+    updates: deque[JobUpdate] = field(default_factory=deque)
     evaluation: Evaluation | None = None
     deaths: int = 0
     reason: str = ""
@@ -200,18 +200,18 @@ class TuneBridge:
             Whether Tune is to end this trial: its job is over, or it is idle and there is a job to begin.
         """
         out = self._open.get(trial_id)
-        if out is None or message.packet is None:
+        if out is None or message.update is None:
             return self._peek() is not WAIT
         if out.waits_since is not None:  # its worker took a while to start
             out.waits_since, out.pace.since = None, time.monotonic()
-        elif message.packet.reports:
+        elif message.update.reports:
             out.pace.reported()
         out.silent = 0.0
         for line in message.printed:  # as it would stand there if the training ran in this process
             sys.stderr.write(f"trial {out.tracker.job.trial}: {line}\n")
-        out.packets.append(message.packet)
+        out.updates.append(message.update)
         over = self._guarded(lambda: self._settled(out), False)
-        if not over and (message.packet.paused or message.packet.status is not None):
+        if not over and (message.update.paused or message.update.status is not None):
             self._untold.append(out)
             over = True
         if over:
@@ -268,11 +268,11 @@ class TuneBridge:
             self._guarded(lambda: with_retries(self._settle_late, self.stop), None)
 
     def _settled(self, out: _OpenJob) -> bool:
-        """Passes on the packets of a job; returns whether the job is over."""
-        while out.packets and out.evaluation is None:
-            paused = out.packets[0].paused
-            out.evaluation = out.remarked(out.tracker.receive(out.packets[0]))
-            out.packets.popleft()
+        """Passes on the updates of a job; returns whether the job is over."""
+        while out.updates and out.evaluation is None:
+            paused = out.updates[0].paused
+            out.evaluation = out.remarked(out.tracker.receive(out.updates[0]))
+            out.updates.popleft()
             if paused and out.evaluation is None:
                 return True
         if out.evaluation is None:
@@ -387,7 +387,7 @@ class BridgeScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         message: WorkerMessage = result["message"]
-        if message.packet is None and (starved := self._bridge.recall()) is not None:
+        if message.update is None and (starved := self._bridge.recall()) is not None:
             tune_controller.stop_trial(tune_controller.get_trial(starved))
         over = self._bridge.receive(trial.trial_id, message)
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)

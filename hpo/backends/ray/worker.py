@@ -20,7 +20,7 @@ from hpo.core.limits import MEMORY, TIME
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job
 from hpo.core.redaction import driver_variables
-from hpo.core.tracker import Packet
+from hpo.core.tracker import JobUpdate
 from hpo.training import TrainingRun, work_dir
 
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.1
@@ -37,7 +37,7 @@ class Task:
         trainable: with what to train.
         resources: what the training gets.
         work: the study's folder, or its URL.
-        chunk_seconds: how long to train before the next packet; at least one step is trained.
+        chunk_seconds: how long to train before the next update; at least one step is trained.
         halt: name of a flag in the study's work folder; once it is raised the training pauses between two epochs.
             Tune has no call for that.
     """
@@ -55,11 +55,11 @@ class WorkerMessage:
     """What a worker sends.
 
     Attributes:
-        packet: what is new, None from an idle trial.
+        update: what is new, None from an idle trial.
         printed: lines that the training has printed since the last one.
     """
 
-    packet: Packet | None
+    update: JobUpdate | None
     printed: tuple[str, ...] = ()
 
 
@@ -92,15 +92,15 @@ class Worker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, object]:
-        packet = None
+        update = None
         if self._training is None:
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
         else:
             halted = self._work_dir.sees_flag(self._task.halt)
             with self._prints.captured(), self._measured():
-                packet = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
-        return {"message": WorkerMessage(packet=packet, printed=self._prints.taken())}
+                update = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
+        return {"message": WorkerMessage(update=update, printed=self._prints.taken())}
 
     def cleanup(self) -> None:
         self._drop()
