@@ -51,7 +51,7 @@ class JobSource(Protocol):
         """Returns the next job. `WAIT` is allowed only while a job is running."""
 
     def report(self, job: Job, step: int, value: float) -> Decision:
-        """Receives the objective's value at one step; `STOP` prunes the job. A repeated step is ignored."""
+        """Receives the objective's value at one step; `STOP` prunes the trial. A repeated step is ignored."""
 
     def tell(self, evaluation: Evaluation) -> None:
         """Receives the evaluation of a job that ended."""

@@ -1,7 +1,7 @@
 """Optuna's median pruner, computed on columns of numbers rather than on a list of trials.
 
-Optuna's reads every complete trial anew for each report: at ten thousand trials that costs more than all else a trial
-costs together. A test holds the two to the same answers.
+Optuna's pruner reads every complete trial again for each report: with ten thousand trials that takes more time than
+everything else that is done for a trial. A test checks that both give the same answers.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ STARTUP_TRIALS = 5
 
 
 class ColumnMedianPruner(MedianPruner):
-    """Optuna's median pruner with its defaults; what it learns of one by one it need not read again."""
+    """Optuna's median pruner with its defaults. Finished trials are added one by one and are not read again."""
 
     def __init__(self) -> None:
         super().__init__(n_startup_trials=STARTUP_TRIALS)
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes all trials."""
-        self._complete = [0]  # of the first n trials, by n
-        self._columns: dict[int, array[float]] = {}  # by step, a value per complete trial, NaN where it has none
+        self._complete = [0]  # at index n: how many of the first n trials are complete
+        self._columns: dict[int, array[float]] = {}  # by step: a value per complete trial, NaN if it has none
 
-    def learn(self, trial: FrozenTrial) -> None:
+    def add(self, trial: FrozenTrial) -> None:
         """Adds a finished trial."""
         count = self._complete[-1]
         is_complete = trial.state is TrialState.COMPLETE
@@ -40,10 +40,10 @@ class ColumnMedianPruner(MedianPruner):
                 column.extend([np.nan] * (count - len(column)))
                 column.append(value)
 
-    def refuses(self, trial: FrozenTrial, known: int, direction: StudyDirection) -> bool:
-        """Returns what Optuna's would answer if the first `known` trials that were learnt of were all there are.
+    def should_prune(self, trial: FrozenTrial, known: int, direction: StudyDirection) -> bool:
+        """Returns what Optuna's median pruner would answer if it saw only the first `known` trials that were added.
 
-        A trial is refused if its best value so far is worse than the median of the others' values at its last step.
+        A trial is pruned if its best value so far is worse than the median of the others' values at its last step.
         """
         count, step = self._complete[known], trial.last_step
         if count < STARTUP_TRIALS or step is None or step not in self._columns:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.core.records import Value
 from hpo.search.failures import explained_failure
 from hpo.search.proposals import make_pruner, make_sampler, suggest
-from hpo.search.view import Judge
+from hpo.search.view import TrialPruner
 from hpo.study import Study
 from hpo.training import prepared
 
@@ -33,7 +33,7 @@ class MemoryStudy:
         directions: directions of the durable study.
 
     Attributes:
-        judge: runs the pruner, which sees the trials that this study was told of.
+        pruner: runs the study's pruner, which sees the trials that this study was told of.
     """
 
     def __init__(self, study: Study, directions: Sequence[StudyDirection]) -> None:
@@ -48,7 +48,7 @@ class MemoryStudy:
             pruner=make_pruner(study),
         )
         self._id = self._storage.get_study_id_from_name(study.name)
-        self.judge = Judge(study.name, directions, self._optuna.sampler, self._optuna.pruner)
+        self.pruner = TrialPruner(study.name, directions, self._optuna.sampler, self._optuna.pruner)
 
     def propose(
         self, number: int, attributes: Mapping[str, Any], enqueued: Mapping[str, Value] | None = None
@@ -96,7 +96,7 @@ class MemoryStudy:
         # Optuna's own tell takes a pruned trial's value from its last step.
         values = frozen.values if frozen.state is TrialState.COMPLETE else None
         self._optuna.tell(frozen.number, values, state=frozen.state)
-        self.judge.learn(frozen)
+        self.pruner.add(frozen)
 
     def restore_shared(self, stored: FrozenTrial) -> None:
         """Restores the attributes that the sampler kept with the study when it proposed a trial.
@@ -114,7 +114,7 @@ class MemoryStudy:
             stored: the trial as the durable study has it.
         """
         self._optuna.add_trial(stored)
-        self.judge.learn(stored)
+        self.pruner.add(stored)
 
     def restore_running(self, stored: FrozenTrial) -> None:
         """Adds a trial whose result this study does not know yet.

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.core.protocols import Decision
 from hpo.search.failures import explained_failure
-from hpo.search.view import Judge
+from hpo.search.view import TrialPruner
 
 
 @dataclass(slots=True)
@@ -18,29 +18,29 @@ class _Running:
     Attributes:
         frozen: the trial, to which values and rung marks are added as they arrive.
         known: number of finished trials, in the order of their numbers, that its pruner may see; None: all.
-        refused: whether the pruner has stopped it.
+        pruned: whether the pruner has stopped it.
     """
 
     frozen: FrozenTrial
     known: int | None
-    refused: bool = False
+    pruned: bool = False
 
 
 class RunningTrials:
     """Prunes running trials; which other trials the pruner may see is fixed when a trial starts.
 
     Args:
-        judge: runs the pruner.
-        pruner: name of the pruner, for messages.
+        pruner: runs the study's Optuna pruner.
+        name: name of that pruner, for messages.
         lag: trial n is proposed once the trials up to n - lag are finished; None: the pruner sees all results so far.
 
     Attributes:
         imported: number of imported trials; they have the first numbers and are known from the start.
     """
 
-    def __init__(self, judge: Judge, pruner: str, lag: int | None) -> None:
-        self._judge = judge
+    def __init__(self, pruner: TrialPruner, name: str, lag: int | None) -> None:
         self._pruner = pruner
+        self._name = name
         self._lag = lag
         self._trials: dict[int, _Running] = {}
         self.imported = 0
@@ -79,8 +79,8 @@ class RunningTrials:
     def adopt(self, frozen: FrozenTrial) -> None:
         """Adds a trial that an earlier driver left running.
 
-        Its stored values are judged again, because the driver may have ended between storing a value and acting on the
-        verdict; a verdict depends on the view and the values alone, so it is the same one.
+        The pruner sees its stored values again, because the driver may have ended between storing a value and acting on
+        the decision. The decision is the same, because it depends only on the values and the visible trials.
 
         Args:
             frozen: the trial, with the values that were stored.
@@ -88,10 +88,10 @@ class RunningTrials:
         values, frozen.intermediate_values = dict(sorted(frozen.intermediate_values.items())), {}
         self.add(frozen)
         for step, value in values.items():
-            if self.judge(frozen.number, step, value) is Decision.STOP:
+            if self.report(frozen.number, step, value) is Decision.STOP:
                 break
 
-    def verdict(self, number: int, step: int) -> Decision | None:
+    def earlier_decision(self, number: int, step: int) -> Decision | None:
         """Returns the earlier decision on a trial at this step; None if the step has no value yet.
 
         Args:
@@ -101,9 +101,9 @@ class RunningTrials:
         running = self._trials[number]
         if step not in running.frozen.intermediate_values:
             return None
-        return Decision.STOP if running.refused else Decision.CONTINUE
+        return Decision.STOP if running.pruned else Decision.CONTINUE
 
-    def judge(self, number: int, step: int, value: float) -> Decision:
+    def report(self, number: int, step: int, value: float) -> Decision:
         """Adds the value of a step and returns the pruner's decision.
 
         Args:
@@ -114,9 +114,9 @@ class RunningTrials:
         running = self._trials[number]
         running.frozen.intermediate_values[step] = value
         others = (other.frozen for other in self._trials.values() if other is not running)
-        with explained_failure(f"pruner {self._pruner!r} could not judge trial {number} at step {step}"):
-            running.refused = self._judge.refuses(running.frozen, running.known, () if self._lag else others)
-        return Decision.STOP if running.refused else Decision.CONTINUE
+        with explained_failure(f"pruner {self._name!r} failed on trial {number} at step {step}"):
+            running.pruned = self._pruner.should_prune(running.frozen, running.known, () if self._lag else others)
+        return Decision.STOP if running.pruned else Decision.CONTINUE
 
     def remove(self, number: int) -> None:
         """Removes a finished trial.

@@ -75,7 +75,7 @@ class SearchSource:
             self._trials = min(self._trials, int(self._grid))
         self._lag: int | None = study.lag or None
         self._memory = MemoryStudy(study, durable.directions)
-        self._running = RunningTrials(self._memory.judge, study.search.pruner, self._lag)
+        self._running = RunningTrials(self._memory.pruner, study.search.pruner, self._lag)
         self._duplicates = DuplicateIndex(study)
         self._held_back: list[int] = []  # an identical trial is being trained
         self._queue = durable.enqueued  # configurations to try before the sampler's proposals
@@ -200,11 +200,11 @@ class SearchSource:
         return (wanted is not None and len(self._duplicates) >= wanted) or self._duplicates.repeats >= MOST_REPEATS
 
     def report(self, job: Job, step: int, value: float) -> Decision:
-        verdict = self._running.verdict(job.trial, step)
-        if verdict is not None:
-            return verdict
+        earlier = self._running.earlier_decision(job.trial, step)
+        if earlier is not None:
+            return earlier
         self._durable.report(job.trial, step, value)
-        return self._running.judge(job.trial, step, value)
+        return self._running.report(job.trial, step, value)
 
     def tell(self, evaluation: Evaluation) -> None:
         number = evaluation.job.trial
@@ -249,7 +249,7 @@ class SearchSource:
         for number in sorted(late):
             self._release(self._held.pop(number))
         if late and self._was_retried:
-            self._memory.judge.put_in_order()
+            self._memory.pruner.sort()
         return True
 
     def _propose(self, number: int) -> FrozenTrial:

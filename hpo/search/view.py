@@ -65,7 +65,7 @@ class FrozenView(BaseStorage):
     set_trial_user_attr = _refuse
 
 
-class Judge:
+class TrialPruner:
     """Runs a pruner on one trial, with exactly the other trials that it may see.
 
     Args:
@@ -83,24 +83,24 @@ class Judge:
         self._study = optuna.load_study(study_name=name, storage=self._view, sampler=sampler, pruner=pruner)
         self._over: list[FrozenTrial] = []
 
-    def learn(self, trial: FrozenTrial) -> None:
+    def add(self, trial: FrozenTrial) -> None:
         """Adds a finished trial."""
         self._over.append(trial)
         if isinstance(self._pruner, ColumnMedianPruner):
-            self._pruner.learn(trial)
+            self._pruner.add(trial)
 
-    def put_in_order(self) -> None:
-        """Puts what was learnt in the order of the trials' numbers: a failed one that is trained again comes late."""
+    def sort(self) -> None:
+        """Sorts the finished trials by number: a failed trial that is trained again is added late."""
         if all(one.number < other.number for one, other in pairwise(self._over)):
             return
         self._over.sort(key=lambda trial: trial.number)
         if isinstance(self._pruner, ColumnMedianPruner):
-            self._pruner.forget()
+            self._pruner.clear()
             for trial in self._over:
-                self._pruner.learn(trial)
+                self._pruner.add(trial)
 
-    def refuses(self, trial: FrozenTrial, known: int | None, others: Iterable[FrozenTrial] = ()) -> bool:
-        """Returns whether the pruner stops `trial`; its rung marks are put into the trial's system attributes.
+    def should_prune(self, trial: FrozenTrial, known: int | None, others: Iterable[FrozenTrial] = ()) -> bool:
+        """Returns whether the pruner prunes `trial`; its rung marks are put into the trial's system attributes.
 
         Args:
             trial: the trial with its values so far.
@@ -108,8 +108,8 @@ class Judge:
             others: running trials that the pruner may see too.
         """
         if isinstance(self._pruner, ColumnMedianPruner):
-            return self._pruner.refuses(trial, len(self._over) if known is None else known, self._study.direction)
+            return self._pruner.should_prune(trial, len(self._over) if known is None else known, self._study.direction)
         self._view.trials, self._view.marks = [*self._over[:known], *others], {}
-        refused = bool(self._pruner.prune(self._study, trial))
+        pruned = bool(self._pruner.prune(self._study, trial))
         trial.system_attrs.update(self._view.marks)
-        return refused
+        return pruned

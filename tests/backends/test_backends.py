@@ -23,11 +23,11 @@ ROOT = PROJECT.parents[1]
 
 
 class Jobs:
-    """A source of given jobs; it refuses the steps in `refusals`, and waits where `barrier` says so."""
+    """A source of given jobs; it prunes at the (trial, step) pairs in `prunes`, and waits where `barrier` says so."""
 
-    def __init__(self, jobs, refusals=(), barrier=None):
+    def __init__(self, jobs, prunes=(), barrier=None):
         self.waiting = deque(jobs)
-        self.refusals = set(refusals)
+        self.prunes = set(prunes)
         self.barrier = barrier
         self.running = 0
         self.handed_out = 0
@@ -45,7 +45,7 @@ class Jobs:
 
     def report(self, job, step, value):
         self.reports.append((job.trial, step, value))
-        return Decision.STOP if (job.trial, step) in self.refusals else Decision.CONTINUE
+        return Decision.STOP if (job.trial, step) in self.prunes else Decision.CONTINUE
 
     def tell(self, evaluation):
         self.running -= 1
@@ -168,7 +168,7 @@ def test_no_jobs_no_work(run):
 
 
 def test_stopped_jobs_are_pruned(run):
-    source = run(Jobs(jobs(3), refusals={(1, 2)}))
+    source = run(Jobs(jobs(3), prunes={(1, 2)}))
     assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE, Status.PRUNED, Status.COMPLETE]
     assert (source.evaluations[1].step, len(source.evaluations[1].reports)) == (2, 2)
 

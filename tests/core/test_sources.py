@@ -21,13 +21,13 @@ OBJECTIVE = Objective(metric="val")
 class Critic:
     """A source that stops a job at a given step."""
 
-    def __init__(self, refuses_at=None):
-        self.refuses_at = refuses_at
+    def __init__(self, prune_at=None):
+        self.prune_at = prune_at
         self.heard = []
 
     def report(self, job, step, value):
         self.heard.append(step)
-        return Decision.STOP if step == self.refuses_at else Decision.CONTINUE
+        return Decision.STOP if step == self.prune_at else Decision.CONTINUE
 
 
 def updates(values, cuts, repeated=0, status=Status.COMPLETE):
@@ -39,8 +39,8 @@ def updates(values, cuts, repeated=0, status=Status.COMPLETE):
     return [*cut[:-1], JobUpdate(reports=cut[-1].reports, status=status, outcome=Outcome(seconds=1.0))]
 
 
-def outcome(values, cuts, refuses_at, repeated):
-    critic = Critic(refuses_at)
+def outcome(values, cuts, prune_at, repeated):
+    critic = Critic(prune_at)
     tracker = JobTracker(critic, JOB, OBJECTIVE)
     for update in updates(values, cuts, repeated):
         if (evaluation := tracker.receive(update)) is not None:
@@ -54,12 +54,12 @@ def outcome(values, cuts, refuses_at, repeated):
     st.none() | st.integers(1, 8),
     st.integers(0, 8),
 )
-def test_outcomes_ignore_grouping(values, cuts, refuses_at, repeated):
-    assert outcome(values, cuts, refuses_at, repeated) == outcome(values, [], refuses_at, 0)
+def test_outcomes_ignore_grouping(values, cuts, prune_at, repeated):
+    assert outcome(values, cuts, prune_at, repeated) == outcome(values, [], prune_at, 0)
 
 
 def test_stop_overrides_complete():
-    status, value, step, heard, _ = outcome([0.1, 0.2, 0.9], [], refuses_at=2, repeated=0)
+    status, value, step, heard, _ = outcome([0.1, 0.2, 0.9], [], prune_at=2, repeated=0)
     assert (status, value, step, heard) == (Status.PRUNED, 0.2, 2, 2)
 
 
@@ -73,7 +73,7 @@ def test_stop_overrides_self_pruning():
     reports = tuple(Report(step=step, metrics={"val": 0.5}, at=float(step)) for step in (1, 2))
     outcomes = []
     for cut in ([reports[:1], reports[1:]], [reports]):
-        tracker = JobTracker(Critic(refuses_at=2), JOB, OBJECTIVE)
+        tracker = JobTracker(Critic(prune_at=2), JOB, OBJECTIVE)
         *first, last = cut
         for said in first:
             assert tracker.receive(JobUpdate(reports=said)) is None

@@ -41,10 +41,10 @@ def evaluation(job, value, status=Status.COMPLETE, **metrics):
 
 
 class JobSource:
-    """Hands out jobs of one fold each, refuses where it is told to, and remembers."""
+    """Hands out jobs of one fold each, prunes at the given steps, and keeps what it receives."""
 
-    def __init__(self, jobs, refuse=None):
-        self.jobs, self.refuse = list(jobs), refuse or {}
+    def __init__(self, jobs, prune_at=None):
+        self.jobs, self.prune_at = list(jobs), prune_at or {}
         self.reports, self.told = [], []
 
     def ask(self):
@@ -52,7 +52,7 @@ class JobSource:
 
     def report(self, job, step, value):
         self.reports.append((job.trial, step, value))
-        return Decision.STOP if self.refuse.get(job.trial) == step else Decision.CONTINUE
+        return Decision.STOP if self.prune_at.get(job.trial) == step else Decision.CONTINUE
 
     def tell(self, told):
         self.told.append(told)
@@ -136,20 +136,20 @@ def test_running_means_come_in_fold_order(order):
     assert (told.status, told.value) == (Status.COMPLETE, pytest.approx(np.mean(FOLDS)))
 
 
-@given(order=st.permutations(range(6)), refused=st.integers(1, 6))
-def test_pruning_ignores_order_of_completion(order, refused):
-    source = JobSource([JOB], refuse={3: refused})
+@given(order=st.permutations(range(6)), pruned_at=st.integers(1, 6))
+def test_pruning_ignores_order_of_completion(order, pruned_at):
+    source = JobSource([JOB], prune_at={3: pruned_at})
     folded = FoldedSource(source, hpo.Study.model_validate(STUDY), at_once=True)
     jobs = [folded.ask() for _ in range(6)]
     for config in order:
         folded.tell(evaluation(jobs[config], FOLDS[config]))
     [told] = source.told
-    assert (told.status, told.step, told.value) == (Status.PRUNED, refused, pytest.approx(np.mean(FOLDS[:refused])))
-    assert len(source.reports) == refused
+    assert (told.status, told.step, told.value) == (Status.PRUNED, pruned_at, pytest.approx(np.mean(FOLDS[:pruned_at])))
+    assert len(source.reports) == pruned_at
 
 
 def test_pruner_runs_folds_in_order(study):
-    source = JobSource([replace(JOB, trial=0), replace(JOB, trial=1)], refuse={0: 2})
+    source = JobSource([replace(JOB, trial=0), replace(JOB, trial=1)], prune_at={0: 2})
     folded = FoldedSource(source, study(3), at_once=False)
     first, second = folded.ask(), folded.ask()
     assert [(job.trial, job.fold) for job in (first, second)] == [(0, 1), (1, 1)]

@@ -68,8 +68,8 @@ def extreme(lr, *, ctx):
 """
 
 
-class Refusing:
-    """A source that refuses a step."""
+class PrunesAt:
+    """A source that prunes at a step."""
 
     def __init__(self, step):
         self.step = step
@@ -84,11 +84,11 @@ class Refusing:
         pass
 
 
-def trained(ref, work, *, refused=None, pause_at=None, drop_at=None, budget=4):
+def trained(ref, work, *, prune_at=None, pause_at=None, drop_at=None, budget=4):
     """Returns the evaluation; None: it was paused, or its process was given up."""
     work.mkdir(exist_ok=True)
     job = Job(trial=0, params={"lr": 0.1}, seed=41, budget=budget)
-    tracker, training = JobTracker(Refusing(refused), job, OBJECTIVE), TrainingRun(job, ref, Resources(), work)
+    tracker, training = JobTracker(PrunesAt(prune_at), job, OBJECTIVE), TrainingRun(job, ref, Resources(), work)
     try:
         for step in range(budget + 2):
             if step == drop_at:
@@ -143,7 +143,7 @@ def test_it_goes_on_to_the_same_bits(ref, tmp_path):
 
 
 def test_it_is_pruned(ref, tmp_path):
-    found = trained(ref, tmp_path / "work", refused=2)
+    found = trained(ref, tmp_path / "work", prune_at=2)
     assert (found.status, found.step) == (Status.PRUNED, 2)
 
 

@@ -33,15 +33,18 @@ def test_matches_optuna_for_every_prefix(history, values, direction, prefix):
     study = optuna.create_study(direction=direction)
     ours = ColumnMedianPruner()
     for config, (state, curve) in enumerate(history):
-        ours.learn(made(state, curve))
+        ours.add(made(state, curve))
         if config < known:
             study.add_trial(made(state, curve))
-    assert ours.refuses(trial, known, study.direction) == MedianPruner().prune(study, trial)
+    assert ours.should_prune(trial, known, study.direction) == MedianPruner().prune(study, trial)
 
 
 def test_median_prunes_the_worse_half():
     ours = ColumnMedianPruner()
     for value in range(10):
-        ours.learn(made(TrialState.COMPLETE, {1: float(value)}))
+        ours.add(made(TrialState.COMPLETE, {1: float(value)}))
     direction = optuna.study.StudyDirection.MAXIMIZE
-    assert [ours.refuses(made(TrialState.RUNNING, {1: value}), 10, direction) for value in (4.4, 4.5)] == [True, False]
+    assert [ours.should_prune(made(TrialState.RUNNING, {1: value}), 10, direction) for value in (4.4, 4.5)] == [
+        True,
+        False,
+    ]
