@@ -24,7 +24,7 @@ from hpo.promotion.options import PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
-from hpo.promotion.select import refuse_promotion, share_of_search
+from hpo.promotion.select import check_promotion, share_of_search
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import SearchOptions
@@ -64,6 +64,7 @@ __all__ = [
     "audit",
     "board",
     "check",
+    "check_promotion",
     "compare",
     "copy",
     "decompose",
@@ -84,7 +85,6 @@ __all__ = [
     "promote",
     "rank_stored",
     "read_configurations",
-    "refuse_promotion",
     "rename",
     "replay",
     "resume",

@@ -101,7 +101,7 @@ def run(
         promote, promotion = True, replace(promotion, race=True, trainings=trainings)
         options = replace(options, configurations=api.share_of_search(loaded, promotion))
     if promote:
-        api.refuse_promotion(loaded, config, promotion)
+        api.check_promotion(loaded, config, promotion)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
         searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if not as_json:

@@ -1,1 +1,1 @@
-"""The promotion: the best trials of a search, retrained under the promotion's seeds, ranked, the winner written out."""
+"""The promotion: retrains the best trials of a search under other seeds, ranks them, writes the winner's results."""

@@ -1,4 +1,4 @@
-"""`assets`: what a report needs of the newest promotion."""
+"""`assets`: pictures, tables and texts of the newest promotion for a report."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def assets(
     ddof: Ddof | None = None,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Writes the pictures, tables and words for a report of a promotion's winner.
+    """Writes pictures, tables and texts of a promotion's winner for a report.
 
     Args:
-        study: or its name.
-        config: where it is kept and its results are.
-        out: folder of the files.
-        results: the winner's folders; none: those of the newest promotion.
-        prefix: of the files' names; None: the last part of the study's name, `density` for `unet-density`.
-        ddof: of the sigmas; None: the promotion's.
-        force: whether the files of another promotion may be replaced.
+        study: the study itself, or its name.
+        config: where the study is stored and its results are; None: the defaults.
+        out: folder that receives the files.
+        results: the winner's results folders; empty: those of the newest promotion.
+        prefix: prefix of the file names; None: the last part of the study's name, `density` for `unet-density`.
+        ddof: ddof of the sigmas; None: the promotion's.
+        force: whether files of another promotion may be overwritten.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        NothingToPromote: if nothing was promoted and no results are named.
+        NothingToPromote: if nothing was promoted and no results are given.
         UsageError: if the results cannot be used.
-        OutputRefused: if `out` cannot be written, or has another promotion's files.
+        OutputRefused: if `out` cannot be written, or has files of another promotion.
     """
     study, config = resolve_study(study, to_train=False), config or RunConfig()
     if not results:

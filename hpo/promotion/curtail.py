@@ -1,4 +1,4 @@
-"""Exact curtailment: the winner of the whole grid, without the replicates that cannot change it."""
+"""Exact curtailment: gives the winner of the whole grid without training replicates that cannot change it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hpo.core.records import Evaluation, Job
-from hpo.promotion.grid import PromotionSource, by_seed
+from hpo.promotion.grid import PromotionSource, in_seed_order
 from hpo.stats.scoring import Rule
 
 MARGIN = 1e-9
-"""By how much, of the larger size, a bound must lie below a score: both are rounded."""
+"""Relative margin by which a bound must lie below a score, because both are rounded."""
 
 
 class CurtailedSource(PromotionSource):
-    """Hands out the next replicate of the candidate that could still score best, while it could still win.
+    """Hands out replicates of the candidates that can still win, the one with the highest possible score first.
 
-    First every candidate is trained under the first seed. A candidate is left alone once even the best that its other
-    seeds could bring is worse than the score of one that is complete. It is taken up again if that bound proves wrong,
-    because a value lies beyond the limit that the study gives for its metric.
+    First every candidate is trained under the first seed. A candidate gets no more replicates once the best score that
+    it can still reach is below the score of a complete one. It gets them again if that bound turns out to be wrong,
+    because a value exceeds the limit that the study gives for its metric.
 
     Args:
-        candidates: jobs by trial, a job for each seed in their order.
-        rule: how replicates become a score.
+        candidates: by trial, one job per seed in seed order.
+        rule: rule that turns replicates into a score.
         direction: `maximize` or `minimize`.
-        limit: no value can be better; None: unknown.
+        limit: best possible value of the metric; None: unknown.
     """
 
     def __init__(
         self, candidates: Mapping[int, Sequence[Job]], rule: Rule, direction: str, limit: float | None = None
     ) -> None:
         super().__init__([])
-        self.jobs = by_seed(candidates)
+        self.jobs = in_seed_order(candidates)
         self._candidates = candidates
         self._rule = rule
         self._direction = direction
@@ -53,7 +53,7 @@ class CurtailedSource(PromotionSource):
             for trial, bound in bounds.items()
             if self._handed_out[trial] == 0 or not bound < best - MARGIN * max(1.0, abs(best), abs(bound))
         ]
-        if could_win:  # the fewest replicates first until all have one, then the highest bound
+        if could_win:  # those without a replicate first, then the highest bound
             trial = min(could_win, key=lambda one: (self._handed_out[one] > 0, -bounds[one]))
             self._waiting.append(self._candidates[trial][self._handed_out[trial]])
             self._handed_out[trial] += 1
@@ -64,7 +64,7 @@ class CurtailedSource(PromotionSource):
         return [one.value for one in found if one is not None]
 
     def _is_open(self, trial: int) -> bool:
-        """Whether a replicate is left and none is being trained, or has failed for good."""
+        """Whether a replicate is left to train, none is running, and none has failed."""
         known = self._values(trial)
         return len(known) == self._handed_out[trial] < len(self._candidates[trial]) and None not in known
 
@@ -73,7 +73,7 @@ class CurtailedSource(PromotionSource):
         return len(known) == len(self._candidates[trial]) and None not in known
 
     def _bound(self, trial: int) -> float:
-        """Returns the best score that the candidate can still reach; of a complete one its score. More is better."""
+        """Returns the best score that the candidate can still reach, or its score if complete; higher is better."""
         values = [value for value in self._values(trial) if value is not None]
         count = len(self._candidates[trial])
         return self._sign * self._rule.bound(values, count, self._direction, self._limit)

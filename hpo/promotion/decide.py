@@ -1,4 +1,4 @@
-"""Where a promotion is decided: candidates, their evaluations and a rule in; a ranking and its winner out."""
+"""Decides a promotion: turns candidates, their evaluations and a rule into a ranking and its winner."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hpo.stats.seed_use import seed_uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raced:
-    """How a race was run, for the choice that it made.
+class RaceSettings:
+    """How a race was run.
 
     Attributes:
-        plan: how its trainings are spent.
-        seeds: of its last rung, in their order.
-        rule: by which its rungs were decided; None: by the rule of the ranking.
+        plan: seeds and candidates of each rung.
+        seeds: seeds of the last rung, in order.
+        rule: rule that decided the rungs; None: the rule of the ranking.
     """
 
     plan: Plan
@@ -28,12 +28,12 @@ class Raced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """What a promotion decided.
+class PromotionDecision:
+    """The result of a promotion.
 
     Attributes:
-        ranking: the candidates, ranked over the seeds of the promotion.
-        race: the race that made the choice; None if all candidates were trained under all seeds.
+        ranking: the candidates, ranked over the promotion's seeds.
+        race: the race that chose the winner; None: all candidates were trained under all seeds.
     """
 
     ranking: Ranking
@@ -58,29 +58,29 @@ def decide(
     objective: Objective,
     seeds: Sequence[int],
     limit: float | None = None,
-    raced: Raced | None = None,
+    race: RaceSettings | None = None,
     allow_ignored: bool = False,
-) -> Decided:
-    """Ranks candidates by their replicates; whoever names the winner of a promotion asks this function.
+) -> PromotionDecision:
+    """Ranks candidates by their replicates; all code that names the winner of a promotion calls this function.
 
     Args:
-        candidates: with the values of their replicates, by seed.
-        evaluations: the replicates, which say whether a candidate ignores its seeds; others may be among them.
-        rule: how replicates become a score.
+        candidates: candidates with the values of their replicates by seed.
+        evaluations: the replicates, which show whether a candidate ignores its seeds; others may be among them.
+        rule: rule that turns replicates into a score.
         objective: the study's metric and direction.
-        seeds: of the promotion, which all ranked candidates must have.
-        limit: no value can be better than this; None: there is no such bound.
-        raced: how the candidates were raced; None: all were trained under all seeds.
+        seeds: the promotion's seeds; a ranked candidate has a value under each.
+        limit: best possible value of the metric; None: unknown.
+        race: how the candidates were raced; None: all were trained under all seeds.
         allow_ignored: whether candidates that ignore their seeds are ranked among the others.
     """
     uses = seed_uses(evaluations, objective)
     known = [replace(one, use=uses[one.trial].use) if one.trial in uses else one for one in candidates]
     direction = objective.direction
     ranking = rank(known, seeds, rule, direction, limit, allow_ignored=allow_ignored)
-    if raced is None:
-        return Decided(ranking=ranking)
+    if race is None:
+        return PromotionDecision(ranking=ranking)
     sign = -1.0 if direction == "maximize" else 1.0
     entered = sorted(known, key=lambda one: (sign * (one.search_value or 0.0), one.trial))
-    own = raced.rule or rule
-    race = Race.of(raced.plan, entered, raced.seeds, own, direction, allow_ignored=allow_ignored)
-    return Decided(ranking=ranking, race=race if raced.rule is None else race.under(rule))
+    by = race.rule or rule
+    run = Race.of(race.plan, entered, race.seeds, by, direction, allow_ignored=allow_ignored)
+    return PromotionDecision(ranking=ranking, race=run if race.rule is None else run.under(rule))

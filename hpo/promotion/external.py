@@ -1,4 +1,4 @@
-"""Candidates that another tool found: which are promoted, and which other trials stand for the same training."""
+"""Candidates that another tool found, and which other trials have the same params."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hpo.study import ExternalTrial, Study, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class External:
-    """What another tool found.
+class ExternalCandidates:
+    """Candidates that another tool found.
 
     Attributes:
-        trials: complete trials that the study can train, the best value first; of equal params only the first.
+        trials: complete trials that the study can train, the best value first; one trial per set of params.
         left_out: complete trials that it cannot train, the best value first.
-        recognized: what was read of a table, as phrases; empty for an Optuna storage.
+        recognized: phrases on what was read from a table; empty for an Optuna storage.
     """
 
     trials: tuple[ExternalTrial, ...]
     left_out: tuple[LeftOut, ...]
     recognized: tuple[str, ...]
 
-    def passed_over(self, top: int, study: Study) -> tuple[LeftOut, ...]:
-        """Returns those left out whose value would have put them among the best.
+    def left_out_of_top(self, top: int, study: Study) -> tuple[LeftOut, ...]:
+        """Returns the left-out trials whose value would have put them among the best.
 
         Args:
-            top: number of candidates that are wanted.
+            top: number of candidates that were asked for.
             study: the study that they are promoted in.
         """
         if len(self.trials) < top:
@@ -39,35 +39,35 @@ class External:
         return tuple(one for one in self.left_out if study.objective.is_better(one.value, worst))
 
 
-def read_external(study: Study, source: str, options: PromotionOptions) -> External:
-    """Returns what another tool found, as far as it can be promoted; nothing is written.
+def read_external(study: Study, source: str, options: PromotionOptions) -> ExternalCandidates:
+    """Reads the trials of another tool that can be promoted; nothing is written.
 
     Args:
-        study: the study that it is promoted in.
-        source: where it is, as `read_source` takes it.
-        options: which study there, and where a table names its columns otherwise.
+        study: the study that they are promoted in.
+        source: URL or path, as `read_source` takes it.
+        options: which study to read there, and the names of a table's columns.
 
     Raises:
-        UsageError: if there is no such study, or none of its trials can be trained.
-        StorageUnavailable: if there is no such storage.
+        UsageError: if the source has no such study, or none of its trials can be trained.
+        StorageUnavailable: if the source does not exist or cannot be read.
     """
     columns = Columns(value=options.source_value, params=options.source_params or {})
     foreign = read_source(study, source, options.source_study, columns)
     trials, left_out = external_trials(study, foreign)
-    return External(trials=tuple(trials), left_out=tuple(left_out), recognized=foreign.recognized)
+    return ExternalCandidates(trials=tuple(trials), left_out=tuple(left_out), recognized=foreign.recognized)
 
 
-def twins(trials: Sequence[Trial], trained: Collection[int]) -> Callable[[int], int | None]:
-    """Returns a function from a trial to another with the same params that has replicates; None where there is none.
+def same_params(trials: Sequence[Trial], trained: Collection[int]) -> Callable[[int], int | None]:
+    """Returns a function that maps a trial to another one with the same params and with replicates, or to None.
 
     Args:
-        trials: of the study, those from other tools included.
+        trials: the study's trials, including those from other tools.
         trained: numbers of the trials that have replicates.
     """
     params = {trial.number: trial.params for trial in trials}
 
-    def twin(number: int) -> int | None:
+    def other(number: int) -> int | None:
         own = params[number]
-        return next((other for other in sorted(trained) if other != number and params.get(other) == own), None)
+        return next((one for one in sorted(trained) if one != number and params.get(one) == own), None)
 
-    return twin
+    return other

@@ -1,4 +1,4 @@
-"""Every candidate under every seed."""
+"""The full grid: every candidate is trained under every seed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status, Value
 
-TRIES = 2
-"""How often a replicate is trained before its candidate counts as incomplete."""
+MAX_TRIES = 2
+"""Number of times a failing replicate is trained before its candidate counts as incomplete."""
 
 
 def replicate(trial: int, params: Mapping[str, Value], seed: int, budget: int, streams: Mapping[str, int]) -> Job:
@@ -17,20 +17,20 @@ def replicate(trial: int, params: Mapping[str, Value], seed: int, budget: int, s
     return Job(trial=trial, params=params, seed=seed, budget=budget, stage=Stage.PROMOTION, stream_seeds=streams)
 
 
-def by_seed(candidates: Mapping[int, Sequence[Job]]) -> tuple[Job, ...]:
-    """Returns all candidates' jobs, those of the first seed first."""
+def in_seed_order(candidates: Mapping[int, Sequence[Job]]) -> tuple[Job, ...]:
+    """Returns the jobs of all candidates, those of the first seed first."""
     return tuple(job for row in zip(*candidates.values(), strict=True) for job in row)
 
 
 class PromotionSource:
-    """Replicates, at full budget, nothing pruned.
+    """Hands out replicates with the full budget; none is pruned.
 
     Args:
-        jobs: one for each replicate, in the order in which they are handed out.
+        jobs: one job per replicate, in the order in which they are handed out.
 
     Attributes:
-        evaluations: by trial and seed.
-        by_key: by the job's key, for jobs of which several have the same seed.
+        evaluations: finished evaluations by trial and seed.
+        by_key: finished evaluations by job key, for jobs that share a trial and seed.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -43,16 +43,16 @@ class PromotionSource:
 
     @classmethod
     def grid(cls, candidates: Mapping[int, Sequence[Job]]) -> PromotionSource:
-        """Returns every candidate under every seed, seed by seed, so that all candidates have the first one early.
+        """Returns a source of every candidate under every seed; all candidates get the first seed before the second.
 
         Args:
-            candidates: jobs by trial, a job for each seed in their order; the best of the search first.
+            candidates: by trial, one job per seed in seed order; the best trial of the search first.
         """
-        return cls(by_seed(candidates))
+        return cls(in_seed_order(candidates))
 
     @property
     def total(self) -> int:
-        """How many replicates there are to be, at most, if none fails."""
+        """Largest number of replicates, if none fails."""
         return len(self.jobs)
 
     def ask(self) -> Job | Wait | Done:
@@ -61,10 +61,10 @@ class PromotionSource:
         if self._waiting:
             self._running += 1
             return self._waiting.popleft()
-        return WAIT if self._running else DONE  # one that is running may fail, and is then to be tried again
+        return WAIT if self._running else DONE  # a running one may fail and is then tried again
 
     def _refill(self) -> None:
-        """Adds what is to be trained next to those that wait; nothing here: all waited from the start."""
+        """Adds the next jobs to the waiting ones; here all of them wait from the start."""
 
     def report(self, job: Job, step: int, value: float) -> Decision:
         return Decision.CONTINUE
@@ -73,7 +73,7 @@ class PromotionSource:
         job = evaluation.job
         self._running -= 1
         self._tries[job.key] = self._tries.get(job.key, 0) + 1
-        if evaluation.status is Status.FAILED and self._tries[job.key] < TRIES:
+        if evaluation.status is Status.FAILED and self._tries[job.key] < MAX_TRIES:
             self._waiting.append(job)
             return
         self.evaluations[job.trial, job.seed] = self.by_key[job.key] = evaluation

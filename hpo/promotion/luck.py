@@ -1,4 +1,4 @@
-"""How much of what another tool found was luck, and what else may have made the difference."""
+"""How much of another tool's best value was luck, and what else may explain the difference."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hpo.study import ExternalTrial, Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Luck:
-    """What the best value that another tool had found is worth under other seeds.
+    """The best value that another tool found, compared with its replicates under other seeds.
 
     Attributes:
-        trial: number of the candidate that had it.
+        trial: number of the candidate with that value.
         value: the value as that tool recorded it.
-        mean: of its replicates, over the promotion's seeds.
-        luck: by how much the value is better than the mean; negative where it is worse.
-        interval: Student's, 95 %, for that difference; None with a single seed.
+        mean: mean of its replicates over the promotion's seeds.
+        luck: how much better the value is than the mean; negative if it is worse.
+        interval: Student's 95 % interval of that difference; None with a single seed.
     """
 
     trial: int
@@ -32,12 +32,11 @@ class Luck:
 def luck_of(ranking: Ranking, external: Mapping[int, ExternalTrial]) -> Luck | None:
     """Returns how much of another tool's best value was luck.
 
-    None where the candidates are the study's own, or the best one's replicates are not complete or do not depend on
-    the seed.
+    None if the candidates are the study's own, or if the best one's replicates are incomplete or ignore the seed.
 
     Args:
-        ranking: of the promotion.
-        external: by trial, the candidates that another tool found.
+        ranking: ranking of the promotion.
+        external: candidates that another tool found, by trial.
     """
     rows = {row.candidate.trial: row for row in ranking.rows if row.candidate.trial in external}
     sign = 1.0 if ranking.direction == "maximize" else -1.0
@@ -45,7 +44,7 @@ def luck_of(ranking: Ranking, external: Mapping[int, ExternalTrial]) -> Luck | N
     if best is None or rows[best].mean is None or rows[best].candidate.use is not Use.USED:
         return None
     value, mean, interval = external[best].value, rows[best].mean, rows[best].interval
-    assert mean is not None  # asked above
+    assert mean is not None  # checked above
     ends = sorted(sign * (value - end) for end in interval) if interval else []
     return Luck(
         trial=best, value=value, mean=mean, luck=sign * (value - mean), interval=(ends[0], ends[1]) if ends else None
@@ -53,22 +52,22 @@ def luck_of(ranking: Ranking, external: Mapping[int, ExternalTrial]) -> Luck | N
 
 
 def searched_on(study: Study, external: Mapping[int, ExternalTrial]) -> str:
-    """Returns what search values were reached on: `seed 41`, or the study of another tool.
+    """Returns where the search values come from: `seed 41`, or the study of another tool.
 
     Args:
         study: the study that was promoted.
-        external: by trial, the candidates that another tool found.
+        external: candidates that another tool found, by trial.
     """
     return next((one.origin.of_study for one in external.values()), study.seeds_said)
 
 
 def other_budget(study: Study, external: Mapping[int, ExternalTrial]) -> list[str]:
-    """Returns a warning where another tool's trainings were longer or shorter than the replicates."""
+    """Returns a warning if another tool's trainings were longer or shorter than the replicates."""
     budget = study.search.budget
     steps = sorted({one.last_step for one in external.values() if one.last_step not in (None, budget)})
     if not steps or study.validation is not None:
         return []
     return [
-        f"The search values are of trainings whose last step is {' or '.join(map(str, steps))}, and the replicates' "
-        f"budget is {budget}: what lies between them may come from that, and not from luck."
+        f"The search values come from trainings whose last step is {' or '.join(map(str, steps))}, but the replicates' "
+        f"budget is {budget}: the difference may come from that rather than from luck."
     ]

@@ -1,4 +1,4 @@
-"""Of each candidate of a promotion: every metric over its seeds, and how much its folds differ."""
+"""Metrics of each candidate over its seeds, and the spread of its folds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hpo.stats.statistics import sigma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRow:
-    """One metric of one complete candidate, at the epoch whose value of the objective counts.
+    """One metric of one complete candidate, at the epoch that counts for the objective.
 
     Attributes:
         trial: the candidate's number.
         metric: name of the metric.
-        values: the metric's values, by seed.
-        mean: of the values.
-        sigma: of the values, by the rule's ddof; None where the candidate has none.
+        values: value of the metric by seed.
+        mean: mean of the values.
+        sigma: standard deviation of the values with the rule's ddof; None if the candidate has none.
     """
 
     trial: int
@@ -33,12 +33,12 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldSpread:
-    """The folds of one candidate, whose means over them are what its seeds' values are.
+    """The folds of one candidate; the value of a seed is the mean over its folds.
 
     Attributes:
-        values: by seed, in the order of the folds.
-        sigma: of the folds within a seed: the root of the mean of their variances (ddof 1). Folds share most of what
-            they train on, so that it says how much folds differ, not how sure their mean is. Source: Bengio and
+        values: by seed, the values of its folds in order.
+        sigma: standard deviation between the folds of a seed: the root of the mean variance (ddof 1). Folds share most
+            of their training data, so it shows how much they differ, not how certain their mean is. Source: Bengio and
             Grandvalet, No unbiased estimator of the variance of K-fold cross-validation, 2004.
     """
 
@@ -47,11 +47,11 @@ class FoldSpread:
 
 
 def fold_spread(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> FoldSpread | None:
-    """Returns how much a candidate's folds differ, None where there are no folds.
+    """Returns the spread of a candidate's folds; None without folds.
 
     Args:
-        row: of the candidate.
-        replicates: by trial and seed.
+        row: the candidate's row of the ranking.
+        replicates: complete replicates by trial and seed.
     """
     trial = row.candidate.trial
     values = {
@@ -65,18 +65,18 @@ def fold_spread(row: Row, replicates: Mapping[tuple[int, int], Evaluation]) -> F
 
 
 def metrics_of(row: Row, ranking: Ranking, replicates: Mapping[tuple[int, int], Evaluation]) -> list[MetricRow]:
-    """Returns a row for each metric that is defined under every seed of the ranking; none if a record is gone.
+    """Returns a row for each metric that has a value under every seed of the ranking; empty if a record is missing.
 
     Args:
-        row: of a complete candidate.
-        ranking: that the candidate is in.
-        replicates: by trial and seed.
+        row: row of a complete candidate.
+        ranking: ranking that contains the candidate.
+        replicates: complete replicates by trial and seed.
     """
     trial = row.candidate.trial
     found = [replicates.get((trial, seed)) for seed in ranking.seeds]
     known = [one.metrics for one in found if one is not None]
     if len(known) < len(found):
-        return []  # a record that was deleted since
+        return []  # a record was deleted since
     rows = []
     for name in known[0]:
         values = [value for metrics in known if (value := metrics.get(name)) is not None]

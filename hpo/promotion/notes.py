@@ -1,4 +1,4 @@
-"""A promotion as Optuna's dashboard shows it: notes, a picture, attributes, the metric's name. The record is ours."""
+"""Shows a promotion in Optuna's dashboard: notes, a figure, an attribute, the metric's name. hpo has its own record."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PICTURE = "hpo-robustness"
 
 
 def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Sequence[str]) -> bool:
-    """Writes a promotion to where Optuna's dashboard looks, and returns whether it was not there yet.
+    """Writes a promotion where Optuna's dashboard shows it; returns False if it was already there.
 
     Args:
         durable: Optuna's studies, open for writing.
-        report: of the promotion; one without a winner is not noted.
+        report: report of the promotion; without a winner nothing is written.
         results: names of the winner's results folders.
     """
     row, study = report.winner, report.study
     if row is None:
         return False
     handle = durable.handle(study.name)
-    said = _said(report, results)
-    if handle.user_attrs.get(ATTRIBUTE) == said:
+    attribute = _attribute(report, results)
+    if handle.user_attrs.get(ATTRIBUTE) == attribute:
         return False
     name_metric(handle, study.objective.metric)
     link = f"[Robustness of {study.name}](/robustness/{study.name})"
@@ -44,20 +44,20 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
     warnings = [f"**Warning:** {html.escape(warning, quote=False)}" for warning in report.warnings]
     title = f"# PROMOTED: {place}" if report.is_decided else f"# NO WINNER IS DECIDED: {place}"
-    if row.candidate.trial not in report.external:  # what another tool found is no trial of Optuna's study
+    if row.candidate.trial not in report.external:  # a candidate from another tool is no trial of the Optuna study
         of_trial = "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"])
         write_note(handle, of_trial, durable.trial_id(handle, row.candidate.trial))
     standings = [report.standing(one) for one in report.ranking.rows]
     metric, source = study.objective.metric, searched_on(study, report.external)
     figure = promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
     write_picture(handle, PICTURE, figure.to_json())
-    handle.set_user_attr(ATTRIBUTE, said)  # last: until it is there the rest is written again
+    handle.set_user_attr(ATTRIBUTE, attribute)  # last: if it is missing, everything is written again
     return True
 
 
-def _said(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
+def _attribute(report: PromotionReport, results: Sequence[str]) -> dict[str, object]:
     row = report.winner
-    assert row is not None  # it is asked for promotions with a winner only
+    assert row is not None  # called only for promotions with a winner
     return {
         "trial": row.candidate.trial,
         "mean": row.mean,

@@ -1,4 +1,4 @@
-"""What a promotion can be asked for."""
+"""The options of a promotion and of a ranking."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hpo.stats.names import Ddof, RuleName, ddof_of
 
 @dataclass(frozen=True, kw_only=True)
 class RuleOptions:
-    """What ranks candidates; what is left out is as the study says.
+    """The rule that ranks candidates; fields that are not given come from the study.
 
     Attributes:
-        rule: what ranks candidates; lcb is the lower end of the 95 % interval. Default: the study's.
+        rule: rule that ranks candidates; lcb is the lower end of the 95 % interval. Default: the study's.
         lambda_: weight of sigma in the score; default: the study's.
-        ddof: of sigma: 0 divides by n, 1 by n - 1; default: the study's, of assets the promotion's.
+        ddof: ddof of sigma: 0 divides by n, 1 by n - 1. Default: the study's; for assets, the promotion's.
     """
 
     rule: RuleName | None = field(default=None, metadata=flag())
@@ -33,24 +33,24 @@ class RuleOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionOptions(RecordOptions, RuleOptions):
-    """How a promotion is made; what is left out is as the study says.
+    """Options of a promotion; fields that are not given come from the study.
 
     Attributes:
-        top: candidates to retrain; default: the study's.
-        curtail: leave out replicates that cannot change the winner; it is the same one.
-        race: many candidates under one seed, then ever fewer under 2, 4, 8, 12 of them.
-        rungs: seeds that the race's survivors have after each rung; default: 1,2,4 or 1,2,4,8,12, by the trainings.
-        widths: candidates of each rung of the race; default: by the trainings.
-        trainings: of search and promotion together, that the race is planned for; None: as many as fit the search.
-        confirm_seeds: train the winner under these too, for an unbiased estimate; it was not chosen on them.
-        first: number of the first results folder; taken ones are passed over.
-        source: what another tool found, whose best trials are retrained: URL of an Optuna storage, or path of a
-            journal, of a CSV file, or of the folder of a Ray Tune experiment; None: the best of the study's own search.
-        source_study: name of the study in an Optuna storage; None: the only one there.
-        source_value: column of a table that has the value; None: it is named like the metric, or `value`.
+        top: number of candidates to retrain; default: the study's.
+        curtail: leave out replicates that cannot change the winner; the winner stays the same.
+        race: train many candidates under one seed, then fewer and fewer under 2, 4, 8, 12 seeds.
+        rungs: seeds per survivor after each rung of the race; default: 1,2,4 or 1,2,4,8,12, by number of trainings.
+        widths: candidates in each rung of the race; default: by number of trainings.
+        trainings: total of search and promotion, for which the race is planned; None: it follows from the search.
+        confirm_seeds: also train the winner under these held-out seeds, for an unbiased estimate.
+        first: number of the first results folder; existing ones are skipped.
+        source: trials of another tool to retrain: URL of an Optuna storage, or path of a journal, of a CSV file, or of
+            the folder of a Ray Tune experiment; None: the best of the study's own search.
+        source_study: name of the study in an Optuna storage; None: its only study.
+        source_value: column of a table with the value; None: the column named like the metric, or `value`.
         source_params: by param, the column of a table that has it; None: columns are named like the params.
-        allow_ignored_seed: rank candidates whose replicates are bit-identical under different seeds as they are, as if
-            their sigma were 0, and end with 0; it is recorded with the promotion.
+        allow_ignored_seed: rank candidates whose replicates are bit-identical under different seeds with sigma 0, and
+            exit with status 0; it is recorded with the promotion.
     """
 
     top: int | None = field(default=None, metadata=count())
@@ -73,4 +73,4 @@ class PromotionOptions(RecordOptions, RuleOptions):
             require_int("trainings", self.trainings, 1, MAX_TRIALS)
         for name in ("source", "source_study", "source_value"):
             require_type(name, getattr(self, name), (str, type(None)), "a text")
-        require_type("source_params", self.source_params, (Mapping, type(None)), "columns by the names of params")
+        require_type("source_params", self.source_params, (Mapping, type(None)), "columns by name of param")

@@ -1,4 +1,4 @@
-"""`promote`: the best trials retrained under other seeds, ranked, and the winner written out."""
+"""`promote`: retrains the best trials under other seeds, ranks them and writes the winner's results."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder
 from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.promotion.curtail import CurtailedSource
-from hpo.promotion.decide import Raced, decide
-from hpo.promotion.external import External, read_external, twins
+from hpo.promotion.decide import RaceSettings, decide
+from hpo.promotion.external import ExternalCandidates, read_external, same_params
 from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
-from hpo.promotion.report import PromotionReport, write_beside
-from hpo.promotion.select import choose, race_plan, race_seeds, refuse_confirming, refuse_promotion
+from hpo.promotion.report import PromotionReport, write_ranking
+from hpo.promotion.select import check_confirm_seeds, check_promotion, choose, race_plan, race_seeds
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionOutcome(Shown):
-    """What a promotion came to.
+    """The result of a promotion.
 
     Attributes:
-        report: the ranking, and how sure it is.
-        folder: where the results and promotion.csv are.
-        trained: how many replicates were trained now; the others were recorded.
-        asked_top: how many candidates were wanted.
-        results: the winner's folders, in the order of the seeds; empty if no candidate is complete.
-        stopped: whether it was ended early; then nothing was ranked.
-        events: the folder below which TensorBoard's event files are, or its URL; None: none were written.
-        open: trials whose search training was begun and is not over, so that they could not be chosen.
-        left_out: trials of another tool that would have been candidates and cannot be trained, with the reason.
-        recognized: what was read of another tool's table, as phrases; empty for an Optuna storage.
+        report: the ranking, and how certain it is.
+        folder: folder of the results folders and promotion.csv.
+        trained: number of replicates that were trained now; the others were recorded before.
+        asked_top: number of candidates that were asked for.
+        results: the winner's results folders in seed order; empty if no candidate is complete.
+        stopped: whether the promotion was stopped early; then nothing was ranked.
+        events: folder that contains TensorBoard's event files, or its URL; None: none were written.
+        open: trials that could not be chosen, because their search training has not finished.
+        left_out: trials of another tool that would have been candidates but cannot be trained, with the reason.
+        recognized: phrases on what was read from another tool's table; empty for an Optuna storage.
     """
 
     report: PromotionReport
@@ -71,7 +71,7 @@ class PromotionOutcome(Shown):
 
     @property
     def study(self) -> Study:
-        """Whose promotion it was."""
+        """The study that was promoted."""
         return self.report.study
 
     @property
@@ -81,7 +81,7 @@ class PromotionOutcome(Shown):
 
     @property
     def luck(self) -> Luck | None:
-        """How much of another tool's best value was luck; None for the study's own search, see `luck_of`."""
+        """How much of another tool's best value was luck; None for the study's own search. See `luck_of`."""
         return luck_of(self.ranking, self.report.external)
 
     def rows(self) -> list[dict[str, object]]:
@@ -89,13 +89,13 @@ class PromotionOutcome(Shown):
         return self.report.rows()
 
     def figure(self) -> Figure:
-        """Returns the ranking as a plotly figure: every seed's value of each candidate."""
+        """Returns the ranking as a plotly figure with the value of each candidate under every seed."""
         from hpo.promotion.shown import figure_of
 
         return figure_of(self.report)
 
     def page(self) -> Page:
-        """Returns what is printed."""
+        """Returns the page that is printed."""
         from hpo.promotion.shown import promotion_page
 
         return promotion_page(self)
@@ -103,57 +103,57 @@ class PromotionOutcome(Shown):
 
 @accepts_options(PromotionOptions)
 def promote(study: Study | str, config: RunConfig | None, options: PromotionOptions) -> PromotionOutcome:
-    """Retrains the best trials under the promotion's seeds, ranks them by mean - lambda * sigma, writes the winner out.
+    """Retrains the best trials under other seeds, ranks them by mean - lambda * sigma, writes the winner's results.
 
-    What is recorded is not trained again, so a second call trains nothing and an interrupted promotion goes on.
+    Recorded replicates are not trained again: a second call trains nothing, and an interrupted promotion continues.
 
-    With `source` the candidates are the best trials of another tool, trained by this study's trainable. They are no
-    trials of its search, which learns nothing of them; their numbers begin at `hpo.study.FIRST_EXTERNAL`.
+    With `source` the candidates are the best trials of another tool, trained by this study's trainable. They are not
+    trials of its search, and its sampler does not see them; their numbers start at `hpo.study.FIRST_EXTERNAL`.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept and run; None: the defaults.
-        options: one value, or its fields as keywords.
+        config: where the study is stored and run; None: the defaults.
+        options: a `PromotionOptions`, or its fields as keywords.
 
     Raises:
         NothingToPromote: if no trial has completed.
-        CodeChanged: if trainings in the study are of other code, and that is not accepted.
-        UsageError: if something given cannot be used; nothing was written.
+        CodeChanged: if recorded trainings were run with other code and that is not accepted.
+        UsageError: if an option cannot be used; nothing was written.
     """
     study = resolve_study(study)
     return promote_found(study, config, options, _external(study, options))
 
 
 def promote_found(
-    study: Study, config: RunConfig | None, options: PromotionOptions, external: External | None
+    study: Study, config: RunConfig | None, options: PromotionOptions, external: ExternalCandidates | None
 ) -> PromotionOutcome:
     """Promotes the best trials of the study, or of another tool; see `promote`.
 
     Args:
         study: the study whose trainable is trained.
-        config: where it is kept and run; None: the defaults.
-        options: how the promotion is made.
-        external: what another tool found; None: the study's own trials are promoted.
+        config: where the study is stored and run; None: the defaults.
+        options: options of the promotion.
+        external: candidates from another tool; None: the study's own trials are promoted.
     """
     context = RunContext.of(study, config, options)
     config, stop = context.config, context.stop
-    score = refuse_promotion(study, config, options)
+    score = check_promotion(study, config, options)
     confirm_seeds, first = options.confirm_seeds, options.first
     folder = config.outputs / study.name
-    is_new = external is not None  # what another tool found needs no search before it
+    is_new = external is not None  # candidates from another tool need no search before
     opened = Session.open(study, context, create=is_new, trains=is_new, accept_code_change=options.accept_code_change)
     with opened as session:
         trials = session.durable.trials()
         count = len(external.trials) if external else sum(trial.state != "imported" for trial in trials)
         plan = race_plan(study, count, options)
-        refuse_confirming(study, confirm_seeds, plan)
+        check_confirm_seeds(study, confirm_seeds, plan)
         top = plan.widths[0] if plan else options.top or study.promotion.top
         candidates = [] if external else choose(trials, study, top)
         with session.drive("promote") as lease:
             found = _registered(session, external.trials[:top]) if external else []
             candidates += [one.trial for one in found]
             source = _source(candidates, study, score, plan, curtail=options.curtail)
-            recorded = session.compose(source, same=_twins(session, trials))
+            recorded = session.compose(source, same=_same_params(session, trials))
             known = recorded.known(training for job in source.jobs for training in fold_jobs(job, study))
             total = source.total * study.trainings
             session.begin(total + len(confirm_seeds) * study.trainings, min(total, known))
@@ -175,7 +175,7 @@ def promote_found(
                 stopped=stop.is_set(),
                 events=events_folder(session.stored, config),
                 open=() if external else tuple(trial.number for trial in trials if trial.state == "running"),
-                left_out=external.passed_over(top, study) if external else (),
+                left_out=external.left_out_of_top(top, study) if external else (),
                 recognized=external.recognized if external else (),
             )
             first_row = outcome.report.winner
@@ -204,43 +204,45 @@ def promote_found(
             outcome = replace(outcome, results=written, trained=outcome.trained + len(restored))
             promotion = stored_promotion(outcome.report, written, top)
             with_retries(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
-            write_beside(folder, outcome.report, written, session.guard)
+            write_ranking(folder, outcome.report, written, session.guard)
             _note(session, outcome.report, promotion.results)
     return outcome
 
 
-def _external(study: Study, options: PromotionOptions) -> External | None:
+def _external(study: Study, options: PromotionOptions) -> ExternalCandidates | None:
     source = options.source
     if source is None and (options.source_study or options.source_value or options.source_params):
-        raise UsageError("source_study, source_value and source_params tell what to read there: give a source (--from)")
+        raise UsageError(
+            "source_study, source_value and source_params say what to read from a source; give a source (--from)"
+        )
     return None if source is None else read_external(study, source, options)
 
 
 def _registered(session: Session, found: Sequence[ExternalTrial]) -> list[ExternalTrial]:
-    """Returns candidates from another tool with their numbers, which the study keeps from now on."""
+    """Stores candidates from another tool in the study and returns them with their numbers."""
     return with_retries(lambda: session.durable.add_external(found), session.stop)
 
 
-def _twins(session: Session, trials: Sequence[Trial]) -> Callable[[int], int | None]:
-    """Returns a function from a trial to another that stands for the same training and has replicates."""
+def _same_params(session: Session, trials: Sequence[Trial]) -> Callable[[int], int | None]:
+    """Returns a function that maps a trial to another one with the same params and with replicates."""
     keys = session.store.keys(session.stored)
     trained = {trial for trial, stage, *_ in keys if stage is Stage.PROMOTION}
-    return twins([*trials, *(one.trial for one in session.durable.external)], trained)
+    return same_params([*trials, *(one.trial for one in session.durable.external)], trained)
 
 
 def _note(session: Session, report: PromotionReport, results: Sequence[str]) -> None:
-    """Notes the promotion for Optuna's dashboard; where that fails it is said, for the promotion itself is recorded."""
+    """Writes a note for Optuna's dashboard; if that fails it is only reported, because the promotion is recorded."""
     try:
         note_promotion(session.studies, report, results)
     except HpoError:
         raise  # e.g. another driver holds the study now
-    except Exception as error:  # Optuna wraps what a database says in many kinds
+    except Exception as error:  # Optuna wraps database errors in many classes
         reason = outage_reason(error) or f"{type(error).__name__}: {error}".splitlines()[0]
         session.tell(f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
 
 
 def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int) -> StoredPromotion:
-    """Returns the ranking as the store keeps it."""
+    """Returns the promotion as the store keeps it."""
     ranking, race, winner = report.ranking, report.race, report.winner
     return StoredPromotion(
         rule=ranking.rule.name,
@@ -306,17 +308,17 @@ def _report(
         )
         for trial in trials
     ]
-    decided = decide(
+    decision = decide(
         candidates,
         known.values(),
         rule,
         objective=study.objective,
         seeds=study.promotion.seeds,
         limit=study.limit,
-        raced=Raced(plan=plan.of(len(candidates)), seeds=seeds) if plan else None,
+        race=RaceSettings(plan=plan.limited_to(len(candidates)), seeds=seeds) if plan else None,
         allow_ignored=allow,
     )
-    return PromotionReport.of(study, decided, known.values(), code=code, searched=trials, external=external)
+    return PromotionReport.of(study, decision, known.values(), code=code, searched=trials, external=external)
 
 
 def _trial(row: Row, candidates: Sequence[Trial]) -> Trial:
@@ -362,10 +364,10 @@ def _winner(
 
 
 def _restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[tuple[object, ...], Evaluation]:
-    """Trains those replicates again whose files are gone, and insists on the recorded bits.
+    """Trains replicates again whose files are missing; the result must be bit-identical to the record.
 
     Raises:
-        HpoError: if a replicate now gives other weights or predictions than the record says.
+        HpoError: if a replicate now gives other weights or predictions than recorded.
     """
     gone = [evaluation for evaluation in evaluations if not _is_whole(evaluation)]
     if not gone:
@@ -379,33 +381,33 @@ def _restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[
         if again is None or any(again.digests.get(name) != one for name, one in recorded.digests.items()):
             raise HpoError(
                 f"the files of trial {recorded.job.trial} seed {recorded.job.seed_text} are gone, and training again "
-                f"gave {_what_came(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
+                f"gave {_restore_result(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
                 f"{recorded.fingerprint.get('packages')}"
             )
-    # The record stays as it was but for the place: another --workdir may have been named since.
+    # Only the path in the record changes: --workdir may be another one now.
     fresh = {one.job.key: source.by_key[one.job.key].files for one in gone}
     return {one.job.key: _fetched(replace(one, files=fresh[one.job.key])) for one in gone}
 
 
 def _with(trainings: Mapping[tuple[object, ...], Evaluation], one: Evaluation) -> Evaluation:
-    """Returns an evaluation, or that of its folds, with what is known of where the files are."""
+    """Returns an evaluation, with folds if it has any, with the current paths of its files."""
     if one.folds:
         return replace(one, folds=tuple(trainings.get(fold.job.key, fold) for fold in one.folds))
     return trainings.get(one.job.key, one)
 
 
 def _fetched(evaluation: Evaluation) -> Evaluation:
-    """Returns a record whose files are on this machine's disk, if they are anywhere."""
+    """Returns an evaluation with its files copied to this machine's disk if they exist."""
     return replace(evaluation, files=str(local_copy(evaluation.files))) if evaluation.files else evaluation
 
 
 def _is_whole(evaluation: Evaluation) -> bool:
-    """Whether all artefacts of a replicate are where it left them; a restore that was stopped leaves some."""
+    """Whether all files of a replicate still exist; a restore that was stopped leaves only some."""
     named = {"weights": MODEL_FILE, "predictions": FILE}
     folder = Path(evaluation.files or "")
     files = [named[name] for name in evaluation.digests if name in named]
     return bool(evaluation.files) and folder.is_dir() and all((folder / file).is_file() for file in files)
 
 
-def _what_came(again: Evaluation | None) -> str:
+def _restore_result(again: Evaluation | None) -> str:
     return "nothing" if again is None else again.error or "other weights or predictions"

@@ -1,4 +1,4 @@
-"""The race: many candidates under one fresh seed, then ever fewer under more; all under the same ones."""
+"""The race: trains many candidates under one seed, then fewer under more seeds; all candidates share the seeds."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hpo.core.records import Job
-from hpo.promotion.grid import PromotionSource, by_seed
+from hpo.promotion.grid import PromotionSource, in_seed_order
 from hpo.stats.ranking import Candidate, Ranking, rank
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use
 
 SHORT, LONG = (1, 2, 4), (1, 2, 4, 8, 12)
-"""Seeds that a survivor has after each rung, where there are few trainings and where there are more."""
+"""Number of seeds per survivor after each rung: for few trainings, and for many."""
 
 SHARES = (1.0, 0.5, 0.3, 0.17, 0.1)
-"""Of the first rung's candidates, how many each rung has."""
+"""Number of candidates in each rung, as a share of the first rung's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How trainings are spent on candidates.
+    """The plan of a race: how many candidates are trained under how many seeds.
 
     Attributes:
-        rungs: seeds that each survivor has after every rung, rising.
-        widths: candidates of every rung, never rising.
+        rungs: number of seeds that each survivor has after each rung, increasing.
+        widths: number of candidates in each rung, never increasing.
     """
 
     rungs: tuple[int, ...]
@@ -34,44 +34,44 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.rungs or len(self.rungs) != len(self.widths):
             raise ValueError(
-                f"a race has a width for each rung; rungs are {_listed(self.rungs)}, widths {_listed(self.widths)}"
+                f"a race needs one width for each rung; rungs are {_listed(self.rungs)}, widths {_listed(self.widths)}"
             )
         if self.rungs[0] < 1 or any(later <= earlier for earlier, later in pairwise(self.rungs)):
-            raise ValueError(f"rungs are numbers of seeds that rise, such as 1,2,4, not {_listed(self.rungs)}")
+            raise ValueError(f"rungs must be increasing numbers of seeds, such as 1,2,4, not {_listed(self.rungs)}")
         if self.widths[-1] < 1 or any(later > earlier for earlier, later in pairwise(self.widths)):
             raise ValueError(
-                f"widths are numbers of candidates that never rise, such as 8,4,2, not {_listed(self.widths)}"
+                f"widths must be numbers of candidates that never increase, such as 8,4,2, not {_listed(self.widths)}"
             )
 
     @property
     def cost(self) -> int:
-        """How many trainings it takes if none fails."""
+        """Number of trainings if none fails."""
         return sum(
             width * (rung - old) for width, (old, rung) in zip(self.widths, pairwise((0, *self.rungs)), strict=True)
         )
 
-    def of(self, candidates: int) -> Plan:
-        """Returns the plan for so many candidates, if they are fewer than it has places."""
+    def limited_to(self, candidates: int) -> Plan:
+        """Returns the plan with no rung wider than this number of candidates."""
         return Plan(self.rungs, tuple(min(width, candidates) for width in self.widths))
 
     @classmethod
     def from_first(cls, first: int, rungs: tuple[int, ...]) -> Plan:
-        """Returns the plan of that many candidates in the first rung; later ones have their shares, at least two."""
+        """Returns the plan with `first` candidates in the first rung; later rungs have a share of it, at least two."""
         shares = [SHARES[min(place, len(SHARES) - 1)] for place in range(len(rungs))]
         return cls(rungs, tuple(min(first, max(2, round(first * share))) for share in shares))
 
     @classmethod
     def for_trainings(cls, trainings: int) -> Plan:
-        """Returns the promotion's part of so many trainings, search and promotion together.
+        """Returns the plan of the promotion if search and promotion together have this number of trainings.
 
-        Two candidates in 15 trainings, from 4 to 20 of them; 60 trainings: 8, 4, 2 candidates under 1, 2, 4 seeds; 120:
-        16, 8, 5, 3, 2 under 1, 2, 4, 8, 12.
+        The first rung has two candidates per 15 trainings, at least 4 and at most 20. With 60 trainings: 8, 4, 2
+        candidates under 1, 2, 4 seeds; with 120: 16, 8, 5, 3, 2 candidates under 1, 2, 4, 8, 12 seeds.
         """
         return cls.from_first(min(20, max(4, round(2 * trainings / 15))), SHORT if trainings < 90 else LONG)
 
     @classmethod
     def after_search(cls, trials: int) -> Plan:
-        """Returns the plan for a search of so many trials: that of the fewest trainings that leave as many for it."""
+        """Returns the plan for a search of `trials` trials, from the smallest total that leaves the search as many."""
         trainings = trials
         while trainings - cls.for_trainings(trainings).cost < trials:
             trainings += 1
@@ -80,12 +80,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """What one rung of a race came to.
+    """The result of one rung of a race.
 
     Attributes:
-        seeds: under which its candidates were compared: its own and those of the rungs before.
-        entered: trials that came to it, the best of the rung before first.
-        left: trials that ended there, the best first; those with a failed replicate last.
+        seeds: seeds under which its candidates are compared: its own and those of earlier rungs.
+        entered: trials that take part, the best of the previous rung first.
+        left: trials that are eliminated here, the best first; those with a failed replicate last.
     """
 
     seeds: tuple[int, ...]
@@ -95,12 +95,12 @@ class Rung:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """What a race came to so far.
+    """The state or result of a race.
 
     Attributes:
-        plan: how trainings are spent.
-        rungs: that are over, and the one that is on; all have candidates.
-        final: the newest rung's candidates under all seeds of the race.
+        plan: seeds and candidates of each rung.
+        rungs: the finished rungs and the current one; each has candidates.
+        final: ranking of the newest rung's candidates under all seeds of the race.
     """
 
     plan: Plan
@@ -109,15 +109,15 @@ class Race:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the last rung."""
+        """The seeds of the last rung."""
         return self.final.seeds
 
     def values(self) -> dict[str, list[int]]:
-        """Returns the plan and the seeds as plain values; with the candidates' values they make the race again."""
+        """Returns the plan and the seeds as plain values; with the candidates' values they reproduce the race."""
         return {"rungs": list(self.plan.rungs), "widths": list(self.plan.widths), "seeds": list(self.seeds)}
 
     def under(self, rule: Rule) -> Race:
-        """Returns the same race, its last rung ranked by another rule."""
+        """Returns the same race with its last rung ranked by another rule."""
         return replace(self, final=self.final.under(rule))
 
     @classmethod
@@ -131,16 +131,16 @@ class Race:
         *,
         allow_ignored: bool = False,
     ) -> Race:
-        """Returns the race that these values make; the same values make the same race.
+        """Returns the race that follows from these values; the same values give the same race.
 
         Args:
-            plan: how trainings are spent.
-            candidates: with as many values as they got; of more than the first rung takes, the first.
-            seeds: of the last rung, in their order.
-            rule: by which candidates are compared; where a rung has too few seeds for it, by the mean.
+            plan: seeds and candidates of each rung.
+            candidates: candidates with the values known so far; those beyond the first rung's width are ignored.
+            seeds: seeds of the last rung, in order.
+            rule: rule that ranks the candidates; a rung with too few seeds for it is ranked by the mean.
             direction: `maximize` or `minimize`.
-            allow_ignored: in the last rung, as in `hpo.stats.ranking.Ranking`. In the rungs before it nothing is known
-                yet of the seeds that a candidate ignores.
+            allow_ignored: as in `hpo.stats.ranking.Ranking`, for the last rung. In earlier rungs it is not yet known
+                which candidates ignore their seeds.
         """
         known = {candidate.trial: candidate for candidate in candidates}
         entered = [candidate.trial for candidate in candidates[: plan.widths[0]]]
@@ -165,20 +165,20 @@ class Race:
 
 
 class RaceSource(PromotionSource):
-    """Hands out a rung's replicates, and the next rung's when all of them are over.
+    """Hands out the replicates of a rung, and those of the next rung when all of them are finished.
 
     Args:
-        candidates: jobs by trial, a job for each seed in their order; the best of the search first.
-        plan: how trainings are spent.
-        rule: by which candidates are compared.
+        candidates: by trial, one job per seed in seed order; the best trial of the search first.
+        plan: seeds and candidates of each rung.
+        rule: rule that ranks the candidates of a rung.
         direction: `maximize` or `minimize`.
     """
 
     def __init__(self, candidates: Mapping[int, Sequence[Job]], plan: Plan, rule: Rule, direction: str) -> None:
         super().__init__([])
-        self.jobs = by_seed(candidates)
+        self.jobs = in_seed_order(candidates)
         self._candidates = candidates
-        self._plan = plan.of(len(candidates))
+        self._plan = plan.limited_to(len(candidates))
         self._rule = rule
         self._direction = direction
 
@@ -187,7 +187,7 @@ class RaceSource(PromotionSource):
         return self._plan.cost
 
     def _refill(self) -> None:
-        if self._running:  # a rung is compared when all of it is over
+        if self._running:  # a rung is ranked when all its replicates are finished
             return
         found = [Candidate(trial=trial, values=self._values(trial)) for trial in self._candidates]
         seeds = [job.seed for job in next(iter(self._candidates.values()))]

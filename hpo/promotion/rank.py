@@ -1,4 +1,4 @@
-"""`rank`: the newest promotion ranked again, by its own rule or another; nothing is trained."""
+"""`rank`: ranks the newest promotion again, by its own rule or another; nothing is trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpo.driver.options import accepts_options
 from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.status import completed_since, external_of, trials_of
 from hpo.driver.storage import storage, stored_study
-from hpo.promotion.decide import Raced, decide
+from hpo.promotion.decide import RaceSettings, decide
 from hpo.promotion.options import RuleOptions
 from hpo.promotion.race import Plan
 from hpo.promotion.report import PromotionReport
@@ -25,15 +25,15 @@ from hpo.study import Study
 
 @accepts_options(RuleOptions)
 def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptions) -> PromotionReport:
-    """Returns the report of the newest promotion, its candidates ranked again; nothing is trained, nothing written.
+    """Ranks the candidates of the newest promotion again and returns its report; nothing is trained or written.
 
     Args:
         study: the study itself, or its name.
-        config: where it is kept; None: the defaults.
-        options: one value, or its fields as keywords.
+        config: where the study is stored; None: the defaults.
+        options: a `RuleOptions`, or its fields as keywords.
 
     Raises:
-        NothingToPromote: if there was no promotion.
+        NothingToPromote: if the study has no promotion.
         UsageError: if the storage has no such study.
     """
     study, config = resolve_study(study, to_train=False), checked_config(config)
@@ -45,17 +45,17 @@ def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptio
 def newest_report(
     study: Study, stored: StoredStudy, store: Store, score: Rule, durable: OptunaStudies
 ) -> PromotionReport:
-    """Returns the report of the newest promotion, ranked by a rule.
+    """Returns the report of the newest promotion, ranked by the given rule.
 
     Args:
         study: the study that was promoted.
-        stored: the same study, as the store knows it.
-        store: that has the promotion.
-        score: how replicates become a score.
+        stored: the same study as the store has it.
+        store: store that has the promotion.
+        score: rule that turns replicates into a score.
         durable: Optuna's studies in the same database, which have the trials.
 
     Raises:
-        NothingToPromote: if there was no promotion.
+        NothingToPromote: if the study has no promotion.
     """
     promotion = store.promotion(stored)
     replicates = join_folds(store.evaluations(stored, Stage.PROMOTION), study)
@@ -71,24 +71,24 @@ def newest_report(
         )
         for row in promotion.ranks
     ]
-    raced = None
-    if promotion.race:  # its rungs are as they were; only who is left at the end is ranked again
+    race = None
+    if promotion.race:  # the rungs stay as they were; only the last one is ranked again
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
         own = Rule(name=promotion.rule, lambda_=promotion.lambda_, ddof=promotion.ddof)
-        raced = Raced(plan=plan, seeds=promotion.race["seeds"], rule=own)
-    decided = decide(
+        race = RaceSettings(plan=plan, seeds=promotion.race["seeds"], rule=own)
+    decision = decide(
         candidates,
         replicates,
         score,
         objective=study.objective,
         seeds=promotion.seeds,
-        raced=raced,
+        race=race,
         allow_ignored=promotion.allow_ignored,
     )
     trials = trials_of(durable, study.name)
     return PromotionReport.of(
         study,
-        decided,
+        decision,
         replicates,
         since=completed_since(promotion, stored, store, trials),
         code=newest_code(stored).digest,

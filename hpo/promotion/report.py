@@ -1,4 +1,4 @@
-"""What is told of a promotion: the ranking, how sure it is, every metric; as plain values and as files."""
+"""The report of a promotion: the ranking, how certain it is, all metrics; as plain values and as files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
 from hpo.figures.report import write_page
-from hpo.promotion.decide import Decided
+from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
@@ -32,13 +32,13 @@ from hpo.study import ExternalTrial, Study, Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """The winner under seeds that nothing was chosen on: what it reaches there is unbiased.
+    """The winner under held-out seeds, which had no part in any choice: an unbiased estimate.
 
     Attributes:
-        values: by seed; None where a replicate failed.
-        mean: of the values.
-        sigma: of the values, by the rule's ddof; None below as many as that takes.
-        interval: Student's, 95 %, for the mean; None with a single value.
+        values: value by seed; None if the replicate failed.
+        mean: mean of the values.
+        sigma: standard deviation of the values with the rule's ddof; None if there are too few.
+        interval: Student's 95 % interval of the mean; None with a single value.
     """
 
     values: Mapping[int, float | None]
@@ -49,33 +49,33 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionReport(Shown):
-    """A ranking, and what else is known of it.
+    """A ranking, and everything else that is known about it.
 
     Attributes:
         study: the study that was promoted.
-        decided: the ranking, the race that it comes from, if any, and the winner. After a race the ranking, and how
-            sure it is, are over the candidates that have all seeds of the promotion.
-        certainty: how sure it is.
-        refined: how sure the race's last rung is; None without a race.
-        metrics: of every complete candidate, in the order of the ranking; those that every replicate has.
-        folds: by trial; empty without cross-validation.
-        confirmation: of the winner; None if none was asked for.
-        alerts: by trial, how many its replicates raised; empty if none did.
-        other_code: by trial, which of its parts were made by other code than the study has now: `search value`,
-            `replicates`, or both; empty where nothing is known to be.
-        defaults: by trial, the defaults of the params that neither the search nor the study set; empty where none
-            were recorded.
+        decision: the ranking, the race that it comes from, if any, and the winner. After a race the ranking and its
+            certainty cover the candidates that have all seeds of the promotion.
+        certainty: how certain the ranking is.
+        refined: how certain the race's last rung is; None without a race.
+        metrics: metrics of every complete candidate, in ranking order; those that every replicate has.
+        folds: spread of the folds by trial; empty without cross-validation.
+        confirmation: the winner under held-out seeds; None if that was not asked for.
+        alerts: number of alerts of its replicates, by trial; empty if there were none.
+        other_code: by trial, what was computed with other code than the study has now: `search value`, `replicates`,
+            or both; empty if nothing is known to be.
+        defaults: by trial, defaults of the params that neither the search nor the study sets; empty if none were
+            recorded.
         seed_uses: by trial, whether its replicates under different seeds differ.
-        overlaps: of which candidates the folds share validation cases, as sentences.
+        overlaps: sentences on candidates whose folds share validation cases.
         collapses: by trial, replicates whose model learned nothing.
-        since: trials that completed after the promotion was made, and are no part of it.
-        devices: a sentence where the replicates ran on different devices, or not on what was asked for.
-        still_rising: trials whose best epoch is the last of the budget in all of their trainings.
-        external: by trial, the candidates that another tool found; empty where the study's own search did.
+        since: number of trials that completed after the promotion and are not part of it.
+        devices: a sentence if the replicates ran on different devices, or not on the requested one; otherwise None.
+        still_rising: trials whose best epoch is the last epoch of the budget in all their trainings.
+        external: candidates that another tool found, by trial; empty if the study's own search found them.
     """
 
     study: Study
-    decided: Decided
+    decision: PromotionDecision
     certainty: Certainty
     metrics: tuple[MetricRow, ...]
     folds: Mapping[int, FoldSpread] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class PromotionReport(Shown):
     def of(
         cls,
         study: Study,
-        decided: Decided,
+        decision: PromotionDecision,
         evaluations: Iterable[Evaluation],
         *,
         since: int = 0,
@@ -108,14 +108,14 @@ class PromotionReport(Shown):
 
         Args:
             study: the study that was promoted.
-            decided: the ranking, with the race that it comes from, if any.
+            decision: the ranking, with the race that it comes from, if any.
             evaluations: the replicates; others may be among them.
-            since: trials that completed after the promotion was made.
-            code: digest of the code that the study is trained with now; empty: it is not known.
-            searched: the study's trials, which say what code they were searched with.
+            since: number of trials that completed after the promotion.
+            code: digest of the study's current code; empty: unknown.
+            searched: the study's trials, which have the code that they were trained with.
             external: candidates that another tool found; others may be among them.
         """
-        evaluations, ranking, race = list(evaluations), decided.ranking, decided.race
+        evaluations, ranking, race = list(evaluations), decision.ranking, decision.race
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in metrics_of(row, ranking, replicates)]
@@ -125,12 +125,12 @@ class PromotionReport(Shown):
         seen = () if found else study.common_seeds
         if race is None:
             sure, refined = certainty(ranking, seen), None
-        else:  # who left early left for low values, so only the first rung tells of all what they are worth
+        else:  # candidates left early because of low values, so only the first rung compares all of them fairly
             first = ranking.under(Rule(name="mean")).over(race.rungs[0].seeds)
             sure, refined = certainty(ranking.only_complete, seen, first), certainty(race.final, seen)
         return cls(
             study=study,
-            decided=decided,
+            decision=decision,
             certainty=sure,
             metrics=tuple(rows),
             folds=folds,
@@ -161,17 +161,17 @@ class PromotionReport(Shown):
 
     @property
     def is_decided(self) -> bool:
-        """Whether its winner can be called one: it is there, and its seeds make a difference."""
+        """Whether there is a winner and its replicates depend on the seed."""
         return self.winner is not None and self.winner.candidate.use is Use.USED
 
     @property
     def ignores_seeds(self) -> bool:
-        """Whether a candidate's replicates are the same to the last bit under different seeds."""
+        """Whether some candidate's replicates are bit-identical under different seeds."""
         return any(one.use is Use.IGNORED for one in self.seed_uses.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What has to be known before anything of this is read, as sentences; said first wherever it is shown."""
+        """Warnings as sentences; they come first wherever the report is shown."""
         found = warnings_of(
             study=self.study.name,
             ranking=self.ranking,
@@ -181,27 +181,27 @@ class PromotionReport(Shown):
             since=self.since,
         )
         parts = _other_code_text(self.other_code)
-        of_code = [f"Of other code than the study is trained with now: {parts}."] if parts else []
+        of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
         devices = [self.devices] if self.devices else []
         return (*self.overlaps, *found, *devices, *of_code, *other_budget(self.study, self.external))
 
     @property
     def ranking(self) -> Ranking:
-        """The candidates, ranked over the seeds of the promotion."""
-        return self.decided.ranking
+        """The candidates, ranked over the promotion's seeds."""
+        return self.decision.ranking
 
     @property
     def race(self) -> Race | None:
-        """The race that made the choice; None if all candidates were trained under all seeds."""
-        return self.decided.race
+        """The race that chose the winner; None if all candidates were trained under all seeds."""
+        return self.decision.race
 
     @property
     def winner(self) -> Row | None:
         """The winner's row of the ranking; None if no candidate is complete."""
-        return self.decided.winner
+        return self.decision.winner
 
     def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
-        """Returns this report with what the winner reached under other seeds."""
+        """Returns this report with the winner's values under held-out seeds."""
         found = [value for value in values.values() if value is not None]
         rule = self.ranking.rule
         confirmation = Confirmation(
@@ -213,19 +213,19 @@ class PromotionReport(Shown):
         return replace(self, confirmation=confirmation)
 
     def standing(self, row: Row) -> str:
-        """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` the race."""
+        """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` (the race)."""
         return "left" if self.race and row.standing == "not finished" else row.standing
 
     def plain(self) -> dict[str, object]:
-        """Returns all of it as plain values: what commands print, promotion.json holds and the HTTP interface answers.
+        """Returns the report as plain values, for `--json`, promotion.json and the HTTP interface.
 
-        A candidate's value under a seed has the key `seed_42`; nothing of hpo reads these keys.
+        A candidate's value under seed 42 has the key `seed_42`; no code of hpo reads these keys.
         """
         alerts = {str(trial): count for trial, count in self.alerts.items()}
         return {**self._values(), "candidates": self.rows(), "alerts": alerts}
 
     def _values(self) -> dict[str, object]:
-        """Returns what holds for the whole promotion, as plain values."""
+        """Returns the values that describe the whole promotion."""
         ranking, sure = self.ranking, self.certainty
         luck = luck_of(ranking, self.external)
         origins = {str(trial): asdict(one.origin) for trial, one in self.external.items()}
@@ -286,7 +286,7 @@ class PromotionReport(Shown):
         return markdown_text(self)
 
     def latex(self) -> str:
-        """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
+        """Returns the ranking and the winner's metrics as LaTeX tables; they need the booktabs package."""
         return latex_text(self)
 
     def rows(self) -> list[dict[str, object]]:
@@ -345,7 +345,7 @@ class PromotionReport(Shown):
 
     def page(self) -> Page:
         """Returns what is printed."""
-        from hpo.promotion.shown import report_page  # which needs this class
+        from hpo.promotion.shown import report_page  # it imports this module
 
         return report_page(self)
 
@@ -353,7 +353,7 @@ class PromotionReport(Shown):
 def _other_code(
     trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
 ) -> dict[int, str]:
-    """Returns, by trial, which of its parts were made by other code than the newest of the study."""
+    """Returns, by trial, what was computed with other code than the study's newest."""
     by_search = {one.number for one in searched if code and one.code and one.code != code}
     by_seed = {one.job.trial for one in evaluations if code and one.code.digest and one.code.digest != code}
     found = {
@@ -364,7 +364,7 @@ def _other_code(
 
 
 def _other_code_text(found: Mapping[int, str]) -> str:
-    """Returns what is of other code: `the search value of trial 1, 2; the replicates of trial 2`."""
+    """Returns these parts as text: `the search value of trial 1, 2; the replicates of trial 2`."""
     listed = {
         part: [str(trial) for trial, what in found.items() if part in what] for part in ("search value", "replicates")
     }
@@ -382,19 +382,19 @@ def _moments(row: Row) -> dict[str, float | None]:
     }
 
 
-def write_beside(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = no_guard) -> None:
-    """Writes the whole ranking beside the winner's folders: as JSON, CSV, Markdown, LaTeX and as a picture.
+def write_ranking(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = no_guard) -> None:
+    """Writes the whole ranking next to the winner's results folders: as JSON, CSV, Markdown, LaTeX and a figure.
 
     Args:
-        folder: where the files go.
-        report: of the promotion.
-        results: the winner's folders.
-        guard: asked right before each file takes its place; see `hpo.core.files.atomic_write`.
+        folder: folder that receives the files.
+        report: report of the promotion.
+        results: the winner's results folders.
+        guard: called right before each file is put in place; see `hpo.core.files.atomic_write`.
     """
     head = {**report.plain(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.rows(), texts, guard)
-    from hpo.promotion.shown import figure_of  # which needs this module
+    from hpo.promotion.shown import figure_of  # it imports this module
 
     write_page(folder / "promotion.html", figure_of(report), guard=guard)
 
@@ -406,7 +406,7 @@ def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[i
     for one in replicates:
         if one.job.stage is not Stage.PROMOTION:
             continue
-        is_last = all(  # what is reported once, at the end, has no other epoch to compare with
+        is_last = all(  # a training with a single report has no other epoch to compare with
             training.step == training.job.budget and len(training.reports) > 1 for training in one.trainings
         )
         found[one.job.trial] = found.get(one.job.trial, True) and is_last

@@ -1,4 +1,4 @@
-"""Which trials are promoted, by which rule, and what of it makes no sense."""
+"""Selects the trials to promote, the rule and the plan of a race, and checks the options."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 
 
-def refuse_promotion(study: Study, config: RunConfig, options: PromotionOptions) -> Rule:
-    """Returns the rule that ranks; raises, before anything is trained or written, where no promotion could be made so.
+def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) -> Rule:
+    """Checks, before anything is trained or written, that a promotion is possible; returns the rule that ranks.
 
     Args:
         study: the study to be promoted.
-        config: where it is kept and run.
-        options: the options of the promotion.
+        config: where the study is stored and run.
+        options: options of the promotion.
 
     Raises:
-        UsageError: if the numbers make no sense.
+        UsageError: if the options contradict each other or the study.
         OutputRefused: if a folder cannot be written.
     """
     score = rule_of(study, options)
     if options.curtail:
-        _refuse_endless(study, score)
+        _check_curtailable(study, score)
     plan = race_plan(study, study.search.trials, options)
-    refuse_confirming(study, options.confirm_seeds, plan)
+    check_confirm_seeds(study, options.confirm_seeds, plan)
     require_runnable(study, config)
     require_writable(config.outputs / study.name)
     return score
 
 
-def _refuse_endless(study: Study, score: Rule) -> None:
+def _check_curtailable(study: Study, score: Rule) -> None:
     count = len(study.promotion.seeds)
     if math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
         raise UsageError(
-            f"nothing can be left out under {score.formula(study.objective.direction)}: a last replicate could be as "
-            "good as it likes; say in the study what it cannot exceed ([objective] limit), or leave out --curtail"
+            f"nothing can be left out under {score.formula(study.objective.direction)}: the last replicate's value "
+            "has no bound; set [objective] limit in the study, or leave out --curtail"
         )
 
 
 def rule_of(study: Study, options: RuleOptions) -> Rule:
-    """Returns the study's rule with what the user wants different.
+    """Returns the study's rule with the fields that the options override.
 
     Raises:
-        UsageError: if there is no such rule or ddof, lambda is negative, or there are too few seeds.
+        UsageError: if the rule or ddof does not exist, lambda is negative, or there are too few seeds.
     """
     own, seeds = study.promotion.score, study.promotion.seeds
     rule = Rule(
@@ -66,32 +66,32 @@ def rule_of(study: Study, options: RuleOptions) -> Rule:
 
 
 def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | None:
-    """Returns how a race spends its trainings; None: there is to be none.
+    """Returns the plan of the race; None if the options ask for none.
 
     Args:
         study: the study to be promoted.
-        trials: of its search.
-        options: how it is promoted.
+        trials: number of trials of its search.
+        options: options of the promotion.
 
     Raises:
-        UsageError: if there can be no such race.
+        UsageError: if such a race is not possible.
     """
     top, rungs, widths = options.top, options.rungs, options.widths
     if not options.race:
         if rungs or widths:
-            raise UsageError("rungs and widths are a race's; add --race, or leave them out")
+            raise UsageError("rungs and widths are options of a race; add --race, or leave them out")
         return None
     if options.curtail:
-        raise UsageError("a race leaves replicates out in its own way; name --race or --curtail, not both")
+        raise UsageError("a race already leaves out replicates; use --race or --curtail, not both")
     if top and widths:
         raise UsageError(
-            f"top is how many candidates a race begins with, and so is the first of the widths {widths[0]}"
+            f"top and the first of the widths, {widths[0]}, both set how many candidates a race starts with; give one"
         )
     shared = [str(seed) for seed in study.promotion.seeds if seed in study.common_seeds]
     if shared:
         raise UsageError(
-            f"a race never scores a seed of the search, and seed {', '.join(shared)} is the promotion's too: search "
-            "under another one ([search] seed = 41), or promote without --race"
+            f"a race must not use seeds of the search, but seed {', '.join(shared)} is a seed of both: search under "
+            "another seed ([search] seed = 41), or promote without --race"
         )
     trainings, own = options.trainings, study.promotion.seeds
     usual = Plan.for_trainings(trainings // study.trainings) if trainings else Plan.after_search(trials)
@@ -102,17 +102,17 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
         raise UsageError(str(error)) from error
     if plan.rungs[-1] < len(own):
         raise UsageError(
-            f"the last rung must have the promotion's {len(own)} seeds at least, not {plan.rungs[-1]}: results are "
+            f"the last rung must have at least the promotion's {len(own)} seeds, not {plan.rungs[-1]}: results are "
             "written for all of them"
         )
     return plan
 
 
 def share_of_search(study: Study, options: PromotionOptions) -> int:
-    """Returns how many configurations the search may try, where so many trainings are for it and a race together.
+    """Returns the number of configurations left for the search, if search and race share `options.trainings`.
 
     Raises:
-        UsageError: if there can be no such race, or it leaves the search nothing.
+        UsageError: if such a race is not possible, or leaves the search too few trainings.
     """
     trainings = options.trainings or 0
     plan = race_plan(study, 0, options)
@@ -120,25 +120,25 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
     share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(
-            f"of {trainings} trainings the promotion takes {promotion}, which leaves the search too few to choose "
-            f"{plan.widths[0] if plan else 1} candidates from; name more, or a smaller race with --rungs and --widths"
+            f"the promotion takes {promotion} of {trainings} trainings, which leaves the search too few to choose "
+            f"{plan.widths[0] if plan else 1} candidates from; allow more, or a smaller race with --rungs and --widths"
         )
     return share
 
 
 def race_seeds(study: Study, plan: Plan) -> tuple[int, ...]:
-    """Returns the seeds of a race: the promotion's, then those that follow them and are not the search's."""
+    """Returns the seeds of a race: the promotion's, then the following ones that are not seeds of the search."""
     own = study.promotion.seeds
     following = chain(range(max(own) + 1, LARGEST_SEED + 1), range(max(own)))
     fresh = (seed for seed in following if seed not in own and seed not in study.common_seeds)
     return tuple(islice(chain(own, fresh), plan.rungs[-1]))
 
 
-def refuse_confirming(study: Study, confirm_seeds: Sequence[int], plan: Plan | None) -> None:
-    """Raises where a seed cannot confirm.
+def check_confirm_seeds(study: Study, confirm_seeds: Sequence[int], plan: Plan | None) -> None:
+    """Checks the seeds that confirm the winner.
 
     Raises:
-        UsageError: if so.
+        UsageError: if a seed is out of range, given twice, or was used to choose the winner.
     """
     chosen_on = study.promotion.seeds if plan is None else race_seeds(study, plan)
     used = dict.fromkeys(chosen_on, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
@@ -147,17 +147,17 @@ def refuse_confirming(study: Study, confirm_seeds: Sequence[int], plan: Plan | N
             raise UsageError(f"a seed must be 0 to {LARGEST_SEED}, not {seed}")
         if seed in used:
             raise UsageError(
-                f"seed {seed} is {used[seed]}'s: the winner was chosen on it, so it cannot confirm; take another"
+                f"seed {seed} is a seed of {used[seed]}: the winner was chosen on it, so it cannot confirm; use another"
             )
         if seed in confirm_seeds[:index]:
-            raise UsageError(f"seed {seed} is named twice; replicates must differ")
+            raise UsageError(f"seed {seed} is given twice; replicates must differ")
 
 
 def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
-    """Returns the best complete trials; of trials with the same params only the first, for they are one training.
+    """Returns the best complete trials; of trials with the same params only the first, because they are one training.
 
     Raises:
-        NothingToPromote: if none has completed.
+        NothingToPromote: if no trial has completed.
     """
     chosen: list[Trial] = []
     for trial in sort_best_first(trials, study):

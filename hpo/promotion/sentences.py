@@ -1,4 +1,4 @@
-"""What is said of a promotion, in sentences: who won, and how sure that is."""
+"""Sentences on a promotion: the winner, and how certain it is."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hpo.stats.ranking import Ranking, Row
 
 
 def certainty_text(report: PromotionReport) -> str:
-    """Returns who won, and how sure that is; what has to be known before that is in `PromotionReport.warnings`."""
+    """Returns sentences on the winner and how certain it is; `PromotionReport.warnings` come before them."""
     ranking, sure = report.ranking, report.certainty
     winner = report.winner
     if winner is None:
         return "No candidate is complete, so there is no winner."
     trial = winner.candidate.trial
-    place = "Winner" if report.is_decided else "First, and no winner"
+    place = "Winner" if report.is_decided else "Ranked first, but no winner"
     if report.race is None or report.refined is None:
         lines = [f"{place}: trial {trial}, {_ranked_by(winner, ranking)}. {_changes(report, sure)}"]
         lines += _margin(ranking)
     else:
         final, first = report.race.final, ranking.winner
         by = _ranked_by(final.winner, final) if final.winner else "not ranked"
-        same = "it too" if first is winner or first is None else f"trial {first.candidate.trial}"
+        same = "the same trial" if first is winner or first is None else f"trial {first.candidate.trial}"
         lines = [
             f"{place}: trial {trial}, {by} over {counted(len(final.seeds), 'seed')}. "
             f"{_changes(report, report.refined)}",
@@ -34,12 +34,14 @@ def certainty_text(report: PromotionReport) -> str:
         ]
     if ranking.undecided and report.race is None:
         lines.append(
-            f"Not decided: with the replicates that were left out trial {', '.join(map(str, ranking.undecided))} could "
-            "have won by this rule. Train them: hpo promote without --curtail"
+            f"Not decided: by this rule trial {', '.join(map(str, ranking.undecided))} could still win with the "
+            "replicates that were left out. Train them: hpo promote without --curtail"
         )
     if sure.seen:
         without = "is not known" if sure.unseen_winner is None else f"is trial {sure.unseen_winner}"
-        lines.append(f"Seed {', '.join(map(str, sure.seen))} was the search's too; the winner without it {without}.")
+        lines.append(
+            f"Seed {', '.join(map(str, sure.seen))} was also a seed of the search; the winner without it {without}."
+        )
     incumbent = _incumbent(ranking)
     if incumbent is not None and incumbent.candidate.trial != trial:
         source = f"{'in' if report.external else 'on'} {searched_on(report.study, report.external)}"
@@ -56,7 +58,7 @@ def certainty_text(report: PromotionReport) -> str:
     if trial in report.still_rising:
         lines.append(
             f"The best epoch of trial {trial} is the last of {report.study.search.budget} under every seed: it may not "
-            "be done, and with a larger budget another candidate may come first."
+            "have converged, and with a larger budget another candidate may win."
         )
     if report.race is None and report.is_decided:
         lines += _how_sure(sure, ranking, trial)
@@ -64,7 +66,7 @@ def certainty_text(report: PromotionReport) -> str:
 
 
 def _ranked_by(winner: Row, ranking: Ranking) -> str:
-    """Returns what put a row first: its score, or why it has none and what was taken in its place."""
+    """Returns what ranked a row first: its score, or the value used instead and why it has no score."""
     if winner.score is not None:
         return f"score {number(winner.score)}"
     score = ranking.rule.formula(ranking.direction)
@@ -76,7 +78,7 @@ def _ranked_by(winner: Row, ranking: Ranking) -> str:
 
 
 def _margin(ranking: Ranking) -> list[str]:
-    """Returns what there is to say of a winner that is ahead of the next by nothing, or by less than a table shows."""
+    """Returns a sentence if the winner is tied, or ahead by less than the table shows; otherwise nothing."""
     if ties := ranking.ties:
         others = ", ".join(map(str, ties[1:]))
         return [f"Tied: trial {others} has exactly the same score; the better mean, then the lower number comes first."]
@@ -91,7 +93,7 @@ def _margin(ranking: Ranking) -> list[str]:
 
 def _optimism(report: PromotionReport) -> str:
     ranking, sure = report.ranking, report.certainty
-    assert sure.optimism is not None  # asked before
+    assert sure.optimism is not None  # checked by the caller
     interval = ""
     if sure.optimism_interval is not None:
         low, high = (_lies(end, ranking) for end in sure.optimism_interval)
@@ -122,17 +124,17 @@ def _luck(report: PromotionReport, found: Luck) -> str:
 
 
 def _lies(optimism: float, ranking: Ranking) -> str:
-    """Returns by how much, and on which side, values of a search lie that are so much better than the means."""
+    """Returns how far search values lie above or below the means, given how much better they are."""
     is_above = (optimism > 0) == (ranking.direction == "maximize")
     return f"{number(abs(optimism))} {'above' if is_above else 'below'}"
 
 
 def _changes(report: PromotionReport, sure: Certainty) -> str:
     if not report.is_decided:
-        return "What other conventions would name is no more certain."
+        return "The winners under other conventions are no more certain."
     changes = ", ".join(f"{name} (trial {other})" for name, other in sure.changes.items())
     stays = f" It stays under: {', '.join(sure.stays)}." if sure.changes and sure.stays else ""
-    unknown = f" Not known, as replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
+    unknown = f" Unknown, because replicates were left out: {', '.join(sure.unknown)}." if sure.unknown else ""
     return f"It changes under: {changes or 'none'}.{stays}{unknown}"
 
 
@@ -141,17 +143,17 @@ def _confirmed(found: Confirmation, winner: Row) -> str:
     failed = sum(value is None for value in found.values.values())
     only = f" over the {len(found.values) - failed} of {len(found.values)} that completed" if failed else ""
     if found.mean is None or winner.mean is None:
-        return f"Confirmed: nothing, no replicate completed ({seeds})."
+        return f"Not confirmed: no replicate completed ({seeds})."
     interval = f" (95 %: {number(found.interval[0])} .. {number(found.interval[1])})" if found.interval else ""
     spread = "" if found.sigma is None else f" ± {number(found.sigma)}"
     return (
-        f"Unbiased estimate of the winner, on seeds of no choice ({seeds}): "
-        f"mean {number(found.mean)}{spread}{interval}{only}; the promotion's seeds said {number(winner.mean)}."
+        f"Unbiased estimate of the winner, on held-out seeds ({seeds}): "
+        f"mean {number(found.mean)}{spread}{interval}{only}; under the promotion's seeds it was {number(winner.mean)}."
     )
 
 
 def _how_sure(sure: Certainty, ranking: Ranking, trial: int) -> list[str]:
-    """Returns how often the winner beats the next candidate, and how likely it is the best where the seeds allow it."""
+    """Returns how often the winner beats the next candidate and, with enough seeds, how likely it is the best."""
     count = len(ranking.seeds)
     against = next((pair for pair in sure.pairs if pair.first == trial), None)
     if against is None:
@@ -166,14 +168,14 @@ def _how_sure(sure: Certainty, ranking: Ranking, trial: int) -> list[str]:
 
 
 def _incumbent(ranking: Ranking) -> Row | None:
-    """Returns the candidate that the search had put first: of equal ones the lower number, as it did."""
+    """Returns the candidate that ranked first in the search; of equal ones the lower number, as in the search."""
     sign = -1.0 if ranking.direction == "maximize" else 1.0
     known = [(sign * value, row) for row in ranking.rows if (value := row.candidate.search_value) is not None]
     return min(known, key=lambda one: (one[0], one[1].candidate.trial))[1] if known else None
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """Returns seeds as they are said: `42 43 44`, `42 .. 53`."""
+    """Returns seeds as text: `42 43 44`, `42 .. 53`."""
     if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"{seeds[0]} .. {seeds[-1]}"
     return " ".join(map(str, seeds))

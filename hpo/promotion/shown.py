@@ -1,4 +1,4 @@
-"""What is printed of a promotion: the ranking, and how sure it is."""
+"""The printed page of a promotion: the ranking, and how certain it is."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from hpo.promotion.report import PromotionReport
 
 MOST_DEFAULTS = 8
-"""How many defaults stand under the table; more would hide what else is said there."""
+"""Largest number of defaults listed under the table; more would hide the other notes."""
 
 
 def ranking_table(report: PromotionReport) -> Page:
-    """Returns a ranking with every seed's value, and the conventions under it."""
+    """Returns the table of a ranking with the value under every seed, and notes on the conventions."""
     ranking, sure = report.ranking, report.certainty
     rule = ranking.rule
     seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]
@@ -36,7 +36,7 @@ def ranking_table(report: PromotionReport) -> Page:
     made = Grid(
         "rank",
         "trial",
-        *["trial there"] * bool(report.external),
+        *["source trial"] * bool(report.external),
         *seeds,
         "mean",
         "sigma",
@@ -76,11 +76,11 @@ def ranking_table(report: PromotionReport) -> Page:
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.formula(ranking.direction)} · n = {count}"
     note += " · no sigma at n = 1: the value itself ranks" if count == 1 else ""
-    note += " · no sigma where seeds make no difference: not meaningful" if by_use else ""
+    note += " · no sigma for candidates that ignore the seed: not meaningful" if by_use else ""
     known = ""
     if ranking.sound and (error := sigma_error(count)) is not None:
         known = f" · at n = {count} sigma itself is known to ±{error} %"
-    seen = "".join(f" · * {seed} is a seed of the search's too" for seed in sure.seen)
+    seen = "".join(f" · * {seed} is also a seed of the search" for seed in sure.seen)
     validation = report.study.validation
     folds = (
         f"\na seed's value is the mean over {validation}; fold sd: between the folds of a seed" if validation else ""
@@ -93,19 +93,19 @@ def ranking_table(report: PromotionReport) -> Page:
 
 
 def _defaults(report: PromotionReport) -> str:
-    """Returns the defaults that all candidates share; those of a conditional param are in --json alone."""
+    """Returns the defaults that all candidates share; those of conditional params are only in --json."""
     first, *others = report.defaults.values() or [{}]
     shared = {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
     if len(shared) > MOST_DEFAULTS:
         number = report.ranking.rows[0].candidate.trial
         where = f"hpo show --study {report.study.name} {number}"
-        return f"\n{len(shared)} params are not set by the study, so the trainable's defaults count: {where}"
+        return f"\n{len(shared)} params are not set by the study, so the trainable's defaults apply: {where}"
     said = ", ".join(f"{name} = {value}" for name, value in shared.items())
-    return f"\nnot set by the study, so the trainable's default counts: {said}" if said else ""
+    return f"\nnot set by the study, so the trainable's default applies: {said}" if said else ""
 
 
 def _race(race: Race, sure: Certainty | None) -> Page:
-    """Returns how a race went, and its last rung."""
+    """Returns the rungs of a race and the table of its last one."""
     rule, direction = race.final.rule, race.final.direction
     rungs = ", ".join(f"{len(rung.entered)} under {seeds_text(rung.seeds)}" for rung in race.rungs)
     score = [rule.formula(direction)] if rule.name != "mean" else []
@@ -139,19 +139,19 @@ def _race(race: Race, sure: Certainty | None) -> Page:
 
 
 def per_cent(variation: float | None) -> str:
-    """Returns a coefficient of variation with one decimal; `< 0.1` where that would make it 0."""
+    """Returns a coefficient of variation with one decimal; `< 0.1` if it would round to 0."""
     if variation is None:
         return "-"
     return "< 0.1" if 0 < variation < 0.05 else f"{variation:.1f}"
 
 
 def report_page(report: PromotionReport) -> Page:
-    """Returns a ranking with how sure it is."""
+    """Returns the page of a ranking: its table, and how certain it is."""
     return Page([*ranking_table(report).blocks, certainty_text(report)])
 
 
 def promotion_page(outcome: PromotionOutcome) -> Page:
-    """Returns a promotion's table with all that is said of it."""
+    """Returns the page of a promotion: its table and the text under it."""
     if outcome.stopped and outcome.report.external:
         return Page(["Stopped. Go on with the same command."])
     if outcome.stopped:
@@ -160,18 +160,18 @@ def promotion_page(outcome: PromotionOutcome) -> Page:
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:
-    """Returns what stands under a promotion's table."""
+    """Returns the text under a promotion's table."""
     lines = []
     ranking = outcome.ranking
     if len(ranking.rows) < outcome.asked_top:
         lines.append(
-            f"Promoted {len(ranking.rows)}, not {outcome.asked_top}: no more trials with params of their own completed."
+            f"Promoted {len(ranking.rows)}, not {outcome.asked_top}: no more trials with different params completed."
         )
     incomplete = [row.candidate.trial for row in ranking.rows if row.rank is None and row.bound is None]
     left_out = [row.candidate.trial for row in ranking.rows if row.bound is not None]
     if left_out and outcome.report.race is None:
         lines.append(
-            f"Not finished, for they could not win any more: trial {', '.join(map(str, left_out))}. "
+            f"Not finished, because they can no longer win: trial {', '.join(map(str, left_out))}. "
             "The whole grid has the same winner."
         )
     lines += [f"Read: {'; '.join(outcome.recognized)}."] if outcome.recognized else []
@@ -198,13 +198,13 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     names = "  ".join(path.name for path in outcome.results)
     lines += curves_text(outcome.events)
     if outcome.report.ignores_seeds and not outcome.ranking.allow_ignored:
-        lines.append("This ends with status 1, for a candidate ignores its seed; --allow-ignored-seed allows it.")
+        lines.append("The exit status is 1, because a candidate ignores its seed; --allow-ignored-seed accepts it.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
 
 
 def figure_of(report: PromotionReport) -> Figure:
-    """Returns a ranking as a plotly figure: every seed's value of each candidate."""
+    """Returns a ranking as a plotly figure with the value of each candidate under every seed."""
     study, standings = report.study, [report.standing(row) for row in report.ranking.rows]
     metric, source = study.objective.metric, searched_on(study, report.external)
     return promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)

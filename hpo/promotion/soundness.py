@@ -1,4 +1,4 @@
-"""What makes a promotion unsound, as sentences: ignored seeds, models that collapsed, trials that came later."""
+"""Warnings on a promotion as sentences: ignored seeds, collapsed models, newer trials, overlapping folds."""
 
 from __future__ import annotations
 
@@ -28,51 +28,51 @@ def warnings_of(
     collapses: Mapping[int, Collapse],
     since: int,
 ) -> Iterator[str]:
-    """Yields what has to be known before a promotion is read, as sentences, the gravest first.
+    """Yields warnings on a promotion as sentences, the most serious first.
 
     Args:
         study: name of the study.
-        ranking: of the candidates.
-        winner: the row that comes first, of the ranking or of its race; None if there is none.
-        uses: whether the candidates' replicates under different seeds differ.
+        ranking: ranking of the candidates.
+        winner: first row of the ranking or of its race; None if there is none.
+        uses: per candidate, whether its replicates under different seeds differ.
         collapses: by trial, replicates whose model learned nothing.
-        since: trials that completed after the promotion was made.
+        since: number of trials that completed after the promotion.
     """
     first = winner.candidate.trial if winner else None
     if first is not None and first in collapses and collapses[first].is_whole:
         yield (
-            f"Trial {first} comes first and {collapses[first].description}: it has learned nothing that tells cases "
+            f"Trial {first} ranks first but {collapses[first].description}: it has learned nothing that tells cases "
             "apart, and no other candidate scores better."
         )
     yield from seed_warnings(uses, len(ranking.rows))
     if winner is not None:
-        yield from _placed(winner, ranking, any(one.use is Use.IGNORED for one in uses))
+        yield from _ignored_seed_warnings(winner, ranking, any(one.use is Use.IGNORED for one in uses))
     for trial, collapse in collapses.items():
         if trial != first or not collapse.is_whole:
             yield f"Trial {trial} {collapse.description}."
     if since:
         yield (
-            f"Not the newest: {counted(since, 'trial')} completed since this promotion and "
-            f"{'is' if since == 1 else 'are'} no part of it. Promote again: hpo promote --study {study}"
+            f"Not the newest: {counted(since, 'trial')} completed after this promotion and "
+            f"{'is' if since == 1 else 'are'} not part of it. Promote again: hpo promote --study {study}"
         )
 
 
-def _placed(winner: Row, ranking: Ranking, ignored: bool) -> Iterator[str]:
-    """Yields what became of candidates whose seeds make no difference, as a sentence."""
+def _ignored_seed_warnings(winner: Row, ranking: Ranking, ignored: bool) -> Iterator[str]:
+    """Yields a sentence on how candidates that ignore their seeds are ranked."""
     if winner.candidate.use is not Use.USED:
-        yield f"No winner is decided: trial {winner.candidate.trial} only comes first."
+        yield f"No winner is decided: trial {winner.candidate.trial} is only ranked first."
     if ignored and ranking.allow_ignored:
-        yield "Candidates that ignore the seed are ranked as if their sigma were 0: allowed by --allow-ignored-seed."
+        yield "Candidates that ignore the seed are ranked with sigma 0, as --allow-ignored-seed allows."
     elif ignored and winner.candidate.use is Use.USED:
         yield (
-            "Candidates that ignore the seed are ranked behind the others; --allow-ignored-seed ranks them as they are."
+            "Candidates that ignore the seed are ranked behind the others; --allow-ignored-seed ranks them by sigma 0."
         )
 
 
 def one_class_predictions(evaluations: Iterable[Evaluation]) -> dict[tuple[int, int], str]:
-    """Returns the class into which a replicate puts all validation cases, by trial and seed, as its files name it.
+    """Returns, by trial and seed, the class that a replicate predicts for all validation cases, as its files name it.
 
-    Only of replicates whose predictions are on this machine's disk, and have cases of several classes.
+    Covers replicates whose predictions are on this machine's disk and have cases of several classes.
     """
     found = {}
     for one in evaluations:
@@ -83,12 +83,12 @@ def one_class_predictions(evaluations: Iterable[Evaluation]) -> dict[tuple[int, 
 
 
 def overlapping_folds(evaluations: Iterable[Evaluation], folds: int) -> list[str]:
-    """Returns of which trials the folds are judged on the same cases, as sentences; then nothing was cross-validated.
+    """Returns sentences on trials with folds that validate on the same cases, which is no cross-validation.
 
     Args:
-        evaluations: replicates, with their folds; those whose predictions are on this machine's disk and name cases,
-            each by another row, are looked at.
-        folds: into how many parts each repeat divides the data.
+        evaluations: replicates with their folds; checked if their predictions are on this machine's disk and name
+            each case by a different row.
+        folds: number of folds per repeat.
     """
     found: dict[int, str] = {}
     for one in evaluations:
@@ -105,20 +105,20 @@ def overlapping_folds(evaluations: Iterable[Evaluation], folds: int) -> list[str
 def _overlap(job: Job, twice: int, count: int) -> str:
     return (
         f"The folds of trial {job.trial} overlap: under seed {job.seed_text} {counted(twice, 'case')} of {count} "
-        f"{'is' if twice == 1 else 'are'} judged in more than one, so this is no cross-validation. Divide the data by "
-        "ctx.streams.split into ctx.folds parts, train on all but part ctx.fold and judge on that."
+        f"{'is' if twice == 1 else 'are'} validated in more than one fold, so this is no cross-validation. Divide the "
+        "data by ctx.streams.split into ctx.folds parts, train on all but part ctx.fold and validate on that."
     )
 
 
 def _cases(folder: Path) -> frozenset[tuple[str, ...]]:
-    """Returns the validation cases of a training; none where they are not known, or not told apart."""
+    """Returns the validation cases of a training; empty if they are unknown or not unique."""
     try:
         return _cases_of(folder, (folder / FILE).stat().st_mtime_ns)
     except OSError:
         return frozenset()
 
 
-@lru_cache(maxsize=1024)  # see below
+@lru_cache(maxsize=1024)  # pages ask every few seconds
 def _cases_of(folder: Path, _changed: int) -> frozenset[tuple[str, ...]]:
     predictions = _loaded(folder)
     rows = list(zip(*predictions.cases.values(), strict=True)) if predictions is not None else []
@@ -129,7 +129,7 @@ def _loaded(folder: Path) -> Predictions | None:
     try:
         return Predictions.load(folder)
     except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # who needs the file says what is wrong with it
+        return None  # code that needs the file reports what is wrong with it
 
 
 def _one_class(folder: Path) -> str | None:
@@ -144,7 +144,7 @@ def _one_class_of(folder: Path, _changed: int) -> str | None:
     predictions = _loaded(folder)
     if predictions is None or len(np.unique(predictions.truth)) < 2:
         return None
-    said_N = predictions.probabilities.argmax(axis=1)
-    if len(np.unique(said_N)) != 1:
+    predicted_N = predictions.probabilities.argmax(axis=1)
+    if len(np.unique(predicted_N)) != 1:
         return None
-    return class_names(predictions.labels, predictions.names)[int(said_N[0])]
+    return class_names(predictions.labels, predictions.names)[int(predicted_N[0])]

@@ -1,4 +1,4 @@
-"""A promotion's tables for a page or a paper: Markdown and LaTeX."""
+"""The tables of a promotion in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ def markdown_text(report: PromotionReport) -> str:
     formula = rule.formula(report.ranking.direction)
     heading = f"## {study.name}: promotion by {formula} of {study.objective.metric}"
     note = f"sigma: ddof {rule.ddof}; intervals: Student's, 95 %; search on {searched_on(study, report.external)}."
-    note = " ".join([note, *_folded(report)])
+    note = " ".join([note, *_fold_note(report)])
     warnings = [f"**Warning:** {warning}" for warning in report.warnings]
-    parts = [heading, *warnings, _drawn(_ranking(report), "github"), note]
+    parts = [heading, *warnings, _table_text(_ranking(report), "github"), note]
     winner = report.winner.candidate.trial if report.winner else None
-    if final := _final(report):
-        parts += [f"### The race's last rung: winner trial {winner}", _drawn(final, "github")]
+    if final := _last_rung(report):
+        parts += [f"### The race's last rung: winner trial {winner}", _table_text(final, "github")]
     if metrics := _metrics(report):
-        parts += [f"### The winner's metrics: trial {winner}", _drawn(metrics, "github")]
+        parts += [f"### The winner's metrics: trial {winner}", _table_text(metrics, "github")]
     return "\n\n".join(parts) + "\n"
 
 
 def latex_text(report: PromotionReport) -> str:
-    """Returns the ranking and the winner's metrics as LaTeX tables; they need the package booktabs."""
+    """Returns the ranking and the winner's metrics as LaTeX tables; they need the booktabs package."""
     warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in report.warnings]
-    tables = [table for table in (_ranking(report), _final(report), _metrics(report)) if table]
-    parts = [*warnings, *(_drawn(table, "latex_booktabs") for table in tables), *map(latex, _folded(report))]
+    tables = [table for table in (_ranking(report), _last_rung(report), _metrics(report)) if table]
+    parts = [*warnings, *(_table_text(table, "latex_booktabs") for table in tables), *map(latex, _fold_note(report))]
     return "\n\n".join(parts) + "\n"
 
 
 def best_score(report: PromotionReport, row: Row) -> float | None:
-    """Returns the best score that a candidate could still have; None where it is finished, or left a race."""
+    """Returns the best score that a candidate can still reach; None if it is complete or left a race."""
     return None if row.bound is None or not math.isfinite(row.bound) or report.race else row.bound
 
 
-def _folded(report: PromotionReport) -> list[str]:
-    """Returns a sentence about values under cross-validation; empty without it."""
+def _fold_note(report: PromotionReport) -> list[str]:
+    """Returns a sentence on values under cross-validation; empty without it."""
     folds = report.study.validation
     return [f"A seed's value, and each of its metrics, is the mean over {folds}."] if folds else []
 
 
-def _drawn(rows: Sequence[dict[str, str]], style: str) -> str:
+def _table_text(rows: Sequence[dict[str, str]], style: str) -> str:
     aligned = ["right" if name != "metric" else "left" for name in rows[0]]
     return str(tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True, colalign=aligned))
 
 
-def _final(report: PromotionReport) -> list[dict[str, str]]:
+def _last_rung(report: PromotionReport) -> list[dict[str, str]]:
     """Returns the last rung of the race; empty if there was none."""
     race = report.race
     if race is None or report.refined is None:
@@ -83,19 +83,11 @@ def _ranking(report: PromotionReport) -> list[dict[str, str]]:
         {
             "rank": report.standing(row),
             "trial": str(row.candidate.trial),
-            **({"trial there": one.origin.label} if (one := report.external.get(row.candidate.trial)) else {}),
+            **({"source trial": one.origin.label} if (one := report.external.get(row.candidate.trial)) else {}),
             **{f"seed {seed}": _text(row.candidate.values.get(seed)) for seed in ranking.seeds},
             "mean": _text(row.mean),
             "sigma": _text(row.sigma),
-            **(
-                {
-                    "fold sd": _text(
-                        report.folds[row.candidate.trial].sigma if row.candidate.trial in report.folds else None
-                    )
-                }
-                if report.study.validation
-                else {}
-            ),
+            **_fold_sigma(report, row),
             ranking.rule.formula(ranking.direction): _score(report, row),
             "95 % interval": _interval(row),
             "CV %": _text(report.certainty.variations.get(row.candidate.trial), 1),
@@ -107,7 +99,7 @@ def _ranking(report: PromotionReport) -> list[dict[str, str]]:
 
 
 def _fold_sigma(report: PromotionReport, row: Row) -> dict[str, str]:
-    """Returns how much the folds differ within a seed; nothing without cross-validation."""
+    """Returns the spread of the folds within a seed; empty without cross-validation."""
     spread = report.folds.get(row.candidate.trial)
     return {"fold sd": _text(spread.sigma if spread else None)} if report.study.validation else {}
 

@@ -272,8 +272,8 @@ class StudyViews:
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
         rule = rule_of(study, RuleOptions())
-        decided = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
-        return PromotionReport.of(study, decided, replicates, external=external), False
+        decision = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
+        return PromotionReport.of(study, decision, replicates, external=external), False
 
 
 class NotThere(UsageError):

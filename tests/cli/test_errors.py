@@ -503,7 +503,7 @@ def test_status_names_stored_studies(searched, refused):
 def test_promotion_of_fewer_trials_says_so(searched, cli):
     status, out, _ = cli(*PROMOTE, "--top", "50")
     assert status == 0
-    assert "Promoted 3, not 50: no more trials with params of their own completed." in out
+    assert "Promoted 3, not 50: no more trials with different params completed." in out
     assert json.loads(cli("rank", "-s", "curve", "--json")[1])["candidates"][2]["rank"] == 3
 
 

@@ -30,7 +30,9 @@ def replicate(tmp_path, parts, trial=0):
 
 def test_cases_in_two_folds_are_counted(tmp_path):
     (message,) = overlapping_folds([replicate(tmp_path, [["a", "b"], ["b", "c"]], trial=3)], 2)
-    assert message.startswith("The folds of trial 3 overlap: under seed 42 1 case of 3 is judged in more than one")
+    assert message.startswith(
+        "The folds of trial 3 overlap: under seed 42 1 case of 3 is validated in more than one fold"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hpo
-from hpo.api import PromotionOptions, refuse_promotion
+from hpo.api import PromotionOptions, check_promotion
 from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE
 from hpo.core.records import Evaluation, Job, Status
@@ -174,6 +174,6 @@ def test_other_rule_is_undecided_when_curtailed():
 
 def test_useless_curtailing_is_refused(curve, config):
     with pytest.raises(UsageError, match=r"nothing can be left out under mean:.*\[objective\] limit"):
-        refuse_promotion(curve(), config, PromotionOptions(rule="mean", curtail=True))
-    refuse_promotion(curve(objective={"limit": 1.0}), config, PromotionOptions(rule="mean", curtail=True))
-    refuse_promotion(curve(), config, PromotionOptions(curtail=True))
+        check_promotion(curve(), config, PromotionOptions(rule="mean", curtail=True))
+    check_promotion(curve(objective={"limit": 1.0}), config, PromotionOptions(rule="mean", curtail=True))
+    check_promotion(curve(), config, PromotionOptions(curtail=True))

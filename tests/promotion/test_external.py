@@ -111,7 +111,7 @@ def test_provenance_stands_everywhere(promoted, old):
         summary = json.loads((folder / "summary.json").read_text())["hpo"]
         assert trial["origin"] == summary["origin"] == written["origins"][str(winner)]
         assert trial["search_seed"] is None
-    assert "trial there" in (promoted.folder / "promotion.md").read_text()
+    assert "source trial" in (promoted.folder / "promotion.md").read_text()
 
 
 def test_what_does_not_fit_is_named(promoted):
@@ -181,7 +181,7 @@ def test_the_command_says_it(curve, config, old):
     text = " ".join(result.stdout.split())
     assert f"Luck: the best value of study old in {old} (Optuna), 2.0000 of trial 1 there, lies" in text
     assert "Left out: trial 2 of study old" in text
-    assert "trial there" in text
+    assert "source trial" in text
     shown = json.loads(CliRunner().invoke(app, [*args, "--from", old, "--top", "2", "--json"]).stdout)
     assert (shown["luck"]["trial"], shown["left_out"][0]["origin"]["trial"]) == (FIRST_EXTERNAL, 2)
 

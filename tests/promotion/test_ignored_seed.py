@@ -83,7 +83,7 @@ def test_nothing_is_said_to_be_sure(heedless, config):
     sure = outcome.report.certainty
     assert (sure.chances, sure.pairs, sure.optimism) == ({}, (), None)
     text = certainty_text(outcome.report)
-    assert text.startswith("First, and no winner: trial ")
+    assert text.startswith("Ranked first, but no winner: trial ")
     assert "P(" not in text
     assert "Winner" not in text
 
@@ -143,14 +143,14 @@ def test_single_constant_value_is_ambiguous(heedless, config):
     assert report.warnings[0].startswith("Cannot tell whether the seed is used: ")
     assert report.warnings[1].startswith("No winner is decided: ")
     assert not report.ignores_seeds
-    assert certainty_text(report).startswith("First, and no winner: ")
+    assert certainty_text(report).startswith("Ranked first, but no winner: ")
 
 
 def test_constant_winner_is_reported_first(heedless, config):
     outcome = promoted(heedless("flat", search={"budget": 3}), config)
     first = outcome.report.warnings[0]
     assert first.startswith(
-        f"Trial {outcome.ranking.winner.candidate.trial} comes first and collapsed under every seed"
+        f"Trial {outcome.ranking.winner.candidate.trial} ranks first but collapsed under every seed"
     )
     assert "in every epoch" in first
 

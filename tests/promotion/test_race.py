@@ -17,7 +17,7 @@ from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Status
-from hpo.promotion.grid import TRIES, replicate
+from hpo.promotion.grid import MAX_TRIES, replicate
 from hpo.promotion.race import Plan, Race, RaceSource
 from hpo.promotion.select import race_seeds
 from hpo.stats.ranking import Candidate
@@ -48,11 +48,11 @@ def test_plan_after_a_search_is_smallest(trials):
 @pytest.mark.parametrize(
     ("rungs", "widths", "said"),
     [
-        ((1, 2), (4,), "a width for each rung"),
-        ((2, 2), (4, 2), "rise, such as 1,2,4, not 2,2"),
-        ((0, 2), (4, 2), "rise"),
-        ((1, 2), (2, 4), "never rise, such as 8,4,2, not 2,4"),
-        ((1, 2), (2, 0), "never rise"),
+        ((1, 2), (4,), "one width for each rung"),
+        ((2, 2), (4, 2), "increasing numbers of seeds, such as 1,2,4, not 2,2"),
+        ((0, 2), (4, 2), "increasing"),
+        ((1, 2), (2, 4), "never increase, such as 8,4,2, not 2,4"),
+        ((1, 2), (2, 0), "never increase"),
         ((), (), "rungs are none"),
     ],
 )
@@ -143,7 +143,7 @@ def test_rung_waits_for_previous_rung():
 def test_failed_candidate_is_replaced():
     plan, table = Plan((1, 2, 4), (4, 2, 1)), [[9.0] * 4, [8.0] * 4, [7.0] * 4, [6.0] * 4]
     source, trained = raced(table, plan, Rule(), "maximize", fails={(0, 42), (1, 43)})
-    assert trained.count((0, 42)) == TRIES
+    assert trained.count((0, 42)) == MAX_TRIES
     assert {seed for trial, seed in trained if trial == 1} == {42, 43}
     race = race_of(source, table, plan, "maximize")
     assert race.final.winner.candidate.trial == 2
@@ -242,12 +242,12 @@ def test_command_shows_rungs_and_both_tables(searched, restored_config):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"rungs": (1, 2, 4)}, "rungs and widths are a race's; add --race"),
+        ({"rungs": (1, 2, 4)}, "rungs and widths are options of a race; add --race"),
         ({"race": True, "curtail": True}, "not both"),
         ({"race": True, "top": 3, "widths": (4, 2, 1)}, "first of the widths"),
-        ({"race": True, "rungs": (1, 2)}, "must have the promotion's 3 seeds at least, not 2"),
-        ({"race": True, "rungs": (4, 2, 1)}, "rise"),
-        ({"race": True, "confirm_seeds": (45,)}, "seed 45 is the promotion's"),
+        ({"race": True, "rungs": (1, 2)}, "must have at least the promotion's 3 seeds, not 2"),
+        ({"race": True, "rungs": (4, 2, 1)}, "increasing"),
+        ({"race": True, "confirm_seeds": (45,)}, "seed 45 is a seed of the promotion"),
     ],
 )
 def test_invalid_race_is_refused_first(curve, config, options, said):
@@ -260,5 +260,5 @@ def test_race_never_uses_search_seed(curve):
     study = curve(search={"seed": 45})
     assert race_seeds(study, Plan((1, 6), (2, 1))) == (42, 43, 44, 46, 47, 48)
     shared = curve(search={"seed": 42})
-    with pytest.raises(UsageError, match="seed 42 is the promotion's too: search under another"):
-        api.refuse_promotion(shared, hpo.RunConfig(), api.PromotionOptions(race=True))
+    with pytest.raises(UsageError, match="seed 42 is a seed of both: search under another"):
+        api.check_promotion(shared, hpo.RunConfig(), api.PromotionOptions(race=True))

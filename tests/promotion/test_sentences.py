@@ -15,7 +15,7 @@ from hpo.api import PromotionReport
 from hpo.cli.main import app
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
-from hpo.promotion.decide import Decided
+from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.sentences import certainty_text
 from hpo.promotion.shown import per_cent
 from hpo.stats.ranking import Candidate, rank
@@ -39,7 +39,7 @@ def said(curve):
             for trial, values in enumerate(table)
         ]
         return certainty_text(
-            PromotionReport.of(study, Decided(ranking=rank(candidates, seeds, rule or Rule(), direction)), [])
+            PromotionReport.of(study, PromotionDecision(ranking=rank(candidates, seeds, rule or Rule(), direction)), [])
         )
 
     return text
@@ -117,7 +117,7 @@ def test_later_trials_mark_promotion_as_old(curve, config):
     hpo.promote(study, config)
     assert api.rank_stored(study, config).warnings == ()
     hpo.run(study, config, trials=5)
-    sentence = "Not the newest: 2 trials completed since this promotion and are no part of it."
+    sentence = "Not the newest: 2 trials completed after this promotion and are not part of it."
     assert api.rank_stored(study, config).warnings[0].startswith(sentence)
     assert api.status(study.name, config)[0].since == 2
     assert sentence in api.write_report(study.name, config).read_text()
@@ -148,12 +148,12 @@ def test_one_class_winner_is_reported_first(curve):
     values = {42: 0.3, 43: 0.31, 44: 0.32}
     runs = [one_class(seed, 2, 1, (value, value, value)) for seed, value in values.items()]
     ranking = rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")
-    first = PromotionReport.of(study, Decided(ranking=ranking), runs).warnings[0]
+    first = PromotionReport.of(study, PromotionDecision(ranking=ranking), runs).warnings[0]
     assert first.startswith(
-        "Trial 0 comes first and collapsed under every seed (seed 42: all 9 cases were put into class 42;"
+        "Trial 0 ranks first but collapsed under every seed (seed 42: all 9 cases were put into class 42;"
     )
     recovered = [one_class(seed, 2, 3, (value, value, value + 0.5)) for seed, value in values.items()]
-    assert PromotionReport.of(study, Decided(ranking=ranking), recovered).warnings == ()
+    assert PromotionReport.of(study, PromotionDecision(ranking=ranking), recovered).warnings == ()
 
 
 def test_best_epoch_at_budget_is_reported(curve):
@@ -163,9 +163,9 @@ def test_best_epoch_at_budget_is_reported(curve):
     def text(step, reports=3):
         runs = [one_class(seed, 9, step, (value - 0.1, value, value)) for seed, value in values.items()]
         runs = [replace(one, reports=one.reports[-reports:]) for one in runs]
-        return certainty_text(PromotionReport.of(study, Decided(ranking=ranking), runs))
+        return certainty_text(PromotionReport.of(study, PromotionDecision(ranking=ranking), runs))
 
-    assert "The best epoch of trial 0 is the last of 3 under every seed: it may not be done" in text(3)
+    assert "The best epoch of trial 0 is the last of 3 under every seed: it may not have converged" in text(3)
     assert "best epoch" not in text(2)
     assert "best epoch" not in text(3, reports=1), "the last is the only one that was reported"
 
@@ -173,7 +173,7 @@ def test_best_epoch_at_budget_is_reported(curve):
 def test_confirmation_names_its_seed_count(curve):
     values = {42: 0.3, 43: 0.31, 44: 0.32}
     report = PromotionReport.of(
-        curve(), Decided(ranking=rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")), []
+        curve(), PromotionDecision(ranking=rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")), []
     )
     text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
     assert "over the 2 of 3 that completed" in text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hpo.core.protocols import DONE, WAIT, Decision
 from hpo.core.records import Evaluation, Job, Stage, Status
-from hpo.promotion.grid import TRIES, PromotionSource, replicate
+from hpo.promotion.grid import MAX_TRIES, PromotionSource, replicate
 
 
 def grid(trials=(3, 1), seeds=(42, 43)):
@@ -38,7 +38,7 @@ def test_it_is_done_when_all_are_over():
 
 def test_failed_replicate_is_retried_once():
     source = PromotionSource([Job(trial=0, params={}, seed=42, budget=1, stage=Stage.PROMOTION)])
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         source.tell(Evaluation(job=source.ask(), status=Status.FAILED, error="broke"))
     assert source.ask() is DONE
     assert source.evaluations[0, 42].status is Status.FAILED

@@ -16,7 +16,7 @@ from hpo.cli.main import app
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 from hpo.driver.storage import storage
-from hpo.promotion.decide import Decided
+from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.sentences import certainty_text
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
@@ -50,7 +50,7 @@ def test_reference_table_is_reproduced(curve):
     ]
     values = {one.job.seed: one.value for one in evaluations}
     ranking = rank([Candidate(trial=7, values=values)], (42, 43, 44), Rule(), "maximize")
-    report = PromotionReport.of(study, Decided(ranking=ranking), evaluations)
+    report = PromotionReport.of(study, PromotionDecision(ranking=ranking), evaluations)
     said = {row.metric: f"{row.mean:.3f} +- {row.sigma:.3f}" for row in report.metrics}
     assert said == {"accuracy": "0.696 +- 0.026", "kappa": "0.721 +- 0.025"}
     assert "| accuracy |    0.6760 |    0.7330 |    0.6790 | 0.6960 |  0.0262 |" in report.markdown()
@@ -118,7 +118,7 @@ def test_confirmation_trains_winner_only(promoted, restored_config):
     assert list(confirmation.values) == [45, 46, 47]
     assert confirmation.mean == pytest.approx(np.mean(values))
     assert confirmation.sigma == pytest.approx(np.std(values))
-    assert "Unbiased estimate of the winner, on seeds of no choice (45: " in certainty_text(made.report)
+    assert "Unbiased estimate of the winner, on held-out seeds (45: " in certainty_text(made.report)
     winner = made.ranking.winner.candidate.trial
     _, evaluations = api.show("curve", winner, restored_config)
     assert {one.job.seed: one.value for one in evaluations if one.job.seed > 44} == confirmation.values
@@ -130,9 +130,9 @@ def test_confirmation_trains_winner_only(promoted, restored_config):
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
-        ([42], "seed 42 is the promotion's: the winner was chosen on it"),
-        ([41], "seed 41 is the search's"),
-        ([45, 45], "seed 45 is named twice"),
+        ([42], "seed 42 is a seed of the promotion: the winner was chosen on it"),
+        ([41], "seed 41 is a seed of the search"),
+        ([45, 45], "seed 45 is given twice"),
         ([-1], "a seed must be 0 to"),
     ],
 )
@@ -153,6 +153,8 @@ def test_shared_search_seed_is_marked(curve, config):
     hpo.run(study, config)
     outcome = hpo.promote(study, config)
     unseen = outcome.ranking.over([43, 44]).winner.candidate.trial
-    assert f"Seed 42 was the search's too; the winner without it is trial {unseen}." in certainty_text(outcome.report)
+    assert f"Seed 42 was also a seed of the search; the winner without it is trial {unseen}." in certainty_text(
+        outcome.report
+    )
     table = json.loads((outcome.folder / "promotion.json").read_text())
     assert (table["seeds_seen_by_search"], table["winner_on_unseen_seeds"]) == ([42], unseen)

@@ -121,7 +121,7 @@ def test_defaults_stand_in_every_record_of_a_result(project, config, capsys):
     print_text(tables.trial_text(trial, evaluations, "val"))
     print_text(promoted.ranking_table(outcome.report))
     assert "defaults: bonus=0.0" in (printed := capsys.readouterr().out)
-    assert "the trainable's default counts: bonus = 0.0" in printed
+    assert "the trainable's default applies: bonus = 0.0" in printed
 
 
 def test_the_default_of_a_conditional_param_counts(project, config):

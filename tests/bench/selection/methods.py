@@ -143,7 +143,7 @@ def race(table: Table, roles: Roles, rows: Sequence[int], plan: Plan) -> Choice:
     seeds = SEEDS[: plan.rungs[-1]]
     source = RaceSource(_jobs(rows, seeds), plan, RULE, "maximize")
     trained = _trained(source, table, roles, rows)
-    raced = Race.of(plan.of(len(rows)), _candidates(source, rows, seeds), seeds, RULE, "maximize")
+    raced = Race.of(plan.limited_to(len(rows)), _candidates(source, rows, seeds), seeds, RULE, "maximize")
     assert raced.final.winner is not None
     return Choice(rows[raced.final.winner.candidate.trial], trained)
 
