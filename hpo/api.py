@@ -5,7 +5,7 @@ from hpo.analysis.decompose import decompose
 from hpo.analysis.decomposition import Decomposition
 from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
-from hpo.analysis.options import DecomposeOptions, ReplayOptions, VerifyOptions
+from hpo.analysis.options import DecomposeOptions, DiagnoseOptions, ReplayOptions, VerifyOptions
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.control import ControlOutcome, pause, resume, stop
@@ -15,35 +15,43 @@ from hpo.driver.from_ray import init_from_ray
 from hpo.driver.from_wandb import init_from_wandb
 from hpo.driver.init import InitOutcome, init
 from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
+from hpo.driver.options import AuditOptions, DeleteOptions, LogsOptions, PhantomOptions, StopOptions, SubmitOptions
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import SubmitOutcome, logs, submit
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
 from hpo.promotion.objective import promote
-from hpo.promotion.options import PromotionOptions, RuleOptions
+from hpo.promotion.options import AssetsOptions, PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.promotion.select import check_promotion, share_of_search
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
-from hpo.search.options import SearchOptions
+from hpo.search.options import ImportOptions, SearchOptions
 from hpo.search.run import SearchOutcome, read_configurations, run
 from hpo.serve.views import board, write_report
 from hpo.study import json_schema, notes
 from hpo.study.loading import load_study
 
 __all__ = [
+    "AssetsOptions",
+    "AuditOptions",
     "Comparison",
     "Confirmation",
     "ControlOutcome",
     "DecomposeOptions",
     "Decomposition",
+    "DeleteOptions",
+    "DiagnoseOptions",
     "Diagnosis",
     "Finding",
+    "ImportOptions",
     "ImportOutcome",
     "InitOutcome",
     "Instability",
+    "LogsOptions",
+    "PhantomOptions",
     "Progress",
     "PromotionOptions",
     "PromotionOutcome",
@@ -54,7 +62,9 @@ __all__ = [
     "RuleOptions",
     "SearchOptions",
     "SearchOutcome",
+    "StopOptions",
     "StudySummary",
+    "SubmitOptions",
     "SubmitOutcome",
     "Verification",
     "Verified",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo.analysis.curves import curve_of
-from hpo.core.arguments import explains_arguments, require_int
+from hpo.analysis.options import DiagnoseOptions
 from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import explain_write_errors, write_text
@@ -18,6 +18,7 @@ from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
+from hpo.driver.options import accepts_options
 from hpo.driver.session import checked_config
 from hpo.driver.status import as_stored
 from hpo.driver.storage import name_of, storage, stored_study
@@ -143,23 +144,20 @@ class Diagnosis(Shown):
         ]
 
 
-@explains_arguments
-def diagnose(
-    study: Study | str, config: RunConfig | None = None, *, trial: int, seeds: Collection[int] = ()
-) -> Diagnosis:
+@accepts_options(DiagnoseOptions)
+def diagnose(study: Study | str, config: RunConfig | None, options: DiagnoseOptions) -> Diagnosis:
     """Analyzes the recorded trainings of one trial and writes a page and its numbers; trains nothing.
 
     Args:
         study: the study itself, or its name.
         config: where the study is stored; None: the defaults.
-        trial: number of the trial.
-        seeds: seeds of the replicates to analyze; empty: all.
+        options: the trial, and its replicates.
 
     Raises:
         UsageError: if there is no such study, or it has no such trainings.
     """
     name, config = name_of(study), checked_config(config)
-    require_int("trial", trial)
+    trial, seeds = options.trial, options.seeds
     with storage(config.storage) as (store, _durable):
         stored = stored_study(store, name)
         study, all_ = as_stored(stored), store.evaluations(stored, trial=trial)

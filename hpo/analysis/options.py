@@ -1,11 +1,11 @@
-"""Options of verify, decompose and replay."""
+"""Options of verify, decompose, diagnose and replay."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hpo.core.options import count, flag, names_of
+from hpo.core.options import count, flag, names_of, numbers_of, refuse_unfit_options
 from hpo.core.records import LARGEST_SEED, LAST_TRIAL
 from hpo.driver.options import CommandOptions, RecordOptions
 
@@ -56,6 +56,22 @@ class DecomposeOptions(RecordOptions):
     replays: int = field(default=REPLAYS, metadata=flag(low=0, high=MOST_REPLAYS))
     sources: Sequence[str] | None = field(default=None, metadata=flag(parse=names_of, metavar="<name,name,...>"))
     metric: str | None = field(default=None, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnoseOptions:
+    """Which trainings are diagnosed.
+
+    Attributes:
+        trial: number of the trial.
+        seeds: seeds of the replicates to analyze; default: all.
+    """
+
+    trial: int = field(metadata=_TRIAL)
+    seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)

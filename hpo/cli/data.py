@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +14,7 @@ import typer
 
 from hpo.cli.options import Folders, Json, StudyName, Written, study_names, with_options
 from hpo.cli.output import print_json, print_text
-from hpo.core.records import LARGEST_SEED
-from hpo.core.records import MAX_TRIALS as MOST
+from hpo.driver.options import AuditOptions, PhantomOptions
 
 app = typer.Typer(no_args_is_help=True, help="Audit a study's data, or write synthetic data.")
 
@@ -26,13 +26,7 @@ REASONS = 10
 @with_options
 def audit(
     study: StudyName,
-    data: Annotated[
-        Path | None, typer.Option(help="A folder or CSV file; default: the study's.", show_default=False)
-    ] = None,
-    archive: Annotated[
-        Path | None, typer.Option(help="Folder of its examinations; default: the study's.", show_default=False)
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write data_manifest.json there.", show_default=False)] = None,
+    options: AuditOptions,
     studies: Folders = None,
     *,
     config: Written,
@@ -46,7 +40,7 @@ def audit(
 
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
         named = api.load_study(study, studies, to_train=False)  # its own data may be the problem
-        found = api.audit(named, config, data=data, archive=archive, out=out, tell=tell)
+        found = api.audit(named, config, replace(options, tell=tell))
     if as_json:
         print_json(dict(found))
     else:
@@ -54,12 +48,10 @@ def audit(
 
 
 @app.command()
+@with_options
 def phantoms(
     out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="Number of examinations or pictures.")] = 200,
-    dicom: Annotated[bool, typer.Option("--dicom", help="DICOM files with a CSV file, rather than pictures.")] = False,
-    size: Annotated[int, typer.Option(min=1, max=100_000, help="Pixels along each side.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed; the same seed writes the same files.")] = 0,
+    options: PhantomOptions,
     study: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +72,7 @@ def phantoms(
     from hpo.cli.progress import Phases  # takes half a second to import, and --help does not need it
 
     with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
-        named = api.write_phantoms(out, n, study=study, folders=studies, dicom=dicom, size=size, seed=seed, tell=tell)
+        named = api.write_phantoms(out, options, study=study, folders=studies, tell=tell)
     if as_json:
         print_json({"data": str(named)})
     else:

@@ -9,22 +9,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from hpo.analysis.options import DiagnoseOptions
 from hpo.cli.options import (
     Folders,
     Json,
-    Seeds,
     Stored,
     StoredAndWritten,
     StudyName,
-    TrialNumber,
-    only,
     study_names,
     with_options,
 )
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import StudyInvalid
 from hpo.core.records import LAST_TRIAL
-from hpo.promotion.options import RuleOptions
+from hpo.promotion.options import AssetsOptions, RuleOptions
 
 
 @with_options
@@ -56,19 +54,9 @@ def rank(
 @with_options
 def assets(
     study: StudyName,
-    out: Annotated[Path, typer.Option(help="Folder of the files.", show_default=False)],
-    results: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of results (repeatable); default: the newest promotion's.", show_default=False),
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Prefix of the files' names; default: the study's last word.", show_default=False)
-    ] = None,
-    *,
-    options: Annotated[RuleOptions, only("ddof")],
-    force: Annotated[bool, typer.Option("--force", help="Replace the files of another promotion.")] = False,
-    studies: Folders = None,
+    options: AssetsOptions,
     config: StoredAndWritten,
+    studies: Folders = None,
     as_json: Json = False,
 ) -> None:
     """Write what a report needs about the winner: pictures per seed, tables with mean ± sigma, a text for them."""
@@ -76,7 +64,7 @@ def assets(
     from hpo.core.formatting import near
 
     loaded = api.load_study(study, studies, to_train=False)
-    written = api.assets(loaded, config, out=out, results=results or (), prefix=prefix, ddof=options.ddof, force=force)
+    written = api.assets(loaded, config, options)
     if as_json:
         print_json([str(path) for path in written])
     else:
@@ -86,8 +74,7 @@ def assets(
 @with_options
 def diagnose(
     study: StudyName,
-    trial: TrialNumber,
-    seeds: Seeds = None,
+    options: DiagnoseOptions,
     *,
     config: StoredAndWritten,
     as_json: Json = False,
@@ -96,7 +83,7 @@ def diagnose(
     from hpo import api
 
     name = Path(study).name.removesuffix(".toml")
-    found = api.diagnose(name, config, trial=trial, seeds=seeds or ())
+    found = api.diagnose(name, config, options)
     if as_json:
         print_json(found.plain())
     else:

@@ -19,25 +19,22 @@ from hpo.cli.options import (
     Config,
     Enqueue,
     Folders,
-    From,
-    FromParams,
-    FromStudy,
-    FromValue,
     Json,
     Promote,
-    PromoteFrom,
     Stored,
     StudyName,
     Trainings,
+    all_but,
     with_options,
 )
 from hpo.cli.output import keep_stdout_for_data, print_json, print_text
 from hpo.cli.stopping import tell_of_threads
 from hpo.core.errors import HpoError, StudyInvalid, UsageError
+from hpo.core.options import declared
 from hpo.core.redaction import known_secrets, without
 from hpo.core.run_config import RunConfig
 from hpo.promotion.options import PromotionOptions
-from hpo.search.options import SearchOptions
+from hpo.search.options import ImportOptions, SearchOptions, SourceOptions
 
 if TYPE_CHECKING:
     from hpo import api
@@ -47,6 +44,9 @@ if TYPE_CHECKING:
 SEARCH, PROMOTION, ROBUSTNESS = "Search", "Promotion", "Robustness"
 STUDIES, SETUP, CLUSTER = "Studies", "Setup and pages", "Cluster"
 """Headings of `hpo --help`."""
+
+OWN_SEARCH = all_but(PromotionOptions, "source", *(one.name for one in declared(SourceOptions)))
+"""The options of a promotion that follows a search: it has its own candidates."""
 
 app = typer.Typer(
     help="Hyperparameter optimisation whose winners hold on another seed.",
@@ -82,7 +82,7 @@ def run(
     trainings: Trainings = None,
     enqueue: Enqueue = None,
     promote: Promote = False,
-    promotion: PromotionOptions,
+    promotion: Annotated[PromotionOptions, OWN_SEARCH],
     config: RunConfig,
     studies: Folders = None,
     as_json: Json = False,
@@ -127,10 +127,6 @@ def promote(
     study: StudyName,
     options: PromotionOptions,
     config: RunConfig,
-    source: PromoteFrom = None,
-    source_study: FromStudy = None,
-    source_value: FromValue = None,
-    source_params: FromParams = None,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -140,9 +136,7 @@ def promote(
 
     loaded = api.load_study(study, studies)
     with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
-        options = replace(options, source=source, source_study=source_study, stop=stop, workers=workers)
-        options = replace(options, source_value=source_value, source_params=source_params)
-        outcome = _promote(loaded, config, options, stop)
+        outcome = _promote(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -177,11 +171,8 @@ def verify(
 @with_options
 def import_(
     study: StudyName,
-    source: From,
+    options: ImportOptions,
     config: Stored,
-    source_study: FromStudy = None,
-    source_value: FromValue = None,
-    source_params: FromParams = None,
     studies: Folders = None,
     as_json: Json = False,
 ) -> None:
@@ -192,15 +183,7 @@ def import_(
 
     loaded = api.load_study(study, studies)
     lines = Progress(loaded, _stderr(), threading.Event(), verb=None)
-    outcome = api.import_trials(
-        loaded,
-        source,
-        config,
-        source_study=source_study,
-        source_value=source_value,
-        source_params=source_params,
-        observers=[lines],
-    )
+    outcome = api.import_trials(loaded, config, replace(options, observers=[lines]))
     if as_json:
         print_json(tables.import_values(outcome))
     else:

@@ -10,6 +10,7 @@ import typer
 from hpo.cli.options import Json, Stored, StoredAndWork, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.cli.steering import StoredName
+from hpo.driver.options import DeleteOptions
 
 if TYPE_CHECKING:
     from hpo import api
@@ -20,12 +21,7 @@ NewName = Annotated[str, typer.Option("--to", help="New name, which no study has
 @with_options
 def delete(
     study: StoredName,
-    checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="Remove its work folder too: checkpoints and artefacts.")
-    ] = False,
-    results: Annotated[
-        bool, typer.Option("--results", help="Remove its folder in the outputs too, with every results_N.")
-    ] = False,
+    options: DeleteOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     *,
     config: StoredAndWork,
@@ -38,7 +34,7 @@ def delete(
         found = api.summarize_study(study, config)
         lost = f"{_counted(found.trials, 'trial')} and {_counted(found.evaluations, 'recorded training')}"
         typer.confirm(f"Delete study {study} with {lost} for good?", abort=True, err=True)
-    _show(api.delete(study, config, checkpoints=checkpoints, results=results), as_json, "deleted")
+    _show(api.delete(study, config, options), as_json, "deleted")
 
 
 @with_options

@@ -12,8 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import typer
 
 from hpo.cli.hiding import refuse_secret
-from hpo.core.options import Declared, declared, numbers_of
-from hpo.core.records import LAST_TRIAL
+from hpo.core.options import Declared, declared
 from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
 
@@ -34,6 +33,11 @@ class Only:
 def only(*names: str) -> Only:
     """Returns what says that a command takes these options of a class."""
     return Only(frozenset(names))
+
+
+def all_but(kind: type, *names: str) -> Only:
+    """Returns what says that a command takes all options of a class but these."""
+    return Only(frozenset(one.name for one in declared(kind)) - {*names})
 
 
 _PLACE = frozenset(one.name for one in declared(RunConfig))
@@ -103,6 +107,7 @@ def _parameter(one: Declared) -> inspect.Parameter:
     whole = "int" in str(annotation) and own.low is not None
     option = typer.Option(
         own.name or f"--{one.name.strip('_').replace('_', '-')}",
+        *([own.short] if own.short else []),
         min=own.low,
         max=MOST if whole and own.high is None else own.high,
         parser=_parser(own.parse) if own.parse else None,
@@ -110,7 +115,7 @@ def _parameter(one: Declared) -> inspect.Parameter:
         envvar=own.envvar,
         callback=refuse_secret if own.is_secret else None,
         help=one.help,
-        show_default=one.default not in (None, (), False, dataclasses.MISSING),
+        show_default=not any(one.default is other for other in (None, (), False, dataclasses.MISSING)),
     )
     default = inspect.Parameter.empty if required else one.default if one.default != () else None
     return inspect.Parameter(
@@ -160,60 +165,6 @@ Folders = Annotated[
         show_default=False,
     ),
 ]
-JobsAddress = Annotated[
-    str,
-    typer.Option(
-        "--jobs-address",
-        envvar="RAY_API_SERVER_ADDRESS",
-        callback=refuse_secret,
-        help="Address of the cluster's dashboard, which accepts jobs.",
-        show_envvar=True,
-    ),
-]
-TrialNumber = Annotated[
-    int, typer.Option("--trial", min=0, max=LAST_TRIAL, help="Number of the trial.", show_default=False)
-]
-From = Annotated[
-    str,
-    typer.Option(
-        "--from",
-        envvar="HPO_FROM",
-        callback=refuse_secret,
-        help="URL of an Optuna storage, or path of a journal, a CSV file or a Ray Tune experiment. Without a password.",
-        show_default=False,
-        show_envvar=True,
-    ),
-]
-PromoteFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        envvar="HPO_PROMOTE_FROM",
-        callback=refuse_secret,
-        help="Retrain another tool's best: an Optuna storage's URL, a journal, CSV file or Ray Tune experiment.",
-        show_default=False,
-        show_envvar=True,
-    ),
-]
-FromStudy = Annotated[
-    str | None, typer.Option("--from-study", help="Name of the study there; default: the only one.", show_default=False)
-]
-FromValue = Annotated[
-    str | None,
-    typer.Option(
-        "--value", help="Column of a table that has the value; default: named like the metric.", show_default=False
-    ),
-]
-FromParams = Annotated[
-    Any,
-    typer.Option(
-        "--params",
-        parser=lambda text: _columns_of(text),
-        metavar="<param=column,...>",
-        help="Columns of params that are named otherwise; `param=` for a column that is none.",
-        show_default=False,
-    ),
-]
 Trainings = Annotated[
     int | None,
     typer.Option(
@@ -228,23 +179,5 @@ Enqueue = Annotated[
     typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
 ]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
-Seeds = Annotated[
-    Any,
-    typer.Option(
-        "--seeds",
-        parser=_parser(numbers_of),
-        metavar="<seed,seed,...>",
-        help="Seeds of the replicates; default: all.",
-        show_default=False,
-    ),
-]
-
-
-def _columns_of(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(name.strip() and equals for name, equals, _ in pairs):
-        raise typer.BadParameter(f"expected param=column,param=column, got {text[:100]!r}")
-    return {name.strip(): column.strip() for name, _, column in pairs}
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

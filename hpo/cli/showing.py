@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, StoredAndWritten, StudyName, with_options
+from hpo.cli.options import Folders, Json, StoredAndWritten, StudyName, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import UsageError
-from hpo.core.run_config import JOBS_ADDRESS
+from hpo.driver.options import JobsOptions
 
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 
@@ -36,8 +36,8 @@ def serve(
     ] = False,
     open_: Open = False,
     studies: Folders = None,
-    jobs_address: JobsAddress = JOBS_ADDRESS,
     *,
+    jobs: JobsOptions,
     config: StoredAndWritten,
 ) -> None:
     """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
@@ -66,7 +66,7 @@ def serve(
         if open_:
             webbrowser.open(f"{address}/robustness")
 
-    cluster = Cluster(jobs_address=jobs_address, folders=tuple(studies) if studies else None)
+    cluster = Cluster(jobs_address=jobs.jobs_address, folders=tuple(studies) if studies else None)
     serve_pages(config, settings, began, cluster)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Folders, JobsAddress, Json, Stored, StudyName, with_options
+from hpo.cli.options import Folders, Json, Stored, StudyName, with_options
 from hpo.cli.output import print_json, print_text
-from hpo.core.run_config import JOBS_ADDRESS
+from hpo.driver.options import LogsOptions, StopOptions, SubmitOptions
 
 if TYPE_CHECKING:
     from hpo import api
@@ -21,12 +21,12 @@ StoredName = Annotated[str, typer.Option("--study", "-s", help="Name of a stored
 @with_options
 def submit(
     study: StudyName,
-    options: Annotated[
+    arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[OPTIONS OF HPO RUN]...", help="See hpo run --help.")
     ] = None,
     studies: Folders = None,
-    jobs_address: JobsAddress = JOBS_ADDRESS,
     *,
+    options: SubmitOptions,
     config: Stored,
     as_json: Json = False,
 ) -> None:
@@ -34,9 +34,8 @@ def submit(
     from hpo import api
     from hpo.cli.main import refuse_options
 
-    given = options or []
-    refuse_options("run", ["--study", study, *given])
-    found = api.submit(study, config, given, folders=studies, jobs_address=jobs_address)
+    refuse_options("run", ["--study", study, *(arguments or [])])
+    found = api.submit(study, config, replace(options, arguments=arguments or (), folders=studies))
     if as_json:
         print_json(asdict(found))
     else:
@@ -48,15 +47,14 @@ def submit(
 @with_options
 def logs(
     study: StoredName,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
-    jobs_address: JobsAddress = JOBS_ADDRESS,
     *,
+    options: LogsOptions,
     config: Stored,
 ) -> None:
     """Print the output of a submitted study's newest job."""
     from hpo import api
 
-    for piece in api.logs(study, config, follow=follow, jobs_address=jobs_address):
+    for piece in api.logs(study, config, options):
         sys.stdout.write(piece)
         sys.stdout.flush()
 
@@ -90,18 +88,15 @@ def resume(study: StoredName, config: Stored, as_json: Json = False) -> None:
 @with_options
 def stop(
     study: StoredName,
-    now: Annotated[
-        bool, typer.Option("--now", help="Terminate it at once, kill it after 3 s; epochs under way are lost.")
-    ] = False,
-    jobs_address: JobsAddress = JOBS_ADDRESS,
     *,
+    options: StopOptions,
     config: Stored,
     as_json: Json = False,
 ) -> None:
     """Stop a study's driver, wherever it runs: running trainings finish their epoch and are checkpointed."""
     from hpo import api
 
-    found = api.stop(study, config, now=now, jobs_address=jobs_address)
+    found = api.stop(study, config, options)
     _show(found, _stopped(found), as_json)
 
 

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
@@ -28,6 +29,7 @@ class Flag:
 
     Attributes:
         name: of the option; None: the field's own, `--storage-wait` for `storage_wait`.
+        short: one letter that may be written instead, `-f`; None: there is none.
         low: smallest number that is allowed; None: any.
         high: largest number that is allowed; None: any.
         parse: makes the value of a text, and raises ValueError where it is none; None: the field's type does.
@@ -39,12 +41,13 @@ class Flag:
     """
 
     name: str | None = None
+    short: str | None = None
     low: float | None = None
     high: float | None = None
     parse: Callable[[str], object] | None = None
     metavar: str | None = None
     envvar: str | None = None
-    kind: type | None = None
+    kind: Any = None
     is_secret: bool = False
     called: str | None = None
 
@@ -128,6 +131,10 @@ def refuse_unfit_options(options: Any) -> None:
         called, kind = own.called or one.name, str(one.type)
         if kind == "bool":
             require_type(called, value, bool, "True or False")
+        elif kind.startswith("Path"):
+            require_type(called, value, (str, Path), "a path")
+        elif kind.startswith("str"):
+            require_type(called, value, str, "a text")
         elif kind.startswith("int"):
             require_int(called, value, own.low, own.high)
         elif kind.startswith("float"):
@@ -153,6 +160,18 @@ def numbers_of(text: str) -> tuple[int, ...]:
 def names_of(text: str) -> tuple[str, ...]:
     """Returns names that commas separate."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def columns_of(text: str) -> dict[str, str]:
+    """Returns the columns of params: `lr=rate,depth=`.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError(f"expected param=column,param=column, got {text[:100]!r}")
+    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def seconds_of(text: str) -> float:

@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
-from hpo.core.run_config import JOBS_ADDRESS, RunConfig
-from hpo.driver.storage import storage, stored_study
+from hpo.core.run_config import RunConfig
+from hpo.driver.options import StopOptions, accepts_options
+from hpo.driver.session import checked_config
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.driver.submit import cluster_jobs
 from hpo.store import Holder, Store, StoredStudy, end_driver
+from hpo.study import Study
 
 END_SECONDS = 3.0
 """Seconds that `stop --now` gives a driver before it is killed; Ray gives its jobs as long."""
@@ -37,50 +40,53 @@ class ControlOutcome:
     job: str | None
 
 
-def pause(study: str, config: RunConfig) -> ControlOutcome:
+def pause(study: Study | str, config: RunConfig | None = None) -> ControlOutcome:
     """Pauses a study: no new training starts until it is resumed; running ones finish, and the driver waits.
 
     Raises:
         UsageError: if the storage has no such study.
     """
+    name, config = name_of(study), checked_config(config)
     with storage(config.storage, writes=True) as (store, _durable):
-        stored = stored_study(store, study)
+        stored = stored_study(store, name)
         return control_outcome(store, stored, changed=store.pause(stored))
 
 
-def resume(study: str, config: RunConfig) -> ControlOutcome:
+def resume(study: Study | str, config: RunConfig | None = None) -> ControlOutcome:
     """Resumes a paused study; a waiting driver continues at once.
 
     Raises:
         UsageError: if the storage has no such study.
     """
+    name, config = name_of(study), checked_config(config)
     with storage(config.storage, writes=True) as (store, _durable):
-        stored = stored_study(store, study)
+        stored = stored_study(store, name)
         return control_outcome(store, stored, changed=store.resume(stored))
 
 
-def stop(study: str, config: RunConfig, *, now: bool = False, jobs_address: str = JOBS_ADDRESS) -> ControlOutcome:
+@accepts_options(StopOptions)
+def stop(study: Study | str, config: RunConfig | None, options: StopOptions) -> ControlOutcome:
     """Asks a study's driver to stop: no new training starts, running ones finish their epoch and are checkpointed.
 
     Args:
-        study: name of the study.
-        config: where the study is stored.
-        now: whether to terminate the driver at once, and kill it after a few seconds; epochs under way are lost.
-        jobs_address: address of the cluster's dashboard, for a driver that is or will be a Ray job.
+        study: the study, or its name.
+        config: where the study is stored; None: the defaults.
+        options: whether at once, and the cluster of a driver that is or will be a Ray job.
 
     Raises:
         UsageError: if the storage has no such study, or `now` is given and the driver cannot be reached from here.
     """
+    name, config = name_of(study), checked_config(config)
     with storage(config.storage, writes=True) as (store, _durable):
-        stored = stored_study(store, study)
+        stored = stored_study(store, name)
         driver = driver_of(store, stored)
         if driver is None:
-            return control_outcome(store, stored, changed=_stop_pending_job(store, stored, jobs_address))
-        if now:
+            return control_outcome(store, stored, changed=_stop_pending_job(store, stored, options.jobs_address))
+        if options.now:
             if driver.job is None:
-                _end(study, driver)
+                _end(name, driver)
             else:
-                _stop_job(driver.job, jobs_address)
+                _stop_job(driver.job, options.jobs_address)
             return control_outcome(store, stored, changed=True)
         return control_outcome(store, stored, changed=store.request_stop(stored))
 

@@ -9,6 +9,7 @@ from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.protocols import Tell
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import AuditOptions, PhantomOptions, accepts_options
 from hpo.driver.session import resolve_study
 from hpo.results import json_text
 from hpo.study import Study
@@ -22,15 +23,8 @@ def print_progress(message: str, *_count: int) -> None:
     print(message)
 
 
-def audit(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    data: Path | None = None,
-    archive: Path | None = None,
-    out: Path | None = None,
-    tell: Tell = print_progress,
-) -> Mapping[str, object]:
+@accepts_options(AuditOptions)
+def audit(study: Study | str, config: RunConfig | None, options: AuditOptions) -> Mapping[str, object]:
     """Reads everything that a study's trainings would read, and returns what was left out and why.
 
     Calls `audit(params, cache, tell)` of the trainable's module; `params` are those that the study fixes.
@@ -38,10 +32,7 @@ def audit(
     Args:
         study: the study, or its name.
         config: where its work folder is; decoded data stays in the cache there, for the trainings.
-        data: replaces the study's fixed param `data`; None: the study's own.
-        archive: replaces the study's fixed param `archive`; None: the study's own.
-        out: a file to write the manifest to, as JSON; None: it is not written.
-        tell: called with the progress of the work.
+        options: other data than the study's, and where the manifest is written.
 
     Raises:
         UsageError: if the trainable has no such function, or the data cannot be used.
@@ -53,25 +44,23 @@ def audit(
             f"{f'trainable {study.trainable!r}' if study.trainable else 'a command'} cannot audit its data: "
             "its module has no function audit(params, cache, tell)"
         )
-    given = {name: str(path.absolute()) for name, path in (("data", data), ("archive", archive)) if path is not None}
+    own = {"data": options.data, "archive": options.archive}
+    given = {name: str(Path(path).absolute()) for name, path in own.items() if path is not None}
     found: Mapping[str, object] = function(
-        {**study.fixed, **given}, work_dir(f"{config.work_root}/{study.name}").cache, tell
+        {**study.fixed, **given}, work_dir(f"{config.work_root}/{study.name}").cache, options.tell or print_progress
     )
-    if out is not None:
-        with explain_write_errors(out):
-            write_text(out, json_text(found))
+    if options.out is not None:
+        with explain_write_errors(options.out):
+            write_text(options.out, json_text(found))
     return found
 
 
 def write_phantoms(
     out: Path,
-    n: int,
+    options: PhantomOptions,
     *,
     study: str | None = None,
     folders: Iterable[Path] | None = None,
-    dicom: bool = False,
-    size: int = 256,
-    seed: int = 0,
     tell: Tell = print_progress,
 ) -> Path:
     """Writes synthetic data and returns the value for a study's fixed param `data`.
@@ -80,12 +69,9 @@ def write_phantoms(
 
     Args:
         out: an empty folder, or one that does not exist yet.
-        n: number of examinations, or of images.
+        options: how many and which.
         study: name of the study whose trainable writes them; None: the first study whose trainable can.
         folders: folders to look for studies in.
-        dicom: whether to write DICOM files with a CSV file, rather than pictures in folders.
-        size: height and width of each image in pixels.
-        seed: seed of the phantoms; the same seed writes the same bytes.
         tell: called with the progress of the work.
 
     Raises:
@@ -99,7 +85,11 @@ def write_phantoms(
         except HpoError:
             function = None  # a trainable that cannot be imported is skipped
         if function is not None:
-            return Path(function(out.absolute(), n, dicom=dicom, size=size, seed=seed, tell=tell))
+            return Path(
+                function(
+                    out.absolute(), options.n, dicom=options.dicom, size=options.size, seed=options.seed, tell=tell
+                )
+            )
     whose = f"the trainable of study {study!r}" if study else f"none of the trainables of {len(paths)} studies"
     verb = "cannot" if study else "can"
     raise UsageError(f"{whose} {verb} write phantoms: its module needs a function write_phantoms")

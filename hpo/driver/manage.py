@@ -11,11 +11,13 @@ from pathlib import Path
 from hpo.core.errors import OutputRefused, StudyChanged, UsageError
 from hpo.core.redaction import masked
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import DeleteOptions, accepts_options
 from hpo.driver.resources import work_folder
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.session import checked_config
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import Store, copy_study, delete_study, rename_study
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import NAME
+from hpo.study import NAME, Study
 from hpo.training import work_dir
 
 
@@ -49,36 +51,37 @@ def summarize_study(study: str, config: RunConfig) -> StudySummary:
         return StudySummary(study=study, trials=trials, evaluations=len(store.keys(stored)), folders=folders)
 
 
-def delete(study: str, config: RunConfig, *, checkpoints: bool = False, results: bool = False) -> StudySummary:
+@accepts_options(DeleteOptions)
+def delete(study: Study | str, config: RunConfig | None, options: DeleteOptions) -> StudySummary:
     """Deletes a study from our tables and from Optuna's, in one transaction.
 
     If it is interrupted, the study is still there, and a second call finishes the work.
 
     Args:
-        study: name of the study.
-        config: where the study is stored.
-        checkpoints: whether to remove its work folder too, with checkpoints and artefacts.
-        results: whether to remove its folder in the outputs too, with all results.
+        study: the study, or its name.
+        config: where the study is stored; None: the defaults.
+        options: which of its files to remove too.
 
     Raises:
         UsageError: if the storage has no such study.
         StudyBusy: if another process drives it.
         OutputRefused: if a folder cannot be removed.
     """
+    name, config = name_of(study), checked_config(config)
     with storage(config.storage, writes=True) as (store, _durable):
-        stored = stored_study(store, study)
+        stored = stored_study(store, name)
         with store.held(stored) as lease:
             recorded = len(store.keys(stored))
             # Folders first: a study without files can still be deleted, but files without a study cannot be found.
             removed: list[Path | str] = []
-            if checkpoints and _exists(work := work_folder(stored, config)):
+            if options.checkpoints and _exists(work := work_folder(stored, config)):
                 work_dir(work).remove()
                 removed.append(work)
-            if results and (config.outputs / study).is_dir():
-                _remove(config.outputs / study)
-                removed.append(config.outputs / study)
-            trials = store.transact(lambda one: delete_study(one, OPTUNA, stored.id, study), lease)
-    return StudySummary(study=study, trials=trials, evaluations=recorded, folders=tuple(removed))
+            if options.results and (config.outputs / name).is_dir():
+                _remove(config.outputs / name)
+                removed.append(config.outputs / name)
+            trials = store.transact(lambda one: delete_study(one, OPTUNA, stored.id, name), lease)
+    return StudySummary(study=name, trials=trials, evaluations=recorded, folders=tuple(removed))
 
 
 def rename(study: str, new: str, config: RunConfig) -> StudySummary:

@@ -6,15 +6,20 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, overload
 
 from hpo.core.arguments import require_known, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import flag, refuse_unfit_options
+from hpo.core.options import count, flag, refuse_unfit_options
+from hpo.core.records import LARGEST_SEED
+from hpo.core.run_config import JOBS_ADDRESS
 
 if TYPE_CHECKING:
-    from hpo.core.protocols import Observer, Stop
+    from collections.abc import Iterable
+
+    from hpo.core.protocols import Observer, Stop, Tell
     from hpo.core.run_config import RunConfig
     from hpo.driver.workers import Workers
     from hpo.study import Study
@@ -51,6 +56,111 @@ class RecordOptions(CommandOptions):
     accept_code_change: bool = field(default=False, metadata=flag())
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobsOptions:
+    """Options of every command that talks to a cluster's jobs.
+
+    Attributes:
+        jobs_address: address of the cluster's dashboard, which accepts jobs.
+    """
+
+    jobs_address: str = field(default=JOBS_ADDRESS, metadata=flag(envvar="RAY_API_SERVER_ADDRESS", is_secret=True))
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions(JobsOptions):
+    """What a cluster is to run, and which cluster.
+
+    Attributes:
+        arguments: options of `hpo run`, as on its command line.
+        folders: folders to look for study files in; None: HPO_STUDIES, else ./studies.
+    """
+
+    arguments: Sequence[str] = ()
+    folders: Iterable[Path] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsOptions(JobsOptions):
+    """How the output of a job is read.
+
+    Attributes:
+        follow: continue until the job ends.
+    """
+
+    follow: bool = field(default=False, metadata=flag(short="-f"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopOptions(JobsOptions):
+    """How a study's driver is stopped.
+
+    Attributes:
+        now: terminate it at once, kill it after 3 s; epochs under way are lost.
+    """
+
+    now: bool = field(default=False, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteOptions:
+    """What is deleted with a study.
+
+    Attributes:
+        checkpoints: remove its work folder too: checkpoints and artifacts.
+        results: remove its folder in the outputs too, with every results_N.
+    """
+
+    checkpoints: bool = field(default=False, metadata=flag())
+    results: bool = field(default=False, metadata=flag())
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions:
+    """Which data are audited.
+
+    Attributes:
+        data: a folder or CSV file, instead of the study's fixed param `data`.
+        archive: folder of its examinations, instead of the study's fixed param `archive`.
+        out: file to write the manifest to, as JSON.
+        tell: called with the progress of the work; None: progress is printed.
+    """
+
+    data: Path | None = field(default=None, metadata=flag())
+    archive: Path | None = field(default=None, metadata=flag())
+    out: Path | None = field(default=None, metadata=flag())
+    tell: Tell | None = None
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomOptions:
+    """Which synthetic data are written.
+
+    Attributes:
+        n: number of examinations, or of pictures.
+        dicom: DICOM files with a CSV file, rather than pictures.
+        size: pixels along each side.
+        seed: seed of the phantoms; the same seed writes the same files.
+    """
+
+    n: int = field(default=200, metadata=count())
+    dicom: bool = field(default=False, metadata=flag())
+    size: int = field(default=256, metadata=flag(low=1, high=100_000))
+    seed: int = field(default=0, metadata=flag(low=0, high=LARGEST_SEED))
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
+
+
 Keywords = ParamSpec("Keywords")
 Options = TypeVar("Options")
 OptionsIn = TypeVar("OptionsIn", contravariant=True)
@@ -82,6 +192,8 @@ def accepts_options(
         name, own = function.__name__, dataclasses.fields(kind)
         names = [one.name for one in sorted(own, key=lambda one: "flag" not in one.metadata)]  # the command's own first
 
+        required = [one.name for one in own if one.default is MISSING and one.default_factory is MISSING]
+
         @functools.wraps(function)
         def called(
             study: Study | str, config: RunConfig | None = None, options: Options | None = None, **given: object
@@ -90,6 +202,9 @@ def accepts_options(
             if options is not None and given:
                 raise UsageError(f"{name}() takes options as one value or as keywords, not both: {', '.join(given)}")
             require_type("options", options, (kind, type(None)), f"a {kind.__name__}")
+            missing = [one for one in required if one not in given]
+            if options is None and missing:
+                raise UsageError(f"{name}() needs {' and '.join(missing)}. It takes: {', '.join(names)}.")
             return function(study, config, kind(**given) if options is None else options)
 
         first, second, _ = inspect.signature(function).parameters.values()

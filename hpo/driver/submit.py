@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
-from hpo.core.run_config import JOBS_ADDRESS, RunConfig
+from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import ACCEPT
-from hpo.driver.session import RunContext, Session
-from hpo.driver.storage import storage, stored_study
+from hpo.driver.options import LogsOptions, SubmitOptions, accepts_options
+from hpo.driver.session import RunContext, Session, checked_config
+from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import JOB
+from hpo.study import Study
 from hpo.study.loading import find, load_study
 
 if TYPE_CHECKING:
@@ -38,14 +40,8 @@ class SubmitOutcome:
     jobs_address: str
 
 
-def submit(
-    name: str,
-    config: RunConfig,
-    options: Sequence[str] = (),
-    *,
-    folders: Iterable[Path] | None = None,
-    jobs_address: str = JOBS_ADDRESS,
-) -> SubmitOutcome:
+@accepts_options(SubmitOptions)
+def submit(name: Study | str, config: RunConfig | None, options: SubmitOptions) -> SubmitOutcome:
     """Lets a cluster drive a study in this folder, which its head node must see under the same path.
 
     The database's address is not part of the job: the driver reads it from HPO_STORAGE, or from the file that
@@ -53,22 +49,20 @@ def submit(
 
     Args:
         name: name of the study, or the path of its file.
-        config: where the study is stored.
-        options: options of `hpo run`, as on its command line.
-        folders: folders to look for study files in.
-        jobs_address: address of the cluster's dashboard.
+        config: where the study is stored; None: the defaults.
+        options: what `hpo run` gets, and which cluster runs it.
 
     Raises:
         StudyBusy: if the study is being driven, or has a pending or running job.
         StudyPaused: if it is paused.
         UsageError: if no Ray accepts jobs at the address, or an option may contain a password.
     """
-    file = find(name, folders)
+    file = find(name_of(name), options.folders)
     study = load_study(str(file))
-    _require_no_secrets(options)
-    command = _command(file, options)
-    jobs = cluster_jobs(jobs_address)
-    accept = ACCEPT in options
+    _require_no_secrets(options.arguments)
+    command = _command(file, options.arguments)
+    jobs = cluster_jobs(options.jobs_address)
+    accept = ACCEPT in options.arguments
     context = RunContext.of(study, config)
     with Session.open(study, context, create=True, accept_code_change=accept) as session:
         session.store.check_can_drive(session.stored)
@@ -89,30 +83,31 @@ def submit(
         except UsageError:
             session.store.submitted(session.stored, session.stored.job)
             raise
-    return SubmitOutcome(study=study.name, job=job, command=command, jobs_address=masked(jobs_address))
+    return SubmitOutcome(study=study.name, job=job, command=command, jobs_address=masked(options.jobs_address))
 
 
-def logs(name: str, config: RunConfig, *, follow: bool = False, jobs_address: str = JOBS_ADDRESS) -> Iterator[str]:
+@accepts_options(LogsOptions)
+def logs(study: Study | str, config: RunConfig | None, options: LogsOptions) -> Iterator[str]:
     """Yields the output of the study's newest job, in chunks.
 
     Args:
-        name: name of the study.
-        config: where the study is stored.
-        follow: whether to continue until the job ends.
-        jobs_address: address of the cluster's dashboard.
+        study: the study, or its name.
+        config: where the study is stored; None: the defaults.
+        options: whether to continue until the job ends, and which cluster runs it.
 
     Raises:
         UsageError: if there is no such study, it was never submitted, or Ray no longer knows the job.
     """
-    with storage(config.storage) as (store, _durable):
+    name = name_of(study)
+    with storage(checked_config(config).storage) as (store, _durable):
         job = stored_study(store, name).job
     if job is None:
         raise UsageError(
             f"study {name!r} was never submitted, so there is no job with a log; hpo run writes to its own terminal. "
             f"Submit it with: hpo submit --study {name}"
         )
-    jobs = cluster_jobs(jobs_address)
-    if follow:
+    jobs = cluster_jobs(options.jobs_address)
+    if options.follow:
         yield from jobs.followed(job)
     else:
         yield jobs.logs(job)

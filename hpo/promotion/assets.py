@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.core.errors import NothingToPromote
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import accepts_options
 from hpo.driver.session import resolve_study
 from hpo.driver.storage import storage, stored_study
+from hpo.promotion.options import AssetsOptions
 from hpo.results import write_assets
-from hpo.stats.names import Ddof
 from hpo.study import Study
 
 
-def assets(
-    study: Study | str,
-    config: RunConfig | None = None,
-    *,
-    out: Path,
-    results: Sequence[Path] = (),
-    prefix: str | None = None,
-    ddof: Ddof | None = None,
-    force: bool = False,
-) -> tuple[Path, ...]:
+@accepts_options(AssetsOptions)
+def assets(study: Study | str, config: RunConfig | None, options: AssetsOptions) -> tuple[Path, ...]:
     """Writes pictures, tables and texts of a promotion's winner for a report.
 
     Args:
         study: the study itself, or its name.
         config: where the study is stored and its results are; None: the defaults.
-        out: folder that receives the files.
-        results: the winner's results folders; empty: those of the newest promotion.
-        prefix: prefix of the file names; None: the last part of the study's name, `density` for `unet-density`.
-        ddof: ddof of the sigmas; None: the promotion's.
-        force: whether files of another promotion may be overwritten.
+        options: which results, and where the files are written.
 
     Returns:
         The paths of the files.
@@ -44,6 +32,7 @@ def assets(
         OutputRefused: if `out` cannot be written, or has files of another promotion.
     """
     study, config = resolve_study(study, to_train=False), config or RunConfig()
+    results = options.results
     if not results:
         with storage(config.storage) as (store, _durable):
             promotion = store.promotion(stored_study(store, study.name))
@@ -53,4 +42,5 @@ def assets(
                 f"hpo promote --study {study.name}"
             )
         results = [config.outputs / study.name / name for name in promotion.results]
-    return write_assets(results, out, prefix=prefix or study.name.rpartition("-")[2], ddof=ddof, force=force)
+    prefix = options.prefix or study.name.rpartition("-")[2]
+    return write_assets(results, options.out, prefix=prefix, ddof=options.ddof, force=options.force)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from hpo.core.arguments import require_int, require_type
+from hpo.core.arguments import require_int
 from hpo.core.options import count, flag, numbers_of, refuse_unfit_options
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import FIRST
 from hpo.driver.options import RecordOptions
+from hpo.search.options import SourceOptions
 from hpo.stats.names import Ddof, RuleName, ddof_of
+
+DDOF = flag(parse=ddof_of, metavar="<0|1|unbiased>")
+"""How a ddof is written on the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +25,19 @@ class RuleOptions:
     Attributes:
         rule: rule that ranks candidates; lcb is the lower end of the 95 % interval. Default: the study's.
         lambda_: weight of sigma in the score; default: the study's.
-        ddof: ddof of sigma: 0 divides by n, 1 by n - 1. Default: the study's; for assets, the promotion's.
+        ddof: ddof of sigma: 0 divides by n, 1 by n - 1. Default: the study's.
     """
 
     rule: RuleName | None = field(default=None, metadata=flag())
     lambda_: float | None = field(default=None, metadata=flag(name="--lambda", low=0, called="lambda"))
-    ddof: Ddof | None = field(default=None, metadata=flag(parse=ddof_of, metavar="<0|1|unbiased>"))
+    ddof: Ddof | None = field(default=None, metadata=DDOF)
 
     def __post_init__(self) -> None:
         refuse_unfit_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromotionOptions(RecordOptions, RuleOptions):
+class PromotionOptions(RecordOptions, RuleOptions, SourceOptions):
     """Options of a promotion; fields that are not given come from the study.
 
     Attributes:
@@ -44,11 +49,8 @@ class PromotionOptions(RecordOptions, RuleOptions):
         trainings: total of search and promotion, for which the race is planned; None: it follows from the search.
         confirm_seeds: also train the winner under these held-out seeds, for an unbiased estimate.
         first: number of the first results folder; existing ones are skipped.
-        source: trials of another tool to retrain: URL of an Optuna storage, or path of a journal, of a CSV file, or of
-            the folder of a Ray Tune experiment; None: the best of the study's own search.
-        source_study: name of the study in an Optuna storage; None: its only study.
-        source_value: column of a table with the value; None: the column named like the metric, or `value`.
-        source_params: by param, the column of a table that has it; None: columns are named like the params.
+        source: retrain another tool's best: an Optuna storage's URL, a journal, CSV file or Ray Tune experiment;
+            default: the best of the study's own search.
         allow_ignored_seed: rank candidates whose replicates are bit-identical under different seeds with sigma 0, and
             exit with status 0; it is recorded with the promotion.
     """
@@ -59,18 +61,35 @@ class PromotionOptions(RecordOptions, RuleOptions):
     rungs: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
     widths: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
     trainings: int | None = None
-    source: str | None = None
-    source_study: str | None = None
-    source_value: str | None = None
-    source_params: Mapping[str, str] | None = None
+    source: str | None = field(default=None, metadata=flag(name="--from", envvar="HPO_PROMOTE_FROM", is_secret=True))
     confirm_seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
     first: int = field(default=FIRST, metadata=count(0))
     allow_ignored_seed: bool = field(default=False, metadata=flag())
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        SourceOptions.__post_init__(self)
         if self.trainings is not None:
             require_int("trainings", self.trainings, 1, MAX_TRIALS)
-        for name in ("source", "source_study", "source_value"):
-            require_type(name, getattr(self, name), (str, type(None)), "a text")
-        require_type("source_params", self.source_params, (Mapping, type(None)), "columns by name of param")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetsOptions:
+    """Options of the files that are written about a promotion's winner.
+
+    Attributes:
+        out: folder that receives the files.
+        results: folder of results (repeatable); default: those of the newest promotion.
+        prefix: prefix of the file names; default: the study's last word, `density` for `unet-density`.
+        ddof: ddof of sigma: 0 divides by n, 1 by n - 1. Default: the promotion's.
+        force: overwrite files of another promotion.
+    """
+
+    out: Path = field(metadata=flag())
+    results: Sequence[Path] = field(default=(), metadata=flag(kind=list[Path]))
+    prefix: str | None = field(default=None, metadata=flag())
+    ddof: Ddof | None = field(default=None, metadata=DDOF)
+    force: bool = field(default=False, metadata=flag())
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)

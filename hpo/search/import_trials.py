@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo.core.errors import UsageError
-from hpo.core.protocols import Observer
 from hpo.core.run_config import RunConfig
-from hpo.driver.options import CommandOptions
+from hpo.driver.options import accepts_options
 from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.search.imports import chosen, refuse_unusable
+from hpo.search.options import ImportOptions
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
 from hpo.study import Study
@@ -45,16 +45,8 @@ class ImportOutcome:
     recognized: tuple[str, ...] = ()
 
 
-def import_trials(
-    study: Study | str,
-    source: str,
-    config: RunConfig | None = None,
-    *,
-    source_study: str | None = None,
-    source_value: str | None = None,
-    source_params: Mapping[str, str] | None = None,
-    observers: Sequence[Observer] = (),
-) -> ImportOutcome:
+@accepts_options(ImportOptions)
+def import_trials(study: Study | str, config: RunConfig | None, options: ImportOptions) -> ImportOutcome:
     """Gives a study that has not begun the finished trials of another Optuna study; nothing is written there.
 
     They inform the sampler and the pruner. They are none of the study's own: nothing says which seed they had, so they
@@ -62,25 +54,20 @@ def import_trials(
 
     Args:
         study: or its name.
-        source: URL of an Optuna storage, SQLite or Postgres, or path of a journal, of a CSV file, or of the folder of a
-            Ray Tune experiment.
-        config: where the study is kept.
-        source_study: the other study's name; None: the only one there.
-        source_value: column of a table that has the value; None: it is named like the metric, or `value`.
-        source_params: by param, the column of a table that has it; an empty one means that a column is no param; None:
-            columns are named like the params, with a prefix such as `config/` or not.
-        observers: told what is done.
+        config: where the study is stored; None: the defaults.
+        options: where the trials are, and how they are read.
 
     Raises:
         UsageError: if there is no such study, its trials cannot be used, or this one has begun.
         StorageUnavailable: if there is no such storage.
     """
     study = resolve_study(study)
-    foreign = read_source(study, source, source_study, Columns(value=source_value, params=source_params or {}))
+    columns = Columns(value=options.source_value, params=options.source_params or {})
+    foreign = read_source(study, options.source, options.source_study, columns)
     taken, left_out = chosen(study, foreign)
     if not taken:
         refuse_unusable(study, foreign, left_out)
-    context = RunContext.of(study, config, CommandOptions(observers=observers))
+    context = RunContext.of(study, config, options)
     with Session.open(study, context, create=True) as session, session.drive("import"):
         if any(trial.state != "imported" for trial in session.durable.trials()):
             raise UsageError(

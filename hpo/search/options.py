@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import count, flag, seconds_of
+from hpo.core.options import columns_of, count, flag, refuse_unfit_options, seconds_of
 from hpo.core.records import MAX_TRIALS
-from hpo.driver.options import RecordOptions
+from hpo.driver.options import CommandOptions, RecordOptions
 
 if TYPE_CHECKING:
     from hpo.study import Configuration
@@ -49,3 +49,39 @@ class SearchOptions(RecordOptions):
         if self.seconds is not None and self.seconds <= 0:
             raise UsageError(f"the time of a search must be more than 0 seconds, not {self.seconds:g}")
         require_type("enqueue", self.enqueue, (list, tuple), "a list of tables of params")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Which trials of another tool are read, and how.
+
+    Attributes:
+        source_study: name of the study in an Optuna storage; default: the only one.
+        source_value: column of a table that has the value; default: named like the metric, or `value`.
+        source_params: columns of params that are named otherwise; `param=` for a column that is none.
+    """
+
+    source_study: str | None = field(default=None, metadata=flag(name="--from-study"))
+    source_value: str | None = field(default=None, metadata=flag(name="--value"))
+    source_params: Mapping[str, str] | None = field(
+        default=None, metadata=flag(name="--params", parse=columns_of, metavar="<param=column,...>")
+    )
+
+    def __post_init__(self) -> None:
+        refuse_unfit_options(self)
+        require_type("source_params", self.source_params, (Mapping, type(None)), "columns by the names of params")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(CommandOptions, SourceOptions):
+    """What is imported.
+
+    Attributes:
+        source: URL of an Optuna storage without a password, or path of a journal, a CSV file or a Ray Tune experiment.
+    """
+
+    source: str = field(metadata=flag(name="--from", envvar="HPO_FROM", is_secret=True))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        SourceOptions.__post_init__(self)

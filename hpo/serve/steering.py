@@ -14,6 +14,7 @@ from hpo.core.run_config import JOBS_ADDRESS, RunConfig
 from hpo.driver.control import pause as pause_study
 from hpo.driver.control import resume as resume_study
 from hpo.driver.control import stop as stop_study
+from hpo.driver.options import SubmitOptions
 from hpo.driver.submit import submit as submit_study
 from hpo.serve.views import StudyViews
 from hpo.study import NAME
@@ -63,9 +64,9 @@ def steering(found: StudyViews, config: RunConfig, cluster: Cluster) -> APIRoute
         """Asks the driver to end: nothing new begins, what runs ends its epoch and is checkpointed."""
         return asdict(stop_study(known(name), config, jobs_address=cluster.jobs_address))
 
-    def submitted(name: str, options: Sequence[str]) -> dict[str, Any]:
-        folders = cluster.folders
-        return asdict(submit_study(name, config, options, folders=folders, jobs_address=cluster.jobs_address))
+    def submitted(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+        options = SubmitOptions(arguments=arguments, folders=cluster.folders, jobs_address=cluster.jobs_address)
+        return asdict(submit_study(name, config, options))
 
     @router.post("/studies/{name}/submit", status_code=202)
     def submit(name: Name, trials: Trials = None) -> dict[str, Any]:

@@ -79,6 +79,14 @@ def test_only_some_of_the_options():
         (api.decompose, api.DecomposeOptions),
         (api.replay, api.ReplayOptions),
         (api.rank_stored, api.RuleOptions),
+        (api.import_trials, api.ImportOptions),
+        (api.diagnose, api.DiagnoseOptions),
+        (api.assets, api.AssetsOptions),
+        (api.audit, api.AuditOptions),
+        (api.delete, api.DeleteOptions),
+        (api.stop, api.StopOptions),
+        (api.submit, api.SubmitOptions),
+        (api.logs, api.LogsOptions),
     ],
 )
 def test_keywords_are_the_fields(verb, kind):
@@ -86,7 +94,9 @@ def test_keywords_are_the_fields(verb, kind):
     assert keywords == list(inspect.signature(kind).parameters.values())
 
 
-@pytest.mark.parametrize("command", ["run", "promote", "verify", "rank"])
+@pytest.mark.parametrize(
+    "command", ["run", "promote", "verify", "rank", "import", "diagnose", "assets", "delete", "stop", "submit", "logs"]
+)
 def test_every_option_has_a_help(command):
     group = typer.main.get_command(app).commands[command]
     assert [one.name for one in group.params if not one.help] == []
@@ -99,6 +109,16 @@ def test_options_as_value_or_keywords(curve, config):
     assert len(value.trials) == 1
 
 
+def test_run_takes_no_other_tools_trials():
+    group = typer.main.get_command(app).commands
+    assert "source" in {one.name for one in group["promote"].params}
+    assert "source" not in {one.name for one in group["run"].params}
+
+
+def test_zero_is_a_default_that_is_shown():
+    assert "[default: 0]" in CliRunner().invoke(app, ["data", "phantoms", "--help"]).output
+
+
 def test_value_and_keywords_together(curve, config):
     with pytest.raises(UsageError, match="as one value or as keywords, not both: trials"):
         hpo.run(curve(), config, api.SearchOptions(), trials=1)
@@ -106,3 +126,5 @@ def test_value_and_keywords_together(curve, config):
         hpo.run(curve(), config, api.VerifyOptions())
     with pytest.raises(UsageError, match=r"run.. takes no 'trails'.* Did you mean trials"):
         hpo.run(curve(), config, trails=1)
+    with pytest.raises(UsageError, match=r"^diagnose\(\) needs trial. It takes: trial, seeds"):
+        hpo.diagnose(curve(), config)

@@ -138,9 +138,9 @@ def test_trainable_without_data_hooks(curve, config, tmp_path):
     with pytest.raises(UsageError, match=r"its module has no function audit\(params, cache, tell\)"):
         api.audit(curve(), config)
     with pytest.raises(UsageError, match="none of the trainables of 2 studies can write phantoms"):
-        api.write_phantoms(tmp_path / "out", 12, folders=[ROOT / "tests" / "project" / "studies"])
+        api.write_phantoms(tmp_path / "out", api.PhantomOptions(n=12), folders=[ROOT / "tests" / "project" / "studies"])
     with pytest.raises(UsageError, match="the trainable of study 'digits' cannot write phantoms"):
-        api.write_phantoms(tmp_path / "out", 12, study="digits", folders=[ROOT / "studies"])
+        api.write_phantoms(tmp_path / "out", api.PhantomOptions(n=12), study="digits", folders=[ROOT / "studies"])
 
 
 def test_assets_need_a_promotion(curve, config, tmp_path):

@@ -56,7 +56,7 @@ SECRETS = [
 @pytest.mark.parametrize("option", SECRETS)
 def test_password_in_options_is_refused(studies, config, option):
     with pytest.raises(hpo.UsageError, match="which everyone who can see") as refused:
-        api.submit("small", config, ["--storage", option], jobs_address=NOBODY)
+        api.submit("small", config, arguments=["--storage", option], jobs_address=NOBODY)
     assert "s3cret" not in str(refused.value)
 
 

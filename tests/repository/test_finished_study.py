@@ -31,7 +31,7 @@ def test_the_three_lines(tmp_path, config, monkeypatch):
     assert len(outcome.ranking.complete) == 5
     assert not outcome.report.warnings
     assert "Luck: the best value of study mine in sqlite:///old.db (Optuna)" in str(outcome)
-    assert "| source trial |" in " ".join(str(outcome).split())
+    assert "source trial  seed 42" in str(outcome)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[5])

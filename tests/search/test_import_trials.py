@@ -93,7 +93,7 @@ def opened(config):
 
 def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(config, curve, old):
     study, before = curve(), bytes_of(old)
-    outcome = api.import_trials(study, old, config)
+    outcome = api.import_trials(study, config, source=old)
     assert (outcome.source, outcome.source_study, outcome.imported, outcome.new) == (old, OLD, 10, 10)
     assert dict(outcome.left_out) == {2: "failed", 11: "not over"}
     theirs = [trial for trial in optuna.load_study(study_name=OLD, storage=old).trials if trial.number not in (2, 11)]
@@ -109,7 +109,7 @@ def test_a_journal_is_read_as_a_database_is(tmp_path, config, curve, old):
     path = tmp_path / "journal.log"
     fill(JournalStorage(JournalFileBackend(str(path))), curve())
     before = path.read_bytes()
-    assert api.import_trials(curve(), str(path), config).imported == 10
+    assert api.import_trials(curve(), config, source=str(path)).imported == 10
     assert path.read_bytes() == before
     one, other = usable(curve(), old), usable(curve(), str(path))
     assert [(t.params, t.values, t.intermediate_values) for t in one] == [
@@ -121,7 +121,7 @@ def test_a_journal_is_read_as_a_database_is(tmp_path, config, curve, old):
 def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_never_told(config, curve, postgres_url):
     fill_database(postgres_url.replace("postgresql://", "postgresql+psycopg://"), curve())
     url = postgres_url.replace("postgresql://postgres:", "postgresql://postgres:s3cret")
-    outcome = api.import_trials(curve(), url, config)
+    outcome = api.import_trials(curve(), config, source=url)
     assert outcome.imported == 10
     assert "s3cret" not in repr(outcome)
     assert "s3cret" not in bytes_of(config.storage).decode("latin-1")
@@ -134,7 +134,7 @@ def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_nev
 
 def test_the_search_proposes_what_optuna_alone_would_that_knows_them(config, curve, old):
     study = curve(search={"lag": 1})
-    api.import_trials(study, old, config)
+    api.import_trials(study, config, source=old)
     database = opened(config)
     one_by_one(open_source(database, study, 15))
     ours = table(database, study)
@@ -201,7 +201,7 @@ def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):
 def test_neither_a_target_nor_patience_counts_them(config, curve, old, limits, count):
     study = curve(search={"lag": 1, "pruner": "none"})
     best = max(trial.values[0] for trial in usable(study, old))
-    api.import_trials(study, old, config)
+    api.import_trials(study, config, source=old)
     outcome = api.run(study, config, trials=12, **limits)
     own = [trial for trial in outcome.trials if trial.state != "imported"]
     assert len(own) == outcome.own
@@ -219,7 +219,7 @@ def test_the_best_of_them_is_neither_incumbent_nor_candidate(config, curve, old)
     made = optuna.load_study(study_name=OLD, storage=storage)
     distributions = made.trials[1].distributions
     made.add_trial(create_trial(params=made.trials[1].params, distributions=distributions, value=1e6))
-    api.import_trials(study, old, config)
+    api.import_trials(study, config, source=old)
     outcome = api.run(study, config)
     assert outcome.incumbent.number >= 11
     [progress] = api.status("curve", config)
@@ -246,19 +246,19 @@ def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(config
     with monkeypatch.context() as patched:
         patched.setattr(RDBStorage, "create_new_trial", breaks)
         with pytest.raises(KeyboardInterrupt):
-            api.import_trials(study, old, config)
+            api.import_trials(study, config, source=old)
     with pytest.raises(UsageError, match=r"interrupted.*hpo import --study curve --from sqlite.*'what we did before'"):
         api.run(study, config, trials=1)
-    outcome = api.import_trials(study, old, config)
+    outcome = api.import_trials(study, config, source=old)
     assert (outcome.imported, outcome.new) == (10, 6)
-    assert api.import_trials(study, old, config).new == 0
+    assert api.import_trials(study, config, source=old).new == 0
     assert api.run(study, config, trials=1).own == 1
 
 
 def test_a_study_that_has_begun_takes_no_more(config, curve, old):
     api.run(curve(), config, trials=1)
     with pytest.raises(UsageError, match="study 'curve' has begun"):
-        api.import_trials(curve(), old, config)
+        api.import_trials(curve(), config, source=old)
 
 
 WRONG = [
@@ -271,7 +271,7 @@ WRONG = [
 @pytest.mark.parametrize(("tables", "message"), WRONG)
 def test_trials_of_another_meaning_are_refused_and_nothing_is_written(config, curve, old, tables, message):
     with pytest.raises(UsageError, match=message):
-        api.import_trials(curve(**tables), old, config)
+        api.import_trials(curve(**tables), config, source=old)
     assert not Path(config.storage.removeprefix("sqlite:///")).exists()
 
 
@@ -313,7 +313,7 @@ def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
 ):
     unfit(tmp_path)
     with pytest.raises(error, match=message) as caught:
-        api.import_trials(curve(), source.format(tmp_path), config, source_study=name)
+        api.import_trials(curve(), config, source=source.format(tmp_path), source_study=name)
     assert "s3cret" not in str(caught.value)
     assert not (tmp_path / "none.db").exists()
     assert not (tmp_path / "none.log").exists()
@@ -324,14 +324,14 @@ def test_trials_that_optuna_cannot_read_are_a_sentence(tmp_path, config, curve, 
     with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as connection:
         connection.execute('UPDATE trial_params SET distribution_json = \'{"name": "Newer", "attributes": {}}\'')
     with pytest.raises(StorageDamaged, match="cannot be read: Unknown distribution class: Newer"):
-        api.import_trials(curve(), f"sqlite:///{tmp_path / 'old.db'}", config, source_study="what we did before")
+        api.import_trials(curve(), config, source=f"sqlite:///{tmp_path / 'old.db'}", source_study="what we did before")
 
 
 def test_of_several_studies_one_has_to_be_named(config, curve, old):
     fill_database(old, curve(), name="another")
     with pytest.raises(UsageError, match=r"--from-study is needed.*studies what we did before, another"):
-        api.import_trials(curve(), old, config)
-    assert api.import_trials(curve(), old, config, source_study="another").source_study == "another"
+        api.import_trials(curve(), config, source=old)
+    assert api.import_trials(curve(), config, source=old, source_study="another").source_study == "another"
 
 
 def test_the_command_says_what_it_took_and_what_it_left(tmp_path, curve, old):
@@ -384,4 +384,4 @@ def test_steps_of_every_tenth_epoch_tell_where_they_are_counted_from(steps, move
 def test_the_convention_of_steps_is_said(config, curve, tmp_path, first, said):
     url = f"sqlite:///{tmp_path / 'other.db'}"
     fill_database(url, curve(), first=first)
-    assert said in tables.import_text(api.import_trials(curve(), url, config))
+    assert said in tables.import_text(api.import_trials(curve(), config, source=url))
