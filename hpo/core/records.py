@@ -169,7 +169,7 @@ class Alert:
     """A problem detected during a training.
 
     Attributes:
-        kind: one of `KINDS` in `hpo.training.monitoring.alerts`.
+        kind: one of `CHECKS` in `hpo.training.monitoring.alerts`.
         epoch: the first epoch that shows it.
         message: what was observed, with the threshold.
     """

@@ -32,7 +32,7 @@ from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, require_package
 from hpo.study import loading as catalog
-from hpo.training import graphics, is_url, refuse_unusable_url
+from hpo.training import gpu_info, is_url, refuse_unusable_url
 
 State = Literal["ok", "attention", "missing"]
 
@@ -206,7 +206,7 @@ def _cores(wanted: Resources, config: RunConfig) -> Finding:
 def _gpus(wanted: Resources, config: RunConfig) -> Finding:
     what = "graphics card"
     try:
-        seen = graphics()
+        seen = gpu_info()
     except Exception as error:  # a torch build that does not fit the machine fails in many ways; report all of them
         found = f"torch cannot be imported: {type(error).__name__}: {error}"
         return Finding(what=what, state="missing", found=found, advice="install torch again")

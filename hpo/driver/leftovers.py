@@ -61,7 +61,7 @@ def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path)
             job = Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
             finished[job.folder] = at if status is Status.FAILED else None
         directory = work_dir(work)
-        directory.tidy(finished)
+        directory.clean_up(finished)
         if directory.scratch.is_dir():
             for pattern in FOLDERS:
                 for path in directory.scratch.glob(pattern):

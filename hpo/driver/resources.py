@@ -12,7 +12,7 @@ from hpo.core.run_config import RunConfig
 from hpo.results import require_writable
 from hpo.store import StoredStudy
 from hpo.study import Study
-from hpo.training import is_url, named_like, refuse_unusable_url
+from hpo.training import find_folder, is_url, refuse_unusable_url
 from hpo.training.outputs.events import refuse_missing_tensorboard
 
 
@@ -22,7 +22,7 @@ def work_folder(stored: StoredStudy, config: RunConfig) -> str:
     It is named after the study's first name, and keeps that name when the study is renamed.
     """
     name = f"{stored.name}-{stored.uid[:8]}"
-    return f"{config.work_root}/{named_like(str(config.work_root), name, stored.uid[:8])}"
+    return f"{config.work_root}/{find_folder(str(config.work_root), name, stored.uid[:8])}"
 
 
 def events_folder(stored: StoredStudy, config: RunConfig) -> str | None:

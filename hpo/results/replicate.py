@@ -18,7 +18,7 @@ from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
-from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
+from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
 from hpo.training.weights import MODEL_FILE
@@ -112,7 +112,7 @@ class Replicate:
                 for place, name in enumerate(panels.names):
                     panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
-        _copy_artefacts(self.files / ARTEFACTS, folder)
+        _copy_artefacts(self.files / ARTIFACTS, folder)
 
 
 def _plain(name: str) -> str:
@@ -129,7 +129,7 @@ def _copy_artefacts(files: Path, folder: Path) -> None:
 
     The training's remarks name the omitted files.
     """
-    left_out = {path for path, _ in unfit_artefacts(files)}
+    left_out = {path for path, _ in unusable_artifacts(files)}
     if files.is_symlink():
         return
     for path in sorted(files.rglob("*")):

@@ -15,7 +15,7 @@ from hpo.search.failures import explained_failure
 from hpo.search.proposals import make_pruner, make_sampler, suggest
 from hpo.search.view import TrialPruner
 from hpo.study import Study
-from hpo.training import prepared
+from hpo.training import configured_torch
 
 _MARKS = ("completed_rung", "constraints:")
 """Prefixes of the attributes that a trial gets while it runs and when it ends: successive halving, constraints."""
@@ -66,7 +66,7 @@ class MemoryStudy:
         self._optuna.sampler = make_sampler(self._study, number)
         # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
         what = f"sampler {self._study.search.sampler!r} could not propose trial {number}"
-        with explained_failure(what), prepared(1, load=self._study.search.sampler == "gp"):
+        with explained_failure(what), configured_torch(1, load=self._study.search.sampler == "gp"):
             trial = self._optuna.ask()
             suggest(trial, self._space)
         assert trial.number == number  # both studies number trials in the same way

@@ -21,7 +21,7 @@ from hpo.seeds.current import running
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int
 from hpo.training.context import Context
-from hpo.training.trial import numbers_of
+from hpo.training.trial import numeric_attributes
 
 Best = tuple[tuple[ExternalTrial, ...], tuple[LeftOut, ...]]
 """Complete trials, and those that cannot be trained again, both with the best value first."""
@@ -143,7 +143,7 @@ def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., An
                 "the objective raised TrialPruned, although should_prune() is never true in a promotion"
             ) from error
         steps = {"reported_mean": sum(trial.reported) / len(trial.reported)} if trial.reported else {}
-        return {**steps, **numbers_of(trial.user_attrs), metric: value}
+        return {**steps, **numeric_attributes(trial.user_attrs), metric: value}
 
     train.__module__ = objective.__module__  # so that the code is that of the user's project
     train.__qualname__ = f"{objective.__name__}.<locals>.train"

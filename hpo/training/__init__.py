@@ -1,34 +1,34 @@
-"""One job trained under its seed. Only here and in `hpo.seeds` torch is needed; elsewhere it is used where loaded."""
+"""Training of one job under its seed. Only this package and `hpo.seeds` import torch."""
 
 from hpo.training.context import Context
-from hpo.training.graphics import Graphics, graphics
+from hpo.training.gpus import GpuInfo, gpu_info
 from hpo.training.keras_state import KerasState
-from hpo.training.outputs.artifacts import ARTEFACTS
+from hpo.training.outputs.artifacts import ARTIFACTS
 from hpo.training.outputs.events import refuse_missing_tensorboard
 from hpo.training.predictions import Predictions
-from hpo.training.process import device_for, prepared
+from hpo.training.process import configured_torch, device_for
 from hpo.training.run import TrainingRun, discard_checkpoint
-from hpo.training.weights import INITIAL, Difference, first_difference
-from hpo.training.workdir import WorkDir, is_url, local_copy, named_like, refuse_unusable_url, work_dir
+from hpo.training.weights import INITIAL_WEIGHTS, Difference, first_difference
+from hpo.training.workdir import WorkDir, find_folder, is_url, local_copy, refuse_unusable_url, work_dir
 
 __all__ = [
-    "ARTEFACTS",
-    "INITIAL",
+    "ARTIFACTS",
+    "INITIAL_WEIGHTS",
     "Context",
     "Difference",
-    "Graphics",
+    "GpuInfo",
     "KerasState",
     "Predictions",
     "TrainingRun",
     "WorkDir",
+    "configured_torch",
     "device_for",
     "discard_checkpoint",
+    "find_folder",
     "first_difference",
-    "graphics",
+    "gpu_info",
     "is_url",
     "local_copy",
-    "named_like",
-    "prepared",
     "refuse_missing_tensorboard",
     "refuse_unusable_url",
     "work_dir",

@@ -1,7 +1,7 @@
-"""Checkpoints: what a training needs to go on after an epoch, in one file that is whole or absent.
+"""Checkpoints: the state of a training after an epoch, in one file that is written atomically.
 
-The last two are kept. A file ends with the sha256 of what comes before it, so that a disk's or a copy's damage is
-noticed, and the training goes on from the one before.
+The last two are kept. A file ends with the sha256 of its content, so that damage is detected and the training resumes
+from the previous checkpoint.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 from hpo.core.errors import CheckpointInvalid
 from hpo.core.files import atomic_write, is_file, remove
 from hpo.core.records import Alert, Report
-from hpo.training.monitoring.alerts import Seen, seen_from
+from hpo.training.monitoring.alerts import EpochRecord, record_from
 from hpo.training.states import load_plain, refuse_unreadable, unsavable
 
-# torch is imported where it is used: a trainable without epochs needs none.
+# torch is imported inside functions, because a trainable without epochs does not need it.
 
 NEWEST = "checkpoint.pt"
-"""The file's name in the job's folder."""
+"""Name of the newest checkpoint in the job's folder."""
 
 PREVIOUS = "checkpoint-previous.pt"
-"""The one before."""
+"""Name of the checkpoint before it."""
 
-_SUM = hashlib.sha256().digest_size
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 class Stateful(Protocol):
-    """Anything that can say and take back its state: a model, an optimizer, a scheduler, a scaler."""
+    """An object with a state_dict: a model, an optimizer, a scheduler, a scaler."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -40,23 +40,22 @@ class Stateful(Protocol):
 
 
 class Paused(BaseException):
-    """Ends a training between two epochs, with its checkpoint written. No Exception: user code must not catch it."""
+    """Ends a training between two epochs, after its checkpoint. Not an `Exception`: user code must not catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The state after `epoch`.
+    """The state of a training after an epoch.
 
     Attributes:
-        job: digest of the job it belongs to.
-        epoch: the last one done.
+        job: digest of the job that is trained.
+        epoch: number of the last finished epoch.
         states: state dicts by name.
-        selected: the model's state dict at the selected epoch so far, None where no model was given.
-        reports: all that was said so far. They travel along: what was said but not delivered before a crash is
-            delivered again.
-        seconds: spent in training so far.
-        seen: what was recorded of each epoch, where the trainable is watched.
-        code: digest of the files that the trainable is made of; empty where they were not known.
+        selected: the model's state dict at the epoch selected so far; None if there is no model.
+        reports: all reports so far, because those that were lost in a crash must be delivered again.
+        seconds: seconds of training so far.
+        seen: records of the epochs if the model is watched.
+        code: digest of the trainable's source files; empty if they are not known.
     """
 
     job: str
@@ -65,56 +64,65 @@ class Checkpoint:
     selected: dict[str, Any] | None
     reports: tuple[Report, ...]
     seconds: float
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[EpochRecord, ...] = ()
     code: str = ""
 
     def save(self, folder: Path) -> None:
-        """Writes the file atomically; the newest so far becomes the previous one.
+        """Writes the file atomically; the newest checkpoint becomes the previous one.
+
+        Args:
+            folder: folder of the job.
 
         Raises:
-            OSError: if it cannot be written; the older ones are as they were.
-            TrainableError: if a state is of a kind that cannot be saved, or could not be read back.
+            OSError: if the file cannot be written; the older checkpoints are unchanged.
+            TrainableError: if a state cannot be saved, or could not be loaded again.
         """
         import torch
 
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["reports"] = [asdict(report) for report in self.reports]
-        fields["seen"] = [asdict(one) for one in self.seen]
-        with atomic_write(folder / NEWEST, folder / PREVIOUS) as spare, spare.open("wb") as file:
-            summed = _Summed(file)
+        fields["seen"] = [asdict(record) for record in self.seen]
+        with atomic_write(folder / NEWEST, folder / PREVIOUS) as temporary, temporary.open("wb") as file:
+            hashing = _HashingWriter(file)
             try:
-                torch.save(fields, cast(IO[bytes], summed))  # it writes and flushes, no more
-            except RuntimeError as error:  # how torch's writer passes on that a write failed
-                raise summed.fault or unsavable(error) from error
+                torch.save(fields, cast(IO[bytes], hashing))  # it only writes and flushes
+            except RuntimeError as error:  # torch's writer raises it when a write fails
+                raise hashing.error or unsavable(error) from error
             except (OSError, MemoryError):
                 raise
-            except Exception as error:  # whatever pickling a user's object raises
+            except Exception as error:  # pickling a user's object may raise anything
                 raise unsavable(error) from error
             file.flush()
-            refuse_unreadable(spare, self.states)
-            file.write(summed.sum.digest())
+            refuse_unreadable(temporary, self.states)
+            file.write(hashing.sha256.digest())
 
     @classmethod
     def load(cls, path: Path, job: str, device: str, code: str = "") -> Checkpoint:
-        """Reads a checkpoint of `job`; nothing in it is executed.
+        """Loads a checkpoint of a job; nothing in the file is executed.
+
+        Args:
+            path: path of the file.
+            job: digest of the job.
+            device: device of the tensors, `cpu` or `cuda`.
+            code: digest of the trainable's source files; empty: not checked.
 
         Raises:
             CheckpointInvalid: if the file is damaged, or was written by another job or by other code.
         """
-        if not is_file(path):  # a pipe would be waited for
+        if not is_file(path):  # opening a pipe would block
             raise CheckpointInvalid(f"{path.name} is no file")
         try:
             content = path.read_bytes()
         except OSError as error:
             raise CheckpointInvalid(f"{path.name} cannot be read ({error.strerror or error})") from error
-        if hashlib.sha256(content[:-_SUM]).digest() != content[-_SUM:]:
-            raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not fit)")
+        if hashlib.sha256(content[:-_DIGEST_SIZE]).digest() != content[-_DIGEST_SIZE:]:
+            raise CheckpointInvalid(f"{path.name} is damaged (its sha256 does not match)")
         try:
-            fields = load_plain(io.BytesIO(content[:-_SUM]), device)
+            fields = load_plain(io.BytesIO(content[:-_DIGEST_SIZE]), device)
             fields["reports"] = tuple(_report(**report) for report in fields["reports"])
-            fields["seen"] = tuple(seen_from(one) for one in fields.get("seen", ()))
+            fields["seen"] = tuple(record_from(record) for record in fields.get("seen", ()))
             checkpoint = cls(**fields)
-        except Exception as error:  # torch raises a dozen kinds for what it cannot read; all mean the same here
+        except Exception as error:  # torch raises a dozen kinds of errors for an unreadable file
             raise CheckpointInvalid(f"{path.name} cannot be read ({error})") from error
         if checkpoint.job != job:
             raise CheckpointInvalid(f"{path.name} belongs to another job")
@@ -127,48 +135,54 @@ def _report(alerts: Sequence[Mapping[str, Any]] = (), **fields: Any) -> Report:
     return Report(alerts=tuple(Alert(**alert) for alert in alerts), **fields)
 
 
-class _Summed:
-    """A file that is written once from end to end, and summed on the way."""
+class _HashingWriter:
+    """A file that computes the sha256 of the data while they are written in order."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.sum = hashlib.sha256()
-        self.fault: OSError | None = None
+        self.sha256 = hashlib.sha256()
+        self.error: OSError | None = None
         self._file = file
 
     def write(self, data: bytes) -> int:
-        self.sum.update(data)
+        self.sha256.update(data)
         try:
             return self._file.write(data)
         except OSError as error:
-            self.fault = error
+            self.error = error
             raise
 
     def flush(self) -> None:
-        """Nothing: the file is synced when it is whole."""
+        """Does nothing: the file is synced when it is complete."""
 
 
-def newest(folder: Path, job: str, device: str, code: str = "") -> tuple[Checkpoint | None, list[str]]:
-    """Returns the newest checkpoint that is sound, and a remark where another one had to be passed over.
+def load_newest(folder: Path, job: str, device: str, code: str = "") -> tuple[Checkpoint | None, list[str]]:
+    """Returns the newest valid checkpoint, and a remark on each invalid one.
 
-    One that is not sound is removed: it must not become the previous one of the next.
+    An invalid checkpoint is removed, so that it does not become the previous one.
+
+    Args:
+        folder: folder of the job.
+        job: digest of the job.
+        device: device of the tensors, `cpu` or `cuda`.
+        code: digest of the trainable's source files; empty: not checked.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     for name in (NEWEST, PREVIOUS):
         path = folder / name
         if not os.path.lexists(path):
             continue
         try:
             checkpoint = Checkpoint.load(path, job, device, code)
-        except CheckpointInvalid as fault:
-            faults.append(str(fault))
+        except CheckpointInvalid as error:
+            errors.append(str(error))
             remove(path)
             continue
-        return checkpoint, [f"{fault}: went on from epoch {checkpoint.epoch}" for fault in faults]
-    return None, [f"{fault}: trained anew" for fault in faults[-1:]]
+        return checkpoint, [f"{error}: resumed after epoch {checkpoint.epoch}" for error in errors]
+    return None, [f"{error}: started over" for error in errors[-1:]]
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a checkpoint in a folder, sound or not."""
+    """Whether a folder has a checkpoint, valid or not."""
     return any((folder / name).exists() for name in (NEWEST, PREVIOUS))
 
 

@@ -1,4 +1,4 @@
-"""What a trainable is given: its seed's streams, its budget, and the loop that makes it resumable."""
+"""The context of a training, which a trainable is given: seed streams, budget, and the resumable loop over epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.seeds.streams import Streams
 from hpo.training.checkpoint import Stateful
 from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
-from hpo.training.outputs.artifacts import ARTEFACTS
+from hpo.training.outputs.artifacts import ARTIFACTS
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions, class_names
 from hpo.training.progress import Progress
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """One training, seen from inside.
+    """What a trainable knows of its training and reports to it.
 
     Attributes:
-        seed: of the training; use `streams` rather than this.
-        streams: the sources of randomness, each with its own generators.
+        seed: seed of the training; prefer `streams`.
+        streams: the streams of the seed, each with its own generators.
         budget: number of epochs allowed.
-        folds: into how many the data is divided; 0: not at all, and the trainable chooses what it is judged on.
+        folds: number of folds that the data is divided into; 0: no cross-validation, the trainable chooses its
+            validation set.
         device: `cpu` or `cuda`.
-        threads: of torch's CPU kernels; set already.
-        folder: for this training's own files. The trainable itself runs in a working directory of its own: what it
-            writes under a relative path is there when it is resumed, and is deleted when it is recorded. What is to be
-            kept goes into `artefacts`.
+        threads: number of threads of torch's CPU kernels, which is already set.
+        folder: folder for this training's own files. The trainable runs in a working directory of its own: files
+            written under a relative path are there after a resume, and are deleted once the evaluation is recorded.
+            Files to be kept go into `artefacts`.
         project: the project's folder, above `studies`; read its files as `ctx.project / "data/train.csv"`.
-        cache: for prepared data that all trainings of the project share.
-        keeps: whether artefacts are wanted: those of a promotion are.
-        trial: the same training as Optuna's objectives see it: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
-        objective: what the study judges by, for rules of the trainable's own that go by it, such as early stopping.
+        cache: folder for prepared data that all trainings of the project share.
+        keeps: whether artifacts are kept, as they are in a promotion.
+        trial: the training as an Optuna trial: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
+        objective: the study's objective, for the trainable's own rules such as early stopping.
     """
 
     def __init__(
@@ -80,101 +81,101 @@ class Context:
 
     @property
     def reports(self) -> list[Report]:
-        """What was reported so far, in order; after a resume that of the epochs before it too. The list is a copy."""
+        """A copy of the reports so far, in order; after a resume they include those of the epochs before it."""
         return list(self._progress.reports)
 
     @property
     def fold(self) -> int:
-        """The fold to be judged on, 0 .. folds - 1; the others are trained on. The split stream divides the data."""
+        """The validation fold, 0 .. folds - 1; train on the others. Divide the data by the split stream."""
         self._progress.fold_was_read = True
         return (self._progress.job.fold - 1) % self.folds if self.folds else 0
 
     @property
     def artefacts(self) -> Path:
-        """A folder whose files go into the results as they are; write there where `keeps` says that they are wanted."""
-        folder = self.folder / ARTEFACTS
+        """Folder whose files are copied into the results; write to it if `keeps` is true."""
+        folder = self.folder / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def epochs(self, **stateful: Stateful) -> Iterator[int]:
-        """Yields the epochs that are left, 1 .. budget, and makes each the start of a bit-exact resume.
+        """Yields the remaining epochs, 1 .. budget, and makes the training resumable bit by bit from each.
 
-        Before the first it restores everything given from the last checkpoint, before each it seeds the process-wide
-        generators from the dropout stream of that epoch, after each it writes a checkpoint. After the last, or that in
-        which `stop` was called, `model` has the weights of the selected epoch again, so that what is saved then belongs
-        to the value that is reported.
+        Before the first epoch it restores all arguments from the last checkpoint; before each epoch it seeds the
+        process-wide generators from the dropout stream of that epoch; after each epoch it writes a checkpoint. After
+        the last epoch, or the one in which `stop` was called, `model` gets the weights of the selected epoch, so that
+        files saved then belong to the value of the evaluation.
 
         Args:
-            **stateful: everything with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
+            **stateful: all objects with a state_dict that training changes: `model=`, `optimizer=`, `scheduler=`.
 
         Raises:
-            TrainableError: if the trainable did not report its metrics exactly once in an epoch, or has looped before.
+            TrainableError: if the trainable does not report its metrics exactly once per epoch, or loops a second time.
         """
         return self._loop.epochs(stateful)
 
     def report(self, metrics: Metrics, *, checkpoint: Mapping[str, Any] | None = None) -> None:
-        """Reports the metrics of the next epoch; for functions, which may call it from anywhere below them.
+        """Reports the metrics of the next epoch. For trainables that are functions; code that they call may report too.
 
-        Where the training is pruned or interrupted it raises an exception that is no `Exception`: `finally` blocks
-        run, `except Exception` does not catch it.
+        If the training is pruned or interrupted, it raises a subclass of `BaseException`: `finally` blocks run,
+        `except Exception` does not catch it.
 
         Args:
-            metrics: the metrics by name, the objective's among them; None: a metric is undefined.
+            metrics: metrics by name, including the objective's; None: a metric is undefined.
             checkpoint: states by name, for a function that does not loop over `epochs`: `model.state_dict()`, numbers,
-                arrays, texts. They are saved once the report was taken, and are what `load` returns in a training that
-                goes on. The process-wide generators are then seeded from the dropout stream of the next epoch.
+                arrays, texts. They are saved after the report, and `load` returns them when the training is resumed.
+                The process-wide generators are then seeded from the dropout stream of the next epoch.
 
         Raises:
-            TrainableError: if the trainable yields its metrics, this is another thread than the function's, the
-                function has returned, or the checkpoint is not one.
+            TrainableError: if the trainable yields its metrics, the call comes from another thread than the function's
+                or after its return, or the checkpoint is not a mapping of names to states.
         """
         self._loop.report(metrics, checkpoint)
 
     def load(self) -> dict[str, Any] | None:
-        """Returns what `report` saved last if this training goes on after an interruption, else None; for functions.
+        """Returns the checkpoint that `report` saved last, None at a fresh start. For trainables that are functions.
 
-        `reports` has those of the epochs before then, so the next epoch is `len(ctx.reports) + 1`. Call it right before
-        the first epoch, of which it seeds the process-wide generators. A function that saves nothing begins anew, and
-        its first reports must be the same bits again.
+        `reports` then holds the epochs up to it, so the next epoch is `len(ctx.reports) + 1`. Call it right before the
+        first epoch: it seeds the process-wide generators for that epoch. A function that saves nothing starts over
+        after an interruption, and must then report the same bits again.
 
         Raises:
-            TrainableError: if the trainable yields its metrics, has reported, or loops over `epochs`.
+            TrainableError: if the trainable yields its metrics, has already reported, or loops over `epochs`.
         """
         return self._loop.load()
 
     def stop(self, reason: str) -> None:
-        """Lets the epoch that is under way be the last: the training is complete, and its value is chosen as ever.
+        """Makes the current epoch the last one: the training is complete, and its value is selected as usual.
 
-        Nothing of this is in a checkpoint. A training that is resumed comes to the same end if the rule goes by
-        `reports`, or by something that `epochs` was given.
+        Checkpoints do not record the call. A resumed training ends at the same epoch if the stopping rule depends on
+        `reports`, or on an object that `epochs` was given.
 
         Args:
-            reason: for the training's log.
+            reason: text for the training's log.
 
         Raises:
-            TrainableError: if no epoch is under way.
+            TrainableError: if no epoch is running.
         """
         self._loop.stop(reason)
 
     def watch(self, model: nn.Module, optimizer: Optimizer, *, clip: float = 0.0, activations: bool = False) -> None:
-        """Records of each epoch how the gradient and the updates stand, and raises alerts; changes no bit.
+        """Records gradient norms and updates of each epoch and raises alerts; it changes no bit of the training.
 
-        Call it before the loop. Norms are of the gradient as the optimizer gets it: after clipping. A `train_loss` and
-        a `val_loss` among the metrics are looked at too.
+        Call it before the loop. Norms are those of the gradient that the optimizer gets, after clipping. The metrics
+        `train_loss` and `val_loss` are checked too, if they are reported.
 
         Args:
-            model: what is trained.
-            optimizer: of its parameters.
-            clip: norm to which the gradient is clipped before each step, to know how often it was; 0: it is not.
-            activations: whether the answers of rectifiers are looked at, for units that are dead.
+            model: the model that is trained.
+            optimizer: the optimizer of its parameters.
+            clip: norm to which the gradient is clipped before each step, to count clipped steps; 0: no clipping.
+            activations: whether the outputs of ReLU layers are recorded, to find dead units.
 
         Raises:
-            TrainableError: if something is watched already, or the loop has begun.
+            TrainableError: if a model is already watched, or the loop has begun.
             UsageError: if the optimizer has none of the model's parameters.
         """
         if self._progress.diagnostics is not None or self._loop.is_running:
             raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
-        from hpo.training.monitoring.diagnostics import Diagnostics  # torch, which not every trainable wants
+        from hpo.training.monitoring.diagnostics import Diagnostics  # imports torch, which some trainables do not need
 
         self._progress.diagnostics = Diagnostics(
             model,
@@ -193,21 +194,21 @@ class Context:
         labels: Sequence[int] = (),
         names: Sequence[str] = (),
     ) -> None:
-        """Records how the validation cases of this epoch fall into classes; call it before the metrics are reported.
+        """Records the predicted classes of the validation cases of this epoch; call it before reporting the metrics.
 
-        Without a watch nothing is recorded.
+        Without `watch` nothing is recorded.
 
         Args:
             truth: (N,) index of the true class, 0 .. C-1.
             probabilities: (N, C) probability of each class.
-            labels: (C,) the classes as whole numbers, as `save_predictions` gets them, for what an alert says of one.
-            names: (C,) their short names; empty: the labels.
+            labels: (C,) integer labels of the classes as in `save_predictions`, for the texts of alerts.
+            names: (C,) short names of the classes; empty: the labels are used.
 
         Raises:
             TrainableError: if the shapes do not fit together.
         """
         if self._progress.diagnostics is not None:
-            self._progress.diagnostics.classes(truth, probabilities, class_names(labels, names))
+            self._progress.diagnostics.record_predictions(truth, probabilities, class_names(labels, names))
 
     def save_predictions(
         self,
@@ -218,14 +219,14 @@ class Context:
         names: Sequence[str],
         cases: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Records what the model of the selected epoch says about the validation cases. Call it after the loop.
+        """Records the predictions for the validation cases in the selected epoch. Call it after the loop.
 
         Args:
             truth: (N,) index of the true class, 0 .. C-1.
             probabilities: (N, C) probability of each class.
-            labels: (C,) the classes as whole numbers, as readers know them.
-            names: (C,) their short names.
-            cases: columns that say which case a row is, (N,) each.
+            labels: (C,) integer labels of the classes, as readers know them.
+            names: (C,) short names of the classes.
+            cases: columns that identify the case of each row, (N,) each.
 
         Raises:
             TrainableError: if the shapes do not fit together.
@@ -239,13 +240,13 @@ class Context:
     def save_panels(
         self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]
     ) -> None:
-        """Records where the model of the selected epoch looked in chosen cases; kept where artefacts are.
+        """Records heat maps of the selected epoch's model for chosen cases; they are saved if artifacts are kept.
 
         Args:
-            image: (N, H, W) grey values, 0 .. 1.
-            heat: (N, H, W) how much each pixel counted, 0 .. 1.
-            names: (N,) of the cases, for the files that are drawn.
-            captions: (N,) what stands above each.
+            image: (N, H, W) gray values, 0 .. 1.
+            heat: (N, H, W) weight of each pixel, 0 .. 1.
+            names: (N,) names of the cases, for the image files.
+            captions: (N,) caption above each panel.
 
         Raises:
             TrainableError: if the shapes do not fit together.
@@ -259,13 +260,13 @@ class Context:
         """Records facts that could change the result, e.g. a digest of the data; they go into the fingerprint.
 
         Args:
-            **facts: plain values, and what can be turned into them; see `hpo.training.facts`.
+            **facts: plain values, or values that can be converted; see `hpo.training.facts`.
 
         Raises:
-            TrainableError: if one cannot be kept as a JSON value.
+            TrainableError: if a fact cannot be stored as a JSON value.
         """
         self._progress.facts.update(plain_facts(facts))
 
     def log(self, message: str) -> None:
-        """Adds a line to the training's `run.log`; kept where artefacts are."""
+        """Adds a line to the training's `run.log`, which is kept if artifacts are."""
         self._progress.log(message)

@@ -1,4 +1,4 @@
-"""What makes a training resumable: before each epoch a seed, after each a checkpoint."""
+"""The resumable loop over epochs: a seed before each epoch, a checkpoint after each."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 from hpo.core.errors import TrainableError
 from hpo.core.isolation import clear_working_folder
 from hpo.seeds.streams import Streams
-from hpo.training import loops
-from hpo.training.checkpoint import Checkpoint, Paused, Stateful, newest
+from hpo.training import loop_checks
+from hpo.training.checkpoint import Checkpoint, Paused, Stateful, load_newest
 from hpo.training.progress import Progress
 from hpo.training.weights import start_digest
 
 MODEL = "model"
-"""The name under which `Context.epochs` is given the model; its weights are what a result consists of."""
+"""Name of the argument of `Context.epochs` that is the model, whose weights are the result."""
 
 
 class EpochLoop:
-    """The one pass over the epochs of a training: the loop over `Context.epochs`, or that of a function of its own.
+    """The single loop over the epochs of a training: over `Context.epochs`, or a reporting function's own.
 
     Args:
-        progress: what is known of the training.
-        streams: its sources of randomness.
-        device: where what is restored goes, `cpu` or `cuda`.
+        progress: state of the training.
+        streams: streams of the training's seed.
+        device: device of restored tensors, `cpu` or `cuda`.
         saved: called after each checkpoint.
 
     Attributes:
-        pausing: set to end the training before its next epoch.
-        left_off: whether it was ended so.
-        is_running: whether the trainable is between two epochs, or in one.
-        deliver: hands what a function reports to the runner; None where the trainable yields.
+        should_pause: set to end the training before its next epoch.
+        has_paused: whether the training ended this way.
+        is_running: whether the loop has begun and not ended.
+        deliver: passes a function's reports to its `FunctionRun`; None if the trainable yields.
     """
 
     def __init__(self, progress: Progress, streams: Streams, device: str, saved: Callable[[], None]) -> None:
@@ -46,26 +46,26 @@ class EpochLoop:
         self._stopped = False
         self._loaded = self._saves = False
         self.deliver: Callable[[object], None] | None = None
-        self.pausing = self.left_off = self.is_running = False
+        self.should_pause = self.has_paused = self.is_running = False
 
     def epochs(self, stateful: Mapping[str, Stateful]) -> Iterator[int]:
-        """Yields the epochs that are left; see `Context.epochs`.
+        """Yields the remaining epochs; see `Context.epochs`.
 
         Args:
-            stateful: by name, what is restored and saved.
+            stateful: objects to save and restore, by name.
         """
-        loops.refuse_second_loop(self._looped)
+        loop_checks.refuse_second_loop(self._looped)
         self._looped = self.is_running = True
         return self._epochs(stateful)
 
     def stop(self, reason: str) -> None:
-        """Lets the epoch that is under way be the last; see `Context.stop`.
+        """Makes the current epoch the last one; see `Context.stop`.
 
         Args:
-            reason: why, for the training's log.
+            reason: text for the training's log.
         """
         if not self.is_running:
-            raise TrainableError("ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs")
+            raise TrainableError("ctx.stop() ends the loop over ctx.epochs(); call it inside that loop")
         self._stopped = True
         self._progress.log(f"stops before its budget of {self._progress.job.budget} epochs: {reason}")
 
@@ -82,56 +82,56 @@ class EpochLoop:
                 "ctx.load() must be called before the first report, and not where ctx.epochs() is used"
             )
         self._loaded = True
-        saved = self._resumed()
+        saved = self._resume()
         self._streams.dropout.seed_global(len(self._progress.reports) + 1)
         return dict(saved.states) if saved else None
 
     def report(self, metrics: object, checkpoint: Mapping[str, Any] | None) -> None:
-        """Hands over the metrics of a step, and saves its state; see `Context.report`.
+        """Reports the metrics of a step and saves its checkpoint; see `Context.report`.
 
         Args:
-            metrics: the metrics of the step.
+            metrics: metrics of the step.
             checkpoint: states by name; None: nothing is saved.
         """
         deliver = refuse_generator(self.deliver, "ctx.report()", "yields its metrics, e.g. `yield {'val_loss': loss}`")
         if checkpoint is not None:
-            loops.refuse_checkpoint(checkpoint, looped=self._looped, loaded=self._loaded)
+            loop_checks.refuse_checkpoint(checkpoint, looped=self._looped, loaded=self._loaded)
         self._saves = checkpoint is not None
         deliver(metrics)
         self._saves = False
         epoch = len(self._progress.reports)
         if checkpoint is not None and epoch < self._progress.job.budget:
             self._save(checkpoint, epoch)
-            if self.pausing:
-                self.left_off = True
+            if self.should_pause:
+                self.has_paused = True
                 raise Paused
             self._streams.dropout.seed_global(epoch + 1)
 
     def refuse_extra_report(self) -> None:
-        """Raises TrainableError where the next report would belong to no epoch."""
-        step = len(self._progress.reports) + 1
-        loops.refuse_unknown_names(step, self._progress.job.budget, loop_is_over=self._looped and not self.is_running)
+        """Raises TrainableError if the next report would belong to no epoch."""
+        step, loop_is_over = len(self._progress.reports) + 1, self._looped and not self.is_running
+        loop_checks.refuse_extra_report(step, self._progress.job.budget, loop_is_over=loop_is_over)
 
     def refuse_early_end(self) -> None:
-        """Raises TrainableError where the loop over `epochs` was left before its end."""
-        loops.refuse_broken_loop(self.is_running, len(self._progress.reports), self._progress.job.budget)
+        """Raises TrainableError if the loop over `epochs` was left before its end."""
+        loop_checks.refuse_broken_loop(self.is_running, len(self._progress.reports), self._progress.job.budget)
 
     def _epochs(self, stateful: Mapping[str, Stateful]) -> Iterator[int]:
         progress, budget = self._progress, self._progress.job.budget
         progress.digests |= start_digest(stateful[MODEL]) if MODEL in stateful else {}
         done = self._restore(stateful)
         for epoch in range(done + 1, budget + 1):
-            if self.pausing:
-                self.left_off = True
+            if self.should_pause:
+                self.has_paused = True
                 raise Paused
             self._streams.dropout.seed_global(epoch)
             yield epoch
-            loops.refuse_unreported(epoch, len(progress.reports))
+            loop_checks.refuse_unreported(epoch, len(progress.reports))
             self._select(stateful, epoch)
             if self._stopped:
                 break
             if epoch < budget:
-                self._save({name: thing.state_dict() for name, thing in stateful.items()}, epoch)
+                self._save({name: item.state_dict() for name, item in stateful.items()}, epoch)
         self.is_running = False
         if MODEL in stateful:
             if self._selected is not None:
@@ -139,27 +139,27 @@ class EpochLoop:
             progress.keep_weights(stateful[MODEL].state_dict())
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
-        saved = self._resumed(stateful)
+        saved = self._resume(stateful)
         return saved.epoch if saved else 0
 
-    def _resumed(self, stateful: Mapping[str, Stateful] | None = None) -> Checkpoint | None:
-        """Goes on from the last checkpoint and returns it; None: there is none.
+    def _resume(self, stateful: Mapping[str, Stateful] | None = None) -> Checkpoint | None:
+        """Resumes from the last checkpoint and returns it; None: there is none.
 
         Args:
-            stateful: by name, what is restored; None: the trainable does that.
+            stateful: objects to restore, by name; None: the trainable restores them.
         """
         progress = self._progress
-        saved, remarks = newest(progress.folder, progress.job.digest, self._device, progress.code)
+        saved, remarks = load_newest(progress.folder, progress.job.digest, self._device, progress.code)
         for remark in remarks:
             progress.remark(remark)
         if saved is None:
-            if remarks:  # there were checkpoints, of no use: it begins anew, without what its last attempt has written
+            if remarks:  # the checkpoints were invalid: start over without the files of the last attempt
                 clear_working_folder(progress.folder, before=self._started)
             return None
         if stateful is not None:
-            loops.refuse_other_states(saved.states, stateful, progress.folder)
-            for name, thing in stateful.items():
-                thing.load_state_dict(saved.states[name])
+            loop_checks.refuse_other_states(saved.states, stateful, progress.folder)
+            for name, item in stateful.items():
+                item.load_state_dict(saved.states[name])
         self._selected = saved.selected
         if progress.diagnostics is not None:
             progress.diagnostics.restore(saved.seen)
@@ -185,22 +185,22 @@ class EpochLoop:
             reports=tuple(progress.reports),
             states=dict(states),
             seconds=progress.seconds,
-            seen=progress.diagnostics.seen if progress.diagnostics else (),
+            seen=progress.diagnostics.records if progress.diagnostics else (),
         )
         try:
             checkpoint.save(progress.folder)
             self._saved()
-        except OSError as error:  # a full disk costs the epochs since the last checkpoint at worst, not the training
+        except OSError as error:  # e.g. a full disk: the training continues, only a resume would start further back
             progress.remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
 
 
 def refuse_generator(deliver: Callable[[object], None] | None, call: str, instead: str) -> Callable[[object], None]:
-    """Raises where a generator calls what is for functions; returns how a function's reports are handed over.
+    """Returns `deliver` for a function; raises for a generator, which must not make this call.
 
     Args:
-        deliver: hands what a function reports to the runner; None where the trainable yields.
-        call: what was called.
-        instead: what a generator does instead.
+        deliver: passes a function's reports to its `FunctionRun`; None if the trainable yields.
+        call: the call as text, for the message.
+        instead: what a generator does instead, for the message.
 
     Raises:
         TrainableError: if the trainable yields.

@@ -1,7 +1,7 @@
-"""Runs a function that reports as a generator of what it reports, so that both forms of a trainable are trained alike.
+"""Runs a reporting function as a generator of its reports, so that both forms of a trainable are trained alike.
 
-The function runs in a greenlet: on the same OS thread, with a stack of its own. `ctx.report`, called from anywhere
-below the function, hands the metrics to whoever advances the generator, and returns when the next ones are wanted.
+The function runs in a greenlet: on the same OS thread, with its own stack. `ctx.report` passes the metrics to the
+caller that advances the generator, and returns when the caller asks for the next ones.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from greenlet import getcurrent, greenlet
 
 from hpo.core.errors import TrainableError
 
-MOST_ENDINGS = 10
-"""How often `Ended` is raised in a function that goes on reporting."""
+MAX_ENDINGS = 10
+"""How often `TrainingEnded` is raised in a function that goes on reporting."""
 
 _stuck: list[greenlet] = []
-"""Functions that would not end. They are never resumed: if one were deleted, its code would run at any time."""
+"""Functions that do not end. A reference is kept because garbage collection would resume them at any moment."""
 
 
-class Ended(BaseException):
-    """Raised by `ctx.report` where nobody wants more of a training: it is pruned, has failed, or is interrupted.
+class TrainingEnded(BaseException):
+    """Raised by `ctx.report` to end a training that is pruned, has failed, or is interrupted.
 
-    No Exception, so that user code that handles its own errors does not catch it by mistake. `finally` blocks run.
+    It is not an `Exception`, so that error handling in user code does not catch it. `finally` blocks run.
     """
 
 
 class FunctionRun:
-    """One call of a function that reports.
+    """One call of a reporting function.
 
     Args:
-        call: calls the function.
+        call: calls the function and returns its value.
 
     Attributes:
-        returned: what the function returned; None until then.
-        is_stuck: whether the function went on when it was to end; it stays where it is, and so does its memory.
+        returned: return value of the function; None until it returns.
+        is_stuck: whether the function did not end when told to; its memory is then never freed.
     """
 
     def __init__(self, call: Callable[[], object]) -> None:
@@ -47,7 +47,7 @@ class FunctionRun:
         self.is_stuck = False
 
     def reports(self) -> Generator[object, None, None]:
-        """Yields what the function reports. To close the generator ends the function at its last report."""
+        """Yields the function's reports. Closing the generator ends the function at its last report."""
         self._child.gr_context = copy_context()
         message = self._resume()
         while not self._child.dead:
@@ -60,34 +60,34 @@ class FunctionRun:
         self.returned = message
 
     def report(self, metrics: object) -> None:
-        """Hands over metrics and waits until the next ones are wanted. Called from below the function.
+        """Passes metrics on and waits until the next ones are asked for. Called within the function.
 
         Args:
             metrics: what the function reports.
 
         Raises:
-            TrainableError: if the function does not run, or this is another thread than its own.
-            Ended: if nobody wants more.
+            TrainableError: if the function is not running, or runs in another thread.
+            TrainingEnded: if the training is to end.
         """
         if self._child.dead:
             raise TrainableError("ctx.report() was called after the trainable had returned")
         if getcurrent() is not self._child:
             raise TrainableError(
-                "ctx.report() was called in another thread than the trainable's; hand the metrics to the function's "
+                "ctx.report() was called in another thread than the trainable's; pass the metrics to the function's "
                 "own thread, and report them there"
             )
         if not self._endings:
-            self._parent.switch(metrics)  # raises Ended where the generator is closed meanwhile
+            self._parent.switch(metrics)  # raises TrainingEnded if the generator is closed meanwhile
             return
         self._endings += 1
-        if self._endings > MOST_ENDINGS:
+        if self._endings > MAX_ENDINGS:
             self._parent.switch(None)
-        raise Ended
+        raise TrainingEnded
 
     @property
     def _parent(self) -> greenlet:
         parent = self._child.parent
-        assert parent is not None  # it was set before the function was resumed
+        assert parent is not None  # set before the function is resumed
         return parent
 
     def _resume(self) -> object:
@@ -98,8 +98,8 @@ class FunctionRun:
         self._endings = 1
         try:
             self._child.parent = getcurrent()
-            with suppress(Ended):
-                self._child.throw(Ended())
+            with suppress(TrainingEnded):
+                self._child.throw(TrainingEnded())
         finally:
             if not self._child.dead:
                 self.is_stuck = True
@@ -109,7 +109,7 @@ class FunctionRun:
         returned = self._call()
         if not isinstance(returned, Iterator):
             return returned
-        try:  # the function made a generator, as one that is wrapped by a decorator does
+        try:  # the function returned a generator, as a decorated generator function may
             for metrics in returned:
                 self.report(metrics)
         finally:

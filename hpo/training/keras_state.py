@@ -1,4 +1,4 @@
-"""The state of Keras's models and optimizers as `Context.epochs` wants it. Keras itself is not imported here."""
+"""State dicts of Keras models and optimizers for `Context.epochs`. Keras is not imported here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class _Holder(Protocol):
+class _HasVariables(Protocol):
     @property
     def variables(self) -> Sequence[Any]: ...
 
@@ -19,26 +19,25 @@ class _Holder(Protocol):
 class KerasState:
     """A Keras model or optimizer, e.g. `ctx.epochs(model=KerasState(model), optimizer=KerasState(model.optimizer))`.
 
-    A model's variables include the states of its dropout layers' seed generators, so that a resumed training draws what
-    an uninterrupted one would.
+    A model's variables include the states of its dropout layers' seed generators, so that a resumed training draws the
+    same numbers as an uninterrupted one.
 
     Args:
-        holder: it; build it first, `optimizer.build(model.trainable_variables)`.
+        keras_object: the model or the optimizer; build it first, `optimizer.build(model.trainable_variables)`.
 
     Raises:
         UsageError: if it has no variables yet.
     """
 
-    def __init__(self, holder: _Holder) -> None:
-        if not holder.variables:
-            raise UsageError(f"KerasState: {type(holder).__name__} has no variables yet; build it first")
-        self._holder = holder
+    def __init__(self, keras_object: _HasVariables) -> None:
+        if not keras_object.variables:
+            raise UsageError(f"KerasState: {type(keras_object).__name__} has no variables yet; build it first")
+        self._keras_object = keras_object
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns copies of all variables.
+        """Returns copies of all variables, named by their positions.
 
-        They are named by their places: Keras numbers layers, and names an optimizer's variables after them, through a
-        whole process, so that the same model has other names when it is made again.
+        Keras's own names contain a counter per process, so the same model has other names when it is built again.
         """
         import torch
 
@@ -47,19 +46,22 @@ class KerasState:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Sets all variables.
 
+        Args:
+            state: tensors by name, as `state_dict` returns them.
+
         Raises:
-            TrainableError: if these are another model's.
+            TrainableError: if they do not match the number and shapes of the variables.
         """
         named = self._named()
         if {name: tuple(one.shape) for name, one in named.items()} != {
             name: tuple(tensor.shape) for name, tensor in state.items()
         }:
             raise TrainableError(
-                f"KerasState: the saved variables are not those of this {type(self._holder).__name__}: there are "
-                f"{len(state)}, expected {len(named)}, of the same shapes"
+                f"KerasState: the saved variables do not match this {type(self._keras_object).__name__}: expected "
+                f"{len(named)} with the same shapes, got {len(state)}"
             )
         for name, variable in named.items():
             variable.assign(state[name].cpu().numpy())
 
     def _named(self) -> dict[str, Any]:
-        return {f"{place:04d}": one for place, one in enumerate(self._holder.variables)}
+        return {f"{index:04d}": variable for index, variable in enumerate(self._keras_object.variables)}

@@ -1,4 +1,4 @@
-"""Where a model looked in chosen cases, as the trainable hands it over and as it lies on disk."""
+"""Heat maps of a model for chosen cases, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"
 
-ROUNDING = 1e-4
-"""How far beyond 0 .. 1 a heat may lie by rounding; it is put back."""
+HEAT_TOLERANCE = 1e-4
+"""How far heat may lie outside 0 .. 1 because of rounding; it is clipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Panels:
-    """Images with a heat map each.
+    """Images, each with a heat map.
 
     Attributes:
-        image: (N, H, W) grey values, 0 .. 1.
-        heat: (N, H, W) how much each pixel counted, 0 .. 1.
-        names: (N,) of the cases, for the files.
-        captions: (N,) what stands above each.
+        image: (N, H, W) gray values, 0 .. 1.
+        heat: (N, H, W) weight of each pixel, 0 .. 1.
+        names: (N,) names of the cases, for the image files.
+        captions: (N,) caption above each panel.
     """
 
     image: npt.NDArray[np.float32]
@@ -37,10 +37,16 @@ class Panels:
 
     @classmethod
     def of(cls, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]) -> Panels:
-        """Checks the shapes and takes copies.
+        """Checks the shapes and returns panels with copies of the arrays.
+
+        Args:
+            image: (N, H, W) gray values, 0 .. 1.
+            heat: (N, H, W) weight of each pixel, 0 .. 1.
+            names: (N,) names of the cases, for the image files.
+            captions: (N,) caption above each panel.
 
         Raises:
-            TrainableError: if shapes do not fit together, or a value is not finite, or a heat not within 0 .. 1.
+            TrainableError: if the shapes do not fit together, a value is not finite, or heat is not within 0 .. 1.
         """
         image_NHW = as_array(image, "the images of panels").astype(np.float32)
         heat_NHW = as_array(heat, "the heat maps of panels").astype(np.float32)
@@ -51,16 +57,16 @@ class Panels:
             or not len(names) == len(captions) == len(image_NHW)
         ):
             raise TrainableError(
-                f"panels: expected images and heat maps (N, H, W) of one shape with N names and captions; got "
+                f"panels: expected images and heat maps (N, H, W) of the same shape with N names and captions; got "
                 f"{image_NHW.shape}, {heat_NHW.shape}, {len(names)} and {len(captions)}"
             )
-        if not np.isfinite(image_NHW).all() or not (np.abs(heat_NHW - 0.5) <= 0.5 + ROUNDING).all():
-            raise TrainableError("panels: grey values must be finite numbers, and heat within 0 .. 1")
+        if not np.isfinite(image_NHW).all() or not (np.abs(heat_NHW - 0.5) <= 0.5 + HEAT_TOLERANCE).all():
+            raise TrainableError("panels: gray values must be finite numbers, and heat within 0 .. 1")
         return cls(image=image_NHW, heat=heat_NHW.clip(0, 1), names=as_texts(names), captions=as_texts(captions))
 
     def save(self, folder: Path) -> None:
         """Writes `panels.npz` atomically."""
-        with atomic_write(folder / FILE) as spare, spare.open("wb") as file:
+        with atomic_write(folder / FILE) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 image=self.image,
@@ -71,7 +77,7 @@ class Panels:
 
     @classmethod
     def load(cls, folder: Path) -> Panels | None:
-        """Reads what `save` wrote; None where nothing was saved."""
+        """Loads the panels that `save` wrote to a folder; None if there are none."""
         if not is_file(folder / FILE):
             return None
         with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:

@@ -1,4 +1,4 @@
-"""What a classifier said about each validation case, as the trainable hands it over and as it lies on disk."""
+"""A classifier's predictions for the validation cases, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from hpo.training.reported import checked_name
 
 FILE = "predictions.npz"
 
-LONGEST_CELL = 1_000
-"""Characters of a text that stands beside a case; every row of a column takes as much room as the longest."""
+MAX_CELL_LENGTH = 1_000
+"""Maximum characters of a text in a case column; every row of a column takes as much memory as the longest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """The validation cases at the selected epoch.
+    """The predictions for the validation cases in the selected epoch.
 
     Attributes:
         truth: (N,) index of the true class, 0 .. C-1.
         probabilities: (N, C) probability of each class.
-        labels: (C,) the classes as whole numbers, as readers know them: BI-RADS 1 .. 4.
-        names: (C,) their short names: A .. D.
-        cases: columns that say which case a row is, (N,) texts each, e.g. `path`, `accession`.
+        labels: (C,) integer labels of the classes, as readers know them: BI-RADS 1 .. 4.
+        names: (C,) short names of the classes: A .. D.
+        cases: columns that identify the case of each row, (N,) strings each, e.g. `path`, `accession`.
     """
 
     truth: npt.NDArray[np.int64]
@@ -51,18 +51,25 @@ class Predictions:
         names: Sequence[str],
         cases: Mapping[str, Sequence[str]],
     ) -> Predictions:
-        """Checks the shapes and takes copies.
+        """Checks the shapes and returns predictions with copies of the arrays.
+
+        Args:
+            truth: (N,) index of the true class, 0 .. C-1.
+            probabilities: (N, C) probability of each class.
+            labels: (C,) integer labels of the classes.
+            names: (C,) short names of the classes.
+            cases: columns that identify the case of each row, (N,) each.
 
         Raises:
-            TrainableError: if shapes do not fit together, a class index is out of range, a probability not finite, or
-                something no number or no text.
+            TrainableError: if the shapes do not fit together, a class index is out of range, a probability is not
+                finite, or a value is not a number.
         """
         truth_N = as_array(truth, "the true classes of predictions").astype(np.int64)
         probabilities_NC = as_array(probabilities, "the probabilities of predictions").astype(np.float64)
         rows, classes = truth_N.size, len(labels)
         if truth_N.ndim != 1 or probabilities_NC.shape != (rows, classes) or len(names) != classes:
             raise TrainableError(
-                f"predictions: {classes} labels and {rows} true classes want probabilities of shape "
+                f"predictions: {classes} labels and {rows} true classes need probabilities of shape "
                 f"({rows}, {classes}) and {classes} names; got {probabilities_NC.shape} and {len(names)}"
             )
         if rows and (truth_N.min() < 0 or truth_N.max() >= classes):
@@ -74,25 +81,25 @@ class Predictions:
             if len(column) != rows:
                 raise TrainableError(f"predictions: case column {name!r} has {len(column)} rows, not {rows}")
         try:
-            whole = tuple(map(int, labels))
+            integers = tuple(map(int, labels))
         except (TypeError, ValueError) as error:
             raise TrainableError(f"predictions: labels must be whole numbers, not {shown(labels)}") from error
         return cls(
             truth=truth_N,
             probabilities=probabilities_NC,
-            labels=whole,
+            labels=integers,
             names=as_texts(names),
             cases=columns,
         )
 
     @property
     def digest(self) -> str:
-        """sha256 of the true classes and of every bit of the probabilities."""
+        """sha256 of the true classes and the exact probabilities."""
         return hashlib.sha256(self.truth.tobytes() + self.probabilities.tobytes()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Writes `predictions.npz` atomically."""
-        with atomic_write(folder / FILE) as spare, spare.open("wb") as file:
+        with atomic_write(folder / FILE) as temporary, temporary.open("wb") as file:
             columns: dict[str, Any] = {
                 f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()
             }
@@ -107,7 +114,7 @@ class Predictions:
 
     @classmethod
     def load(cls, folder: Path) -> Predictions | None:
-        """Reads what `save` wrote; None where nothing was saved."""
+        """Loads the predictions that `save` wrote to a folder; None if there are none."""
         if not is_file(folder / FILE):
             return None
         with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
@@ -125,36 +132,36 @@ def as_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     """Returns numbers as an array.
 
     Args:
-        value: an array, a tensor with its gradient or without, or nested sequences.
-        what: they are, for the message.
+        value: an array, a tensor with or without a gradient, or nested sequences.
+        what: description of the numbers, for the message.
 
     Raises:
-        TrainableError: if they are no numbers, or rows differ in length.
+        TrainableError: if they are not numbers, or the rows differ in length.
     """
     try:
         detach = getattr(value, "detach", None)
         array = np.asarray(detach().cpu() if callable(detach) else value)
-        number = array.dtype.kind in "biuf" or array.size == 0
-    except Exception as error:  # whatever the methods of a user's value raise
-        raise TrainableError(f"{what} are no array of numbers: {type_name(error)}") from error
-    if not number:
+        is_numeric = array.dtype.kind in "biuf" or array.size == 0
+    except Exception as error:  # methods of a user's object may raise anything
+        raise TrainableError(f"{what} are not an array of numbers: {type_name(error)}") from error
+    if not is_numeric:
         raise TrainableError(f"{what} must be numbers, not {shown(value)}")
     return array
 
 
 def as_texts(column: Sequence[object]) -> tuple[str, ...]:
-    """Returns texts that can be written anywhere; what is no text is written as `str` shows it."""
-    return tuple(cleaned(one if isinstance(one, str) else str(one), LONGEST_CELL) for one in column)
+    """Returns strings that can be written to any file; other values are converted by `str`."""
+    return tuple(cleaned(value if isinstance(value, str) else str(value), MAX_CELL_LENGTH) for value in column)
 
 
 def class_names(labels: Sequence[int], names: Sequence[str]) -> tuple[str, ...]:
-    """Returns classes as a sentence names them: `B (2)`; where there are labels or names alone, these.
+    """Returns the names of classes for messages: `B (2)`, or only the labels or the names if the others are missing.
 
     Args:
-        labels: (C,) whole numbers, as readers know the classes; or none.
-        names: (C,) short names; or none.
+        labels: (C,) integer labels of the classes; may be empty.
+        names: (C,) short names of the classes; may be empty.
     """
-    numbers, words = as_texts(labels), as_texts(names)
-    if len(numbers) != len(words):
-        return numbers or words
-    return tuple(name if name == label else f"{name} ({label})" for name, label in zip(words, numbers, strict=True))
+    numbers, texts = as_texts(labels), as_texts(names)
+    if len(numbers) != len(texts):
+        return numbers or texts
+    return tuple(name if name == label else f"{name} ({label})" for name, label in zip(texts, numbers, strict=True))

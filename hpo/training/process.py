@@ -1,4 +1,4 @@
-"""The process a training runs in: threads, determinism switches, and what of it belongs in the fingerprint."""
+"""The process of a training: threads, determinism settings, and its part of the fingerprint."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from hpo.core.installed import DISTRIBUTION, version_of
 from hpo.core.isolation import TORCH, make_torch_repeatable
 
 PACKAGES = {"hpo": DISTRIBUTION, "numpy": "numpy", "torch": "torch", "scikit-learn": "scikit-learn"}
-"""By the name that stands in a fingerprint, the distributions whose versions can change the bits of a result."""
+"""Distributions whose versions can change the bits of a result, by their names in a fingerprint."""
 
-OTHERS = ("tensorflow", "keras", "xgboost", "lightgbm")
-"""Modules whose versions matter too where a trainable has imported them."""
+IF_IMPORTED = ("tensorflow", "keras", "xgboost", "lightgbm")
+"""Modules whose versions are recorded if the trainable has imported them."""
 
 
 @contextmanager
-def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
-    """Sets torch's threads and determinism and puts them back. Does nothing where torch is neither loaded nor to be.
+def configured_torch(threads: int, *, load: bool = False) -> Iterator[None]:
+    """Sets torch's threads and determinism, and restores them after the block. Does nothing if torch is not imported.
 
     Args:
-        threads: of torch's CPU kernels.
-        load: whether torch is imported for this.
+        threads: number of threads of torch's CPU kernels.
+        load: whether to import torch first.
     """
     if load:
         import_module("torch")
@@ -40,25 +40,25 @@ def prepared(threads: int, *, load: bool = False) -> Iterator[None]:
         TORCH.restore(before)
 
 
-def settle(library: str, threads: int, seed: int) -> None:
-    """Tells a library of a training's threads, determinism and seed. Other libraries need nothing.
+def configure_library(library: str, threads: int, seed: int) -> None:
+    """Sets the threads, determinism and seed of torch or TensorFlow. Other libraries need no settings.
 
     Args:
-        library: name of its module, which has been imported.
-        threads: of its CPU kernels.
-        seed: of its global generator; torch's, as the others are seeded where they are used.
+        library: name of the imported module.
+        threads: number of threads of its CPU kernels.
+        seed: seed of torch's global generator; the other libraries are seeded where they are used.
 
     Raises:
-        UsageError: if TensorFlow runs with another number of threads in this process; it has no way back.
+        UsageError: if TensorFlow already runs with another number of threads in this process; it cannot change it.
     """
     if library == "torch":
         make_torch_repeatable(threads)
         sys.modules["torch"].manual_seed(seed)
     elif library == "tensorflow":
-        _settle_tensorflow(threads)
+        _configure_tensorflow(threads)
 
 
-def _settle_tensorflow(threads: int) -> None:
+def _configure_tensorflow(threads: int) -> None:
     tensorflow = sys.modules["tensorflow"]
     tensorflow.config.experimental.enable_op_determinism()
     try:
@@ -67,13 +67,17 @@ def _settle_tensorflow(threads: int) -> None:
     except RuntimeError as error:
         found = tensorflow.config.threading.get_intra_op_parallelism_threads()
         raise UsageError(
-            f"TensorFlow has begun with {found or 'all'} threads in this process and cannot change to {threads}, which"
-            " is part of a result; use a new process, or the same resources.cpu"
+            f"TensorFlow was started with {found or 'all'} threads in this process and cannot change to {threads}, "
+            "which affects results; use a new process, or the same resources.cpu"
         ) from error
 
 
 def device_for(gpu: float) -> str:
-    """Returns `cuda` if a graphics card was asked for and is there, else `cpu`."""
+    """Returns `cuda` if a GPU is requested and available, else `cpu`.
+
+    Args:
+        gpu: number or fraction of GPUs that the study requests.
+    """
     if not gpu:
         return "cpu"
     import torch
@@ -82,7 +86,13 @@ def device_for(gpu: float) -> str:
 
 
 def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[str, object]:
-    """Returns what besides the job could change the result: versions, machine, switches, and the trainable's facts."""
+    """Returns what could change the result besides the job: versions, machine, settings, and the trainable's facts.
+
+    Args:
+        device: `cpu` or `cuda`.
+        threads: number of threads of the CPU kernels.
+        facts: facts that the trainable noted, by name.
+    """
     torch = sys.modules.get("torch")
     found: dict[str, object] = {
         "python": platform.python_version(),
@@ -91,7 +101,7 @@ def fingerprint(device: str, threads: int, facts: Mapping[str, object]) -> dict[
         "device": device,
         "threads": threads,
         "packages": {name: version_of(distribution) for name, distribution in PACKAGES.items()}
-        | {name: getattr(sys.modules[name], "__version__", None) for name in OTHERS if name in sys.modules},
+        | {name: getattr(sys.modules[name], "__version__", None) for name in IF_IMPORTED if name in sys.modules},
     }
     if torch is not None:
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()

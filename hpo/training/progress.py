@@ -1,4 +1,4 @@
-"""What is known of a training while it runs: its reports, facts, digests and remarks, and its files."""
+"""The state of a training while it runs: its reports, facts, digests, remarks and files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.core.files import file_stamp
 from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
-from hpo.training import loops
+from hpo.training import loop_checks
 from hpo.training.outputs.events import Events
 from hpo.training.outputs.log import Log
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
@@ -27,21 +27,27 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """One training as its `TrainingRun`, its loop over epochs and its `Context` know it.
+    """The state that a training's `TrainingRun`, its loop over epochs and its `Context` share.
+
+    Args:
+        job: the job that is trained.
+        objective: the study's objective.
+        folder: folder for this training's own files.
+        events: whether TensorBoard event files are written.
 
     Attributes:
         job: the job that is trained.
-        objective: what the study judges by.
-        folder: for this training's own files.
-        keeps: whether artefacts are wanted: those of a promotion are.
-        code: digest of the files that the trainable is made of; empty where they are not known.
-        reports: all that was reported so far, in order; after a resume that of the epochs before it too.
-        digests: sha256 by name of what the training produced.
-        facts: what the trainable noted, by name.
-        remarks: what went wrong on the way and was made good.
-        diagnostics: what watches the model; None without a watch.
-        has_events: whether TensorBoard's event files are written.
-        fold_was_read: whether the trainable has asked which fold it is judged on.
+        objective: the study's objective.
+        folder: folder for this training's own files.
+        keeps: whether artifacts are kept, as they are in a promotion.
+        code: digest of the trainable's source files; empty if they are not known.
+        reports: all reports so far, in order; after a resume they include those before it.
+        digests: sha256 of the weights and the predictions, by name.
+        facts: facts that the trainable noted, by name.
+        remarks: problems that did not fail the training.
+        diagnostics: records of the watched model; None without a watch.
+        has_events: whether TensorBoard event files are written.
+        fold_was_read: whether the trainable has read `ctx.fold`.
     """
 
     def __init__(self, job: Job, objective: Objective, folder: Path, *, events: bool = False) -> None:
@@ -65,27 +71,27 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Spent in training so far, interruptions left out."""
+        """Seconds of training so far, without interruptions."""
         return time.monotonic() - self._began
 
     def begin(self, seconds: float = 0.0) -> None:
-        """Starts the clock: what came before, e.g. importing torch, is not training.
+        """Starts the clock: earlier work such as importing torch does not count.
 
         Args:
-            seconds: spent in training before an interruption.
+            seconds: seconds of training before an interruption.
         """
         self._began = time.monotonic() - seconds
 
     def add(self, metrics: object, step: int | None = None) -> Report:
-        """Takes what the trainable reported as the report of the next step.
+        """Adds a report of the next step.
 
         Args:
-            metrics: what the trainable handed over.
-            step: the step they belong to; None: the next one.
+            metrics: the object that the trainable reported.
+            step: step of the metrics; None: the next one.
 
         Raises:
-            TrainableError: if it is no mapping of names to finite numbers (None: undefined), lacks the objective's
-                metric, or there is too much of it to be stored.
+            TrainableError: if it is not a mapping of names to finite numbers (None: undefined), lacks the objective's
+                metric, or is too large to be stored.
         """
         step = step or len(self.reports) + 1
         checked = checked_metrics(metrics, step, self.objective)
@@ -94,20 +100,20 @@ class Progress:
         self.reports.append(report)
         self.log(f"epoch {step}/{self.job.budget}  {describe_metrics(report.metrics)}")
         if self._events is not None:
-            seen, tensors = self.diagnostics.last() if self.diagnostics else (None, {})
-            self._events.epoch(report, seen, tensors)
+            record, tensors = self.diagnostics.last() if self.diagnostics else (None, {})
+            self._events.write_epoch(report, record, tensors)
         return report
 
     def conclude(self, returned: object) -> None:
-        """Takes what a function returned at its end: its only report, of the last step, if it has made none.
+        """Handles the return value of a function: without earlier reports it becomes the report of the last step.
 
-        After reports nothing is added. A remark says so where it returned other values than those that count.
+        After reports it is only compared with the selected epoch; a remark says so if the values differ.
 
         Args:
             returned: metrics, a number for the objective's metric, or None.
 
         Raises:
-            TrainableError: if it is none of these, or cannot be the only report.
+            TrainableError: if it is none of these, or cannot be a report.
         """
         if returned is None:
             return
@@ -115,51 +121,51 @@ class Progress:
         if not self.reports:
             self.add(metrics, self.job.budget)
             return
-        counted = self.objective.select(tuple(self.reports))
+        selected = self.objective.select(tuple(self.reports))
         numbers = {
             str(name): as_number(value, f"returned metric {name!r}")
             for name, value in metrics.items()
             if value is not None
         }
-        if others := {name: value for name, value in numbers.items() if counted.metrics.get(name) != value}:
-            there = {name: counted.metrics[name] for name in others if name in counted.metrics}
+        if others := {name: value for name, value in numbers.items() if selected.metrics.get(name) != value}:
+            reported = {name: selected.metrics[name] for name in others if name in selected.metrics}
             self.remark(
-                f"returned after its reports: {describe_metrics(others)}; not used, for epoch {counted.step} counts"
-                + (f" ({describe_metrics(there)})" if there else "")
+                f"returned after its reports: {describe_metrics(others)}; not used, because epoch {selected.step} "
+                "counts" + (f" ({describe_metrics(reported)})" if reported else "")
             )
 
     def last_alerts(self) -> tuple[Alert, ...]:
-        """Returns what was seen to go wrong since the last report: in the epoch at which a training failed."""
+        """Returns the alerts since the last report, of the epoch in which a training failed."""
         return self._alerts(len(self.reports) + 1, {})
 
     def log(self, message: str) -> None:
-        """Adds a line to the training's `run.log`; kept where artefacts are."""
+        """Adds a line to the training's `run.log`, which is kept if artifacts are."""
         if self._log is not None:
             self._log.write(message)
 
     def remark(self, remark: str) -> None:
-        """Adds a remark, to the log too."""
+        """Adds a remark, also to the log."""
         self.remarks.append(remark)
         self.log(remark)
 
     def keep_weights(self, weights: dict[str, Any]) -> None:
-        """Records the weights that the training ended with; kept where artefacts are.
+        """Records the final weights; they are saved if artifacts are kept.
 
         Args:
             weights: state dict of the model.
         """
         self.digests["weights"] = weights_digest(weights)
         if self.digests["weights"] == self.digests.get(START):
-            self.remark(loops.UNTRAINED)
+            self.remark(loop_checks.WEIGHTS_UNCHANGED)
         if self.keeps:
             save_weights(self.folder, weights)
             self._written[MODEL_FILE] = file_stamp(self.folder / MODEL_FILE)
 
     def keep_predictions(self, predictions: Predictions) -> None:
-        """Records what the model says about the validation cases; kept where artefacts are.
+        """Records the predictions for the validation cases; they are saved if artifacts are kept.
 
         Args:
-            predictions: those of the selected epoch.
+            predictions: predictions of the selected epoch.
         """
         self.digests["predictions"] = predictions.digest
         if self.keeps:
@@ -167,11 +173,11 @@ class Progress:
             self._written[PREDICTIONS_FILE] = file_stamp(self.folder / PREDICTIONS_FILE)
 
     def changed_files(self) -> list[str]:
-        """Returns the names of those files that were written here and are not as they were written."""
-        return [name for name, mark in self._written.items() if file_stamp(self.folder / name) != mark]
+        """Returns the names of the files that were changed after they were written here."""
+        return [name for name, stamp in self._written.items() if file_stamp(self.folder / name) != stamp]
 
     def close(self, *, complete: bool = False) -> None:
-        """Ends what is written while training.
+        """Closes the event files.
 
         Args:
             complete: whether the training is over, rather than interrupted.
@@ -183,7 +189,7 @@ class Progress:
         if self.diagnostics is None:
             return ()
         raised = {alert.kind for report in self.reports for alert in report.alerts}
-        alerts = self.diagnostics.judged(epoch, metrics, raised)
+        alerts = self.diagnostics.end_epoch(epoch, metrics, raised)
         for alert in alerts:
             self.log(f"epoch {epoch}: {alert.kind}: {alert.message}")
         return alerts

@@ -1,4 +1,4 @@
-"""Advances one training step by step. Both backends do it through this, so that they give equal evaluations."""
+"""The run of one training, advanced step by step. Both backends use it, so that they give equal evaluations."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ from hpo.seeds.streams import Streams
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
 from hpo.training.checkpoint import has_checkpoint
-from hpo.training.command import attempt_mark, left_by, train
+from hpo.training.command import attempt_digest, train, was_left_by
 from hpo.training.context import Context
 from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
-from hpo.training.faults import fault_of, interrupts, prunes
+from hpo.training.failures import failure_text, is_trial_pruned, watch_for_ctrl_c
 from hpo.training.function_run import FunctionRun
-from hpo.training.loops import refuse_unused_folds
-from hpo.training.outputs.artifacts import ARTEFACTS, unfit_artefacts
-from hpo.training.process import device_for, fingerprint, settle
+from hpo.training.loop_checks import refuse_unused_folds
+from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
+from hpo.training.process import configure_library, device_for, fingerprint
 from hpo.training.progress import Progress
 from hpo.training.workdir import work_dir
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-SHOWN_FILES = 5
-"""How many names of files a line of a training's log holds."""
+MAX_LISTED_FILES = 5
+"""Maximum number of file names in a line of a training's log."""
 
 _END = object()  # not None, which a trainable may yield by mistake
 
-PRUNED_ITSELF = "pruned by the trainable itself, by optuna.TrialPruned, and not by the study's pruner"
+PRUNED_ITSELF = "pruned by the trainable itself with optuna.TrialPruned, not by the study's pruner"
 
-MOST_SAID = 20
-"""Artefacts that are not kept are named one by one up to here."""
+MAX_REMARKS = 20
+"""Maximum number of artifacts that get a remark because they are not kept."""
 
-MOST_CLOSES = 10
-"""How often a generator is asked to end that yields instead."""
+MAX_CLOSES = 10
+"""How often a generator that yields when it is closed is closed again."""
 
 
 class TrainingRun:
-    """One job being trained: a generator that is advanced, and closed when nobody wants more of it.
+    """The training of one job: a generator that is advanced step by step, and closed at the end.
 
-    A function that reports is run as a generator of its reports, so that all forms of a trainable are trained alike.
+    A reporting function is run as a generator of its reports, so that all forms of a trainable are trained alike.
 
-    A fault of the trainable never raises here, whatever it is: it ends the training with a failed update, and the
-    process lives on. All that a trainable says leaves by its updates, as plain values and texts that can be stored.
+    An error in the trainable never raises here: it ends the training with a failed update, and the process goes on. All
+    values and messages of a trainable are returned in updates, as plain values that can be stored.
 
     Args:
-        job: what to train.
-        trainable: where the function to train with is.
-        resources: cores and graphics cards.
-        work: the study's folder, or its URL; the job's own is `job.folder` below it.
-        spoiled: what earlier trainings left in this process that could not be put back; said in a remark.
+        job: job to train.
+        trainable: reference to the trainable.
+        resources: cores, GPUs and limits of the training.
+        work: path or URL of the study's folder; the job's own is `job.folder` below it.
+        spoiled: changes by earlier trainings in this process that could not be undone; they become a remark.
 
     Raises:
-        KeyboardInterrupt: from any method, if Ctrl-C was pressed; one that the trainable itself raises is its fault.
+        KeyboardInterrupt: from any method, if Ctrl-C was pressed; if the trainable raises it, the training fails.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class TrainingRun:
         spoiled: Sequence[str] = (),
     ) -> None:
         self._job = job
-        self._work_dir, self._place = work_dir(work), job.folder
+        self._work_dir, self._job_folder = work_dir(work), job.folder
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
-        folder, fault = self._opened()
+        folder, error = self._open_folder()
         self._progress = Progress(job, trainable.objective, folder, events=resources.events)
         self._streams = Streams(job.seed, job.stream_seeds)
         self._loop = EpochLoop(self._progress, self._streams, self._device, lambda: self._work_dir.save(job.folder))
@@ -96,60 +96,62 @@ class TrainingRun:
             folds=trainable.folds if job.fold else 0,
             params={**trainable.fixed, **job.params},
         )
-        self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._settle)
+        self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._configure_library)
         if spoiled:
-            self._progress.remarks.append(f"trained in a process in which others left something: {'; '.join(spoiled)}")
+            self._progress.remarks.append(
+                f"trained in a process that earlier trainings left changed: {'; '.join(spoiled)}"
+            )
         self._generator: Iterator[object] | None = None
         self._function_run: FunctionRun | None = None
         self._events = resources.events
         self._sent = 0
-        self._fault = fault
+        self._error = error
         self._pruned = False
         self._defaults: dict[str, object] = {}
         self._code = UNKNOWN
         self._refusal: str | None = None
         self._command = trainable.command
-        if fault is None:
-            self._guarded(lambda: self._begin(job, trainable))
+        if error is None:
+            self._call(lambda: self._begin(job, trainable))
 
     def advance(self, seconds: float = 0.0) -> JobUpdate:
-        """Trains at least one step, then more until `seconds` have passed, and returns what is new."""
+        """Trains at least one step, then more until `seconds` have passed, and returns the new reports."""
         if self._refusal is not None:
             return JobUpdate(refusal=self._refusal)
         end = time.monotonic() + seconds
         try:
             with self._isolation.inside():
-                done = bool(self._guarded(lambda: self._advanced(end)))
-                if self._loop.left_off:  # what the trainable did on its way out does not count
-                    return JobUpdate(reports=self._fresh(), paused=True)
+                done = bool(self._call(lambda: self._train_until(end)))
+                if self._loop.has_paused:  # errors of the trainable while it ends do not count
+                    return JobUpdate(reports=self._new_reports(), paused=True)
                 return self._update(done)
-        except OSError as error:  # the trainable's own are caught within
-            self._fault = self._fault or f"its working directory cannot be used: {error}"
-            return JobUpdate(reports=self._fresh(), status=Status.FAILED, error=self._fault)
+        except OSError as error:  # the trainable's own errors are caught inside
+            self._error = self._error or f"its working directory cannot be used: {error}"
+            return JobUpdate(reports=self._new_reports(), status=Status.FAILED, error=self._error)
 
     def pause(self) -> JobUpdate:
-        """Returns what is new once the training stands between two epochs with its checkpoint written.
+        """Ends the training after its next checkpoint and returns the new reports.
 
-        The update says `paused`, or how the training ended if nothing was left of it to do. A training that is not in a
-        loop over `ctx.epochs`, and has given `ctx.report` no checkpoint, has nothing that could be saved: it goes on
-        from its last checkpoint next time, or begins anew.
+        The update is `paused`, or has the outcome if the training is complete. A training outside a loop over
+        `ctx.epochs` that reports no checkpoint has no state to save: it later resumes from its last checkpoint, or
+        starts over.
         """
         if not self._loop.can_save:
             return JobUpdate(paused=True)
-        self._loop.pausing = True
+        self._loop.should_pause = True
         return self.advance()
 
     def log(self, line: str) -> None:
-        """Adds what the trainable has printed to the training's log, where it keeps one."""
+        """Adds a line that the trainable printed to the training's log, if it has one."""
         self._progress.log(line)
 
     def close(self) -> tuple[str, ...]:
-        """Ends the generator where it stands (its `finally` blocks run) and gives the process back as it was.
+        """Ends the generator at its current step (its `finally` blocks run) and restores the process.
 
-        The checkpoint stays; whoever knows that the job is over and recorded discards it.
+        The checkpoint stays; the caller discards it once the job is recorded.
 
         Returns:
-            What of the process could not be put back: nothing else should be trained in it.
+            Changes of the process that could not be undone; if there are any, train nothing else in it.
         """
         generator, self._generator = self._generator, None
         folder = self._isolation.folder
@@ -158,62 +160,62 @@ class TrainingRun:
             if isinstance(generator, Generator):
                 with suppress(OSError), self._isolation.inside():  # OSError: there is no folder to end it in
                     self._end(generator)
-            self._guarded(self._progress.close)
+            self._call(self._progress.close)
         finally:
             spoiled = self._isolation.end() + self._stuck
             if not existed:
                 clear_working_folder(folder.parent)
-                with suppress(OSError):  # something else is in it, or it is gone
+                with suppress(OSError):  # it is not empty, or it is gone
                     folder.parent.rmdir()
-            self._work_dir.close(self._place)
+            self._work_dir.close(self._job_folder)
         return spoiled
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
         loaded = load(trainable)
         self._code = loaded.code(trainable.root)
         if trainable.code.differs(self._code):
-            self._refusal = _other_code(trainable.code.changes(self._code))
+            self._refusal = _code_differs(trainable.code.changes(self._code))
             return
-        mark = attempt_mark(self._command, job, self._code) if self._command else ""
-        resumes = self._command is not None and self._command.resumable and left_by(mark, self._progress.folder)
+        attempt = attempt_digest(self._command, job, self._code) if self._command else ""
+        resumes = self._command is not None and self._command.resumable and was_left_by(attempt, self._progress.folder)
         if not resumes and not has_checkpoint(self._progress.folder):
-            clear_working_folder(self._progress.folder)  # it begins anew, and must not find what its last attempt left
+            clear_working_folder(self._progress.folder)  # it starts over, without the files of the last attempt
         self._progress.code = self._code.digest
         self._defaults = loaded.defaults({*trainable.fixed, *job.params}, trainable.root)
         self._isolation.begin(trainable.path.partition(":")[0])
         with self._isolation.inside():
             self._progress.begin()
-            self._streams.init.seed_global()  # a trainable that forgets to is reproducible all the same
+            self._streams.init.seed_global()  # makes a trainable reproducible that seeds nothing itself
             params = {**trainable.fixed, **job.params}
             if isinstance(loaded, LoadedCommand):
-                self._generator = train(loaded.command, params, self._context, mark, self._progress.remark)
+                self._generator = train(loaded.command, params, self._context, attempt, self._progress.remark)
             else:
-                self._generator = self._started(loaded, params)
+                self._generator = self._start(loaded, params)
         shown = " ".join(f"{name}={value}" for name, value in job.params.items())
         self._progress.log(f"trial {job.trial} seed {job.seed} budget {job.budget} {self._device} {shown}")
 
-    def _started(self, loaded: Loaded, params: Mapping[str, object]) -> Iterator[object]:
+    def _start(self, loaded: Loaded, params: Mapping[str, object]) -> Iterator[object]:
         if loaded.is_generator:
             return cast(Iterator[object], loaded.start(params, self._context))
         self._function_run = FunctionRun(lambda: loaded.start(params, self._context))
         self._loop.deliver = self._function_run.report
         return self._function_run.reports()
 
-    def _settle(self, library: str) -> None:
-        settle(library, self._threads, self._streams.init.number())
+    def _configure_library(self, library: str) -> None:
+        configure_library(library, self._threads, self._streams.init.number())
 
-    def _advanced(self, end: float) -> bool:
-        """Trains until a moment of the monotonic clock; returns whether the training is complete."""
-        while self._fault is None and self._generator is not None:
+    def _train_until(self, end: float) -> bool:
+        """Trains until a time of the monotonic clock; returns whether the training is complete."""
+        while self._error is None and self._generator is not None:
             try:
                 metrics = next(self._generator, _END)
             except BaseException as error:
-                if not prunes(error) or self._job.stage is not Stage.SEARCH:
+                if not is_trial_pruned(error) or self._job.stage is not Stage.SEARCH:
                     raise
                 self._pruned = True
                 return False
             self._isolation.end_fork()
-            if self._loop.left_off:
+            if self._loop.has_paused:
                 return False
             if metrics is _END:
                 self._loop.refuse_early_end()
@@ -228,45 +230,45 @@ class TrainingRun:
         return False
 
     def _end(self, generator: Generator[object, None, None]) -> None:
-        """Closes a generator. One that yields instead of ending is asked again, as it would else go on at any time."""
-        for _ in range(MOST_CLOSES):
-            fault = self._raised(generator.close)
-            if fault is not None:  # it comes too late to change the outcome
-                self._progress.log(f"while closing: {fault}")
+        """Closes a generator, repeatedly if it yields instead: garbage collection could resume it at any moment."""
+        for _ in range(MAX_CLOSES):
+            error = self._call_user_code(generator.close)
+            if error is not None:  # too late to change the outcome
+                self._progress.log(f"while closing: {error}")
             if getgeneratorstate(generator) == GEN_CLOSED:
                 return
 
-    def _opened(self) -> tuple[Path, str | None]:
+    def _open_folder(self) -> tuple[Path, str | None]:
         try:
-            return self._work_dir.open(self._place), None
+            return self._work_dir.open(self._job_folder), None
         except OSError as error:
-            return self._work_dir.scratch / self._place, f"the work folder cannot be read: {error}"
+            return self._work_dir.scratch / self._job_folder, f"the work folder cannot be read: {error}"
 
     def _update(self, done: bool) -> JobUpdate:
-        fresh = self._fresh()
-        if not done and self._fault is None and not self._pruned:
-            return JobUpdate(reports=fresh)
-        outcome = self._guarded(self._outcome)
-        return JobUpdate(reports=fresh, status=self._status, error=self._fault, outcome=outcome)
+        reports = self._new_reports()
+        if not done and self._error is None and not self._pruned:
+            return JobUpdate(reports=reports)
+        outcome = self._call(self._outcome)
+        return JobUpdate(reports=reports, status=self._status, error=self._error, outcome=outcome)
 
     def _outcome(self) -> Outcome:
-        """Ends the training's files and returns what is known of it; what cannot be kept is its fault."""
+        """Closes the training's files and returns its outcome; if files cannot be saved, the training fails."""
         progress = self._progress
         if self._command is not None and isinstance(self._generator, Generator):
-            self._end(self._generator)  # else its program would be taken for a child process that was left
+            self._end(self._generator)  # else its program would count as a leftover child process
         self._isolation.look()
-        self._log_what_is_deleted()
-        if self._pruned and self._fault is None:
+        self._log_deleted_files()
+        if self._pruned and self._error is None:
             progress.remarks.append(PRUNED_ITSELF)
-        progress.log("failed" if self._fault else f"{self._status} in {progress.seconds:.1f} s")
-        progress.close(complete=self._fault is None)
+        progress.log("failed" if self._error else f"{self._status} in {progress.seconds:.1f} s")
+        progress.close(complete=self._error is None)
         if progress.keeps:
             self._refuse_changed_files()
-            for path, why in unfit_artefacts(progress.folder / ARTEFACTS)[:MOST_SAID]:
+            for path, why in unusable_artifacts(progress.folder / ARTIFACTS)[:MAX_REMARKS]:
                 progress.remarks.append(f"not kept: {path.relative_to(progress.folder)}: {why}")
-        files = self._kept()
-        facts = self._guarded(lambda: plain_facts(progress.facts)) or {}
-        alerts = self._guarded(self._last_alerts) or ()
+        files = self._keep_files()
+        facts = self._call(lambda: plain_facts(progress.facts)) or {}
+        alerts = self._call(self._last_alerts) or ()
         return Outcome(
             seconds=progress.seconds,
             digests={cleaned(str(name)): cleaned(str(digest)) for name, digest in progress.digests.items()},
@@ -282,84 +284,82 @@ class TrainingRun:
 
     def _refuse_changed_files(self) -> None:
         changed = self._progress.changed_files()
-        if changed and self._fault is None:
-            self._fault = (
+        if changed and self._error is None:
+            self._error = (
                 f"{' and '.join(changed)} in ctx.folder was changed by the trainable after hpo had written it; write "
                 "files of your own to ctx.artefacts"
             )
 
     @property
     def _stuck(self) -> tuple[str, ...]:
-        """What of a function is left in the process that would not end."""
-        return (
-            ("a function that goes on when it is to end",) if self._function_run and self._function_run.is_stuck else ()
-        )
+        """A remark if the function did not end, so that it stays in this process."""
+        return ("a function that did not end",) if self._function_run and self._function_run.is_stuck else ()
 
     @property
     def _status(self) -> Status:
         """How the training ended."""
-        return Status.FAILED if self._fault else Status.PRUNED if self._pruned else Status.COMPLETE
+        return Status.FAILED if self._error else Status.PRUNED if self._pruned else Status.COMPLETE
 
-    def _log_what_is_deleted(self) -> None:
+    def _log_deleted_files(self) -> None:
         folder = self._isolation.folder
         found = [path for path in folder.rglob("*") if path.is_file()] if self._progress.keeps else []
         if found:
-            names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in found)[:SHOWN_FILES])
-            more = ", ..." if len(found) > SHOWN_FILES else ""
+            names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in found)[:MAX_LISTED_FILES])
+            more = ", ..." if len(found) > MAX_LISTED_FILES else ""
             self._progress.log(f"the {len(found)} files of its working directory are not kept: {names}{more}")
 
     def _last_alerts(self) -> tuple[Alert, ...]:
-        return self._progress.last_alerts() if self._fault is not None and self._generator is not None else ()
+        return self._progress.last_alerts() if self._error is not None and self._generator is not None else ()
 
-    def _kept(self) -> str | None:
+    def _keep_files(self) -> str | None:
         if not self._progress.keeps and not self._events:
             return None
         try:
-            folder = self._work_dir.keep(self._place)
+            folder = self._work_dir.keep(self._job_folder)
         except OSError as error:
-            self._fault = self._fault or f"what it made cannot be kept: {error}"
+            self._error = self._error or f"its files cannot be saved: {error}"
             return None
         return folder if self._progress.keeps else None
 
-    def _fresh(self) -> tuple[Report, ...]:
-        fresh = tuple(self._progress.reports[self._sent :])
-        self._sent += len(fresh)
-        return fresh
+    def _new_reports(self) -> tuple[Report, ...]:
+        reports = tuple(self._progress.reports[self._sent :])
+        self._sent += len(reports)
+        return reports
 
-    def _guarded(self, call: Callable[[], Answer]) -> Answer | None:
-        """Returns what something of the trainable's returns; None where it raised, which is the training's fault."""
-        answer: list[Answer] = []
-        fault = self._raised(lambda: answer.append(call()))
-        if fault is not None:
-            self._fault = self._fault or fault  # the first says why, those after it may only follow from it
-        return answer[0] if answer else None
+    def _call(self, function: Callable[[], Result]) -> Result | None:
+        """Returns the result of a function that runs user code; None if it raises, which fails the training."""
+        results: list[Result] = []
+        error = self._call_user_code(lambda: results.append(function()))
+        if error is not None:
+            self._error = self._error or error  # later errors may only be consequences of the first
+        return results[0] if results else None
 
-    def _raised(self, call: Callable[[], object]) -> str | None:
-        """Calls something of the trainable's and returns what it raised, as a text.
+    def _call_user_code(self, function: Callable[[], object]) -> str | None:
+        """Calls a function that runs user code and returns the text of the exception it raised, None without one.
 
         Raises:
-            KeyboardInterrupt: if Ctrl-C was pressed meanwhile, whatever the trainable made of it.
+            KeyboardInterrupt: if Ctrl-C was pressed meanwhile, even if the trainable handled it.
         """
-        fault = None
-        with interrupts() as ctrl_c, protect_streams():
+        text = None
+        with watch_for_ctrl_c() as ctrl_c, protect_streams():
             try:
-                call()
-            except BaseException as error:  # whatever user code raises is that job's failure, not the process's
-                fault = fault_of(error, self._project)
+                function()
+            except BaseException as error:  # any exception of user code fails its job, not the process
+                text = failure_text(error, self._project)
             self._isolation.end_fork()
         if ctrl_c.pressed:
             raise KeyboardInterrupt
-        return fault
+        return text
 
 
-def _other_code(changes: str) -> str:
-    """Returns why a process cannot train: its files are not those that the driver began with."""
+def _code_differs(changes: str) -> str:
+    """Returns the message that this process cannot train because its files differ from the driver's."""
     return (
-        f"the code on {platform.node()} is not the driver's ({changes}): its files were edited since the driver "
-        "began, or its disk has other ones. Let all machines see the same files, and start again"
+        f"the code on {platform.node()} differs from the driver's ({changes}): its files were edited after the driver "
+        "started, or its disk has other ones. Let all machines see the same files, and start again"
     )
 
 
 def discard_checkpoint(work: str | Path, job: Job) -> None:
-    """Deletes the checkpoints of a job that is over and recorded, and the job's folder if nothing else is in it."""
+    """Deletes the checkpoints of a recorded job, and the job's folder if nothing else is in it."""
     work_dir(work).discard(job.folder)

@@ -1,4 +1,4 @@
-"""What may be in a state_dict: values that a checkpoint gives back as they were, and nothing that would be executed."""
+"""The values that a state_dict may hold: those that load unchanged from a checkpoint without executing anything."""
 
 from __future__ import annotations
 
@@ -18,85 +18,89 @@ import numpy as np
 from hpo.core.errors import TrainableError
 from hpo.core.texts import cleaned, type_name
 
-# torch is imported where it is used: a trainable without epochs needs none.
+# torch is imported inside functions, because a trainable without epochs does not need it.
 
 PLAIN_TYPES = (
     *(frozenset, slice, range),
     *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone, Decimal, Fraction),
     *(pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath),
 )
-"""Beside those that torch allows itself; each is made of plain values and does nothing else."""
+"""Types allowed in addition to torch's own list; creating them from plain values has no side effects."""
 
-MAY_HOLD = "tensors, NumPy values, numbers, texts, dates, paths, and lists, tuples, dicts and sets of them"
+ALLOWED_VALUES = "tensors, NumPy values, numbers, strings, dates, paths, and lists, tuples, dicts and sets of them"
 
 
 @contextmanager
-def only_plain() -> Iterator[None]:
-    """Lets `torch.load(weights_only=True)` make NumPy's values and `PLAIN_TYPES` too, until the block ends."""
+def plain_types_allowed() -> Iterator[None]:
+    """Lets `torch.load(weights_only=True)` also create NumPy values and `PLAIN_TYPES`, until the block ends."""
     import torch
 
-    # The names under which NumPy's values are pickled; no public module has them.
+    # NumPy pickles its values under these names, which no public module has.
     core, numeric = import_module("numpy._core.multiarray"), import_module("numpy._core.numeric")
-    makers = (core.scalar, core._reconstruct, np.ndarray, np.dtype, numeric._frombuffer)
+    constructors = (core.scalar, core._reconstruct, np.ndarray, np.dtype, numeric._frombuffer)
     dtypes = (getattr(np.dtypes, name) for name in np.dtypes.__all__)
-    with torch.serialization.safe_globals([*makers, *dtypes, *PLAIN_TYPES]):
+    with torch.serialization.safe_globals([*constructors, *dtypes, *PLAIN_TYPES]):
         yield
 
 
 def load_plain(file: Path | IO[bytes], device: str) -> Any:
-    """Returns what `torch.save` wrote; nothing in it is executed.
+    """Loads a file that `torch.save` wrote; nothing in it is executed.
+
+    Args:
+        file: path of the file, or an open file.
+        device: device of the tensors: `cpu`, `cuda` or `meta`.
 
     Raises:
-        Exception: of a dozen kinds, if it is damaged or holds something else.
+        Exception: one of a dozen kinds, if the file is damaged or holds other objects.
     """
     import torch
 
-    with only_plain():
+    with plain_types_allowed():
         return torch.load(file, map_location=device, weights_only=True)
 
 
 def refuse_unreadable(path: Path, states: Mapping[str, Any]) -> None:
-    """Raises where a file that was just written could not be read back.
+    """Checks that a file that was just written can be loaded again.
 
-    Only what describes the tensors is read, not their values: a few milliseconds, however large the file.
+    It reads the descriptions of the tensors without their values: a few milliseconds for any size.
 
     Args:
-        path: what `torch.save` wrote.
+        path: file that `torch.save` wrote.
         states: the state dicts in it by name, for the message.
 
     Raises:
-        TrainableError: if something in it is of a type that is not made again from a file.
+        TrainableError: if it holds an object of a type that cannot be loaded.
     """
     try:
         load_plain(path, "meta")
-    except Exception:  # torch raises a dozen kinds; some kinds of tensors cannot be without their values
+    except Exception:  # torch raises a dozen kinds; some kinds of tensors cannot be loaded without their values
         try:
             load_plain(path, "cpu")
-        except Exception as error:  # code of others may raise anything
+        except Exception as error:  # third-party code may raise anything
             raise TrainableError(_unreadable(states, error)) from error
 
 
 def unsavable(error: Exception) -> TrainableError:
-    """Returns the sentence on a state that `torch.save` refused."""
+    """Returns the error for a state that `torch.save` cannot save."""
     return TrainableError(
         "the state that ctx.epochs() or ctx.report() was given cannot be saved in a checkpoint: "
-        f"{cleaned(str(error), 300)}; a state_dict may hold {MAY_HOLD}"
+        f"{cleaned(str(error), 300)}; a state_dict may hold {ALLOWED_VALUES}"
     )
 
 
 def _unreadable(states: Mapping[str, Any], error: Exception) -> str:
     for name, state in states.items():
-        if (culprits := _culprits(state)) is not None:
-            held = f"it holds {culprits}" if culprits else f"{type_name(error)}: {cleaned(str(error), 300)}"
+        if (types := _unloadable_types(state)) is not None:
+            reason = f"it holds {types}" if types else f"{type_name(error)}: {cleaned(str(error), 300)}"
             return (
-                f"the state of {name!r} that ctx.epochs() or ctx.report() was given could not be read back from a "
-                f"checkpoint: {held}; a state_dict may hold {MAY_HOLD}"
+                f"the state of {name!r} that ctx.epochs() or ctx.report() was given could not be loaded from a "
+                f"checkpoint: {reason}; a state_dict may hold {ALLOWED_VALUES}"
             )
-    return f"the checkpoint could not be read back: {type_name(error)}: {cleaned(str(error), 300)}"
+    return f"the checkpoint could not be loaded again: {type_name(error)}: {cleaned(str(error), 300)}"
 
 
-def _culprits(state: Any) -> str | None:
-    """Returns the types in a state that are not made again, empty if they cannot be told; None: it is sound."""
+def _unloadable_types(state: Any) -> str | None:
+    """Returns the types in a state that cannot be loaded, empty if they are unknown; None if it can be loaded."""
     import torch
 
     file = io.BytesIO()
@@ -104,7 +108,7 @@ def _culprits(state: Any) -> str | None:
     try:
         load_plain(io.BytesIO(file.getvalue()), "cpu")
     except Exception:  # see above
-        with only_plain():
+        with plain_types_allowed():
             found = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(file.getvalue()))
         return ", ".join(sorted(found))
     return None

@@ -1,4 +1,4 @@
-"""The trial that an Optuna objective is given: it answers with the params of the training, and reports its steps."""
+"""The trial that an Optuna objective gets: it suggests the params of the training, and reports its steps."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice")
 
-MOST_SHOWN = 20
-"""Names of params that a message lists."""
+MAX_LISTED = 20
+"""Maximum number of params that a message lists."""
 
 
 class ObjectiveTrial:
-    """One training as an Optuna objective sees it; `ctx.trial` for other functions.
+    """One training as an Optuna trial; `ctx.trial` for other functions.
 
-    Every report is a step of the training, and what the objective returns is its last one. Where a trial is pruned,
-    `report` raises what `ctx.report` raises, so `should_prune` is never true. Numbers among the user's attributes and
-    constraints are metrics of the steps after them.
+    Every report is a step of the training, and the value that the objective returns is the last step. If a trial is
+    pruned, `report` raises the same exception as `ctx.report`, so `should_prune` is never true. Constraints, and user
+    attributes that are numbers, are metrics of the steps after them.
 
     Args:
-        params: values of the params by name, those that the study fixes among them.
-        context: the training's Context.
+        params: values of the params by name, including the study's fixed ones.
+        context: Context of the training.
 
     Attributes:
-        params: what was suggested so far, by name.
-        user_attrs: what the objective has set, by name.
-        datetime_start: the moment at which this trial was made.
+        params: params suggested so far, by name.
+        user_attrs: attributes that the objective has set, by name.
+        datetime_start: time at which this trial was created.
     """
 
     def __init__(self, params: Mapping[str, Value], context: Context) -> None:
@@ -49,7 +49,7 @@ class ObjectiveTrial:
         self.datetime_start = datetime.now()
 
     def __getattr__(self, name: str) -> Any:
-        known = [one for one in (*dir(type(self)), *vars(self)) if not one.startswith("_")]
+        known = [attribute for attribute in (*dir(type(self)), *vars(self)) if not attribute.startswith("_")]
         raise AttributeError(f"a trial in hpo has no {name!r} (it has: {', '.join(known)}).{did_you_mean(name, known)}")
 
     @property
@@ -71,10 +71,10 @@ class ObjectiveTrial:
         return int(value)
 
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
-        """Returns that one of the choices which is the param, or whose text it is: None is `None` in a study."""
+        """Returns the choice that is equal to the param, or whose text is: a study stores None as `None`."""
         value = self._value(name)
         for choice in choices:
-            if (own := choice_value(choice)) == value and isinstance(own, bool) == isinstance(value, bool):
+            if (stored := choice_value(choice)) == value and isinstance(stored, bool) == isinstance(value, bool):
                 self.params[name] = choice
                 return choice
         raise TrainableError(f"{name!r} is {value!r} in the study, which is none of the objective's {list(choices)!r}")
@@ -92,25 +92,25 @@ class ObjectiveTrial:
         return self.suggest_float(name, low, high)
 
     def report(self, value: float, step: int) -> None:
-        """Reports the objective's value as the training's next step; a step that was reported before is ignored."""
+        """Reports the objective's value as the training's next step; a repeated step is ignored."""
         if step not in self._steps:
             self._steps.add(step)
             self._context.report(self._metrics(value))
 
     def should_prune(self) -> bool:
-        """Returns False: a trial that is pruned ends in `report`."""
+        """Returns False: a pruned trial ends in `report`."""
         return False
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Keeps an attribute; a number becomes a metric of the training."""
+        """Stores an attribute; a number becomes a metric of the training."""
         self.user_attrs[key] = value
 
     def set_constraint(self, key: str, value: float) -> None:
-        """Keeps the value of a constraint as a metric: before the first report, if the study's constraints name it."""
+        """Stores the value of a constraint as a metric; call it before the first report if the study names it."""
         self.user_attrs[key] = float(value)
 
     def train(self, objective: Callable[..., object]) -> Mapping[str, object] | None:
-        """Calls an objective and returns the metrics of its one step; None where it has reported, and they are too.
+        """Calls an objective and returns the metrics of its only step; None if it has reported its steps itself.
 
         Args:
             objective: `objective(trial)` or `objective(trial, seed)`.
@@ -125,41 +125,41 @@ class ObjectiveTrial:
             return self._metrics(value)
         if len(context.reports) == context.budget:
             raise TrainableError(
-                f"the objective reported {context.budget} values and returned one more, which counts as a step too; "
-                f"say budget = {context.budget + 1} in [search], or more"
+                f"the objective reported {context.budget} values and returned one more, which is a step too; "
+                f"set budget = {context.budget + 1} or more in [search]"
             )
         context.report(self._metrics(value))
         return None
 
     def _metrics(self, value: object) -> dict[str, Any]:
-        return {**numbers_of(self.user_attrs), self._context.objective.metric: value}
+        return {**numeric_attributes(self.user_attrs), self._context.objective.metric: value}
 
     def _value(self, name: str) -> Value:
-        own = name if name in self._given else as_identifier(name)
-        if own not in self._given:
-            known = ", ".join(list(self._given)[:MOST_SHOWN]) or "none"
+        key = name if name in self._given else as_identifier(name)
+        if key not in self._given:
+            known = ", ".join(list(self._given)[:MAX_LISTED]) or "none"
             raise TrainableError(
                 f"the objective suggests {name!r}, which this trial does not have (params: {known}); put it into "
-                f"[space], and let its `when` hold wherever it is suggested.{did_you_mean(name, self._given)}"
+                f"[space], with a `when` that is true wherever it is suggested.{did_you_mean(name, self._given)}"
             )
-        self.params[name] = self._given[own]
-        return self._given[own]
+        self.params[name] = self._given[key]
+        return self._given[key]
 
     def _within(self, name: str, low: float, high: float) -> float:
         value = self._value(name)
         if isinstance(value, bool | str) or not low <= value <= high:
             raise TrainableError(
-                f"{name!r} is {value!r} in the study, which is not within the objective's {low!r} .. {high!r}; make "
-                "the two agree"
+                f"{name!r} is {value!r} in the study, which is not within the objective's {low!r} .. {high!r}; use the "
+                "same bounds in both"
             )
         return value
 
 
-def numbers_of(attributes: Mapping[str, Any]) -> dict[str, float]:
+def numeric_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
     """Returns the attributes that are finite numbers: they are metrics of the training.
 
     Args:
-        attributes: those that the objective has set.
+        attributes: attributes that the objective has set, by name.
     """
     return {
         name: float(value)

@@ -1,4 +1,4 @@
-"""Weights by their bits: the digest of one training's, and where two trainings' differ."""
+"""Bit-exact digests of weights, and the first difference between the weights of two trainings."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from hpo.core.errors import TrainableError
 from hpo.core.files import atomic_write, is_file
 from hpo.core.records import START
 from hpo.core.texts import type_name
-from hpo.training.states import MAY_HOLD, PLAIN_TYPES, load_plain
+from hpo.training.states import ALLOWED_VALUES, PLAIN_TYPES, load_plain
 
 MODEL_FILE = "best_model.pt"
-"""The state dict of the selected epoch, in the job's folder."""
+"""File with the state dict of the selected epoch, in the job's folder."""
 
 PLAIN_VALUES = (bool, int, float, complex, str, bytes, bytearray, *PLAIN_TYPES)
-"""Beside tensors and NumPy's values, what a state dict holds that its `repr` tells."""
+"""Types in a state dict, besides tensors and NumPy values, that are digested by their `repr`."""
 
-INITIAL = "initial_weights.json"
-"""Among the artefacts of what was watched: the scale that the weights began with, by layer."""
+INITIAL_WEIGHTS = "initial_weights.json"
+"""Artifact of a watched training: the scale of the initial weights by layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One tensor of two models.
+    """A tensor that differs between two models.
 
     Attributes:
-        tensor: its name in the state dict.
-        size: the largest |a - b| in it; None if the two cannot be subtracted.
+        tensor: name of the tensor in the state dict.
+        size: largest absolute difference of its elements; None if the two cannot be subtracted.
     """
 
     tensor: str
@@ -41,11 +41,11 @@ class Difference:
 
 
 def first_difference(one: Path, other: Path) -> Difference | None:
-    """Returns the first tensor, in the order of the model, that differs; None if none does or a file is gone.
+    """Returns the first tensor that differs, in the order of the model; None if all are equal or a file is missing.
 
     Args:
-        one: folder of a training.
-        other: of the other.
+        one: folder of the first training.
+        other: folder of the second training.
     """
     import torch
 
@@ -54,43 +54,43 @@ def first_difference(one: Path, other: Path) -> Difference | None:
         return None
     first, second = (load_plain(file, "cpu") for file in files)
     for name, value in first.items():
-        against = second.get(name)
-        if name in second and weights_digest({name: value}) == weights_digest({name: against}):
+        expected = second.get(name)
+        if name in second and weights_digest({name: value}) == weights_digest({name: expected}):
             continue
-        both = (value, against)
-        if not all(isinstance(each, torch.Tensor) for each in both) or value.shape != against.shape:
+        both = (value, expected)
+        if not all(isinstance(each, torch.Tensor) for each in both) or value.shape != expected.shape:
             return Difference(tensor=name, size=None)
-        if value.dtype != against.dtype:
+        if value.dtype != expected.dtype:
             return Difference(tensor=name, size=None)
         wide = torch.complex128 if value.is_complex() else torch.float64
-        return Difference(tensor=name, size=float((value.to(wide) - against.to(wide)).abs().max()))
+        return Difference(tensor=name, size=float((value.to(wide) - expected.to(wide)).abs().max()))
     return None
 
 
 def weights_digest(weights: Mapping[str, Any]) -> str:
-    """Returns the sha256 over names, kinds, shapes and every bit of a state dict, in the order of its names.
+    """Returns the sha256 over names, dtypes, shapes and every bit of a state dict, in the order of its names.
 
     Args:
-        weights: tensors by name, and what else a state dict may hold, e.g. a layer's extra state.
+        weights: tensors by name, and other values of a state dict such as a layer's extra state.
 
     Raises:
-        TrainableError: if something in it is of a type whose bits cannot be told.
+        TrainableError: if a value is of a type that has no digest.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name in sorted(weights, key=str):
-        _add(found, name, weights[name])
-    return found.hexdigest()
+        _add(sha256, name, weights[name])
+    return sha256.hexdigest()
 
 
 def start_digest(model: Any) -> dict[str, str]:
-    """Returns under `START` the digest of a model that is about to be trained; nothing where it has no weights yet.
+    """Returns the digest of a model before its training, with the key `START`; empty if it has no weights yet.
 
     Args:
-        model: with a state_dict.
+        model: object with a state_dict.
     """
     try:
         return {START: weights_digest(model.state_dict())}
-    except Exception:  # a lazy layer, say: what stays wrong is said at the end
+    except Exception:  # e.g. a lazy layer; a lasting problem is reported at the end
         return {}
 
 
@@ -98,16 +98,16 @@ def save_weights(folder: Path, weights: Mapping[str, Any]) -> None:
     """Writes a state dict, with its tensors on the CPU, to `MODEL_FILE` in a folder.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the file cannot be written.
     """
     import torch
 
-    with atomic_write(folder / MODEL_FILE) as spare:
-        torch.save(on_cpu(dict(weights)), spare)
+    with atomic_write(folder / MODEL_FILE) as temporary:
+        torch.save(on_cpu(dict(weights)), temporary)
 
 
 def on_cpu(value: Any) -> Any:
-    """Returns a state dict, or a part of one, with its tensors on the CPU."""
+    """Returns a state dict, or a value of one, with its tensors on the CPU."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -117,35 +117,36 @@ def on_cpu(value: Any) -> Any:
     return type(value)(map(on_cpu, value)) if type(value) in (list, tuple) else value
 
 
-def _add(found: Any, name: object, value: Any) -> None:
-    """Adds a value under its name to a sum."""
+def _add(sha256: Any, name: object, value: Any) -> None:
+    """Updates a hash with a value and its name."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        found.update(_of_tensor(name, value))
+        sha256.update(_of_tensor(name, value))
     elif isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         array = np.ascontiguousarray(value)
-        found.update(_head(name, f"numpy {array.dtype} {np.shape(value)}") + array.tobytes())
+        sha256.update(_header(name, f"numpy {array.dtype} {np.shape(value)}") + array.tobytes())
     elif isinstance(value, Mapping):
-        found.update(_head(name, f"mapping {len(value)}"))
+        sha256.update(_header(name, f"mapping {len(value)}"))
         for key, one in sorted(value.items(), key=lambda item: str(item[0])):
-            _add(found, f"{name}.{key}", one)
+            _add(sha256, f"{name}.{key}", one)
     elif isinstance(value, list | tuple):
-        found.update(_head(name, f"list {len(value)}"))
-        for place, one in enumerate(value):
-            _add(found, f"{name}.{place}", one)
+        sha256.update(_header(name, f"list {len(value)}"))
+        for index, one in enumerate(value):
+            _add(sha256, f"{name}.{index}", one)
     elif isinstance(value, set | frozenset):
-        found.update(_head(name, f"set {sorted(map(repr, value))}"))
+        sha256.update(_header(name, f"set {sorted(map(repr, value))}"))
     elif value is None or isinstance(value, (*PLAIN_VALUES, torch.dtype, torch.device)):
-        found.update(_head(name, f"{type(value).__name__} {value!r}"))
+        sha256.update(_header(name, f"{type(value).__name__} {value!r}"))
     else:
         raise TrainableError(
-            f"the model's state {name!r} is a {type_name(value)}, which has no digest; a state_dict may hold {MAY_HOLD}"
+            f"the model's state {name!r} is a {type_name(value)}, which has no digest; a state_dict may hold "
+            f"{ALLOWED_VALUES}"
         )
 
 
 def _of_tensor(name: object, tensor: Any) -> bytes:
-    """Returns a tensor's name, kind, shape and bits."""
+    """Returns a tensor's name, dtype, shape and bits."""
     import torch
 
     dense = tensor.detach()
@@ -157,10 +158,10 @@ def _of_tensor(name: object, tensor: Any) -> bytes:
     try:
         array = dense.numpy()
         kind = str(array.dtype)
-    except TypeError:  # NumPy has no such kind of number: bfloat16, float8
+    except TypeError:  # NumPy lacks the dtype: bfloat16, float8
         array, kind = dense.reshape(-1).view(torch.uint8).numpy(), str(dense.dtype)
-    return _head(name, f"{kind} {tuple(dense.shape)}") + bytes(array.tobytes())
+    return _header(name, f"{kind} {tuple(dense.shape)}") + bytes(array.tobytes())
 
 
-def _head(name: object, kind: str) -> bytes:
+def _header(name: object, kind: str) -> bytes:
     return f"{name} {kind}\n".encode(errors="backslashreplace")

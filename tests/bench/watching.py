@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from hpo.seeds.streams import Streams
-from hpo.training.monitoring.watching import Watch
+from hpo.training.monitoring.watch import Watch
 from models.common.loop import batch_count, optimizer_for, shuffled_batches, update
 from models.common.schedule import warm_up_then_cosine
 from models.common.splits import split
@@ -71,7 +71,7 @@ class Trained:
             loss = functional.cross_entropy(self.model(image_B1SS).logit_BC, self.label_T[at_B])
             update(loss, self.model, self.optimizer, self.scheduler)
         if self.watch is not None:
-            self.watch.seen(self.epoch, {})
+            self.watch.end_epoch(self.epoch, {})
         return Spent(time.perf_counter() - wall, time.process_time() - cpu)
 
 

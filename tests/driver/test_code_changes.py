@@ -136,7 +136,7 @@ def test_interrupted_trial_restarts(project, config):
     assert outcome.trials[0].code == outcome.trials[1].code
     [one] = api.show("toy", 0, config)[1]
     assert one.remarks[0] in {
-        f"{name} was written before the code was changed: trained anew"
+        f"{name} was written before the code was changed: started over"
         for name in ("checkpoint.pt", "checkpoint-previous.pt")
     }
 

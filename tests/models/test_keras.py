@@ -107,7 +107,7 @@ def test_tensorflow_keeps_its_threads(said, project):
     assert said["threads"][0] == 1
     config = hpo.RunConfig(storage=f"sqlite:///{project / 'hpo.db'}", outputs=project / "outputs")
     [evaluation] = api.show("threads", 0, config)[1]
-    assert "TensorFlow has begun with 1 threads in this process and cannot change to 2" in evaluation.error
+    assert "TensorFlow was started with 1 threads in this process and cannot change to 2" in evaluation.error
 
 
 def test_fingerprint_has_the_versions(said, project):

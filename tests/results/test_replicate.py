@@ -23,7 +23,7 @@ from hpo.core.records import Evaluation, Objective, Report
 from hpo.results import Winner, write_results
 from hpo.results.curves import panel_png
 from hpo.results.history import history_csv, log_text
-from hpo.training.context import ARTEFACTS
+from hpo.training.context import ARTIFACTS
 from hpo.training.panels import Panels
 
 Make = Callable[..., Winner]
@@ -396,7 +396,7 @@ def test_late_metrics_reach_history_and_log(make: Make) -> None:
 
 def test_artifacts_are_copied_safely(make: Make, tmp_path: Path) -> None:
     winner = make(seeds=(42, 43), epochs=2)
-    own = Path(winner.evaluations[0].files) / ARTEFACTS
+    own = Path(winner.evaluations[0].files) / ARTIFACTS
     (own / "splits").mkdir(parents=True)
     (own / "splits" / "train.csv").write_text("path\n")
     (own / "checkpoint.pt").write_bytes(b"")
@@ -426,5 +426,5 @@ def test_heat_maps_are_drawn(make: Make, tmp_path: Path) -> None:
     first, *_ = write_results(tmp_path / "out", winner)
     names = ("gradcam", "gradcam_0_000001", "gradcam_1_..-x", "gradcam_2_3")
     assert files(first) == FILES | {f"gradcam/{name}.png" for name in names}
-    with pytest.raises(TrainableError, match="of one shape with N names and captions"):
+    with pytest.raises(TrainableError, match="of the same shape with N names and captions"):
         Panels.of(image=noise_NHW, heat=noise_NHW[:2], names="abc", captions="abc")

@@ -10,7 +10,7 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Evaluation, Job, Objective, Stage, Status
 from hpo.stats.collapse import collapses
 from hpo.training import TrainingRun
-from hpo.training.monitoring.alerts import KINDS, Activation, Layer, Seen, judged
+from hpo.training.monitoring.alerts import CHECKS, Activation, EpochRecord, Layer, find_alerts
 
 PROJECT = Path(__file__).parents[1] / "project"
 
@@ -43,7 +43,7 @@ def alerts(work, epochs=8, **params):
             return [*found, *(update.outcome.last_alerts if update.outcome else ())]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHECKS)
 def test_bad_training_alerts_once(tmp_path, kind):
     found = alerts(tmp_path, **RAISED[kind])
     assert [alert.kind for alert in found].count(kind) == 1
@@ -62,7 +62,8 @@ def test_unwatched_raises_no_alert(tmp_path):
 def losses(values, other=None):
     other = values if other is None else other
     return [
-        Seen(epoch=step + 1, train_loss=a, val_loss=b) for step, (a, b) in enumerate(zip(other, values, strict=True))
+        EpochRecord(epoch=step + 1, train_loss=a, val_loss=b)
+        for step, (a, b) in enumerate(zip(other, values, strict=True))
     ]
 
 
@@ -77,29 +78,33 @@ def losses(values, other=None):
     ],
 )
 def test_below_threshold_no_alert(kind, values, other):
-    assert KINDS[kind](losses(values, other)) is None
+    assert CHECKS[kind](losses(values, other)) is None
 
 
 def test_alert_kind_is_raised_once():
-    last = [Seen(epoch=1, steps=2, nonfinite_steps=1)]
-    assert [alert.kind for alert in judged(last)] == ["non-finite"]
-    assert judged(last, {"non-finite"}) == ()
+    last = [EpochRecord(epoch=1, steps=2, nonfinite_steps=1)]
+    assert [alert.kind for alert in find_alerts(last)] == ["non-finite"]
+    assert find_alerts(last, {"non-finite"}) == ()
 
 
 def test_class_name_matches_the_files():
     known = {"predicted": (0, 4, 0), "truth": (2, 1, 1), "classes": ("A (1)", "B (2)", "C (3)")}
-    said = KINDS["one-class-predictions"]([Seen(epoch=epoch, **known) for epoch in (1, 2)])
-    assert said == "all 4 validation cases were put into class B (2)"
-    assert KINDS["one-class-data"]([Seen(epoch=1, truth=(0, 3, 0), classes=known["classes"])]).endswith("class B (2)")
+    said = CHECKS["one-class-predictions"]([EpochRecord(epoch=epoch, **known) for epoch in (1, 2)])
+    assert said == "all 4 validation cases were predicted as class B (2)"
+    assert CHECKS["one-class-data"]([EpochRecord(epoch=1, truth=(0, 3, 0), classes=known["classes"])]).endswith(
+        "class B (2)"
+    )
 
 
 def test_unnamed_class_counts_from_one():
-    said = KINDS["one-class-predictions"]([Seen(epoch=epoch, predicted=(0, 4), truth=(2, 2)) for epoch in (1, 2)])
-    assert said == "all 4 validation cases were put into the class in column 2 of 2"
+    said = CHECKS["one-class-predictions"](
+        [EpochRecord(epoch=epoch, predicted=(0, 4), truth=(2, 2)) for epoch in (1, 2)]
+    )
+    assert said == "all 4 validation cases were predicted as the class in column 2 of 2"
 
 
 def gradients(most, median=1.0, **layers):
-    return [Seen(epoch=1, grad_norm_max=most, grad_norm_median=median, layers=layers)]
+    return [EpochRecord(epoch=1, grad_norm_max=most, grad_norm_median=median, layers=layers)]
 
 
 @pytest.mark.parametrize(
@@ -118,31 +123,31 @@ def gradients(most, median=1.0, **layers):
         ),
         (
             "dead-units",
-            [Seen(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.5)})],
-            [Seen(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.51)})],
+            [EpochRecord(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.5)})],
+            [EpochRecord(epoch=1, activations={"a": Activation(mean=0, sd=0, dead=0.51)})],
         ),
         (
             "unnormalised-data",
-            [Seen(epoch=1, input_mean=-3.0, input_sd=5.0)],
-            [Seen(epoch=1, input_mean=-3.01, input_sd=1.0)],
+            [EpochRecord(epoch=1, input_mean=-3.0, input_sd=5.0)],
+            [EpochRecord(epoch=1, input_mean=-3.01, input_sd=1.0)],
         ),
         (
             "unnormalised-data",
-            [Seen(epoch=1, input_mean=0.0, input_sd=0.05)],
-            [Seen(epoch=1, input_mean=0.0, input_sd=0.049)],
+            [EpochRecord(epoch=1, input_mean=0.0, input_sd=0.05)],
+            [EpochRecord(epoch=1, input_mean=0.0, input_sd=0.049)],
         ),
         (
             "one-class-predictions",
-            [Seen(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1,)],
-            [Seen(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1, 2)],
+            [EpochRecord(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1,)],
+            [EpochRecord(epoch=e, predicted=(4, 0), truth=(2, 2)) for e in (1, 2)],
         ),
-        ("one-class-data", [Seen(epoch=1, truth=(3, 1))], [Seen(epoch=1, truth=(4, 0))]),
-        ("non-finite", [Seen(epoch=1, steps=4)], [Seen(epoch=1, steps=4, nonfinite_steps=1)]),
+        ("one-class-data", [EpochRecord(epoch=1, truth=(3, 1))], [EpochRecord(epoch=1, truth=(4, 0))]),
+        ("non-finite", [EpochRecord(epoch=1, steps=4)], [EpochRecord(epoch=1, steps=4, nonfinite_steps=1)]),
     ],
 )
 def test_threshold_is_exact(kind, at, beyond):
-    assert KINDS[kind](at) is None
-    assert KINDS[kind](beyond) is not None
+    assert CHECKS[kind](at) is None
+    assert CHECKS[kind](beyond) is not None
 
 
 def test_collapse_names_its_epoch():

@@ -69,8 +69,8 @@ def test_damaged_checkpoint_falls_back(cut, damage):
     (folder / NEWEST).write_bytes(damage((folder / NEWEST).read_bytes()))
     update = whole(job(), folder.parents[1])
     assert update.outcome.digests == digests
-    assert update.outcome.remarks == ("checkpoint.pt is damaged (its sha256 does not fit): went on from epoch 2",)
-    assert "went on from epoch 2" in (folder / "run.log").read_text()
+    assert update.outcome.remarks == ("checkpoint.pt is damaged (its sha256 does not match): resumed after epoch 2",)
+    assert "resumed after epoch 2" in (folder / "run.log").read_text()
 
 
 def test_damaged_is_never_the_previous(cut):
@@ -88,7 +88,7 @@ def test_both_damaged_restarts_bit_exactly(cut):
         (folder / name).write_bytes(b"not a checkpoint at all, but long enough to hold a sum")
     update = whole(job(), folder.parents[1])
     assert update.outcome.digests == digests
-    assert update.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not fit): trained anew",)
+    assert update.outcome.remarks == ("checkpoint-previous.pt is damaged (its sha256 does not match): started over",)
 
 
 def test_sound_checkpoint_no_remark(cut):
@@ -110,7 +110,7 @@ def test_other_jobs_checkpoint_ignored(cut):
     target.mkdir(parents=True)
     (target / NEWEST).write_bytes((folder / NEWEST).read_bytes())
     update = whole(other, folder.parents[1])
-    assert update.outcome.remarks == ("checkpoint.pt belongs to another job: trained anew",)
+    assert update.outcome.remarks == ("checkpoint.pt belongs to another job: started over",)
     assert update.outcome.digests == whole(other, folder.parents[1] / "undisturbed").outcome.digests
 
 

@@ -232,7 +232,7 @@ def test_checkpoint_ahead_restarts(tmp_path, uninterrupted):
     """It was saved before its step was reported, so that step would be lost."""
     killed(tmp_path, "ahead-kill-once")
     reports, update = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
-    assert "trained anew" in str(update.outcome.remarks)
+    assert "started over" in str(update.outcome.remarks)
     assert (update.error, values(reports)) == (None, uninterrupted)
 
 
@@ -285,9 +285,9 @@ def test_a_file_holds_the_metrics(tmp_path, file, text, steps):
     ("fault", "sentence"),
     [
         ("exit", "ended with exit code 3; the last lines of its stderr:\nthere are no data"),
-        ("silent", "without having reported 'val' on stdout"),
+        ("silent", "without reporting 'val' on stdout"),
         ("nan", "metric 'val' at step 2 is nan"),
-        ("order", "step 3 was reported where step 2 comes next"),
+        ("order", "step 3 was reported instead of step 2"),
         ("early", "ended after step 1 of 3"),
         ("file", "programs/train.py is in the project's folder"),
     ],
@@ -303,21 +303,21 @@ def test_an_early_end_may_be_allowed(tmp_path):
 
 def test_unstartable_command_fails(tmp_path):
     assert "the command was not found: there is no program 'no-such-one'" in error_of("no-such-one {x}", tmp_path)
-    assert "may not be executed; say chmod +x" in error_of("programs/curves.py {x}", tmp_path)
+    assert "is not executable; run chmod +x" in error_of("programs/curves.py {x}", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("code", "command", "sentence"),
     [
-        ("print('{\"auc\": 1}')", {}, "there it said auc"),
-        ('print(\'{"step": 0, "val": 1}\')', {}, "step must be a whole number, which counts from 1, not 0"),
-        ("print('{\"val\": 1}')", {"resumable": True}, "a report has no 'step', which every one must have"),
+        ("print('{\"auc\": 1}')", {}, "it reported auc"),
+        ('print(\'{"step": 0, "val": 1}\')', {}, "step must be a whole number of at least 1, not 0"),
+        ("print('{\"val\": 1}')", {"resumable": True}, "a report has no 'step', which every report must have"),
         ('print(\'{"val": "good"}\')', {}, "metric 'val' at step 1 is 'good', not a number"),
-        ("print('val=')", {"metrics": {"val": "val=([0-9]+)"}}, "no line of stdout has 'val'"),
+        ("print('val=')", {"metrics": {"val": "val=([0-9]+)"}}, "no line of stdout matches"),
         ("print('val=nan')", {"metrics": {"val": "val=(.*)"}}, "metric 'val' at step 1 is nan"),
         ("pass", {"metrics_file": "m.json"}, "has not written m.json"),
         ("open('m.json', 'w').write('3')", {"metrics_file": "m.json"}, "must hold objects, not 3"),
-        ("open('m.csv', 'w').write('a,b\\n1,2')", {"metrics_file": "m.csv"}, "in m.csv; there it said a, b"),
+        ("open('m.csv', 'w').write('a,b\\n1,2')", {"metrics_file": "m.csv"}, "in m.csv; it reported a, b"),
         ("import os; os.abort()", {}, "was ended by SIGABRT"),
     ],
 )

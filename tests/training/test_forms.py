@@ -126,7 +126,7 @@ def test_forms_fail_of_an_exit(tmp_path, form):
 def test_forms_prune_themselves(tmp_path, whole, form):
     found = trained(form, job_in(tmp_path, "pruned"), tmp_path)
     assert (found.status, found.step, found.value) == (Status.PRUNED, 1, whole.reports[0].metrics["val"])
-    assert found.remarks == ("pruned by the trainable itself, by optuna.TrialPruned, and not by the study's pruner",)
+    assert found.remarks == ("pruned by the trainable itself with optuna.TrialPruned, not by the study's pruner",)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -219,10 +219,10 @@ def test_the_counted_value_may_be_returned(tmp_path):
 def test_other_returned_value_remark(tmp_path):
     last = returned("reports_and_returns", "float", tmp_path, epoch="last")
     assert (last.value, last.step) == (0.25, 2)
-    assert last.remarks == ("returned after its reports: val 0.5000; not used, for epoch 2 counts (val 0.2500)",)
+    assert last.remarks == ("returned after its reports: val 0.5000; not used, because epoch 2 counts (val 0.2500)",)
     more = returned("reports_and_returns", "metrics", tmp_path)
     assert more.value == 0.5
-    assert more.remarks == ("returned after its reports: loss 1.0000; not used, for epoch 1 counts",)
+    assert more.remarks == ("returned after its reports: loss 1.0000; not used, because epoch 1 counts",)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_stuck_function_is_returned(tmp_path):
     left = []
     found = trained("stubborn", job_in(tmp_path), tmp_path, refused=2, left=left)
     assert (found.status, found.step) == (Status.PRUNED, 2)
-    assert left == ["a function that goes on when it is to end"]
+    assert left == ["a function that did not end"]
 
 
 def test_a_callback_of_xgboost_reports(tmp_path):

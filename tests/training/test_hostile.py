@@ -196,9 +196,9 @@ GRID = np.zeros((1, 2, 2))
         (GRID, GRID + 1.5, "heat within 0 .. 1"),
         (GRID, GRID + np.nan, "heat within 0 .. 1"),
         (GRID + np.inf, GRID, "finite numbers"),
-        (np.zeros((1, 0, 2)), np.zeros((1, 0, 2)), "of one shape"),
+        (np.zeros((1, 0, 2)), np.zeros((1, 0, 2)), "of the same shape"),
         ([[["a", "b"]]], GRID, "must be numbers"),
-        ([[[1.0], [1.0, 2.0]]], GRID, "no array of numbers"),
+        ([[[1.0], [1.0, 2.0]]], GRID, "not an array of numbers"),
         (hostile.Cursed(), GRID, "panels"),
     ],
 )

@@ -142,10 +142,10 @@ def test_repeated_steps_are_purged(tmp_path):
     reports = [Report(step=step, metrics={"val": float(step)}, at=float(step)) for step in (1, 2, 3, 4)]
     killed = Events(tmp_path, job, objective, pytest.fail)
     for report in reports[:3]:
-        killed.epoch(replace(report, metrics={"val": 100.0}), None, {})
+        killed.write_epoch(replace(report, metrics={"val": 100.0}), None, {})
     resumed = Events(tmp_path, job, objective, pytest.fail)
     for report in reports[1:]:
-        resumed.epoch(report, None, {})
+        resumed.write_epoch(report, None, {})
     resumed.close(complete=True)
     killed.close(complete=False)
     curve = [(one.step, one.value) for one in opened(tmp_path).Scalars("metrics/val")]
@@ -174,7 +174,7 @@ from hpo.core.records import Job, Objective, Report
 from hpo.training.outputs.events import Events
 job, report = Job(trial=0, params={}, seed=41, budget=1), Report(step=1, metrics={"val": 1.0}, at=0.0)
 events = Events(Path(sys.argv[1]), job, Objective(metric="val"), sys.exit)
-events.epoch(report, None, {})
+events.write_epoch(report, None, {})
 events.close(complete=True)
 print(*(name for name in ("tensorflow", "keras") if name in sys.modules))
 """

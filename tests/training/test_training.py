@@ -163,7 +163,7 @@ BAD_YIELDS = {
     "for _ in ctx.epochs():\n        ctx.stop('enough')\n        yield {'val': 1}\n    yield {'val': 9}": (
         "metrics were reported after the loop over ctx.epochs(), and belong to no epoch"
     ),
-    "ctx.epochs()\n    for _ in range(2): yield {'val': 1}": "ctx.epochs() was called and not looped over to its end",
+    "ctx.epochs()\n    for _ in range(2): yield {'val': 1}": "ctx.epochs() was called but not looped over to its end",
     "yield {'val': None}": "metric 'val' at step 1 is None, not a number",
     "yield {'val': float('inf')}": "metric 'val' at step 1 is inf, not a finite number",
     "for _ in range(9): yield {'val': 1.0}": "metrics were reported 3 times, but the budget is 2",
@@ -201,7 +201,7 @@ def test_unchanged_weights_remark(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("complete")
-    assert "its weights are those that it began with" in done.stdout
+    assert "its weights are bit for bit the initial ones" in done.stdout
 
 
 def test_other_metrics_are_reported(tmp_path):

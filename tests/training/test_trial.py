@@ -132,7 +132,7 @@ def test_other_functions_have_the_trial(config):
         (lambda trial: trial.study.best_value, "a trial in hpo has no 'study' (it has: datetime_start, number"),
         (lambda _: None, "an objective must return one number, not NoneType"),
         (lambda _: (1.0, 2.0), "an objective must return one number, not tuple"),
-        (lambda trial: [trial.report(1.0, step) for step in range(4)] and 1.0, "say budget = 5 in [search], or more"),
+        (lambda trial: [trial.report(1.0, step) for step in range(4)] and 1.0, "set budget = 5 or more in [search]"),
     ],
 )
 def test_misfits_are_named(config, body, said):

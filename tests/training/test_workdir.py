@@ -113,7 +113,7 @@ def test_damaged_remote_falls_back(tmp_path, remote, another_machine):
     newest = remote.folder / "study" / JOB.folder / NEWEST
     newest.write_bytes(newest.read_bytes()[:-1])
     resumed = trained(study)
-    assert resumed.outcome.remarks == (f"{NEWEST} is damaged (its sha256 does not fit): went on from epoch 2",)
+    assert resumed.outcome.remarks == (f"{NEWEST} is damaged (its sha256 does not match): resumed after epoch 2",)
     assert resumed.outcome.digests == trained(tmp_path / "plain").outcome.digests
 
 
@@ -138,12 +138,12 @@ def test_search_trial_leaves_no_files(remote, another_machine):
 
 def test_flag_reaches_other_machines(remote, another_machine):
     study = f"{remote.url}/study"
-    work_dir(study).raise_flag("halt-1")
+    work_dir(study).set_flag("halt-1")
     another_machine("second-machine")
-    assert work_dir(study).sees_flag("halt-1")
-    assert not work_dir(study).sees_flag("halt-2")
-    work_dir(study).lower_flag("halt-1")
-    assert not work_dir(study).sees_flag("halt-1")
+    assert work_dir(study).has_flag("halt-1")
+    assert not work_dir(study).has_flag("halt-2")
+    work_dir(study).clear_flag("halt-1")
+    assert not work_dir(study).has_flag("halt-1")
 
 
 def test_lost_server_fails_at_the_end(remote, another_machine):
@@ -156,7 +156,7 @@ def test_lost_server_fails_at_the_end(remote, another_machine):
     update = training.advance(60)
     training.close()
     assert update.status is Status.FAILED
-    assert "what it made cannot be kept" in update.error
+    assert "its files cannot be saved" in update.error
     assert len(training._progress.reports) == 5
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 
@@ -189,11 +189,11 @@ def test_promotion_at_a_url_is_equal(tmp_path, curve, config, remote, another_ma
 
 
 WRONG = [
-    ("s4://bucket/x", UsageError, r"no kind of URL s4://.*sftp"),
+    ("s4://bucket/x", UsageError, r"unknown protocol s4://.*sftp"),
     ("s3://bucket/x", UsageError, "s3:// needs a package: ImportError: Install s3fs"),
-    ("ftp://user:s3cret@127.0.0.1:1/x", UsageError, "holds a password"),
-    ("ftp://user:pass@s3cret/x@127.0.0.1:1/x", UsageError, "holds a password"),
-    ("simplecache::ftp://127.0.0.1:1/x?password=s3cret", UsageError, "holds a password"),
+    ("ftp://user:s3cret@127.0.0.1:1/x", UsageError, "contains a password"),
+    ("ftp://user:pass@s3cret/x@127.0.0.1:1/x", UsageError, "contains a password"),
+    ("simplecache::ftp://127.0.0.1:1/x?password=s3cret", UsageError, "contains a password"),
     ("ftp://127.0.0.1:1/x", OutputRefused, "cannot reach ftp://127.0.0.1:1/x: ConnectionRefusedError"),
     ("http://127.0.0.1:1/x", (UsageError, OutputRefused), "http"),
 ]
@@ -232,5 +232,5 @@ def test_url_on_the_command_line(tmp_path, curve, another_machine):
 
 
 def test_read_only_url_is_rejected():
-    with pytest.raises(OutputRefused, match="cannot write at data:"):
+    with pytest.raises(OutputRefused, match="cannot write to data:"):
         refuse_unusable_url("data://text/plain,x")

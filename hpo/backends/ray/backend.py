@@ -79,7 +79,7 @@ class RayBackend:
         finally:
             self.overdue = bridge.overdue
             bridge.close()
-            self._work_dir.lower_flag(idle.halt)
+            self._work_dir.clear_flag(idle.halt)
             shutil.rmtree(scratch, ignore_errors=True)
         if bridge.fault is not None:
             raise bridge.fault

@@ -126,7 +126,7 @@ class TuneBridge:
                 self._stopped_at = time.monotonic()
             if not self._halting:
                 with suppress(OSError):  # its server is away; tried again at the next result
-                    work_dir(self.idle.work).raise_flag(self.idle.halt)
+                    work_dir(self.idle.work).set_flag(self.idle.halt)
                     self._halting = True
         return self.fault is not None
 

@@ -20,7 +20,7 @@ from hpo.backends.ray.starting import describe_token, joined_with_token, started
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Resources
 from hpo.core.redaction import driver_variables
-from hpo.training import graphics
+from hpo.training import gpu_info
 
 ASK_SECONDS = 120.0
 """How long a machine may take to say which cards torch sees; one that is busy until then is not asked."""
@@ -86,7 +86,7 @@ def refuse_nodes_without_gpu(resources: Resources) -> None:
 def _torch_sees() -> str | None:
     """Returns what is wrong with the graphics cards of this process, None if torch sees one."""
     try:
-        seen = graphics()
+        seen = gpu_info()
     except Exception as error:  # a torch that does not fit the machine fails in many ways
         return f"torch cannot be imported: {type(error).__name__}"
     return None if seen.cards else f"torch {seen.torch}, built for {seen.built_for or 'no card'}"

@@ -97,7 +97,7 @@ class Worker(tune.Trainable):
             time.sleep(self._nap)
             self._nap = min(2 * self._nap, LONGEST_NAP)
         else:
-            halted = self._work_dir.sees_flag(self._task.halt)
+            halted = self._work_dir.has_flag(self._task.halt)
             with self._prints.captured(), self._measured():
                 update = self._training.pause() if halted else self._training.advance(self._task.chunk_seconds)
         return {"message": WorkerMessage(update=update, printed=self._prints.taken())}
@@ -153,15 +153,15 @@ def exceeded_limit(task: Task, job: Job) -> str | None:
     """
     for kind in (TIME, MEMORY) if task.resources.limited else ():
         work, flag = work_dir(task.work), _limit_flag(task, job, kind)
-        if work.sees_flag(flag):
-            work.lower_flag(flag)
+        if work.has_flag(flag):
+            work.clear_flag(flag)
             return task.resources.describe_exceeded(kind)
     return None
 
 
 def _tell_exceeded(task: Task, job: Job, kind: str) -> None:
     """Raises the flag by which the driver knows why a worker has ended."""
-    work_dir(task.work).raise_flag(_limit_flag(task, job, kind))
+    work_dir(task.work).set_flag(_limit_flag(task, job, kind))
 
 
 def _limit_flag(task: Task, job: Job, kind: str) -> str:

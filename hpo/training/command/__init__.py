@@ -1,5 +1,5 @@
-"""Trains with a program of another process, in any language: what it prints or writes becomes the metrics."""
+"""Training by a program in its own process, in any language: what it prints or writes becomes the metrics."""
 
-from hpo.training.command.training import attempt_mark, left_by, train
+from hpo.training.command.training import attempt_digest, train, was_left_by
 
-__all__ = ["attempt_mark", "left_by", "train"]
+__all__ = ["attempt_digest", "train", "was_left_by"]

@@ -1,4 +1,4 @@
-"""A program in a process group of its own that ends with all that it has started."""
+"""A program in its own process group, ended together with all processes that it started."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ import psutil
 
 from hpo.core.errors import TrainableError
 
-NAP = 0.05
-"""Seconds between two looks at processes that are to end."""
+POLL_SECONDS = 0.05
+"""Seconds between two checks whether the processes have ended."""
 
 _WATCHDOG = 'read _; kill -s KILL -- "-$0"'
-"""Of a shell: waits until whoever holds its stdin is gone, and ends a process group."""
+"""Shell script that waits until its stdin is closed, and then kills a process group."""
 
 
 @contextmanager
 def running(
     arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], output: tuple[Path, Path], grace: float
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts a program, and ends it with all that it has started when the block ends.
+    """Starts a program, and ends it and all processes that it started when the block ends.
 
-    If this process is killed, so that the block does not end, the program's group is killed too: nobody would hear it,
-    and it would write into a folder that the next attempt uses.
+    If this process is killed, the program's group is killed too: its reports would be lost, and it would write into a
+    folder that the next attempt uses.
 
     Args:
-        arguments: of the command line, the program first.
-        cwd: where it begins.
-        environment: all of its variables.
-        output: files that get its stdout and its stderr, at their ends.
+        arguments: arguments of the command line, beginning with the program.
+        cwd: working directory of the program.
+        environment: all environment variables of the program.
+        output: files to which its stdout and its stderr are appended.
         grace: seconds that it may take to end after SIGTERM.
 
     Raises:
-        TrainableError: if it cannot be started.
+        TrainableError: if the program cannot be started.
     """
     with output[0].open("ab") as out, output[1].open("ab") as err:
         try:
@@ -53,7 +53,7 @@ def running(
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            raise TrainableError(_not_started(arguments[0], error)) from error
+            raise TrainableError(_start_error(arguments[0], error)) from error
     watchdog = None
     try:
         watchdog = subprocess.Popen(
@@ -72,14 +72,14 @@ def running(
                 watchdog.kill()
                 watchdog.wait()
                 with suppress(OSError):
-                    watchdog.stdin.close()  # type: ignore[union-attr]  # it has one
+                    watchdog.stdin.close()  # type: ignore[union-attr]  # stdin is a pipe
 
 
 def describe_end(code: int) -> str:
-    """Returns how a program ended, in words.
+    """Returns a description of how a program ended.
 
     Args:
-        code: as `subprocess` has it; a negative one is a signal's number.
+        code: return code as in `subprocess`; a negative one is the number of a signal.
     """
     if code >= 0:
         return f"ended with exit code {code}"
@@ -89,36 +89,36 @@ def describe_end(code: int) -> str:
     return f"was ended by signal {-code}"
 
 
-def _not_started(program: str, error: OSError | ValueError) -> str:
+def _start_error(program: str, error: OSError | ValueError) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOENT:
         return f"the command was not found: there is no program {program!r} in PATH, and no such file in the project"
     if number == errno.EACCES:
-        return f"the command {program!r} may not be executed; say chmod +x, or name what runs it, e.g. sh, before it"
+        return f"the command {program!r} is not executable; run chmod +x, or put its interpreter before it, e.g. sh"
     if number == errno.ENOEXEC:
-        return f"the command {program!r} is no program; let it begin with #!, or name what runs it, e.g. sh, before it"
+        return f"the command {program!r} is not a program; start it with #!, or put its interpreter before it, e.g. sh"
     return f"the command {program!r} cannot be started: {error}"
 
 
 def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Ends a program, its group, and what it has started in other groups: by SIGTERM, later by SIGKILL."""
+    """Ends a program, its group, and its child processes in other groups: with SIGTERM, later with SIGKILL."""
     started = _descendants(process.pid)
     try:
         if process.poll() is None:
             _signal(process, signal.SIGTERM)
             end = time.monotonic() + grace
             while time.monotonic() < end and (process.poll() is None or _has_members(process.pid)):
-                time.sleep(NAP)
-    finally:  # an interrupt meanwhile ends the waiting
+                time.sleep(POLL_SECONDS)
+    finally:  # Ctrl-C ends the waiting
         _signal(process, signal.SIGKILL)
-        for one in started:
+        for child in started:
             with suppress(psutil.Error):
-                one.kill()
+                child.kill()
         process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # PermissionError: on macOS, of a group of zombies
+    with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS raises it for a group of zombies
         os.killpg(process.pid, number)
 
 
@@ -131,15 +131,15 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 
 def _has_members(group: int) -> bool:
-    """Whether there are processes in a group that are more than zombies, which nobody may wait for in a container."""
+    """Whether a group has processes other than zombies, which may stay unreaped in a container."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    for one in psutil.process_iter():
+    for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(one.pid) == group and one.status() != psutil.STATUS_ZOMBIE:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
                 return True
     return False

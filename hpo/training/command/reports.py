@@ -1,4 +1,4 @@
-"""What a program says of its training: JSON lines as they come, or a file or lines that are read at its end."""
+"""The reports of a program: JSON lines as they arrive, or a file or output lines that are read at its end."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from hpo.core.records import Metrics, Objective
 from hpo.core.texts import shown
 
 STEP = "step"
-"""The key of a line that says which step it is."""
+"""Key of the step's number in a JSON line."""
 
 
 class StepMissing(TrainableError):
-    """A later step was reported than the one that comes next."""
+    """A step was skipped in the reports."""
 
 
-MOST_DEPTH = 20
-"""Tables within tables that are looked into."""
+MAX_DEPTH = 20
+"""Maximum nesting depth of JSON objects that are read."""
 
-SHOWN = 10
-"""Names of metrics that a sentence lists."""
+MAX_LISTED = 10
+"""Maximum number of metric names that a message lists."""
 
 
 class Tail:
-    """The lines of a file that grows, each once, when it is whole.
+    """The lines of a growing file, each returned once when it is complete.
 
     Args:
-        path: of the file; it may not be there yet.
+        path: path of the file, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,53 +41,53 @@ class Tail:
         self._rest = b""
 
     def lines(self, *, ended: bool = False) -> list[str]:
-        """Returns the lines that are new.
+        """Returns the new lines.
 
         Args:
-            ended: whether nothing more will come, so that a line without an end is one.
+            ended: whether the file is complete, so that its last line counts without a line end.
         """
         try:
             with self._path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:  # it was written anew
+                if file.seek(0, 2) < self._offset:  # it was rewritten
                     self._offset, self._rest = 0, b""
                 file.seek(self._offset)
                 content = file.read()
                 self._offset += len(content)
         except FileNotFoundError:
             content = b""
-        *whole, rest = (self._rest + content).split(b"\n")
+        *complete, rest = (self._rest + content).split(b"\n")
         self._rest = b"" if ended else rest
-        found = [*whole, rest] if ended and rest else whole
-        return [line.decode("utf-8", "replace") for line in found]
+        lines = [*complete, rest] if ended and rest else complete
+        return [line.decode("utf-8", "replace") for line in lines]
 
 
 class StepReader:
-    """Takes what a program reports, step by step, and refuses what is out of order.
+    """Reads the reports of a program step by step, and checks their order.
 
     Args:
-        objective: whose metric makes a line a report.
-        again: whether steps may be reported again, as a program does that goes on after an interruption.
-        remark: called with what is not as it should be and is made good.
+        objective: objective whose metric makes a line a report.
+        resumable: whether the program may report steps again after an interruption.
+        remark: called with a message on a problem that does not fail the training.
 
     Attributes:
-        steps: the metrics of each step so far.
-        said_steps: whether the lines say which step they are.
-        others: names in what was no report, as it lacks the metric.
+        steps: metrics of each step so far.
+        is_numbered: whether the reports have the number of their step.
+        others: names in JSON objects that are not reports because they lack the metric.
     """
 
-    def __init__(self, objective: Objective, *, again: bool, remark: Callable[[str], None]) -> None:
+    def __init__(self, objective: Objective, *, resumable: bool, remark: Callable[[str], None]) -> None:
         self.steps: list[Metrics] = []
-        self.said_steps = False
+        self.is_numbered = False
         self.others: dict[str, None] = {}
         self._objective = objective
-        self._again = again
+        self._resumable = resumable
         self._remark = remark
 
-    def of_line(self, line: str) -> Metrics | None:
-        """Returns the metrics of a line; None where it is no report of a new step.
+    def read_line(self, line: str) -> Metrics | None:
+        """Returns the metrics of a line; None if it is not a report of a new step.
 
         Args:
-            line: anything that a program prints.
+            line: any line that the program prints.
         """
         if not line.lstrip().startswith("{"):
             return None
@@ -95,64 +95,64 @@ class StepReader:
             found = json.loads(line)
         except (ValueError, RecursionError):
             return None
-        return self.of(found) if isinstance(found, dict) else None
+        return self.read(found) if isinstance(found, dict) else None
 
-    def of(self, said: Mapping[str, object]) -> Metrics | None:
-        """Returns the metrics of an object, tables in it by dotted names; None where it is no report of a new step.
+    def read(self, reported: Mapping[str, object]) -> Metrics | None:
+        """Returns the metrics of a JSON object, nested ones by dotted names; None if it is not a report of a new step.
 
         Args:
-            said: values by name; values that are not numbers are left out.
+            reported: values by name; values that are not numbers are left out.
 
         Raises:
-            TrainableError: if it is not the step that comes next.
+            TrainableError: if it is not the next step.
         """
-        flat = dict(_flat(said))
+        flat = dict(_flat(reported))
         needed = (self._objective.metric, *self._objective.constraints)
         if self._objective.metric not in flat:
             self.others |= dict.fromkeys(flat)
             return None
         step = flat.pop(STEP, None)
         metrics = {name: value for name, value in flat.items() if name in needed or _is_number(value)}
-        if step is not None and self._is_known(step, metrics):
+        if step is not None and self._is_repeated(step, metrics):
             return None
-        if step is None and (self._again or self.said_steps):
+        if step is None and (self._resumable or self.is_numbered):
             raise TrainableError(
-                f"a report has no {STEP!r}, which every one must have "
-                f"{'of a command that is resumable' if self._again else 'if one has it'}: {shown(said)}"
+                f"a report has no {STEP!r}, which every report must have "
+                f"{'if the command is resumable' if self._resumable else 'if one report has it'}: {shown(reported)}"
             )
         self.steps.append(metrics)
         return metrics
 
-    def _is_known(self, step: object, metrics: Metrics) -> bool:
+    def _is_repeated(self, step: object, metrics: Metrics) -> bool:
         text = str(step).removesuffix(".0")
         if not text.isdecimal() or isinstance(step, bool) or int(text) < 1:
-            raise TrainableError(f"{STEP} must be a whole number, which counts from 1, not {shown(step)}")
+            raise TrainableError(f"{STEP} must be a whole number of at least 1, not {shown(step)}")
         number, expected = int(text), len(self.steps) + 1
-        if self.steps and not self.said_steps:
+        if self.steps and not self.is_numbered:
             raise TrainableError(
-                f"step {number} was reported after reports without {STEP!r}; say it in each or in none"
+                f"step {number} was reported after reports without {STEP!r}; report it in all lines or in none"
             )
-        self.said_steps = True
-        if self._again and number < expected:
+        self.is_numbered = True
+        if self._resumable and number < expected:
             if repr(self.steps[number - 1]) != repr(metrics):
                 self._remark(
                     f"step {number} was reported again after an interruption, with other metrics ({shown(metrics)}); "
-                    "the first ones count, but the training did not go on as it would have"
+                    "the first ones count, but the training was not resumed exactly"
                 )
             return True
         if number != expected:
             raise (StepMissing if number > expected else TrainableError)(
-                f"step {number} was reported where step {expected} comes next; steps count from 1, each once, in order"
+                f"step {number} was reported instead of step {expected}; report each step once and in order, from 1"
             )
         return False
 
 
 def last_values(expressions: Mapping[str, str], lines: Iterable[str]) -> dict[str, str]:
-    """Returns by metric the text that its expression found last.
+    """Returns the last match of each metric's regular expression.
 
     Args:
-        expressions: regular expressions with one group.
-        lines: all that was printed.
+        expressions: regular expressions with one group, by metric.
+        lines: all lines that the program printed.
     """
     compiled = {name: re.compile(text) for name, text in expressions.items()}
     found: dict[str, str] = {}
@@ -164,19 +164,19 @@ def last_values(expressions: Mapping[str, str], lines: Iterable[str]) -> dict[st
 
 
 def rows_of(path: Path) -> Iterator[Mapping[str, object]]:
-    """Yields what a file of metrics holds: the rows of a CSV file, a JSON object, or the objects of a JSON list.
+    """Yields the rows of a metrics file: the rows of a CSV file, a JSON object, or the objects of a JSON list.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        TrainableError: if it is missing, or cannot be read.
+        TrainableError: if the file is missing or cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".csv":
             rows: object = [
-                {name: _cell(one) for name, one in row.items()} for row in csv.DictReader(text.splitlines())
+                {name: _cell(value) for name, value in row.items()} for row in csv.DictReader(text.splitlines())
             ]
         else:
             rows = json.loads(text)
@@ -190,26 +190,26 @@ def rows_of(path: Path) -> Iterator[Mapping[str, object]]:
         yield row
 
 
-def describe_nothing(objective: Objective, others: Iterable[str], where: str) -> str:
-    """Returns that a program reported nothing, and what was expected.
+def missing_metric_message(objective: Objective, others: Iterable[str], where: str) -> str:
+    """Returns the message that a program did not report the metric, with an example.
 
     Args:
-        objective: whose metric was looked for.
-        others: names that were there.
-        where: where metrics were looked for.
+        objective: objective whose metric is missing.
+        others: names that the program reported.
+        where: source of the reports, such as `on stdout`.
     """
     names = list(others)
-    more = ", ..." if len(names) > SHOWN else ""
-    there = f"; there it said {', '.join(names[:SHOWN])}{more}" if names else ""
+    more = ", ..." if len(names) > MAX_LISTED else ""
+    reported = f"; it reported {', '.join(names[:MAX_LISTED])}{more}" if names else ""
     return (
-        f"the command ended without having reported {objective.metric!r} {where}{there}. Expected were lines as "
+        f"the command ended without reporting {objective.metric!r} {where}{reported}. Expected lines such as "
         f'{{"step": 1, "{objective.metric}": 0.5}}'
     )
 
 
-def _flat(said: Mapping[str, object], above: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    for name, value in said.items():
-        if isinstance(value, Mapping) and depth < MOST_DEPTH:
+def _flat(reported: Mapping[str, object], above: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    for name, value in reported.items():
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
             yield from _flat(value, f"{above}{name}.", depth + 1)
         else:
             yield f"{above}{name}", value

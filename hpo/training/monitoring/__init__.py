@@ -1,1 +1,1 @@
-"""What is seen to go wrong while a model trains."""
+"""Records of each epoch of a model's training, and the alerts that follow from them."""

@@ -1,7 +1,7 @@
-"""What can be seen to go wrong in a training, from what was recorded of its epochs; plain numbers, no torch.
+"""Alerts about a training, found in the records of its epochs; plain numbers, no torch.
 
-Every threshold is a rule of thumb, not fitted to any data; its source stands beside it. A kind is raised once in a
-training, at the first epoch that shows it.
+Every threshold is a rule of thumb, not fitted to any data; its source is given with it. Each kind of alert is raised
+once per training, at the first epoch that shows it.
 """
 
 from __future__ import annotations
@@ -15,50 +15,51 @@ from typing import Any
 from hpo.core.records import Alert
 
 EXPLODING_TIMES = 10.0
-"""A gradient's norm over the median so far. Pascanu and others (ICML 2013) clip what is far above its average."""
+"""Gradient norm over the median so far. Pascanu and others (ICML 2013) clip norms far above their average."""
 
 UPDATE_LIMIT = 1.0
-"""Update over weight, per layer and step. Karpathy's CS231n notes want about 1e-3; Adam's first steps at a high rate
-reach .7 and training goes well all the same (`digits`). One as large as the weights leaves nothing of them."""
+"""Update norm over weight norm, per layer and step. Karpathy's CS231n notes recommend about 1e-3; Adam's first steps at
+a high rate reach 0.7 and the training still goes well (`digits`). An update as large as the weights replaces them."""
 
 VANISHING_SHARE = 1e-4
 """The smallest layer's gradient over the largest's. Glorot and Bengio (AISTATS 2010) see it fall layer by layer."""
 
 DEAD_SHARE = 0.5
-"""Units of a layer that answer 0 to all they are shown. Maas, Hannun and Ng (2013) on rectifiers that never recover."""
+"""Share of a layer's units that output 0 for every input. Maas, Hannun and Ng (2013) describe ReLUs that never
+recover."""
 
 PLATEAU_EPOCHS = 5
-"""Epochs without a gain; half the patience of torch's ReduceLROnPlateau, for budgets here are short."""
+"""Epochs without improvement; half the patience of torch's ReduceLROnPlateau, because budgets here are short."""
 
 PLATEAU_GAIN = 1e-4
-"""Smallest relative gain that is one, as in torch's ReduceLROnPlateau."""
+"""Smallest relative improvement that counts, as in torch's ReduceLROnPlateau."""
 
 OSCILLATION_EPOCHS = 6
-"""Epochs that are looked at: so many have four places at which a curve can turn."""
+"""Number of last epochs examined: six values have four possible turning points."""
 
 OSCILLATION_SIZE = 0.1
-"""Mean step of the loss over its mean: smaller turns are noise of the validation set."""
+"""Mean change per epoch over the mean loss: smaller oscillations are noise of the validation set."""
 
 GAP_TIMES = 1.5
-"""Validation loss over train loss, while the one rises and the other falls (Prechelt, Early stopping, 1998)."""
+"""Validation loss over train loss, while the first rises and the second falls (Prechelt, Early stopping, 1998)."""
 
 GAP_EPOCHS = 3
-"""Epochs since the validation loss was lowest."""
+"""Epochs since the lowest validation loss."""
 
 INPUT_MEAN = 3.0
-"""Largest mean of inputs, as a distance from 0. LeCun and others, Efficient BackProp (1998), want it close to 0."""
+"""Largest absolute mean of the inputs. LeCun and others, Efficient BackProp (1998), recommend a mean close to 0."""
 
 INPUT_SD = (0.05, 5.0)
-"""Bounds of the inputs' standard deviation: Efficient BackProp wants about 1, raw grey values have 50 and more."""
+"""Bounds of the inputs' standard deviation: Efficient BackProp recommends about 1; raw gray values have 50 or more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer in one epoch.
+    """The record of one layer in one epoch.
 
     Attributes:
-        grad_norm: mean over the steps of the norm of the gradient of its weights; None if it is not finite.
-        update_ratio: mean norm of an update over the norm of the weights, at the steps that were looked at.
+        grad_norm: gradient norm of the layer's weights, mean over the steps; None if it is not finite.
+        update_ratio: update norm over weight norm, mean over the sampled steps.
     """
 
     grad_norm: float | None
@@ -67,12 +68,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activation:
-    """What a layer answered in one epoch, at the steps that were looked at.
+    """The outputs of one layer in one epoch, at the sampled steps.
 
     Attributes:
-        mean: of all answers.
-        sd: their standard deviation.
-        dead: share of its units that answered 0 every time.
+        mean: mean of all outputs.
+        sd: standard deviation of all outputs.
+        dead: share of the layer's units that always output 0.
     """
 
     mean: float | None
@@ -81,28 +82,28 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What was recorded of one epoch. None stands for what was not recorded or is not finite.
+class EpochRecord:
+    """The record of one epoch. None: the value was not recorded or is not finite.
 
     Attributes:
-        epoch: 1 for the first.
-        steps: updates of the weights.
-        nonfinite_steps: those with a gradient that was not finite; no mean or largest below counts them.
+        epoch: number of the epoch, from 1.
+        steps: number of optimizer steps.
+        nonfinite_steps: steps whose gradient was not finite; the means and maxima below leave them out.
         lr: learning rate of the last step, the largest of the optimizer's groups.
-        grad_norm: mean over the steps of the gradient's norm over all parameters, as the optimizer got it.
+        grad_norm: gradient norm over all parameters as the optimizer gets it, mean over the steps.
         grad_norm_median: median gradient norm of the steps.
         grad_norm_max: largest gradient norm of a step.
-        grad_norm_sum: mean over the steps of the *sum* of the tensors' norms: another quantity, larger.
-        clipped: share of the steps whose gradient was shortened; None without a clip.
-        layers: by name; layers with weights of two dimensions or more.
-        activations: by name; empty unless asked for.
-        input_mean: of the first training batch's inputs.
-        input_sd: their standard deviation.
-        train_loss: as the trainable reported it.
-        val_loss: as the trainable reported it.
-        predicted: (C,) validation cases that were put into each class.
-        truth: (C,) validation cases of each class.
-        classes: (C,) the classes as the files name them; empty where they were not said.
+        grad_norm_sum: *sum* of the tensors' gradient norms, mean over the steps; larger than `grad_norm`.
+        clipped: share of the steps whose gradient was clipped; None without clipping.
+        layers: records of the layers whose weights have two or more dimensions, by name.
+        activations: outputs of the ReLU layers, by name; empty unless they were requested.
+        input_mean: mean of the first training batch's inputs.
+        input_sd: standard deviation of the first training batch's inputs.
+        train_loss: training loss that the trainable reported.
+        val_loss: validation loss that the trainable reported.
+        predicted: (C,) number of validation cases predicted as each class.
+        truth: (C,) number of validation cases of each class.
+        classes: (C,) names of the classes as in the result files; empty if they were not given.
     """
 
     epoch: int
@@ -125,8 +126,8 @@ class Seen:
     classes: tuple[str, ...] = ()
 
 
-def seen_from(fields: Mapping[str, Any]) -> Seen:
-    """Returns what `dataclasses.asdict` made plain, or what JSON made of that."""
+def record_from(fields: Mapping[str, Any]) -> EpochRecord:
+    """Returns the record of an epoch from the dict that `dataclasses.asdict` made of it, read from JSON or not."""
     nested = {
         "layers": {name: Layer(**layer) for name, layer in fields["layers"].items()},
         "activations": {name: Activation(**one) for name, one in fields["activations"].items()},
@@ -134,35 +135,37 @@ def seen_from(fields: Mapping[str, Any]) -> Seen:
         "truth": tuple(fields["truth"]),
         "classes": tuple(fields.get("classes", ())),
     }
-    return Seen(**{**fields, **nested})
+    return EpochRecord(**{**fields, **nested})
 
 
-def judged(seen: Sequence[Seen], raised: Collection[str] = ()) -> tuple[Alert, ...]:
-    """Returns the alerts of the last epoch seen, in the order of `KINDS`.
+def find_alerts(records: Sequence[EpochRecord], raised: Collection[str] = ()) -> tuple[Alert, ...]:
+    """Returns the alerts of the last recorded epoch, in the order of `CHECKS`.
 
     Args:
-        seen: at least one epoch, in order.
-        raised: kinds that were raised before; they are not looked for.
+        records: records of at least one epoch, in order.
+        raised: kinds that were raised before; they are not checked again.
     """
     found = []
-    for kind, look in KINDS.items():
-        if kind not in raised and (message := look(seen)) is not None:
-            found.append(Alert(kind=kind, epoch=seen[-1].epoch, message=message))
+    for kind, check in CHECKS.items():
+        if kind not in raised and (message := check(records)) is not None:
+            found.append(Alert(kind=kind, epoch=records[-1].epoch, message=message))
     return tuple(found)
 
 
-def non_finite(seen: Sequence[Seen]) -> str | None:
-    """A gradient that is no finite number: with it the weights are lost. IEEE 754 is the source, 0 steps the limit."""
-    last = seen[-1]
+def non_finite(records: Sequence[EpochRecord]) -> str | None:
+    """A gradient that is not finite, which ruins the weights. The source is IEEE 754, the limit 0 steps."""
+    last = records[-1]
     if not last.nonfinite_steps:
         return None
     return f"the gradient was not finite at {last.nonfinite_steps} of {last.steps} steps"
 
 
-def exploding(seen: Sequence[Seen]) -> str | None:
-    """A step far above those so far (`EXPLODING_TIMES`), or updates as large as the weights (`UPDATE_LIMIT`)."""
-    last = seen[-1]
-    medians = [one.grad_norm_median for one in seen if one.grad_norm_median is not None]
+def exploding(records: Sequence[EpochRecord]) -> str | None:
+    """A gradient norm far above the earlier ones (`EXPLODING_TIMES`), or updates as large as the weights
+    (`UPDATE_LIMIT`).
+    """
+    last = records[-1]
+    medians = [record.grad_norm_median for record in records if record.grad_norm_median is not None]
     if medians and last.grad_norm_max is not None:
         usual = statistics.median(medians)
         if last.grad_norm_max > EXPLODING_TIMES * usual > 0:
@@ -170,19 +173,19 @@ def exploding(seen: Sequence[Seen]) -> str | None:
                 f"a gradient's norm was {last.grad_norm_max:.3g}, over {EXPLODING_TIMES:g} times the median so far, "
                 f"{usual:.3g}"
             )
-    ratios = {name: one.update_ratio for name, one in last.layers.items() if one.update_ratio is not None}
+    ratios = {name: layer.update_ratio for name, layer in last.layers.items() if layer.update_ratio is not None}
     if ratios and (most := max(ratios.values())) > UPDATE_LIMIT:
         name = max(ratios, key=lambda layer: ratios[layer])
         return f"a step changed {name} by {most:.2g} of its weights' norm on average, over {UPDATE_LIMIT:g}"
     return None
 
 
-def vanishing(seen: Sequence[Seen]) -> str | None:
+def vanishing(records: Sequence[EpochRecord]) -> str | None:
     """A layer whose gradient is a tiny share of another's (`VANISHING_SHARE`), so that it does not learn.
 
-    Frozen layers are none of those that were seen.
+    Frozen layers have no record.
     """
-    norms = {name: one.grad_norm for name, one in seen[-1].layers.items() if one.grad_norm is not None}
+    norms = {name: layer.grad_norm for name, layer in records[-1].layers.items() if layer.grad_norm is not None}
     if not norms:
         return None
     most, least = max(norms.values()), min(norms.values())
@@ -194,39 +197,41 @@ def vanishing(seen: Sequence[Seen]) -> str | None:
     return f"the gradient of {name} was {least / most:.1e} of the largest layer's, under {VANISHING_SHARE:g}"
 
 
-def dead_units(seen: Sequence[Seen]) -> str | None:
-    """A layer of which more than `DEAD_SHARE` of the units are 0 for all inputs. Needs activations."""
-    shares = {name: one.dead for name, one in seen[-1].activations.items()}
+def dead_units(records: Sequence[EpochRecord]) -> str | None:
+    """A layer in which more than `DEAD_SHARE` of the units output 0 for every input. Needs recorded activations."""
+    shares = {name: layer.dead for name, layer in records[-1].activations.items()}
     if not shares or (most := max(shares.values())) <= DEAD_SHARE:
         return None
     name = max(shares, key=lambda layer: shares[layer])
-    return f"{most:.0%} of the units of {name} answered 0 to everything, over {DEAD_SHARE:.0%}"
+    return f"{most:.0%} of the units of {name} output 0 for every input, over {DEAD_SHARE:.0%}"
 
 
-def one_class_predictions(seen: Sequence[Seen]) -> str | None:
-    """All validation cases put into one class, though there are more, for two epochs; one alone may be warming up."""
-    last = seen[-1]
-    if len(seen) < 2 or any(sum(count > 0 for count in one.predicted) != 1 for one in seen[-2:]):
+def one_class_predictions(records: Sequence[EpochRecord]) -> str | None:
+    """All validation cases predicted as one of several classes, in two epochs; a single epoch may be warm-up."""
+    last = records[-1]
+    if len(records) < 2 or any(sum(count > 0 for count in record.predicted) != 1 for record in records[-2:]):
         return None
     if sum(count > 0 for count in last.truth) == 1:
         return None
-    return f"all {sum(last.predicted)} validation cases were put into {_class(last, last.predicted)}"
+    return f"all {sum(last.predicted)} validation cases were predicted as {_class(last, last.predicted)}"
 
 
-def plateau(seen: Sequence[Seen]) -> str | None:
-    """No gain of the train loss (`PLATEAU_GAIN`) for `PLATEAU_EPOCHS`; else of the validation loss."""
-    losses = _losses(seen, "train_loss") or _losses(seen, "val_loss")
+def plateau(records: Sequence[EpochRecord]) -> str | None:
+    """A train loss, or else a validation loss, without improvement (`PLATEAU_GAIN`) for `PLATEAU_EPOCHS`."""
+    losses = _losses(records, "train_loss") or _losses(records, "val_loss")
     if len(losses) <= PLATEAU_EPOCHS:
         return None
     before, after = min(losses[:-PLATEAU_EPOCHS]), min(losses[-PLATEAU_EPOCHS:])
     if before - after > PLATEAU_GAIN * abs(before):
         return None
-    return f"the loss has not fallen by {PLATEAU_GAIN:g} of itself for {PLATEAU_EPOCHS} epochs, from {before:.4g}"
+    return f"the loss has not fallen by {100 * PLATEAU_GAIN:g} % for {PLATEAU_EPOCHS} epochs, from {before:.4g}"
 
 
-def oscillation(seen: Sequence[Seen]) -> str | None:
-    """A validation loss that turns at every epoch of `OSCILLATION_EPOCHS`, in steps above `OSCILLATION_SIZE` of it."""
-    losses = _losses(seen, "val_loss")[-OSCILLATION_EPOCHS:]
+def oscillation(records: Sequence[EpochRecord]) -> str | None:
+    """A validation loss that changes direction at every epoch of `OSCILLATION_EPOCHS`, by more than `OSCILLATION_SIZE`
+    of its mean.
+    """
+    losses = _losses(records, "val_loss")[-OSCILLATION_EPOCHS:]
     if len(losses) < OSCILLATION_EPOCHS:
         return None
     steps = [after - before for before, after in pairwise(losses)]
@@ -234,15 +239,15 @@ def oscillation(seen: Sequence[Seen]) -> str | None:
     size = statistics.mean(map(abs, steps)) / max(abs(statistics.mean(losses)), 1e-12)
     if not turns or size <= OSCILLATION_SIZE:
         return None
-    return f"the validation loss went up and down for {OSCILLATION_EPOCHS} epochs, by {size:.0%} of itself a time"
+    return f"the validation loss went up and down for {OSCILLATION_EPOCHS} epochs, by {size:.0%} of its mean each time"
 
 
-def train_validation_gap(seen: Sequence[Seen]) -> str | None:
-    """A validation loss that rises for `GAP_EPOCHS` while the train loss falls, and is `GAP_TIMES` that."""
-    trained, held_out = _losses(seen, "train_loss"), _losses(seen, "val_loss")
+def train_validation_gap(records: Sequence[EpochRecord]) -> str | None:
+    """A validation loss that rises for `GAP_EPOCHS` while the train loss falls, and exceeds `GAP_TIMES` times it."""
+    trained, held_out = _losses(records, "train_loss"), _losses(records, "val_loss")
     if len(trained) != len(held_out) or len(held_out) <= GAP_EPOCHS:
         return None
-    lowest = min(range(len(held_out)), key=lambda place: held_out[place])
+    lowest = min(range(len(held_out)), key=lambda index: held_out[index])
     if len(held_out) - 1 - lowest < GAP_EPOCHS or trained[-1] >= trained[lowest]:
         return None
     if held_out[-1] <= GAP_TIMES * trained[-1]:
@@ -253,9 +258,9 @@ def train_validation_gap(seen: Sequence[Seen]) -> str | None:
     )
 
 
-def unnormalised_data(seen: Sequence[Seen]) -> str | None:
+def unnormalized_data(records: Sequence[EpochRecord]) -> str | None:
     """Inputs far from mean 0 and standard deviation 1 (`INPUT_MEAN`, `INPUT_SD`)."""
-    mean, sd = seen[-1].input_mean, seen[-1].input_sd
+    mean, sd = records[-1].input_mean, records[-1].input_sd
     if mean is None or sd is None or (abs(mean) <= INPUT_MEAN and INPUT_SD[0] <= sd <= INPUT_SD[1]):
         return None
     low, high = INPUT_SD
@@ -265,27 +270,27 @@ def unnormalised_data(seen: Sequence[Seen]) -> str | None:
     )
 
 
-def one_class_data(seen: Sequence[Seen]) -> str | None:
-    """Validation cases of one class only: no metric of theirs means anything. More than one class is the limit."""
-    truth = seen[-1].truth
+def one_class_data(records: Sequence[EpochRecord]) -> str | None:
+    """Validation cases of a single class, on which no metric means anything. The limit is more than one class."""
+    truth = records[-1].truth
     if sum(count > 0 for count in truth) != 1:
         return None
-    return f"all {sum(truth)} validation cases are of {_class(seen[-1], truth)}"
+    return f"all {sum(truth)} validation cases are of {_class(records[-1], truth)}"
 
 
-def _class(seen: Seen, counts: Sequence[int]) -> str:
-    """Returns the class of most cases by its name in the files; one without a name by its place, counted from 1."""
-    place = counts.index(max(counts))
-    if place < len(seen.classes):
-        return f"class {seen.classes[place]}"
-    return f"the class in column {place + 1} of {len(counts)}"
+def _class(record: EpochRecord, counts: Sequence[int]) -> str:
+    """Returns the class with most cases: by its name in the result files, or by its column, counted from 1."""
+    index = counts.index(max(counts))
+    if index < len(record.classes):
+        return f"class {record.classes[index]}"
+    return f"the class in column {index + 1} of {len(counts)}"
 
 
-def _losses(seen: Sequence[Seen], name: str) -> list[float]:
-    return [value for one in seen if (value := getattr(one, name)) is not None]
+def _losses(records: Sequence[EpochRecord], name: str) -> list[float]:
+    return [value for record in records if (value := getattr(record, name)) is not None]
 
 
-KINDS: Mapping[str, Callable[[Sequence[Seen]], str | None]] = {
+CHECKS: Mapping[str, Callable[[Sequence[EpochRecord]], str | None]] = {
     "non-finite": non_finite,
     "exploding": exploding,
     "vanishing": vanishing,
@@ -294,7 +299,7 @@ KINDS: Mapping[str, Callable[[Sequence[Seen]], str | None]] = {
     "plateau": plateau,
     "oscillation": oscillation,
     "train-validation-gap": train_validation_gap,
-    "unnormalised-data": unnormalised_data,
+    "unnormalised-data": unnormalized_data,
     "one-class-data": one_class_data,
 }
-"""What is looked for, by the name under which it is stored; each says what it saw, or None."""
+"""The checks by the stored name of their kind of alert; each returns its message, or None."""

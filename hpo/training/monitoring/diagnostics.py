@@ -1,4 +1,4 @@
-"""What a watch has seen of a training so far: kept beside its artefacts, and judged after every epoch."""
+"""The records of a watched training: saved with its artifacts and checked for alerts after every epoch."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from torch.optim import Optimizer
 from hpo.core.errors import TrainableError
 from hpo.core.files import atomic_write
 from hpo.core.records import Alert, Metrics, canonical_json
-from hpo.training.monitoring.alerts import Seen, judged
-from hpo.training.monitoring.watching import Watch
+from hpo.training.monitoring.alerts import EpochRecord, find_alerts
+from hpo.training.monitoring.watch import Watch
 from hpo.training.predictions import as_array
-from hpo.training.weights import INITIAL
+from hpo.training.weights import INITIAL_WEIGHTS
 
 EPOCHS = "diagnostics.jsonl"
-"""What was seen of each epoch, a line each."""
+"""File with the record of each epoch, one line each."""
 
 
 class Diagnostics:
-    """What was seen, epoch by epoch.
+    """The records of a watched training, epoch by epoch.
 
     Args:
         model: the model that is trained.
         optimizer: the optimizer of its parameters.
         clip: norm that gradients are clipped to, see `Context.watch`.
-        activations: whether activations are watched, see `Context.watch`.
-        keep: whether gradients are kept, see `Watch`.
-        folder: where the first weights are kept; None: nowhere.
+        activations: whether activations are recorded, see `Context.watch`.
+        keep: whether gradients are kept for histograms, see `Watch`.
+        folder: folder for the records and the initial weights' scale; None: they are not written.
 
     Raises:
         UsageError: if the optimizer has none of the model's parameters.
@@ -42,27 +42,32 @@ class Diagnostics:
         self, model: nn.Module, optimizer: Optimizer, *, clip: float, activations: bool, keep: bool, folder: Path | None
     ) -> None:
         self._watch = Watch(model, optimizer, clip=clip, activations=activations, keep=keep)
-        self._seen: list[Seen] = []
+        self._records: list[EpochRecord] = []
         self._folder = folder
-        if folder is not None:  # drawn again, a resumed training's first weights are the same
-            with atomic_write(folder / INITIAL) as spare:
-                spare.write_text(canonical_json(self._watch.initial()), encoding="utf-8")
+        if folder is not None:  # a resumed training draws the same initial weights again
+            with atomic_write(folder / INITIAL_WEIGHTS) as temporary:
+                temporary.write_text(canonical_json(self._watch.initial_scales()), encoding="utf-8")
 
     @property
-    def seen(self) -> tuple[Seen, ...]:
-        """All epochs so far."""
-        return tuple(self._seen)
+    def records(self) -> tuple[EpochRecord, ...]:
+        """The records of all epochs so far."""
+        return tuple(self._records)
 
-    def last(self) -> tuple[Seen, dict[str, Tensor]]:
-        """Returns what was seen of the last epoch, and of what histograms are drawn; see `Watch.tensors`."""
-        return self._seen[-1], self._watch.tensors()
+    def last(self) -> tuple[EpochRecord, dict[str, Tensor]]:
+        """Returns the record of the last epoch, and the tensors for histograms; see `Watch.tensors`."""
+        return self._records[-1], self._watch.tensors()
 
-    def restore(self, seen: Sequence[Seen]) -> None:
-        """Takes back what was seen before a checkpoint."""
-        self._seen[:] = seen
+    def restore(self, records: Sequence[EpochRecord]) -> None:
+        """Restores the records of a checkpoint."""
+        self._records[:] = records
 
-    def classes(self, truth: npt.ArrayLike, probabilities: npt.ArrayLike, names: Sequence[str] = ()) -> None:
-        """Takes the validation cases of this epoch, and the classes' names; see `Context.saw_predictions`.
+    def record_predictions(self, truth: npt.ArrayLike, probabilities: npt.ArrayLike, names: Sequence[str] = ()) -> None:
+        """Records the predictions of the validation cases of this epoch; see `Context.saw_predictions`.
+
+        Args:
+            truth: (N,) index of the true class, 0 .. C-1.
+            probabilities: (N, C) probability of each class.
+            names: (C,) names of the classes; empty: none are known.
 
         Raises:
             TrainableError: if the shapes do not fit together.
@@ -79,22 +84,23 @@ class Diagnostics:
             raise TrainableError(f"saw_predictions: true classes must be indices 0 .. {classes - 1}")
         if names and len(names) != classes:
             raise TrainableError(f"saw_predictions: expected a name for each of {classes} classes, got {len(names)}")
-        said, true = (
-            tuple(np.bincount(one, minlength=classes).tolist()) for one in (probability_NC.argmax(axis=1), truth_N)
+        predicted, true = (
+            tuple(np.bincount(index_N, minlength=classes).tolist())
+            for index_N in (probability_NC.argmax(axis=1), truth_N)
         )
-        self._watch.classes(said, true, tuple(names))
+        self._watch.count_classes(predicted, true, tuple(names))
 
-    def judged(self, epoch: int, metrics: Metrics, raised: Collection[str]) -> tuple[Alert, ...]:
+    def end_epoch(self, epoch: int, metrics: Metrics, raised: Collection[str]) -> tuple[Alert, ...]:
         """Ends an epoch and returns its alerts.
 
         Args:
-            epoch: 1 for the first.
-            metrics: as the trainable reported them.
+            epoch: number of the epoch, from 1.
+            metrics: metrics that the trainable reported.
             raised: kinds of alerts that were raised before.
         """
-        self._seen.append(self._watch.seen(epoch, metrics))
+        self._records.append(self._watch.end_epoch(epoch, metrics))
         if self._folder is not None:
-            lines = "".join(f"{canonical_json(asdict(one))}\n" for one in self._seen)
-            with atomic_write(self._folder / EPOCHS) as spare:
-                spare.write_text(lines, encoding="utf-8", newline="\n")
-        return judged(self._seen, raised)
+            lines = "".join(f"{canonical_json(asdict(record))}\n" for record in self._records)
+            with atomic_write(self._folder / EPOCHS) as temporary:
+                temporary.write_text(lines, encoding="utf-8", newline="\n")
+        return find_alerts(self._records, raised)

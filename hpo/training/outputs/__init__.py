@@ -1,1 +1,1 @@
-"""The files that a training leaves."""
+"""The files that a training writes."""

@@ -1,24 +1,24 @@
-"""The files of a trainable's own that belong to its result."""
+"""Artifacts: a trainable's own files that belong to its result."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-ARTEFACTS = "artefacts"
-"""The folder they are in, below the training's."""
+ARTIFACTS = "artefacts"
+"""Name of the folder of artifacts in the training's folder."""
 
 
-def unfit_artefacts(folder: Path) -> list[tuple[Path, str]]:
-    """Returns what in the folder cannot be copied into results, and why: links, pipes, sockets, what is not readable.
+def unusable_artifacts(folder: Path) -> list[tuple[Path, str]]:
+    """Returns the artifacts that cannot be copied into results, with the reason: links, pipes, unreadable files.
 
     Args:
-        folder: of the artefacts; it may be missing.
+        folder: folder of the artifacts, which may not exist.
     """
     if folder.is_symlink():
         return [(folder, "it is a link")]
     if os.path.lexists(folder) and not folder.is_dir():
-        return [(folder, "it is no folder")]
+        return [(folder, "it is not a folder")]
     found = []
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):

@@ -1,4 +1,4 @@
-"""A training's own log: `run.log` in its folder."""
+"""The log of a training: `run.log` in its folder."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from hpo.core.files import append_text
 from hpo.core.texts import cleaned
 
 LOG = "run.log"
-"""The file's name."""
+"""Name of the log file."""
 
 
 class Log:
-    """Adds lines to the file. What cannot be written ends the log, never the training.
+    """A log file. An error in writing ends the log, but not the training.
 
     Args:
-        folder: of the training; made with the first line.
-        tell: told once if a line cannot be written.
+        folder: folder of the training, created with the first line.
+        remark: called once with a message if a line cannot be written.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, remark: Callable[[str], None]) -> None:
         self._path = folder / LOG
-        self._tell = tell
+        self._remark = remark
         self._broken = False
 
     def write(self, message: object) -> None:
-        """Adds a line with the time before it.
+        """Adds a line with a timestamp.
 
         Args:
-            message: any text; what is not a text is written as `str` shows it.
+            message: text of the line; other values are converted by `str`.
         """
         if self._broken:
             return
-        said = cleaned(message if isinstance(message, str) else str(message))
+        text = cleaned(message if isinstance(message, str) else str(message))
         try:
-            append_text(self._path, f"{time.strftime('%Y-%m-%d %H:%M:%S')} [INFO] {said}\n")
-        except OSError as error:  # a full disk, or something of the trainable's in its place
+            append_text(self._path, f"{time.strftime('%Y-%m-%d %H:%M:%S')} [INFO] {text}\n")
+        except OSError as error:  # a full disk, or the trainable replaced the file
             self._broken = True
-            self._tell(f"{LOG} ends early: {error.strerror or error}")
+            self._remark(f"{LOG} is incomplete: {error.strerror or error}")

@@ -14,7 +14,7 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.training import TrainingRun
 from hpo.training.monitoring.alerts import vanishing
-from hpo.training.monitoring.watching import LOOK_EVERY, Watch
+from hpo.training.monitoring.watch import UPDATES_EVERY, Watch
 
 PROJECT = Path(__file__).parents[1] / "project"
 DATA = torch.Generator().manual_seed(0)
@@ -85,7 +85,7 @@ def test_gradient_norms():
         layer.append(model[0].weight.grad.norm().item())
 
     trained(model, optimizer, 5, seen=look)
-    seen = watch.seen(1, {"train_loss": 1.5})
+    seen = watch.end_epoch(1, {"train_loss": 1.5})
     assert seen.grad_norm == pytest.approx(sum(norms) / 5)
     assert seen.grad_norm_max == pytest.approx(max(norms))
     assert seen.grad_norm_median == pytest.approx(sorted(norms)[2])
@@ -103,7 +103,7 @@ def test_update_ratio():
     watch, before = Watch(model, optimizer), model[0].weight.detach().clone()
     trained(model, optimizer, 1)
     moved = (model[0].weight.detach() - before).norm() / before.norm()
-    assert watch.seen(1, {}).layers["0"].update_ratio == pytest.approx(moved.item())
+    assert watch.end_epoch(1, {}).layers["0"].update_ratio == pytest.approx(moved.item())
 
 
 @pytest.mark.parametrize(("clip", "share"), [(1e-3, 1.0), (1e3, 0.0)])
@@ -112,23 +112,23 @@ def test_clipped_share(clip, share):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch = Watch(model, optimizer, clip=clip)
     trained(model, optimizer, 8, clip=clip)
-    assert watch.seen(1, {}).clipped == share
+    assert watch.end_epoch(1, {}).clipped == share
 
 
 def test_partial_sums_are_equal(monkeypatch):
     def records(fold):
-        monkeypatch.setattr("hpo.training.monitoring.watching.FOLD_EVERY", fold)
+        monkeypatch.setattr("hpo.training.monitoring.watch.SUM_EVERY", fold)
         model = network()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         watch = Watch(model, optimizer, activations=True)
         for epoch in (1, 2):
-            trained(model, optimizer, LOOK_EVERY + 3)
-            yield watch.seen(epoch, {})
+            trained(model, optimizer, UPDATES_EVERY + 3)
+            yield watch.end_epoch(epoch, {})
 
     whole, folded = list(records(1000)), list(records(4))
     assert whole[0].grad_norm != whole[1].grad_norm
     for one, other in zip(whole, folded, strict=True):
-        assert one.steps == other.steps == LOOK_EVERY + 3
+        assert one.steps == other.steps == UPDATES_EVERY + 3
         assert one.grad_norm == other.grad_norm
         assert one.layers["2"].grad_norm == pytest.approx(other.layers["2"].grad_norm)
         assert 0 <= one.activations["1"].dead < 1
@@ -141,7 +141,7 @@ def test_dead_units_are_counted():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     watch = Watch(model, optimizer, activations=True)
     trained(model, optimizer, 3)
-    assert watch.seen(1, {}).activations["1"].dead == pytest.approx(3 / 7)
+    assert watch.end_epoch(1, {}).activations["1"].dead == pytest.approx(3 / 7)
 
 
 def test_frozen_layers_are_left_out():
@@ -150,7 +150,7 @@ def test_frozen_layers_are_left_out():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     watch = Watch(model, optimizer)
     trained(model, optimizer, 2)
-    assert "0" not in watch.seen(1, {}).layers
+    assert "0" not in watch.end_epoch(1, {}).layers
 
 
 def test_foreign_optimizer_rejected():
@@ -170,7 +170,7 @@ def test_watched_model_can_be_pickled(tmp_path):
     model = network()
     watch = Watch(model, torch.optim.SGD(model.parameters(), lr=0.1), activations=True)
     torch.save(model, tmp_path / "model.pt")
-    assert watch.seen(1, {}).steps == 0
+    assert watch.end_epoch(1, {}).steps == 0
 
 
 def test_second_watch_is_rejected(tmp_path):
@@ -182,7 +182,7 @@ def frozen(model, optimizer, epoch=1):
     """Trains an epoch under a watch and returns its layers and what is said of their gradients."""
     watch = Watch(model, optimizer)
     trained(model, optimizer, 3)
-    seen = watch.seen(epoch, {})
+    seen = watch.end_epoch(epoch, {})
     return set(seen.layers), vanishing([seen])
 
 
@@ -208,6 +208,6 @@ def test_unused_layer_vanishes():
     optimizer = torch.optim.SGD(whole.parameters(), 0.1)
     watch = Watch(whole, optimizer)
     trained(used, optimizer, 2)
-    said = vanishing([watch.seen(1, {})])
+    said = vanishing([watch.end_epoch(1, {})])
     assert said is not None
     assert said.startswith("the gradient of 1 was 0")

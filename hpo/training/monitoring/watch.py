@@ -1,6 +1,6 @@
-"""Watches a model being trained by hooks that only read: no bit of the training changes.
+"""Watches a model during training, with hooks that only read: no bit of the training changes.
 
-What is measured stays on the device until the epoch ends; then there is one transfer.
+Measurements stay on the device until the epoch ends; then there is one transfer.
 
 Shapes: P tensors with a gradient, S steps, W weights of two dimensions or more, U units (channels) of a layer.
 """
@@ -18,22 +18,22 @@ from torch.optim import Optimizer
 
 from hpo.core.errors import UsageError
 from hpo.core.records import Metrics
-from hpo.training.monitoring.alerts import Activation, Layer, Seen
+from hpo.training.monitoring.alerts import Activation, EpochRecord, Layer
 
-LOOK_EVERY = 16
-"""Steps between two looks at updates, which cost more than norms; an epoch's first step is looked at."""
+UPDATES_EVERY = 16
+"""Steps between two measurements of updates, which cost more than norms; the first step of an epoch is measured."""
 
 ACTIVATIONS_EVERY = 64
-"""Steps between two looks at activations, which cost most."""
+"""Steps between two measurements of activations, which cost most."""
 
-FOLD_EVERY = 256
-"""Steps after which the layers' norms are summed, so that a long epoch needs no more memory than this."""
+SUM_EVERY = 256
+"""Steps after which the layers' norms are summed, so that the memory needed does not grow with the epoch."""
 
-CLIPPED_WITHIN = 1e-3
-"""A gradient that was clipped has the clip's norm but for rounding and the 1e-6 that torch adds to the norm."""
+CLIP_TOLERANCE = 1e-3
+"""Relative tolerance below the clipping norm: rounding, and the 1e-6 that torch adds to the norm."""
 
-RECTIFIERS = (nn.ReLU, nn.ReLU6)
-"""Whose answers are looked at: only of these is a unit that answers 0 without a gradient."""
+RELUS = (nn.ReLU, nn.ReLU6)
+"""Layers whose outputs are measured: only their units get no gradient when they output 0."""
 
 
 class Watch:
@@ -41,9 +41,9 @@ class Watch:
 
     Args:
         model: the model that is being trained.
-        optimizer: before and after each step of it.
-        clip: norm to which the gradient is clipped before the step; 0: it is not.
-        activations: whether the answers of rectifiers are looked at.
+        optimizer: optimizer whose steps are measured.
+        clip: norm to which the gradient is clipped before the step; 0: no clipping.
+        activations: whether the outputs of ReLU layers are measured.
         keep: whether gradients are kept for `tensors`.
 
     Raises:
@@ -59,35 +59,36 @@ class Watch:
         activations: bool = False,
         keep: bool = False,
     ) -> None:
-        held = {id(one) for group in optimizer.param_groups for one in group["params"]}
-        named = {name: one for name, one in model.named_parameters() if id(one) in held}
+        optimized = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        named = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in optimized}
         if not named:
             raise UsageError(
-                "ctx.watch: the optimizer has none of the model's parameters; make it of model.parameters()"
+                "ctx.watch: the optimizer has none of the model's parameters; create it with model.parameters()"
             )
         self._parameters = list(named.values())
         self._layers = {
-            name.removesuffix(".weight"): place for place, (name, one) in enumerate(named.items()) if one.ndim > 1
+            name.removesuffix(".weight"): index
+            for index, (name, parameter) in enumerate(named.items())
+            if parameter.ndim > 1
         }
-        self._weights = [self._parameters[place] for place in self._layers.values()]
+        self._weights = [self._parameters[index] for index in self._layers.values()]
         self._clip = clip
         self._keep = keep
         self._gradients: dict[str, Tensor] = {}
         self._predicted: tuple[int, ...] = ()
         self._truth: tuple[int, ...] = ()
         self._classes: tuple[str, ...] = ()
-        self.forget()
+        self.reset()
         optimizer.register_step_pre_hook(self._before_step)
         optimizer.register_step_post_hook(self._after_step)
         model.register_forward_pre_hook(self._before_forward)
         if activations:
             for name, module in model.named_modules():
-                if isinstance(module, RECTIFIERS):
-                    module.register_forward_hook(partial(self._after_rectifier, name))
+                if isinstance(module, RELUS):
+                    module.register_forward_hook(partial(self._after_relu, name))
 
-    def initial(self) -> dict[str, dict[str, float]]:
-        """Returns the sd of each layer's weights now, beside those that He and Xavier would draw them with.
-
+    def initial_scales(self) -> dict[str, dict[str, float]]:
+        """Returns the sd of each layer's weights now, and the sd of He and of Xavier initialization.
         Sources: He et al., Delving deep into rectifiers, ICCV 2015, eq. 10; Glorot and Bengio, Understanding the
         difficulty of training deep feedforward neural networks, AISTATS 2010, eq. 12.
         """
@@ -105,15 +106,15 @@ class Watch:
         return found
 
     def tensors(self) -> dict[str, Tensor]:
-        """Returns each layer's weights as they are, and its gradient as it was when updates were last looked at."""
+        """Returns each layer's current weights, and its gradient at the last measurement of updates."""
         weights = {f"weights/{name}": weight.detach() for name, weight in zip(self._layers, self._weights, strict=True)}
         return {**weights, **{f"gradients/{name}": grad for name, grad in self._gradients.items()}}
 
-    def forget(self) -> None:
-        """Begins an epoch anew."""
+    def reset(self) -> None:
+        """Discards the measurements of the current epoch."""
         self._steps = 0
         self._lr: float | Tensor | None = None
-        self._fresh_SP: list[Tensor] = []
+        self._recent_SP: list[Tensor] = []
         self._globals_S: list[Tensor] = []
         self._sums_S: list[Tensor] = []
         self._layer_sums: list[Tensor] = []
@@ -126,13 +127,24 @@ class Watch:
         self._classes = ()
         self._trained: set[str] = set()
 
-    def classes(self, predicted: tuple[int, ...], truth: tuple[int, ...], names: tuple[str, ...] = ()) -> None:
-        """Takes how many validation cases of this epoch were put into each class, how many are of each, their names."""
+    def count_classes(self, predicted: tuple[int, ...], truth: tuple[int, ...], names: tuple[str, ...] = ()) -> None:
+        """Records how many validation cases of this epoch belong to each class.
+
+        Args:
+            predicted: (C,) number of cases predicted as each class.
+            truth: (C,) number of cases of each class.
+            names: (C,) names of the classes; empty: none are known.
+        """
         self._predicted, self._truth, self._classes = predicted, truth, names
 
-    def seen(self, epoch: int, metrics: Metrics) -> Seen:
-        """Returns what was seen since the last call, and begins anew."""
-        self._fold()
+    def end_epoch(self, epoch: int, metrics: Metrics) -> EpochRecord:
+        """Returns the record of the epoch that ends, and resets the measurements.
+
+        Args:
+            epoch: number of the epoch, from 1.
+            metrics: metrics that the trainable reported.
+        """
+        self._sum_recent()
         parts = {
             "global": torch.cat(self._globals_S) if self._globals_S else torch.empty(0),
             "sum": torch.cat(self._sums_S) if self._sums_S else torch.empty(0),
@@ -142,19 +154,19 @@ class Watch:
         }
         parts |= {f"alive {name}": alive_U.float().mean()[None] for name, alive_U in self._alive_U.items()}
         parts |= {f"moments {name}": torch.stack(moments).mean(0) for name, moments in self._moments.items()}
-        found = _fetched(parts)
+        found = _fetch(parts)
         finite = [norm for norm in found["global"] if math.isfinite(norm)]
         sums = [norm for norm in found["sum"] if math.isfinite(norm)]
         layers = {
             name: Layer(
-                grad_norm=_finite(found["layers"][place] / len(finite)) if finite else None,
+                grad_norm=_finite(found["layers"][index] / len(finite)) if finite else None,
                 update_ratio=_finite(found["ratios"][row]) if found["ratios"] else None,
             )
-            for row, (name, place) in enumerate(self._layers.items())
-            if found["layers"] and name in self._trained  # one that was frozen all along has no gradient to speak of
+            for row, (name, index) in enumerate(self._layers.items())
+            if found["layers"] and name in self._trained  # a layer that was frozen all along has no gradient
         }
-        clipped = [norm >= self._clip * (1 - CLIPPED_WITHIN) for norm in finite]
-        seen = Seen(
+        clipped = [norm >= self._clip * (1 - CLIP_TOLERANCE) for norm in finite]
+        record = EpochRecord(
             epoch=epoch,
             steps=self._steps,
             nonfinite_steps=len(found["global"]) - len(finite),
@@ -174,8 +186,8 @@ class Watch:
             truth=self._truth,
             classes=self._classes,
         )
-        self.forget()
-        return seen
+        self.reset()
+        return record
 
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
@@ -183,18 +195,18 @@ class Watch:
             self._trained |= {
                 name for name, weight in zip(self._layers, self._weights, strict=True) if weight.requires_grad
             }
-        grads = [one.grad for one in self._parameters]
+        grads = [parameter.grad for parameter in self._parameters]
         present = [grad for grad in grads if grad is not None and not grad.is_sparse]
         if not present:
             return
         norms = iter(torch._foreach_norm(present))
         zero = present[0].new_zeros(())
         norm_P = torch.stack([zero if grad is None or grad.is_sparse else next(norms) for grad in grads])
-        self._fresh_SP.append(norm_P)
-        if len(self._fresh_SP) == FOLD_EVERY:
-            self._fold()
+        self._recent_SP.append(norm_P)
+        if len(self._recent_SP) == SUM_EVERY:
+            self._sum_recent()
         self._lr = max(group["lr"] for group in optimizer.param_groups)
-        if self._steps % LOOK_EVERY == 0 and self._weights:
+        if self._steps % UPDATES_EVERY == 0 and self._weights:
             self._before = [weight.detach().clone() for weight in self._weights]
             if self._keep:
                 grads_W = {name: weight.grad for name, weight in zip(self._layers, self._weights, strict=True)}
@@ -203,9 +215,9 @@ class Watch:
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
         if self._before is not None:
-            moved = torch._foreach_sub([weight.detach() for weight in self._weights], self._before)
+            updates = torch._foreach_sub([weight.detach() for weight in self._weights], self._before)
             norm_W = torch.stack(torch._foreach_norm(self._before))
-            self._ratios_W.append(torch.stack(torch._foreach_norm(moved)) / norm_W.clamp_min(1e-12))
+            self._ratios_W.append(torch.stack(torch._foreach_norm(updates)) / norm_W.clamp_min(1e-12))
             self._before = None
         self._steps += 1
 
@@ -218,30 +230,30 @@ class Watch:
             self._input = torch.stack([inputs.mean(), inputs.std(correction=0)])
 
     @torch.no_grad()
-    def _after_rectifier(self, name: str, module: nn.Module, args: object, answer: Tensor) -> None:
-        if not module.training or self._steps % ACTIVATIONS_EVERY or answer.ndim < 2:
+    def _after_relu(self, name: str, module: nn.Module, args: object, output: Tensor) -> None:
+        if not module.training or self._steps % ACTIVATIONS_EVERY or output.ndim < 2:
             return
-        value = answer.detach()
-        # Of a batch (B, U, ...) the unit is the second dimension, as torch's convolutions and linear layers have it.
-        alive_U = value.amax([place for place in range(value.ndim) if place != 1]) > 0
+        value = output.detach()
+        # In a batch (B, U, ...) the units are the second dimension, as in torch's convolutions and linear layers.
+        alive_U = value.amax([axis for axis in range(value.ndim) if axis != 1]) > 0
         self._alive_U[name] = self._alive_U[name] | alive_U if name in self._alive_U else alive_U
         variance, mean = torch.var_mean(value.float(), correction=0)
         moments = torch.stack([mean, variance + mean.square()])
         self._moments.setdefault(name, []).append(moments)
 
-    def _fold(self) -> None:
-        if not self._fresh_SP:
+    def _sum_recent(self) -> None:
+        if not self._recent_SP:
             return
-        norm_SP = torch.stack(self._fresh_SP).double()
-        self._fresh_SP = []
+        norm_SP = torch.stack(self._recent_SP).double()
+        self._recent_SP = []
         global_S = norm_SP.square().sum(1).sqrt()
         self._globals_S.append(global_S)
         self._sums_S.append(norm_SP.sum(1))
         self._layer_sums.append(torch.where(global_S.isfinite()[:, None], norm_SP, 0.0).sum(0))
 
 
-def _fetched(parts: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Returns the values of tensors of one dimension, brought from the device in one piece."""
+def _fetch(parts: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Returns the values of one-dimensional tensors, copied from the device in one transfer."""
     device = next((part.device for part in parts.values() if part.numel()), torch.device("cpu"))
     values = cast(list[float], torch.cat([part.to(device, torch.float64) for part in parts.values()]).tolist())
     found, begin = {}, 0

@@ -1,0 +1,154 @@
+"""Checks of how a trainable uses the loop over its epochs and its fold; each raises an error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from hpo.core.errors import TrainableError
+from hpo.core.texts import type_name
+
+WEIGHTS_UNCHANGED = (
+    "its weights are bit for bit the initial ones: no epoch changed the model that ctx.epochs() was given "
+    "(was it replaced by another object, or does the optimizer have other parameters?)"
+)
+"""Remark on a training whose values belong to another model than the saved one, or to a model that does not learn."""
+
+
+def refuse_second_loop(looped: bool) -> None:
+    """Checks that this is the first loop: the weights of a second one would be saved with the first one's value.
+
+    Args:
+        looped: whether a loop has already begun.
+
+    Raises:
+        TrainableError: if a loop has already begun.
+    """
+    if looped:
+        raise TrainableError(
+            "ctx.epochs() was looped over a second time. It counts all epochs of a training, 1 to the study's budget, "
+            "and its checkpoints and the choice of the best epoch belong to one loop. Write phases as one loop with a "
+            "condition in it, e.g. `for epoch in ctx.epochs(model=model, optimizer=optimizer):` with "
+            "`model.backbone.requires_grad_(epoch > params.head_epochs)` inside, and one optimizer that has all "
+            "parameters from the start (it skips those without a gradient)"
+        )
+
+
+def refuse_unreported(epoch: int, reports: int) -> None:
+    """Checks that an epoch ended with exactly one report.
+
+    Args:
+        epoch: number of the epoch that ended, from 1.
+        reports: number of reports so far.
+
+    Raises:
+        TrainableError: if the two numbers differ.
+    """
+    if reports != epoch:
+        raise TrainableError(
+            f"after epoch {epoch} of ctx.epochs() {reports} metrics had been reported; "
+            "yield or report them exactly once in each epoch"
+        )
+
+
+def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
+    """Checks that the loop ran to its end: before it, the model has the last epoch's weights and not the best ones.
+
+    Args:
+        in_loop: whether the loop has begun and not ended.
+        reports: number of epochs reported so far.
+        budget: number of epochs allowed.
+
+    Raises:
+        TrainableError: if the loop was left early.
+    """
+    if in_loop and reports >= budget:
+        raise TrainableError(
+            f"ctx.epochs() was called but not looped over to its end, although metrics were reported {reports} times: "
+            "its arguments were not saved in a checkpoint and do not have the state of the selected epoch. Report in a "
+            "loop `for epoch in ctx.epochs(model=model):` and let it finish"
+        )
+    if in_loop:
+        raise TrainableError(
+            f"the loop over ctx.epochs() was left after {reports} of {budget} epochs; finish it, "
+            "end it with ctx.stop(reason), or lower the study's budget"
+        )
+
+
+def refuse_extra_report(step: int, budget: int, *, loop_is_over: bool) -> None:
+    """Checks that reported metrics belong to an epoch.
+
+    Args:
+        step: number of the report, from 1.
+        budget: number of epochs allowed.
+        loop_is_over: whether the loop over the epochs has ended: the model then has the selected epoch's weights, and
+            a later value could be mistaken for theirs.
+
+    Raises:
+        TrainableError: if they belong to no epoch.
+    """
+    if step > budget:
+        raise TrainableError(f"metrics were reported {step} times, but the budget is {budget}")
+    if loop_is_over:
+        raise TrainableError(
+            "metrics were reported after the loop over ctx.epochs(), and belong to no epoch; report them once in each "
+            "epoch, and record later measurements with ctx.note(test_accuracy=...)"
+        )
+
+
+def refuse_other_states(saved: Iterable[str], given: Iterable[str], folder: Path) -> None:
+    """Checks that a checkpoint holds the states that the trainable wants restored.
+
+    Args:
+        saved: names of the states in the checkpoint.
+        given: names of the arguments of `ctx.epochs`.
+        folder: folder of the training.
+
+    Raises:
+        TrainableError: if the names differ.
+    """
+    if set(saved) != set(given):
+        raise TrainableError(
+            f"the checkpoint holds {', '.join(sorted(saved))}, ctx.epochs() was given {', '.join(sorted(given))}; "
+            f"delete {folder} to start over"
+        )
+
+
+def refuse_unused_folds(folds: int, was_read: bool) -> None:
+    """Checks that a trainable of a cross-validation reads `ctx.fold`: otherwise all folds would be equal.
+
+    Args:
+        folds: number of folds that the data is divided into; 0: no cross-validation.
+        was_read: whether the trainable has read `ctx.fold`.
+
+    Raises:
+        TrainableError: if it has not read it.
+    """
+    if folds and not was_read:
+        raise TrainableError(
+            f"the study is validated over {folds} folds, but the trainable never read ctx.fold: divide the data into "
+            "ctx.folds folds with ctx.streams.split and train on all but fold ctx.fold, or remove [validation]"
+        )
+
+
+def refuse_checkpoint(checkpoint: object, *, looped: bool, loaded: bool) -> None:
+    """Checks that the checkpoint of a function's report can be used.
+
+    Args:
+        checkpoint: the states to save.
+        looped: whether the function loops over `ctx.epochs`.
+        loaded: whether the function has called `ctx.load`.
+
+    Raises:
+        TrainableError: if the checkpoint would never be loaded, or is not a mapping of names to states.
+    """
+    if looped:
+        raise TrainableError("ctx.epochs() writes the checkpoints; leave out `checkpoint=` of ctx.report()")
+    if not loaded:
+        raise TrainableError(
+            "a checkpoint was reported, but ctx.load() was not called, so the training would not resume from it. Call "
+            "ctx.load() before the first report; it returns the last `checkpoint=`, or None"
+        )
+    if not isinstance(checkpoint, Mapping) or not all(isinstance(name, str) for name in checkpoint):
+        found = "one with keys that are not strings" if isinstance(checkpoint, Mapping) else type_name(checkpoint)
+        raise TrainableError(f"checkpoint must be a mapping of names to states, not {found}")
