@@ -114,7 +114,7 @@ def _sources(study: Study, wanted: Sequence[str] | None) -> tuple[str, ...]:
                 "leave it out of --sources"
             )
         if name in wanted[:number]:
-            raise UsageError(f"source {name!r} is named twice")
+            raise UsageError(f"source {name!r} is given twice")
     return tuple(name for name in STREAMS if name in wanted)
 
 

@@ -202,7 +202,7 @@ def header(study: Study, storage: str, trials: int) -> str:
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
     return (
         f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
-        f"{counted(search.budget, 'epoch')} · {study.seeds_said}{folds} · {search.sampler} + {pruner}\n"
+        f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}\n"
         f"storage {storage}   reproducible: {sure}"
     )
 

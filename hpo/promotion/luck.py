@@ -58,7 +58,7 @@ def searched_on(study: Study, external: Mapping[int, ExternalTrial]) -> str:
         study: the study that was promoted.
         external: candidates that another tool found, by trial.
     """
-    return next((one.origin.of_study for one in external.values()), study.seeds_said)
+    return next((one.origin.of_study for one in external.values()), study.search_seeds_text)
 
 
 def other_budget(study: Study, external: Mapping[int, ExternalTrial]) -> list[str]:

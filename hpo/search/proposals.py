@@ -34,7 +34,7 @@ from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
 from hpo.seeds.derived import Purpose, derive_seed
-from hpo.study import PRUNERS, Study, said
+from hpo.study import PRUNERS, Study, non_defaults
 from hpo.study.space import Choice, Float, Int, Space, holds, points
 
 
@@ -94,7 +94,7 @@ def _pruner(name: str, options: Mapping[str, Any], steps: int) -> BasePruner:
     """
     if name == "patient":
         inner = options.get("wrapped", "median")
-        checked = said(PRUNERS[inner], options.get("wrapped_options", {}))
+        checked = non_defaults(PRUNERS[inner], options.get("wrapped_options", {}))
         wrapped = None if inner == "none" else _pruner(inner, checked, steps)
         own = {key: value for key, value in options.items() if not key.startswith("wrapped")}
         with warnings.catch_warnings():

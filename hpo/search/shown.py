@@ -46,7 +46,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if best is None:
         lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
-        value = f"{study.objective.metric} {number(best.value)} on {study.seeds_said}"
+        value = f"{study.objective.metric} {number(best.value)} on {study.search_seeds_text}"
         draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
         lines.append(
             f"Incumbent: trial {best.number}, {value}. {draw}"

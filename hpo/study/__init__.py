@@ -3,7 +3,7 @@
 from hpo.study.configurations import Configuration, refuse_unfit
 from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin
 from hpo.study.fitting import fitted
-from hpo.study.options import PRUNERS, SAMPLERS, require_package, said
+from hpo.study.options import PRUNERS, SAMPLERS, non_defaults, require_package
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
 from hpo.study.trial import Trial, incumbent, sort_best_first
@@ -27,10 +27,10 @@ __all__ = [
     "fixed_of",
     "incumbent",
     "json_schema",
+    "non_defaults",
     "notes",
     "parse",
     "refuse_unfit",
     "require_package",
-    "said",
     "sort_best_first",
 ]

@@ -15,14 +15,14 @@ from typing import Any
 def hints_of(thing: type[object] | Callable[..., object]) -> dict[str, Any]:
     """Returns the annotations of a class's fields, or of a function's arguments, as types by name.
 
-    Names that the module imports under `if TYPE_CHECKING:` are imported for this. One that cannot be imported, and
-    other definitions there, count as `Any`.
+    Names that the module imports under `if TYPE_CHECKING:` are imported now. Names that cannot be imported, and other
+    definitions in that block, count as `Any`.
 
     Args:
-        thing: the class or the function.
+        thing: the class or function with the annotations.
 
     Raises:
-        Exception: the error of an annotation that is wrong for another reason.
+        Exception: the error of an annotation that is invalid for another reason.
     """
     try:
         return typing.get_type_hints(thing)

@@ -1,4 +1,4 @@
-"""A study that Python code makes: from functions, dimensions and tables to what a file would say."""
+"""Studies made in Python: turns functions, dimensions and tables into the content of a study file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Sea
 from hpo.study.space import Choice, Dimension, Float, Int
 
 BUDGET = 10
-"""Epochs of each trial of a study that Python code makes and that says no budget."""
+"""Default budget, in epochs per trial, of a study made in Python."""
 
 
 class StudyContent(TypedDict, total=False):
-    """What `hpo.Study` takes: the tables of a study file, and functions and dimensions as Python has them.
+    """The arguments of `hpo.Study`: the tables of a study file, with Python functions and dimensions.
 
     Attributes:
-        name: what the study is called in storages, folders and commands.
-        trainable: the training function itself, or where it is as `module:function`.
-        command: keys of the table [command], for a program that trains in the place of a function.
-        objective: which metric counts: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`.
-        space: what is searched, a dimension for each param's name.
-        fixed: values of params that no trial changes.
+        name: name of the study in storages, folders and commands.
+        trainable: the training function itself, or its path `module:function`.
+        command: keys of the table [command], for a program that trains instead of a function.
+        objective: the metric to optimize: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`.
+        space: the search space, a dimension by param name.
+        fixed: values of params that are the same in all trials.
         search: keys of the table [search], such as trials, budget, sampler; the budget is 10 if it is left out.
         promotion: keys of the table [promotion], such as top, seeds, rule.
         validation: keys of the table [validation], folds and repeats.
@@ -52,12 +52,12 @@ class StudyContent(TypedDict, total=False):
 def maximize(
     metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
 ) -> ObjectiveTable:
-    """Returns the objective of a study for which more is better.
+    """Returns an objective whose metric is maximized.
 
     Args:
         metric: name of the metric that the trainable reports.
-        epoch: whose value counts, the `best` epoch's or the `last` one's.
-        limit: what no value can exceed, such as 1.0 for an accuracy; None: there is no limit.
+        epoch: epoch whose value counts, `best` or `last`.
+        limit: best possible value, e.g. 1.0 for an accuracy; None: there is no limit.
         ignore: names of metrics that differ between any two trainings, such as times.
 
     Raises:
@@ -70,12 +70,12 @@ def maximize(
 def minimize(
     metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
 ) -> ObjectiveTable:
-    """Returns the objective of a study for which less is better.
+    """Returns an objective whose metric is minimized.
 
     Args:
         metric: name of the metric that the trainable reports.
-        epoch: whose value counts, the `best` epoch's or the `last` one's.
-        limit: what no value can fall below, such as 0.0 for a loss; None: there is no limit.
+        epoch: epoch whose value counts, `best` or `last`.
+        limit: best possible value, e.g. 0.0 for a loss; None: there is no limit.
         ignore: names of metrics that differ between any two trainings, such as times.
 
     Raises:
@@ -93,7 +93,7 @@ def _objective(
 ) -> ObjectiveTable:
     require_type("metric", metric, str, "the name of a metric as a text")
     if not metric:
-        raise UsageError("metric is empty; name a metric that the trainable reports")
+        raise UsageError("metric is empty; give a metric that the trainable reports")
     require_choice("epoch", epoch, ("best", "last"))
     if limit is not None:
         require_number("limit", limit)
@@ -108,10 +108,10 @@ def _objective(
 
 
 def content_of(given: Mapping[str, object]) -> dict[str, Any]:
-    """Returns what a file would say, from what Python code gives; wrong values stay as they are, to be named.
+    """Returns the content of a study file from Python arguments; invalid values are kept for later checks.
 
     Args:
-        given: keywords of `hpo.Study`, see `StudyContent`.
+        given: keyword arguments of `hpo.Study`, see `StudyContent`.
     """
     content: dict[str, Any] = {key: _plain(value) for key, value in given.items() if value is not None}
     search = content.setdefault("search", {})
@@ -120,13 +120,13 @@ def content_of(given: Mapping[str, object]) -> dict[str, Any]:
             search.setdefault("constraints", list(objective.constraints))
         search.setdefault("budget", BUDGET)
         for name in ("sampler_options", "pruner_options"):
-            if isinstance(options := search.get(name), dict):  # TOML has no None: it is what is left out
+            if isinstance(options := search.get(name), dict):  # TOML has no None: leave the key out
                 search[name] = {key: value for key, value in options.items() if value is not None}
     return content
 
 
 def _plain(value: object) -> object:
-    """Returns a value as `tomllib` would give it: tables, lists and scalars."""
+    """Returns a value as `tomllib` gives it: tables, lists and scalars."""
     if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(value, Objective):

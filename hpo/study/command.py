@@ -1,4 +1,4 @@
-"""The `[command]` table of a study file: a program in any language in the place of a trainable in Python."""
+"""The `[command]` table of a study file: a program in any language instead of a Python trainable."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ PLACEHOLDERS = (
     *("budget", "seed", *(f"seed_{name}" for name in STREAMS), "fold", "folds"),
     *("folder", "checkpoint", "project", "python"),
 )
-"""Those that a command may use beside the names of params."""
+"""Placeholders that a command may use besides the names of params."""
 
 VARIABLES = ("HPO_PARAMS", "HPO_SEED", *(f"HPO_SEED_{name.upper()}" for name in STREAMS), "HPO_BUDGET", "HPO_FOLD")
-"""Environment variables that a program may read in the place of arguments."""
+"""Environment variables that a program may read instead of arguments."""
 
 KINDS = (".jsonl", ".json", ".csv")
-"""Suffixes of files of metrics."""
+"""Suffixes of metrics files."""
 
 
 def _argument_problem(run: object) -> str | None:
     if isinstance(run, str):
         try:
-            return None if shlex.split(run) else "is empty; name the program and its arguments"
+            return None if shlex.split(run) else "is empty; give the program and its arguments"
         except ValueError as error:
             return f"cannot be split into arguments: {str(error)[0].lower()}{str(error)[1:]}"
     if not isinstance(run, tuple) or not run:
-        return "is empty; name the program and its arguments"
+        return "is empty; give the program and its arguments"
     if not isinstance(run[0], str):
-        return "begins with a list, which may be left out; begin with the program"
+        return "starts with a list, which may be left out; start with the program"
     return None
 
 
-def _below_the_folder(path: str) -> str:
+def _relative_path(path: str) -> str:
     parts = PurePosixPath(path)
     if not path or parts.is_absolute() or ".." in parts.parts:
         raise ValueError(f"expected a path below the training's folder, got {path!r}")
@@ -66,37 +66,37 @@ def _known_variables(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _sound_expression(text: str) -> str:
+def _valid_expression(text: str) -> str:
     try:
         groups = re.compile(text).groups
     except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+        raise ValueError(f"is not a regular expression: {error}") from error
     if groups != 1:
-        raise ValueError(f"expected one group, which holds the number, as in 'acc=([0-9.]+)', got {groups} groups")
+        raise ValueError(f"expected one group that contains the number, as in 'acc=([0-9.]+)', got {groups} groups")
     return text
 
 
-Expression = Annotated[str, AfterValidator(_sound_expression)]
-Below = Annotated[str, AfterValidator(_below_the_folder)]
+Expression = Annotated[str, AfterValidator(_valid_expression)]
+Below = Annotated[str, AfterValidator(_relative_path)]
 
 
 class CommandTable(Table):
     """A program that trains, in any language.
 
     Attributes:
-        run: arguments as a list, or one text that is split as a shell would; a list within the list is left out where a
-            param in it does not exist. Placeholders: each param, and those of `PLACEHOLDERS`.
+        run: arguments as a list, or one text that is split like a shell command; an inner list is left out if a param
+            in it does not exist. Placeholders: each param, and those of `PLACEHOLDERS`.
         shell: whether /bin/sh runs the text; the values of placeholders are quoted.
-        cwd: where the program begins: `folder`, its own; `project`, which all trainings share.
-        metrics: of programs that print them in no JSON lines, a regular expression for each metric; the last line of
-            stdout that it is found in counts.
-        metrics_file: a file in the training's folder with metrics: .jsonl is followed as it grows, .json and .csv are
+        cwd: working directory: `folder`, the training's own; `project`, which all trainings share.
+        metrics: for programs that do not print JSON lines, a regular expression per metric; the last matching line of
+            stdout counts.
+        metrics_file: a file with metrics in the training's folder: .jsonl is followed as it grows, .json and .csv are
             read when the program has ended.
-        reads: environment variables that the program reads in the place of placeholders.
-        artifacts: globs of files in the training's folder that go into the results.
-        resumable: whether the program goes on from what it left in its folder; otherwise it finds an empty one.
-        may_end_early: whether it may stop before its budget is used up.
-        grace: seconds that it may take to end after SIGTERM, before SIGKILL.
+        reads: environment variables that the program reads instead of placeholders.
+        artifacts: globs of files in the training's folder that are copied to the results.
+        resumable: whether the program resumes from the files in its folder; otherwise it gets an empty folder.
+        may_end_early: whether it may end before its budget is used up.
+        grace: seconds between SIGTERM and SIGKILL when it has to end.
     """
 
     run: str | Annotated[tuple[str | Annotated[tuple[str, ...], Field(strict=False)], ...], Field(strict=False)]
@@ -117,24 +117,24 @@ class CommandTable(Table):
         if not self.shell and (wrong := _argument_problem(self.run)) is not None:
             raise ValueError(f"run {wrong}")
         if self.metrics and self.metrics_file is not None:
-            raise ValueError("metrics are looked for on stdout, and metrics_file is a file; leave one of them out")
+            raise ValueError("metrics reads stdout and metrics_file reads a file; leave one of them out")
         if self.metrics_file is not None and PurePosixPath(self.metrics_file).suffix not in KINDS:
             raise ValueError(f"metrics_file must end with {', '.join(KINDS[:-1])} or {KINDS[-1]}")
         return self
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The arguments in groups, as `Command` has them."""
+        """The arguments in groups, as in `Command`."""
         if isinstance(self.run, str):
             return ((self.run,),) if self.shell else tuple((one,) for one in shlex.split(self.run))
         return tuple((one,) if isinstance(one, str) else one for one in self.run)
 
     def command(self) -> Command:
-        """Returns the plain value."""
+        """Returns the command as a plain value."""
         return Command(run=self.groups, **self.model_dump(exclude={"run", "reads"}))
 
     def identity(self) -> dict[str, str]:
-        """Returns, as texts by key, what decides on a result: the arguments and where the metrics are from."""
+        """Returns, as texts by key, what results depend on: the arguments and the source of the metrics."""
         run = self.run if self.shell else [one[0] if len(one) == 1 else one for one in self.groups]
         texts = {"command.run": canonical_json(run), "command.cwd": self.cwd}
         if self.shell:
@@ -148,7 +148,7 @@ class CommandTable(Table):
 
 @dataclass(frozen=True, slots=True)
 class LoadedCommand:
-    """A command in the place of a trainable that was found.
+    """A command instead of an imported trainable.
 
     Attributes:
         command: the command that trains.
@@ -157,14 +157,14 @@ class LoadedCommand:
     command: Command
 
     def hook(self, name: HookName) -> Callable[..., Any] | None:
-        """Returns None: a program offers no functions.
+        """Returns None: a program has no hooks.
 
         Args:
-            name: of the function.
+            name: name of the hook.
         """
 
     def defaults(self, given: Collection[str], root: str | Path) -> dict[str, object]:
-        """Returns nothing: what a program does without an argument is part of its code.
+        """Returns an empty dict: the defaults of a program are part of its code.
 
         Args:
             given: names of the params that are set.
@@ -173,7 +173,7 @@ class LoadedCommand:
         return {}
 
     def code(self, root: str | Path) -> Code:
-        """Returns the files of the project that are named in the command, and what those import."""
+        """Returns the files of the project that the command names, and their imports."""
         return code_of_files(*named_files(self.command, Path(root)), root)
 
 
@@ -181,7 +181,7 @@ def named_files(command: Command, root: Path) -> tuple[list[Path], list[str]]:
     """Returns the files of the project that a command names, and the modules after `-m`.
 
     Args:
-        command: whose arguments are looked at.
+        command: command whose arguments are searched.
         root: the project's folder.
     """
     words = [argument for group in command.run for argument in group]
@@ -196,15 +196,15 @@ def named_files(command: Command, root: Path) -> tuple[list[Path], list[str]]:
 def _is_below(path: Path, root: Path) -> bool:
     try:
         return path.is_file() and path.resolve().is_relative_to(root.resolve())
-    except OSError:  # too long for a path
+    except OSError:  # the text is too long for a path
         return False
 
 
-def sound_command(content: Mapping[str, object]) -> CommandTable | None:
-    """Returns the command of a study's content, if it has a sound one.
+def valid_command(content: Mapping[str, object]) -> CommandTable | None:
+    """Returns the command of a study's content; None if it has none or an invalid one.
 
     Args:
-        content: as tomllib gives it.
+        content: content of the file as tomllib gives it.
     """
     try:
         return CommandTable.model_validate(content["command"]) if "command" in content else None
@@ -213,18 +213,18 @@ def sound_command(content: Mapping[str, object]) -> CommandTable | None:
 
 
 def command_problems(content: Mapping[str, Any], dimensions: Mapping[str, space.Dimension]) -> Iterator[Problem]:
-    """Yields what is wrong between a study's command and its other tables.
+    """Yields conflicts between a study's command and its other tables.
 
     Args:
-        content: as tomllib gives it.
-        dimensions: those that are sound.
+        content: content of the file as tomllib gives it.
+        dimensions: the valid dimensions by name.
     """
     has_command, has_function = content.get("command") is not None, content.get("trainable") is not None
     if not has_command and not has_function:
-        yield Problem("trainable", 'is missing; say trainable = "module:function", or name a program in [command]')
+        yield Problem("trainable", 'is missing; set trainable = "module:function", or give a program in [command]')
     if has_command and has_function:
-        yield Problem("trainable", "a study has a trainable or a [command], not both; leave one of them out")
-    table = sound_command(content) if has_command else None
+        yield Problem("trainable", "a study has either a trainable or a [command]; leave one of them out")
+    table = valid_command(content) if has_command else None
     if table is None:
         return
     params = [name for key in ("space", "fixed") if isinstance(content.get(key), dict) for name in content[key]]
@@ -239,20 +239,20 @@ def command_problems(content: Mapping[str, Any], dimensions: Mapping[str, space.
     for name in params:
         key = dotted("space" if name in dimensions else "fixed", name)
         if name in PLACEHOLDERS:
-            yield Problem(key, f"{{{name}}} is something else in a command; give the param another name")
+            yield Problem(key, f"{{{name}}} has another meaning in a command; rename the param")
         elif name not in used and "HPO_PARAMS" not in table.reads:
             yield Problem(
                 key,
-                f"command.run has no {{{name}}}, so it would change nothing; put it among the arguments, or say "
-                'reads = ["HPO_PARAMS"] in [command] if the program reads it there',
+                f"command.run has no {{{name}}}, so the param has no effect; add it to the arguments, or set "
+                'reads = ["HPO_PARAMS"] in [command] if the program reads that',
             )
     yield from _condition_problems(table, dimensions)
     yield from _metric_problems(table, content)
     if isinstance(content.get("validation"), dict) and "fold" not in used and "HPO_FOLD" not in table.reads:
         yield Problem(
             "command.run",
-            "has no {fold}, so all folds of [validation] would be the same; put it among the arguments, or say "
-            'reads = ["HPO_FOLD"] if the program reads it there',
+            "has no {fold}, so all folds of [validation] would be the same; add it to the arguments, or set "
+            'reads = ["HPO_FOLD"] if the program reads that',
         )
 
 
@@ -262,8 +262,8 @@ def _condition_problems(table: CommandTable, dimensions: Mapping[str, space.Dime
         if dimension.when and any(name in placeholders(one) for one in always):
             yield Problem(
                 "command.run",
-                f"{name} does not exist in every trial; put its arguments into a list of their own, which is left out "
-                f'where it does not: run = ["python", "train.py", ["--{name}", "{{{name}}}"]]',
+                f"{name} does not exist in every trial; put its arguments into an inner list, which is left out if it "
+                f'does not exist: run = ["python", "train.py", ["--{name}", "{{{name}}}"]]',
             )
 
 
@@ -275,14 +275,14 @@ def _metric_problems(table: CommandTable, content: Mapping[str, Any]) -> Iterato
     wanted += list(search.get("constraints", ())) if isinstance(search, dict) else []
     for metric in wanted:
         if isinstance(metric, str) and metric not in table.metrics:
-            yield Problem("command.metrics", f"has no expression for {metric!r}, which the study goes by; add it")
+            yield Problem("command.metrics", f"has no expression for {metric!r}, which the study uses; add it")
 
 
 def program_problems(command: Command, root: Path) -> Iterator[Problem]:
-    """Yields why the program of a command could not be started on this machine.
+    """Yields a problem if the program of a command cannot be started on this machine.
 
     Args:
-        command: whose first argument is looked for.
+        command: command whose first argument is the program.
         root: the project's folder.
     """
     program = filled(command.run[0][0], {"python": sys.executable, "project": str(root)})
@@ -292,13 +292,13 @@ def program_problems(command: Command, root: Path) -> Iterator[Problem]:
 
 
 def command_notes(table: CommandTable) -> Iterator[Problem]:
-    """Yields what is allowed in a command and worth knowing.
+    """Yields notes on a command: what is allowed but may be unintended.
 
     Args:
-        table: a sound one.
+        table: a valid [command] table.
     """
     used = {name for group in table.groups for argument in group for name in placeholders(argument)}
     if not any(name.startswith("seed") for name in used) and not any(one.startswith("HPO_SEED") for one in table.reads):
-        yield Problem("command.run", 'has no {seed}; a program that reads HPO_SEED says so: reads = ["HPO_SEED"]')
+        yield Problem("command.run", 'has no {seed}; if the program reads HPO_SEED, set reads = ["HPO_SEED"]')
     if "budget" not in used and "HPO_BUDGET" not in table.reads:
-        yield Problem("command.run", 'has no {budget}; a program that reads HPO_BUDGET says so: reads = ["HPO_BUDGET"]')
+        yield Problem("command.run", 'has no {budget}; if the program reads HPO_BUDGET, set reads = ["HPO_BUDGET"]')

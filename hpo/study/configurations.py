@@ -1,4 +1,4 @@
-"""Checks users' configurations against the space, so that a search can start with them."""
+"""Checks configurations that users enqueue."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def refuse_unfit(study: Study, found: object, where: str) -> list[dict[str, Valu
     Args:
         study: the study with the space.
         found: one table of params by name, or a list of tables.
-        where: how messages call them.
+        where: name of the configurations in messages, e.g. a path.
 
     Raises:
-        ParamsInvalid: if one does not fit; the message lists every problem.
+        ParamsInvalid: if one does not fit the space; the message lists every problem.
     """
     tables: Sequence[object] = found if isinstance(found, list | tuple) else [found]
     problems: list[Problem] = []
     checked: list[dict[str, Value]] = []
     if study.search.sampler == "grid" and tables:
-        problems.append(Problem("-", on_a_grid("leave --enqueue out")))
+        problems.append(Problem("-", on_a_grid("leave out --enqueue")))
     for index, table in enumerate(tables):
         at = str(index) if isinstance(found, list | tuple) else ""
         if not isinstance(table, Mapping):

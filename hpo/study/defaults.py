@@ -1,4 +1,4 @@
-"""The defaults of a trainable's params, which the study does not set but results depend on."""
+"""The defaults of a trainable's params that the study does not set but results depend on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def defaults_of(params: Any, given: Collection[str], root: str | Path = "") -> d
         root: the project's folder; default paths below it become relative to it, so that the project can be moved.
     """
     fields = fields_of(params)
-    if isinstance(params, type) and dataclasses.is_dataclass(params):  # which may take more than its fields
+    if isinstance(params, type) and dataclasses.is_dataclass(params):  # its __init__ may take more than its fields
         for name, parameter in inspect.signature(params).parameters.items():
             if name not in fields and parameter.default is not parameter.empty:
                 fields[name] = Field(parameter.default)
@@ -68,19 +68,19 @@ def plain(value: object, root: Path) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: plain(getattr(value, field.name, None), root) for field in dataclasses.fields(value)}
         return {"": type(value).__qualname__, **fields}
-    return _said(value)
+    return _object_text(value)
 
 
 def _made(factory: Callable[[], object], root: Path) -> object:
-    """Returns what a factory makes, or its name if that differs each time, such as a date or an id."""
+    """Returns the value of a factory, or the factory's name if the value differs each time, e.g. a date or an id."""
     try:
         first, second = plain(factory(), root), plain(factory(), root)
     except Exception:  # user code: the training itself reports the error
-        return _said(factory)
-    return first if first == second else _said(factory)
+        return _object_text(factory)
+    return first if first == second else _object_text(factory)
 
 
-def _said(value: Any) -> str:
+def _object_text(value: Any) -> str:
     """Returns the text of an object without its memory address, which differs between processes."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):  # a class or a function
@@ -89,7 +89,7 @@ def _said(value: Any) -> str:
         if callable(content := getattr(value, "tobytes", None)):  # an array
             return _digested(value, content())
         text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-    except Exception:  # code of the user's own
+    except Exception:  # user code
         return type(value).__qualname__
     return text if len(text) <= LONGEST else _digested(value, text.encode())
 

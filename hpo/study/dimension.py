@@ -12,13 +12,13 @@ from hpo.core.records import Value
 from hpo.study import space
 from hpo.study.table import Finite, Table
 
-LARGEST_INT = 2**53  # samplers compute with floats, which cannot distinguish neighbors beyond this
+LARGEST_INT = 2**53  # samplers use floats, which cannot represent all larger integers
 MOST_STEPS = 10**9
 
 
 def _of_64_bits(value: Value) -> Value:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("expected a whole number of at most 64 bits, as TOML has them")
+        raise ValueError("expected a whole number of at most 64 bits, as in TOML")
     return value
 
 
@@ -44,15 +44,15 @@ class DimensionTable(Table):
         if self.choice is not None:
             _refuse_choice(self.choice, log=self.log, step=self.step)
         else:
-            low, high = self.float_range or self.int_range  # type: ignore[misc]  # one of them is there
+            low, high = self.float_range or self.int_range  # type: ignore[misc]  # one of them is set
             _refuse_range(low, high, log=self.log, step=self.step, whole=self.int_range is not None)
         for name, values in self.when.items():
             if values == []:
-                raise ValueError(f"when.{name} lists no value; name at least one")
+                raise ValueError(f"when.{name} lists no value; give at least one")
         return self
 
     def dimension(self) -> space.Dimension:
-        """Returns the plain value."""
+        """Returns the dimension as a plain value."""
         when = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in self.when.items()}
         if self.float_range is not None:
             low, high = self.float_range
@@ -82,7 +82,7 @@ def _refuse_range(low: float, high: float, *, log: bool, step: float | None, who
     if low > high:
         raise ValueError(f"low {low} is above high {high}; write the smaller one first")
     if log and low <= 0:
-        raise ValueError(f"a log range must begin above 0, not at {low}")
+        raise ValueError(f"a log range must start above 0, not at {low}")
     if not math.isfinite(high - low):
         raise ValueError(f"the range {low} .. {high} is too wide to draw from; narrow it")
     if log and step is not None:
@@ -101,6 +101,6 @@ def _refuse_steps(low: float, high: float, step: float) -> None:
     if 0 < width < every:
         raise ValueError(f"step {step} is longer than the range {low} .. {high}")
     if every * MOST_STEPS < width:
-        raise ValueError(f"step {step} makes more than {MOST_STEPS:g} values of {low} .. {high}; leave it out")
+        raise ValueError(f"step {step} gives more than {MOST_STEPS:g} values from {low} to {high}; leave it out")
     if rest := width % every:  # Optuna would silently shorten the range
-        raise ValueError(f"{high} is not reached from {low} in steps of {step}; end at {last - rest}")
+        raise ValueError(f"steps of {step} from {low} do not reach {high}; end at {last - rest}")

@@ -1,4 +1,4 @@
-"""A candidate that another tool found: its params, its value there, and where it is from."""
+"""A candidate that another tool found: its params, its value, and its origin."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hpo.core.records import MAX_TRIALS, Value
 from hpo.study.trial import Trial
 
 FIRST_EXTERNAL = MAX_TRIALS
-"""Number, in a study, of the first candidate from another tool: no trial of the study's own search has it."""
+"""Number of a study's first candidate from another tool; no trial of the study's own search has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a candidate is from.
+    """The origin of a candidate.
 
     Attributes:
         tool: the tool that found it, e.g. `Optuna`.
-        source: where that tool's study is, without a password.
-        study: name of the study there.
-        trial: number of the trial there.
-        name: what the tool calls the trial, e.g. the name of a run; None: it has only its number.
+        source: URL or path of that tool's study, without a password.
+        study: name of the study in that tool.
+        trial: number of the trial in that tool.
+        name: the tool's name of the trial, e.g. of a run; None: it has only a number.
     """
 
     tool: str
@@ -36,12 +36,12 @@ class Origin:
 
     @property
     def label(self) -> str:
-        """Its number there, and its name if it has one: `17`, `3 (sunny-sweep-4)`."""
+        """Number of the trial in that tool, and its name if it has one: `17`, `3 (sunny-sweep-4)`."""
         return str(self.trial) if self.name is None else f"{self.trial} ({self.name})"
 
     @property
     def of_study(self) -> str:
-        """The other tool's study: `study digits in sqlite:///old.db (Optuna)`."""
+        """The study of that tool: `study digits in sqlite:///old.db (Optuna)`."""
         return f"study {self.study} in {self.source} ({self.tool})"
 
 
@@ -50,13 +50,13 @@ class ExternalTrial:
     """A complete trial of another tool, as a candidate of a study.
 
     Attributes:
-        number: of the candidate in the study; at least `FIRST_EXTERNAL`.
-        origin: where it is from.
-        params: one assignment of the study's space.
-        value: of the objective, as the other tool recorded it.
-        last_step: the last at which it reported a value, counted from 1; None if it reported none.
-        started: ISO text as the tool gives it; None: not known.
-        ended: ISO text as the tool gives it; None: not known.
+        number: number of the candidate in the study, at least `FIRST_EXTERNAL`.
+        origin: the tool, study and trial that it comes from.
+        params: values of the study's params by name.
+        value: value of the objective as the other tool recorded it.
+        last_step: last step at which it reported a value, counted from 1; None if it reported none.
+        started: start time as ISO text from the tool; None: unknown.
+        ended: end time as ISO text from the tool; None: unknown.
     """
 
     number: int
@@ -69,7 +69,7 @@ class ExternalTrial:
 
     @property
     def trial(self) -> Trial:
-        """The same as a trial of the study."""
+        """The candidate as a trial of the study."""
         return Trial(
             number=self.number,
             state="complete",
@@ -83,23 +83,23 @@ class ExternalTrial:
         )
 
     def stored(self) -> dict[str, Any]:
-        """Returns it as JSON values, without its number, which is its place in the list."""
+        """Returns the candidate as JSON values without its number, which is its position in the stored list."""
         values = asdict(self)
         del values["number"]
         return {**values, "params": dict(self.params)}
 
     @classmethod
     def of(cls, number: int, stored: Mapping[str, Any]) -> ExternalTrial:
-        """Returns what `stored` gave, with its number."""
+        """Returns the candidate from the values of `stored` and its number."""
         return cls(number=number, **{**stored, "origin": Origin(**stored["origin"])})
 
 
 def numbered(known: Sequence[ExternalTrial], found: Sequence[ExternalTrial]) -> list[ExternalTrial]:
-    """Returns found candidates with their numbers: the known ones keep theirs, the others get the next ones.
+    """Returns candidates with their numbers: known ones keep theirs, new ones get the next numbers.
 
     Args:
-        known: candidates that the study has had, in the order of their numbers.
-        found: candidates whose numbers are not known yet.
+        known: candidates that the study already has, in number order.
+        found: candidates without final numbers.
     """
     numbers = {(one.origin, *sorted(one.params.items())): one.number for one in known}
     made = []

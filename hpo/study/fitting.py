@@ -1,4 +1,4 @@
-"""Fits users' configurations to a study's space."""
+"""Checks users' configurations against a study's space and converts their values."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LARGEST = sys.float_info.max
 
 
 def on_a_grid(then: str) -> str:
-    """Returns why a grid search enqueues nothing, and what to do."""
+    """Returns why a grid search cannot enqueue configurations, and what to do."""
     return f"the sampler grid visits every point anyway; {then}"
 
 
 def fitted(
     dimensions: Mapping[str, space.Dimension], fixed: Mapping[str, Value], table: Mapping[str, object]
 ) -> tuple[dict[str, Value], list[Problem]]:
-    """Returns the params of a table that fit, as values of the space, and the problems of the others.
+    """Returns the valid params of a table, as values of the space, and the problems of the others.
 
     Args:
         dimensions: the study's space.
@@ -57,7 +57,7 @@ def fitted(
 
 
 def _fitting(dimension: space.Dimension, came: object) -> Value | None:
-    """Returns a value as one of the dimension, None if it does not fit."""
+    """Returns a value as a value of the dimension; None if it does not fit."""
     match dimension:
         case space.Choice(values=values):
             return next((one for one in values if isinstance(came, Value) and space.same(came, (one,))), None)
@@ -72,9 +72,9 @@ def _fitting(dimension: space.Dimension, came: object) -> Value | None:
 
 
 def _on_the_grid(came: float, low: float, high: float, step: float) -> float | None:
-    """Returns a value on the grid of steps from `low`, None if it is not on the grid.
+    """Returns the value if it is on the grid of steps from `low`; otherwise None.
 
-    Optuna computes with binary floats: three steps of 0.1 are 0.30000000000000004, and that is the trial's value.
+    Optuna computes with binary floats: three steps of 0.1 give 0.30000000000000004, which is then the trial's value.
     """
     if not abs(came) <= LARGEST:  # infinite, NaN, or an integer too large for a float
         return None

@@ -1,8 +1,8 @@
-"""Functions that a study is given themselves: where they are, and the code that those of a session are made of.
+"""Trainables given as function objects: their paths, and the code of functions that exist only in this session.
 
-A function that can be imported by its name is stored as `module:function`, as a file would name it. One of a notebook,
-of the script that is run, or inside another function is of this session alone: Ray ships it to its workers, and nothing
-of it is written to a disk.
+A function that can be imported by its name is stored as `module:function`, as in a study file. A function of a
+notebook, of the running script, or inside another function exists only in this session: Ray ships it to its workers,
+and it is not written to disk.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ MAIN = "__main__"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a function is that a study was given itself.
+    """The location of a trainable that was given as a function object.
 
     Attributes:
-        path: as `module:function`, with every function that it is inside.
-        root: the project's folder, which the function's module is imported from.
-        function: the function itself where it is of this session alone; None: it is imported by its name.
+        path: path `module:function`, including enclosing functions.
+        root: the project's folder, from which the function's module is imported.
+        function: the function itself if it exists only in this session; None: it is imported by its name.
     """
 
     path: str
@@ -51,33 +51,33 @@ class Found:
 
 
 def find_function(given: Any) -> Found:
-    """Returns where a function is.
+    """Returns the location of a trainable.
 
     Args:
-        given: what a study was given as its trainable.
+        given: the object that a study got as its trainable.
 
     Raises:
-        UsageError: if it is no function of its own, such as a class, a method or a `functools.partial`.
+        UsageError: if it is not a plain function, but e.g. a class, a method or a `functools.partial`.
     """
     if not isinstance(given, FunctionType):
         raise UsageError(
-            f"trainable must be a function or where it is, 'module:function', not {_kind(given)}; "
+            f"trainable must be a function or its path 'module:function', not {_kind(given)}; "
             "wrap it in a function: def train(params, ctx)"
         )
     name, module = given.__module__ or MAIN, sys.modules.get(given.__module__ or MAIN)
     file = getattr(module, "__file__", None)
     by_name = name != MAIN and file is not None and getattr(module, given.__qualname__, None) is given
     if not by_name:
-        session_code(given, _root(name, file))  # is read now: the file may be edited while the session goes on
+        session_code(given, _root(name, file))  # read now, because the file may be edited during the session
     return Found(f"{name}:{given.__qualname__}", _root(name, file), None if by_name else given)
 
 
 def describe_session(name: str, path: str) -> str:
-    """Returns, as a sentence, what a study is bound to whose trainable is of a session.
+    """Returns a sentence on how a study with a function of this session can be resumed.
 
     Args:
-        name: of the study.
-        path: of its trainable.
+        name: name of the study.
+        path: path of its trainable.
     """
     return (
         f"study {name!r} trains a function of this session: it can only be resumed from a session that defines "
@@ -86,11 +86,11 @@ def describe_session(name: str, path: str) -> str:
 
 
 def again(verb: str, study: Study) -> str:
-    """Returns what has to be done so that a command goes on: the command, or a call where the study is in no file.
+    """Returns how to continue: the command, or a call of the function if the study has no file.
 
     Args:
-        verb: name of the command, and of the function.
-        study: the study that it was called with.
+        verb: name of the command, and of the Python function.
+        study: the study that the command ran on.
     """
     if not is_of_session(study.trainable):
         return f"hpo {verb} --study {study.name}"
@@ -99,10 +99,10 @@ def again(verb: str, study: Study) -> str:
 
 
 def prepare_to_ship(function: Callable[..., Any]) -> None:
-    """Evaluates the annotations of a function and of its classes, which workers could not: they lack the session.
+    """Evaluates the annotations of a function and its classes, because workers cannot: they lack the session.
 
     Args:
-        function: of a session; its annotations change from texts to what they mean.
+        function: function of a session; its annotations change from texts to types.
     """
     waiting: list[Any] = [function]
     for one in waiting:
@@ -117,15 +117,15 @@ def prepare_to_ship(function: Callable[..., Any]) -> None:
 
 
 def is_of_session(path: str) -> bool:
-    """Whether a trainable's path cannot be imported by any process: `__main__:train`, `mine:make.<locals>.train`."""
+    """Whether no other process can import a trainable's path, e.g. `__main__:train`, `mine:make.<locals>.train`."""
     return path.startswith(f"{MAIN}:") or "<" in path
 
 
 def session_code(function: Callable[..., Any], root: str | Path) -> Code:
-    """Returns the code of a function of this session, and of all that it uses: each with a digest, by name.
+    """Returns the code of a function of this session and of everything that it uses, as digests by name.
 
-    Functions, classes and values of the session count that the function reaches by their names, and the files of the
-    project that it imports.
+    This covers the functions, classes and values of the session that it reaches by name, and the files of the project
+    that it imports.
 
     Args:
         function: the trainable itself.
@@ -141,7 +141,7 @@ class _Walk:
     """Follows the names that functions of a session use.
 
     Args:
-        root: the project's folder, without links.
+        root: the project's folder, with symbolic links resolved.
     """
 
     def __init__(self, root: Path) -> None:
@@ -151,7 +151,7 @@ class _Walk:
         self._seen: set[int] = set()
 
     def add(self, name: str, value: Any) -> None:
-        """Adds a value that is used under a name, and what that uses."""
+        """Adds a value under the name by which it is used, and everything that it uses."""
         if id(value) in self._seen and not isinstance(value, bool | int | float | str | None):
             return
         self._seen.add(id(value))
@@ -177,7 +177,7 @@ class _Walk:
     def _note(self, name: str, value: object) -> None:
         try:
             self.digests[name] = digest(plain(value, self.root))[:DIGITS]
-        except Exception:  # code of the user's own, or a list that holds itself
+        except Exception:  # user code, or a list that contains itself
             self.digests[name] = type(value).__qualname__
 
     def _add_function(self, function: FunctionType) -> None:
@@ -192,7 +192,7 @@ class _Walk:
         for free, cell in cells:
             try:
                 self.add(f"{name}.{free}", cell.cell_contents)
-            except ValueError:  # nothing was assigned to it
+            except ValueError:  # the variable has no value yet
                 continue
         for used in _operands(function.__code__, "LOAD_GLOBAL", "LOAD_NAME"):
             if used in function.__globals__:
@@ -222,7 +222,7 @@ class _Walk:
 
 
 def _root(module: str, file: str | None) -> Path:
-    """Returns the folder that a module is imported from; the working directory where it is installed or in no file."""
+    """Returns the folder that a module is imported from; the working directory if it is installed or has no file."""
     if file is None:
         return Path.cwd()
     path = Path(file).absolute()
@@ -238,26 +238,26 @@ def _kind(given: Any) -> str:
 
 
 def _is_of_session(value: Any) -> bool:
-    """Whether no import gives this function or class: workers have it from the session alone."""
+    """Whether this function or class exists only in this session, so that workers cannot import it."""
     name, qualname = getattr(value, "__module__", None) or MAIN, getattr(value, "__qualname__", "")
     return name == MAIN or "<" in qualname or name not in sys.modules
 
 
 def _hints(thing: Any) -> dict[str, Any]:
-    """Returns the annotations of a function or a class as types; none where they cannot be read."""
+    """Returns the annotations of a function or a class as types; empty if they cannot be read."""
     try:
         return hints_of(thing)
-    except Exception:  # said when the study is checked
+    except Exception:  # reported when the study is checked
         return {}
 
 
 def _is_generated(name: str, method: FunctionType) -> bool:
-    """Whether `dataclass` has written a method."""
+    """Whether a method was generated by `dataclass`."""
     return name.startswith("__") and method.__code__.co_filename in ("<string>", dataclasses.__file__)
 
 
 def _operands(code: CodeType, *names: str) -> Iterator[str]:
-    """Yields what instructions of these names work on, in a function and in functions inside it."""
+    """Yields the operands of the named instructions in a function and its inner functions."""
     for one in _nested(code):
         for instruction in dis.get_instructions(one):
             if instruction.opname in names:
@@ -273,9 +273,9 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 @lru_cache(maxsize=10_000)
 def _read(code: CodeType) -> tuple[str, tuple[str, ...]]:
-    """Returns the digest of a function's source, and what it imports; where there is no source, that of its code.
+    """Returns the digest of a function's source, or of its bytecode if there is no source, and its imports.
 
-    It is kept: the file of a script may be edited while the session goes on.
+    The result is cached, because the file of a script may be edited during the session.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
@@ -283,14 +283,16 @@ def _read(code: CodeType) -> tuple[str, tuple[str, ...]]:
             raise SyntaxError("a lambda, whose source is that of its line")
     except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
         imports = tuple(_operands(code, "IMPORT_NAME"))
-        return hashlib.sha256(repr(_said(code)).encode()).hexdigest()[:DIGITS], imports
+        return hashlib.sha256(repr(_constants(code)).encode()).hexdigest()[:DIGITS], imports
     return digest_of_tree(tree), tuple(imports_of(tree))
 
 
-def _said(code: CodeType) -> list[object]:
-    """Returns a code object as plain values that are the same in every process of this version of Python."""
+def _constants(code: CodeType) -> list[object]:
+    """Returns a code object as plain values that are the same in every process of one Python version."""
     constants = [
-        _said(one) if isinstance(one, CodeType) else repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one)
+        _constants(one)
+        if isinstance(one, CodeType)
+        else repr(sorted(map(repr, one)) if isinstance(one, frozenset) else one)
         for one in code.co_consts
     ]
     return [code.co_code.hex(), constants, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount]

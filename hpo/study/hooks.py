@@ -14,8 +14,8 @@ HookName = Literal["prepare", "audit", "write_phantoms", "refuse_unusable"]
 class TrainableHooks(Protocol):
     """Functions that hpo calls if the trainable's module has them; each is optional.
 
-    They run in the project's folder, in the process that drives the study. What they print goes to stderr, what they
-    change in the process is restored, and what they raise is reported as a UsageError.
+    They run in the project's folder, in the driver process of the study. Their output goes to stderr, their changes to
+    the process are undone, and their exceptions are reported as a UsageError.
     """
 
     def prepare(self, params: Mapping[str, object], cache: Path, tell: Tell, /) -> None:
@@ -27,7 +27,7 @@ class TrainableHooks(Protocol):
             tell: called with the progress.
 
         Raises:
-            UsageError: if the data cannot be used; then nothing is trained and a new study is not written.
+            UsageError: if the data cannot be used; then nothing is trained and a new study is not stored.
         """
 
     def audit(self, params: Mapping[str, object], cache: Path, tell: Tell, /) -> Mapping[str, object]:

@@ -51,7 +51,7 @@ def read(path: Path) -> Checked:
 
 
 def check(path: Path) -> Checked:
-    """Reads a study file and lists all its problems, also compared with the imported trainable."""
+    """Reads a study file and lists all its problems, including conflicts with its trainable, which is imported."""
     path = path.absolute()
     content, problem = _content(path)
     if problem is not None:
@@ -67,13 +67,13 @@ def check(path: Path) -> Checked:
 
 
 def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bool = True) -> Study:
-    """Returns the study of that name.
+    """Returns the study with this name.
 
     Args:
         name: name of the study, or path of its file.
         folders: folders to search, as in `find`.
-        to_train: whether the trainable is imported and compared with the file. Not needed to view a valid study, e.g.
-            on a machine without the packages for training.
+        to_train: whether to import the trainable and check the file against it; not needed to view a study, e.g. on a
+            machine without the training packages.
 
     Raises:
         StudyNotFound: if there is no such file.
@@ -104,13 +104,13 @@ def _content(path: Path) -> tuple[dict[str, object], Problem | None]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig")), None  # editors on Windows add a byte order mark
     except tomllib.TOMLDecodeError as error:
-        return {}, Problem("-", f"is no TOML: {error}")
+        return {}, Problem("-", f"is not valid TOML: {error}")
     except UnicodeDecodeError as error:
-        return {}, Problem("-", f"is no UTF-8 text: {error.reason} at byte {error.start}")
+        return {}, Problem("-", f"is not valid UTF-8: {error.reason} at byte {error.start}")
     except RecursionError:
-        return {}, Problem("-", "is nested too deeply to be read")
+        return {}, Problem("-", "is nested too deeply")
     except ValueError:
-        return {}, Problem("-", "has a number of too many digits")
+        return {}, Problem("-", "has a number with too many digits")
     except OSError as error:
         return {}, Problem("-", f"cannot be read: {error.strerror}")
 
@@ -123,13 +123,13 @@ def _against_trainable(ref: TrainableRef, content: Mapping[str, object]) -> Iter
         yield Problem("trainable", str(error).removeprefix(f"trainable {ref.path!r}: ").removeprefix("trainable "))
         return
     yield from _params_problems(loaded, content)
-    yield from _refused(loaded, dimensions_of(content), fixed_of(content), content.get("validation"))
+    yield from _hook_problems(loaded, dimensions_of(content), fixed_of(content), content.get("validation"))
 
 
 def _params_problems(loaded: Loaded | LoadedCommand, content: Mapping[str, object]) -> Iterator[Problem]:
     """Yields the conflicts between a loaded trainable's params and the study's space and fixed params."""
     if isinstance(loaded, LoadedCommand):
-        return  # compared with its placeholders when the study is parsed
+        return  # its placeholders were checked when the study was parsed
     params = loaded.params
     try:
         hints = hints_of(params)
@@ -162,7 +162,7 @@ def _params_problems(loaded: Loaded | LoadedCommand, content: Mapping[str, objec
             yield from _value_fits(f"fixed.{name}", fixed[name], hint, said)
 
 
-def _refused(
+def _hook_problems(
     loaded: Loaded | LoadedCommand,
     dimensions: Mapping[str, space.Dimension],
     fixed: Mapping[str, Value],
@@ -206,4 +206,4 @@ def _value_fits(key: str, value: Value, hint: Any, said: str) -> Iterator[Proble
         wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
         article = "an" if wanted[0] in "aeiouAEIOU" else "a"
         shown = "a float" if key.endswith(".float") else str(value).lower() if isinstance(value, bool) else repr(value)
-        yield Problem(key, f"{shown} is not {article} {wanted}, as {said} wants")
+        yield Problem(key, f"{shown} is not {article} {wanted}, the type of {said}")

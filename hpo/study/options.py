@@ -1,7 +1,7 @@
 """The options of samplers and pruners as data: names, types, bounds and defaults of the pinned Optuna.
 
-The study layer does not know Optuna; a contract test holds these tables to its signatures and to what it refuses.
-They exclude seeds, which are ours, deprecated options, and what a text cannot express (functions, other samplers).
+The study layer does not know Optuna; a test compares these tables with its signatures and checks. Seeds, which hpo
+sets, deprecated options, and what a file cannot express (functions, other samplers) are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hpo.core.installed import install_line
 from hpo.study.table import Finite, Table
 
 MOST = 1_000_000
-"""A larger number is taken as a typo."""
+"""Largest allowed number; a larger one is probably a typo."""
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
@@ -27,7 +27,7 @@ Share = Annotated[Finite, Field(ge=0, le=1)]
 
 def _not_auto(came: object) -> object:
     if came == "auto":
-        raise ValueError("auto depends on which trial ends first; leave it out, and it follows from the budget")
+        raise ValueError("auto depends on which trial ends first; leave it out, then it follows from the budget")
     return came
 
 
@@ -35,11 +35,11 @@ Resource = Annotated[Positive, BeforeValidator(_not_auto)]
 
 
 class NoOptions(Table):
-    """For samplers and pruners without options."""
+    """The options of samplers and pruners that have none."""
 
 
 class TpeOptions(Table):
-    """Of `optuna.samplers.TPESampler`."""
+    """Options of `optuna.samplers.TPESampler`."""
 
     n_startup_trials: Count = 10
     n_ei_candidates: Positive = 24
@@ -55,20 +55,20 @@ class TpeOptions(Table):
 
 
 class GpOptions(Table):
-    """Of `optuna.samplers.GPSampler`."""
+    """Options of `optuna.samplers.GPSampler`."""
 
     n_startup_trials: Count = 10
     deterministic_objective: bool = False
 
 
 class MixedOptions(Table):
-    """Of `hpo.MixedSampler`."""
+    """Options of `hpo.MixedSampler`."""
 
     n_startup_trials: Count = 20
 
 
 class CmaEsOptions(Table):
-    """Of `optuna.samplers.CmaEsSampler`."""
+    """Options of `optuna.samplers.CmaEsSampler`."""
 
     n_startup_trials: Count = 1
     popsize: Annotated[int, Field(ge=4, le=MOST)] | None = None
@@ -81,19 +81,19 @@ class CmaEsOptions(Table):
     def _go_together(self) -> CmaEsOptions:
         chosen = [name for name in ("use_separable_cma", "with_margin", "lr_adapt") if getattr(self, name)]
         if len(chosen) > 1:
-            raise ValueError(f"{' and '.join(chosen)} exclude each other; leave one")
+            raise ValueError(f"{' and '.join(chosen)} exclude each other; keep one")
         return self
 
 
 class QmcOptions(Table):
-    """Of `optuna.samplers.QMCSampler`."""
+    """Options of `optuna.samplers.QMCSampler`."""
 
     qmc_type: Literal["sobol", "halton"] = "sobol"
     scramble: bool = False
 
 
 class NsgaiiOptions(Table):
-    """Of `optuna.samplers.NSGAIISampler`."""
+    """Options of `optuna.samplers.NSGAIISampler`."""
 
     population_size: Several = 50
     mutation_prob: Share | None = None
@@ -102,7 +102,7 @@ class NsgaiiOptions(Table):
 
 
 class MedianOptions(Table):
-    """Of `optuna.pruners.MedianPruner`."""
+    """Options of `optuna.pruners.MedianPruner`."""
 
     n_startup_trials: Count = 5
     n_warmup_steps: Count = 0
@@ -111,13 +111,13 @@ class MedianOptions(Table):
 
 
 class PercentileOptions(MedianOptions):
-    """Of `optuna.pruners.PercentilePruner`."""
+    """Options of `optuna.pruners.PercentilePruner`."""
 
     percentile: Annotated[Finite, Field(ge=0, le=100)]
 
 
 class HyperbandOptions(Table):
-    """Of `optuna.pruners.HyperbandPruner`; `max_resource` is the budget if nothing is said."""
+    """Options of `optuna.pruners.HyperbandPruner`; `max_resource` defaults to the budget."""
 
     min_resource: Resource = 1
     max_resource: Resource | None = None
@@ -126,7 +126,7 @@ class HyperbandOptions(Table):
 
 
 class SuccessiveHalvingOptions(Table):
-    """Of `optuna.pruners.SuccessiveHalvingPruner`; `min_resource` is a hundredth of the budget if nothing is said."""
+    """Options of `optuna.pruners.SuccessiveHalvingPruner`; `min_resource` defaults to a hundredth of the budget."""
 
     min_resource: Resource | None = None
     reduction_factor: Several = 4
@@ -135,7 +135,7 @@ class SuccessiveHalvingOptions(Table):
 
 
 class ThresholdOptions(Table):
-    """Of `optuna.pruners.ThresholdPruner`."""
+    """Options of `optuna.pruners.ThresholdPruner`."""
 
     lower: Finite | None = None
     upper: Finite | None = None
@@ -152,7 +152,7 @@ class ThresholdOptions(Table):
 
 
 class PatientOptions(Table):
-    """Of `optuna.pruners.PatientPruner`: what it wraps is named, `none` for nothing, with options of its own."""
+    """Options of `optuna.pruners.PatientPruner`; the wrapped pruner has a name (`none`: no pruner) and options."""
 
     patience: Count
     min_delta: Annotated[Finite, Field(ge=0)] = 0.0
@@ -187,7 +187,7 @@ CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
 """Samplers that take constraints into account."""
 
 
-def said(table: type[Table], options: Mapping[str, object]) -> dict[str, object]:
+def non_defaults(table: type[Table], options: Mapping[str, object]) -> dict[str, object]:
     """Checks options and returns those that differ from their defaults.
 
     Raises:
@@ -203,7 +203,7 @@ def require_package(sampler: str) -> None:
         sampler: name of the sampler in a study file.
 
     Raises:
-        UsageError: if it is not.
+        UsageError: if it is not installed.
     """
     if sampler == "cmaes" and find_spec("cmaes") is None:
         raise UsageError(f"sampler 'cmaes' needs the package cmaes; install it with: {install_line('cmaes')}")

@@ -1,4 +1,4 @@
-"""How a trainable takes its params: as one object, or each as an argument of its own; and their defaults."""
+"""How a trainable takes its params: as one object or as one argument each; and their defaults."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hpo.core.errors import UsageError
 from hpo.study.annotations import hints_of
 
 NONE = inspect.Parameter.empty
-"""Stands for a default that there is not: None is one."""
+"""Marks a missing default, because None may be a default."""
 
 WHOLE = ("params", "config", "cfg", "hparams")
-"""Names of an argument without a type of its own that gets all params, as a dict."""
+"""Names of an argument that, without a type annotation, gets all params as a dict."""
 
 CONTEXT = ("ctx", "context")
-"""Names of the argument that gets the Context, where its annotation does not say so."""
+"""Names of an argument that gets the Context even without an annotation."""
 
 TRIAL = "trial"
-"""Name of the one argument of an Optuna objective, which may take a `seed` beside it."""
+"""Name of the argument of an Optuna objective, which may also take a `seed`."""
 
 FORMS = (
     "`def train(params: Params, ctx)` with a dataclass, a pydantic model, an attrs class or a dict, "
@@ -35,8 +35,8 @@ class Field:
     """One param of a trainable.
 
     Attributes:
-        default: what counts where the param is not set; `NONE` where there is none, or a factory makes it.
-        factory: makes the default anew for each training; None where there is no factory.
+        default: value if the param is not set; `NONE` if there is none, or if a factory makes it.
+        factory: makes a new default for each training; None: there is no factory.
     """
 
     default: object = NONE
@@ -50,13 +50,13 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a trainable is called with.
+    """The arguments that a trainable is called with.
 
     Attributes:
-        params: the type that holds all params, or the trainable itself where each is an argument of its own.
-        whole: name of the argument that gets an object of that type; empty where each param is an argument.
-        context: name of the argument that gets the Context; empty where the trainable does without.
-        is_objective: whether it is an objective of Optuna's, which gets the Context's trial.
+        params: the type that holds all params, or the trainable itself if each param is an argument.
+        whole: name of the argument that gets an object of that type; empty if each param is an argument.
+        context: name of the argument that gets the Context; empty if the trainable does not take it.
+        is_objective: whether it is an Optuna objective, which gets the Context's trial.
     """
 
     params: Any
@@ -80,10 +80,10 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
 
     Args:
         train: the trainable's function.
-        path: where it is, for messages.
+        path: its path `module:function`, for messages.
 
     Raises:
-        UsageError: if hpo would not know what to call it with.
+        UsageError: if hpo cannot tell how to call it.
     """
     try:
         arguments = inspect.signature(train).parameters
@@ -101,12 +101,11 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
     context = next((name for name in names if _is_context(hints.get(name))), "")
     context = context or next((name for name in CONTEXT if name in names and name != whole), "")
     others = [name for name in names if name not in (whole, context)]
-    if whole and not context and len(others) == 1:  # the second of two is the Context, whatever it is called
+    if whole and not context and len(others) == 1:  # the second of two arguments is the Context, whatever its name
         context = others.pop()
     if whole and others:
         raise UsageError(
-            f"trainable {path!r} takes {', '.join(others)} beside {whole}, which is all of its params; "
-            f"it must be {FORMS}"
+            f"trainable {path!r} takes {', '.join(others)} besides {whole}, which holds all params; it must be {FORMS}"
         )
     if not whole:
         return Arguments(train, "", context)
@@ -119,7 +118,7 @@ def call(train: Callable[..., object], arguments: Mapping[str, object]) -> objec
 
     Args:
         train: the trainable's function.
-        arguments: its arguments by name, those that have no name to be called by among them.
+        arguments: its arguments by name, including positional-only ones.
     """
     named = dict(arguments)
     kinds = {name: one.kind for name, one in inspect.signature(train).parameters.items()}
@@ -128,10 +127,10 @@ def call(train: Callable[..., object], arguments: Mapping[str, object]) -> objec
 
 
 def fields_of(params: Any) -> dict[str, Field]:
-    """Returns the params by name, with their defaults; those of a dict are not known.
+    """Returns the params by name with their defaults; empty for a dict, whose params are unknown.
 
     Args:
-        params: the type that holds them, or the trainable itself; see `Arguments`.
+        params: the type that holds the params, or the trainable itself; see `Arguments`.
     """
     if params is dict:
         return {}
@@ -150,10 +149,10 @@ def fields_of(params: Any) -> dict[str, Field]:
 
 
 def takes_any(params: Any) -> bool:
-    """Whether params of any name are taken.
+    """Whether any param name is accepted.
 
     Args:
-        params: the type that holds them, or the trainable itself; see `Arguments`.
+        params: the type that holds the params, or the trainable itself; see `Arguments`.
     """
     if _is_pydantic(params):
         return bool(params.model_config.get("extra") == "allow")
@@ -163,7 +162,7 @@ def takes_any(params: Any) -> bool:
 
 
 def _is_objective(arguments: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]) -> bool:
-    """Whether a function takes Optuna's trial, and needs nothing else but a seed."""
+    """Whether a function takes an Optuna trial, and requires at most a seed besides."""
     needed = [name for name, one in arguments.items() if one.default is NONE and one.kind is not one.VAR_KEYWORD]
     hint = hints.get(TRIAL, Any)
     of_optuna = hint in (Any, object) or str(getattr(hint, "__module__", "")).split(".")[0] == "optuna"
@@ -190,7 +189,7 @@ def _of_dataclass(one: Any) -> Field:
     return Field() if one.default is dataclasses.MISSING else Field(one.default)
 
 
-# Neither library is imported for this: whoever has a class of theirs has imported it.
+# Neither library is imported here: code that has a class of it has already imported it.
 
 
 def _is_pydantic(params: Any) -> bool:

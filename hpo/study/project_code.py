@@ -1,11 +1,10 @@
 """Finds the files of a user's project that a trainable consists of, with a digest of each.
 
-It follows the imports of the trainable's module as far as files belong to the project: below its root or in the
-trainable's own package, and not installed. Imports are read from the source, so those inside functions count too.
-Comments, docstrings, blank lines and layout do not count, because the digest is over the syntax tree; a file that
-Python cannot parse counts byte by byte. So do small settings files and shell scripts that a string names,
-`"conf/base.yaml"`; JSON only if the module writes no files, which might be this one. Data are not code: other files do
-not count.
+It follows the imports of the trainable's module to files of the project: below its root or in the trainable's own
+package, and not installed. Imports are read from the source, so those inside functions count too. Comments, docstrings,
+blank lines and layout do not count, because the digest is over the syntax tree; a file that Python cannot parse is
+compared byte by byte. So are small settings files and shell scripts that a string names, e.g. `"conf/base.yaml"`, and
+JSON files if the module writes no files, because it might write this one. Other files are data and do not count.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from hpo.core.records import digest
 from hpo.study.python_source import DIGITS, LONGEST, digest_of_tree, imports_of, paths_in, texts_in
 
 LARGEST = 2_000_000
-"""Maximum bytes; a larger file is generated, counts byte by byte, and is not searched for imports."""
+"""Maximum bytes; a larger file was generated, is compared byte by byte, and is not searched for imports."""
 
 LARGEST_SETTINGS = 200_000
-"""Maximum bytes; a larger file of this kind is data."""
+"""Maximum bytes of a settings file; a larger one is data."""
 
 MOST_FOLDERS = 200
 """Maximum strings of a file that are tried as folders."""
@@ -45,14 +44,14 @@ _FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 
 @dataclass(slots=True)
 class _File:
-    """A file of the project as it was read.
+    """A file of the project, as read.
 
     Attributes:
         digest: digest of its content.
         imports: dotted names that it imports; one that ends with a dot means all modules of that package.
         files: other files that its strings name.
-        folders: strings that may be folders of these.
-        state: state of module and file when it was read.
+        folders: strings that may be folders of such files.
+        state: state of module and file when the file was read.
     """
 
     digest: str
@@ -87,7 +86,7 @@ class _State:
         return cls(getattr(module, "__spec__", None) or module, found.st_size, found.st_mtime_ns)
 
     def holds(self, now: _State) -> bool:
-        """Whether the content read then is still what this process runs."""
+        """Whether this process still runs the content that was read in this state."""
         if self.module is not None and now.module is not None:
             return self.module is now.module  # imported before: later edits have no effect
         return (self.size, self.time) == (now.size, now.time)
@@ -119,23 +118,23 @@ def code_of(module: ModuleType, root: str | Path) -> Code:
 
 
 def files_of(names: Iterable[str], root: Path) -> dict[str, str]:
-    """Returns the digests of the project's files that modules of these names are made of, by their paths.
+    """Returns the digests of the project's files that the named modules consist of, by path.
 
     Args:
-        names: dotted names of modules, and others, which are passed over.
-        root: the project's folder, without links.
+        names: dotted names of modules; other names are ignored.
+        root: the project's folder, with symbolic links resolved.
     """
     return _Walk("", root).named(names)
 
 
 def code_of_files(paths: Iterable[Path], modules: Iterable[str], root: str | Path) -> Code:
-    """Returns the code that programs of a project are made of: files that a command names, and what those import.
+    """Returns the code of a command: the files of the project that it names, and what these import.
 
-    A large file of another kind than Python's that nobody can execute is data, and does not count.
+    A large file that is neither Python nor executable is data and does not count.
 
     Args:
-        paths: of existing files in the project.
-        modules: names of modules that a command runs by `python -m`; others are passed over.
+        paths: paths of existing files in the project.
+        modules: names of modules that the command runs with `python -m`; other names are ignored.
         root: the project's folder.
     """
     below, named = Path(root).resolve(), [path.resolve() for path in paths]
@@ -160,9 +159,9 @@ class _Walk:
     """Follows the imports of one trainable through its project.
 
     Args:
-        top: name of the trainable's module, or of the package that it is in; empty: it is in none.
-        root: the project's folder, without links.
-        folders: where modules are looked for first, as Python does in the folder of a script.
+        top: name of the trainable's module, or of its top-level package; empty: none.
+        root: the project's folder, with symbolic links resolved.
+        folders: folders that are searched first for modules, as Python searches the folder of a script.
     """
 
     def __init__(self, top: str, root: Path, folders: Sequence[str] = ()) -> None:
@@ -174,22 +173,22 @@ class _Walk:
         self.read: list[tuple[str, Path]] = []
 
     def walked(self, module: ModuleType) -> dict[str, str]:
-        """Returns the digest of each file that a module is made of, by its path."""
+        """Returns the digest of each file that a module consists of, by path."""
         name, file = module.__name__, getattr(module, "__file__", None)
         if file is None:
             return {}
         return self.followed([*self._parents(name), (name, Path(file).resolve())])
 
     def named(self, names: Iterable[str]) -> dict[str, str]:
-        """Returns the digest of each file that the modules of these names are made of, by its path."""
+        """Returns the digest of each file that the named modules consist of, by path."""
         return self.followed([one for name in names for one in self._named(name)])
 
     def of_module(self, name: str) -> list[tuple[str, Path]]:
-        """Returns the files of a module that is run: a package's are its `__init__` and its `__main__`."""
+        """Returns the files of a module that is run; for a package, its `__init__` and `__main__`."""
         return [*self._named(name), *self._named(f"{name}.__main__")]
 
     def followed(self, waiting: list[tuple[str, Path]]) -> dict[str, str]:
-        """Returns the digests of files and of what they import, by their paths.
+        """Returns the digests of files and of their imports, by path.
 
         Args:
             waiting: names of modules, each with its file.
@@ -203,7 +202,7 @@ class _Walk:
             seen.add(path)
             read = _read(name, path)
             self.read.append((name, path))
-            found[self._said(path)] = read.digest
+            found[self._key(path)] = read.digest
             self._note_folders(read.folders, path.parent)
             for imported in read.imports:
                 waiting += self._named(imported)
@@ -219,7 +218,7 @@ class _Walk:
         below = path.relative_to(self._root).parts if path.is_relative_to(self._root) else ()
         return bool(below) and not any(part in _INSTALLED for part in below)
 
-    def _said(self, path: Path) -> str:
+    def _key(self, path: Path) -> str:
         if path.is_relative_to(self._root):
             return path.relative_to(self._root).as_posix()
         parts = path.parts
@@ -227,7 +226,7 @@ class _Walk:
         return "/".join(below)
 
     def _named(self, name: str) -> Iterator[tuple[str, Path]]:
-        """Yields the file of a module, and those of the packages that it is in; nothing of what is no module."""
+        """Yields the file of a module and of its parent packages; nothing if the name is not a module."""
         if name.endswith("."):
             for folder in self._folders(name[:-1]):
                 for one in sorted(Path(folder).glob("*.py")):
@@ -253,7 +252,7 @@ class _Walk:
         return list(getattr(self._spec(name), "submodule_search_locations", None) or ())
 
     def _spec(self, name: str) -> Any:
-        """Returns where a module is, without importing it or the packages that it is in."""
+        """Returns the spec of a module without importing it or its parent packages."""
         top, _, rest = name.partition(".")
         try:
             spec = PathFinder.find_spec(top, list(self._first)) if self._first else None
@@ -270,7 +269,7 @@ class _Walk:
         return spec
 
     def _note_folders(self, texts: Iterable[str], folder: Path) -> None:
-        """Records project folders that strings name, as in `"conf" / "base.yaml"` or for `sys.path`."""
+        """Records the project folders that strings name, as in `"conf" / "base.yaml"` or for `sys.path`."""
         for base in (folder, self._root):
             for text in texts:
                 path = base / text
@@ -321,11 +320,11 @@ def _parsed(name: str, path: Path, content: bytes, state: _State) -> _File:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(content)
-        said = digest_of_tree(tree, docstrings=b"__doc__" in content or b"getdoc" in content)
+        found = digest_of_tree(tree, docstrings=b"__doc__" in content or b"getdoc" in content)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         files = tuple(dict.fromkeys(paths_in(tree)))
         folders = dict.fromkeys(text for text in texts_in(tree) if len(text) < LONGEST and _FOLDER.fullmatch(text))
         imports = tuple(dict.fromkeys(imports_of(tree, package)))
-        return _File(said, imports, files, tuple(folders)[:MOST_FOLDERS], state)
+        return _File(found, imports, files, tuple(folders)[:MOST_FOLDERS], state)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return raw

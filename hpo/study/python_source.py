@@ -1,4 +1,4 @@
-"""What Python reads in a file: its digest, the modules that it imports, and the files that it names."""
+"""Reads Python source: its digest, the modules that it imports, and the files that it names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 
 LONGEST = 300
-"""Characters of a text that may be the path of a file."""
+"""Maximum characters of a string that may be a path."""
 
 SETTINGS = (".toml", ".yaml", ".yml", ".ini", ".cfg", ".conf", ".inc", ".sh", ".bash")
-"""Suffixes of files other than Python's that count as code where a text names them."""
+"""Suffixes of non-Python files that count as code if a string names them."""
 
 DIGITS = 16
-"""Hexadecimal digits of a file's digest that are kept: enough to notice a change, short enough for every record."""
+"""Hexadecimal digits of a stored digest: enough to detect a change, short enough for every record."""
 
 _NAME = re.compile(r"\.*[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\.?")
 _IMPORTERS = ("import_module", "__import__", "find_loader", "resolve_name", "load_object", "locate", "run_module")
@@ -22,11 +22,11 @@ _WRITERS = ("dump", "write", "writelines", "write_text", "write_bytes", "to_json
 
 
 def digest_of_tree(tree: ast.AST, *, docstrings: bool = False) -> str:
-    """Returns the digest of what Python reads in a text; neither comments nor layout count.
+    """Returns the digest of Python source; comments and layout do not count.
 
     Args:
-        tree: syntax tree of the text; its docstrings are taken out unless they count.
-        docstrings: whether docstrings count.
+        tree: syntax tree of the source; its docstrings are removed unless they count.
+        docstrings: whether the docstrings count.
     """
     if not docstrings:
         _without_docstrings(tree)
@@ -42,7 +42,7 @@ def _without_docstrings(tree: ast.AST) -> None:
 
 
 def _dumped(value: object) -> Iterator[str]:
-    """Yields a syntax tree in pieces; what is empty is left out, so that Python's later versions say the same."""
+    """Yields a syntax tree in pieces without empty fields, so that newer Python versions give the same."""
     stack: list[object] = [value]
     while stack:
         one = stack.pop()
@@ -65,7 +65,7 @@ def _dumped(value: object) -> Iterator[str]:
 
 
 def imports_of(tree: ast.AST, package: str = "") -> Iterator[str]:
-    """Yields the names that may be modules: of a `from a import b` both a and a.b."""
+    """Yields names that may be modules: for `from a import b` both a and a.b."""
     dynamic = False
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -79,13 +79,13 @@ def imports_of(tree: ast.AST, package: str = "") -> Iterator[str]:
         elif isinstance(node, ast.Call) and _called(node.func) in _IMPORTERS:
             dynamic = True
             yield from _package_of_call(node, package)
-    if dynamic or "-m" in texts_in(tree):  # what is imported by its name stands in a text somewhere in the file
+    if dynamic or "-m" in texts_in(tree):  # a module that is imported by name appears as a string in the file
         names = [_absolute(text, package) for text in texts_in(tree) if _NAME.fullmatch(text)]
         yield from (name for name in names if name is not None)
 
 
 def _package_of_call(node: ast.Call, package: str) -> Iterator[str]:
-    """Yields the own package where a module of it is imported by `f"{__name__}.{name}"` or `"." + name`."""
+    """Yields the package of this file if one of its modules is imported by `f"{__name__}.{name}"` or `"." + name`."""
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id in ("__name__", "__package__") and package:
             yield f"{package}."
@@ -106,14 +106,14 @@ def _called(function: ast.expr) -> str:
 
 
 def paths_in(tree: ast.AST) -> Iterator[str]:
-    """Yields the texts that may be the paths of files of code or settings."""
+    """Yields the strings that may be paths of code or settings files."""
     writes = any(isinstance(node, ast.Call) and _called(node.func) in _WRITERS for node in ast.walk(tree))
     kinds = (".py", *SETTINGS) if writes else (".py", *SETTINGS, ".json")
     yield from (text for text in texts_in(tree) if text.endswith(kinds) and len(text) < LONGEST and "\0" not in text)
 
 
 def texts_in(tree: ast.AST) -> Iterator[str]:
-    """Yields all texts in a syntax tree."""
+    """Yields all strings in a syntax tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

@@ -12,19 +12,19 @@ from typing import Any
 from hpo.study.params import fields_of
 
 MOST_CAUSES = 10
-"""Maximum exceptions of a chain; one may be its own cause."""
+"""Maximum exceptions of a chain, which may contain a cycle."""
 
 
 def located(params: Mapping[str, object], of: Any, hints: Mapping[str, Any], project: Path) -> dict[str, object]:
-    """Returns the params with relative paths made absolute, defaults among them.
+    """Returns the params, including defaults, with relative paths made absolute.
 
-    A value is a path if its field is annotated as one; or if it is a text with a `/` or a suffix, and there is such a
-    file or folder in the project.
+    A value is a path if its field is annotated as one, or if it is a string with a `/` or a suffix and the project has
+    such a file or folder.
 
     Args:
         params: the params by name.
-        of: the type they are for, or the trainable itself; see `hpo.study.params.Arguments`.
-        hints: their types, by name.
+        of: the type that holds the params, or the trainable itself; see `hpo.study.params.Arguments`.
+        hints: types of the params by name.
         project: the project's folder.
     """
     found = dict(params)
@@ -49,10 +49,10 @@ def hint(error: BaseException, project: Path) -> str | None:
     for name in _named(error):
         if _exists(project / name) and not _exists(Path(name)):
             return (
-                f"{name} is in the project's folder {project}, but each training runs in a folder of its own, so that "
+                f"{name} is in the project's folder {project}, but each training runs in its own folder, so that "
                 f"trainings cannot disturb each other's files. Read it as ctx.project / {name!r}, or give it to the "
-                "trainable as a param whose type is pathlib.Path. Give it to a command as an argument, "
-                f'{{project}}/{name}, or say cwd = "project" in [command].'
+                "trainable as a param whose type is pathlib.Path. Give it to a command as the argument "
+                f'{{project}}/{name}, or set cwd = "project" in [command].'
             )
     return None
 

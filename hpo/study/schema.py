@@ -17,7 +17,7 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
-from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, said
+from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.table import Finite, Table, exactly, parsed_by
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise ValueError(f"{name!r} is named twice")
+            raise ValueError(f"{name!r} is given twice")
     return names
 
 
 class ObjectiveTable(Table):
-    """The metric to optimize; see `hpo.Objective`. `limit` is the best possible value: 1.0 for an accuracy.
+    """The metric to optimize; see `hpo.Objective`. `limit` is the best possible value, e.g. 1.0 for an accuracy.
 
     `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
     check for ignored seeds do not compare them. It may change at any time.
@@ -81,17 +81,17 @@ class ResourcesTable(Table):
 
 
 class Search(Table):
-    """How trials are proposed and judged.
+    """How trials are proposed, pruned and counted.
 
     Attributes:
         sampler: name of the sampler, which proposes params.
         sampler_options: arguments of Optuna's sampler; see `hpo.study.options`.
-        pruner: name of the pruner, which stops trials early.
+        pruner: name of the pruner, which ends bad trials early.
         pruner_options: arguments of Optuna's pruner.
         trials: number of trials of the study.
-        constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that breaks one is
-            neither incumbent nor candidate.
-        until: a value of the objective that ends the search once it is reached; with a lag, once it may be known.
+        constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that violates one
+            is neither incumbent nor candidate.
+        until: value of the objective that ends the search once it is reached; with a lag, once it is known.
         patience: number of trials in a row without improvement that end the search; None: no limit.
         budget: epochs of each trial.
         seed: seed of every trial, or the seed from which trials' seeds are derived.
@@ -102,7 +102,7 @@ class Search(Table):
         lag: trial n is proposed and pruned with the results of trials <= n - lag; False: with all known results, which
             depends on timing and is not reproducible; None: twice `resources.slots`.
         max_failures: number of failed trials in a row that end the search.
-        enqueue: configurations to try before the sampler's own, as those of `--enqueue`; the sampler draws omitted
+        enqueue: configurations to try before the sampler's own, like those of `--enqueue`; the sampler draws omitted
             params. Not part of the identity: configurations may be added later.
     """
 
@@ -125,29 +125,29 @@ class Search(Table):
     enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
-    def _whole_replicates(self) -> Search:
+    def _replicates_are_not_pruned(self) -> Search:
         if self.seeding == "replicated" and self.pruner != "none":
             raise ValueError(
-                'replicated trials cannot be pruned, for a value is known when all seeds are; say pruner = "none"'
+                'replicated trials cannot be pruned: their value is known only after all seeds; set pruner = "none"'
             )
         return self
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) != len(seeds):
-        raise ValueError("a seed is named twice; replicates must differ")
+        raise ValueError("a seed is given twice; replicates must differ")
     return seeds
 
 
 class PromotionRules(Table):
-    """How winners are chosen.
+    """How the winner of a promotion is chosen.
 
     Attributes:
         top: number of trials to retrain.
         seeds: seeds of the replicates.
-        rule: the score that ranks them; see `hpo.stats.ranking.RuleName`.
+        rule: rule that ranks the candidates; see `hpo.stats.names.RuleName`.
         lambda_: weight of sigma in the score.
-        ddof: how sigma is estimated; 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root.
+        ddof: estimator of sigma: 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root.
     """
 
     top: Annotated[int, Field(ge=1, le=10_000)] = 3
@@ -158,15 +158,14 @@ class PromotionRules(Table):
 
     @property
     def score(self) -> Rule:
-        """The rule of the score."""
+        """The rule that turns replicates into a score."""
         return Rule(name=self.rule, lambda_=self.lambda_, ddof=self.ddof)
 
     @model_validator(mode="after")
     def _enough_seeds(self) -> PromotionRules:
         if len(self.seeds) < self.score.min_values:
             raise ValueError(
-                f"rule {self.rule} with ddof {self.ddof} needs {self.score.min_values} seeds, {len(self.seeds)} is "
-                "given"
+                f"rule {self.rule} with ddof {self.ddof} needs {self.score.min_values} seeds, got {len(self.seeds)}"
             )
         return self
 
@@ -191,8 +190,8 @@ class Validation(Table):
         return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")
 
 
-StreamWord = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed")]
-"""`fixed`: the stream uses the search's seed under every seed; `per-seed`, the default: each seed's own."""
+StreamMode = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed")]
+"""`fixed`: the stream always uses the search's seed; `per-seed`, the default: it uses the training's seed."""
 
 
 class Study(Table):
@@ -207,32 +206,32 @@ class Study(Table):
     search: Search
     promotion: PromotionRules = Field(default_factory=lambda: PromotionRules())
     validation: Validation | None = None
-    streams_: dict[str, Seed | StreamWord] = Field(default_factory=dict, alias="streams")
+    streams_: dict[str, Seed | StreamMode] = Field(default_factory=dict, alias="streams")
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
     _function: Callable[..., Any] | None = PrivateAttr(None)
 
     def __init__(self, **content: Unpack[StudyContent]) -> None:
-        """Checks a study made in Python like one from a file.
+        """Checks a study made in Python in the same way as one from a file.
 
         Args:
-            content: what a study file would say, see `hpo.study.building.StudyContent`; the trainable may be the
-                function itself, the space `hpo.Float`, `hpo.Int` and `hpo.Choice`.
+            content: the content of a study file, see `hpo.study.building.StudyContent`; the trainable may be the
+                function itself, and the space may use `hpo.Float`, `hpo.Int` and `hpo.Choice`.
 
         Raises:
             StudyInvalid: if it has problems; the message lists all of them.
-            UsageError: if the trainable is something that can be called but no function.
+            UsageError: if the trainable is callable but not a function.
         """
-        from hpo.study.building import content_of  # these need this class
+        from hpo.study.building import content_of  # these import this class
         from hpo.study.functions import find_function
         from hpo.study.validation import refuse_problems
 
-        said, found = content_of(content), None
-        if callable(said.get("trainable")):
-            found = find_function(said["trainable"])
-            said["trainable"] = found.path
-        refuse_problems(said)
-        super().__init__(**said)
+        tables, found = content_of(content), None
+        if callable(tables.get("trainable")):
+            found = find_function(tables["trainable"])
+            tables["trainable"] = found.path
+        refuse_problems(tables)
+        super().__init__(**tables)
         if found is not None:
             self._root, self._function = found.root, found.function
 
@@ -241,7 +240,7 @@ class Study(Table):
 
     @property
     def root(self) -> Path:
-        """The project's folder: the one above the studies folder; it goes on the import path."""
+        """The project's folder, which contains the studies folder and is added to the import path."""
         return self._root
 
     @property
@@ -251,9 +250,9 @@ class Study(Table):
 
     @property
     def streams(self) -> dict[str, int]:
-        """The seeds of the streams that are the same under every seed."""
-        said = {name: self.search.seed if value == "fixed" else value for name, value in self.streams_.items()}
-        return {name: value for name, value in said.items() if not isinstance(value, str)}
+        """The seeds of the streams that are fixed, i.e. the same under every seed."""
+        seeds = {name: self.search.seed if value == "fixed" else value for name, value in self.streams_.items()}
+        return {name: value for name, value in seeds.items() if not isinstance(value, str)}
 
     @property
     def limit(self) -> float | None:
@@ -313,12 +312,12 @@ class Study(Table):
 
     @property
     def common_seeds(self) -> tuple[int, ...]:
-        """The seeds shared by all trials of the search; none if each has its own."""
+        """The seeds that all trials of the search share; empty if each trial has its own."""
         return () if self.search.seeding == "per-trial" else self.search_seeds(0)
 
     @property
-    def seeds_said(self) -> str:
-        """What a trial's value in the search was reached on, e.g. `seed 41`."""
+    def search_seeds_text(self) -> str:
+        """The seeds behind a trial's value in the search as text, e.g. `seed 41`."""
         return {
             "fixed": f"seed {self.search.seed}",
             "per-trial": "a seed of its own",
@@ -327,36 +326,36 @@ class Study(Table):
 
     @property
     def lag(self) -> int | Literal[False]:
-        """How many trials back the known results of trial n end; see `Search.lag`."""
+        """Number of latest trials whose results are not used for trial n; see `Search.lag`."""
         return 2 * self.resources_.slots if self.search.lag is None else self.search.lag
 
     @property
     def sampler_options(self) -> dict[str, Any]:
         """The sampler's options that differ from their defaults."""
-        return said(SAMPLERS[self.search.sampler], self.search.sampler_options)
+        return non_defaults(SAMPLERS[self.search.sampler], self.search.sampler_options)
 
     @property
     def pruner_options(self) -> dict[str, Any]:
         """The pruner's options that differ from their defaults."""
-        return said(PRUNERS[self.search.pruner], self.search.pruner_options)
+        return non_defaults(PRUNERS[self.search.pruner], self.search.pruner_options)
 
     def located(self, root: Path) -> Study:
-        """Returns this study with its project folder."""
+        """Returns a copy of this study with the given project folder."""
         copy = self.model_copy()
         copy._root = root
         return copy
 
     def to_toml(self, path: str | Path | None = None, *, replace: bool = False) -> str:
-        """Returns the study file's text, and writes it.
+        """Returns the study as TOML, and writes it to a file if `path` is given.
 
         Args:
             path: the folder of study files, or the file; None: nothing is written.
-            replace: whether a file that says something else is replaced.
+            replace: whether a file with different content is overwritten.
 
         Raises:
-            UsageError: if the trainable is a function of this session, or the file cannot be this study's.
+            UsageError: if the trainable is a function of this session, or the file exists or has the wrong name.
         """
-        from hpo.study.writing import text_of, write_study  # which need this class
+        from hpo.study.writing import text_of, write_study  # these import this class
 
         return text_of(self) if path is None else write_study(self, path, replace=replace)
 
@@ -382,7 +381,7 @@ class Study(Table):
     def identity(self) -> dict[str, str]:
         """Returns the identity as texts by key: trials of studies with different identities are not comparable.
 
-        The number of trials, promotion and resources may change; threads do change bits, and are in the fingerprint.
+        The number of trials, the promotion and the resources may change. Threads affect bits; the fingerprint has them.
         """
         texts = {f"space.{name}": str(dimension) for name, dimension in self.space.items()}
         texts["space"] = ", ".join(self.space)  # the sampler draws in this order

@@ -14,9 +14,9 @@ from hpo.core.arguments import explains_arguments
 from hpo.core.records import Value
 
 When = Mapping[str, Value | Sequence[Value]]
-"""The condition under which a dimension exists: each named param has this value, or one of these.
+"""The condition under which a dimension exists: each named param has the given value, or one of the given values.
 
-Of a number, a text may also be a range: `>= 2`, `> 0.5, <= 4`.
+For a number, a text may also be a range: `>= 2`, `> 0.5, <= 4`.
 """
 
 _COMPARISON = re.compile(r"\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
@@ -35,12 +35,12 @@ def conditions(when: When) -> dict[str, tuple[Value, ...]]:
 @explains_arguments
 @dataclass(frozen=True, slots=True)
 class Float:
-    """A real number from low to high, both included; `hpo.Study` says what is wrong with one.
+    """A real number from low to high, both included; `hpo.Study` validates it.
 
     Attributes:
-        low: the smallest value.
-        high: the largest value.
-        log: whether it is drawn on a logarithmic scale.
+        low: smallest allowed value.
+        high: largest allowed value.
+        log: whether values are drawn on a logarithmic scale.
         step: distance between neighboring values; None: any value between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
@@ -62,12 +62,12 @@ class Float:
 @explains_arguments
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number from low to high, both included; `hpo.Study` says what is wrong with one.
+    """A whole number from low to high, both included; `hpo.Study` validates it.
 
     Attributes:
-        low: the smallest value.
-        high: the largest value.
-        log: whether it is drawn on a logarithmic scale.
+        low: smallest allowed value.
+        high: largest allowed value.
+        log: whether values are drawn on a logarithmic scale.
         step: distance between neighboring values; None: every whole number between the bounds.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
@@ -89,10 +89,10 @@ class Int:
 @explains_arguments
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several values; `hpo.Study` says what is wrong with them.
+    """One of several values; `hpo.Study` validates them.
 
     Attributes:
-        values: numbers, texts, True or False, each once.
+        values: distinct numbers, texts, True or False.
         when: values or ranges (`>= 2`) of other params, by name, under which this one exists.
     """
 
@@ -111,7 +111,7 @@ Dimension = Float | Int | Choice
 
 
 def _normalize(dimension: Dimension) -> None:
-    """Makes lists tuples, so that equal dimensions are equal; what is no list is left for `hpo.Study` to name."""
+    """Turns lists into tuples, so that equal dimensions compare equal; `hpo.Study` reports other types."""
     if isinstance(dimension.when, Mapping):
         object.__setattr__(dimension, "when", conditions(dimension.when))
     if isinstance(dimension, Choice) and isinstance(dimension.values, list | tuple):
@@ -119,11 +119,11 @@ def _normalize(dimension: Dimension) -> None:
 
 
 Space = Mapping[str, Dimension]
-"""The dimensions by name of the param, parents of conditional ones first (see `in_order`)."""
+"""The dimensions by param name, parents of conditional ones first (see `in_order`)."""
 
 
 def holds(when: When, params: Mapping[str, Value]) -> bool:
-    """Whether the condition is met by the params chosen so far."""
+    """Whether the params chosen so far meet the condition."""
     return all(name in params and meets(params[name], values) for name, values in conditions(when).items())
 
 
@@ -133,21 +133,21 @@ def same(value: Value, values: Iterable[Value]) -> bool:
 
 
 def meets(value: Value, wanted: Iterable[Value]) -> bool:
-    """Whether a value is among those that a condition names, or in one of its ranges.
+    """Whether a value is one of the values of a condition, or in one of its ranges.
 
     Args:
-        value: of the param that the condition names.
-        wanted: values and ranges, any of which will do.
+        value: value of the param that the condition names.
+        wanted: values and ranges, one of which must match.
     """
     wanted = tuple(wanted)
     return same(value, wanted) or any(_is_within(value, comparisons(one)) for one in wanted)
 
 
 def comparisons(condition: Value) -> list[tuple[str, float]]:
-    """Returns the comparisons of a range such as `> 0.5, <= 4`; none of anything else.
+    """Returns the comparisons of a range such as `> 0.5, <= 4`; empty for anything else.
 
     Args:
-        condition: a value or a range that a condition names.
+        condition: a value or a range of a condition.
     """
     parts = condition.split(",") if isinstance(condition, str) else []
     found = [_COMPARISON.fullmatch(part) for part in parts]
@@ -163,8 +163,8 @@ def is_reachable(dimension: Dimension, limits: Sequence[tuple[str, float]]) -> b
     """Whether a dimension has a value in a range.
 
     Args:
-        dimension: the dimension whose values are looked at.
-        limits: of the range, from `comparisons`.
+        dimension: the dimension with the values.
+        limits: comparisons of the range, from `comparisons`.
     """
     if isinstance(dimension, Choice):
         return any(_is_within(value, limits) for value in dimension.values)
@@ -176,15 +176,15 @@ def is_reachable(dimension: Dimension, limits: Sequence[tuple[str, float]]) -> b
         near = [lower, (lower + upper) / 2, upper]
     else:
         first = math.ceil((lower - low) / step) if math.isfinite(lower) else 0
-        near = [low + first * step, low + (first + 1) * step]  # the second where the first is a limit that is left out
+        near = [low + first * step, low + (first + 1) * step]  # the second one if the first equals an excluded limit
     return any(low <= value <= high and _is_within(value, limits) for value in near)
 
 
 def choice_value(choice: object) -> Value | None:
-    """Returns what a study has for a choice of Python code: of None and lists their text, of a function its name.
+    """Returns a choice of Python code as a study's value: the text of None or a list, the name of a function.
 
     Args:
-        choice: one of several values, of any type; the value is None where there is no such text.
+        choice: one of several values, of any type; the result is None if it has no such text.
     """
     if isinstance(choice, Value):
         return choice
@@ -195,7 +195,7 @@ def choice_value(choice: object) -> Value | None:
 
 
 def count(dimension: Dimension) -> int | None:
-    """Returns how many values a dimension has, None if they cannot be counted."""
+    """Returns the number of values of a dimension; None if they are not countable."""
     match dimension:
         case Choice(values=values):
             return len(values)
@@ -208,7 +208,7 @@ def count(dimension: Dimension) -> int | None:
 
 
 def points(dimension: Dimension) -> tuple[Value, ...]:
-    """Returns all values of a countable dimension; floats as their decimal text."""
+    """Returns all values of a countable dimension; floats are computed in decimal."""
     match dimension:
         case Choice(values=values):
             return tuple(values)
@@ -220,20 +220,20 @@ def points(dimension: Dimension) -> tuple[Value, ...]:
 
 
 def in_order(space: Space) -> Iterator[str]:
-    """Yields the names in the order of the file, but each after those in its condition.
+    """Yields the names in file order, but each one after the params of its condition.
 
     Raises:
-        ValueError: if conditions form a circle; the message names its members.
+        ValueError: if conditions form a cycle; the message names its members.
     """
     done: set[str] = set()
     waiting = list(space)
     while waiting:
         ready = next((name for name in waiting if all(p in done or p not in space for p in space[name].when)), None)
         if ready is None:
-            circle, before = waiting, None
-            while circle != before:  # drop those that only depend on it
-                before, circle = circle, [name for name in circle if any(name in space[other].when for other in circle)]
-            raise ValueError(f"the conditions of {', '.join(circle)} depend on each other in a circle")
+            cycle, before = waiting, None
+            while cycle != before:  # drop those that only depend on the cycle
+                before, cycle = cycle, [name for name in cycle if any(name in space[other].when for other in cycle)]
+            raise ValueError(f"the conditions of {', '.join(cycle)} depend on each other in a cycle")
         waiting.remove(ready)
         done.add(ready)
         yield ready

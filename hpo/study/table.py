@@ -13,7 +13,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Table(BaseModel):
-    """Strict and closed: no type conversion, no unknown keys; dumped under the names of the file."""
+    """A strict table: no type conversion, no unknown keys; dumped with the key names of the file."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=False, serialize_by_alias=True)
 
@@ -27,7 +27,7 @@ def dotted(*parts: str | int) -> str:
 
 
 def exactly(*wanted: bool | int | str) -> BeforeValidator:
-    """Returns a check that tells 0 from false and from 0.0, which pydantic's Literal does not."""
+    """Returns a check that distinguishes 0, false and 0.0, which pydantic's Literal does not."""
 
     def check(came: object) -> object:
         if not any(type(came) is type(one) and came == one for one in wanted):
@@ -43,7 +43,7 @@ def parsed_by(parse: Callable[[str], object]) -> AfterValidator:
     """Returns a check that a text can be parsed; the text itself is kept.
 
     Args:
-        parse: raises a ValueError that says what was expected.
+        parse: parses the text; raises a ValueError that names what was expected.
     """
 
     def check(text: str) -> str:

@@ -37,16 +37,15 @@ Trainable = Callable[..., object]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A trainable that was found.
+    """An imported trainable.
 
     Attributes:
-        train: the function, which yields its metrics, or reports or returns them.
-        arguments: what the function takes.
-        module: where it is; besides the trainable it may have functions that hpo calls by their names, such as
-            `prepare(params, cache, tell)`.
-        project: the project's folder, which relative paths mean.
-        known_code: of a function of a session, as its driver sees it; empty: it is read here.
-        is_of_session: whether no import gives the function.
+        train: the function, which yields, reports or returns its metrics.
+        arguments: the arguments of the function.
+        module: its module, which may also have hooks that hpo calls by name, such as `prepare(params, cache, tell)`.
+        project: the project's folder, to which relative paths refer.
+        known_code: code of a function of a session, from the driver; empty: it is read here.
+        is_of_session: whether the function exists only in a session and cannot be imported.
     """
 
     train: Trainable
@@ -58,7 +57,7 @@ class Loaded:
 
     @property
     def params(self) -> Any:
-        """The type that holds the params, or the trainable itself where each is an argument of its own."""
+        """The type that holds the params, or the trainable itself if each param is an argument."""
         return self.arguments.params
 
     @property
@@ -67,29 +66,29 @@ class Loaded:
         return inspect.isgeneratorfunction(self.train)
 
     def hook(self, name: HookName) -> Callable[..., Any] | None:
-        """Returns one of the functions in `TrainableHooks`, if the module has it; it keeps what is promised there.
+        """Returns a function of `TrainableHooks`, wrapped as described there; None if the module does not have it.
 
         Args:
-            name: of the function.
+            name: name of the hook.
         """
         found = getattr(self.module, name, None)
         if not callable(found):
             return None
 
-        @wraps(found)  # so that its signature can be asked for
+        @wraps(found)  # keeps its signature readable
         def guarded(*args: object, **kwargs: object) -> object:
             try:
                 with in_project(self.project), redirect_stdout(sys.stderr):  # stdout is for data, e.g. of --json
                     return found(*args, **kwargs)
             except (HpoError, KeyboardInterrupt):
                 raise
-            except BaseException as error:  # code of the user's own, native code that panics included
+            except BaseException as error:  # user code, including panics of native code
                 raise UsageError(_hook_failure(name, found, error)) from error
 
         return guarded
 
     def defaults(self, given: Collection[str], root: str | Path) -> dict[str, object]:
-        """Returns the defaults of the params that count where only `given` is set, as JSON values by name.
+        """Returns the defaults that apply if only `given` is set, as JSON values by name.
 
         Args:
             given: names of the params that are set.
@@ -100,7 +99,7 @@ class Loaded:
     def code(self, root: str | Path) -> Code:
         """Returns the files of the project that the trainable is made of, as this process runs them.
 
-        Of a function of a session these are its names too, and a worker takes the driver's word.
+        For a function of a session it also has the names that the function uses, and a worker uses the driver's digest.
         """
         if self.is_of_session:
             return self.known_code if self.known_code.digest else session_code(self.train, root)
@@ -120,7 +119,7 @@ class Loaded:
 
 
 def _hook_failure(name: str, function: Callable[..., Any], error: BaseException) -> str:
-    """Returns what a module's function raised and where, in one sentence."""
+    """Returns a sentence on the exception of a module's function and where it was raised."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     module = getattr(function, "__module__", "its module")
     place = f"{Path(where.filename).name}, line {where.lineno}"
@@ -128,19 +127,19 @@ def _hook_failure(name: str, function: Callable[..., Any], error: BaseException)
 
 
 def load(ref: TrainableRef) -> Loaded | LoadedCommand:
-    """Imports a trainable; of a command nothing is imported.
+    """Imports a trainable; nothing is imported for a command.
 
     Raises:
-        UsageError: if there is no such module or function, or hpo would not know what to call it with.
+        UsageError: if there is no such module or function, or hpo cannot tell how to call it.
     """
     if ref.command is not None:
         return LoadedCommand(ref.command)
     module_name, _, name = ref.path.partition(":")
     if ref.function is not None:
-        return _loaded(ref.function, ModuleType(module_name), ref)  # hooks are a module's
+        return _loaded(ref.function, ModuleType(module_name), ref)  # a function without a module has no hooks
     if is_of_session(ref.path):
         raise UsageError(
-            f"trainable {ref.path!r} is a function of a session, which no import gives; give hpo.Study the function "
+            f"trainable {ref.path!r} is a function of a session and cannot be imported; give hpo.Study the function "
             'itself, or put it into a module of the project: trainable = "train:train"'
         )
     module = import_module_of(ref)
@@ -148,10 +147,10 @@ def load(ref: TrainableRef) -> Loaded | LoadedCommand:
 
 
 def import_module_of(ref: TrainableRef) -> ModuleType:
-    """Imports the module of a trainable, from its project's folder.
+    """Imports the module of a trainable from its project's folder.
 
     Args:
-        ref: the trainable, whose function need not exist.
+        ref: reference to the trainable; its function need not exist.
 
     Raises:
         UsageError: if there is no such module, or it cannot be imported.
@@ -166,7 +165,7 @@ def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
     if inspect.isclass(train) or inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train):
         came = "a class" if inspect.isclass(train) else "an async function"
         raise UsageError(
-            f"trainable {ref.path!r} is no generator function and no plain function, but {came}; it must yield the "
+            f"trainable {ref.path!r} must be a function or a generator function, not {came}; it must yield the "
             "metrics of each epoch, e.g. `yield {'val_loss': loss}`, or call `ctx.report({'val_loss': loss})`, or "
             "return them"
         )
@@ -180,8 +179,8 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
         importlib.invalidate_caches()
     _prefer_folder(name.partition(".")[0], ref.root)
     try:
-        # What a module sets up when it is imported lasts, but for what the driver itself stands on. Stdout is for data:
-        # what a module prints must not spoil --json.
+        # What a module changes on import stays, except what the driver itself needs. Stdout is for data: the output of
+        # a module must not end up in --json.
         with restored("working directory", "umask", "signal handlers"), redirect_stdout(sys.stderr):
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -194,7 +193,7 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
         raise UsageError(
             f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed{hint}"
         ) from error
-    except (Exception, SystemExit) as error:  # whatever a user's module raises, it cannot be imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error
     _refuse_other_project(module, name, ref)
     return module
@@ -203,17 +202,17 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
 def _prefer_folder(name: str, root: str) -> None:
     """Imports a folder of the project without an `__init__.py` as a package.
 
-    Python itself would rather take a package of that name that is installed, e.g. one that is called models.
+    Python itself would prefer an installed package of that name, e.g. `models`.
     """
     spec = None
-    if name not in sys.modules and os.path.isdir(Path(root) / name):  # Path.is_dir raises for a name that is too long
+    if name not in sys.modules and os.path.isdir(Path(root) / name):  # Path.is_dir raises if the name is too long
         spec = importlib.machinery.PathFinder.find_spec(name, [root])
     if spec is not None and spec.loader is None:
         sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
 def _refuse_other_project(module: object, name: str, ref: TrainableRef) -> None:
-    """One process can import a package name from one place only; never train another project's code by mistake."""
+    """Raises if another project's package of that name is imported: a process can import a name from one place only."""
     top = Path(ref.root) / name.partition(".")[0]
     here = getattr(module, "__file__", None)
     if here and (top.is_dir() or top.with_suffix(".py").is_file()) and not Path(here).is_relative_to(Path(ref.root)):
@@ -230,7 +229,7 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
         known = sorted(
             key for key, value in vars(module).items() if _may_be_trainable(value) and value.__module__ == own
         )
-        found = f" Trainables there: {', '.join(known)}." if known else " No function there yields, or takes a `ctx`."
+        found = f" Trainables in it: {', '.join(known)}." if known else " No function in it yields, or takes a `ctx`."
         raise UsageError(
             f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}"
         )

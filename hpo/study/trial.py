@@ -1,4 +1,4 @@
-"""A trial, whatever Optuna calls it, and which of a search's trials is the best."""
+"""A trial as plain values, and the order of trials by value."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hpo.study.schema import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One configuration the sampler proposed, and how it stands.
+    """One trial: its params, state and values.
 
     Attributes:
-        number: as in Optuna.
-        state: complete, pruned, failed, running or waiting; imported if it was another study's.
-        params: one assignment of the space.
-        value: of the objective; of a pruned trial the one it was refused for.
-        values: the objective's value by step.
+        number: number of the trial, as in Optuna.
+        state: complete, pruned, failed, running or waiting; imported if it comes from another study.
+        params: values of the params by name.
+        value: value of the objective; for a pruned trial, the value that it was pruned at.
+        values: value of the objective by step.
         constraints: metrics that must be 0 or less, by name.
-        origin: where its params are from, if not from the sampler.
-        error: why it failed.
-        started: ISO text, local time without a zone, as Optuna gives it.
-        ended: in the same form; None while it is running.
-        code: digest of the code that it was trained with; None where it is not known.
+        origin: source of its params; None: the sampler.
+        error: why the trial failed.
+        started: start time as ISO text, local time without a zone, as Optuna gives it.
+        ended: end time in the same form; None while it is running.
+        code: digest of the code that it was trained with; None: unknown.
     """
 
     number: int
@@ -41,17 +41,17 @@ class Trial:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it keeps all constraints."""
+        """Whether it satisfies all constraints."""
         return all(value <= 0 for value in self.constraints.values())
 
 
 def sort_best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
-    """Returns the complete trials that keep all constraints, the best value first; of equal ones the lower number."""
+    """Returns the complete feasible trials, the best value first; of equal ones the lower number first."""
     sign = -1.0 if study.objective.direction == "maximize" else 1.0
     complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
     return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
 
 def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
-    """Returns the best complete trial."""
+    """Returns the best complete feasible trial."""
     return next(iter(sort_best_first(trials, study)), None)

@@ -1,4 +1,4 @@
-"""Reads a study's content and lists everything that is wrong with it at once, in the user's terms."""
+"""Reads a study's content and lists all its problems at once, in the user's terms."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from hpo.study.schema import NAME, ObjectiveTable, PromotionRules, ResourcesTabl
 from hpo.study.table import Table, dotted
 
 MOST_POINTS = 100_000
-"""A larger grid is never searched whole."""
+"""Maximum points of a grid."""
 
 MOST_LISTED = 1_000_000
-"""Values of one param that Optuna's GPSampler may list: it computes with an array of them at each proposal."""
+"""Maximum values of one param for Optuna's GPSampler, which uses an array of them at each proposal."""
 
 SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
-"""Names of params that are seeds."""
+"""Matches names of params that are seeds."""
 
 
 def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study | None, list[Problem]]:
     """Reads a study's content and lists every problem at once.
 
     Args:
-        content: as tomllib gives it.
-        stem: the file's name without its ending, which must be the study's.
+        content: content of the file as tomllib gives it.
+        stem: name of the file without its suffix, which must be the study's name; None: no file.
 
     Returns:
-        The study, None if there are problems; and the problems.
+        The study, or None if there are problems; and the problems.
     """
     study: Study | None = None
     problems: list[Problem] = []
@@ -51,36 +51,36 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
 
 
 def refuse_problems(content: Mapping[str, object]) -> None:
-    """Raises where a study that Python code makes has problems.
+    """Checks the content of a study made in Python.
 
     Args:
-        content: as a file would have it; tables may be given as the classes of `hpo.study`.
+        content: content as in a study file; tables may be instances of the classes of `hpo.study`.
 
     Raises:
-        StudyInvalid: if it has; the message lists all of them.
+        StudyInvalid: if it has problems; the message lists all of them.
     """
     study, problems = parse(content)
-    if study is not None:  # what was given as a class is looked at too
+    if study is not None:  # tables given as instances are checked too
         problems = list(_across(study.content(), None))
     if problems:
         raise StudyInvalid(f"study {content.get('name')!r}", problems)
 
 
 def notes(study: Study) -> list[Problem]:
-    """Returns what is allowed and worth knowing."""
+    """Returns notes on what is allowed but may be unintended."""
     of_command = list(command_notes(study.command_)) if study.command_ else []
     shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
     return of_command + [
         Problem(
             "promotion.seeds",
-            f"{seed} is the search's seed too: allowed, but the winner will look better than it is; use fresh seeds",
+            f"{seed} is also the search's seed: allowed, but the winner will look better than it is; use fresh seeds",
         )
         for seed in shared
     ]
 
 
 def dimensions_of(content: Mapping[str, object]) -> dict[str, space.Dimension]:
-    """Returns the dimensions that are sound, whatever else is wrong with the file."""
+    """Returns the valid dimensions, even if other parts of the content are invalid."""
     return {name: table.dimension() for name, table in _sound(content, "space", DimensionTable).items()}
 
 
@@ -97,12 +97,12 @@ def _sound(content: Mapping[str, object], key: str, kind: Any) -> dict[str, Any]
 
 
 def fixed_of(content: Mapping[str, object]) -> dict[str, Value]:
-    """Returns the fixed values that are sound, whatever else is wrong with the file."""
+    """Returns the valid fixed values, even if other parts of the content are invalid."""
     return _sound(content, "fixed", Scalar)
 
 
 def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem]:
-    """Yields the problems that lie between keys; they are looked for among whatever is sound."""
+    """Yields problems that involve several keys, as far as these are valid."""
     if stem is not None and isinstance(content.get("name"), str) and content["name"] != stem:
         yield Problem("name", f"{content['name']!r} differs from the file's name, {stem}.toml; rename one of them")
     dimensions, fixed = dimensions_of(content), fixed_of(content)
@@ -111,12 +111,13 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
         if SEED_LIKE.search(name):
             yield Problem(
                 dotted("space", name),
-                "a seed is no hyperparameter, the search would pick the luckiest; use [search] seed, [promotion] seeds",
+                "a seed is not a hyperparameter: the search would pick the luckiest one; use [search] seed and "
+                "[promotion] seeds",
             )
         if not name.isidentifier():
             yield Problem(dotted("space", name), "expected a Python identifier, as the params dataclass has")
         if name in fixed:
-            yield Problem(dotted("fixed", name), "is in [space] too; leave it in one of them")
+            yield Problem(dotted("fixed", name), "is also in [space]; keep it in one of them")
     for name, dimension in dimensions.items():
         yield from _condition_problems(name, dimension, dimensions, fixed)
     try:
@@ -146,10 +147,12 @@ def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.D
             yield from _option_problems(PRUNERS, wrapped, inner, "search", "pruner_options", "wrapped_options")
     if search.get("constraints") and sampler in SAMPLERS and sampler not in CONSTRAINED:
         takes = ", ".join(CONSTRAINED)
-        yield Problem("search.constraints", f"sampler {sampler!r} takes no constraints; those that do: {takes}")
-    said, conditional = search.get("sampler_options"), any(dimension.when for dimension in dimensions.values())
-    if sampler == "cmaes" and isinstance(said, dict) and said.get("with_margin") is True and conditional:
-        yield Problem("search.sampler_options.with_margin", "takes no conditional params; leave one of the two out")
+        yield Problem("search.constraints", f"sampler {sampler!r} does not support constraints; these do: {takes}")
+    options, conditional = search.get("sampler_options"), any(dimension.when for dimension in dimensions.values())
+    if sampler == "cmaes" and isinstance(options, dict) and options.get("with_margin") is True and conditional:
+        yield Problem(
+            "search.sampler_options.with_margin", "does not support conditional params; leave one of them out"
+        )
     if sampler == "grid":
         yield from _grid_problems(dimensions)
     if sampler == "gp":
@@ -164,12 +167,12 @@ def _enqueued_problems(
 ) -> Iterable[Problem]:
     tables, named = search.get("enqueue", []), content.get("space")
     if not isinstance(tables, list) or not isinstance(named, dict) or set(named) != set(dimensions):
-        return  # said elsewhere; a param of an unsound dimension would be called unknown
+        return  # reported elsewhere; a param of an invalid dimension would be called unknown
     if tables and search.get("sampler") == "grid":
         yield Problem("search.enqueue", on_a_grid("leave it out"))
     for index, table in enumerate(tables):
         if not isinstance(table, dict):
-            continue  # said by the table's own check
+            continue  # reported by the table's own check
         _, problems = fitted(dimensions, fixed, table)
         at = dotted("search", "enqueue", index)
         yield from (Problem(f"{at}.{problem.key}", problem.message) for problem in problems)
@@ -180,7 +183,7 @@ def _enqueued_problems(
 
 def _option_problems(known: Mapping[str, type[Table]], name: object, options: object, *at: str) -> Iterable[Problem]:
     if not isinstance(name, str) or name not in known or not isinstance(options, dict):
-        return  # said elsewhere
+        return  # reported elsewhere
     try:
         known[name].model_validate(options)
     except ValidationError as error:
@@ -194,21 +197,21 @@ def _grid_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Proble
         count = space.count(dimension)
         size *= count or 1
         if count is None:
-            yield Problem(dotted("space", name), "a grid needs values that can be counted: give the float a step")
+            yield Problem(dotted("space", name), "a grid needs countable values: give the float a step")
         if dimension.when:
-            yield Problem(dotted("space", name, "when"), "a grid takes no conditions; use another sampler")
+            yield Problem(dotted("space", name, "when"), "a grid does not support conditions; use another sampler")
     if size > MOST_POINTS:
-        yield Problem("search.sampler", f"the grid has {size} points, at most {MOST_POINTS} are taken")
+        yield Problem("search.sampler", f"the grid has {size} points; at most {MOST_POINTS} are allowed")
 
 
 def _gp_problems(dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]:
-    """Yields the dimensions with more values than Optuna's GPSampler, which makes an array of them, can list."""
+    """Yields a problem for each dimension with more values than Optuna's GPSampler can list in an array."""
     for name, dimension in dimensions.items():
         count = space.count(dimension)
         if count is not None and count > MOST_LISTED:
             yield Problem(
                 dotted("space", name),
-                f"has {count} values, and sampler 'gp' lists them all: at most {MOST_LISTED} are taken; "
+                f"has {count} values, and sampler 'gp' lists them all: at most {MOST_LISTED} are allowed; "
                 "use a float without a step, a larger step, or sampler 'tpe' or 'tpe+gp'",
             )
 
@@ -232,7 +235,7 @@ def _condition_problems(
 
 def _never_met(parent: str, dimension: space.Dimension, values: Iterable[Value]) -> Iterable[str]:
     for value in values:
-        said = f"{_came(value)} is no value of {parent}"
+        said = f"{_came(value)} is not a value of {parent}"
         if limits := space.comparisons(value):
             is_named = isinstance(dimension, space.Choice) and space.same(value, dimension.values)
             if not is_named and not space.is_reachable(dimension, limits):
@@ -245,7 +248,7 @@ def _never_met(parent: str, dimension: space.Dimension, values: Iterable[Value])
                 yield f"{said} ({dimension}){_hint(value)}"
         else:
             yield (
-                f"{parent} is a float range, which meets a single value by accident only; make it a choice or an int, "
+                f"{parent} is a float range, which equals a single value only by chance; make it a choice or an int, "
                 'or write a range, such as ">= 0.5"'
             )
 
@@ -274,13 +277,13 @@ _WANTED = {
 def _listed(
     error: ValidationError, content: Mapping[str, object], above: tuple[str, ...] = (), table: type[Table] | None = None
 ) -> list[Problem]:
-    """Returns pydantic's findings as ours: one per key, with what was expected and what came.
+    """Returns pydantic's errors as problems: one per key, with the expected and the given value.
 
     Args:
-        error: what pydantic found.
-        content: where it looked.
-        above: the keys above the content.
-        table: what the content was to be; None: a whole study.
+        error: the error that pydantic raised.
+        content: the content that was validated.
+        above: keys of the tables that contain it.
+        table: class of the validated table; None: a whole study.
     """
     found: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
@@ -292,7 +295,7 @@ def _listed(
 
 
 def _merged(messages: list[str]) -> str:
-    """Returns one sentence for what several members of a union said: `expected A or B, got C`."""
+    """Merges the messages of the members of a union: `expected A or B, got C`."""
     parts = [re.fullmatch("expected (.*), got (.*)", message) for message in messages]
     if len(messages) == 1 or not all(parts):
         return " or ".join(messages)
@@ -308,7 +311,7 @@ def _path(loc: tuple[int | str, ...], content: object) -> list[int | str]:
     at = content
     for part in loc:
         if (isinstance(at, Mapping) and part in at) or (isinstance(at, list) and part in range(len(at))):
-            at = at[part]  # type: ignore[index]  # a key of the one, an index of the other
+            at = at[part]  # type: ignore[index]  # a key of a mapping, an index of a list
         elif not isinstance(at, Mapping) or part != loc[-1] or _is_union_tag(str(part)):
             continue
         path.append(part)
@@ -355,7 +358,7 @@ def _message(item: Any, table: type[Table] | None = None) -> str:
 
 
 def _came(came: object) -> str:
-    """Returns a value as TOML writes it, or nearly so, and cut."""
+    """Returns a value about as TOML writes it, shortened to 60 characters."""
     if isinstance(came, bool):
         return str(came).lower()
     if isinstance(came, int) and came.bit_length() > 64:
@@ -364,8 +367,8 @@ def _came(came: object) -> str:
         return came.isoformat()
     try:
         text = repr(came)
-    except ValueError:  # Python writes no more than 4300 digits
-        return "something with a number of more than 64 bits"
+    except ValueError:  # Python converts at most 4300 digits
+        return "a value with a number of more than 64 bits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -1,4 +1,4 @@
-"""Writes a study as the TOML file that says the same."""
+"""Writes a study as a TOML file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hpo.study.table import dotted
 
 
 def text_of(study: Study) -> str:
-    """Returns a study as TOML; what is at its default is left out.
+    """Returns a study as TOML without the values that equal their defaults.
 
     Args:
         study: the study to be written.
 
     Raises:
-        UsageError: if its trainable is a function of a session, which a file cannot name.
+        UsageError: if its trainable is a function of a session, to which a file cannot refer.
     """
     if is_of_session(study.trainable):
         raise UsageError(
             f"study {study.name!r} trains a function of a session, {study.trainable}, which a file cannot name; put "
-            "it into a module of the project, e.g. train.py, and give that function"
+            "it into a module of the project, e.g. train.py, and use that function"
         )
     content = study.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
     content["search"] = {"trials": study.search.trials, **content["search"]}
@@ -33,15 +33,15 @@ def text_of(study: Study) -> str:
 
 
 def write_study(study: Study, path: str | Path, *, replace: bool = False) -> str:
-    """Writes a study's file and returns its text.
+    """Writes a study file and returns its text.
 
     Args:
         study: the study to be written.
-        path: the folder of study files, or the file, which has to be called as the study.
-        replace: whether a file that says something else is replaced.
+        path: the folder of study files, or the file, whose name must be that of the study.
+        replace: whether a file with different content is overwritten.
 
     Raises:
-        UsageError: if the file has another name, or says something else and is not to be replaced.
+        UsageError: if the file has the wrong name, or has different content and `replace` is False.
         OutputRefused: if it cannot be written.
     """
     text, path = text_of(study), Path(path)
@@ -52,7 +52,7 @@ def write_study(study: Study, path: str | Path, *, replace: bool = False) -> str
     with explain_write_errors(path):
         if path.exists() and not replace and path.read_bytes() != text.encode():
             raise UsageError(
-                f"{path} holds another study, or this one as it was written differently; replace it with "
+                f"{path} contains another study, or this one in another form; overwrite it with "
                 "to_toml(..., replace=True)"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _table(content: Mapping[str, object], *above: str) -> Iterator[str]:
 
 
 def _is_inline(above: tuple[str, ...], key: str) -> bool:
-    """Whether a table is written in one line, as a dimension is."""
+    """Whether a table is written on one line, e.g. a dimension."""
     return above == ("space",) or key == "wrapped_options"
 
 

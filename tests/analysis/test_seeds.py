@@ -370,7 +370,7 @@ WRONG = [
         {"trial": 0, "sources": ["splt"]},
         r"no source named 'splt'\. Sources: split, init, order, augment, dropout\. Did",
     ),
-    ({"trial": 0, "sources": ["init", "init"]}, "source 'init' is named twice"),
+    ({"trial": 0, "sources": ["init", "init"]}, "source 'init' is given twice"),
     ({"trial": 0, "sources": []}, "name at least one source"),
     (
         {"trial": 0, "metric": "vall"},

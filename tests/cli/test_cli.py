@@ -119,9 +119,9 @@ def test_search_seed_in_promotion_is_marked(project):
     (project / "tuning" / "curve.toml").write_text(text.replace("[search]", "[search]\nseed = 42"))
     checked = hpo(project, "check", "--study", "curve")
     assert checked.returncode == 0
-    assert "note: promotion.seeds  42 is the search's seed too" in checked.stdout
+    assert "note: promotion.seeds  42 is also the search's seed" in checked.stdout
     done = hpo(project, "run", "--study", "curve", "--backend", "local", "--trials", "4", "--promote")
-    assert "Note: promotion.seeds: 42 is the search's seed too" in done.stdout
+    assert "Note: promotion.seeds: 42 is also the search's seed" in done.stdout
 
 
 def test_option_replaces_environment(project):

@@ -230,7 +230,7 @@ def test_project_runs_from_another_folder(project, cli, monkeypatch):
         ("import no_such_package", "it needs 'no_such_package', which is not installed"),
         ("raise RuntimeError('boom')", "cannot be imported: RuntimeError: boom"),
         ("def train(*p, ctx): yield {}", "takes *p, but params have names"),
-        ("class train: pass", "is no generator function and no plain function, but a class"),
+        ("class train: pass", "must be a function or a generator function, not a class"),
     ],
 )
 def test_unusable_trainable_is_a_problem(project, refused, code, message):

@@ -71,11 +71,11 @@ def test_run_config_checks_its_values(options, message):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"space": {"seed": {"int": [0, 9]}}}, "space.seed .*a seed is no hyperparameter"),
+        ({"space": {"seed": {"int": [0, 9]}}}, "space.seed .*a seed is not a hyperparameter"),
         ({"space": {"lr": {"flaot": [0.1, 1.0]}}}, "space.lr.flaot .*Did you mean float"),
         ({"fixed": {"lr": 0.1}}, "fixed.lr .*is in .space. too"),
         ({"search": {"budget": 2, "trials": 0}}, "search.trials .*expected at least 1, got 0"),
-        ({"promotion": {"seeds": [42, 42]}}, "promotion.seeds .*a seed is named twice"),
+        ({"promotion": {"seeds": [42, 42]}}, "promotion.seeds .*a seed is given twice"),
         ({"promotion": {"lambda": -1.0}}, "promotion.lambda .*expected at least 0"),
         ({"promotion": {"lambda": float("nan")}}, "promotion.lambda .*expected a finite number"),
         ({"streams": {"splitt": 3}}, "streams.splitt .*Did you mean split"),

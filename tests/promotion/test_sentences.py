@@ -178,7 +178,7 @@ def test_confirmation_names_its_seed_count(curve):
     text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
     assert "over the 2 of 3 that completed" in text
     one = certainty_text(report.confirmed({50: 0.5}))
-    assert "mean 0.5000; the promotion's" in one, "a single value has no sigma"
+    assert "mean 0.5000; under the promotion's" in one, "a single value has no sigma"
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,10 @@ def test_sampler_without_constraints_is_refused(curve):
     content["search"] |= {"sampler": "random", "constraints": ["gap"]}
     _, [problem] = parse(content)
     assert problem.key == "search.constraints"
-    assert problem.message == "sampler 'random' takes no constraints; those that do: tpe, tpe+gp, gp, nsgaii"
+    assert problem.message == "sampler 'random' does not support constraints; these do: tpe, tpe+gp, gp, nsgaii"
     content["search"] |= {"sampler": "tpe", "constraints": ["gap", "gap"]}
     _, [problem] = parse(content)
-    assert (problem.key, problem.message) == ("search.constraints", "'gap' is named twice")
+    assert (problem.key, problem.message) == ("search.constraints", "'gap' is given twice")
 
 
 def test_constraints_are_part_of_study_identity(curve):

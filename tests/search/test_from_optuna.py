@@ -149,7 +149,7 @@ def test_different_ranges_are_said(trace):
         ("return 1.0", UsageError, "suggested no param in 41 calls. Let it call trial.suggest_*"),
         ("raise OSError('no data')", UsageError, "it raised 'OSError: no data'"),
         ("return trial.suggest_categorical('x', [object()])", StudyInvalid, "hpo has no text for the choice"),
-        ("return trial.suggest_int('seed', 0, 9)", StudyInvalid, "a seed is no hyperparameter"),
+        ("return trial.suggest_int('seed', 0, 9)", StudyInvalid, "a seed is not a hyperparameter"),
         ("return trial.suggest_int('a-b', 0, 9) + trial.suggest_int('a_b', 0, 9)", StudyInvalid, "rename one"),
     ],
 )

@@ -74,7 +74,7 @@ def test_an_objective_of_before_is_taken():
         (lambda: hpo.minimize("val", epoch="first"), "there is no epoch 'first'; there are best, last"),
         (lambda: hpo.minimize("val", ignore=["val"]), "ignore names 'val', which is the metric that is optimized"),
         (lambda: hpo.minimize("val", limit="x"), "limit must be a number, not 'x'"),
-        (lambda: made(trainable=dict), "trainable must be a function or where it is, 'module:function', not the class"),
+        (lambda: made(trainable=dict), "trainable must be a function or its path 'module:function', not the class"),
         (lambda: made(trainable=[].append), "not a builtin_function_or_method; wrap it in a function"),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_written_study_reads_back_equal(tmp_path_factory, study):
 def test_another_file_is_not_replaced(tmp_path):
     made().to_toml(tmp_path)
     made().to_toml(tmp_path)  # the same
-    with pytest.raises(UsageError, match="holds another study"):
+    with pytest.raises(UsageError, match="contains another study"):
         made(search={"trials": 3}).to_toml(tmp_path / "mine.toml")
     made(search={"trials": 3}).to_toml(tmp_path, replace=True)
     assert read(tmp_path / "mine.toml").study.search.trials == 3

@@ -57,15 +57,15 @@ def test_the_command_line_is_the_study(change, differs):
     ("command", "tables", "key", "message"),
     [
         ({"run": "x {lrr} {lr}"}, {}, "command.run", "no such placeholder {lrr} (params: lr; others: budget, seed,"),
-        ({"run": "python train.py"}, {}, "space.lr", "command.run has no {lr}, so it would change nothing"),
+        ({"run": "python train.py"}, {}, "space.lr", "command.run has no {lr}, so the param has no effect"),
         ({}, {"fixed": {"width": 3}}, "fixed.width", "command.run has no {width}"),
-        ({}, {"fixed": {"fold": 3}}, "fixed.fold", "{fold} is something else in a command"),
+        ({}, {"fixed": {"fold": 3}}, "fixed.fold", "{fold} has another meaning in a command"),
         ({"run": "x '{lr}"}, {}, "command", "run cannot be split into arguments: no closing quotation"),
-        ({"run": []}, {}, "command", "run is empty; name the program and its arguments"),
-        ({"run": [["x"], "{lr}"]}, {}, "command", "begins with a list, which may be left out"),
+        ({"run": []}, {}, "command", "run is empty; give the program and its arguments"),
+        ({"run": [["x"], "{lr}"]}, {}, "command", "starts with a list, which may be left out"),
         ({"run": ["x", "{lr}"], "shell": True}, {}, "command", "shell = true takes run as one text"),
-        ({"metrics": {"val": "("}}, {}, "command.metrics.val", "is no regular expression"),
-        ({"metrics": {"val": "val"}}, {}, "command.metrics.val", "expected one group, which holds the number"),
+        ({"metrics": {"val": "("}}, {}, "command.metrics.val", "is not a regular expression"),
+        ({"metrics": {"val": "val"}}, {}, "command.metrics.val", "expected one group that contains the number"),
         ({"metrics": {"auc": "(.)"}}, {}, "command.metrics", "has no expression for 'val'"),
         ({"metrics": {"val": "(.)"}, "metrics_file": "m.csv"}, {}, "command", "leave one of them out"),
         ({"metrics_file": "m.txt"}, {}, "command", "must end with .jsonl, .json or .csv"),
@@ -73,7 +73,7 @@ def test_the_command_line_is_the_study(change, differs):
         ({"artifacts": ["../*"]}, {}, "command.artifacts.0", "expected a path below the training's folder"),
         ({"reads": ["HPO_PARMS"]}, {}, "command.reads", "Did you mean HPO_PARAMS?"),
         ({"runs": "x"}, {}, "command.runs", "no such key (keys: run, shell, cwd,"),
-        ({}, {"trainable": "a:b"}, "trainable", "a study has a trainable or a [command], not both"),
+        ({}, {"trainable": "a:b"}, "trainable", "a study has either a trainable or a [command]"),
         ({}, {"validation": {"folds": 3}}, "command.run", "has no {fold}, so all folds of [validation] would be the"),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_wrong_command_is_refused(command, tables, key, message):
 def test_a_param_that_may_be_missing_wants_a_list():
     space = {"lr": {"float": [0.0, 1.0]}, "opt": {"choice": ["a", "b"]}, "mom": {"int": [0, 1], "when": {"opt": "a"}}}
     loose = ["x", "{lr}", "{opt}", "--mom", "{mom}"]
-    assert "put its arguments into a list of their own" in problems({"run": loose}, space=space)["command.run"]
+    assert "put its arguments into an inner list" in problems({"run": loose}, space=space)["command.run"]
     assert problems({"run": [*loose[:3], loose[3:]]}, space=space) == {}
 
 
@@ -172,5 +172,5 @@ search = { budget = 2 }
 
 
 def test_a_study_without_either_is_refused():
-    with pytest.raises(StudyInvalid, match=r"trainable  is missing; say trainable = \"module:function\", or name a"):
+    with pytest.raises(StudyInvalid, match=r"trainable  is missing; set trainable = \"module:function\", or give a"):
         hpo.Study(**{key: value for key, value in VALID.items() if key != "command"})

@@ -141,11 +141,11 @@ def test_a_damaged_file_is_a_problem_and_no_exception(scratch, content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff", "is no UTF-8 text: invalid start byte at byte 0"),
-        (b"name: curve", "is no TOML: "),
-        (b"a = 1\na = 2", "is no TOML: "),
-        (b"a = " + b"9" * 5000, "has a number of too many digits"),
-        (b"a = " + b"[" * 5000, "is nested too deeply to be read"),
+        (b"\xff", "is not valid UTF-8: invalid start byte at byte 0"),
+        (b"name: curve", "is not valid TOML: "),
+        (b"a = 1\na = 2", "is not valid TOML: "),
+        (b"a = " + b"9" * 5000, "has a number with too many digits"),
+        (b"a = " + b"[" * 5000, "is nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_toml_is_one_problem(tmp_path, content, message):
@@ -316,14 +316,14 @@ GOOD = f"{PARAMS.format(FIELDS)}def train(p: Params, ctx): yield {{}}\n"
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("class train: pass", "is no generator function and no plain function, but a class; it must yield the metrics"),
-        (GOOD.replace("def train", "async def train"), "is no generator function and no plain function, but an async"),
+        ("class train: pass", "must be a function or a generator function, not a class; it must yield the metrics"),
+        (GOOD.replace("def train", "async def train"), "must be a function or a generator function, not an async"),
         (GOOD.replace("p: Params", "*p"), "takes *p, but params have names: `def train(params: Params, ctx)` with a"),
-        (GOOD.replace("ctx)", "ctx, more=1)"), "takes more beside p, which is all of its params; it must be `def"),
-        (GOOD.replace("ctx)", "*, seed, ctx)"), "takes seed beside p, which is all of its params"),
-        ("def train(params, lr, ctx): yield {}", "takes lr beside params, which is all of its params"),
-        (GOOD.replace("def train", "def trian"), "Trainables there: trian. Did you mean trian?"),
-        ("x = 1", "No function there yields, or takes a `ctx`."),
+        (GOOD.replace("ctx)", "ctx, more=1)"), "takes more besides p, which holds all params; it must be `def"),
+        (GOOD.replace("ctx)", "*, seed, ctx)"), "takes seed besides p, which holds all params"),
+        ("def train(params, lr, ctx): yield {}", "takes lr besides params, which holds all params"),
+        (GOOD.replace("def train", "def trian"), "Trainables in it: trian. Did you mean trian?"),
+        ("x = 1", "No function in it yields, or takes a `ctx`."),
         ("train = 1", "no function 'train' in its module"),
         ("raise ValueError('boom')", "cannot be imported: ValueError: boom"),
         ("def train(:", "cannot be imported: SyntaxError: invalid syntax"),
@@ -344,13 +344,13 @@ def test_a_trainable_that_cannot_be_one_says_why(project, module, message):
     [
         ("nowhere.curve:train", "no module 'nowhere' in "),
         ("toys.curv:train", "no module 'toys.curv' in "),
-        ("toys.curve:trian", "no function 'trian' in its module. Trainables there: train, train_nan, train_silent"),
+        ("toys.curve:trian", "no function 'trian' in its module. Trainables in it: train, train_nan, train_silent"),
         ("toys.curve.train", "'module:function', e.g. 'models.density:train'"),
         ("toys.curve:", "'module:function'"),
         (":train", "'module:function'"),
         ("", "'module:function'"),
         ("toys\\u0000.curve:train", "must be 'module:function'"),
-        ("toys.curve:State", "is no generator function"),
+        ("toys.curve:State", "must be a function or a generator function"),
         (f"{'a' * 300}:train", "no module 'aaa"),
     ],
 )  # fmt: skip
@@ -379,17 +379,17 @@ def fixed(text):
             ("[0.0, 1.0]", "[0.0, 1.0], when = { k = 2 }"),
             ["space.x.when: CurveParams.x has no default for when the condition fails"],
         ),
-        (("int = [1, 5]", "float = [1.0, 5.0]"), ["space.k.float: a float is not an int, as CurveParams.k wants"]),
+        (("int = [1, 5]", "float = [1.0, 5.0]"), ["space.k.float: a float is not an int, the type of CurveParams.k"]),
         (
             ("int = [1, 5]", "choice = [false, 2.5, 3]"),
-            [f"space.k.choice: {value} is not an int, as CurveParams.k wants" for value in ("false", "2.5")],
+            [f"space.k.choice: {value} is not an int, the type of CurveParams.k" for value in ("false", "2.5")],
         ),
         (
             ('"flat", "late"', '"late", "fast"'),
-            ["space.shape.choice: 'fast' is not a Literal['flat', 'late'], as CurveParams.shape wants"],
+            ["space.shape.choice: 'fast' is not a Literal['flat', 'late'], the type of CurveParams.shape"],
         ),
-        (fixed("nap = true"), ["fixed.nap: true is not a float, as CurveParams.nap wants"]),
-        (fixed("fault = 3"), ["fixed.fault: 3 is not a str, as CurveParams.fault wants"]),
+        (fixed("nap = true"), ["fixed.nap: true is not a float, the type of CurveParams.nap"]),
+        (fixed("fault = 3"), ["fixed.fault: 3 is not a str, the type of CurveParams.fault"]),
         (fixed("nap = 1"), []),  # a whole number is a number
         (("float = [0.0, 1.0]", "int = [0, 1]"), []),
     ],
@@ -401,7 +401,7 @@ def test_the_params_and_the_space_have_to_agree(project, change, expected):
 def test_types_of_every_kind_are_compared(project):
     fields = "x: 'float | None'\n  k: E = E.a\n  shape: str = 'flat'\n  gain: Thing = None"
     module = f"from enum import Enum\nclass E(Enum):\n  a = 1\nclass Thing: pass\n{GOOD.replace(FIELDS, fields)}"
-    assert problems_of(project, module=module) == ["space.k.int: 1 is not an E, as Params.k wants"]
+    assert problems_of(project, module=module) == ["space.k.int: 1 is not an E, the type of Params.k"]
 
 
 def test_problems_of_the_file_and_of_the_trainable_are_listed_together(project):

@@ -88,7 +88,7 @@ WRONG = [
         "search.pruner_options.wrapped_options.percentile",
         "is missing",
     ),
-    ({"sampler": "grid"}, "space.x", "a grid needs values that can be counted: give the float a step"),
+    ({"sampler": "grid"}, "space.x", "a grid needs countable values: give the float a step"),
     ({"until": "0.9"}, "search.until", "expected a number, got '0.9'"),
     ({"patience": 0}, "search.patience", "expected at least 1, got 0"),
 ]
@@ -119,8 +119,8 @@ def test_gp_lists_no_more_values_than_fit_in_memory(wide):
 def test_a_grid_takes_no_conditions_and_no_endless_product():
     space = {"a": {"int": [1, 1000]}, "b": {"int": [1, 1000]}, "c": {"int": [1, 2], "when": {"a": 1}}}
     found = problems({"sampler": "grid"}, space=space)
-    assert found["space.c.when"].startswith("a grid takes no conditions")
-    assert found["search.sampler"] == "the grid has 2000000 points, at most 100000 are taken"
+    assert found["space.c.when"].startswith("a grid does not support conditions")
+    assert found["search.sampler"] == "the grid has 2000000 points; at most 100000 are allowed"
 
 
 def test_a_margin_takes_no_conditions():

@@ -88,8 +88,8 @@ def test_each_form_is_compared(project, form):
     said = str(refused.value)
     kinds = "field in P (fields" if "class P" in FORMS[form] else "argument of train() (arguments"
     assert f"no such {kinds}: x, width, sizes). Did you mean width?" in said
-    assert "1.5 is not an int, as " in said
-    assert "'many' is not a list[int], as " in said
+    assert "1.5 is not an int, the type of " in said
+    assert "'many' is not a list[int], the type of " in said
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -39,7 +39,7 @@ def test_a_circle_names_its_members_and_no_one_else(length, names):
     circle, others = names[:length], names[length:]
     space = {name: Int(low=1, high=2, when={parent: (1,)}) for name, parent in itertools.pairwise([*circle, circle[0]])}
     space |= {name: Int(low=1, high=2, when={circle[0]: (1,)}) for name in others}
-    with pytest.raises(ValueError, match="in a circle") as caught:
+    with pytest.raises(ValueError, match="in a cycle") as caught:
         list(in_order(space))
     named = str(caught.value).removeprefix("the conditions of ").partition(" depend")[0].split(", ")
     assert sorted(named) == sorted(circle)

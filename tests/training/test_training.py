@@ -242,7 +242,7 @@ def test_close_runs_finally_blocks(tmp_path):
         ("toys.curve", "must be 'module:function'"),
         ("toys.kurve:train", "no module 'toys.kurve'"),
         ("toys.curve:trian", "Did you mean train"),
-        ("toys.curve:CurveParams", "no generator function"),
+        ("toys.curve:CurveParams", "must be a function or a generator function"),
     ],
 )
 def test_missing_trainable_is_usage_error(path, message):
