@@ -25,7 +25,7 @@ def test_pairs_needed_match_the_paper():
     assert [pairs_needed(gamma) for gamma in (0.75, 0.70, 0.80, 0.90)] == [29, 46, 21, 12]
 
 
-def test_pairs_needed_give_the_promised_power():
+def test_pairs_needed_reach_the_power():
     """Noether's N for P = 0.75: a sign test at 5 % finds it nearly as often, within the normal approximation."""
     count, draw = pairs_needed(0.75), np.random.default_rng(3)
     wins = draw.binomial(count, 0.75, 20_000)

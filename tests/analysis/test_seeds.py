@@ -424,7 +424,7 @@ def test_replays_are_identical(searched, restored_config):
     assert "Nondeterminism is 0 % of seed noise." in printed
 
 
-def test_nondeterminism_in_percent_of_seed_noise(study, config):
+def test_nondeterminism_as_percentage(study, config):
     restless = study(fixed={"restless": 0.3})
     hpo.run(restless, config)
     hpo.promote(restless, config, top=2)

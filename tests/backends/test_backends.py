@@ -371,7 +371,7 @@ def test_workers_import_little(ray_slots, tmp_path):
 
 
 @pytest.mark.ray
-def test_both_backends_give_equal_evaluations(ray_slots, tmp_path):
+def test_backends_give_equal_evaluations(ray_slots, tmp_path):
     from gathering import GatheringBackend
 
     made = [Job(trial=n, params={"lr": 0.02 * (n + 1)}, seed=40 + n, budget=3) for n in range(4)]

@@ -102,7 +102,7 @@ def is_gone(process, seconds=15):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", pytest.param("ray", marks=pytest.mark.ray)])
-def test_a_second_ctrl_c_leaves_nothing_running(started, backend, descendants):
+def test_second_ctrl_c_stops_everything(started, backend, descendants):
     driver, child = started("--backend", backend)
     below = [psutil.Process(pid) for pid in descendants(driver.pid)]
     driver.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_a_second_ctrl_c_leaves_nothing_running(started, backend, descendants):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("heeds", [True, False])
-def test_blocked_trainings_do_not_block_drivers(started, tmp_path, heeds):
+def test_blocked_training_driver_exits(started, tmp_path, heeds):
     """Where it swallows the interrupt, its process is ended, which is the command's own."""
     driver, child = started("--backend", "local", "--stop-wait", "1", heeds=heeds)
     driver.send_signal(signal.SIGINT)

@@ -119,7 +119,7 @@ def test_ray_gets_no_database_password(project, postgres_url, descendants):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_sigterm_during_ray_start_stops_cleanly(project):
+def test_sigterm_during_ray_start(project):
     """Ray sets a handler of its own for it when it starts."""
     driver = started(project, "--trials", "2")
     try:

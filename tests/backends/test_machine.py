@@ -89,7 +89,7 @@ def test_ray_folder_is_private_and_removed():
     assert not folder.parent.exists()
 
 
-def test_folders_of_killed_drivers_are_removed():
+def test_killed_drivers_folders_removed():
     code = "import os; from hpo.backends.machine import private_folder\n"
     code += "with private_folder() as folder: print(folder, flush=True); os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -18,21 +18,21 @@ from tests.bench.stored import driven, fill
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_every_part_can_be_measured_and_reported(name):
+def test_all_parts_are_reported(name):
     part = import_module(f"tests.bench.{name}")
     assert callable(part.measure)
     assert callable(part.report)
     assert REPETITIONS[name] > 0
 
 
-def test_what_a_watch_costs_is_measured_epoch_by_epoch(monkeypatch):
+def test_watch_cost_is_per_epoch(monkeypatch):
     monkeypatch.setattr(watching, "EPOCHS", 1)
     found = watching.measure(1)
     assert {name: len(spent) for name, spent in found.items()} == dict.fromkeys(watching.KINDS, 1)
     assert len(watching.report(found)) == 4
 
 
-def test_a_setting_is_trained_to_the_same_bits_under_hpo_s_own():
+def test_setting_trains_to_same_bits():
     setting = determinism.SETTINGS[determinism.FIRST]
     assert setting == determinism.Setting()
     with determinism._settled(setting):
@@ -46,22 +46,22 @@ def test_a_slope_leaves_the_start_out():
         slope([0.0, 1.0, 2.0, 3.0, 4.0], skip=4)
 
 
-def test_the_start_is_over_when_the_last_worker_has_ended_its_first_trial():
+def test_start_ends_with_last_worker():
     assert steady_from(["a", "a", "b", "a", "b"], skip=1) == 2
     assert steady_from(["a", "a", "b", "a", "b"], skip=3) == 3
 
 
-def test_ratios_are_of_runs_that_were_taken_together():
+def test_ratios_pair_adjacent_runs():
     assert paired([1.0, 4.0, 3.0], [2.0, 4.0, 12.0]) == Spread(median=0.5, low=0.25, high=1.0)
 
 
-def test_a_price_says_how_many_workers_it_was_of():
+def test_price_names_worker_count():
     stamps = {"wall": [float(n) for n in range(14)], "cpu": [n / 2 for n in range(14)], "workers": [1, 2] + [1] * 12}
     found = price(stamps, "ours")
     assert (found.wall, found.cpu, found.workers, found.steady) == (1.0, 0.5, 1, 4)
 
 
-def test_slots_are_looked_at_from_when_all_work_to_when_the_last_job_begins():
+def test_slots_window_excludes_ramps():
     naps = [(0.0, 4.0, 1), (1.0, 3.0, 2), (4.0, 9.0, 1), (3.0, 7.0, 2), (8.0, 12.0, 2)]
     assert use(naps).workers == 2
     assert use(naps).share == pytest.approx(13 / 14)  # one second of worker 2 between 1 and 8
@@ -69,11 +69,11 @@ def test_slots_are_looked_at_from_when_all_work_to_when_the_last_job_begins():
 
 
 @pytest.mark.parametrize(("most", "met"), [(True, False), (False, True)])
-def test_a_target_is_a_limit_from_above_or_below(most, met):
+def test_target_is_upper_or_lower_limit(most, met):
     assert Target("share", Spread(0.96, 0.9, 1.0), 0.95, most=most).met == met
 
 
-def test_a_filled_database_is_one_that_optuna_and_this_package_can_go_on_with(tmp_path):
+def test_filled_database_is_usable(tmp_path):
     study = study_of(3, 60)
     fill(study, tmp_path, 50)
     loaded = optuna.load_study(study_name="bench", storage=f"sqlite:///{tmp_path / 'hpo.db'}")

@@ -20,13 +20,13 @@ def table():
     return unstable()
 
 
-def test_a_configuration_s_row_is_its_place_in_the_product(table):
+def test_row_is_index_in_product(table):
     rows = list(product(*table.space.values()))
     for row in (0, 7, 400, len(rows) - 1):
         assert table.index(dict(zip(table.space, rows[row], strict=True))) == row
 
 
-def test_the_loss_is_of_seeds_that_no_method_saw_where_there_are_many():
+def test_loss_uses_unseen_seeds():
     scores = np.array([[1.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5], [0.4, 0.4, 0.6, 0.4]])
     many = Table("many", {"a": [0, 1, 2]}, scores, unseen=True)
     assert many.losses(2, [0, 1, 2, 3]) * many.unit == pytest.approx([0.5, 0.0, 0.1])
@@ -34,14 +34,14 @@ def test_the_loss_is_of_seeds_that_no_method_saw_where_there_are_many():
     assert few.losses(2, [0, 1, 2, 3]).argmin() == 1
 
 
-def test_a_trace_is_cut_where_its_trainings_are_spent():
+def test_trace_ends_at_the_budget():
     trace = Trace((5, 6, 5, 7, 6, 8), (1.0, 2.0, 1.0, 3.0, 2.0, 0.0))
     assert trace.first(3, recorded=False).rows == (5, 6, 5)
     assert trace.first(3, recorded=True).rows == (5, 6, 5, 7, 6)
     assert trace.best(2) == [7, 6]
 
 
-def test_promotions_choose_as_plain_numpy_does(table):
+def test_promotion_matches_plain_numpy(table):
     for number in range(20):
         order = [int(seed) for seed in np.random.default_rng(number).permutation(40)]
         rows = [int(row) for row in np.random.default_rng(number).permutation(len(table.scores))[:8]]
@@ -55,7 +55,7 @@ def test_promotions_choose_as_plain_numpy_does(table):
         assert (raced.row, raced.trainings) == (best, 24)
 
 
-def test_a_search_is_our_own_source_and_stops_when_its_trainings_are_spent(table):
+def test_search_stops_at_the_budget(table):
     roles = Roles(range(40))
     trace = trace_of(table, "tpe", 15, roles, 3)
     assert len(set(trace.rows)) == 15
@@ -63,14 +63,14 @@ def test_a_search_is_our_own_source_and_stops_when_its_trainings_are_spent(table
     assert trace.values[4] == table.scores[trace.rows[4], 0]
 
 
-def test_where_few_seeds_may_be_seen_the_race_ends_there():
+def test_race_ends_at_visible_seeds():
     assert plan_of(120, 3) == Plan((1, 2, 3), (16, 8, 5))
     assert plan_of(120, 12) == Plan.for_trainings(120)
     assert plan_of(60, 3) == Plan((1, 2, 3), (8, 4, 2))
 
 
 @pytest.mark.slow
-def test_one_repetition_runs_every_method_within_the_budget(monkeypatch, table):
+def test_methods_stay_within_the_budget(monkeypatch, table):
     monkeypatch.setattr("tests.bench.selection.compare._table", lambda _: table)
     rows = repetition("drawn unstable", 0, 60)
     assert {row["method"] for row in rows} >= {OURS, "Optuna TPE, best_trial", "tpe, grid"}
@@ -95,7 +95,7 @@ def test_wins_are_counted_against_the_recipe():
 
 
 @pytest.mark.slow
-def test_promotions_alone_are_compared_on_the_same_candidates(monkeypatch, table):
+def test_promotions_share_candidates(monkeypatch, table):
     monkeypatch.setattr("tests.bench.selection.promotion_only.ORDERS", 20)
     heads, rows = promotion_only(table)
     assert heads[0] == "promotion"

@@ -64,7 +64,7 @@ def test_names_are_offered(folder, line, offered):
     assert completed(folder, line) == offered
 
 
-def test_completion_reads_environment_folders(folder):
+def test_completion_reads_env_folders(folder):
     assert completed(folder, "hpo check --study ", HPO_STUDIES=f"other{os.pathsep}nowhere") == ["curious"]
 
 

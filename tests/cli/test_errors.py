@@ -514,7 +514,7 @@ def test_promotion_needs_a_complete_trial(project, cli, refused):
     assert "study 'curve' has no completed trial to promote (3 failed); search first: hpo run --study curve" in err
 
 
-def test_promote_before_search_leaves_nothing(searched, refused):
+def test_early_promote_writes_nothing(searched, refused):
     text = Path("studies/curve.toml").read_text(encoding="utf-8")
     Path("studies/other.toml").write_text(text.replace('"curve"', '"other"'), encoding="utf-8")
     err = refused("promote", "-s", "other", *LOCAL)
@@ -528,7 +528,7 @@ def test_rank_needs_a_promotion(searched, refused):
 
 
 @pytest.mark.parametrize("blocked", ["outputs", "outputs/curve"])
-def test_unwritable_results_are_refused_first(searched, refused, blocked):
+def test_unwritable_results_fail_early(searched, refused, blocked):
     shutil.rmtree("outputs")
     Path(blocked).parent.mkdir(exist_ok=True)
     Path(blocked).write_text("a file in its place")
@@ -538,7 +538,7 @@ def test_unwritable_results_are_refused_first(searched, refused, blocked):
 
 
 @pytest.mark.parametrize("options", [("--outputs", "blocked"), ("--workdir", "blocked")])
-def test_unwritable_work_folder_is_refused_first(project, refused, options):
+def test_unwritable_work_fails_early(project, refused, options):
     (project / "blocked").write_text("a file in its place")
     err = refused(*RUN, *options)
     assert "blocked" in err

@@ -46,7 +46,7 @@ def test_preparation_prints_lines_elsewhere(curve, pipe):
     assert pipe.file.getvalue().splitlines() == [WORDS, "reading images: 9 of 20"]
 
 
-def test_commands_without_trainings_have_the_bar(terminal, pipe):
+def test_other_commands_show_a_bar(terminal, pipe):
     for console in (terminal, pipe):
         with Phases(console) as tell:
             tell("looking")

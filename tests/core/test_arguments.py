@@ -83,7 +83,7 @@ def test_run_config_checks_its_values(options, message):
         ({"name": "No Name"}, "name .*expected"),
     ],
 )
-def test_study_objects_are_checked_like_files(tables, message):
+def test_study_objects_checked_as_files(tables, message):
     with pytest.raises(StudyInvalid, match=message):
         hpo.Study(**{**CONTENT, **tables})
 

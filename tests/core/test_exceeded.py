@@ -83,7 +83,7 @@ def test_limits_are_no_identity():
     assert 'time = "2h"\nmemory = "8 GiB"' in limited.to_toml()
 
 
-def test_studies_without_limits_are_stored_as_before():
+def test_no_limits_same_stored_study():
     assert set(study_with().content()["resources"]) == {"cpu", "gpu", "max_attempts", "slots"}
 
 

@@ -115,7 +115,7 @@ def test_files_are_kept_until_the_end(tmp_path):
     assert not (tmp_path / job.folder).exists()
 
 
-def test_fresh_trainings_start_in_empty_folders(tmp_path):
+def test_new_training_gets_empty_folder(tmp_path):
     ref = TrainableRef(path="toys.nasty:train", root=str(PROJECT), objective=Objective(metric="val"))
     job = Job(trial=0, params={"x": 0.5}, seed=41, budget=3)
     stale = tmp_path / job.folder / "cwd" / "stale.txt"

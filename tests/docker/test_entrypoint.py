@@ -19,7 +19,7 @@ def begun(*arguments, **environment):
     )
 
 
-def test_secrets_come_from_the_files_that_are_named(tmp_path):
+def test_secrets_are_read_from_files(tmp_path):
     (tmp_path / "url").write_text('postgresql://hpo:it\'s a `$x` \\n "secret"@db/hpo\n')
     (tmp_path / "token").write_text("t0ken")
     files = {"HPO_STORAGE_FILE": str(tmp_path / "url"), "HPO_TOKEN_FILE": str(tmp_path / "token")}
@@ -28,7 +28,7 @@ def test_secrets_come_from_the_files_that_are_named(tmp_path):
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (1, expected, "")  # 1: the last one is not set
 
 
-def test_the_command_takes_the_place_of_the_script():
+def test_command_replaces_the_script():
     with subprocess.Popen([ENTRYPOINT, "sh", "-c", "echo $$"], stdout=subprocess.PIPE, text=True) as process:
         assert int(process.stdout.read()) == process.pid
 
@@ -43,7 +43,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "environment", "message"), WRONG)
-def test_what_cannot_be_used_is_said_and_nothing_begun(tmp_path, arguments, environment, message):
+def test_bad_settings_start_nothing(tmp_path, arguments, environment, message):
     (tmp_path / "empty").touch()
     (tmp_path / "url").write_text("postgresql://hpo:s3cret@db/hpo")
     done = begun(*arguments, **{name: value.format(tmp_path) for name, value in environment.items()})

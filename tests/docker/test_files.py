@@ -44,7 +44,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("command", "name", "mistake"), CHECKS)
-def test_its_checker_finds_nothing_in_it_and_a_mistake_if_there_is_one(tmp_path, command, name, mistake):
+def test_hadolint_finds_mistakes(tmp_path, command, name, mistake):
     done = run(*command, str(DOCKER / name))
     assert done.returncode == 0, done.stdout + done.stderr
     text = (DOCKER / name).read_text()
@@ -83,14 +83,14 @@ def inherited(target):
 
 
 @pytest.mark.parametrize("target", ["worker", "worker-gpu", "web"])
-def test_an_image_ends_as_another_user_than_root_and_begins_with_the_entrypoint(target):
+def test_images_run_as_non_root(target):
     lines = inherited(target)
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
     assert [line for line in lines if line.startswith("ENTRYPOINT")] == ['ENTRYPOINT ["hpo-entrypoint"]']
     assert any(line.endswith("docker/entrypoint.sh /usr/local/bin/hpo-entrypoint") for line in lines)
 
 
-def test_every_version_is_that_of_the_constraints():
+def test_versions_match_constraints():
     installs = [line for lines in stages()[0].values() for line in lines if "pip install" in line]
     assert len(installs) == 7
     for line in installs:
@@ -111,7 +111,7 @@ def let_in(path):
     return decided
 
 
-def test_the_build_is_given_what_it_copies_and_nothing_else():
+def test_build_context_is_minimal():
     copied = []
     for line in DOCKERFILE.splitlines():
         if line.startswith("COPY") and "--from" not in line:
@@ -194,7 +194,7 @@ def on_web(site, cwd, *commands):
     return re.findall(r"^status (\d+): ", done.stderr, re.MULTILINE), done.stdout, done.stderr
 
 
-def test_the_pages_are_installed_without_torch_and_ray():
+def test_pages_need_no_torch_or_ray():
     brought = closure(needed("build-web"))
     assert not {"torch", "ray", "captum"} & set(brought)
     assert {"optuna", "sqlalchemy", "psycopg", "fastapi", "uvicorn", "optuna-dashboard", "a2wsgi"} <= set(brought)
@@ -207,7 +207,7 @@ def test_the_pages_are_installed_without_torch_and_ray():
 
 
 @pytest.mark.slow
-def test_what_only_looks_works_with_what_the_image_of_the_pages_has(tmp_path, web_site):
+def test_read_only_commands_in_pages(tmp_path, web_site):
     for name in ("models", "studies"):
         (tmp_path / name).symlink_to(ROOT / name)
     hpo = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--study", "digits", "--backend", "local"]
@@ -222,12 +222,12 @@ def test_what_only_looks_works_with_what_the_image_of_the_pages_has(tmp_path, we
     assert "'models.digits:train' cannot be imported: it needs 'torch', which is not installed" in errors
 
 
-def test_both_workers_have_the_same_but_for_cuda():
+def test_workers_differ_only_in_cuda():
     assert needed("build-worker") == needed("build-worker-gpu")
     assert {"torch>=2.13,<3", "ray[tune]==2.60.0", "ray[default]==2.60.0"} <= set(needed("build-worker"))
 
 
-def test_requirements_that_are_not_there_are_refused():
+def test_missing_requirements_fail():
     script = [sys.executable, str(DOCKER / "requirements.py"), "--project", str(ROOT / "pyproject.toml")]
     extra = run(*script, "--extra", "wep")
     assert extra.returncode == 1
@@ -240,7 +240,7 @@ def test_requirements_that_are_not_there_are_refused():
 # compose.yaml.
 
 
-def test_compose_builds_targets_that_there_are():
+def test_compose_targets_exist():
     built = {one["build"]["target"] for one in SERVICES.values() if "build" in one}
     assert built == {"worker", "worker-gpu", "web"} <= set(stages()[0])
     for one in SERVICES.values():
@@ -255,7 +255,7 @@ def test_no_port_is_open_to_a_network():
     assert "ports" not in SERVICES["db"]
 
 
-def test_what_trains_reaches_neither_the_database_nor_its_password():
+def test_workers_cannot_reach_database():
     assert COMPOSE["networks"]["storage"]["internal"] is True
     for name in ("ray-worker", "ray-worker-gpu"):
         assert SERVICES[name]["secrets"] == ["ray_token"]
@@ -265,12 +265,12 @@ def test_what_trains_reaches_neither_the_database_nor_its_password():
     assert not [name for name, one in SERVICES.items() if "@" in json.dumps(one.get("environment", {}))]
 
 
-def test_cards_are_asked_for_in_the_profile_alone():
+def test_only_gpu_profile_requests_gpus():
     asking = {name for name, one in SERVICES.items() if "nvidia" in json.dumps(one)}
     assert asking == {name for name, one in SERVICES.items() if one.get("profiles") == ["gpu"]} == {"ray-worker-gpu"}
 
 
-def test_every_secret_is_one_that_the_script_makes_and_stays_out_of_images_and_commits(tmp_path):
+def test_secrets_stay_out_of_images(tmp_path):
     done = run("sh", str(DOCKER / "secrets.sh"), str(tmp_path / "secrets"))
     assert done.returncode == 0, done.stderr
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
@@ -291,7 +291,7 @@ def test_every_secret_is_one_that_the_script_makes_and_stays_out_of_images_and_c
     assert ignored.returncode == 0, "docker/secrets is no line of .gitignore"
 
 
-def test_what_the_documents_tell_to_type_is_there():
+def test_documented_commands_exist():
     text = (DOCKER / "README.md").read_text() + (ROOT / "README.md").read_text()
     commands = re.findall(r"^\$ (docker compose .*|docker build .*|sh docker/.*)$", text, re.MULTILINE)
     assert len(commands) >= 6

@@ -186,7 +186,7 @@ def test_a_role_ends_when_it_is_told_to(done):
     assert -signal.SIGKILL not in done.stopped.values()
 
 
-def test_the_pages_show_it_to_who_has_the_token(done):
+def test_pages_require_the_token(done):
     port = free_port(18080)
     web = Container(
         "web",

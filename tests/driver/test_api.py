@@ -292,7 +292,7 @@ def test_promote_creates_no_storage(curve, config, tmp_path):
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_promote_before_search_stores_nothing(curve, config):
+def test_early_promote_stores_nothing(curve, config):
     hpo.run(curve(name="other"), config, trials=1)
     with pytest.raises(NothingToPromote, match="has not been searched"):
         hpo.promote(curve(), config)
@@ -301,7 +301,7 @@ def test_promote_before_search_stores_nothing(curve, config):
     store.close()
 
 
-def test_unwritable_outputs_are_refused_first(curve, config):
+def test_unwritable_outputs_fail_early(curve, config):
     study = curve(search={"trials": 2})
     hpo.run(study, config)
     blocked = config.outputs.parent / "file"

@@ -81,7 +81,7 @@ def test_changed_code_is_refused(edited, verb):
     assert listener.messages == []
 
 
-def test_replicates_of_other_code_are_retrained(edited):
+def test_other_code_is_retrained(edited):
     project, config, before = edited
     listener = Listener()
     outcome = hpo.promote(project.study(), config, accept_code_change=True, observers=[listener])

@@ -37,7 +37,7 @@ def stored(config, stage):
     return [(one.job.key, one.status, one.value, [(step.step, step.metrics) for step in one.reports]) for one in found]
 
 
-def test_a_command_is_searched_promoted_and_verified(config):
+def test_command_runs_all_verbs(config):
     outcome = hpo.run(study(), config)
     assert outcome.count("failed") == 0
     assert outcome.count("pruned") > 0

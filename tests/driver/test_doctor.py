@@ -146,7 +146,7 @@ def test_wrong_version_is_attention(tmp_path):
     assert "attention  packages " in done.stdout
 
 
-def test_unimportable_package_is_one_sentence(tmp_path):
+def test_broken_package_is_one_sentence(tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sqlalchemy.py").write_text("raise ImportError('half of it is not there')")
     done = command(tmp_path, path=[tmp_path / "broken"])

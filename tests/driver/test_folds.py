@@ -199,7 +199,7 @@ def test_results_hold_every_fold(promoted):
         assert not list(path.rglob("checkpoint.pt"))
 
 
-def test_pooled_predictions_have_each_case_once(promoted):
+def test_pooled_cases_are_unique(promoted):
     _, outcome = promoted
     for path in outcome.results:
         with (path / "val_predictions.csv").open() as file:

@@ -53,7 +53,7 @@ def test_commands_shown_by_init_work(tmp_path):
 
 
 @pytest.mark.slow
-def test_starter_test_finds_a_broken_trainable(tmp_path):
+def test_starter_test_finds_mistakes(tmp_path):
     init(tmp_path)
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert "2 passed" in called(tmp_path, *arguments)

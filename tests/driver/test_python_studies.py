@@ -91,7 +91,7 @@ def test_outcomes_print_and_are_tables(config, capsys):
     assert "what affects val" in found["decompose"].figure().layout.title.text
 
 
-def test_other_session_continues_the_function(config):
+def test_other_session_continues_study(config):
     hpo.run(study(make(0.5)), config, trials=2)
     again = hpo.run(study(make(0.5)), config, trials=3)
     assert again.own == 3
@@ -106,7 +106,7 @@ def test_changed_function_is_changed_code(config):
     assert accepted.of_other_code == [0, 1, 2]
 
 
-def test_session_function_not_in_a_study_file(config):
+def test_session_function_has_no_file(config):
     path = study(make(0.5)).trainable
     with pytest.raises(UsageError, match=r"give hpo\.Study the function itself"):
         hpo.run(study(path), config)

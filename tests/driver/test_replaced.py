@@ -63,7 +63,7 @@ def test_replaced_driver_writes_no_promotion(curve, config, replaced_at, monkeyp
         hpo.promote(curve(), config)  # which writes all files again
 
 
-def test_replaced_driver_publishes_no_results(curve, config, replaced_at):
+def test_replaced_driver_has_no_results(curve, config, replaced_at):
     hpo.run(curve(), config)
     found = replaced_at(1)
     with pytest.raises(StudyBusy, match="has taken this study over"):
@@ -74,7 +74,7 @@ def test_replaced_driver_publishes_no_results(curve, config, replaced_at):
         assert store.promotion(store.find("curve")) is None
 
 
-def test_replaced_driver_writes_no_decomposition(curve, config, replaced_at):
+def test_replaced_driver_cannot_decompose(curve, config, replaced_at):
     hpo.run(curve(), config)
     before = len(list(config.outputs.rglob("decomposition-*")))
     replaced_at(1)

@@ -146,7 +146,7 @@ def cluster(postgres, descendants, monkeypatch, one_head):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_cluster_drives_a_study_once_at_a_time(cluster):
+def test_cluster_runs_one_driver(cluster):
     assert SECRET in cluster.config.storage
     submitted = cluster.hpo("submit", "--study", "curve", "--trials", "3", "--promote", "--top", "2")
     assert submitted.returncode == 0, submitted.stderr

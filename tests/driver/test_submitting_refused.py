@@ -84,7 +84,7 @@ def test_never_submitted_study_has_no_log(curve, config):
         next(api.logs("curve", config))
 
 
-def test_job_of_other_database_writes_nothing(curve, config, tmp_path, monkeypatch):
+def test_other_database_writes_nothing(curve, config, tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_JOB", "hpo-curve-12345678-1")
     with pytest.raises(hpo.UsageError, match=r"job hpo-curve-12345678-1 .* was submitted with another database"):
         api.run(curve(search={"trials": 1}), config)

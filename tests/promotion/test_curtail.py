@@ -163,7 +163,7 @@ def test_curtailed_promotion_names_left_out(curve, config, capsys):
     assert "The whole grid has the same winner." in promotion_text(short)
 
 
-def test_other_rule_is_undecided_when_curtailed():
+def test_curtailed_other_rule_undecided():
     candidates = [Candidate(trial=0, values={42: 0.8, 43: 0.8, 44: 0.8}), Candidate(trial=1, values={42: 0.9, 43: 0.5})]
     own = rank(candidates, (42, 43, 44), Rule(), "maximize")
     assert (own.undecided, certainty(own, [41]).unknown) == ((), ["mean", "median"])

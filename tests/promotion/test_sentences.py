@@ -189,5 +189,5 @@ def test_nonzero_is_not_printed_as_zero(value, shown):
     assert number(value) == shown
 
 
-def test_nonzero_spread_is_not_printed_as_zero():
+def test_small_spread_is_not_zero():
     assert [per_cent(value) for value in (None, 0.0, 0.01, 0.05, 3.21)] == ["-", "0.0", "< 0.1", "0.1", "3.2"]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for folder in ("hpo", "models") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def test_the_public_names_are_sorted_and_there():
+def test_public_names_sorted_and_present():
     assert hpo.__all__ == sorted(hpo.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     for name in hpo.__all__:
         assert getattr(hpo, name) is not None
@@ -24,7 +24,7 @@ def test_the_public_names_are_sorted_and_there():
         hpo.nothing  # noqa: B018
 
 
-def test_a_name_of_before_works_with_a_warning():
+def test_renamed_name_warns():
     with pytest.warns(DeprecationWarning, match=r"hpo\.Place is called hpo\.RunConfig now"):
         assert hpo.Place is hpo.RunConfig
 
@@ -49,11 +49,11 @@ def test_help_loads_nothing_heavy():
     assert loaded_by(code, "torch", "ray", "optuna", "sqlalchemy", "plotly", "matplotlib", "pydantic", "numpy") == []
 
 
-def test_a_worker_loads_neither_optuna_nor_the_database():
+def test_worker_imports_are_minimal():
     assert loaded_by("import hpo.backends.ray.worker", "optuna", "sqlalchemy", "alembic", "pydantic_settings") == []
 
 
-def test_the_driver_loads_torch_only_with_a_trainable_that_does():
+def test_driver_loads_torch_lazily():
     code = "import hpo.api, hpo.search, hpo.store, hpo.results"
     assert loaded_by(code, "torch", "ray", "matplotlib", "sklearn") == []
 
@@ -108,13 +108,13 @@ def unsafe_calls(text):
         "import torch\ntorch.load(f, weights_only=maybe)",
     ],
 )
-def test_the_rule_on_pickles_sees_every_way_to_read_one(code):
+def test_pickle_rule_finds_all_readers(code):
     assert len(unsafe_calls(code)) == 1
     assert unsafe_calls("import torch, json\ntorch.load(f, weights_only=True)\njson.loads(t)\nopen(f)") == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_unpickles_or_evaluates_what_it_reads(path):
+def test_nothing_is_unpickled_or_evaluated(path):
     text = path.read_text()
     assert not re.search(r"weights_only=False|allow_pickle=True|(?<![.\w])(eval|exec)\(", text)
     assert unsafe_calls(text) == []

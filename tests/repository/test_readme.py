@@ -55,7 +55,7 @@ def project(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_commands_work_one_after_the_other(project, at_ray):
+def test_commands_run_in_order(project, at_ray):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/serve/test_browser.py
@@ -82,7 +82,7 @@ def test_the_commands_work_one_after_the_other(project, at_ray):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_smoke_study_runs_on_ray_with_its_promotion(project, at_ray):
+def test_smoke_study_runs_on_ray(project, at_ray):
     assert "Winner: trial" in hpo(project, "hpo run --study unet-density-smoke --promote")
     [folder] = (project / "outputs" / "unet-density-smoke").glob("results_7")
     assert (folder / "metrics" / "val_metrics.png").stat().st_size > 10_000
@@ -95,7 +95,7 @@ def test_the_smoke_study_runs_on_ray_with_its_promotion(project, at_ray):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ten_minutes_are_enough_for_a_study_of_one_s_own(tmp_path):
+def test_own_study_tutorial(tmp_path):
     [block] = [body for kind, body in BLOCKS if kind == "console" and "hpo init" in body]
     first, enter, *commands, test = [line[2:] for line in block.splitlines()]
     assert "hpo check --study tumours" in hpo(tmp_path, first)
@@ -119,7 +119,7 @@ def test_the_first_study_of_one_s_own_runs(tmp_path):
     assert "results_7  results_8  results_9" in printed
 
 
-def test_the_function_that_reports_trains_alike(tmp_path):
+def test_reporting_function_trains_alike(tmp_path):
     tables = []
     for number in (0, 1):
         folder = tmp_path / str(number)
@@ -148,7 +148,7 @@ def test_the_options_of_a_search_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
+def test_confirm_and_curtail(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
     (tmp_path / "studies" / "line.toml").write_text(TOML[0])
@@ -163,7 +163,7 @@ def test_the_winner_is_confirmed_and_the_grid_curtailed_as_it_says(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
+def test_compare_and_trainings(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
     (tmp_path / "studies" / "line.toml").write_text(TOML[0])
@@ -183,7 +183,7 @@ def test_what_it_says_of_comparing_and_of_a_total_of_trainings_holds(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_is_cross_validated_as_it_says(project):
+def test_cross_validation(project):
     [table] = [body for body in TOML if "[validation]" in body]
     (project / "studies" / "digits-cv.toml").write_text(
         (project / "studies" / "digits.toml")
@@ -202,7 +202,7 @@ def test_a_study_is_cross_validated_as_it_says(project):
 
 
 @pytest.mark.slow
-def test_a_trial_is_decomposed_and_replayed_as_it_says(tmp_path):
+def test_decompose_and_replay(tmp_path):
     """Every word and every number, to what another CPU may round differently."""
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
@@ -225,7 +225,7 @@ def in_parts(text):
     return re.sub(number, "N", plain).split(), [float(one) for one in re.findall(number, plain)]
 
 
-def test_what_optuna_alone_found_begins_a_study(tmp_path):
+def test_optuna_trials_are_imported(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
     (tmp_path / "studies" / "line.toml").write_text(TOML[0])
@@ -256,7 +256,7 @@ def test_the_two_commands_are_the_makefile_s():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_every_command_is_in_the_table_and_no_other():
+def test_table_lists_all_commands():
     listed = re.findall(r"^\| `hpo (\w+)` \|", README, re.MULTILINE)
     assert sorted(listed) == commands_of()
     [group] = re.findall(r"^\| `hpo seeds` \| (.*) \|$", README, re.MULTILINE)

@@ -45,7 +45,7 @@ def plain_optuna(study, trials):
 
 @pytest.mark.slow("gp")
 @pytest.mark.parametrize("sampler", ["tpe", "tpe+gp", "gp", "nsgaii"])
-def test_samplers_see_constraints_as_in_optuna(tmp_path, curve, sampler):
+def test_constraints_match_optuna(tmp_path, curve, sampler):
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}
     study = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options})
     free = curve(search={**CONSTRAINED, "sampler": sampler, "sampler_options": options, "constraints": []})
@@ -93,7 +93,7 @@ def test_missing_constraint_fails_the_trial(curve, config):
     assert trial.error == "the constraint 'gap' was not reported at step 1; reported: loss, pid, val"
 
 
-def test_sampler_without_constraints_is_refused(curve):
+def test_unsupported_constraints_fail(curve):
     content = curve().content()
     content["search"] |= {"sampler": "random", "constraints": ["gap"]}
     _, [problem] = parse(content)
@@ -104,7 +104,7 @@ def test_sampler_without_constraints_is_refused(curve):
     assert (problem.key, problem.message) == ("search.constraints", "'gap' is given twice")
 
 
-def test_constraints_are_part_of_study_identity(curve):
+def test_constraints_are_in_the_identity(curve):
     assert curve(search={"constraints": ["gap"]}).identity() != curve().identity()
     assert curve(search={"constraints": []}).identity() == curve().identity()
 

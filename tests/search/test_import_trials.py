@@ -91,7 +91,7 @@ def opened(config):
     return OptunaStudies(config.storage, prepare_optuna)
 
 
-def test_finished_trials_are_taken_and_the_reasons_of_the_others_told(config, curve, old):
+def test_finished_trials_are_imported(config, curve, old):
     study, before = curve(), bytes_of(old)
     outcome = api.import_trials(study, config, source=old)
     assert (outcome.source, outcome.source_study, outcome.imported, outcome.new) == (old, OLD, 10, 10)
@@ -118,7 +118,7 @@ def test_a_journal_is_read_as_a_database_is(tmp_path, config, curve, old):
 
 
 @pytest.mark.postgres
-def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_never_told(config, curve, postgres_url):
+def test_server_is_read_only(config, curve, postgres_url):
     fill_database(postgres_url.replace("postgresql://", "postgresql+psycopg://"), curve())
     url = postgres_url.replace("postgresql://postgres:", "postgresql://postgres:s3cret")
     outcome = api.import_trials(curve(), config, source=url)
@@ -132,7 +132,7 @@ def test_a_server_is_read_in_transactions_that_cannot_write_and_its_password_nev
     engine.dispose()
 
 
-def test_the_search_proposes_what_optuna_alone_would_that_knows_them(config, curve, old):
+def test_proposals_match_optuna(config, curve, old):
     study = curve(search={"lag": 1})
     api.import_trials(study, config, source=old)
     database = opened(config)
@@ -145,7 +145,7 @@ def test_the_search_proposes_what_optuna_alone_would_that_knows_them(config, cur
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
-def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, old, sampler):
+def test_table_ignores_slots_and_kills(tmp_path, curve, old, sampler):
     study = curve(search={"lag": 3, "sampler": sampler})
     tables = []
     for run in range(3):
@@ -162,7 +162,7 @@ def test_the_table_is_one_over_slots_and_interrupted_drivers(tmp_path, curve, ol
     assert len(tables[0]) == 22
 
 
-def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(config, curve, old):
+def test_pruner_sees_imported_trials(config, curve, old):
     study = curve(search={"lag": 6, "pruner": "median", "pruner_options": {"n_startup_trials": 7}})
     taken = usable(study, old)
     assert [trial.state for trial in taken].count(TrialState.COMPLETE) == 7
@@ -174,7 +174,7 @@ def test_the_first_trial_is_judged_against_all_of_them_whatever_the_lag(config, 
     assert source.report(source.ask(), 1, 0.0) is Decision.STOP
 
 
-def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):
+def test_imported_trials_are_extra(config, curve, old):
     space = {"x": {"float": [0.0, 1.0], "step": 0.5}, "k": {"choice": [2]}}
     study = curve(space=space, fixed={"shape": "flat"}, search={"sampler": "grid", "lag": 1})
     known = [
@@ -198,7 +198,7 @@ def test_they_are_none_of_the_trials_that_are_wanted(config, curve, old):
 
 
 @pytest.mark.parametrize(("limits", "count"), [({"until": 0.05}, 1), ({"patience": 2}, None)])
-def test_neither_a_target_nor_patience_counts_them(config, curve, old, limits, count):
+def test_imported_do_not_end_search(config, curve, old, limits, count):
     study = curve(search={"lag": 1, "pruner": "none"})
     best = max(trial.values[0] for trial in usable(study, old))
     api.import_trials(study, config, source=old)
@@ -213,7 +213,7 @@ def test_neither_a_target_nor_patience_counts_them(config, curve, old, limits, c
         assert outcome.own >= 3
 
 
-def test_the_best_of_them_is_neither_incumbent_nor_candidate(config, curve, old):
+def test_imported_are_no_candidates(config, curve, old):
     study = curve(search={"trials": 2, "lag": 1, "pruner": "none"}, promotion={"top": 2})
     storage = RDBStorage(old)
     made = optuna.load_study(study_name=OLD, storage=storage)
@@ -232,7 +232,7 @@ def test_the_best_of_them_is_neither_incumbent_nor_candidate(config, curve, old)
     assert all(row.candidate.trial >= 11 for row in promoted.ranking.rows)
 
 
-def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(config, curve, old, monkeypatch):
+def test_partial_import_blocks_search(config, curve, old, monkeypatch):
     study = curve(search={"lag": 1})
     # The announcement is written first, then a trial at a time: end it between two.
     create, made = RDBStorage.create_new_trial, []
@@ -255,7 +255,7 @@ def test_an_import_that_is_cut_off_blocks_the_search_until_it_is_finished(config
     assert api.run(study, config, trials=1).own == 1
 
 
-def test_a_study_that_has_begun_takes_no_more(config, curve, old):
+def test_started_study_takes_no_import(config, curve, old):
     api.run(curve(), config, trials=1)
     with pytest.raises(UsageError, match="study 'curve' has begun"):
         api.import_trials(curve(), config, source=old)
@@ -269,13 +269,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("tables", "message"), WRONG)
-def test_trials_of_another_meaning_are_refused_and_nothing_is_written(config, curve, old, tables, message):
+def test_unfit_trials_write_nothing(config, curve, old, tables, message):
     with pytest.raises(UsageError, match=message):
         api.import_trials(curve(**tables), config, source=old)
     assert not Path(config.storage.removeprefix("sqlite:///")).exists()
 
 
-def test_params_that_this_study_fixes_to_the_same_value_are_left_out(curve, old):
+def test_equal_fixed_params_left_out(curve, old):
     whole = curve()
     fixed = next(trial.params["k"] for trial in usable(whole, old))
     study = curve(
@@ -308,9 +308,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("source", "name", "error", "message"), MISSING)
-def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
-    tmp_path, config, curve, old, source, name, error, message
-):
+def test_unreadable_source_fails_early(tmp_path, config, curve, old, source, name, error, message):
     unfit(tmp_path)
     with pytest.raises(error, match=message) as caught:
         api.import_trials(curve(), config, source=source.format(tmp_path), source_study=name)
@@ -320,21 +318,21 @@ def test_a_source_that_cannot_be_read_is_refused_before_anything_is_written(
     assert not (tmp_path / "hpo.db").exists()
 
 
-def test_trials_that_optuna_cannot_read_are_a_sentence(tmp_path, config, curve, old):
+def test_unreadable_trials_one_sentence(tmp_path, config, curve, old):
     with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as connection:
         connection.execute('UPDATE trial_params SET distribution_json = \'{"name": "Newer", "attributes": {}}\'')
     with pytest.raises(StorageDamaged, match="cannot be read: Unknown distribution class: Newer"):
         api.import_trials(curve(), config, source=f"sqlite:///{tmp_path / 'old.db'}", source_study="what we did before")
 
 
-def test_of_several_studies_one_has_to_be_named(config, curve, old):
+def test_several_studies_need_a_name(config, curve, old):
     fill_database(old, curve(), name="another")
     with pytest.raises(UsageError, match=r"--from-study is needed.*studies what we did before, another"):
         api.import_trials(curve(), config, source=old)
     assert api.import_trials(curve(), config, source=old, source_study="another").source_study == "another"
 
 
-def test_the_command_says_what_it_took_and_what_it_left(tmp_path, curve, old):
+def test_command_prints_what_it_took(tmp_path, curve, old):
     common = ["--study", str(curve().root / "studies" / "curve.toml"), "--storage", f"sqlite:///{tmp_path / 'hpo.db'}"]
     done = CliRunner().invoke(app, ["import", *common, "--from", old])
     assert done.exit_code == 0, done.output
@@ -352,13 +350,13 @@ def steps_of(trials):
     return [sorted(trial.intermediate_values.items()) for trial in trials]
 
 
-def test_steps_counted_from_0_are_moved_by_one(curve, old, tmp_path):
+def test_steps_from_0_move_by_one(curve, old, tmp_path):
     url = f"sqlite:///{tmp_path / 'from-0.db'}"
     fill_database(url, curve(), first=0)
     assert steps_of(usable(curve(), url)) == steps_of(usable(curve(), old))
 
 
-def test_steps_that_begin_late_stay_as_they_are(curve, tmp_path):
+def test_late_steps_stay_unchanged(curve, tmp_path):
     url = f"sqlite:///{tmp_path / 'late.db'}"
     fill_database(url, curve(), first=3)
     assert min(step for trial in usable(curve(), url) for step in trial.intermediate_values) == 3
@@ -368,7 +366,7 @@ def test_steps_that_begin_late_stay_as_they_are(curve, tmp_path):
     ("steps", "moved"),
     [((9, 19, 29), 1), ((10, 20, 30), 0), ((0, 10, 20), 1), ((1, 11, 21), 0), ((4, 9), 1), ((1, 3, 5), 0), ((9,), 0)],
 )
-def test_steps_of_every_tenth_epoch_tell_where_they_are_counted_from(steps, moved):
+def test_sparse_steps_reveal_their_start(steps, moved):
     trial = optuna.trial.create_trial(value=1.0, intermediate_values=dict.fromkeys(steps, 1.0))
     assert Foreign(source="old.db", study="old", direction="maximize", trials=(trial,)).step_offset == moved
 

@@ -68,7 +68,7 @@ def test_noise_is_told_from_shape():
 
 @given(some.floats(-3, 3), some.floats(0.01, 2), some.floats(-3, 3))
 @settings(max_examples=20, deadline=None)
-def test_expected_improvement_is_the_integral(mean, deviation, best):
+def test_expected_improvement_integral(mean, deviation, best):
     f = np.linspace(mean - 9 * deviation, mean + 9 * deviation, 40_001)
     wanted = np.trapezoid(np.maximum(f - best, 0) * norm.pdf(f, mean, deviation), f)
     assert expected_improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(wanted, abs=1e-4)
@@ -163,7 +163,7 @@ def test_threads_change_no_bit(threads):
 DIGESTS: set[str] = set()
 
 
-def test_failed_and_pruned_trials_are_avoided():
+def test_avoids_failed_and_pruned():
     study = optuna.create_study(direction="maximize", sampler=hpo.MixedSampler(seed=2, n_startup_trials=12))
 
     def objective(trial):
@@ -250,7 +250,7 @@ def blas():
     return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
 
 
-def test_threaded_searches_restore_numpy_threads(monkeypatch):
+def test_numpy_threads_are_restored(monkeypatch):
     inside, most, before = [], [], blas()
 
     def slow(*_):

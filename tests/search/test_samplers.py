@@ -63,7 +63,7 @@ COMBINATIONS = [(sampler, "median") for sampler in SAMPLERS] + [("tpe", p) for p
 COMBINATIONS += [("nsgaii", "hyperband"), ("qmc", "hyperband"), ("cmaes", "hyperband")]
 
 
-def test_all_samplers_and_pruners_are_covered():
+def test_samplers_and_pruners_covered():
     assert set(SAMPLER_CASES) == set(SAMPLERS)
     assert set(PRUNER_CASES) == set(PRUNERS)
 

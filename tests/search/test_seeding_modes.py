@@ -62,7 +62,7 @@ def test_each_trial_has_its_own_seed(tmp_path, curve):
     database.close()
 
 
-def test_replicates_share_seeds_across_trials(curve):
+def test_replicates_share_seeds(curve):
     study = curve(search={"seeding": "replicated", "replicates": 4, "pruner": "none"})
     assert study.search_seeds(0) == study.search_seeds(9)
     assert len(set(study.search_seeds(0))) == 4
@@ -70,7 +70,7 @@ def test_replicates_share_seeds_across_trials(curve):
 
 
 @pytest.mark.parametrize(("lambda_", "direction"), [(0.0, "maximize"), (1.0, "maximize"), (1.5, "minimize")])
-def test_trial_value_is_mean_minus_lambda_sigma(lambda_, direction):
+def test_replicated_value_formula(lambda_, direction):
     search, values = Trials(1), {1: 0.2, 2: 0.5, 3: 0.4}
     objective = Objective(metric="val", direction=direction)
     source = ReplicatedSource(search, (1, 2, 3), Rule(lambda_=lambda_), objective)

@@ -122,7 +122,7 @@ def test_more_trials_can_be_added_later(durable, curve):
     assert len(table(durable, study)) == 10
 
 
-def test_failed_trial_has_reason_and_no_value(durable, curve):
+def test_failed_trial_has_a_reason(durable, curve):
     study = curve()
     source = open_source(durable, study)
     job = source.ask()

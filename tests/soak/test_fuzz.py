@@ -47,7 +47,7 @@ def count(name, short, long):
 
 
 @pytest.mark.parametrize("times", count("HPO_SOAK_FILES", 150, 5000))
-def test_every_study_file_is_read_or_refused_in_sentences(tmp_path, monkeypatch, draw, times):
+def test_study_files_fuzz(tmp_path, monkeypatch, draw, times):
     monkeypatch.chdir(tmp_path)
     project(tmp_path)
     path = tmp_path / "studies" / "curve.toml"
@@ -80,7 +80,7 @@ def commands(group, above=()):
 
 @pytest.mark.slow("some")
 @pytest.mark.parametrize("times", count("HPO_SOAK_COMMANDS", 40, 2000))
-def test_every_command_line_ends_with_a_status_and_a_sentence(tmp_path, monkeypatch, draw, times):
+def test_command_lines_fuzz(tmp_path, monkeypatch, draw, times):
     for variable in [name for name in os.environ if name.startswith(("HPO_", "RAY_"))]:
         monkeypatch.delenv(variable)
     fill(tmp_path / "whole")

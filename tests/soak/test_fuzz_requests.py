@@ -92,7 +92,7 @@ def request(draw):
         pytest.param(int(os.environ.get("HPO_SOAK_REQUESTS", 2000)), marks=pytest.mark.soak, id="all"),
     ],
 )
-def test_every_request_gets_an_answer_and_nothing_is_written(tmp_path, times):
+def test_requests_fuzz(tmp_path, times):
     seed = int(os.environ.get("HPO_SOAK_SEED", random.SystemRandom().randrange(10**6)))
     sys.stderr.write(f"\nHPO_SOAK_SEED={seed}\n")  # shown when the test fails
     draw = random.Random(seed)

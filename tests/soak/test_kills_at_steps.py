@@ -17,7 +17,7 @@ from hpo.driver.storage import storage
 pytestmark = pytest.mark.soak
 
 
-def test_a_kill_at_every_statement_of_the_tables_is_survived(storage_url):
+def test_kill_at_every_statement(storage_url):
     sys.stderr.write(f"killed at {kill_at_statements(storage_url, 1)} statements that make tables\n")
 
 
@@ -31,7 +31,7 @@ def outcome(config, folder):
     return table, (folder / "promotion.csv").read_text(), stored, results, sorted(one.name for one in folder.iterdir())
 
 
-def test_a_kill_at_every_file_of_a_promotion_is_survived(curve, tmp_path, storage_url):
+def test_kill_at_every_file(curve, tmp_path, storage_url):
     config = hpo.RunConfig(storage=storage_url, outputs=tmp_path / "outputs", backend="local")
     study = curve(search={"trials": 6}, promotion={"top": 2})
     hpo.run(study, config)

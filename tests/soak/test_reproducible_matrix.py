@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.ray]
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_one_table_over_workers_and_repetitions(tmp_path, curve, ray_slots, pruner, sampler):
+def test_same_table_on_every_run(tmp_path, curve, ray_slots, pruner, sampler):
     study = napping(curve, pruner, sampler=sampler)
     tables = [on_ray(study, tmp_path / f"{slots}-{run}", slots) for slots in (2, 4) for run in range(3)]
     tables.append(in_a_loop(study, tmp_path / "loop"))

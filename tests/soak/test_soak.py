@@ -75,13 +75,13 @@ def disturbed(tmp_path, draw, backend, kills, postgres=None, trials=12, nap=0.3)
 
 
 @pytest.mark.soak  # the other short one has all of this and a server
-def test_in_short_everything_dies_and_nothing_is_lost(tmp_path, draw):
+def test_short_soak_loses_nothing(tmp_path, draw):
     disturbed(tmp_path, draw, "local", kills=3, trials=6)
 
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_in_short_with_a_server_that_dies_too(tmp_path, draw, mortal_postgres):
+def test_short_soak_with_dying_server(tmp_path, draw, mortal_postgres):
     disturbed(tmp_path, draw, "local", kills=2, trials=4, postgres=mortal_postgres)
 
 

@@ -58,9 +58,7 @@ def outcome(study, config):
         ("decomposition", "first", 1, False),
     ],
 )
-def test_a_death_in_any_phase_changes_nothing(
-    curve, config, tmp_path, storage_url, ray_slots, phase, which, times, folds
-):
+def test_death_in_any_phase(curve, config, tmp_path, storage_url, ray_slots, phase, which, times, folds):
     flags = tmp_path / "flags"
     flags.mkdir()
     tables = {"space": {"x": {"float": [0.0, 1.0]}}, "fixed": {"flags": str(flags)}}

@@ -235,7 +235,7 @@ def test_other_conventions_match_rankings(seed):
     assert sure.stays == [name for name, trial in found.items() if trial == own]
 
 
-def test_one_seed_or_candidate_claims_nothing():
+def test_too_few_values_claim_nothing():
     alone = certainty(ranked([[1.0, 2.0, 3.0]], [2.5]), [41])
     assert (alone.chances, alone.pairs, alone.correlation, alone.optimism_interval) == ({}, (), None, None)
     once = certainty(ranked([[1.0], [2.0]], [1.5, 2.5], seeds=(42,)), [41])

@@ -112,7 +112,7 @@ def test_two_equal_seeds_of_three_are_named():
     assert "replicates of trial 0 are bit-identical under seeds 42 43, " in seed_warnings([found], 1)[0]
 
 
-def test_equal_shares_of_float32_may_be_chance():
+def test_equal_float32_may_be_chance():
     """A share of 450 cases that torch has computed: no double near it is the exact share."""
     shares = {42: 433 / 450, 43: 431 / 450, 44: 433 / 450}
     runs = [replicate(seed, curve(float32(430 / 450), float32(share))) for seed, share in shares.items()]

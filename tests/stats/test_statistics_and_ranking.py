@@ -76,7 +76,7 @@ def test_ranking_ignores_input_order(table, shuffled):
     assert order(rank(made, SEEDS, Rule(), "maximize")) == order(rank(mixed, SEEDS, Rule(), "maximize"))
 
 
-def test_a_steady_candidate_beats_a_lucky_one():
+def test_steady_beats_lucky():
     ranking = rank(candidates([[0.90, 0.60, 0.75], [0.74, 0.75, 0.73]]), SEEDS, Rule(), "maximize")
     assert order(ranking) == [1, 0]
     assert order(rank(candidates([[0.90, 0.60, 0.75], [0.74, 0.75, 0.73]]), SEEDS, Rule(lambda_=0), "maximize")) == [

@@ -92,7 +92,7 @@ def test_lag_makes_timing_irrelevant(coarse, tmp_path, pruner):
     assert ("pruned" in {row[1] for row in tables[0]}) == (pruner != "none")
 
 
-def test_a_running_identical_trial_is_awaited(coarse, config):
+def test_identical_trial_is_awaited(coarse, config):
     made, _ = coarse
     study = made(lag=False)
     queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
@@ -186,7 +186,7 @@ def test_a_resumed_search_is_the_same(coarse, config, tmp_path):
     assert tables[0] == tables[1]
 
 
-def test_trainings_cover_search_and_promotion(curve, config):
+def test_trainings_include_promotion(curve, config):
     study = curve()
     said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage]
     there = ["--outputs", str(config.outputs), "--backend", "local"]

@@ -100,7 +100,7 @@ def test_failed_evaluations_are_replaced(store, curve):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_the_database_refuses_non_finite_values(store, curve, value):
+def test_non_finite_values_are_refused(store, curve, value):
     study = store.store_study(curve())
     row = {
         "study_id": study.id,
@@ -177,7 +177,7 @@ def test_records_without_variants_survive(storage_url, curve):
     store.close()
 
 
-def test_a_changed_study_shows_the_difference(store, curve):
+def test_changed_study_shows_a_diff(store, curve):
     store.store_study(curve())
     changed = curve(space={"x": {"float": [0.0, 2.0]}, "k": {"int": [1, 5]}})
     with pytest.raises(StudyChanged) as caught:

@@ -24,7 +24,7 @@ def made(**said):
     return hpo.Study(**{"name": "mine", "trainable": train, "objective": hpo.minimize("val"), "space": SPACE, **said})
 
 
-def test_a_study_of_objects_is_that_of_a_file():
+def test_objects_equal_the_file():
     space = {
         "x": hpo.Float(1e-4, 1, log=True),
         "k": hpo.Int(1, 5, step=2),
@@ -52,7 +52,7 @@ def test_what_is_left_out_has_defaults():
     assert made(search={"trials": 5}).search.budget == 10
 
 
-def test_an_importable_function_is_stored_by_name():
+def test_importable_function_by_name():
     study = made()
     assert (study.trainable, study.root.name, study.ref.function) == ("toys.curve:train", "project", None)
     assert study == made(trainable="toys.curve:train").located(study.root)

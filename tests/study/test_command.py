@@ -32,7 +32,7 @@ def test_it_is_stored_as_it_is_read():
     assert study.ref.command.run[:2] == (("python",), ("train.py",))
 
 
-def test_a_text_and_a_list_are_the_same_study():
+def test_text_and_list_are_equal():
     one = hpo.Study(**VALID)
     listed = hpo.Study(**{**VALID, "command": {"run": VALID["command"]["run"].split()}})
     assert one.identity() == listed.identity()
@@ -81,18 +81,18 @@ def test_a_wrong_command_is_refused(command, tables, key, message):
     assert message in problems(command, **tables)[key]
 
 
-def test_a_param_that_may_be_missing_wants_a_list():
+def test_conditional_param_needs_a_list():
     space = {"lr": {"float": [0.0, 1.0]}, "opt": {"choice": ["a", "b"]}, "mom": {"int": [0, 1], "when": {"opt": "a"}}}
     loose = ["x", "{lr}", "{opt}", "--mom", "{mom}"]
     assert "put its arguments into an inner list" in problems({"run": loose}, space=space)["command.run"]
     assert problems({"run": [*loose[:3], loose[3:]]}, space=space) == {}
 
 
-def test_braces_that_name_nothing_are_left_alone():
+def test_other_braces_are_kept():
     assert problems({"run": "awk '{print $1}' {{lrr}} {lr}"}) == {}
 
 
-def test_what_the_program_reads_is_no_problem():
+def test_reads_replaces_placeholders():
     assert problems({"run": "x", "reads": ["HPO_PARAMS", "HPO_FOLD"]}, validation={"folds": 2}) == {}
 
 
@@ -156,7 +156,7 @@ def test_an_edit_of_a_script_is_other_code(project):
     assert before.changes(code(project, "python train.py")) == "helper.py changed"
 
 
-def test_a_program_that_is_missing_is_a_problem(project):
+def test_missing_program_is_a_problem(project):
     text = """
 name = "program"
 command = { run = "no-such-one {lr} {seed} {budget}" }

@@ -57,7 +57,7 @@ def project(tmp_path, monkeypatch):
     made.forget()
 
 
-def test_defaults_of_any_type_become_json_values():
+def test_defaults_become_json():
     found = defaults_of(Odd, {"x"}, "/project")
     assert found == {
         "kind": "Kind.SMALL",
@@ -73,11 +73,11 @@ def test_defaults_of_any_type_become_json_values():
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_param_that_is_set_has_no_default_that_counts():
+def test_set_param_has_no_default():
     assert "sizes" not in defaults_of(Odd, {"x", "sizes"})
 
 
-def test_a_default_that_is_made_anew_each_time_is_named():
+def test_varying_default_has_its_name():
     @dataclass
     class Params:
         when: int = field(default_factory=iter(range(9)).__next__)
@@ -85,7 +85,7 @@ def test_a_default_that_is_made_anew_each_time_is_named():
     assert defaults_of(Params, ()) == defaults_of(Params, ())
 
 
-def test_a_changed_default_is_a_changed_study(project, config, capsys):
+def test_changed_default_changes_study(project, config, capsys):
     hpo.run(project.study(), config)
     project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
     for verb in (hpo.run, hpo.promote, lambda *said: api.verify(*said, trial=0)):
@@ -95,7 +95,7 @@ def test_a_changed_default_is_a_changed_study(project, config, capsys):
     assert len(api.show("toy", 1, config)[1]) == 1
 
 
-def test_the_old_default_as_a_fixed_value_is_the_same_study(project, config):
+def test_fixed_old_default_is_same_study(project, config):
     hpo.run(project.study(), config)
     project.toy(fields="bonus: float = 5.0", value="params.x + params.bonus")
     project.study_file(more="fixed = { bonus = 0.0 }", trials=2)
@@ -105,7 +105,7 @@ def test_the_old_default_as_a_fixed_value_is_the_same_study(project, config):
         hpo.run(project.study(), config)
 
 
-def test_defaults_stand_in_every_record_of_a_result(project, config, capsys):
+def test_defaults_are_in_all_records(project, config, capsys):
     hpo.run(project.study(), config)
     outcome = hpo.promote(project.study(), config)
     for name in ("summary.json", "optuna_trial.json"):
@@ -124,7 +124,7 @@ def test_defaults_stand_in_every_record_of_a_result(project, config, capsys):
     assert "the trainable's default applies: bonus = 0.0" in printed
 
 
-def test_the_default_of_a_conditional_param_counts(project, config):
+def test_conditional_default_counts(project, config):
     project.toy(fields="on: bool = True\nbonus: float = 0.0", value="params.x + params.bonus")
     more = "space.on = { choice = [true, false] }\nspace.bonus = { float = [1.0, 2.0], when = { on = true } }"
     project.write(
@@ -141,7 +141,7 @@ def test_the_default_of_a_conditional_param_counts(project, config):
         hpo.run(project.study(), config)
 
 
-def test_a_study_stored_before_defaults_were_recorded_goes_on(project, config):
+def test_old_study_without_defaults(project, config):
     hpo.run(project.study(), config)
     engine = create_engine(config.storage)
     with engine.begin() as connection:
@@ -161,7 +161,7 @@ NAMES = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3)
 
 
 @given(NAMES, NAMES, NAMES, NAMES)
-def test_identities_differ_where_an_effective_value_does(fixed, defaults, fixed_now, defaults_now):
+def test_identity_has_effective_values(fixed, defaults, fixed_now, defaults_now):
     def made(fixed, defaults):
         texts = {f"fixed.{name}": repr(value) for name, value in fixed.items()}
         return with_defaults(texts, {name: value for name, value in defaults.items() if name not in fixed})

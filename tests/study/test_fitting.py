@@ -24,7 +24,7 @@ def fit(dimension, came):
     steps=st.integers(1, 1000),
     seed=st.integers(0, 2**31),
 )
-def test_what_optuna_draws_in_steps_fits_to_the_bit(low, step, steps, seed):
+def test_optuna_steps_fit_exactly(low, step, steps, seed):
     dimension = Float(low=float(low), high=float(low + steps * step), step=float(step))
     distribution = optuna.distributions.FloatDistribution(dimension.low, dimension.high, step=dimension.step)
     with warnings.catch_warnings():
@@ -49,11 +49,11 @@ def test_what_lies_off_the_steps_does_not(came):
 
 
 @pytest.mark.parametrize("came", [10**400, -(10**400), float("nan"), float("-inf")])
-def test_what_is_no_finite_float_does_not_fit(came):
+def test_non_finite_values_do_not_fit(came):
     assert fit(Float(low=0.0, high=0.9), came) is None
 
 
-def test_a_last_bit_beyond_the_end_is_taken_back():
+def test_rounding_is_clipped_to_the_end():
     assert fit(Float(low=0.0, high=0.3, step=0.1), 0.1 + 0.2) == 0.3
 
 

@@ -97,7 +97,7 @@ def test_comments_and_docstrings_are_no_code():
 
 
 @pytest.mark.parametrize("with_source", [True, False], ids=["source", "no-source"])
-def test_imported_files_of_the_project_are_code(monkeypatch, with_source):
+def test_imported_project_files_count(monkeypatch, with_source):
     monkeypatch.syspath_prepend(PROJECT)
     assert "toys/net.py" in code(SCRIPT.replace("from toys import net", "import toys.net"), with_source).files
     assert "toys/__init__.py" in code(SCRIPT, with_source).files
@@ -115,7 +115,7 @@ def test_a_closure_s_values_are_code():
     assert session_code(make(1), PROJECT).changes(session_code(make(2), PROJECT)).endswith("width changed")
 
 
-def test_evaluated_annotations_are_the_same_code():
+def test_annotations_do_not_change_code():
     train = session(SCRIPT, "<annotated>")["train"]
     before = session_code(train, PROJECT)
     prepare_to_ship(train)
@@ -124,7 +124,7 @@ def test_evaluated_annotations_are_the_same_code():
     assert session_code(train, PROJECT) == before
 
 
-def test_a_script_that_is_edited_stays_as_it_was_run(tmp_path):
+def test_edited_script_keeps_its_code(tmp_path):
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(SCRIPT))
     train = session(SCRIPT, str(path), with_source=False)["train"]
@@ -134,7 +134,7 @@ def test_a_script_that_is_edited_stays_as_it_was_run(tmp_path):
     assert session_code(train, PROJECT) == before
 
 
-def test_a_list_that_holds_itself_is_no_obstacle():
+def test_recursive_list_is_accepted():
     ring = []
     ring.append(ring)
 

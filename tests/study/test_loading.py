@@ -79,13 +79,13 @@ def assert_told_well(path):
 
 
 @given(st.binary(max_size=60))
-def test_random_bytes_are_a_problem_and_no_exception(scratch, content):
+def test_random_bytes_are_a_problem(scratch, content):
     scratch.write_bytes(content)
     assert_told_well(scratch)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
-def test_random_text_is_a_problem_and_no_exception(scratch, content):
+def test_random_text_is_a_problem(scratch, content):
     scratch.write_bytes(content.encode())
     assert_told_well(scratch)
 
@@ -133,7 +133,7 @@ def damaged_files(draw):
 
 @given(damaged_files())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_damaged_file_is_a_problem_and_no_exception(scratch, content):
+def test_damaged_file_is_a_problem(scratch, content):
     scratch.write_bytes(content.encode())
     assert_told_well(scratch)
 
@@ -148,14 +148,14 @@ def test_a_damaged_file_is_a_problem_and_no_exception(scratch, content):
         (b"a = " + b"[" * 5000, "is nested too deeply"),
     ],
 )
-def test_a_file_that_is_no_toml_is_one_problem(tmp_path, content, message):
+def test_invalid_toml_is_one_problem(tmp_path, content, message):
     path = tmp_path / "curve.toml"
     path.write_bytes(content)
     (problem,) = read(path).problems
     assert (problem.key, problem.message.startswith(message)) == ("-", True)
 
 
-def test_what_cannot_be_read_is_a_problem_too(tmp_path):
+def test_unreadable_path_is_a_problem(tmp_path):
     (tmp_path / "folder.toml").mkdir()
     for name in ("folder.toml", "nothing.toml"):
         (problem,) = read(tmp_path / name).problems
@@ -163,7 +163,7 @@ def test_what_cannot_be_read_is_a_problem_too(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_a_problem(tmp_path):
+def test_forbidden_file_is_a_problem(tmp_path):
     put(tmp_path, "curve").chmod(0)
     assert read(tmp_path / "curve.toml").problems[0].message == "cannot be read: Permission denied"
 
@@ -178,7 +178,7 @@ def test_a_file_from_windows_is_read(project, wrap):
 # Finding.
 
 
-def test_a_study_is_found_by_path_from_any_folder(project, tmp_path, monkeypatch):
+def test_study_is_found_by_path(project, tmp_path, monkeypatch):
     for folder, path in [
         (tmp_path, "studies/curve.toml"),
         (tmp_path / "studies", "curve.toml"),
@@ -190,14 +190,14 @@ def test_a_study_is_found_by_path_from_any_folder(project, tmp_path, monkeypatch
         assert (study.name, study.root) == ("curve", tmp_path)
 
 
-def test_the_first_folder_that_has_the_study_wins(tmp_path):
+def test_first_folder_wins(tmp_path):
     first, second = put(tmp_path / "a", "curve"), put(tmp_path / "b", "curve")
     assert find("curve", [tmp_path / "a", tmp_path / "b"]) == first
     assert find("curve", [tmp_path / "b", tmp_path / "a"]) == second
     assert find("curve", [tmp_path / "nowhere", tmp_path / "b"]) == second
 
 
-def test_folders_that_are_named_come_before_the_environment_s_and_those_before_studies(tmp_path, monkeypatch):
+def test_order_of_study_folders(tmp_path, monkeypatch):
     paths = {name: put(tmp_path / name, "curve") for name in ("named", "b", "c", "studies")}
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HPO_STUDIES", raising=False)
@@ -211,7 +211,7 @@ def test_folders_that_are_named_come_before_the_environment_s_and_those_before_s
     assert find("curve") == paths["studies"]
 
 
-def test_an_unknown_study_lists_those_there_are_and_the_nearest(tmp_path, monkeypatch):
+def test_unknown_study_lists_known_ones(tmp_path, monkeypatch):
     for name in ("curve", "digits"):
         put(tmp_path / "studies", name)
     monkeypatch.chdir(tmp_path)
@@ -249,14 +249,14 @@ HOSTILE += ["\x00", "\x00.toml", "a" * 5000, f"{'a' * 5000}.toml", ".toml", "/.t
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_a_study_that_is_not_there(tmp_path, monkeypatch, name):
+def test_hostile_name_is_not_found(tmp_path, monkeypatch, name):
     put(tmp_path / "studies", "curve")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyNotFound, match=r"Found: curve\."):
         find(name)
 
 
-def test_only_files_that_are_there_are_listed(tmp_path):
+def test_only_existing_files_are_listed(tmp_path):
     folder = tmp_path / "studies"
     put(folder, "curve")
     put(folder, "we ird [x] é")
@@ -271,13 +271,13 @@ def test_only_files_that_are_there_are_listed(tmp_path):
     assert read(folder / "link.toml").problems[0].key == "name"
 
 
-def test_a_studies_folder_may_be_a_link_and_the_project_is_where_the_link_is(project, tmp_path):
+def test_linked_studies_folder(project, tmp_path):
     (tmp_path / "studies").rename(tmp_path / "elsewhere")
     (tmp_path / "studies").symlink_to("elsewhere")
     assert load_study("curve", [tmp_path / "studies"]).root == tmp_path
 
 
-def test_packages_bring_studies_by_their_entry_points(tmp_path):
+def test_entry_points_provide_studies(tmp_path):
     """In a process of its own, for entry points are read from the import path."""
     site = tmp_path / "site"
     put(site / "brought", "curve")
@@ -303,7 +303,7 @@ def test_packages_bring_studies_by_their_entry_points(tmp_path):
 # Against the trainable.
 
 
-def test_the_project_under_another_name_has_no_problems(project):
+def test_renamed_project_has_no_problems(project):
     assert problems_of(project) == []
 
 
@@ -333,7 +333,7 @@ GOOD = f"{PARAMS.format(FIELDS)}def train(p: Params, ctx): yield {{}}\n"
         (LATE + GOOD.replace("k: int", "k: Nope"), "the annotations of Params cannot be read: name 'Nope' is not"),
     ],
 )  # fmt: skip
-def test_a_trainable_that_cannot_be_one_says_why(project, module, message):
+def test_invalid_trainable_says_why(project, module, message):
     (problem,) = problems_of(project, module=module)
     assert problem.startswith("trainable: ")
     assert message in problem
@@ -354,7 +354,7 @@ def test_a_trainable_that_cannot_be_one_says_why(project, module, message):
         (f"{'a' * 300}:train", "no module 'aaa"),
     ],
 )  # fmt: skip
-def test_a_trainable_that_is_not_there_says_what_is(project, path, message):
+def test_missing_trainable_lists_others(project, path, message):
     text = (project / "studies" / "curve.toml").read_text()
     own = text.partition('trainable = "')[2].partition('"')[0]
     (problem,) = problems_of(project, (own, path.replace("toys", own.partition(".")[0])))
@@ -394,7 +394,7 @@ def fixed(text):
         (("float = [0.0, 1.0]", "int = [0, 1]"), []),
     ],
 )
-def test_the_params_and_the_space_have_to_agree(project, change, expected):
+def test_params_and_space_must_agree(project, change, expected):
     assert problems_of(project, change) == expected
 
 
@@ -404,7 +404,7 @@ def test_types_of_every_kind_are_compared(project):
     assert problems_of(project, module=module) == ["space.k.int: 1 is not an E, the type of Params.k"]
 
 
-def test_problems_of_the_file_and_of_the_trainable_are_listed_together(project):
+def test_all_problems_are_listed(project):
     found = problems_of(
         project,
         ("k     =", "kk    ="),
@@ -428,7 +428,7 @@ def test_reading_alone_imports_no_trainable(project):
     assert read(path).study.name == "curve"
 
 
-def test_a_study_whose_trainable_is_not_here_can_be_looked_at_and_not_run(tmp_path):
+def test_missing_trainable_is_viewable(tmp_path):
     path = put(tmp_path / "studies", "far", TEXT.replace('"curve"', '"far"').replace("toys.curve", "elsewhere.curve"))
     assert "elsewhere" in path.read_text(encoding="utf-8")
     assert load_study("far", [path.parent], to_train=False).name == "far"

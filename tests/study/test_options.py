@@ -101,7 +101,7 @@ def test_every_problem_is_told_at_its_key(search, key, message):
     assert re.search(message, found[key]), found[key]
 
 
-def test_all_problems_of_options_are_told_at_once():
+def test_all_option_problems_are_listed():
     found = problems({"sampler_options": {"a": 1, "n_ei_candidates": 0}, "pruner_options": {"b": 2}})
     assert sorted(found) == [
         "search.pruner_options.b",
@@ -111,12 +111,12 @@ def test_all_problems_of_options_are_told_at_once():
 
 
 @pytest.mark.parametrize("wide", [{"int": [1, 2**53], "log": True}, {"float": [0.0, 1e6], "step": 0.1}])
-def test_gp_lists_no_more_values_than_fit_in_memory(wide):
+def test_gp_limits_listed_values(wide):
     assert problems({"sampler": "gp"}, space={"x": wide})["space.x"].endswith("or sampler 'tpe' or 'tpe+gp'")
     assert problems({"sampler": "tpe"}, space={"x": wide}) == {}
 
 
-def test_a_grid_takes_no_conditions_and_no_endless_product():
+def test_grid_limits():
     space = {"a": {"int": [1, 1000]}, "b": {"int": [1, 1000]}, "c": {"int": [1, 2], "when": {"a": 1}}}
     found = problems({"sampler": "grid"}, space=space)
     assert found["space.c.when"].startswith("a grid does not support conditions")
@@ -130,7 +130,7 @@ def test_a_margin_takes_no_conditions():
     assert list(found) == ["search.sampler_options.with_margin"]
 
 
-def test_an_option_at_its_default_is_no_other_study(curve):
+def test_default_option_is_same_study(curve):
     plain = curve()
     said = curve(search={"sampler_options": {"n_startup_trials": 10}, "pruner_options": {"n_startup_trials": 5}})
     assert said.identity() == plain.identity()
@@ -139,7 +139,7 @@ def test_an_option_at_its_default_is_no_other_study(curve):
     assert other.identity() != plain.identity()
 
 
-def test_the_lag_follows_from_the_slots_unless_it_is_said(curve):
+def test_lag_follows_from_slots(curve):
     bare = {"search": {"lag": None}}
     assert curve(**bare).lag == 4
     assert curve(**bare, resources={"slots": 3}).lag == 6
@@ -150,7 +150,7 @@ def test_the_lag_follows_from_the_slots_unless_it_is_said(curve):
     assert curve(**bare, resources={"slots": 3}).identity() == curve(search={"lag": 6}).identity()
 
 
-def test_a_cmaes_without_its_package_is_refused_with_what_to_install(curve, config, monkeypatch):
+def test_missing_cmaes_says_how_to_install(curve, config, monkeypatch):
     import hpo
     from hpo.core.errors import UsageError
     from hpo.study import options

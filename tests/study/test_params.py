@@ -100,7 +100,7 @@ def test_what_has_no_default_is_wanted(project, form):
 
 
 @pytest.mark.parametrize("form", ["named", "pydantic", "attrs"])
-def test_a_changed_default_is_a_changed_study(project, config, form):
+def test_changed_default_changes_study(project, config, form):
     hpo.run(written(project, FORMS[form]), config)
     assert api.show("toy", 0, config)[1][0].defaults == {"width": 16, "sizes": [3]}
     with pytest.raises(StudyChanged, match=r"default\.width +16 +-> +17"):

@@ -116,7 +116,7 @@ def test_relative_imports_are_followed(project):
         "VALUE = (1)",
     ],
 )
-def test_comments_docstrings_and_layout_do_not_count(project, edit):
+def test_comments_and_layout_are_ignored(project, edit):
     project.write("helper.py", "VALUE = 1")
     project.toy(head="import helper")
     before = code(project)
@@ -127,7 +127,7 @@ def test_comments_docstrings_and_layout_do_not_count(project, edit):
 @pytest.mark.parametrize(
     "edit", ["VALUE = 2", "VALUE = 1.0", "VALUE = True", "VALUE = 1\nVALUE += 1", "VALUE = -1", ""]
 )
-def test_whatever_python_reads_otherwise_counts(project, edit):
+def test_other_syntax_counts(project, edit):
     project.write("helper.py", "VALUE = 1")
     project.toy(head="import helper")
     before = code(project)
@@ -137,7 +137,7 @@ def test_whatever_python_reads_otherwise_counts(project, edit):
     assert before.changes(after) == "helper.py changed"
 
 
-def test_a_docstring_that_the_code_reads_counts(project):
+def test_docstring_that_is_read_counts(project):
     project.write("helper.py", '"""a"""\nVALUE = len(__doc__)')
     project.toy(head="import helper")
     before = code(project)
@@ -145,7 +145,7 @@ def test_a_docstring_that_the_code_reads_counts(project):
     assert before.differs(code(project))
 
 
-def test_an_imported_module_keeps_the_code_that_it_was_imported_with(project):
+def test_imported_module_keeps_its_code(project):
     """A process that has imported a module does not run what was written into its file since."""
     project.toy(head="VALUE = 1")
     before = code(project)
@@ -155,7 +155,7 @@ def test_an_imported_module_keeps_the_code_that_it_was_imported_with(project):
     assert before.differs(code(project))
 
 
-def test_what_a_training_imports_later_is_read_again_until_then(project):
+def test_late_import_is_read_again(project):
     project.write("helper.py", "VALUE = 1")
     project.toy(head="def late():\n    import helper")
     before = code(project)
@@ -168,13 +168,13 @@ def test_what_a_training_imports_later_is_read_again_until_then(project):
     assert code(project) == now
 
 
-def test_a_trainable_without_a_file_has_no_known_code():
+def test_trainable_without_file():
     module = type(sys)("__notebook__")
     assert code_of(module, "/tmp") == Code()
     assert not Code().differs(Code({"a.py": "1"}, "1"))
 
 
-def test_changes_name_a_few_files_and_count_the_others():
+def test_changes_name_a_few_files():
     first = Code({f"{name}.py": "1" for name in "abcdefgh"}, "1")
     second = Code({**{f"{name}.py": "2" for name in "abcdefg"}, "new.py": "2"}, "2")
     assert first.changes(second) == ("a.py, b.py, c.py, d.py, e.py changed, h.py is gone, new.py is new, and 2 more")

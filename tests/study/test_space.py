@@ -22,7 +22,7 @@ def conditional_spaces(draw):
 
 
 @given(conditional_spaces())
-def test_parents_come_before_their_children_and_nothing_gets_lost(space):
+def test_parents_come_first(space):
     ordered = list(in_order(space))
     assert sorted(ordered) == sorted(space)
     for name in space:
@@ -30,12 +30,12 @@ def test_parents_come_before_their_children_and_nothing_gets_lost(space):
 
 
 @given(st.permutations(LETTERS))
-def test_without_conditions_the_order_of_the_file_stays(names):
+def test_file_order_without_conditions(names):
     assert list(in_order({name: Int(low=1, high=2) for name in names})) == list(names)
 
 
 @given(st.integers(1, 4), st.permutations(LETTERS))
-def test_a_circle_names_its_members_and_no_one_else(length, names):
+def test_cycle_names_its_members(length, names):
     circle, others = names[:length], names[length:]
     space = {name: Int(low=1, high=2, when={parent: (1,)}) for name, parent in itertools.pairwise([*circle, circle[0]])}
     space |= {name: Int(low=1, high=2, when={circle[0]: (1,)}) for name in others}
@@ -45,7 +45,7 @@ def test_a_circle_names_its_members_and_no_one_else(length, names):
     assert sorted(named) == sorted(circle)
 
 
-def test_a_condition_holds_if_every_parent_has_one_of_its_values():
+def test_condition_needs_all_parents():
     when = {"a": (1, 2), "b": ("x",)}
     assert holds(when, {"a": 2, "b": "x"})
     assert not holds(when, {"a": 2, "b": "y"})
@@ -112,12 +112,12 @@ def test_a_dimension_reads_as_people_say_it(dimension, text):
     st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)),
     st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)),
 )
-def test_ranges_that_differ_in_the_last_bit_read_differently(first, second):
+def test_last_bit_changes_the_text(first, second):
     texts = [str(Float(low=low, high=high)) for low, high in (first, second)]
     assert (texts[0] == texts[1]) == (repr(first) == repr(second))
 
 
-def test_the_text_of_a_condition_does_not_depend_on_the_order_of_its_keys_and_values():
+def test_condition_text_ignores_order():
     there = Int(low=1, high=2, when={"a": (1, 2), "b": (3,)})
     back = Int(low=1, high=2, when={"b": (3,), "a": (2, 1)})
     assert str(there) == str(back)

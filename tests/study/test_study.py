@@ -166,7 +166,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("changes", "key", "message"), WRONG, ids=[f"{key}-{i}" for i, (_, key, _) in enumerate(WRONG)]
 )
-def test_what_is_wrong_is_said_at_its_key_and_only_there(changes, key, message):
+def test_problems_name_their_key(changes, key, message):
     problems = problems_with(changes)
     assert list(problems) == [key]
     assert re.search(message, problems[key])
@@ -178,17 +178,17 @@ def test_ranges_are_conditions():
 
 
 @pytest.mark.parametrize("name", ["", "Curve", "-curve", ".curve", "cur ve", "courbé", "a/b", "../x", "a" * 65, "a\n"])
-def test_a_name_is_made_of_what_every_file_system_and_url_takes(name):
+def test_invalid_names_are_refused(name):
     message = problems_with({"name": name})["name"]
     assert message.startswith("expected [a-z0-9][a-z0-9._-]{0,63}, e.g. unet-density, got ")
 
 
 @pytest.mark.parametrize("name", ["a", "0", "unet-density_2.1", "a" * 64])
-def test_a_name_may_be_short_or_of_64_characters(name):
+def test_valid_name_lengths(name):
     assert problems_with({"name": name}, stem=name) == {}
 
 
-def test_a_name_that_differs_from_the_file_s_is_refused():
+def test_name_must_match_the_file():
     assert problems_with({}, stem="bend") == {
         "name": "'curve' differs from the file's name, bend.toml; rename one of them"
     }
@@ -283,7 +283,7 @@ def keys_in(table, *above):
 
 
 @pytest.mark.parametrize("key", [".".join(key) for key in keys_in(WHOLE)])
-def test_no_odd_value_at_any_key_makes_reading_fail(key):
+def test_odd_values_do_not_raise(key):
     *tables, last = key.split(".")
     for value in ODD:
         content = copy.deepcopy(WHOLE)
@@ -324,7 +324,7 @@ def damaged(draw):
 
 @given(damaged())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-def test_no_damage_makes_reading_fail_and_what_is_taken_is_sound(content):
+def test_damage_does_not_raise(content):
     study, problems = parse(content, "curve")
     assert_told_well(study, problems)
     if study is not None:
@@ -422,7 +422,7 @@ def test_a_sound_study_is_read_as_it_stands(content):
 
 
 @given(CONTENTS)
-def test_a_study_comes_back_from_its_canonical_json(content):
+def test_canonical_json_round_trip(content):
     study = sound(content)
     again = Study.model_validate_json(canonical_json(study.content()))
     assert again.digest == study.digest
@@ -441,7 +441,7 @@ def shuffled(table, draw, *, keep=()):
 
 
 @given(CONTENTS, st.data())
-def test_neither_digest_nor_identity_depends_on_the_order_of_keys(content, data):
+def test_key_order_is_irrelevant(content, data):
     study = sound(content)
     mixed = shuffled(content, data.draw)
     mixed["space"] = {name: mixed["space"][name] for name in content["space"]}
@@ -449,7 +449,7 @@ def test_neither_digest_nor_identity_depends_on_the_order_of_keys(content, data)
     assert sound(mixed).identity() == study.identity()
 
 
-def test_the_order_of_the_space_is_part_of_what_a_trial_means():
+def test_space_order_is_in_the_identity():
     """The sampler draws one param after the other from one generator: in another order it proposes other params."""
     content = copy.deepcopy(VALID)
     content["space"] = {name: content["space"][name] for name in ("k", "x", "shape", "gain")}
@@ -508,7 +508,7 @@ def test_any_other_space_is_another_identity(content, data):
         ("resources.gpu", 0.5, False),
     ],
 )
-def test_what_changes_the_meaning_of_a_trial_is_its_identity_and_the_rest_may_grow(key, value, differs):
+def test_identity_covers_trial_meaning(key, value, differs):
     content = copy.deepcopy(VALID)
     *tables, last = key.split(".")
     at = content
@@ -521,14 +521,14 @@ def test_what_changes_the_meaning_of_a_trial_is_its_identity_and_the_rest_may_gr
 
 
 @given(st.lists(SCALARS, min_size=2, max_size=2))
-def test_fixed_values_of_different_kinds_are_different(values):
+def test_fixed_value_types_differ(values):
     first, second = (sound({**VALID, "fixed": {"f": value}}).identity() for value in values)
     assert (first == second) == (repr(values[0]) == repr(values[1]))
 
 
 @given(spaces())
 @settings(max_examples=60, deadline=None)
-def test_optuna_takes_every_space_that_is_sound_as_it_stands(space):
+def test_optuna_accepts_valid_spaces(space):
     """A range that it adjusts makes it warn, and warnings are errors here."""
     study = sound({**VALID, "space": space})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -539,7 +539,7 @@ def test_optuna_takes_every_space_that_is_sound_as_it_stands(space):
 # The schema.
 
 
-def test_the_files_that_are_shipped_fit_the_json_schema():
+def test_shipped_files_fit_json_schema():
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(json_schema())
     assert len(FILES) >= 4
@@ -556,7 +556,7 @@ def test_a_sound_study_fits_the_json_schema(content):
     assert list(jsonschema.Draft202012Validator(json_schema()).iter_errors(content)) == []
 
 
-def test_metrics_that_are_not_compared_are_no_part_of_what_a_study_means(curve):
+def test_ignore_is_not_in_the_identity(curve):
     plain, timed = curve(), curve(objective={"ignore": ["latency_ms"]})
     assert timed.objective.ignore == ("latency_ms",)
     assert timed.identity() == plain.identity()
@@ -564,6 +564,6 @@ def test_metrics_that_are_not_compared_are_no_part_of_what_a_study_means(curve):
     assert "latency_ms" in str(json_schema()["$defs"]["ObjectiveTable"]["properties"]["ignore"])
 
 
-def test_the_metric_that_is_optimized_cannot_be_ignored(curve):
+def test_objective_cannot_be_ignored(curve):
     with pytest.raises(ValueError, match="ignore names 'val', which is the metric that is optimized"):
         curve(objective={"ignore": ["val"]})

@@ -112,7 +112,7 @@ def test_patient_numbers_keep_the_splits(archive, tmp_path):
     assert len(set(zip(found.groups, before, strict=True))) == len(set(before))
 
 
-def test_unknown_patients_use_the_examination(tmp_path):
+def test_missing_patient_uses_exam(tmp_path):
     rows = ["image_path,label,accession,patient_id"]
     for number in range(8):
         Image.new("L", (8, 8), 20 * number + 20).save(tmp_path / f"{number}.png")

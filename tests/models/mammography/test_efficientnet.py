@@ -55,7 +55,7 @@ def test_resumed_jobs_are_bit_identical(trained):
     assert whole.facts["monai"]
 
 
-def test_drop_connect_uses_the_dropout_stream(trained):
+def test_drop_connect_stream(trained):
     params = {**TINY, "dropout": 0.0, "augment": False}
     for drop_connect, matters in ((0.5, True), (0.0, False)):
         plain, varied = (

@@ -165,7 +165,7 @@ def test_contradictory_rows_are_left_out(archive):
     assert said(found) == {("row 2", reason), ("row 4", reason)}
 
 
-def test_links_out_of_the_archive_are_dropped(archive, tmp_path):
+def test_outside_links_are_dropped(archive, tmp_path):
     file = archive(HEADER + "000001,1,\n000022,2,\n3,3,\n")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "a.dcm").write_bytes(b"secret")
