@@ -1,6 +1,6 @@
-"""Hyperparameter optimisation whose winners hold on another seed.
+"""Hyperparameter optimization whose winners hold on another seed.
 
-Everything public is here; the names are loaded when they are used, so that `import hpo` is quick.
+The public API. Names are imported when they are first used, so that `import hpo` is quick.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from hpo.study.space import Choice, Float, Int
     from hpo.training import Context, KerasState
 
-_HOMES = {
+_MODULES = {
     "hpo.api": (
         "Comparison",
         "Decomposition",
@@ -113,7 +113,7 @@ _HOMES = {
     "hpo.study.space": ("Choice", "Float", "Int"),
     "hpo.training": ("Context", "KerasState"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "DONE",
@@ -188,15 +188,15 @@ __all__ = [
 
 
 _RENAMED = {"Place": "RunConfig", "Source": "JobSource"}
-"""Names of before; they still work, with a warning."""
+"""Old names, which still work with a warning."""
 
 
 def __getattr__(name: str) -> object:
     if name in _RENAMED:
-        warnings.warn(f"hpo.{name} is called hpo.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"hpo.{name} was renamed to hpo.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]
-    if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'hpo' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""The verbs: a source, a backend and a store put together. The command line is a thin layer over this."""
+"""The functions behind the commands; the command line is a thin layer over them."""
 
 from hpo.analysis.compare import Comparison, compare
 from hpo.analysis.decompose import decompose

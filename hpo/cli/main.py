@@ -49,7 +49,7 @@ OWN_SEARCH = all_but(PromotionOptions, "source", *(one.name for one in declared(
 """The options of a promotion that follows a search: it has its own candidates."""
 
 app = typer.Typer(
-    help="Hyperparameter optimisation whose winners hold on another seed.",
+    help="Hyperparameter optimization whose winners hold on another seed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -70,7 +70,7 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hyperparameter optimisation whose winners hold on another seed."""
+    """Hyperparameter optimization whose winners hold on another seed."""
 
 
 @app.command(rich_help_panel=SEARCH)

@@ -1,4 +1,4 @@
-"""Trainings by Keras's `Model.fit`, reported epoch by epoch."""
+"""Trainings with Keras's `Model.fit` that report every epoch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Report(keras.callbacks.Callback):  # type: ignore[misc]  # Keras may not be installed
-    """A callback for a `Model.fit` of your own, that reports after each epoch what Keras has logged.
+    """A callback for your own call of `Model.fit`: reports the metrics that Keras logs after each epoch.
 
-    It saves nothing: a training that goes on begins anew, to the same bits.
+    It saves no checkpoint: an interrupted training starts again from the beginning and gives the same bits.
 
     Args:
         ctx: context of the training.
@@ -28,19 +28,19 @@ class Report(keras.callbacks.Callback):  # type: ignore[misc]  # Keras may not b
         self._ctx = ctx
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Is called by Keras after each epoch."""
+        """Reports the metrics; Keras calls it after each epoch."""
         self._ctx.report(dict(logs or {}))
 
 
 def fit(model: Any, *data: Any, ctx: Context, **options: Any) -> None:
-    """Calls `Model.fit` for one epoch after another and reports; a training that goes on has the same bits.
+    """Calls `Model.fit` once per epoch and reports its metrics; a resumed training gives the same bits.
 
-    Order, dropout and whatever else draws is seeded before each epoch, and `model` has the weights of the selected
-    epoch in the end. A callback of Keras that counts epochs, such as EarlyStopping, sees only one of them at a time.
+    Order, dropout and all other randomness are seeded before each epoch. At the end `model` has the weights of the
+    selected epoch. A Keras callback that counts epochs, such as EarlyStopping, sees only one epoch per call.
 
     Args:
-        model: compiled and built, with the weights that it begins with.
-        *data: what `Model.fit` trains on, e.g. `x, y`.
+        model: a compiled and built model with its initial weights.
+        *data: training data for `Model.fit`, e.g. `x, y`.
         ctx: context of the training.
         **options: further arguments of `Model.fit`, e.g. `validation_data=` and `batch_size=`.
 
@@ -49,8 +49,8 @@ def fit(model: Any, *data: Any, ctx: Context, **options: Any) -> None:
     """
     if not model.built or getattr(model, "optimizer", None) is None:
         raise UsageError("fit: expected a compiled and built model; call model.compile(...) and model.build(shape)")
-    if said := sorted({"epochs", "initial_epoch"} & set(options)):
-        raise UsageError(f"fit: the epochs are those of ctx.budget; leave out: {', '.join(said)}")
+    if given := sorted({"epochs", "initial_epoch"} & set(options)):
+        raise UsageError(f"fit: ctx.budget sets the number of epochs; leave out: {', '.join(given)}")
     model.optimizer.build(model.trainable_variables)
     for epoch in ctx.epochs(model=KerasState(model), optimizer=KerasState(model.optimizer)):
         found = model.fit(*data, **{"verbose": 0, **options}, initial_epoch=epoch - 1, epochs=epoch)

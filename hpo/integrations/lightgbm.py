@@ -1,4 +1,4 @@
-"""Boosting by LightGBM, reported step by step."""
+"""Boosting with LightGBM that reports step by step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SEEDS = ("seed", "random_seed", "random_state", "data_random_seed", "bagging_se
 
 
 class Report:
-    """A callback that reports after each round what LightGBM has evaluated, e.g. as `val_auc`.
+    """A callback that reports LightGBM's evaluations after each round, e.g. as `val_auc`.
 
-    It saves nothing: a training that goes on begins anew, to the same bits if it is seeded by
-    `seed=ctx.streams.init.random_state()` and `num_threads` is `ctx.threads`.
+    It saves no checkpoint: an interrupted training starts again from the beginning. It gives the same bits if it uses
+    `seed=ctx.streams.init.random_state()` and `num_threads=ctx.threads`.
 
     Args:
         ctx: context of the training.
@@ -29,7 +29,7 @@ class Report:
         self._ctx = ctx
 
     def __call__(self, env: Any) -> None:
-        """Is called by LightGBM after each round."""
+        """Reports the evaluations; LightGBM calls it after each round."""
         self._ctx.report({f"{data}_{name}": value for data, name, value, *_ in env.evaluation_result_list})
 
 
@@ -42,16 +42,16 @@ def train(
     rounds: int = 10,
     **options: Any,
 ) -> lightgbm.Booster:
-    """Boosts `rounds` rounds in each step and reports `val_` metrics; a training that goes on has the same bits.
+    """Trains `rounds` boosting rounds per step and reports `val_` metrics; a resumed training gives the same bits.
 
-    Each step goes on from the model's text alone and draws from the init stream of that step.
+    Each step continues from the model's text and draws from the init stream of that step.
 
     Args:
-        params: of LightGBM, without a seed.
-        data: what is trained on; made with `free_raw_data=False`, since each step looks at it again.
+        params: parameters of LightGBM without a seed.
+        data: training data, made with `free_raw_data=False` because each step reads it again.
         ctx: context of the training.
-        valid: what is judged on, made with `reference=data` and `free_raw_data=False`.
-        rounds: how many in a step.
+        valid: validation data, made with `reference=data` and `free_raw_data=False`.
+        rounds: boosting rounds per step.
         **options: further arguments of `lightgbm.train`.
 
     Returns:
@@ -61,9 +61,9 @@ def train(
         UsageError: if the params have a seed, or a dataset frees its raw data.
     """
     if seeds := [name for name in _SEEDS if name in params]:
-        raise UsageError(f"train: the seed comes from ctx.streams; leave out of the params: {', '.join(seeds)}")
+        raise UsageError(f"train: the seed comes from ctx.streams; remove from the params: {', '.join(seeds)}")
     if data.free_raw_data or valid.free_raw_data:
-        raise UsageError("train: each step looks at the data again; make both datasets with free_raw_data=False")
+        raise UsageError("train: each step reads the data again; make both datasets with free_raw_data=False")
     fixed = {"deterministic": True, "force_row_wise": True, "verbosity": -1, "num_threads": ctx.threads, **params}
     saved = ctx.load()
     text: str | None = saved["model"] if saved else None
@@ -80,7 +80,7 @@ def train(
             **{**options, "callbacks": [*options.get("callbacks", ()), lightgbm.record_evaluation(found)]},
         )
         text = model.model_to_string()
-        model = lightgbm.Booster(model_str=text)  # as a training that goes on has it
+        model = lightgbm.Booster(model_str=text)  # the same object as in a resumed training
         ctx.report({f"val_{name}": values[-1] for name, values in found["val"].items()}, checkpoint={"model": text})
     assert model is not None  # a budget is 1 or more
     return model

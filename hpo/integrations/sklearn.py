@@ -1,4 +1,4 @@
-"""Trainings of scikit-learn's estimators, step by step: those with `partial_fit`, and ensembles that grow."""
+"""Trainings of scikit-learn estimators that report step by step: with `partial_fit`, or by growing an ensemble."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from hpo.training import Context
 
 _STATELESS = ("sklearn._loss", "sklearn.linear_model._sgd_fast")
-"""Modules of compiled losses. They are made again with the estimator, and no epoch changes them."""
+"""Modules of compiled losses, which are created with the estimator and never change."""
 
 
 def fit_epochs(model: Any, x: Any, y: Any, ctx: Context, *, score: Callable[[Any], Metrics], **options: Any) -> None:
-    """Calls `partial_fit` once in each epoch and reports; a training that goes on has the same bits.
+    """Calls `partial_fit` once per epoch and reports; a resumed training gives the same bits.
 
     The first call draws from the init stream, each later one from the order stream of its epoch.
 
     Args:
-        model: estimator with `partial_fit`, not fitted yet.
-        x: what is trained on, all rows.
-        y: targets of the rows; a classifier must find each class among them.
+        model: an unfitted estimator with `partial_fit`.
+        x: all rows of the training data.
+        y: targets of the rows; for a classifier, every class must occur.
         ctx: context of the training.
-        score: returns the metrics of the model as it is.
-        **options: further arguments of `partial_fit`; a classifier's `classes` need not be said.
+        score: returns the metrics of the current model.
+        **options: further arguments of `partial_fit`; the `classes` of a classifier may be omitted.
 
     Raises:
         UsageError: if the estimator has no `partial_fit`.
-        TrainableError: if its state is of a kind that no checkpoint holds.
+        TrainableError: if a checkpoint cannot store its state.
     """
     if not hasattr(model, "partial_fit"):
         raise UsageError(f"fit_epochs: expected an estimator with partial_fit, got {type(model).__name__}")
@@ -43,7 +43,7 @@ def fit_epochs(model: Any, x: Any, y: Any, ctx: Context, *, score: Callable[[Any
     seeded = "random_state" in model.get_params()
     saved = ctx.load()
     with threadpool_limits(ctx.threads):
-        if saved is not None:  # one call makes the objects that the state is of
+        if saved is not None:  # one call creates the objects that hold the state
             model.partial_fit(x, y, **options)
             _restore(model, saved["model"])
         for epoch in range(len(ctx.reports) + 1, ctx.budget + 1):
@@ -57,21 +57,21 @@ def fit_epochs(model: Any, x: Any, y: Any, ctx: Context, *, score: Callable[[Any
 def fit_growing(
     model: Any, x: Any, y: Any, ctx: Context, *, score: Callable[[Any], Metrics], trees: int = 10, **options: Any
 ) -> None:
-    """Lets an ensemble grow by some trees in each step and reports; it is seeded from the init stream.
+    """Adds trees to an ensemble in each step and reports; it is seeded from the init stream.
 
-    Trees cannot be kept without a pickle, so a training that goes on grows them anew, to the same bits.
+    Trees cannot be stored without pickle, so an interrupted training trains them again and gives the same bits.
 
     Args:
-        model: estimator with `warm_start`, e.g. a forest or boosting, not fitted yet.
-        x: what is trained on, all rows.
+        model: an unfitted estimator with `warm_start`, e.g. a forest or gradient boosting.
+        x: all rows of the training data.
         y: targets of the rows.
         ctx: context of the training.
-        score: returns the metrics of the model as it is.
-        trees: how many are added in a step.
+        score: returns the metrics of the current model.
+        trees: number of trees that a step adds.
         **options: further arguments of `fit`.
 
     Raises:
-        UsageError: if the estimator cannot grow.
+        UsageError: if the estimator has no `warm_start`, or neither `n_estimators` nor `max_iter`.
     """
     known = model.get_params()
     size = next((name for name in ("n_estimators", "max_iter") if name in known), None)
@@ -89,7 +89,7 @@ def fit_growing(
 
 
 def _state(thing: Any) -> dict[str, Any]:
-    """Returns the attributes of an estimator or of a part of one."""
+    """Returns the attributes of an estimator or of one of its parts."""
     found: dict[str, Any] = {}
     for name, value in vars(thing).items():
         if isinstance(value, np.random.RandomState):

@@ -1,4 +1,4 @@
-"""Boosting by XGBoost, reported step by step."""
+"""Boosting with XGBoost that reports step by step."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SEEDS = ("seed", "random_state")
 
 
 class Report(xgboost.callback.TrainingCallback):
-    """A callback that reports after each round what XGBoost has evaluated, e.g. as `val_auc`.
+    """A callback that reports XGBoost's evaluations after each round, e.g. as `val_auc`.
 
-    It saves nothing: a training that goes on begins anew, to the same bits if it is seeded by
-    `seed=ctx.streams.init.random_state()` and `nthread` is `ctx.threads`.
+    It saves no checkpoint: an interrupted training starts again from the beginning. It gives the same bits if it uses
+    `seed=ctx.streams.init.random_state()` and `nthread=ctx.threads`.
 
     Args:
         ctx: context of the training.
@@ -30,7 +30,7 @@ class Report(xgboost.callback.TrainingCallback):
         self._ctx = ctx
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Is called by XGBoost after each round."""
+        """Reports the evaluations; XGBoost calls it after each round."""
         self._ctx.report(_last(evals_log))
         return False
 
@@ -44,16 +44,16 @@ def train(
     rounds: int = 10,
     **options: Any,
 ) -> xgboost.Booster:
-    """Boosts `rounds` rounds in each step and reports `val_` metrics; a training that goes on has the same bits.
+    """Trains `rounds` boosting rounds per step and reports `val_` metrics; a resumed training gives the same bits.
 
-    Each step goes on from the saved model alone and draws from the init stream of that step.
+    Each step continues from the saved model and draws from the init stream of that step.
 
     Args:
-        params: of XGBoost, without a seed.
-        data: what is trained on.
+        params: parameters of XGBoost without a seed.
+        data: training data as a DMatrix.
         ctx: context of the training.
-        valid: what is judged on.
-        rounds: how many in a step.
+        valid: validation data as a DMatrix.
+        rounds: boosting rounds per step.
         **options: further arguments of `xgboost.train`.
 
     Returns:
@@ -63,7 +63,7 @@ def train(
         UsageError: if the params have a seed.
     """
     if seeds := [name for name in _SEEDS if name in params]:
-        raise UsageError(f"train: the seed comes from ctx.streams; leave out of the params: {', '.join(seeds)}")
+        raise UsageError(f"train: the seed comes from ctx.streams; remove from the params: {', '.join(seeds)}")
     saved = ctx.load()
     model = _booster(saved["model"]) if saved else None
     for step in range(len(ctx.reports) + 1, ctx.budget + 1):
@@ -79,7 +79,7 @@ def train(
             **options,
         )
         raw = np.frombuffer(model.save_raw("ubj"), np.uint8)
-        model = _booster(raw)  # as a training that goes on has it, without what is cached of the data
+        model = _booster(raw)  # the same object as in a resumed training, without cached data
         ctx.report(_last(found), checkpoint={"model": raw})
     assert model is not None  # a budget is 1 or more
     return model

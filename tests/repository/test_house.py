@@ -25,7 +25,7 @@ def test_public_names_sorted_and_present():
 
 
 def test_renamed_name_warns():
-    with pytest.warns(DeprecationWarning, match=r"hpo\.Place is called hpo\.RunConfig now"):
+    with pytest.warns(DeprecationWarning, match=r"hpo\.Place was renamed to hpo\.RunConfig"):
         assert hpo.Place is hpo.RunConfig
 
 
