@@ -30,7 +30,7 @@ from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import ImportOptions, SearchOptions
 from hpo.search.run import SearchOutcome, read_configurations, run
-from hpo.serve.views import board, write_report
+from hpo.serve.views import study_view, write_report
 from hpo.study import json_schema, notes
 from hpo.study.loading import load_study
 
@@ -72,7 +72,6 @@ __all__ = [
     "Workers",
     "assets",
     "audit",
-    "board",
     "check",
     "check_promotion",
     "compare",
@@ -104,6 +103,7 @@ __all__ = [
     "status",
     "stop",
     "studies",
+    "study_view",
     "submit",
     "summarize_study",
     "verify",

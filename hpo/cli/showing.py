@@ -43,8 +43,8 @@ def serve(
     """Serve pages: all studies, how robust each winner is, Optuna's dashboard, an interface for programs."""
     try:
         from hpo.serve.app import serve as serve_pages
+        from hpo.serve.control_routes import Cluster
         from hpo.serve.settings import Settings, read_token
-        from hpo.serve.steering import Cluster
     except ModuleNotFoundError as error:
         from hpo.core.installed import install_line
 

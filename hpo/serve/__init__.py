@@ -1,1 +1,1 @@
-"""Studies over HTTP: pages, an interface for programs, Optuna's dashboard. What needs fastapi is in `app`."""
+"""Studies over HTTP: pages, an HTTP API, and Optuna's dashboard. `views` and `pages` work without fastapi."""

@@ -1,4 +1,4 @@
-"""How long a connection may take and how many there may be. Uvicorn limits neither a slow sender nor a slow reader."""
+"""Limits on the duration and the number of connections. Uvicorn limits neither slow senders nor slow readers."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hpo.serve.problems import problem
 
 REQUEST_SECONDS = 20.0
-"""For a whole request, head and body, from its first byte; and for the first byte of a connection."""
+"""Maximum seconds for a whole request from its first byte, and for the first byte of a connection."""
 
 STALLED_SECONDS = 30.0
-"""Without the reader of an answer taking 48 kB of it."""
+"""Maximum seconds in which a client reads less than 48 kB of a response."""
 
 POLL_SECONDS = 0.5
-"""Between two looks for connections that take too long."""
+"""Seconds between two checks for connections that take too long."""
 
-MOST_CONNECTIONS = 200
-"""At a time. One more ends the one that has been waiting longest for a request, or is refused."""
+MAX_CONNECTIONS = 200
+"""Maximum number of connections. One more ends the connection that has been idle longest, or is rejected."""
 
-LARGEST_HEAD = 16_384
-"""Bytes of a request's first line and headers."""
+MAX_HEAD_BYTES = 16_384
+"""Maximum bytes of a request's first line and headers."""
 
-RUNNING, WAITING = 8, 32
-"""Requests to Optuna's dashboard that are answered at a time, each in a thread, and that may wait for it."""
+MAX_RUNNING, MAX_WAITING = 8, 32
+"""Maximum number of requests to Optuna's dashboard that are processed at a time, one per thread, and that wait."""
 
 
 class LimitedProtocol(H11Protocol):
-    """One connection that knows since when it waits for a request, or for the reader of an answer."""
+    """A connection that knows since when it waits for a request, or for the client to read the response."""
 
     waiting_since: float | None = None
     stalled_since: float | None = None
@@ -41,9 +41,10 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self.waiting_since = self.loop.time()
-        if len(self.connections) > MOST_CONNECTIONS:
-            idle = [one for one in _limited(self.connections) if one is not self and one.waiting_since is not None]
-            oldest = min(idle, key=lambda one: one.waiting_since or 0.0, default=self)
+        if len(self.connections) > MAX_CONNECTIONS:
+            others = (connection for connection in _limited(self.connections) if connection is not self)
+            idle = [connection for connection in others if connection.waiting_since is not None]
+            oldest = min(idle, key=lambda connection: connection.waiting_since or 0.0, default=self)
             oldest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -54,7 +55,7 @@ class LimitedProtocol(H11Protocol):
             self.waiting_since = None  # the request is complete
 
     def on_response_complete(self) -> None:
-        # The next request has its own time, and uvicorn ends what stays silent; not so a body that nobody reads.
+        # The next request has its own time limit, and uvicorn ends idle connections, but not those with an unread body.
         self.waiting_since = self.loop.time() if self.conn.their_state is h11.SEND_BODY else None
         super().on_response_complete()
 
@@ -68,14 +69,14 @@ class LimitedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         if self.cycle is not None:
-            self.cycle.disconnected = True  # an answer that is under way goes nowhere
+            self.cycle.disconnected = True  # discards a response that is being sent
         try:
             super().send_400_response(msg)
-        except h11.LocalProtocolError:  # nonsense after an answer has begun
+        except h11.LocalProtocolError:  # invalid data after a response has started
             self.transport.close()
 
-    def end_if_late(self) -> None:
-        """Ends the connection if it has taken too long."""
+    def abort_if_late(self) -> None:
+        """Aborts the connection if it takes too long."""
         now = self.loop.time()
         limits = ((self.stalled_since, STALLED_SECONDS), (self.waiting_since, REQUEST_SECONDS))
         if any(since is not None and now - since > seconds for since, seconds in limits):
@@ -83,24 +84,24 @@ class LimitedProtocol(H11Protocol):
 
 
 def _limited(connections: Iterable[Any]) -> list[LimitedProtocol]:
-    return [one for one in connections if isinstance(one, LimitedProtocol)]
+    return [connection for connection in connections if isinstance(connection, LimitedProtocol)]
 
 
 @asynccontextmanager
-async def ending_late(connections: Iterable[Any]) -> AsyncIterator[None]:
-    """Ends connections that take too long.
+async def closing_slow_connections(connections: Iterable[Any]) -> AsyncIterator[None]:
+    """Aborts connections that take too long, until the block ends.
 
     Args:
-        connections: the server's own set of them, which changes.
+        connections: the server's own set of connections, which changes.
     """
 
-    async def look() -> None:
+    async def check() -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            for one in _limited(list(connections)):
-                one.end_if_late()
+            for connection in _limited(list(connections)):
+                connection.abort_if_late()
 
-    task = asyncio.create_task(look())
+    task = asyncio.create_task(check())
     try:
         yield
     finally:
@@ -109,23 +110,23 @@ async def ending_late(connections: Iterable[Any]) -> AsyncIterator[None]:
             await task
 
 
-class Bounded:
-    """Lets only so many requests through to an application at a time, and so many wait; others are told to come back.
+class RequestLimit:
+    """Limits the number of requests that an application processes or queues; others get status 503.
 
     Args:
-        app: with threads of its own, which it must not lend to anybody for long.
+        app: application with a limited number of threads.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app, self._inside = app, 0
+        self._app, self._active = app, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._inside >= RUNNING + WAITING:
+        if self._active >= MAX_RUNNING + MAX_WAITING:
             detail = "Optuna's dashboard is busy with other requests"
             await problem(503, "Busy", detail, {"Retry-After": "2"})(scope, receive, send)
             return
-        self._inside += 1
+        self._active += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._inside -= 1
+            self._active -= 1

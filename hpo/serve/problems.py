@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457)."""
+"""Errors as responses in problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -20,45 +20,46 @@ from hpo.core.errors import (
     StudyPaused,
     UsageError,
 )
-from hpo.serve.views import NotThere
+from hpo.serve.views import NotFound
 
 PROBLEM = "application/problem+json"
 
 STATUS: Mapping[type[HpoError], tuple[int, str]] = {
-    NotThere: (404, "Not there"),
+    NotFound: (404, "Not found"),
     StudyBusy: (409, "Busy"),
     StudyPaused: (409, "Paused"),
-    StudyNotFound: (404, "Not there"),
-    StorageUnavailable: (503, "The database is away"),
-    RetryLater: (503, "Not now"),
-    StorageLost: (503, "The database is away"),
-    UsageError: (400, "Cannot be used"),
+    StudyNotFound: (404, "Not found"),
+    StorageUnavailable: (503, "Database unavailable"),
+    RetryLater: (503, "Try again later"),
+    StorageLost: (503, "Database unavailable"),
+    UsageError: (400, "Bad request"),
 }
-"""The first that fits."""
+"""Status and title by kind of error; the first match counts."""
 
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Returns an error as an answer."""
+    """Returns the response for an error."""
     return Response(problem_text(status, title, detail), status, dict(headers or {}), PROBLEM)
 
 
 def problem_text(status: int, title: str, detail: str) -> str:
-    """Returns an error as the JSON of an answer of kind `PROBLEM`."""
+    """Returns the JSON for an error, of content type `PROBLEM`."""
     return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
 
 
-def tell_problems(app: FastAPI) -> None:
-    """Lets the app answer with problems, and never with a traceback."""
+def add_problem_handlers(app: FastAPI) -> None:
+    """Makes an app respond to errors with problems instead of tracebacks."""
 
     @app.exception_handler(HpoError)
     async def _ours(_: Request, error: HpoError) -> Response:
-        status, title = next((said for kind, said in STATUS.items() if isinstance(error, kind)), (500, "Failed"))
+        known = (entry for kind, entry in STATUS.items() if isinstance(error, kind))
+        status, title = next(known, (500, "Internal error"))
         return problem(status, title, str(error))
 
     @app.exception_handler(RequestValidationError)
-    async def _wrong(_: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
-        return problem(422, "Cannot be used", said)
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+        detail = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+        return problem(422, "Invalid request", detail)
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""How a server is set up."""
+"""Settings of the web server."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hpo.core.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-SHORTEST_TOKEN = 16
-"""Characters. A shorter one can be guessed by trying."""
+MIN_TOKEN_LENGTH = 16
+"""Minimum characters of a token; a shorter one could be guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a server is set up.
+    """Settings of the web server.
 
     Attributes:
         host: address to listen at.
-        port: to listen on; 0: a free one.
-        token: whoever sends it may look, and change; None: whoever reaches the server may look, and nobody may change.
-        allowed_hosts: names by which it is asked for, beside the loopback's.
-        writable_dashboard: whether Optuna's dashboard may change studies; it wants a token.
+        port: port to listen on; 0: a free one.
+        token: token that gives read and write access; None: everyone who reaches the server may read, nobody may write.
+        allowed_hosts: host names of the server besides those of the loopback.
+        writable_dashboard: whether Optuna's dashboard may change studies; it requires a token.
 
     Raises:
-        UsageError: if that would leave the studies open to a network.
+        UsageError: if a setting is invalid, or would give a whole network access to the studies.
     """
 
     host: str = "127.0.0.1"
@@ -37,24 +37,24 @@ class Settings:
     writable_dashboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
+        if self.token is not None and len(self.token) < MIN_TOKEN_LENGTH:
             raise UsageError(
-                f"the token has {len(self.token)} characters, expected {SHORTEST_TOKEN} or more; "
+                f"the token has {len(self.token)} characters, expected {MIN_TOKEN_LENGTH} or more; "
                 f"e.g. {secrets.token_urlsafe(24)}"
             )
         if self.token is None and not self.is_loopback:
             raise UsageError(
-                f"at {self.host} everybody on the network could read the studies; give a token by --token-file or "
+                f"at {self.host} everybody on the network could read the studies; set a token with --token-file or "
                 "HPO_TOKEN, or listen at 127.0.0.1"
             )
         if self.token is None and self.writable_dashboard:
-            raise UsageError("a dashboard that may delete studies wants a token; give one by --token-file or HPO_TOKEN")
+            raise UsageError("a dashboard that may delete studies needs a token; set --token-file or HPO_TOKEN")
         if not 0 <= self.port <= 65535:
             raise UsageError(f"port {self.port}: expected 0 .. 65535")
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def hosts(self) -> list[str]:
-        """Names by which it may be asked for; any where a token guards what is listened to from outside."""
+        """Host names that requests may use; `*` if the server is open to a network and protected by a token."""
         if self.allowed_hosts or self.is_loopback:
             return [*LOOPBACK, self.host, *self.allowed_hosts]
         return ["*"]
@@ -73,14 +73,17 @@ class Settings:
 def read_token(path: Path) -> str:
     """Returns the token in a file.
 
+    Args:
+        path: path of the file.
+
     Raises:
-        UsageError: if there is none.
+        UsageError: if the file cannot be read or is empty.
     """
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"token file {path} cannot be read: {getattr(error, 'strerror', None) or 'no text'}"
+            f"token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
         ) from error
     if not token:
         raise UsageError(f"token file {path} is empty")

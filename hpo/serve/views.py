@@ -1,4 +1,4 @@
-"""What there is to see of the studies in a storage, as plain values: for pages, a report and the HTTP interface."""
+"""Views of the studies in a storage: the data of the pages, the report and the HTTP API."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
 from hpo.promotion.sentences import certainty_text
-from hpo.serve.outputs import Results, newest_decomposition, results_in
-from hpo.serve.pages import board_page
+from hpo.serve.outputs import ResultsFolder, newest_decomposition, read_results
+from hpo.serve.pages import study_page
 from hpo.stats.confidence import AS_IT_IS
 from hpo.stats.names import Ddof, RuleName
 from hpo.stats.ranking import Candidate
@@ -33,18 +33,18 @@ from hpo.store import Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import Study, Trial
 
-LARGEST_FILE = 512_000_000
-"""Bytes. A larger file of a result is listed, and not handed out."""
+MAX_FILE_BYTES = 512_000_000
+"""Maximum size of a served result file in bytes; larger files are only listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
-    """A kind of alert that replicates of one trial raised.
+class AlertGroup:
+    """The alerts of one kind that the replicates of one trial raised.
 
     Attributes:
-        trial: number of the trial that raised them.
-        kind: of the alert.
-        messages: what each replicate saw that raised it, by seed.
+        trial: number of the trial.
+        kind: kind of the alerts.
+        messages: message of each replicate's alert, by seed.
     """
 
     trial: int
@@ -53,12 +53,12 @@ class Raised:
 
     @property
     def seeds(self) -> tuple[str, ...]:
-        """Of the replicates that raised it."""
+        """Seeds of the replicates that raised an alert."""
         return tuple(self.messages)
 
     @property
-    def said(self) -> tuple[str, ...]:
-        """What was seen, with the seeds under which: one text for all that saw the same."""
+    def sentences(self) -> tuple[str, ...]:
+        """The different messages, each with the seeds of its replicates."""
         by_message: dict[str, list[str]] = {}
         for seed, message in self.messages.items():
             by_message.setdefault(message, []).append(seed)
@@ -67,17 +67,17 @@ class Raised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
-    """All that is shown of one study.
+    """Everything shown of one study.
 
     Attributes:
-        study: as it was last run.
-        progress: how it stands.
-        report: of the newest promotion, or of one that is under way; None if there is neither.
-        is_final: whether the report is of a promotion that was made; else replicates may be missing.
-        curves: of the replicates.
-        alerts: that the replicates raised, by trial and kind.
-        results: the newest promotion's.
-        decomposition: the newest, as `hpo seeds decompose` wrote it; None if there is none.
+        study: the study as last run.
+        progress: progress of the study.
+        report: report of the newest promotion, or of a running one; None if there is neither.
+        is_final: whether the promotion is complete; otherwise replicates may be missing.
+        curves: learning curves of the replicates.
+        alerts: alerts of the replicates, by trial and kind.
+        results: results folders of the newest promotion.
+        decomposition: newest decomposition as `hpo seeds decompose` wrote it; None if there is none.
     """
 
     study: Study
@@ -85,12 +85,12 @@ class StudyView:
     report: PromotionReport | None
     is_final: bool
     curves: tuple[Curve, ...]
-    alerts: tuple[Raised, ...]
-    results: tuple[Results, ...]
+    alerts: tuple[AlertGroup, ...]
+    results: tuple[ResultsFolder, ...]
     decomposition: Mapping[str, object] | None
 
     def values(self) -> dict[str, object]:
-        """Returns all of it as plain values."""
+        """Returns the view as plain values."""
         report = self.report
         return {
             "study": self.study.name,
@@ -105,32 +105,32 @@ class StudyView:
                 name: trial for name, trial in (report.certainty.winners if report else {}).items() if name != AS_IT_IS
             },
             "curves": [asdict(one) for one in self.curves],
-            "alerts": [{**asdict(one), "seeds": list(one.seeds), "said": list(one.said)} for one in self.alerts],
+            "alerts": [{**asdict(one), "seeds": list(one.seeds), "said": list(one.sentences)} for one in self.alerts],
             "results": [asdict(one) for one in self.results],
             "decomposition": self.decomposition,
         }
 
     @property
     def sentences(self) -> list[str]:
-        """Who won and how sure that is, or what to do to know it."""
+        """The winner and its certainty, or the command to find it."""
         if self.report is None:
-            return [f"Nothing was promoted yet: hpo promote --study {self.study.name}"]
+            return [f"No promotion yet; run: hpo promote --study {self.study.name}"]
         if not self.is_final:
             done, count = (
                 sum(len(row.candidate.values) for row in self.report.ranking.rows),
                 len(self.report.ranking.rows),
             )
-            return [f"A promotion is under way: {done} replicates of {count} candidates so far. Nothing is decided."]
+            return [f"A promotion is running: {done} replicates of {count} candidates so far. Nothing is decided yet."]
         return certainty_text(self.report).split("\n")
 
 
 class StudyViews:
-    """The studies of one storage, opened once and read as often as one likes, from several threads.
+    """Views of the studies of one storage, which stays open; several threads may read them.
 
     Args:
         store: our tables in the database.
         durable: Optuna's studies in the same database.
-        outputs: folder that has `<study>/results_N`.
+        outputs: folder that contains `<study>/results_N`.
     """
 
     def __init__(self, store: Store, durable: OptunaStudies, outputs: Path) -> None:
@@ -138,12 +138,12 @@ class StudyViews:
         self._store, self._outputs = store, outputs
 
     @property
-    def said(self) -> str:
-        """The storage's URL without its password."""
+    def storage_url(self) -> str:
+        """URL of the storage without its password."""
         return masked(self._store.url)
 
     def studies(self) -> list[Progress]:
-        """Returns how every study stands, the oldest first."""
+        """Returns the progress of every study, the oldest first."""
         return [progress(stored_study(self._store, name), self._store, self.durable) for name in self._store.names()]
 
     def promotions(self) -> dict[str, StoredPromotion]:
@@ -152,15 +152,21 @@ class StudyViews:
         return {name: promotion for name, promotion in found.items() if promotion is not None}
 
     def progress(self, name: str) -> Progress:
-        """Returns how one study stands."""
+        """Returns the progress of one study."""
         return progress(self._stored(name), self._store, self.durable)
 
     def study(self, name: str) -> Study:
-        """Returns a study as it was last run."""
+        """Returns a study as last run."""
         return as_stored(self._stored(name))
 
     def trials(self, name: str, offset: int, limit: int) -> list[Trial]:
-        """Returns trials by number."""
+        """Returns trials in order of their numbers.
+
+        Args:
+            name: name of the study.
+            offset: number of trials to skip.
+            limit: maximum number of trials.
+        """
         self._stored(name)
         return trials_of(self.durable, name)[offset : offset + limit]
 
@@ -170,16 +176,22 @@ class StudyViews:
         found = study.trial(number) if study else None
         if found is None:
             count = len(trials_of(self.durable, name))
-            raise NotThere(f"study {name!r} has {count} trials; there is no trial {number}")
+            raise NotFound(f"study {name!r} has {count} trials; there is no trial {number}")
         return found, self._store.evaluations(stored, trial=number)
 
     def ranking(
         self, name: str, rule: RuleName | None = None, lambda_: float | None = None, ddof: Ddof | None = None
     ) -> PromotionReport:
-        """Returns the newest promotion, ranked anew.
+        """Returns the newest promotion, ranked again.
+
+        Args:
+            name: name of the study.
+            rule: rule of the score; None: the promotion's.
+            lambda_: weight of sigma; None: the promotion's.
+            ddof: convention of sigma; None: the promotion's.
 
         Raises:
-            NotThere: if there is none.
+            NotFound: if there is no promotion.
         """
         stored = self._stored(name)
         study = as_stored(stored)
@@ -187,15 +199,15 @@ class StudyViews:
             score = rule_of(study, RuleOptions(rule=rule, lambda_=lambda_, ddof=ddof))
             return newest_report(study, stored, self._store, score, self.durable)
         except NothingToPromote as error:
-            raise NotThere(str(error)) from error
+            raise NotFound(str(error)) from error
 
-    def board(self, name: str) -> StudyView:
-        """Returns all that is shown of a study."""
+    def view(self, name: str) -> StudyView:
+        """Returns the view of a study."""
         stored = self._stored(name)
         study, now = as_stored(stored), progress(stored, self._store, self.durable)
         replicates = join_folds(self._store.evaluations(stored, Stage.PROMOTION), study)
         report, is_final = self._report(study, stored, replicates)
-        wanted = {row.candidate.trial for row in report.ranking.rows} if report else set()
+        candidates = {row.candidate.trial for row in report.ranking.rows} if report else set()
         return StudyView(
             study=study,
             progress=now,
@@ -204,57 +216,65 @@ class StudyViews:
             curves=tuple(
                 curve
                 for one in replicates
-                if one.job.trial in wanted
+                if one.job.trial in candidates
                 for curve in curve_of(one, study.objective.metric)
             ),
-            alerts=raised(one for one in replicates if one.job.trial in wanted),
+            alerts=alert_groups(one for one in replicates if one.job.trial in candidates),
             results=tuple(self.results(name, now.results)) if is_final else (),
             decomposition=newest_decomposition(self._outputs / name),
         )
 
-    def results(self, name: str, folders: Sequence[str] | None = None) -> Iterator[Results]:
-        """Yields the newest promotion's folders that are there.
+    def results(self, name: str, folders: Sequence[str] | None = None) -> Iterator[ResultsFolder]:
+        """Yields the existing results folders of the newest promotion.
 
         Args:
-            name: of the study.
-            folders: their names, if they are known.
+            name: name of the study.
+            folders: names of the folders; None: they are looked up.
         """
         for folder in folders if folders is not None else self.progress(name).results:
             path = self._inside(name, folder)
             if path is not None and path.is_dir():
-                yield results_in(path)
+                yield read_results(path)
 
     def file(self, name: str, folder: str, path: str) -> Path:
-        """Returns a file of the newest promotion's results.
+        """Returns the path of a file in the newest promotion's results.
+
+        Args:
+            name: name of the study.
+            folder: name of the results folder.
+            path: path of the file relative to the folder.
 
         Raises:
-            NotThere: if it is none of them, whatever the path says.
+            NotFound: if the results have no such file.
+            UsageError: if the file is too large.
         """
         listed = next((one for one in self.results(name) if one.name == folder), None)
         if listed is None or path not in {file.path for file in listed.files if file.is_served}:
-            raise NotThere(f"{folder}/{path} is no file of the newest results of study {name!r}")
-        found = (self._outputs / name / folder / path).resolve()
-        if found.stat().st_size > LARGEST_FILE:
-            raise UsageError(f"{folder}/{path} is larger than {LARGEST_FILE // 10**6} MB; copy it from {found.parent}")
-        return found
+            raise NotFound(f"the newest results of study {name!r} have no file {folder}/{path}")
+        local = (self._outputs / name / folder / path).resolve()
+        if local.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(
+                f"{folder}/{path} is larger than {MAX_FILE_BYTES // 10**6} MB; copy it from {local.parent}"
+            )
+        return local
 
     def _inside(self, name: str, folder: str) -> Path | None:
-        """Returns a results folder without links in its path, None where it does not lie in the outputs."""
+        """Returns the resolved path of a results folder; None if it is outside the outputs."""
         if Path(folder).name != folder:
             return None
-        found = (self._outputs / name / folder).resolve()
-        return found if found.is_relative_to(self._outputs.resolve()) else None
+        resolved = (self._outputs / name / folder).resolve()
+        return resolved if resolved.is_relative_to(self._outputs.resolve()) else None
 
     def _stored(self, name: str) -> StoredStudy:
         try:
             return stored_study(self._store, name)
         except UsageError as error:
-            raise NotThere(str(error)) from error
+            raise NotFound(str(error)) from error
 
     def _report(
         self, study: Study, stored: StoredStudy, replicates: Sequence[Evaluation]
     ) -> tuple[PromotionReport | None, bool]:
-        """Returns the newest promotion; while there is none, what is known of one under way."""
+        """Returns the newest promotion and True; if there is none, a running one and False."""
         with suppress(NothingToPromote):
             score = rule_of(study, RuleOptions())
             return newest_report(study, stored, self._store, score, self.durable), True
@@ -276,20 +296,20 @@ class StudyViews:
         return PromotionReport.of(study, decision, replicates, external=external), False
 
 
-class NotThere(UsageError):
-    """What was asked for by its name does not exist."""
+class NotFound(UsageError):
+    """A requested study, trial or file does not exist."""
 
 
 @contextmanager
 def study_views(config: RunConfig, *, writes: bool = False) -> Iterator[StudyViews]:
-    """Opens a storage to look at its studies again and again.
+    """Opens a storage and returns views of its studies.
 
     Args:
-        config: where the studies are stored.
-        writes: whether notes and attributes of Optuna's studies are to be written.
+        config: storage of the studies.
+        writes: whether notes and attributes of Optuna's studies will be written.
 
     Raises:
-        StorageUnavailable: if there is none.
+        StorageUnavailable: if there is no storage.
     """
     with storage(config.storage, writes=writes, cached=True) as (store, durable):
         yield StudyViews(store, durable, Path(config.outputs).absolute())
@@ -298,47 +318,52 @@ def study_views(config: RunConfig, *, writes: bool = False) -> Iterator[StudyVie
 def write_report(
     study: str, config: RunConfig, *, out: Path | None = None, kind: Literal["html", "md", "latex"] = "html"
 ) -> Path:
-    """Writes one file that shows a study and returns its path.
+    """Writes a report on a study as one file and returns its path.
 
     Args:
-        study: its name, or the path of its file.
-        config: where it is stored.
-        out: the file; None: `report.html`, `.md` or `.tex` in the study's outputs.
-        kind: a page with everything, or the tables of the newest promotion.
+        study: name of the study, or path of its file.
+        config: storage of the study.
+        out: path of the report; None: `report.html`, `.md` or `.tex` in the study's outputs.
+        kind: `html`: a page with everything; `md` or `latex`: the tables of the newest promotion.
 
     Raises:
         UsageError: if the storage has no such study.
-        NothingToPromote: if tables are wanted and there is no promotion.
+        NothingToPromote: if tables are requested and there is no promotion.
         OutputRefused: if the file cannot be written.
     """
     name = Path(study).name.removesuffix(".toml")
-    found = board(name, config)
+    view = study_view(name, config)
     if kind == "html":
-        text = board_page(found, live=False)
-    elif found.report is None or not found.is_final:
+        text = study_page(view, live=False)
+    elif view.report is None or not view.is_final:
         raise NothingToPromote(f"study {name!r} has no promotion yet; make one with: hpo promote --study {name}")
     else:
-        text = found.report.markdown() if kind == "md" else found.report.latex()
+        text = view.report.markdown() if kind == "md" else view.report.latex()
     path = out or config.outputs / name / f"report.{'tex' if kind == 'latex' else kind}"
     with explain_write_errors(path):
         write_text(path, text)
     return path.absolute()
 
 
-def board(name: str, config: RunConfig) -> StudyView:
-    """Returns all that is shown of one study.
+def study_view(name: str, config: RunConfig) -> StudyView:
+    """Returns the view of one study.
+
+    Args:
+        name: name of the study.
+        config: storage of the study.
 
     Raises:
         UsageError: if the storage has no such study.
     """
-    with study_views(config) as found:
-        return found.board(name)
+    with study_views(config) as views:
+        return views.view(name)
 
 
-def raised(replicates: Iterable[Evaluation]) -> tuple[Raised, ...]:
-    """Returns the alerts of replicates by trial and kind, each once however many folds raised it."""
-    found: dict[tuple[int, str], dict[str, str]] = {}
+def alert_groups(replicates: Iterable[Evaluation]) -> tuple[AlertGroup, ...]:
+    """Returns the alerts of replicates by trial and kind, one per seed even if several folds raised it."""
+    groups: dict[tuple[int, str], dict[str, str]] = {}
     for one in replicates:
         for alert in one.alerts:
-            found.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_text, alert.message)
-    return tuple(Raised(trial=trial, kind=kind, messages=said) for (trial, kind), said in sorted(found.items()))
+            groups.setdefault((one.job.trial, alert.kind), {}).setdefault(one.job.seed_text, alert.message)
+    items = sorted(groups.items())
+    return tuple(AlertGroup(trial=trial, kind=kind, messages=messages) for (trial, kind), messages in items)

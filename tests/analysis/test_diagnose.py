@@ -91,7 +91,7 @@ def test_diagnosis_has_alerts_and_advice(config):
 
 
 def test_study_page_lists_alerts(config, tmp_path):
-    found = [one for one in api.board("watched", config).alerts if one.kind == "exploding"]
+    found = [one for one in api.study_view("watched", config).alerts if one.kind == "exploding"]
     assert [(one.trial, one.seeds) for one in found] == [(1, ("42", "43", "44"))]
     page = api.write_report("watched", config, out=tmp_path / "report.html").read_text()
     assert "trial 1: <strong>exploding</strong> under seed 42: a " in page

@@ -45,8 +45,8 @@ def measure(repetitions: int) -> Shown:
         fill(study, folder, TRIALS)
         config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
         hpo.promote(study, config)
-        with study_views(config) as found:
-            client = TestClient(application(found, Settings(), config), base_url="http://127.0.0.1")
+        with study_views(config) as views:
+            client = TestClient(application(views, Settings(), config), base_url="http://127.0.0.1")
             cold = _asked(client, PAGES["a study"])
             warm: dict[str, list[float]] = {what: [] for what in PAGES}
             for repetition in range(repetitions):

@@ -151,7 +151,7 @@ def test_later_commands_find_the_candidate(curve, place, promoted, old):
     assert (trial.params, len(evaluations)) == (BEST, 3)
     assert api.rank_stored(curve(), place, lambda_=2.0).plain()["luck"] == asdict(promoted.luck)
     assert all(one.is_identical for one in api.verify(curve(), place, trial=FIRST_EXTERNAL, seed=42))
-    assert api.board("curve", place).values()["promotion"]["origins"]
+    assert api.study_view("curve", place).values()["promotion"]["origins"]
     api.write_report("curve", place)
 
 

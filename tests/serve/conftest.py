@@ -31,7 +31,7 @@ def study(name: str, **search):
 
 
 @pytest.fixture(scope="session")
-def promoted_place(tmp_path_factory) -> hpo.RunConfig:
+def promoted_config(tmp_path_factory) -> hpo.RunConfig:
     """Two studies in one storage: `curve` is promoted, `idle` is only searched."""
     folder = tmp_path_factory.mktemp("served")
     config = hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", backend="local")
@@ -74,15 +74,15 @@ def contested(tmp_path) -> hpo.RunConfig:
 
 
 @pytest.fixture
-def client(promoted_place) -> Iterator[TestClient]:
+def client(promoted_config) -> Iterator[TestClient]:
     """Asks a server without a token."""
-    with study_views(promoted_place) as found:
-        yield TestClient(application(found, Settings(), promoted_place), base_url="http://127.0.0.1")
+    with study_views(promoted_config) as views:
+        yield TestClient(application(views, Settings(), promoted_config), base_url="http://127.0.0.1")
 
 
 @pytest.fixture
-def guarded(promoted_place) -> Iterator[TestClient]:
+def guarded(promoted_config) -> Iterator[TestClient]:
     """Asks a server with a token, and does not follow where it is led."""
-    with study_views(promoted_place) as found:
-        app = application(found, Settings(token=TOKEN), promoted_place)
+    with study_views(promoted_config) as views:
+        app = application(views, Settings(token=TOKEN), promoted_config)
         yield TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)

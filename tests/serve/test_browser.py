@@ -58,8 +58,8 @@ def ended(process):
 
 
 @pytest.fixture(scope="module")
-def address(promoted_place):
-    process, found = server(promoted_place)
+def address(promoted_config):
+    process, found = server(promoted_config)
     yield found
     ended(process)
 
@@ -88,11 +88,11 @@ def test_each_seed_is_a_point(browser, address):
     assert len(dots) == 4
 
 
-def test_files_work_under_their_policy(browser, promoted_place):
+def test_files_work_under_their_policy(browser, promoted_config):
     from hpo.serve.views import write_report
 
-    report = write_report("curve", promoted_place)
-    folder = promoted_place.outputs / "curve"
+    report = write_report("curve", promoted_config)
+    folder = promoted_config.outputs / "curve"
     for file, what in ((report, "#curves .trace"), (folder / "promotion.html", "#promotion .point")):
         assert "script-src 'sha256-" in file.read_text()
         browser.get(file.as_uri())
@@ -141,8 +141,8 @@ def test_fits_a_narrow_window(browser, address):
         browser.set_window_size(1280, 1000)
 
 
-def test_token_is_asked_for_once(browser, promoted_place):
-    process, found = server(promoted_place, HPO_TOKEN=TOKEN)
+def test_token_is_asked_for_once(browser, promoted_config):
+    process, found = server(promoted_config, HPO_TOKEN=TOKEN)
     try:
         browser.get(f"{found}/robustness/curve")
         assert "/login" in browser.current_url
@@ -166,7 +166,7 @@ def test_page_updates_after_promotion(browser, tmp_path):
     process, found = server(config)
     try:
         browser.get(f"{found}/robustness/curve")
-        assert "Nothing was promoted yet" in browser.find_element(By.TAG_NAME, "main").text
+        assert "No promotion yet" in browser.find_element(By.TAG_NAME, "main").text
         browser.execute_async_script("setTimeout(arguments[0], 3500)")  # it has looked once
         hpo.promote(study("curve"), config, top=2)
         wait(browser, lambda b: b.find_elements(By.ID, "leaderboard"))

@@ -13,20 +13,20 @@ from served import served, status_of
 from tests.serve.conftest import TOKEN
 
 BEARER = f"Authorization: Bearer {TOKEN}"
-SHORT = ("REQUEST_SECONDS = 2", "STALLED_SECONDS = 2", "MOST_CONNECTIONS = 60")
+SHORT = ("REQUEST_SECONDS = 2", "STALLED_SECONDS = 2", "MAX_CONNECTIONS = 60")
 
 
 @pytest.fixture(scope="module")
-def server(promoted_place, tmp_path_factory):
-    with served(promoted_place, tmp_path_factory.mktemp("log"), limits=SHORT, HPO_TOKEN=TOKEN) as found:
+def server(promoted_config, tmp_path_factory):
+    with served(promoted_config, tmp_path_factory.mktemp("log"), limits=SHORT, HPO_TOKEN=TOKEN) as found:
         yield found
         assert "Traceback" not in found.log, found.log
 
 
 @pytest.fixture(scope="module")
-def writable(promoted_place, tmp_path_factory):
+def writable(promoted_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("log")
-    with served(promoted_place, folder, "--writable-dashboard", limits=SHORT, HPO_TOKEN=TOKEN) as found:
+    with served(promoted_config, folder, "--writable-dashboard", limits=SHORT, HPO_TOKEN=TOKEN) as found:
         yield found
         assert "Traceback" not in found.log, found.log
 
@@ -115,8 +115,8 @@ def test_idle_connections_make_way(server):
             one.close()
 
 
-def test_token_guessing_is_slowed(promoted_place, tmp_path):
-    with served(promoted_place, tmp_path, HPO_TOKEN=TOKEN) as server:
+def test_token_guessing_is_slowed(promoted_config, tmp_path):
+    with served(promoted_config, tmp_path, HPO_TOKEN=TOKEN) as server:
         form = ["Content-Type: application/x-www-form-urlencoded"]
         entered = server.raw(login(server, TOKEN), half_close=False)
         cookie = entered.partition(b"set-cookie: ")[2].partition(b";")[0].decode()

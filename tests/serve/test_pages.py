@@ -13,14 +13,14 @@ import hpo
 from hpo import api
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.formatting import number
-from hpo.serve.pages import board_page
+from hpo.serve.pages import study_page
 from hpo.serve.pages.strip import strips
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from tests.serve.conftest import study
 
 
-def test_leaderboard_shows_every_seed(client, promoted_place):
+def test_leaderboard_shows_every_seed(client, promoted_config):
     page = client.get("/robustness/curve").text
     ranking = client.get("/hpo/v1/studies/curve/ranking").json()
     rows = re.findall(r'<tr data-trial="(\d+)"( class="winner")?>(.*?)</tr>', page, re.DOTALL)
@@ -35,25 +35,25 @@ def test_leaderboard_shows_every_seed(client, promoted_place):
 
 def test_unpromoted_study_gives_advice(client):
     page = client.get("/robustness/idle").text
-    assert "Nothing was promoted yet: hpo promote --study idle" in page
+    assert "No promotion yet; run: hpo promote --study idle" in page
     assert 'id="leaderboard"' not in page
 
 
-def test_running_promotion_is_undecided(promoted_place, tmp_path):
+def test_running_promotion_is_undecided(promoted_config, tmp_path):
     from hpo.store import Store
 
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
-    whole, part = Store(promoted_place.storage), Store(config.storage)
+    whole, part = Store(promoted_config.storage), Store(config.storage)
     replicates = whole.evaluations(whole.find("curve"), hpo.Stage.PROMOTION)
     for one in replicates[:4]:
         part.put(part.find("curve"), one)
     whole.close()
     part.close()
-    found = api.board("curve", config)
+    found = api.study_view("curve", config)
     assert (found.is_final, len(found.report.ranking.rows)) == (False, 2)
-    assert found.sentences == ["A promotion is under way: 4 replicates of 2 candidates so far. Nothing is decided."]
-    assert "not finished" in board_page(found)
+    assert found.sentences == ["A promotion is running: 4 replicates of 2 candidates so far. Nothing is decided yet."]
+    assert "not finished" in study_page(found)
 
 
 def test_studies_page_lists_states(client):
@@ -73,8 +73,8 @@ class References(HTMLParser):
         self.found += [value for name, value in attrs if name in ("src", "href")]
 
 
-def test_report_is_self_contained(promoted_place, tmp_path):
-    path = api.write_report("curve", promoted_place, out=tmp_path / "report.html")
+def test_report_is_self_contained(promoted_config, tmp_path):
+    path = api.write_report("curve", promoted_config, out=tmp_path / "report.html")
     text = path.read_text()
     parser = References()
     parser.feed(text)
@@ -85,22 +85,22 @@ def test_report_is_self_contained(promoted_place, tmp_path):
     assert set(data["figures"]) == {"curves", "optimism"}
 
 
-def test_report_as_markdown_and_latex(promoted_place, tmp_path):
-    markdown = api.write_report("curve", promoted_place, out=tmp_path / "r.md", kind="md").read_text()
-    assert markdown == api.board("curve", promoted_place).report.markdown()
-    assert "toprule" in api.write_report("curve", promoted_place, out=tmp_path / "r.tex", kind="latex").read_text()
+def test_report_as_markdown_and_latex(promoted_config, tmp_path):
+    markdown = api.write_report("curve", promoted_config, out=tmp_path / "r.md", kind="md").read_text()
+    assert markdown == api.study_view("curve", promoted_config).report.markdown()
+    assert "toprule" in api.write_report("curve", promoted_config, out=tmp_path / "r.tex", kind="latex").read_text()
     with pytest.raises(NothingToPromote, match="hpo promote --study idle"):
-        api.write_report("idle", promoted_place, out=tmp_path / "x.md", kind="md")
+        api.write_report("idle", promoted_config, out=tmp_path / "x.md", kind="md")
     with pytest.raises(UsageError, match="no study named 'nope'"):
-        api.write_report("nope", promoted_place, out=tmp_path / "x.md")
+        api.write_report("nope", promoted_config, out=tmp_path / "x.md")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.md", "r.tex"]
 
 
-def test_names_are_escaped(promoted_place):
-    view = api.board("curve", promoted_place)
+def test_names_are_escaped(promoted_config):
+    view = api.study_view("curve", promoted_config)
     table = view.study.objective_.model_copy(update={"metric": "</script><script>alert(1)</script>"})
     study = view.study.model_copy(update={"objective_": table})
-    page = board_page(replace(view, report=replace(view.report, study=study)), live=True)
+    page = study_page(replace(view, report=replace(view.report, study=study)), live=True)
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
 

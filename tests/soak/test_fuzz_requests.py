@@ -25,7 +25,7 @@ TOKEN = "a token of more than sixteen letters"
 METHODS = ["GET"] * 10 + ["HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get", "G@T", ""]
 PATHS = [
     "/", "/robustness", "/robustness/curve", "/login", "/healthz", "/hpo/docs", "/hpo/openapi.json", "/dashboard",
-    "/hpo/static/board.js", "/hpo/v1/studies", "/hpo/v1/studies/curve", "/hpo/v1/studies/curve/trials",
+    "/hpo/static/pages.js", "/hpo/v1/studies", "/hpo/v1/studies/curve", "/hpo/v1/studies/curve/trials",
     "/hpo/v1/studies/curve/trials/1/evaluations", "/hpo/v1/studies/curve/ranking", "/hpo/v1/studies/curve/board",
     "/hpo/v1/studies/curve/fragment", "/hpo/v1/studies/curve/results", "/hpo/v1/studies/curve/results/results_7/x",
     "/hpo/v1/studies/curve/results/results_7/summary.json", "/api/meta", "/api/studies", "/api/studies/1",

@@ -1,13 +1,13 @@
-"""Studies as web pages: those that are served, and the one file of a report. The only package that uses jinja2."""
+"""Web pages of studies: the served ones, and the single file of a report. Only this package uses jinja2."""
 
 from hpo.serve.pages.render import (
     STATIC,
-    board_fragment,
-    board_page,
-    interface_page,
+    api_page,
     login_page,
     studies_fragment,
     studies_page,
+    study_fragment,
+    study_page,
 )
 
-__all__ = ["STATIC", "board_fragment", "board_page", "interface_page", "login_page", "studies_fragment", "studies_page"]
+__all__ = ["STATIC", "api_page", "login_page", "studies_fragment", "studies_page", "study_fragment", "study_page"]

@@ -1,4 +1,4 @@
-"""Plain values to HTML. Every value is escaped by the templates; nothing here trusts a name."""
+"""Rendering of views as HTML. The templates escape every value."""
 
 from __future__ import annotations
 
@@ -23,38 +23,43 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
 
-def board_page(view: StudyView, *, live: bool = True) -> str:
+def study_page(view: StudyView, *, live: bool = True) -> str:
     """Returns the robustness page of a study.
 
     Args:
-        view: all that is shown of the study.
-        live: whether it is served, and renews itself; else it is one file that needs no other.
+        view: view of the study.
+        live: whether the page is served and updates itself; otherwise it is a self-contained file.
     """
     shared: dict[str, object] = {"styles": None, "scripts": ()}
     if not live:
-        scripts = (script(), (STATIC / "board.js").read_text(encoding="utf-8"))
-        shared = {"styles": (STATIC / "board.css").read_text(encoding="utf-8"), "scripts": scripts}
-    page = _rendered("board.html", **_board(view), live=live, **shared)
+        scripts = (script(), (STATIC / "pages.js").read_text(encoding="utf-8"))
+        shared = {"styles": (STATIC / "pages.css").read_text(encoding="utf-8"), "scripts": scripts}
+    page = _rendered("study.html", **_study_values(view), live=live, **shared)
     return page if live else add_content_policy(page)
 
 
-def board_fragment(view: StudyView) -> str:
-    """Returns what of that page changes while a study goes on."""
-    return _rendered("fragment.html", **_board(view), live=True)
+def study_fragment(view: StudyView) -> str:
+    """Returns the part of a study's page that is updated while the study runs."""
+    return _rendered("study_fragment.html", **_study_values(view), live=True)
 
 
 def studies_page(studies: Sequence[Progress], storage: str) -> str:
     """Returns the page of all studies in a storage.
 
     Args:
-        studies: how each stands.
-        storage: its URL, as it may be shown.
+        studies: progress of each study.
+        storage: URL of the storage without its password.
     """
     return _rendered("studies.html", studies=studies, storage=storage, live=True)
 
 
 def studies_fragment(studies: Sequence[Progress], storage: str) -> str:
-    """Returns what of that page changes."""
+    """Returns the part of the studies page that is updated.
+
+    Args:
+        studies: progress of each study.
+        storage: URL of the storage without its password.
+    """
     return _rendered("studies_fragment.html", studies=studies, storage=storage, live=True)
 
 
@@ -62,27 +67,27 @@ def login_page(wrong: bool, goal: str) -> str:
     """Returns the page that asks for the token.
 
     Args:
-        wrong: whether one was given that is none.
-        goal: the path to go on to.
+        wrong: whether a wrong token was sent.
+        goal: path to redirect to after the login.
     """
     return _rendered("login.html", wrong=wrong, goal=goal, live=False)
 
 
-def interface_page(schema: Mapping[str, Any]) -> str:
-    """Returns the page that describes the HTTP interface.
+def api_page(schema: Mapping[str, Any]) -> str:
+    """Returns the page that describes the HTTP API.
 
     Args:
-        schema: the OpenAPI schema of the interface.
+        schema: OpenAPI schema of the API.
     """
     routes = [
-        {"path": path, "method": method.upper(), **said}
+        {"path": path, "method": method.upper(), **operation}
         for path, methods in schema["paths"].items()
-        for method, said in methods.items()
+        for method, operation in methods.items()
     ]
-    return _rendered("interface.html", routes=routes, live=True)
+    return _rendered("api.html", routes=routes, live=True)
 
 
-def _board(view: StudyView) -> dict[str, Any]:
+def _study_values(view: StudyView) -> dict[str, Any]:
     values: dict[str, Any] = view.values()
     promotion, report = values["promotion"], view.report
     figures: dict[str, Any] = {}
@@ -94,7 +99,7 @@ def _board(view: StudyView) -> dict[str, Any]:
         if any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
             figures["optimism"] = optimism_figure(candidates, metric, promotion["searched_on"])
     if values["decomposition"] and values["decomposition"].get("sd") is not None:
-        # A file of that name in the outputs need not be one that hpo wrote.
+        # The file in the outputs may have been written by something else than hpo.
         with suppress(AttributeError, LookupError, TypeError, ValueError):
             figures["decomposition"] = decomposition_figure(values["decomposition"])
     data = {
@@ -109,28 +114,28 @@ def _board(view: StudyView) -> dict[str, Any]:
         else [],
     }
     by_seed = {row.candidate.trial: row.candidate.values for row in report.ranking.rows} if report else {}
-    drawn = {"strips": strips(report.ranking) if report else {}, "by_seed": by_seed, "figures": list(figures)}
-    return {**values, **drawn, "metrics": report.metrics if report else (), "data": data}
+    drawings = {"strips": strips(report.ranking) if report else {}, "by_seed": by_seed, "figures": list(figures)}
+    return {**values, **drawings, "metrics": report.metrics if report else (), "data": data}
 
 
 @lru_cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "chance": percent, "moment": _moment, "bytes": _bytes}
-    return made
+    environment.filters |= {"number": number, "chance": percent, "time": _time, "bytes": _bytes}
+    return environment
 
 
 def _rendered(template: str, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def _moment(text: str) -> str:
+def _time(text: str) -> str:
     return text.replace("T", " ").replace("+00:00", " UTC")
 
 

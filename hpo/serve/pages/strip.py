@@ -1,4 +1,4 @@
-"""The leaderboard's drawn column: every seed's point, the mean and one sigma, on one axis for all candidates."""
+"""The plot column of the leaderboard: a point per seed, the mean and one sigma, on one axis for all candidates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MARGIN = 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """Positions on the axis, in percent of the column's width.
+    """The positions of a candidate's values on the axis, in percent of the column's width.
 
     Attributes:
-        points: place of each seed's value on the axis, in percent.
-        mean: None for an incomplete candidate.
+        points: position of each seed's value, by seed.
+        mean: position of the mean; None for an incomplete candidate.
         low: left end of the bar of one sigma; None for an incomplete candidate.
         high: right end of the bar of one sigma; None for an incomplete candidate.
-        search: the value that the search had found.
+        search: position of the value in the search; None if there is none.
     """
 
     points: Mapping[int, float]
@@ -31,7 +31,7 @@ class Strip:
 
 
 def strips(ranking: Ranking) -> dict[int, Strip]:
-    """Returns the strip of each candidate by its trial."""
+    """Returns the strip of each candidate, by its trial's number."""
     rows, seeds = ranking.rows, ranking.seeds
     known = [value for row in rows for value in _numbers(row, seeds)]
     if not known:
@@ -39,7 +39,7 @@ def strips(ranking: Ranking) -> dict[int, Strip]:
     low, high = min(known), max(known)
     width = (high - low) or 1.0
 
-    def at(value: float | None) -> float | None:
+    def position(value: float | None) -> float | None:
         if value is None:
             return None
         share = (value - low) / width if high > low else 0.5
@@ -49,11 +49,11 @@ def strips(ranking: Ranking) -> dict[int, Strip]:
     for row in rows:
         low_end, high_end = _bar(row) or (None, None)
         found[row.candidate.trial] = Strip(
-            points={seed: place for seed in seeds if (place := at(row.candidate.values.get(seed))) is not None},
-            mean=at(row.mean),
-            low=at(low_end),
-            high=at(high_end),
-            search=at(row.candidate.search_value),
+            points={seed: at for seed in seeds if (at := position(row.candidate.values.get(seed))) is not None},
+            mean=position(row.mean),
+            low=position(low_end),
+            high=position(high_end),
+            search=position(row.candidate.search_value),
         )
     return found
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from hpo.core.errors import UsageError
 from hpo.serve.app import application
-from hpo.serve.guard import COOKIE, LARGEST_BODY, session_of
+from hpo.serve.auth import COOKIE, MAX_BODY_BYTES, session_of
 from hpo.serve.settings import Settings, read_token
 from hpo.serve.views import study_views, write_report
 from tests.serve.conftest import TOKEN
@@ -102,11 +102,11 @@ def test_dashboard_is_read_only(client, guarded, method, path):
     assert [one["name"] for one in client.get("/hpo/v1/studies").json()] == ["curve", "idle"]
 
 
-def test_writable_dashboard_needs_token(promoted_place):
-    with pytest.raises(UsageError, match="wants a token"):
+def test_writable_dashboard_needs_token(promoted_config):
+    with pytest.raises(UsageError, match="needs a token"):
         Settings(writable_dashboard=True)
-    with study_views(promoted_place) as found:
-        app = application(found, Settings(token=TOKEN, writable_dashboard=True), promoted_place)
+    with study_views(promoted_config) as views:
+        app = application(views, Settings(token=TOKEN, writable_dashboard=True), promoted_config)
         asked = TestClient(app, base_url="http://127.0.0.1")
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}).status_code == 401
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}, headers=BEARER).status_code != 403
@@ -146,8 +146,8 @@ def test_paths_do_not_leave_the_results(client, path):
     assert b"root:" not in answer.content
 
 
-def test_links_in_results_not_followed(client, promoted_place):
-    folder = promoted_place.outputs / "curve" / "results_7"
+def test_links_in_results_not_followed(client, promoted_config):
+    folder = promoted_config.outputs / "curve" / "results_7"
     (folder / "leak.txt").symlink_to("/etc/passwd")
     try:
         assert "leak.txt" not in client.get("/hpo/v1/studies/curve/results").text
@@ -156,8 +156,8 @@ def test_links_in_results_not_followed(client, promoted_place):
         (folder / "leak.txt").unlink()
 
 
-def test_linked_results_folder_is_404(client, promoted_place, tmp_path):
-    folder = promoted_place.outputs / "curve" / "results_8"
+def test_linked_results_folder_is_404(client, promoted_config, tmp_path):
+    folder = promoted_config.outputs / "curve" / "results_8"
     aside = folder.with_name("aside")
     (tmp_path / "secret.txt").write_text("s3cret")
     folder.rename(aside)
@@ -180,12 +180,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("content", HOSTILE)
-def test_hostile_results_break_no_page(client, promoted_place, content):
-    path = promoted_place.outputs / "curve" / "results_7" / "metrics" / "val_metrics.json"
+def test_hostile_results_break_no_page(client, promoted_config, content):
+    path = promoted_config.outputs / "curve" / "results_7" / "metrics" / "val_metrics.json"
     before = path.read_bytes() if path.exists() else None
     path.parent.mkdir(exist_ok=True)
     path.write_text(content)
-    strange = promoted_place.outputs / "curve" / "decomposition-trial-1.json"
+    strange = promoted_config.outputs / "curve" / "decomposition-trial-1.json"
     strange.write_text('{"sd": {"init": "x"}, "advice": ["<script>"]}')
     try:
         assert client.get("/robustness/curve").status_code == 200
@@ -202,8 +202,8 @@ def test_hostile_results_break_no_page(client, promoted_place, content):
 LOOKS = ["/robustness/curve", "/hpo/v1/studies/curve/board", "/hpo/v1/studies/curve/results", "/hpo/v1/studies/curve"]
 
 
-def test_odd_file_names_break_no_page(client, promoted_place, tmp_path):
-    outputs = promoted_place.outputs / "curve"
+def test_odd_file_names_break_no_page(client, promoted_config, tmp_path):
+    outputs = promoted_config.outputs / "curve"
     odd = [os.fsencode(outputs / "results_7") + name for name in (b"/scan-\xff.png", b"/a\nb.txt")]
     strange = outputs / "decomposition-trial-1.json"
     strange.write_text('{"sd": NaN, "advice": ["\\ud800"]}')
@@ -216,15 +216,15 @@ def test_odd_file_names_break_no_page(client, promoted_place, tmp_path):
         files = client.get("/hpo/v1/studies/curve/results").json()[0]["files"]
         assert [one["path"] for one in files if not one["is_served"]] == ["a\nb.txt", r"scan-\udcff.png"]
         assert client.get(r"/hpo/v1/studies/curve/results/results_7/scan-\udcff.png").status_code == 404
-        assert r"scan-\udcff.png" in write_report("curve", promoted_place, out=tmp_path / "x.html").read_text()
+        assert r"scan-\udcff.png" in write_report("curve", promoted_config, out=tmp_path / "x.html").read_text()
     finally:
         for name in odd:
             os.unlink(name)
         strange.unlink()
 
 
-def test_result_files_run_no_script(client, promoted_place):
-    folder = promoted_place.outputs / "curve" / "results_7"
+def test_result_files_run_no_script(client, promoted_config):
+    folder = promoted_config.outputs / "curve" / "results_7"
     (folder / "page.html").write_text("<script>alert(1)</script>")
     try:
         page = client.get("/hpo/v1/studies/curve/results/results_7/page.html")
@@ -238,11 +238,11 @@ def test_result_files_run_no_script(client, promoted_place):
 
 
 def test_large_body_is_rejected(guarded):
-    assert guarded.post("/login", content=b"x" * (LARGEST_BODY + 1)).status_code == 413
+    assert guarded.post("/login", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
 
     def much():
         for _ in range(30):
-            yield b"x" * (LARGEST_BODY // 10)
+            yield b"x" * (MAX_BODY_BYTES // 10)
 
     assert guarded.post("/login", content=much()).status_code == 413
 
@@ -256,9 +256,9 @@ def test_security_headers(client, path):
     assert "script-src 'self'" in headers["content-security-policy"] or path == "/dashboard"
 
 
-def test_no_server_path_is_shown(client, promoted_place):
+def test_no_server_path_is_shown(client, promoted_config):
     for path in ("/hpo/v1/studies/curve/trials/0/evaluations", "/hpo/v1/studies/curve/board", "/robustness/curve"):
-        assert str(promoted_place.outputs) not in client.get(path).text
+        assert str(promoted_config.outputs) not in client.get(path).text
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org"])
@@ -281,11 +281,11 @@ def test_bad_tokens_are_rejected(tmp_path):
     assert read_token(tmp_path / "token") == TOKEN
 
 
-def test_taken_port_is_usage_error(promoted_place):
+def test_taken_port_is_usage_error(promoted_config):
     from hpo.serve.app import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UsageError, match="cannot listen at 127"):
-            serve(promoted_place, Settings(port=taken.getsockname()[1]), print)
+            serve(promoted_config, Settings(port=taken.getsockname()[1]), print)

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 import hpo
 from hpo.serve.app import application
+from hpo.serve.control_routes import Cluster
 from hpo.serve.settings import Settings
-from hpo.serve.steering import Cluster
 from hpo.serve.views import study_views
 from tests.serve.conftest import TOKEN, study
 
@@ -28,9 +28,9 @@ def own(tmp_path):
     """A storage of the test's own with a searched study in it, and a client that may change it."""
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
-    with study_views(config) as found:
+    with study_views(config) as views:
         cluster = Cluster(jobs_address="http://127.0.0.1:9", folders=(ROOT / "tests" / "project" / "studies",))
-        app = application(found, Settings(token=TOKEN), config, cluster)
+        app = application(views, Settings(token=TOKEN), config, cluster)
         yield config, TestClient(app, base_url="http://127.0.0.1")
 
 

@@ -1,6 +1,6 @@
-"""Who may do what, and what every answer says to the browser. It stands before everything, Optuna's dashboard included.
+"""Access control and security headers for all requests, including those to Optuna's dashboard.
 
-The dashboard has no users of its own, deletes studies when it is asked to, and serves uploaded files under our origin.
+The dashboard has no access control: it deletes studies on request, and serves uploaded files from the same origin.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.core.redaction import known_secrets, redacted
-from hpo.serve.attempts import Attempts
-from hpo.serve.limits import LARGEST_HEAD
+from hpo.serve.limits import MAX_HEAD_BYTES
 from hpo.serve.problems import problem
 from hpo.serve.settings import Settings
+from hpo.serve.token_attempts import TokenAttempts
 
 COOKIE = "hpo_session"
 
-LARGEST_BODY = 1_000_000
-"""Bytes of a request."""
+MAX_BODY_BYTES = 1_000_000
+"""Maximum size of a request's body in bytes."""
 
 LOGIN = "/login"
-OPEN = (LOGIN, "/healthz", "/hpo/static/board.css")
-"""What is answered without a token."""
+PUBLIC_PATHS = (LOGIN, "/healthz", "/hpo/static/pages.css")
+"""Paths that can be read without a token."""
 
-READING = ("GET", "HEAD")
-METHODS = (*READING, "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+READ_METHODS = ("GET", "HEAD")
+METHODS = (*READ_METHODS, "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
@@ -45,16 +45,16 @@ SANDBOX = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-
 logger = logging.getLogger(__name__)
 
 
-class Guard:
-    """Refuses what is not allowed before anything else sees it.
+class AuthMiddleware:
+    """Rejects requests that are not allowed before the application sees them.
 
     Args:
-        app: what is guarded.
-        settings: of the server.
-        attempts: who has sent wrong tokens.
+        app: application that is protected.
+        settings: settings of the server.
+        attempts: wrong tokens sent so far.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, attempts: Attempts) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, attempts: TokenAttempts) -> None:
         self._app, self._settings, self._attempts = app, settings, attempts
         self._secrets = known_secrets()
 
@@ -65,84 +65,85 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, has_driven = str(scope["path"]), False
+        path, has_started = str(scope["path"]), False
 
-        async def send_guarded(message: Message) -> None:
-            nonlocal has_driven
+        async def send_hardened(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_driven = True
+                has_started = True
                 _harden(MutableHeaders(scope=message), path)
             await send(message)
 
         try:
-            await self._answer(scope, path, receive, send_guarded)
-        except Exception as error:  # whatever it is, whoever asked gets an answer, and the log no secret
+            await self._respond(scope, path, receive, send_hardened)
+        except Exception as error:  # any error: the client gets a response, and the log shows no secret
             trace = "".join(traceback.format_exception(error))
             logger.error("%s %s failed: %s", scope["method"], quote(path)[:200], redacted(trace, self._secrets))
-            if not has_driven:
-                await problem(500, "Failed", "the server's log says why")(scope, receive, send_guarded)
+            if not has_started:
+                await problem(500, "Internal error", "see the server's log")(scope, receive, send_hardened)
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers, path)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        rejection = self._rejection(scope, headers, path)
+        if rejection is not None:
+            await rejection(scope, receive, send)
             return
-        body = await _whole_body(receive)
-        if body is None:  # nobody waits for an answer
+        body = await _read_body(receive)
+        if body is None:  # the client has disconnected
             return
-        refusal = _refused_body(body, headers, path)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        rejection = _body_rejection(body, headers, path)
+        if rejection is not None:
+            await rejection(scope, receive, send)
             return
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves out the body
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # uvicorn leaves out the body
         inner = {**scope, "method": method, "headers": list(scope["headers"])}
         MutableHeaders(scope=inner).setdefault("accept-encoding", "identity")  # the dashboard's files fail without one
-        await self._app(inner, _once(body, receive), send)
+        await self._app(inner, _replay(body, receive), send)
 
-    def _refusal(self, scope: Scope, headers: Headers, path: str) -> Response | None:
+    def _rejection(self, scope: Scope, headers: Headers, path: str) -> Response | None:
         method = scope["method"]
-        if _head_of(scope) > LARGEST_HEAD:  # the server itself counts only a head that comes in pieces
-            return problem(431, "Too large", f"the head of a request has at most {LARGEST_HEAD} bytes")
-        if not self._is_asked_for_by_its_name(headers):
-            return problem(400, "Another host", "this server is not asked for by that name; see --allow-host")
+        if _head_size(scope) > MAX_HEAD_BYTES:  # uvicorn itself checks only a head that arrives in several parts
+            return problem(431, "Too large", f"the head of a request has at most {MAX_HEAD_BYTES} bytes")
+        if not self._is_known_host(headers):
+            return problem(400, "Unknown host", "this server does not serve that host name; see --allow-host")
         if method not in METHODS:
-            return problem(405, "Not allowed", f"expected one of {', '.join(METHODS)}", {"Allow": ", ".join(METHODS)})
+            allow = ", ".join(METHODS)
+            return problem(405, "Method not allowed", f"expected one of {allow}", {"Allow": allow})
         if any(letter < " " or letter == "\x7f" for letter in path) or not path.startswith("/"):
-            return problem(400, "Cannot be used", "a path holds no control characters and begins with /")
+            return problem(400, "Bad request", "a path must begin with / and have no control characters")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 12 or int(length) > LARGEST_BODY:
-            return problem(413, "Too large", f"a request has at most {LARGEST_BODY} bytes", {"Connection": "close"})
+        if not length.isdecimal() or len(length) > 12 or int(length) > MAX_BODY_BYTES:
+            return problem(413, "Too large", f"a request has at most {MAX_BODY_BYTES} bytes", {"Connection": "close"})
         if method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join(METHODS)})
-        if path in OPEN and method in READING:
+        if path in PUBLIC_PATHS and method in READ_METHODS:
             return None
         if path == LOGIN and method == "POST":
-            return None if _is_own_form(headers) else _foreign()
-        refusal, is_bearer = self._unknown(scope, headers, path)
-        if refusal is not None or method in READING:
-            return refusal
+            return None if _is_own_form(headers) else _cross_site()
+        rejection, is_bearer = self._without_token(scope, headers, path)
+        if rejection is not None or method in READ_METHODS:
+            return rejection
         if self._settings.token is None:
             return problem(
                 403, "Read-only", "start the server with a token (--token-file or HPO_TOKEN) to change things"
             )
         if not is_bearer and not _is_same_origin(headers):
-            return _foreign()
+            return _cross_site()
         if not path.startswith("/hpo/") and not self._settings.writable_dashboard:
             return problem(403, "Read-only", "Optuna's dashboard is read-only here; see --writable-dashboard")
         return None
 
-    def _is_asked_for_by_its_name(self, headers: Headers) -> bool:
-        """Whether the host is one of the server's: another one's name may lead here too (DNS rebinding)."""
+    def _is_known_host(self, headers: Headers) -> bool:
+        """Whether the host is one of the server's names: other names may resolve to it too (DNS rebinding)."""
         hosts = self._settings.hosts
         if "*" in hosts:
             return True
-        said = headers.getlist("host")
-        name = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{0,5})?", said[0]) if len(said) == 1 else None
+        sent = headers.getlist("host")
+        name = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{0,5})?", sent[0]) if len(sent) == 1 else None
         return name is not None and name[1].lower().rstrip(".") in {host.lower() for host in hosts}
 
-    def _unknown(self, scope: Scope, headers: Headers, path: str) -> tuple[Response | None, bool]:
-        """Returns what is answered to somebody without the token, None with it; and whether the token was sent."""
+    def _without_token(self, scope: Scope, headers: Headers, path: str) -> tuple[Response | None, bool]:
+        """Returns the response to a request without the token, None with it; and whether it is a bearer token."""
         token = self._settings.token
         if token is None or same(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), session_of(token)):
             return None, False
@@ -153,39 +154,43 @@ class Guard:
             if wait:
                 return too_many(wait), False
             if same(sent.strip(), token):
-                self._attempts.right(address)
+                self._attempts.record_right(address)
                 return None, True
-            self._attempts.wrong(address)
-        if scope["method"] in ("GET", "HEAD") and "text/html" in headers.get("accept", ""):
+            self._attempts.record_wrong(address)
+        if scope["method"] in READ_METHODS and "text/html" in headers.get("accept", ""):
             return RedirectResponse(f"{LOGIN}?goal={quote(path)}", status_code=303), False
         detail, scheme = "send the server's token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-        return problem(401, "Token wanted", detail, scheme), False
+        return problem(401, "Token required", detail, scheme), False
 
 
-def _foreign() -> Response:
-    return problem(403, "Another site's request", "what changes something must come from this server's own pages")
+def _cross_site() -> Response:
+    return problem(403, "Cross-site request", "changes must be requested from this server's own pages")
 
 
 def too_many(wait: float) -> Response:
-    """Returns the answer to somebody who has sent too many wrong tokens."""
+    """Returns the response to a client that has sent too many wrong tokens.
+
+    Args:
+        wait: seconds until it may try again.
+    """
     seconds = math.ceil(wait)
     detail = f"too many wrong tokens were sent; try again in {seconds} s"
     return problem(429, "Too many attempts", detail, {"Retry-After": str(seconds)})
 
 
 def address_of(scope: Scope) -> str:
-    """Returns the address that a request came from. What a proxy says of whom it speaks for is not believed."""
+    """Returns the address that a request comes from. Headers of proxies that name another client are not trusted."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 
 
 def session_of(token: str) -> str:
-    """Returns what the cookie holds: it lets in, but the token cannot be had from it."""
+    """Returns the value of the session cookie, from which the token cannot be computed."""
     return hmac.new(token.encode(), b"hpo session", hashlib.sha256).hexdigest()
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two secrets are equal; how long it takes to say tells neither where they differ nor how long they are."""
+    """Whether two secrets are equal, in a time that depends neither on where they differ nor on their lengths."""
     digests = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (one, other))
     return hmac.compare_digest(*digests)
 
@@ -194,7 +199,7 @@ def _is_same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
     try:
         return origin is not None and urlsplit(origin).netloc == headers.get("host", "")
-    except ValueError:  # no URL
+    except ValueError:  # not a URL
         return False
 
 
@@ -202,16 +207,16 @@ def _is_own_form(headers: Headers) -> bool:
     return "origin" not in headers or _is_same_origin(headers)
 
 
-def _head_of(scope: Scope) -> int:
+def _head_size(scope: Scope) -> int:
     lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     return lines + len(scope.get("raw_path") or b"") + len(scope["query_string"])
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
-    """Returns a request's body, at most a byte more than it may have; None if the client has gone away.
+async def _read_body(receive: Receive) -> bytes | None:
+    """Returns a request's body, at most one byte more than allowed; None if the client has disconnected.
 
-    It is read before anything is done: what answers runs in threads, of which a slow sender must not hold one. How
-    long it may take is the connection's to say.
+    It is read before the request is handled in a thread, so that a slow sender does not hold one. `limits` ends slow
+    connections.
     """
     body = bytearray()
     while True:
@@ -219,22 +224,22 @@ async def _whole_body(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
-        if not message.get("more_body", False) or len(body) > LARGEST_BODY:
-            return bytes(body[: LARGEST_BODY + 1])
+        if not message.get("more_body", False) or len(body) > MAX_BODY_BYTES:
+            return bytes(body[: MAX_BODY_BYTES + 1])
 
 
-def _refused_body(body: bytes, headers: Headers, path: str) -> Response | None:
-    if len(body) > LARGEST_BODY:
-        return problem(413, "Too large", f"a request has at most {LARGEST_BODY} bytes", {"Connection": "close"})
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    wanted = "application/x-www-form-urlencoded" if path == LOGIN else "application/json"
-    if body and kind != wanted:
-        return problem(415, "Another kind of content", f"expected Content-Type: {wanted}")
+def _body_rejection(body: bytes, headers: Headers, path: str) -> Response | None:
+    if len(body) > MAX_BODY_BYTES:
+        return problem(413, "Too large", f"a request has at most {MAX_BODY_BYTES} bytes", {"Connection": "close"})
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    expected = "application/x-www-form-urlencoded" if path == LOGIN else "application/json"
+    if body and content_type != expected:
+        return problem(415, "Unsupported content type", f"expected Content-Type: {expected}")
     return None
 
 
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Hands on a body that was read, and then what the connection says."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Returns a `receive` that delivers a body that was already read, and then the connection's messages."""
     sent = False
 
     async def received() -> Message:

@@ -1,4 +1,4 @@
-"""What changes something: requests to a driver, and submitting a study to a cluster. All of them need the token."""
+"""The routes that change something: requests to a driver, and submissions to a cluster. All of them need the token."""
 
 from __future__ import annotations
 
@@ -20,48 +20,50 @@ from hpo.serve.views import StudyViews
 from hpo.study import NAME
 
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The study's name.")]
-Trials = Annotated[int | None, Body(embed=True, ge=1, le=MAX_TRIALS, description="In all; the study's if not said.")]
+Trials = Annotated[
+    int | None, Body(embed=True, ge=1, le=MAX_TRIALS, description="Total number of trials; default: the study's.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Where studies go that are submitted.
+    """The cluster that studies are submitted to.
 
     Attributes:
-        jobs_address: of the cluster's dashboard.
-        folders: of study files; None: where they always are looked for.
+        jobs_address: address of the cluster's dashboard.
+        folders: folders of study files; None: the default ones.
     """
 
     jobs_address: str = JOBS_ADDRESS
     folders: tuple[File, ...] | None = None
 
 
-def steering(found: StudyViews, config: RunConfig, cluster: Cluster) -> APIRouter:
+def control_routes(views: StudyViews, config: RunConfig, cluster: Cluster) -> APIRouter:
     """Returns the routes that change something.
 
     Args:
-        found: the studies that are served.
-        config: where they are kept.
-        cluster: where they go.
+        views: views of the studies that are served.
+        config: storage of the studies.
+        cluster: cluster that studies are submitted to.
     """
-    router = APIRouter(prefix="/hpo/v1", tags=["steering"])
+    router = APIRouter(prefix="/hpo/v1", tags=["control"])
 
     def known(name: str) -> str:
-        return found.study(name).name
+        return views.study(name).name
 
     @router.post("/studies/{name}/pause")
     def pause(name: Name) -> dict[str, Any]:
-        """Lets nothing new begin until it is resumed; what runs goes to its end."""
+        """Pauses a study: no new training starts until it is resumed; running ones finish."""
         return asdict(pause_study(known(name), config))
 
     @router.post("/studies/{name}/resume")
     def resume(name: Name) -> dict[str, Any]:
-        """Lets a paused study go on: at once, if its driver waits."""
+        """Resumes a paused study, immediately if its driver is waiting."""
         return asdict(resume_study(known(name), config))
 
     @router.post("/studies/{name}/stop")
     def stop(name: Name) -> dict[str, Any]:
-        """Asks the driver to end: nothing new begins, what runs ends its epoch and is checkpointed."""
+        """Stops the driver: no new training starts; running ones finish their epoch and save a checkpoint."""
         return asdict(stop_study(known(name), config, jobs_address=cluster.jobs_address))
 
     def submitted(name: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -70,12 +72,12 @@ def steering(found: StudyViews, config: RunConfig, cluster: Cluster) -> APIRoute
 
     @router.post("/studies/{name}/submit", status_code=202)
     def submit(name: Name, trials: Trials = None) -> dict[str, Any]:
-        """Lets the cluster search a study, once at a time."""
+        """Submits the search of a study to the cluster; one driver at a time."""
         return submitted(name, ["--trials", str(trials)] if trials else [])
 
     @router.post("/studies/{name}/promote", status_code=202)
     def promote(name: Name) -> dict[str, Any]:
-        """Lets the cluster search what is left of a study, and promote its best trials."""
+        """Submits the rest of a study's search and the promotion of its best trials to the cluster."""
         return submitted(name, ["--promote"])
 
     return router

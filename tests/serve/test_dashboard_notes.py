@@ -12,17 +12,17 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs
 
 import hpo
-from hpo.serve import projection
-from hpo.serve.projection import project
+from hpo.serve import dashboard_notes
+from hpo.serve.dashboard_notes import note_newest
 from hpo.serve.views import study_views
 from hpo.store.optuna_storage.notes import write_note, write_picture
 from tests.serve.conftest import study
 
 
-def test_dashboard_shows_a_promotion(client, promoted_place):
-    with study_views(promoted_place, writes=True) as found:
-        project(found, "curve")
-        winner = found.ranking("curve").winner.candidate.trial
+def test_dashboard_shows_a_promotion(client, promoted_config):
+    with study_views(promoted_config, writes=True) as views:
+        note_newest(views, "curve")
+        winner = views.ranking("curve").winner.candidate.trial
     shown = client.get("/api/studies/1").json()
     attributes = {one["key"]: one["value"] for one in shown["user_attrs"]}
     assert "/robustness/curve" in attributes["hpo:promoted"]
@@ -46,8 +46,8 @@ def test_each_promotion_writes_its_notes(tmp_path):
         noted = {trial.number: note_of(optuna_study, trial) for trial in optuna_study.trials}
         assert noted[winner].startswith(f"# PROMOTED: rank 1 of {top}")
         assert list(get_plotly_graph_objects(system_attrs(optuna_study))) == ["hpo-robustness"]
-        with study_views(config, writes=True) as found:
-            assert not project(found, "curve"), "a server has nothing to add"
+        with study_views(config, writes=True) as views:
+            assert not note_newest(views, "curve"), "a server has nothing to add"
     assert len(hpo.run(study("curve"), config, trials=8).trials) == 8, "what was noted does not disturb the search"
 
 
@@ -80,20 +80,20 @@ def test_failed_note_ends_no_promotion(config, curve, monkeypatch):
 
 
 def test_server_finds_new_promotions(tmp_path, monkeypatch):
-    monkeypatch.setattr(projection, "SECONDS", 0.05)
+    monkeypatch.setattr(dashboard_notes, "POLL_SECONDS", 0.05)
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
-    with study_views(config, writes=True) as found, projection.projecting(found):
+    with study_views(config, writes=True) as views, dashboard_notes.noting_promotions(views):
         for top in (2, 3):
             hpo.promote(study("curve"), config, top=top)
             end = time.monotonic() + 20
-            while projected(found) != len(found.ranking("curve").ranking.rows) and time.monotonic() < end:
+            while noted_candidates(views) != len(views.ranking("curve").ranking.rows) and time.monotonic() < end:
                 time.sleep(0.05)
-            assert projected(found) == top
+            assert noted_candidates(views) == top
 
 
-def projected(found):
+def noted_candidates(views):
     """Returns how many candidates the dashboard's note on the study tells of."""
-    shown = found.durable.handle("curve")
+    shown = views.durable.handle("curve")
     note = "".join(v for k, v in shown._storage.get_study_system_attrs(shown._study_id).items() if "note_str" in k)
     return len([line for line in note.splitlines() if line.startswith("|      ")])

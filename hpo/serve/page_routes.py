@@ -1,4 +1,4 @@
-"""The pages, for people."""
+"""The routes of the web pages."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from hpo.core.errors import UsageError
 from hpo.figures.report import script
-from hpo.serve.attempts import Attempts
-from hpo.serve.guard import COOKIE, address_of, same, session_of, too_many
-from hpo.serve.interface import unless_same
-from hpo.serve.pages import STATIC, board_page, interface_page, login_page, studies_fragment, studies_page
+from hpo.serve.api_routes import unless_same
+from hpo.serve.auth import COOKIE, address_of, same, session_of, too_many
+from hpo.serve.pages import STATIC, api_page, login_page, studies_fragment, studies_page, study_page
 from hpo.serve.settings import Settings
-from hpo.serve.views import NotThere, StudyViews
+from hpo.serve.token_attempts import TokenAttempts
+from hpo.serve.views import NotFound, StudyViews
 from hpo.study import NAME
 
 DAY = 24 * 3600
-MOST_FIELDS = 5
+MAX_FORM_FIELDS = 5
 
 
-def sites(app: FastAPI, found: StudyViews, settings: Settings, attempts: Attempts) -> APIRouter:
+def page_routes(app: FastAPI, views: StudyViews, settings: Settings, attempts: TokenAttempts) -> APIRouter:
     """Returns the routes of the pages.
 
     Args:
-        app: whose interface is described on one of them.
-        found: the studies that are served.
-        settings: of the server.
-        attempts: who has sent wrong tokens.
+        app: application whose HTTP API one page describes.
+        views: views of the studies that are served.
+        settings: settings of the server.
+        attempts: wrong tokens sent so far.
     """
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/robustness")
     def studies(fragment: bool = False, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        shown = found.studies()
+        listed = views.studies()
         if fragment:
-            return unless_same(studies_fragment(shown, found.said), if_none_match)
-        return HTMLResponse(studies_page(shown, found.said))
+            return unless_same(studies_fragment(listed, views.storage_url), if_none_match)
+        return HTMLResponse(studies_page(listed, views.storage_url))
 
     @router.get("/robustness/{name}")
-    def board(name: Annotated[str, Path(pattern=f"^{NAME}$")]) -> str:
-        return board_page(found.board(name))
+    def study(name: Annotated[str, Path(pattern=f"^{NAME}$")]) -> str:
+        return study_page(views.view(name))
 
     @router.get("/hpo/docs")
     def docs() -> str:
-        return interface_page(app.openapi())
+        return api_page(app.openapi())
 
     @router.get("/healthz", response_class=Response)
     async def healthz() -> Response:
@@ -61,39 +61,39 @@ def sites(app: FastAPI, found: StudyViews, settings: Settings, attempts: Attempt
     @router.get("/hpo/static/{name}", response_class=FileResponse)
     def static(name: str) -> FileResponse:
         if name not in {path.name for path in STATIC.iterdir()}:
-            raise NotThere(f"no static file {name!r}")
+            raise NotFound(f"no static file {name!r}")
         return FileResponse(STATIC / name)
 
     @router.get("/login")
-    async def ask(goal: str = "/robustness") -> str:
-        return login_page(wrong=False, goal=_own(goal))
+    async def login_form(goal: str = "/robustness") -> str:
+        return login_page(wrong=False, goal=_safe_path(goal))
 
     @router.post("/login")
     async def login(request: Request) -> Response:
         try:
-            form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+            form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=MAX_FORM_FIELDS)
         except ValueError as error:
-            raise UsageError(f"a login has the fields token and goal, and at most {MOST_FIELDS} in all") from error
-        goal, address = _own(form.get("goal", ["/robustness"])[0]), address_of(request.scope)
+            raise UsageError(f"a login form has the fields token and goal, and at most {MAX_FORM_FIELDS}") from error
+        goal, address = _safe_path(form.get("goal", ["/robustness"])[0]), address_of(request.scope)
         if settings.token is None:
-            raise UsageError("this server has no token; look at its pages without one")
+            raise UsageError("this server has no token; its pages need no login")
         wait = attempts.wait(address)
         if wait:
             return too_many(wait)
         if not same(form.get("token", [""])[0], settings.token):
-            attempts.wrong(address)
+            attempts.record_wrong(address)
             return HTMLResponse(login_page(wrong=True, goal=goal), status_code=401)
-        attempts.right(address)
-        answer = RedirectResponse(goal, status_code=303)
+        attempts.record_right(address)
+        response = RedirectResponse(goal, status_code=303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, session_of(settings.token), httponly=True, samesite="strict", secure=secure)
-        return answer
+        response.set_cookie(COOKIE, session_of(settings.token), httponly=True, samesite="strict", secure=secure)
+        return response
 
     return router
 
 
-def _own(goal: str) -> str:
-    """Returns a path of this server: a link to its login must not lead on to another."""
+def _safe_path(goal: str) -> str:
+    """Returns a path on this server, so that a login never redirects to another site."""
     return goal if re.fullmatch(r"/(?!/)[\w.~/%?=&+:@-]*", goal, re.ASCII) else "/robustness"
 
 

@@ -24,9 +24,9 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
-def schema(promoted_place):
-    with study_views(promoted_place) as found:
-        served = application(found, Settings(allowed_hosts=("localhost", "testserver")), promoted_place)
+def schema(promoted_config):
+    with study_views(promoted_config) as views:
+        served = application(views, Settings(allowed_hosts=("localhost", "testserver")), promoted_config)
         yield schemathesis.openapi.from_asgi("/hpo/openapi.json", served)
 
 
@@ -52,9 +52,9 @@ def test_schema_fuzzing_finds_no_500(schema):
                 asked()
 
 
-def test_agrees_with_command_line(client, promoted_place):
+def test_agrees_with_command_line(client, promoted_config):
     ranking = client.get("/hpo/v1/studies/curve/ranking").json()
-    report = api.board("curve", promoted_place).report
+    report = api.study_view("curve", promoted_config).report
     assert ranking["winner"] == report.winner.candidate.trial
     assert ranking["candidates"] == report.rows()
     [curve, idle] = client.get("/hpo/v1/studies").json()
@@ -63,9 +63,9 @@ def test_agrees_with_command_line(client, promoted_place):
     assert client.get("/hpo/v1/studies/idle").json()["definition"]["name"] == "idle"
 
 
-def test_status_has_one_shape(client, promoted_place):
+def test_status_has_one_shape(client, promoted_config):
     served = client.get("/hpo/v1/studies").json()
-    arguments = ["status", "--json", "--storage", promoted_place.storage]
+    arguments = ["status", "--json", "--storage", promoted_config.storage]
     printed = json.loads(CliRunner().invoke(app, arguments).stdout)
     for one in (*served, *printed):
         assert one["driver"].pop("silent_seconds") >= 0, "who drove it last is said too"
@@ -73,15 +73,15 @@ def test_status_has_one_shape(client, promoted_place):
     assert [(one["state"], one["driven"]) for one in served] == [("promoted", None), ("searched", None)]
 
 
-def test_a_promotion_has_one_shape(client, promoted_place):
+def test_a_promotion_has_one_shape(client, promoted_config):
     served = client.get("/hpo/v1/studies/curve/ranking").json()
     assert client.get("/hpo/v1/studies/curve/board").json()["promotion"] == served
-    folder = promoted_place.outputs / "curve"
+    folder = promoted_config.outputs / "curve"
     written = json.loads((folder / "promotion.json").read_text())
     assert written.pop("rows") == served["candidates"], "as the file has always called them"
     assert written.pop("results") == [path.name for path in sorted(folder.glob("results_*"))]
     assert written == served
-    arguments = ["rank", "--json", "--study", "curve", "--studies", str(STUDIES), "--storage", promoted_place.storage]
+    arguments = ["rank", "--json", "--study", "curve", "--studies", str(STUDIES), "--storage", promoted_config.storage]
     assert set(json.loads(CliRunner().invoke(app, arguments).stdout)) == set(served)
 
 
@@ -110,7 +110,7 @@ def test_another_rule_ranks_anew(client):
         ("/hpo/v1/studies/nope", 404, "no study named 'nope'"),
         ("/hpo/v1/studies/curve/trials/99", 404, "there is no trial 99"),
         ("/hpo/v1/studies/idle/ranking", 404, "hpo promote --study idle"),
-        ("/hpo/v1/studies/curve/results/results_7/none", 404, "is no file of the newest results"),
+        ("/hpo/v1/studies/curve/results/results_7/none", 404, "have no file results_7/none"),
         ("/hpo/v1/studies/NoName", 422, "name"),
         ("/hpo/v1/studies/curve/trials?limit=0", 422, "limit"),
         ("/hpo/v1/studies/curve/ranking?rule=best", 422, "rule"),
