@@ -176,8 +176,8 @@ def test_it_survives_its_process(tmp_path):
     [
         ("from hpo.integrations.sklearn import fit_epochs as f\nf(Thing(), 0, 0, None, score=len)", "partial_fit"),
         ("from hpo.integrations.sklearn import fit_growing as f\nf(Thing(), 0, 0, None, score=len)", "warm_start"),
-        ("from hpo.integrations.lightgbm import train as f\nf({'seed': 1}, 0, None, valid=0)", "leave out .* seed"),
-        ("from hpo.integrations.xgboost import train as f\nf({'seed': 1}, 0, None, valid=0)", "leave out .* seed"),
+        ("from hpo.integrations.lightgbm import train as f\nf({'seed': 1}, 0, None, valid=0)", "remove from .* seed"),
+        ("from hpo.integrations.xgboost import train as f\nf({'seed': 1}, 0, None, valid=0)", "remove from .* seed"),
         ("from hpo.integrations.keras import fit as f\nf(Thing(), ctx=None)", "compiled and built"),
     ],
 )
