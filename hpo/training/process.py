@@ -15,7 +15,7 @@ from hpo.core.isolation import TORCH, make_torch_repeatable
 PACKAGES = {"hpo": DISTRIBUTION, "numpy": "numpy", "torch": "torch", "scikit-learn": "scikit-learn"}
 """Distributions whose versions can change the bits of a result, by their names in a fingerprint."""
 
-IF_IMPORTED = ("tensorflow", "keras", "xgboost", "lightgbm")
+IF_IMPORTED = ("tensorflow", "keras", "xgboost", "lightgbm", "lightning", "transformers", "accelerate")
 """Modules whose versions are recorded if the trainable has imported them."""
 
 

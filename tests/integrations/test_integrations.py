@@ -14,15 +14,19 @@ import pytest
 
 import hpo
 from hpo import api
+from hpo.core.installed import install_line
 from hpo.core.protocols import DONE, Decision, Resources, TrainableRef
 from hpo.core.records import Job, Objective, Status
 from hpo.core.tracker import JobTracker
+from hpo.study.trainable import load
 from hpo.training import TrainingRun, discard_checkpoint
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text()
 [STUDY] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = dict(re.findall(r"## ([\w-]+)\n\n```python\n(.*?)```", PAGE, re.DOTALL))
 MODULES = {"scikit-learn": "sklearn", "LightGBM": "lightgbm", "XGBoost": "xgboost", "Keras": "keras"}
+MODULES |= {"Lightning": "lightning", "Transformers": "transformers"}
+pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers")
 OBJECTIVE = Objective(metric="val_auc", direction="maximize")
 
 GROWING = """
@@ -110,24 +114,49 @@ def bits(evaluation):
     return evaluation.status, evaluation.value, evaluation.step, reports, dict(evaluation.digests)
 
 
-KERAS_CALLBACK = (
-    EXAMPLES["Keras"]
-    .replace("import fit", "import Report")
-    .replace(
-        "fit(model, x[:400], y[:400], ctx=ctx,",
-        "model.fit(x[:400], y[:400], epochs=ctx.budget, verbose=0, callbacks=[Report(ctx)],",
-    )
-)
+CALLED = {
+    "Keras": [
+        ("fit(model, x[:400], y[:400], ctx=ctx,", "model.fit(x[:400], y[:400], epochs=ctx.budget, verbose=0,"),
+        ("batch_size=50", "batch_size=50, callbacks=[Report(ctx)]"),
+    ],
+    "Lightning": [
+        (
+            "fit(net,",
+            "quiet = {'logger': False, 'enable_progress_bar': False, 'enable_checkpointing': False}\n    fit(net,",
+        ),
+        ("fit(net,", "L.Trainer(max_epochs=ctx.budget, callbacks=[Report(ctx)], **quiet).fit(net,"),
+        (", ctx=ctx)", ")"),
+    ],
+    "Transformers": [
+        ('report_to="none"', 'report_to="none", disable_tqdm=True, eval_strategy="epoch", num_train_epochs=ctx.budget'),
+        ("fit(trainer, ctx=ctx)", "trainer.add_callback(Report(ctx))\n    trainer.train()"),
+    ],
+}
+"""How an example calls its library itself, with the callback `Report`."""
 
 
-@pytest.fixture(params=[*MODULES, "own:train", "growing:train", "growing:light", "growing:extreme"])
+def called(name):
+    text = EXAMPLES[name].replace("import fit", "import Report")
+    for old, new in CALLED[name]:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+OTHERS = [f"{name}:called" for name in CALLED]
+
+
+@pytest.fixture(params=[*MODULES, *OTHERS, "growing:train", "growing:light", "growing:extreme"])
 def ref(request, tmp_path):
     name, _, function = request.param.partition(":")
-    for needed in {"own": ["keras"], "growing": ["lightgbm", "xgboost"]}.get(name) or [MODULES[name]]:
+    for needed in ["lightgbm", "xgboost"] if name == "growing" else [MODULES[name]]:
         if find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     module = f"tumours_{name.lower().replace('-', '_')}"
-    (tmp_path / f"{module}.py").write_text((EXAMPLES | {"own": KERAS_CALLBACK, "growing": GROWING})[name])
+    text = GROWING if name == "growing" else EXAMPLES[name]
+    if function == "called":
+        module, function, text = f"{module}_called", "train", called(name)
+    (tmp_path / f"{module}.py").write_text(text)
     yield TrainableRef(path=f"{module}:{function or 'train'}", root=str(tmp_path), objective=OBJECTIVE)
     sys.modules.pop(module, None)
 
@@ -161,14 +190,16 @@ def test_it_verifies(name, tmp_path, config):
 
 
 @pytest.mark.slow
-def test_it_survives_its_process(tmp_path):
-    pytest.importorskip("keras")
-    (tmp_path / "tumours_killed.py").write_text(EXAMPLES["Keras"])
+@pytest.mark.parametrize("name", CALLED)
+def test_it_survives_its_process(name, tmp_path):
+    pytest.importorskip(MODULES[name])
+    (tmp_path / "tumours_killed.py").write_text(EXAMPLES[name])
     ref = TrainableRef(path="tumours_killed:train", root=str(tmp_path), objective=OBJECTIVE)
     child = subprocess.run([sys.executable, __file__, str(tmp_path)], check=False, timeout=300)
     assert child.returncode == -signal.SIGKILL
     assert (tmp_path / "killed").is_dir()
     assert bits(trained(ref, tmp_path / "killed")) == bits(trained(ref, tmp_path / "whole"))
+    sys.modules.pop("tumours_killed", None)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +210,14 @@ def test_it_survives_its_process(tmp_path):
         ("from hpo.integrations.lightgbm import train as f\nf({'seed': 1}, 0, None, valid=0)", "remove from .* seed"),
         ("from hpo.integrations.xgboost import train as f\nf({'seed': 1}, 0, None, valid=0)", "remove from .* seed"),
         ("from hpo.integrations.keras import fit as f\nf(Thing(), ctx=None)", "compiled and built"),
+        (
+            "from hpo.integrations.lightning import fit as f\nf(Thing(), ctx=None)",
+            "expected a LightningModule .*Thing",
+        ),
+        (
+            "from hpo.integrations.transformers import fit as f\nf(Thing(), ctx=None)",
+            "Trainer, got Thing",
+        ),
     ],
 )
 def test_misuse_is_a_sentence(call, message):
@@ -192,6 +231,22 @@ def test_misuse_is_a_sentence(call, message):
 
     with pytest.raises(hpo.UsageError, match=message):
         exec(call, {"Thing": Thing})
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_a_missing_library_names_its_extra(name, tmp_path, monkeypatch):
+    class Missing:
+        def find_spec(self, module, *others):
+            if module == name:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    (tmp_path / f"no_{name}.py").write_text(f"import hpo.integrations.{name}\n")
+    for module in [one for one in sys.modules if f"{one}.".startswith((f"{name}.", f"hpo.integrations.{name}."))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    with pytest.raises(hpo.UsageError) as caught:
+        load(TrainableRef(path=f"no_{name}:train", root=str(tmp_path), objective=OBJECTIVE))
+    assert f"it needs {name!r}, which is not installed: {install_line(name)}" in str(caught.value)
 
 
 if __name__ == "__main__":  # the process that is killed after two epochs

@@ -40,7 +40,8 @@ def test_importing_hpo_loads_nothing_heavy():
 
 
 def test_integrations_load_when_meant():
-    assert loaded_by("import hpo.integrations", "keras", "lightgbm", "sklearn", "torch", "xgboost") == []
+    libraries = ("keras", "lightgbm", "lightning", "sklearn", "torch", "transformers", "xgboost")
+    assert loaded_by("import hpo.integrations, hpo.integrations.loaders", *libraries) == []
 
 
 def test_help_loads_nothing_heavy():
