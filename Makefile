@@ -18,7 +18,7 @@ test-slow: .venv/.installed-dev
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev
-	$(BIN)/pytest -m soak -rA
+	$(BIN)/pytest -m soak -rA --timeout 0
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -161,6 +161,8 @@ def ref(request, tmp_path):
     sys.modules.pop(module, None)
 
 
+@pytest.mark.slow("Keras")
+@pytest.mark.slow("own")
 def test_it_goes_on_to_the_same_bits(ref, tmp_path):
     whole = trained(ref, tmp_path / "whole")
     assert (whole.status, len(whole.reports)) == (Status.COMPLETE, 4), whole.error
@@ -171,11 +173,14 @@ def test_it_goes_on_to_the_same_bits(ref, tmp_path):
     assert bits(trained(ref, tmp_path / "lost")) == bits(whole)
 
 
+@pytest.mark.slow("Keras")
+@pytest.mark.slow("own")
 def test_it_is_pruned(ref, tmp_path):
     found = trained(ref, tmp_path / "work", prune_at=2)
     assert (found.status, found.step) == (Status.PRUNED, 2)
 
 
+@pytest.mark.slow("Keras")  # TensorFlow alone takes ten seconds to import
 @pytest.mark.parametrize("name", MODULES)
 def test_it_verifies(name, tmp_path, config):
     pytest.importorskip(MODULES[name])

@@ -29,9 +29,9 @@ class GatheringBridge(TuneBridge):
         self._count = count
         self._started = set()
 
-    def heard(self, trial_id, word):
+    def receive(self, trial_id, message):
         self._started.add(trial_id)
-        return super().heard(trial_id, word)
+        return super().receive(trial_id, message)
 
     def _asked(self):
         return super()._asked() if self.stop.is_set() or len(self._started) >= self._count else WAIT
