@@ -75,7 +75,7 @@ def ranking_table(report: PromotionReport) -> Page:
         )
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.formula(ranking.direction)} · n = {count}"
-    note += " · no sigma at n = 1: the value itself ranks" if count == 1 else ""
+    note += " · no sigma at n = 1: candidates are ranked by their value" if count == 1 else ""
     note += " · no sigma for candidates that ignore the seed: not meaningful" if by_use else ""
     known = ""
     if ranking.sound and (error := sigma_error(count)) is not None:

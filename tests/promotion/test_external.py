@@ -187,5 +187,5 @@ def test_the_command_says_it(curve, config, old):
 
 
 def test_a_study_without_a_source_is_refused(curve, config):
-    with pytest.raises(UsageError, match="tell what to read there: give a source"):
+    with pytest.raises(UsageError, match="say what to read from a source; give a source"):
         api.promote(curve(), config, source_study="old")

@@ -94,13 +94,13 @@ def test_command_exits_1_unless_allowed(arguments, restored_config, allow):
     extra = ["--outputs", str(restored_config.outputs), *["--allow-ignored-seed"] * allow]
     done = CliRunner().invoke(app, ["run", *arguments, "--backend", "local", "--promote", *extra])
     assert done.exit_code == (0 if allow else 1), done.output
-    assert ("--allow-ignored-seed allows it" in done.stdout) is not allow
+    assert ("--allow-ignored-seed accepts it" in done.stdout) is not allow
     lines = done.stdout.splitlines()
     table = next(number for number, line in enumerate(lines) if line.startswith("rank"))
     assert any(WORDS in line for line in lines[:table]), "above the table"
     ranked = CliRunner().invoke(app, ["rank", *arguments])
     assert ranked.exit_code == 0
-    assert ("allowed by --allow-ignored-seed" in ranked.stdout) is allow, "it is recorded"
+    assert ("as --allow-ignored-seed allows" in ranked.stdout) is allow, "it is recorded"
 
 
 @pytest.mark.usefixtures("ignored")

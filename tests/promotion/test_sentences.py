@@ -108,7 +108,7 @@ def test_single_seed_shows_no_spread(curve, config):
     assert "|       - |" in (outcome.folder / "promotion.md").read_text()
     page = api.write_report(study.name, config).read_text()
     assert 'id="sensitivity"' not in page[: page.index("</main>")]
-    assert "no sigma at n = 1: the value itself ranks" in page
+    assert "no sigma at n = 1: candidates are ranked by their value" in page
 
 
 def test_later_trials_mark_promotion_as_old(curve, config):
