@@ -1,4 +1,4 @@
-"""A storage with a promoted study in it, made once, and servers over it."""
+"""A storage with a promoted study, created once, and servers for it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ TOKEN = "a token of more than sixteen letters"
 
 def study(name: str, **search):
     content = read(PROJECT / "studies" / "curve.toml").study.content()
-    said = {"trials": 6, "budget": 3, **search}
-    return hpo.Study.model_validate({**content, "name": name, "search": {**content["search"], **said}}).located(PROJECT)
+    search = {**content["search"], "trials": 6, "budget": 3, **search}
+    return hpo.Study.model_validate({**content, "name": name, "search": search}).located(PROJECT)
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +42,12 @@ def promoted_config(tmp_path_factory) -> hpo.RunConfig:
 
 
 VALUES = {0: (0.90, 0.70, 0.80), 1: (0.78, 0.80, 0.79), 2: (0.60, 0.85, 0.92), 3: (0.70, None, 0.71)}
-"""Of three candidates whose order depends on lambda, and of one that is incomplete."""
+"""Values of three candidates whose order depends on lambda, and of an incomplete one."""
 
 
 @pytest.fixture
 def contested(tmp_path) -> hpo.RunConfig:
-    """A study `curve` whose winner is another one under another lambda, as a promotion would have stored it."""
+    """A study `curve` with a stored promotion whose winner depends on lambda."""
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
     ranks = [
@@ -75,14 +75,14 @@ def contested(tmp_path) -> hpo.RunConfig:
 
 @pytest.fixture
 def client(promoted_config) -> Iterator[TestClient]:
-    """Asks a server without a token."""
+    """A client of a server without a token."""
     with study_views(promoted_config) as views:
         yield TestClient(application(views, Settings(), promoted_config), base_url="http://127.0.0.1")
 
 
 @pytest.fixture
-def guarded(promoted_config) -> Iterator[TestClient]:
-    """Asks a server with a token, and does not follow where it is led."""
+def token_client(promoted_config) -> Iterator[TestClient]:
+    """A client of a server with a token, which does not follow redirects."""
     with study_views(promoted_config) as views:
         app = application(views, Settings(token=TOKEN), promoted_config)
         yield TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)

@@ -1,4 +1,4 @@
-"""The HTTP interface, by its own schema and by what it is for."""
+"""The HTTP API: requests generated from its schema, and its answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_schema_fuzzing_finds_no_500(schema):
                     assert set(answer.json()) == {"type", "title", "status", "detail"}
                     assert answer.json()["status"] == answer.status_code
 
-            with suppress(Unsatisfiable):  # what takes nothing cannot be given anything wrong
+            with suppress(Unsatisfiable):  # an operation without parameters has no invalid ones
                 asked()
 
 
@@ -68,7 +68,7 @@ def test_status_has_one_shape(client, promoted_config):
     arguments = ["status", "--json", "--storage", promoted_config.storage]
     printed = json.loads(CliRunner().invoke(app, arguments).stdout)
     for one in (*served, *printed):
-        assert one["driver"].pop("silent_seconds") >= 0, "who drove it last is said too"
+        assert one["driver"].pop("silent_seconds") >= 0, "the last driver is named too"
     assert printed == served
     assert [(one["state"], one["driven"]) for one in served] == [("promoted", None), ("searched", None)]
 
@@ -95,7 +95,7 @@ def test_trials_come_in_pages(client):
     assert trials(client, offset=99) == []
 
 
-def test_another_rule_ranks_anew(client):
+def test_other_rule_ranks_again(client):
     by_mean = client.get("/hpo/v1/studies/curve/ranking", params={"rule": "mean"}).json()
     means = [one["mean"] for one in by_mean["candidates"]]
     assert (by_mean["rule"], means) == ("mean", sorted(means, reverse=True))
@@ -105,7 +105,7 @@ def test_another_rule_ranks_anew(client):
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "detail"),
     [
         ("/hpo/v1/studies/nope", 404, "no study named 'nope'"),
         ("/hpo/v1/studies/curve/trials/99", 404, "there is no trial 99"),
@@ -117,10 +117,10 @@ def test_another_rule_ranks_anew(client):
         ("/robustness/nope", 404, "no study named 'nope'"),
     ],
 )
-def test_bad_request_is_a_problem(client, path, status, said):
+def test_bad_request_is_a_problem(client, path, status, detail):
     answer = client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)
-    assert said in answer.json()["detail"]
+    assert detail in answer.json()["detail"]
 
 
 def test_unchanged_page_is_304(client):
@@ -131,13 +131,13 @@ def test_unchanged_page_is_304(client):
 
 @pytest.mark.parametrize("path", ["/hpo/v1/studies/curve/fragment", "/robustness?fragment=true"])
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("header", "status"),
     [('"x", {}', 304), ("W/{}", 304), ('W/"x",W/{}', 304), ("*", 304), ('"x"', 200), ('W/"x", "y"', 200), ("", 200)],
 )
-def test_if_none_match_lists(client, path, said, status):
-    mark = client.get(path).headers["etag"]
-    again = client.get(path, headers={"If-None-Match": said.format(mark)})
-    assert (again.status_code, again.headers["etag"], again.content == b"") == (status, mark, status == 304)
+def test_if_none_match_lists(client, path, header, status):
+    etag = client.get(path).headers["etag"]
+    again = client.get(path, headers={"If-None-Match": header.format(etag)})
+    assert (again.status_code, again.headers["etag"], again.content == b"") == (status, etag, status == 304)
 
 
 def test_evaluations_list_every_epoch(client):

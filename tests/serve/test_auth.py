@@ -1,4 +1,4 @@
-"""A server that is attacked."""
+"""Access control, and requests of an attacker."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ CLOSED = ["/robustness", "/robustness/curve", "/hpo/v1/studies", "/hpo/docs", "/
         {"Cookie": f"{COOKIE}="},
     ],
 )
-def test_no_token_no_access(guarded, path, headers):
-    answer = guarded.get(path, headers=headers)
+def test_no_token_no_access(token_client, path, headers):
+    answer = token_client.get(path, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert "curve" not in answer.text
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_token_gives_access(guarded, path):
-    assert guarded.get(path, headers=BEARER).status_code in (200, 302)
+def test_token_gives_access(token_client, path):
+    assert token_client.get(path, headers=BEARER).status_code in (200, 302)
 
 
-def test_login_redirects_to_the_page(guarded):
-    led = guarded.get("/robustness/curve", headers=HTML)
-    assert (led.status_code, led.headers["location"]) == (303, "/login?goal=/robustness/curve")
+def test_login_redirects_to_the_page(token_client):
+    redirect = token_client.get("/robustness/curve", headers=HTML)
+    assert (redirect.status_code, redirect.headers["location"]) == (303, "/login?goal=/robustness/curve")
     form = {"token": TOKEN, "goal": "/robustness/curve"}
-    entered = guarded.post("/login", data=form)
-    assert (entered.status_code, entered.headers["location"]) == (303, "/robustness/curve")
-    said = entered.headers["set-cookie"]
-    assert "HttpOnly" in said
-    assert "SameSite=strict" in said
-    assert TOKEN not in said
-    assert guarded.get("/robustness/curve").status_code == 200
+    login = token_client.post("/login", data=form)
+    assert (login.status_code, login.headers["location"]) == (303, "/robustness/curve")
+    cookie = login.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert TOKEN not in cookie
+    assert token_client.get("/robustness/curve").status_code == 200
 
 
 @pytest.mark.parametrize("sent", ["", "wrong", TOKEN[:-1], TOKEN + "x", "é" * 40])
-def test_wrong_token_is_rejected(guarded, sent):
-    answer = guarded.post("/login", data={"token": sent})
+def test_wrong_token_is_rejected(token_client, sent):
+    answer = token_client.post("/login", data={"token": sent})
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
 
@@ -77,9 +77,9 @@ def test_wrong_token_is_rejected(guarded, sent):
         "javascript:alert(1)",
     ],
 )
-def test_login_stays_on_this_site(guarded, goal):
-    assert guarded.post("/login", data={"token": TOKEN, "goal": goal}).headers["location"] == "/robustness"
-    assert "evil.example" not in guarded.get("/login", params={"goal": goal}).text
+def test_login_stays_on_this_site(token_client, goal):
+    assert token_client.post("/login", data={"token": TOKEN, "goal": goal}).headers["location"] == "/robustness"
+    assert "evil.example" not in token_client.get("/login", params={"goal": goal}).text
 
 
 WRITES = [
@@ -95,10 +95,10 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_dashboard_is_read_only(client, guarded, method, path):
+def test_dashboard_is_read_only(client, token_client, method, path):
     assert client.request(method, path, json={}).status_code == 403
-    assert guarded.request(method, path, json={}).status_code == 401
-    assert guarded.request(method, path, json={}, headers=BEARER).status_code == 403
+    assert token_client.request(method, path, json={}).status_code == 401
+    assert token_client.request(method, path, json={}, headers=BEARER).status_code == 403
     assert [one["name"] for one in client.get("/hpo/v1/studies").json()] == ["curve", "idle"]
 
 
@@ -112,10 +112,10 @@ def test_writable_dashboard_needs_token(promoted_config):
         assert asked.put("/api/studies/1/note", json={"body": "x", "version": 0}, headers=BEARER).status_code != 403
 
 
-def test_foreign_form_is_rejected(guarded):
+def test_foreign_form_is_rejected(token_client):
     cookie = {"Cookie": f"{COOKIE}={session_of(TOKEN)}"}
     for origin in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
-        answer = guarded.post("/hpo/v1/studies/curve/stop", headers={**cookie, **origin})
+        answer = token_client.post("/hpo/v1/studies/curve/stop", headers={**cookie, **origin})
         assert answer.status_code == 403
         assert "own pages" in answer.json()["detail"]
 
@@ -190,7 +190,7 @@ def test_hostile_results_break_no_page(client, promoted_config, content):
     try:
         assert client.get("/robustness/curve").status_code == 200
         path.unlink()
-        os.mkfifo(path)  # whoever opens it to read waits for ever
+        os.mkfifo(path)  # opening it for reading would block
         assert client.get("/robustness/curve").status_code == 200
     finally:
         path.unlink()
@@ -237,14 +237,14 @@ def test_result_files_run_no_script(client, promoted_config):
         (folder / "page.html").unlink()
 
 
-def test_large_body_is_rejected(guarded):
-    assert guarded.post("/login", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
+def test_large_body_is_rejected(token_client):
+    assert token_client.post("/login", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
 
     def much():
         for _ in range(30):
             yield b"x" * (MAX_BODY_BYTES // 10)
 
-    assert guarded.post("/login", content=much()).status_code == 413
+    assert token_client.post("/login", content=much()).status_code == 413
 
 
 @pytest.mark.parametrize("path", ["/robustness/curve", "/hpo/v1/studies", "/dashboard", "/api/meta", "/hpo/v1/nope"])

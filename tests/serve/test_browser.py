@@ -101,7 +101,7 @@ def test_files_work_under_their_policy(browser, promoted_config):
         browser.execute_script("document.body.insertAdjacentHTML('beforeend', '<p onclick=\"window.hit=1\" id=evil>x')")
         browser.execute_script("document.getElementById('evil').click()")
         assert browser.execute_script("return window.hit") is None
-        errors(browser)  # the refusal is one
+        errors(browser)  # clears the error about the blocked script
 
 
 def order(browser):
@@ -114,11 +114,11 @@ def test_slider_ranks_like_the_server(browser, contested):
         browser.get(f"{found}/robustness/curve")
         slider, ddofs = browser.find_element(By.ID, "lambda"), Select(browser.find_element(By.ID, "ddof"))
         orders = set()
-        for key, said in ((Keys.END, "5"), (Keys.HOME, "0")):
+        for key, weight in ((Keys.END, "5"), (Keys.HOME, "0")):
             slider.send_keys(key)
             for ddof in ("1", "unbiased", "0"):
                 ddofs.select_by_visible_text(ddof)
-                query = {"lambda": said, "ddof": ddof}
+                query = {"lambda": weight, "ddof": ddof}
                 ranked = httpx2.get(f"{found}/hpo/v1/studies/curve/ranking", params=query).json()["candidates"]
                 assert order(browser) == [str(one["trial"]) for one in ranked]
                 shown = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#leaderboard td.score")]
@@ -167,9 +167,9 @@ def test_page_updates_after_promotion(browser, tmp_path):
     try:
         browser.get(f"{found}/robustness/curve")
         assert "No promotion yet" in browser.find_element(By.TAG_NAME, "main").text
-        browser.execute_async_script("setTimeout(arguments[0], 3500)")  # it has looked once
+        browser.execute_async_script("setTimeout(arguments[0], 3500)")  # after the page's first update
         hpo.promote(study("curve"), config, top=2)
-        wait(browser, lambda b: b.find_elements(By.ID, "leaderboard"))
-        assert "Winner: trial" in browser.find_element(By.TAG_NAME, "main").text
+        wait(browser, lambda b: "Winner: trial" in b.find_element(By.TAG_NAME, "main").text)
+        assert browser.find_elements(By.ID, "leaderboard")
     finally:
         ended(process)

@@ -1,4 +1,4 @@
-"""Studies that are steered over HTTP, by whoever has the token and by nobody else."""
+"""Control of studies over HTTP, which needs the token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERBS = ("pause", "resume", "stop", "submit", "promote")
 
 @pytest.fixture
 def own(tmp_path):
-    """A storage of the test's own with a searched study in it, and a client that may change it."""
+    """The config of a new storage with a searched study, and a client of a server with a token."""
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
     with study_views(config) as views:
@@ -74,11 +74,11 @@ def test_request_stops_a_driver(own, tmp_path):
     try:
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            told = client.get("/hpo/v1/studies/slow", headers=BEARER)
-            if told.status_code == 200 and told.json()["counts"]:
+            response = client.get("/hpo/v1/studies/slow", headers=BEARER)
+            if response.status_code == 200 and response.json()["counts"]:
                 break
             time.sleep(0.2)
-        assert told.json()["driven"]["pid"] == process.pid
+        assert response.json()["driven"]["pid"] == process.pid
         assert post(client, "stop", name="slow").json()["changed"]
         printed, _ = process.communicate(timeout=60)
         assert int(printed) < 200

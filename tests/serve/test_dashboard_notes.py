@@ -1,4 +1,4 @@
-"""Promotions in Optuna's own dashboard."""
+"""Promotions in Optuna's dashboard."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_server_finds_new_promotions(tmp_path, monkeypatch):
 
 
 def noted_candidates(views):
-    """Returns how many candidates the dashboard's note on the study tells of."""
+    """Returns the number of candidates in the dashboard's note on the study."""
     shown = views.durable.handle("curve")
     note = "".join(v for k, v in shown._storage.get_study_system_attrs(shown._study_id).items() if "note_str" in k)
     return len([line for line in note.splitlines() if line.startswith("|      ")])

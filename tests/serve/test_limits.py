@@ -1,4 +1,4 @@
-"""A server on the loopback that meets clients who send slowly, read slowly, guess tokens, or speak no HTTP."""
+"""A server whose clients send slowly, read slowly, guess tokens, or send something other than HTTP."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def head(path, *headers, method="GET"):
 
 
 def is_closed(connection, seconds=2.0):
-    """Whether the other side has ended the connection; what it sent before is read."""
+    """Whether the server has closed the connection; data that it sent before are read."""
     connection.settimeout(seconds)
     try:
         while connection.recv(1 << 20):
@@ -121,9 +121,9 @@ def test_token_guessing_is_slowed(promoted_config, tmp_path):
         entered = server.raw(login(server, TOKEN), half_close=False)
         cookie = entered.partition(b"set-cookie: ")[2].partition(b";")[0].decode()
         assert cookie.startswith("hpo_session=")
-        said = [server.ask("/login", "POST", form, f"token=wrong-{number}".encode())[0] for number in range(8)]
-        assert said[:5] == [401] * 5
-        assert 429 in said[5:]
+        statuses = [server.ask("/login", "POST", form, f"token=wrong-{number}".encode())[0] for number in range(8)]
+        assert statuses[:5] == [401] * 5
+        assert 429 in statuses[5:]
         assert server.ask("/hpo/v1/studies", headers=["Authorization: Bearer wrong"])[0] == 429
         assert server.ask("/hpo/v1/studies", headers=[BEARER])[0] == 429
         assert server.ask("/hpo/v1/studies", headers=[f"Cookie: {cookie}"])[0] == 200, "who is in stays in"
@@ -198,7 +198,7 @@ REQUESTS = [
 def test_raw_requests_get_an_answer(server, sent, status):
     answer = server.raw(sent, half_close=False, timeout=8, first=True)
     found = status_of(answer)
-    if status == 0:  # too much: hung up on before it was all sent, so that the answer may be lost
+    if status == 0:  # too large: the server closes the connection early, so the answer may be lost
         assert found in (None, 400, 431)
     else:
         assert found is not None

@@ -1,4 +1,4 @@
-"""What the pages and the one-file report say."""
+"""The pages and the report in a single file."""
 
 from __future__ import annotations
 

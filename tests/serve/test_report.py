@@ -1,4 +1,4 @@
-"""What a promotion tells beyond its order, in every form: terminal, JSON, CSV, Markdown, LaTeX."""
+"""The report of a promotion in every format: terminal, JSON, CSV, Markdown, LaTeX."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_reference_table_is_reproduced(curve):
     values = {one.job.seed: one.value for one in evaluations}
     ranking = rank([Candidate(trial=7, values=values)], (42, 43, 44), Rule(), "maximize")
     report = PromotionReport.of(study, PromotionDecision(ranking=ranking), evaluations)
-    said = {row.metric: f"{row.mean:.3f} +- {row.sigma:.3f}" for row in report.metrics}
-    assert said == {"accuracy": "0.696 +- 0.026", "kappa": "0.721 +- 0.025"}
+    found = {row.metric: f"{row.mean:.3f} +- {row.sigma:.3f}" for row in report.metrics}
+    assert found == {"accuracy": "0.696 +- 0.026", "kappa": "0.721 +- 0.025"}
     assert "| accuracy |    0.6760 |    0.7330 |    0.6790 | 0.6960 |  0.0262 |" in report.markdown()
     assert r"accuracy &    0.6760" in report.latex()
 

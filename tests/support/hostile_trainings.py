@@ -1,4 +1,4 @@
-"""Trainings of `toys.hostile`, to the evaluation that both backends come to."""
+"""Trainings of `toys.hostile` and their evaluations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ hostile = load(ref()).module
 
 
 class Listener:
-    """A source that lets everything go on."""
+    """A source that prunes nothing."""
 
     def report(self, job, step, value):
         assert type(value) is float
@@ -31,7 +31,7 @@ class Listener:
 
 
 def trained(work, name="train", stage=Stage.PROMOTION, budget=3, pause_at=None, **params):
-    """Returns the evaluation of a training that goes wrong, as both backends come to it; None: it was paused."""
+    """Returns the evaluation of a hostile training as a backend makes it; None: it was paused."""
     job = Job(trial=0, params=params, seed=41, budget=budget, stage=stage)
     tracker = JobTracker(Listener(), job, ref(name).objective)
     training = TrainingRun(job, ref(name), Resources(), work)

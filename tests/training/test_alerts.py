@@ -27,7 +27,7 @@ RAISED = {
     "unnormalised-data": {"scale": 200.0, "lr": 1e-4},
     "one-class-data": {"classes": 1},
 }
-"""Params of the toy that go wrong in one way, perhaps in others too."""
+"""Params of the toy that raise each kind of alert, perhaps with others."""
 
 
 def alerts(work, epochs=8, **params):
@@ -89,18 +89,18 @@ def test_alert_kind_is_raised_once():
 
 def test_class_name_matches_the_files():
     known = {"predicted": (0, 4, 0), "truth": (2, 1, 1), "classes": ("A (1)", "B (2)", "C (3)")}
-    said = CHECKS["one-class-predictions"]([EpochRecord(epoch=epoch, **known) for epoch in (1, 2)])
-    assert said == "all 4 validation cases were predicted as class B (2)"
+    message = CHECKS["one-class-predictions"]([EpochRecord(epoch=epoch, **known) for epoch in (1, 2)])
+    assert message == "all 4 validation cases were predicted as class B (2)"
     assert CHECKS["one-class-data"]([EpochRecord(epoch=1, truth=(0, 3, 0), classes=known["classes"])]).endswith(
         "class B (2)"
     )
 
 
 def test_unnamed_class_counts_from_one():
-    said = CHECKS["one-class-predictions"](
+    message = CHECKS["one-class-predictions"](
         [EpochRecord(epoch=epoch, predicted=(0, 4), truth=(2, 2)) for epoch in (1, 2)]
     )
-    assert said == "all 4 validation cases were predicted as the class in column 2 of 2"
+    assert message == "all 4 validation cases were predicted as the class in column 2 of 2"
 
 
 def gradients(most, median=1.0, **layers):

@@ -1,4 +1,4 @@
-"""What a training goes on from: damaged, foreign, half-written, on a full disk, and between two epochs."""
+"""Checkpoints: damaged, of another job, partial, on a full disk, and at a pause."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def job(seed=42, budget=5, stage=Stage.PROMOTION):
 
 
 def whole(one, work, stop_after=None):
-    """Trains to the end, or leaves the training after so many steps as a killed process does."""
+    """Trains to the end, or abandons the training after `stop_after` steps, as a killed process does."""
     training = TrainingRun(one, NET, Resources(), work)
-    said = 0
+    steps = 0
     while True:
         update = training.advance()
-        said += len(update.reports)
-        if update.status is not None or said == stop_after:
+        steps += len(update.reports)
+        if update.status is not None or steps == stop_after:
             training.close()
             return update
 
 
 @pytest.fixture
 def cut(tmp_path):
-    """The folder of a training that was killed in its fourth epoch, and how it would have ended."""
+    """The folder of a training that was killed in its fourth epoch, and the digests of an uninterrupted one."""
     whole(job(), tmp_path / "cut", stop_after=4)
     folder = tmp_path / "cut" / job().folder
     assert (folder / NEWEST).exists()
@@ -143,7 +143,7 @@ def test_checkpoint_executes_nothing(tmp_path, monkeypatch):
 
 
 def test_full_disk_does_not_end_training(tmp_path):
-    """No file may grow beyond a few kilobytes, as on a disk that is full; the checkpoints are larger."""
+    """A limit on the file size simulates a full disk: the checkpoints are larger."""
     expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome.digests
 
     def limit():

@@ -1,4 +1,4 @@
-"""A program in the place of a trainable: what it is given, what it says, how it ends."""
+"""Programs as trainables: their arguments, their reports, and how they end."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_shell_script_trains(tmp_path):
 
 
 def test_values_are_no_shell_text(tmp_path):
-    """A blank or a semicolon in a value splits no argument, through a shell or not."""
+    """A space or a semicolon in a value does not split an argument, with a shell or without."""
     space = {"x": {"choice": ["a b; echo {}", "c"]}}
     show = '{python} -c \'import json, sys; print(json.dumps({{"val": len(sys.argv), "n": len(sys.argv[1])}}))\' {x}'
     for shell in (False, True):
@@ -137,7 +137,7 @@ def test_artifacts_and_the_log_are_kept(tmp_path):
     assert "a log line of trial x=0.25" in (tmp_path / one.folder / "run.log").read_text()
 
 
-# How it ends.
+# How programs end.
 
 
 def test_a_refused_step_ends_the_whole_group(tmp_path):
@@ -158,7 +158,7 @@ def test_a_refused_step_ends_the_whole_group(tmp_path):
 
 
 def test_leftover_children_are_ended(tmp_path):
-    """A child of a program that has ended itself is found by its group."""
+    """A child process is found by its group after its program has ended."""
     code = "import subprocess; print('val=' + str(subprocess.Popen(['sleep', '600']).pid))"
     (report,), update = trained(study(python(code), command={"metrics": {"val": "val=(.*)"}}), job(), tmp_path)
     gone_by = time.monotonic() + 60
@@ -207,9 +207,9 @@ def uninterrupted(tmp_path_factory):
 
 
 def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
-    """Bit-exactly, from what it left in its folder; nothing is left when it is over."""
+    """The resume is bit-exact, and no files are left at the end."""
     killed(tmp_path, "kill-once")
-    gone_by = time.monotonic() + 60  # it sleeps for ten minutes, and nobody would hear it
+    gone_by = time.monotonic() + 60  # the program would sleep for ten minutes
     while _programs(tmp_path) and time.monotonic() < gone_by:
         time.sleep(0.01)
     assert _programs(tmp_path) == []
@@ -222,14 +222,14 @@ def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
 
 
 def test_other_command_starts_over(tmp_path, uninterrupted):
-    """It finds an empty folder: steps and checkpoint of the command before it are not its own."""
+    """It starts in an empty folder, without the steps and the checkpoint of the earlier command."""
     killed(tmp_path, "kill-once")
     reports, update = trained(resumed(tmp_path, "none --gain 1.0"), job(5), tmp_path)
     assert (update.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
 
 
 def test_checkpoint_ahead_restarts(tmp_path, uninterrupted):
-    """It was saved before its step was reported, so that step would be lost."""
+    """The checkpoint was saved before its step was reported, so the step would be lost."""
     killed(tmp_path, "ahead-kill-once")
     reports, update = trained(resumed(tmp_path, "ahead-kill-once"), job(5), tmp_path)
     assert "started over" in str(update.outcome.remarks)
@@ -247,7 +247,7 @@ for step, val in (1, 0.5), (2, 0.7), (1, 0.9):
     assert any("other metrics" in remark for remark in update.outcome.remarks)
 
 
-# Where its metrics are.
+# Sources of the metrics.
 
 
 def python(code):
@@ -278,7 +278,7 @@ def test_a_file_holds_the_metrics(tmp_path, file, text, steps):
     assert found == (steps or [{"val.auc": 0.5}, {"val.auc": 0.75}, {"val.auc": 1.0}])
 
 
-# Each fault is a sentence.
+# Errors and their messages.
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_more_steps_than_the_budget_fail(tmp_path):
 
 
 def test_an_option_file_is_found(tmp_path):
-    """Files of the project are named as in the project's folder, though the program begins in another one."""
+    """Paths of project files are relative to the project's folder, although the program starts in another one."""
     code = (
         "import sys; print('val=' + str(sum(len(open(one.removeprefix('--c=')).read()) > 0 for one in sys.argv[1:3])))"
     )

@@ -1,4 +1,4 @@
-"""One suite for all forms of a trainable: they give equal evaluations, whatever happens to the training."""
+"""One suite for all forms of a trainable: they give equal evaluations, also after interruptions."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def ref(name, **objective):
 
 
 class Source:
-    """A source of one job that refuses a step."""
+    """A source of one job, which prunes it at a step."""
 
-    def __init__(self, job=None, refused=None):
+    def __init__(self, job=None, pruned_at=None):
         self.jobs = deque([job] if job else [])
-        self.refused = refused
+        self.pruned_at = pruned_at
         self.evaluation = None
 
     def ask(self):
         return self.jobs.popleft() if self.jobs else DONE
 
     def report(self, job, step, value):
-        return Decision.STOP if step == self.refused else Decision.CONTINUE
+        return Decision.STOP if step == self.pruned_at else Decision.CONTINUE
 
     def tell(self, evaluation):
         self.evaluation = evaluation
@@ -46,9 +46,9 @@ def job_in(folder, fault="", budget=4):
     return Job(trial=0, params={"x": 0.5, "fault": fault, "log": str(folder / "log")}, seed=41, budget=budget)
 
 
-def trained(name, job, work, *, refused=None, pause_at=None, drop_at=None, left=None, **objective):
-    """Returns the evaluation that both backends come to; None: it was paused, or its process was given up."""
-    tracker = JobTracker(Source(refused=refused), job, ref(name, **objective).objective)
+def trained(name, job, work, *, pruned_at=None, pause_at=None, drop_at=None, left=None, **objective):
+    """Returns the evaluation of a training as a backend makes it; None: it was paused or abandoned."""
+    tracker = JobTracker(Source(pruned_at=pruned_at), job, ref(name, **objective).objective)
     training = TrainingRun(job, ref(name, **objective), Resources(), work)
     try:
         for step in range(job.budget + 2):
@@ -68,7 +68,7 @@ def trained(name, job, work, *, refused=None, pause_at=None, drop_at=None, left=
 
 
 def bits(evaluation):
-    """Returns what must be equal, whatever the form."""
+    """Returns the parts of an evaluation that must be equal for all forms."""
     metrics = [dict(report.metrics) for report in evaluation.reports]
     return evaluation.status, evaluation.value, evaluation.step, metrics, dict(evaluation.digests), evaluation.remarks
 
@@ -79,7 +79,7 @@ def ran(folder):
 
 @pytest.fixture
 def whole(tmp_path):
-    """The training that nothing happens to, by the generator."""
+    """The evaluation of an uninterrupted generator."""
     return trained("generator", job_in(tmp_path / "whole"), tmp_path / "whole")
 
 
@@ -93,7 +93,7 @@ def test_forms_give_equal_bits(tmp_path, whole, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_are_pruned(tmp_path, whole, form):
-    found = trained(form, job_in(tmp_path), tmp_path, refused=2)
+    found = trained(form, job_in(tmp_path), tmp_path, pruned_at=2)
     assert (found.status, found.step, len(found.reports)) == (Status.PRUNED, 2, 2)
     assert [dict(one.metrics) for one in found.reports] == [dict(one.metrics) for one in whole.reports[:2]]
     assert ran(tmp_path) == ["1", "2", "finally"]
@@ -260,7 +260,7 @@ def test_nothing_is_reported_after_the_end(tmp_path):
 
 def test_stuck_function_is_returned(tmp_path):
     left = []
-    found = trained("stubborn", job_in(tmp_path), tmp_path, refused=2, left=left)
+    found = trained("stubborn", job_in(tmp_path), tmp_path, pruned_at=2, left=left)
     assert (found.status, found.step) == (Status.PRUNED, 2)
     assert left == ["a function that did not end"]
 
@@ -270,13 +270,13 @@ def test_a_callback_of_xgboost_reports(tmp_path):
     found, again = (trained("boosted", job_in(tmp_path / name), tmp_path / name) for name in "ab")
     assert (found.status, len(found.reports)) == (Status.COMPLETE, 4)
     assert bits(found) == bits(again)
-    pruned = trained("boosted", job_in(tmp_path / "c"), tmp_path / "c", refused=2)
+    pruned = trained("boosted", job_in(tmp_path / "c"), tmp_path / "c", pruned_at=2)
     assert (pruned.status, pruned.step, pruned.value) == (Status.PRUNED, 2, found.reports[1].metrics["val"])
     assert ran(tmp_path / "c") == [*"12", "finally"]
 
 
 class Once:
-    """A stop that is set once an epoch has begun."""
+    """A stop signal that is set once an epoch has begun."""
 
     def __init__(self, folder, epoch):
         self._log, self._epoch = folder / "log", epoch
@@ -308,13 +308,13 @@ def test_blocking_function_interrupted(tmp_path, whole):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(("form", "refused"), [("function", None), ("named", 2)])
-def test_forms_on_ray(tmp_path, ray_slots, whole, form, refused):
+@pytest.mark.parametrize(("form", "pruned_at"), [("function", None), ("named", 2)])
+def test_forms_on_ray(tmp_path, ray_slots, whole, form, pruned_at):
     from hpo.backends.ray import RayBackend
 
-    source = Source(job_in(tmp_path), refused)
+    source = Source(job_in(tmp_path), pruned_at)
     RayBackend(tmp_path, 1).run(source, ref(form), Resources(), threading.Event())
-    expected = whole if refused is None else trained("generator", job_in(tmp_path / "p"), tmp_path / "p", refused=2)
+    expected = whole if pruned_at is None else trained("generator", job_in(tmp_path / "p"), tmp_path / "p", pruned_at=2)
     assert bits(source.evaluation) == bits(expected)
 
 

@@ -1,4 +1,4 @@
-"""Whatever a trainable hands over, raises or does ends that training and nothing else."""
+"""Invalid values, exceptions and side effects of a trainable end its training and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpo.training.predictions import Predictions
 
 
 def plain(evaluation):
-    """Returns an evaluation's content as both databases get it, having seen that both can keep it."""
+    """Returns an evaluation's content as the databases get it, after checking that they can store it."""
     content = {
         "error": evaluation.error,
         "reports": [dict(report.metrics) for report in evaluation.reports],
@@ -27,14 +27,14 @@ def plain(evaluation):
         "remarks": list(evaluation.remarks),
     }
     text = canonical_json(content)
-    text.encode()  # no halves of characters
+    text.encode()  # no lone surrogates
     assert "\\u0000" not in text
     assert len(text) < 1_000_000
     return json.loads(text)
 
 
 def checked(evaluation):
-    """Says that an evaluation is what may become of any training."""
+    """Checks that an evaluation is valid, and returns it."""
     plain(evaluation)
     assert evaluation.status in set(Status)
     if evaluation.status is Status.FAILED:
@@ -166,7 +166,7 @@ def test_stubborn_training_is_ended(tmp_path, name, pause_at):
 
 
 def interrupted(params, ctx):
-    """A training in whose second epoch Ctrl-C arrives."""
+    """A training that gets Ctrl-C in its second epoch."""
     for epoch in ctx.epochs():
         if epoch == 2:
             os.kill(os.getpid(), signal.SIGINT)

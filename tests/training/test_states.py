@@ -1,4 +1,4 @@
-"""State dicts: what is kept of them, what is read back as it was, and what is refused at once."""
+"""State dicts: values that load unchanged from a checkpoint, and values that are rejected when it is saved."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_unloadable_state_fails_on_save(tmp_path, value, message):
 
 
 def test_check_reads_no_tensor_data(tmp_path):
-    """So it takes the same few milliseconds for a model of any size."""
+    """It takes the same few milliseconds for a model of any size."""
     states = {"weights": torch.zeros(20_000_000)}
     torch.save(states, tmp_path / "large.pt")
     content = (tmp_path / "large.pt").read_bytes()
@@ -129,7 +129,7 @@ def test_digest_covers_all_state():
 
 
 def test_weights_digest_is_stable():
-    """Stored ones are compared with those of today's trainings."""
+    """Stored digests are compared with those of new trainings."""
     weights = {"b": torch.arange(3, dtype=torch.int64), "a": torch.full((2, 1), 0.5)}
     assert weights_digest(weights) == DIGEST
 

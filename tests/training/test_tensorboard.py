@@ -39,12 +39,12 @@ def watched(**changes):
     return hpo.Study.model_validate({**content, **changes}).located(PROJECT)
 
 
-def place_in(folder, **said):
-    return hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", **said)
+def config_in(folder, **fields):
+    return hpo.RunConfig(storage=f"sqlite:///{folder / 'hpo.db'}", outputs=folder / "outputs", **fields)
 
 
 def opened(folder):
-    """Returns what TensorBoard reads of a training."""
+    """Returns a training's events as TensorBoard reads them."""
     found = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0})
     return found.Reload()
 
@@ -64,7 +64,7 @@ def trainings(config):
 def searched(request, tmp_path_factory):
     if request.param == "ray":
         request.getfixturevalue("ray_slots")
-    config = place_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
+    config = config_in(tmp_path_factory.mktemp("events"), backend=request.param, tensorboard=True)
     return hpo.run(watched(), config), config
 
 
@@ -77,8 +77,8 @@ def test_every_metric_is_a_curve(searched):
         found = opened(next(folder for name, folder in folders.items() if name.startswith(f"trial-{number:05d}-")))
         for name in ("train_loss", "val_loss"):
             curve = {one.step: one.value for one in found.Scalars(f"metrics/{name}")}
-            said = {report.step: report.metrics[name] for report in evaluation.reports}
-            assert curve == pytest.approx(said)
+            reported = {report.step: report.metrics[name] for report in evaluation.reports}
+            assert curve == pytest.approx(reported)
 
 
 def test_layer_records_are_written(searched):
@@ -129,7 +129,7 @@ def test_resumed_steps_appear_once(tmp_path):
             if step == 3:
                 stop.set()
 
-    stop, config, study = threading.Event(), place_in(tmp_path, backend="local", tensorboard=True), watched()
+    stop, config, study = threading.Event(), config_in(tmp_path, backend="local", tensorboard=True), watched()
     hpo.run(study, config, trials=1, observers=[Halfway()], stop=stop)
     hpo.run(study, config, trials=1)
     [folder] = trainings(config).values()
@@ -153,8 +153,8 @@ def test_repeated_steps_are_purged(tmp_path):
 
 
 def test_event_files_change_no_bit(tmp_path):
-    with_events = place_in(tmp_path / "with", backend="local", tensorboard=True)
-    without = place_in(tmp_path / "without", backend="local")
+    with_events = config_in(tmp_path / "with", backend="local", tensorboard=True)
+    without = config_in(tmp_path / "without", backend="local")
     found = []
     for config in (with_events, without):
         config.outputs.parent.mkdir()
@@ -187,31 +187,37 @@ print(*(name for name in ("tensorflow", "keras") if name in sys.modules))
 
 def test_commands_name_the_log_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(PROJECT)
-    said = ["--storage", f"sqlite:///{tmp_path / 'hpo.db'}", "--outputs", str(tmp_path / "outputs"), "--backend=local"]
-    run = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--tensorboard", *said])
-    promote = CliRunner().invoke(app, ["promote", "--study", "curve", "--top", "1", "--tensorboard", *said])
-    config = place_in(tmp_path)
+    arguments = [
+        "--storage",
+        f"sqlite:///{tmp_path / 'hpo.db'}",
+        "--outputs",
+        str(tmp_path / "outputs"),
+        "--backend=local",
+    ]
+    run = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--tensorboard", *arguments])
+    promote = CliRunner().invoke(app, ["promote", "--study", "curve", "--top", "1", "--tensorboard", *arguments])
+    config = config_in(tmp_path)
     assert {folder.parent.name for folder in trainings(config).values()} == {"search", "promotion"}
     for result in (run, promote):
         assert result.exit_code == 0, result.output
         [line] = [line for line in result.stdout.splitlines() if line.startswith("Curves: tensorboard --logdir ")]
         assert Path(line.rpartition(" ")[2]).parent == Path(config.work_root)
-    values = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--json", *said])
+    values = CliRunner().invoke(app, ["run", "--study", "curve", "--trials", "2", "--json", *arguments])
     assert json.loads(values.stdout)["events"] is None
 
 
 def test_event_files_at_a_url(tmp_path):
-    config = place_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'shelf'}")
+    config = config_in(tmp_path, backend="local", tensorboard=True, work=f"file://{tmp_path / 'remote'}")
     outcome = hpo.run(watched(), config, trials=1)
     assert outcome.events.startswith("file://")
-    [file] = (tmp_path / "shelf").rglob("events.out.tfevents.*")
+    [file] = (tmp_path / "remote").rglob("events.out.tfevents.*")
     assert [one.step for one in opened(file.parent).Scalars("metrics/val_loss")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_missing_package_fails_early(tmp_path, monkeypatch):
     monkeypatch.setattr("hpo.training.outputs.events.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install .*\[tensorboard\]"):
-        hpo.run(watched(), place_in(tmp_path, backend="local", tensorboard=True))
+        hpo.run(watched(), config_in(tmp_path, backend="local", tensorboard=True))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,7 +228,7 @@ def test_full_disk_ends_the_curves_only(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(SummaryWriter, "add_scalar", full)
-    config = place_in(tmp_path, backend="local", tensorboard=True)
+    config = config_in(tmp_path, backend="local", tensorboard=True)
     hpo.run(watched(), config, trials=1)
     [evaluation] = api.show("watched", 0, config)[1]
     assert evaluation.value is not None

@@ -35,7 +35,7 @@ def curve_job(budget=5, **params):
 
 
 def whole(job, trainable, work, stop_after=None):
-    """Trains to the end, or hands back nothing after so many steps, as a killed process does."""
+    """Trains to the end, or abandons the training after `stop_after` steps, as a killed process does."""
     training = TrainingRun(job, trainable, CPU, work)
     reports = []
     while True:
@@ -73,7 +73,7 @@ def test_seed_changes_bits(tmp_path):
 def test_resume_gives_the_same_bits(tmp_path, epochs):
     expected, reports = whole(net_job(), ref(), tmp_path / "whole")
     whole(net_job(), ref(), tmp_path / "cut", stop_after=epochs + 1)
-    torch.manual_seed(99)  # whatever else the process draws in between must not matter
+    torch.manual_seed(99)  # random numbers drawn in between must not matter
     torch.rand(7)
     resumed, again = whole(net_job(), ref(), tmp_path / "cut")
     assert resumed.outcome.digests == expected.outcome.digests

@@ -14,7 +14,7 @@ from hpo.training import TrainingRun
 
 
 def objective(trial: optuna.Trial) -> float:
-    """The usual kind: a condition, a loop of params, reports, an attribute, the global generators."""
+    """A typical objective: a condition, a loop of params, reports, an attribute, the global generators."""
     layers = trial.suggest_int("n_layers", 1, 3)
     units = [trial.suggest_int(f"n-units-l{i}", 4, 64, log=True) for i in range(layers)]
     kind = trial.suggest_categorical("kind", [None, "sgd", len])
@@ -61,7 +61,7 @@ def test_objective_runs_unchanged(config):
     assert {trial.state for trial in trials} == {"complete"}
     assert {len([name for name in one.params if "units" in name]) - one.params["n_layers"] for one in trials} == {0}
     for trial in trials:
-        assert sorted(trial.values) == [1, 2, 3, 4]  # three distinct steps, and what was returned
+        assert sorted(trial.values) == [1, 2, 3, 4]  # three distinct steps, and the returned value
         assert trial.value == trial.values[4] == trial.values[1]
 
 
@@ -123,7 +123,7 @@ def test_other_functions_have_the_trial(config):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (lambda trial: trial.suggest_float("y", 0, 1), "suggests 'y', which this trial does not have (params: x)"),
         (lambda trial: trial.suggest_float("x", 2, 3), "which is not within the objective's 2 .. 3"),
@@ -135,13 +135,13 @@ def test_other_functions_have_the_trial(config):
         (lambda trial: [trial.report(1.0, step) for step in range(4)] and 1.0, "set budget = 5 or more in [search]"),
     ],
 )
-def test_misfits_are_named(config, body, said):
+def test_misfits_are_named(config, body, message):
     def fails(trial):
         return body(trial)
 
-    with pytest.raises(hpo.HpoError, match="in a row") as found:
+    with pytest.raises(hpo.HpoError, match="in a row") as caught:
         run(fails, config, trials=1, max_failures=1)
-    assert said in str(found.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("takes", ["trial", "trial, seed", "trial, data=None"])

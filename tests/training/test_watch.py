@@ -1,4 +1,4 @@
-"""What is recorded of a training, and that recording changes no bit of it; real trainings of small networks."""
+"""Records of watched trainings, which change no bit of them; real trainings of small networks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trained(model, optimizer, steps, clip=0.0, seen=lambda: None):
 
 
 def run(work, epochs=4, stop_after=None, **params):
-    """Trains the watched toy to the end, or hands back nothing after so many reports, as a killed process does."""
+    """Trains the watched toy to the end, or abandons it after `stop_after` reports, as a killed process does."""
     ref = TrainableRef(path="toys.watched:train", root=str(PROJECT), objective=Objective(metric="val_acc"), fixed={})
     job = Job(trial=0, params=params, seed=42, budget=epochs, stage=Stage.PROMOTION)
     training, reports = TrainingRun(job, ref, Resources(), work), []
@@ -179,7 +179,7 @@ def test_second_watch_is_rejected(tmp_path):
 
 
 def frozen(model, optimizer, epoch=1):
-    """Trains an epoch under a watch and returns its layers and what is said of their gradients."""
+    """Trains a watched epoch and returns its layers and the message of a vanishing gradient."""
     watch = Watch(model, optimizer)
     trained(model, optimizer, 3)
     seen = watch.end_epoch(epoch, {})
@@ -208,6 +208,6 @@ def test_unused_layer_vanishes():
     optimizer = torch.optim.SGD(whole.parameters(), 0.1)
     watch = Watch(whole, optimizer)
     trained(used, optimizer, 2)
-    said = vanishing([watch.end_epoch(1, {})])
-    assert said is not None
-    assert said.startswith("the gradient of 1 was 0")
+    message = vanishing([watch.end_epoch(1, {})])
+    assert message is not None
+    assert message.startswith("the gradient of 1 was 0")

@@ -1,4 +1,4 @@
-"""Work folders at a URL: on a real FTP server, and on a disk by the same way."""
+"""Work folders at a URL: on a real FTP server, and at a file:// URL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JOB = Job(trial=0, params={"lr": 0.05}, seed=42, budget=5, stage=Stage.PROMOTION
 
 
 class Remote:
-    """A URL, and the folder of this disk that its server keeps everything in."""
+    """A URL, and the local folder where its server stores the files."""
 
     def __init__(self, url, folder, server=None):
         self.url, self.folder, self.server = url, folder, server
@@ -71,7 +71,7 @@ def wait_for(port):
 
 @pytest.fixture
 def another_machine(tmp_path, monkeypatch):
-    """Returns a function after which this process sees another disk for its scratch files."""
+    """Returns a function that moves this process's scratch files to another folder, as on another machine."""
 
     def turn(name):
         (tmp_path / name).mkdir()
@@ -83,13 +83,13 @@ def another_machine(tmp_path, monkeypatch):
 
 
 def trained(work, stop_after=None):
-    """Trains to the end, or leaves the training after so many steps as a killed process does."""
+    """Trains to the end, or abandons the training after `stop_after` steps, as a killed process does."""
     training = TrainingRun(JOB, NET, Resources(), work)
-    said = 0
+    steps = 0
     while True:
         update = training.advance()
-        said += len(update.reports)
-        if update.status is not None or said == stop_after:
+        steps += len(update.reports)
+        if update.status is not None or steps == stop_after:
             training.close()
             return update
 
