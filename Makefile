@@ -3,6 +3,8 @@
 PYTHON ?= python3
 STUDY ?= unet-density
 BIN := .venv/bin
+# Tests start hundreds of processes: none of them should compile the package again, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-slow soak bench bench-selection lint clean
 
@@ -10,11 +12,11 @@ run: .venv/.installed
 	$(BIN)/hpo run --study $(STUDY) --promote
 
 test: .venv/.installed-dev lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
 # The tests that take ten seconds or more each: clusters, kills, whole walks through the README.
 test-slow: .venv/.installed-dev
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
 
 # Drivers, workers and Postgres are killed at random moments, for half an hour or so.
 soak: .venv/.installed-dev
@@ -42,7 +44,7 @@ bench-selection: .venv/.installed-dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
 	@echo "Setting up .venv (once; about two minutes and 1.6 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mammography]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

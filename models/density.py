@@ -26,7 +26,7 @@ from models.mammography.checks import require_splittable, require_usable_data
 from models.mammography.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
 from models.mammography.efficientnet import MODEL as EFFICIENTNET
 from models.mammography.efficientnet import EfficientNetB0, package_version, require_package
-from models.mammography.gradcam import chosen, heat_maps
+from models.mammography.gradcam import chosen, heat_maps, require_heat_maps
 from models.mammography.grader import Grader
 from models.mammography.pixels import Pixels
 from models.mammography.recipe import (
@@ -94,6 +94,7 @@ def refuse_unusable(values: Mapping[str, Sequence[object]], folds: int = 0) -> N
     Raises:
         UsageError: if a package is not installed, a file is missing, or the data cannot be used.
     """
+    require_heat_maps()
     if EFFICIENTNET in values.get("arch", ()):
         require_package()
     for path in values.get("weights", ()):

@@ -8,12 +8,15 @@ Shapes: V cases, M of them chosen, C classes, H by W pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hpo import UsageError, install_line
 
 
 def chosen(truth_V: npt.NDArray[np.int64], probability_VC: npt.NDArray[np.float64]) -> list[int]:
@@ -30,6 +33,16 @@ def chosen(truth_V: npt.NDArray[np.int64], probability_VC: npt.NDArray[np.float6
             if len(places):
                 found.append(int(places[sure_V[places].argmax()]))
     return found
+
+
+def require_heat_maps() -> None:
+    """Checks before any training that heat maps can be drawn after it.
+
+    Raises:
+        UsageError: if Captum is not installed.
+    """
+    if find_spec("captum") is None:
+        raise UsageError(f"the heat maps of the results need captum: {install_line('mammography')}")
 
 
 def heat_maps(

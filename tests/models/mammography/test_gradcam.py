@@ -5,6 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from hpo import UsageError
+from models.density import refuse_unusable
+from models.mammography import gradcam
 from models.mammography.gradcam import chosen, heat_maps
 
 
@@ -45,3 +48,9 @@ def test_heat_maps_show_the_evidence():
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(one, state[name]) for name, one in model.state_dict().items())
     assert all(one.grad is None for one in model.parameters())
+
+
+def test_missing_captum_names_the_extra(monkeypatch):
+    monkeypatch.setattr(gradcam, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"need captum: pip install .*\[mammography\]"):
+        refuse_unusable({})
