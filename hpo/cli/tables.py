@@ -219,34 +219,7 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
 def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:
     """Returns one trial as plain values."""
     defaults = evaluations[0].defaults if evaluations else {}
-    return {**asdict(trial), "defaults": defaults, "evaluations": [evaluation_values(one) for one in evaluations]}
-
-
-def evaluation_values(one: Evaluation) -> dict[str, object]:
-    """Returns one evaluation as plain values."""
-    job = one.job
-    return {
-        "stage": str(job.stage),
-        "trial": job.trial,
-        "seed": job.seed,
-        "fold": job.fold,
-        "budget": job.budget,
-        "variant": job.variant,
-        "streams": dict(job.stream_seeds),
-        "params": dict(job.params),
-        "defaults": one.defaults,
-        "status": str(one.status),
-        "value": one.value,
-        "step": one.step,
-        "seconds": one.seconds,
-        "error": one.error,
-        "remarks": list(one.remarks),
-        "alerts": [asdict(alert) for alert in one.alerts],
-        "digests": dict(one.digests),
-        "fingerprint": dict(one.fingerprint),
-        "metrics": dict(one.metrics),
-        "reports": [{"step": report.step, **report.metrics} for report in one.reports],
-    }
+    return {**asdict(trial), "defaults": defaults, "evaluations": [one.plain() for one in evaluations]}
 
 
 def search_values(outcome: SearchOutcome) -> dict[str, object]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -267,6 +267,31 @@ class Evaluation:
     def trainings(self) -> tuple[Evaluation, ...]:
         """The stored records: those of the folds, or this one."""
         return self.folds or (self,)
+
+    def plain(self) -> dict[str, object]:
+        """Returns the record as plain values for JSON, without paths."""
+        return {
+            "stage": str(self.job.stage),
+            "trial": self.job.trial,
+            "seed": self.job.seed,
+            "fold": self.job.fold,
+            "budget": self.job.budget,
+            "variant": self.job.variant,
+            "streams": dict(self.job.stream_seeds),
+            "params": dict(self.job.params),
+            "defaults": self.defaults,
+            "status": str(self.status),
+            "value": self.value,
+            "step": self.step,
+            "seconds": self.seconds,
+            "error": self.error,
+            "remarks": list(self.remarks),
+            "alerts": [asdict(alert) for alert in self.alerts],
+            "digests": dict(self.digests),
+            "fingerprint": dict(self.fingerprint),
+            "metrics": dict(self.metrics),
+            "reports": [{"step": report.step, **report.metrics} for report in self.reports],
+        }
 
 
 def canonical_json(value: object) -> str:

@@ -61,7 +61,7 @@ def api_routes(views: StudyViews) -> APIRouter:
     @router.get("/studies/{name}/trials/{number}/evaluations")
     def evaluations(name: Name, number: Number) -> list[dict[str, Any]]:
         """All evaluations of one trial, with the metrics of each epoch; paths on the server are left out."""
-        return [{**asdict(one), "files": None} for one in views.trial(name, number)[1]]
+        return [one.plain() for one in views.trial(name, number)[1]]
 
     @router.get("/studies/{name}/ranking")
     def ranking(
