@@ -276,7 +276,7 @@ def test_a_second_epoch_loop_is_refused(tmp_path):
     """
     found = trained(tmp_path, body)
     assert "ctx.epochs() was looped over a second time" in found["error"]
-    assert "one loop with an if in it" in found["error"]
+    assert "one loop with a condition in it" in found["error"]
 
 
 @pytest.mark.parametrize("name", ["models", "parts"])

@@ -101,4 +101,4 @@ def test_stop_between_epochs_while_paused(tmp_path):
 
 def test_stop_outside_an_epoch_is_refused(tmp_path):
     update, _ = whole(job(outside=True), tmp_path)
-    assert update.error == "ctx.stop() ends the loop over ctx.epochs(); call it in one of its epochs"
+    assert update.error == "ctx.stop() ends the loop over ctx.epochs(); call it inside that loop"
