@@ -32,7 +32,7 @@ from hpo.store import Tables, health, normalize_url, sqlite_file
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, require_package
 from hpo.study import loading as catalog
-from hpo.training import gpu_info, is_url, refuse_unusable_url
+from hpo.training import check_writable_url, gpu_info, is_url
 
 State = Literal["ok", "attention", "missing"]
 
@@ -279,7 +279,7 @@ def check_work_folder(root: str, machines: int) -> Finding:
     what = "workdir"
     if is_url(root):
         try:
-            refuse_unusable_url(root)
+            check_writable_url(root)
         except HpoError as error:
             return Finding(what=what, state="missing", found=str(error))
         return Finding(what=what, state="ok", found=f"{root} can be written")

@@ -12,8 +12,8 @@ from hpo.core.run_config import RunConfig
 from hpo.results import require_writable
 from hpo.store import StoredStudy
 from hpo.study import Study
-from hpo.training import find_folder, is_url, refuse_unusable_url
-from hpo.training.outputs.events import refuse_missing_tensorboard
+from hpo.training import check_writable_url, find_folder, is_url
+from hpo.training.outputs.events import check_tensorboard
 
 
 def work_folder(stored: StoredStudy, config: RunConfig) -> str:
@@ -52,10 +52,10 @@ def require_runnable(study: Study, config: RunConfig) -> None:
     if wanted.gpu > 1 and wanted.gpu != int(wanted.gpu):
         raise UsageError(f"a training gets a fraction of one GPU or a whole number of GPUs, not {wanted.gpu:g}")
     if config.tensorboard:
-        refuse_missing_tensorboard()
+        check_tensorboard()
     if config.backend == "ray" and config.ray_address:
         require_reachable(config.ray_address)
     if is_url(config.work_root):
-        refuse_unusable_url(config.work_root)
+        check_writable_url(config.work_root)
     else:
         require_writable(Path(config.work_root))

@@ -4,12 +4,12 @@ from hpo.training.context import Context
 from hpo.training.gpus import GpuInfo, gpu_info
 from hpo.training.keras_state import KerasState
 from hpo.training.outputs.artifacts import ARTIFACTS
-from hpo.training.outputs.events import refuse_missing_tensorboard
+from hpo.training.outputs.events import check_tensorboard
 from hpo.training.predictions import Predictions
 from hpo.training.process import configured_torch, device_for
 from hpo.training.run import TrainingRun, discard_checkpoint
 from hpo.training.weights import INITIAL_WEIGHTS, Difference, first_difference
-from hpo.training.workdir import WorkDir, find_folder, is_url, local_copy, refuse_unusable_url, work_dir
+from hpo.training.workdir import WorkDir, check_writable_url, find_folder, is_url, local_copy, work_dir
 
 __all__ = [
     "ARTIFACTS",
@@ -21,6 +21,8 @@ __all__ = [
     "Predictions",
     "TrainingRun",
     "WorkDir",
+    "check_tensorboard",
+    "check_writable_url",
     "configured_torch",
     "device_for",
     "discard_checkpoint",
@@ -29,7 +31,5 @@ __all__ = [
     "gpu_info",
     "is_url",
     "local_copy",
-    "refuse_missing_tensorboard",
-    "refuse_unusable_url",
     "work_dir",
 ]

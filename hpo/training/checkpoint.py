@@ -18,7 +18,7 @@ from hpo.core.errors import CheckpointInvalid
 from hpo.core.files import atomic_write, is_file, remove
 from hpo.core.records import Alert, Report
 from hpo.training.monitoring.alerts import EpochRecord, record_from
-from hpo.training.states import load_plain, refuse_unreadable, unsavable
+from hpo.training.states import check_loadable, load_plain, unsavable
 
 # torch is imported inside functions, because a trainable without epochs does not need it.
 
@@ -93,7 +93,7 @@ class Checkpoint:
             except Exception as error:  # pickling a user's object may raise anything
                 raise unsavable(error) from error
             file.flush()
-            refuse_unreadable(temporary, self.states)
+            check_loadable(temporary, self.states)
             file.write(hashing.sha256.digest())
 
     @classmethod

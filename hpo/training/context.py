@@ -231,7 +231,7 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        self._loop.refuse_early_end()
+        self._loop.check_loop_finished()
         predictions = Predictions.of(
             truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
         )
@@ -251,7 +251,7 @@ class Context:
         Raises:
             TrainableError: if the shapes do not fit together.
         """
-        self._loop.refuse_early_end()
+        self._loop.check_loop_finished()
         panels = Panels.of(image=image, heat=heat, names=names, captions=captions)
         if self.keeps:
             panels.save(self.folder)

@@ -54,7 +54,7 @@ class EpochLoop:
         Args:
             stateful: objects to save and restore, by name.
         """
-        loop_checks.refuse_second_loop(self._looped)
+        loop_checks.check_first_loop(self._looped)
         self._looped = self.is_running = True
         return self._epochs(stateful)
 
@@ -76,7 +76,7 @@ class EpochLoop:
 
     def load(self) -> dict[str, Any] | None:
         """Returns the states of the last checkpoint; see `Context.load`."""
-        refuse_generator(self.deliver, "ctx.load()", "restores its state by ctx.epochs(model=model)")
+        require_function(self.deliver, "ctx.load()", "restores its state with ctx.epochs(model=model)")
         if self._looped or self._progress.reports:
             raise TrainableError(
                 "ctx.load() must be called before the first report, and not where ctx.epochs() is used"
@@ -93,9 +93,9 @@ class EpochLoop:
             metrics: metrics of the step.
             checkpoint: states by name; None: nothing is saved.
         """
-        deliver = refuse_generator(self.deliver, "ctx.report()", "yields its metrics, e.g. `yield {'val_loss': loss}`")
+        deliver = require_function(self.deliver, "ctx.report()", "yields its metrics, e.g. `yield {'val_loss': loss}`")
         if checkpoint is not None:
-            loop_checks.refuse_checkpoint(checkpoint, looped=self._looped, loaded=self._loaded)
+            loop_checks.check_checkpoint(checkpoint, looped=self._looped, loaded=self._loaded)
         self._saves = checkpoint is not None
         deliver(metrics)
         self._saves = False
@@ -107,14 +107,14 @@ class EpochLoop:
                 raise Paused
             self._streams.dropout.seed_global(epoch + 1)
 
-    def refuse_extra_report(self) -> None:
+    def check_report_allowed(self) -> None:
         """Raises TrainableError if the next report would belong to no epoch."""
         step, loop_is_over = len(self._progress.reports) + 1, self._looped and not self.is_running
-        loop_checks.refuse_extra_report(step, self._progress.job.budget, loop_is_over=loop_is_over)
+        loop_checks.check_report_allowed(step, self._progress.job.budget, loop_is_over=loop_is_over)
 
-    def refuse_early_end(self) -> None:
+    def check_loop_finished(self) -> None:
         """Raises TrainableError if the loop over `epochs` was left before its end."""
-        loop_checks.refuse_broken_loop(self.is_running, len(self._progress.reports), self._progress.job.budget)
+        loop_checks.check_loop_finished(self.is_running, len(self._progress.reports), self._progress.job.budget)
 
     def _epochs(self, stateful: Mapping[str, Stateful]) -> Iterator[int]:
         progress, budget = self._progress, self._progress.job.budget
@@ -126,7 +126,7 @@ class EpochLoop:
                 raise Paused
             self._streams.dropout.seed_global(epoch)
             yield epoch
-            loop_checks.refuse_unreported(epoch, len(progress.reports))
+            loop_checks.check_one_report(epoch, len(progress.reports))
             self._select(stateful, epoch)
             if self._stopped:
                 break
@@ -157,7 +157,7 @@ class EpochLoop:
                 clear_working_folder(progress.folder, before=self._started)
             return None
         if stateful is not None:
-            loop_checks.refuse_other_states(saved.states, stateful, progress.folder)
+            loop_checks.check_same_states(saved.states, stateful, progress.folder)
             for name, item in stateful.items():
                 item.load_state_dict(saved.states[name])
         self._selected = saved.selected
@@ -194,7 +194,7 @@ class EpochLoop:
             progress.remark(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
 
 
-def refuse_generator(deliver: Callable[[object], None] | None, call: str, instead: str) -> Callable[[object], None]:
+def require_function(deliver: Callable[[object], None] | None, call: str, instead: str) -> Callable[[object], None]:
     """Returns `deliver` for a function; raises for a generator, which must not make this call.
 
     Args:

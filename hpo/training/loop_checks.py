@@ -15,7 +15,7 @@ WEIGHTS_UNCHANGED = (
 """Remark on a training whose values belong to another model than the saved one, or to a model that does not learn."""
 
 
-def refuse_second_loop(looped: bool) -> None:
+def check_first_loop(looped: bool) -> None:
     """Checks that this is the first loop: the weights of a second one would be saved with the first one's value.
 
     Args:
@@ -34,7 +34,7 @@ def refuse_second_loop(looped: bool) -> None:
         )
 
 
-def refuse_unreported(epoch: int, reports: int) -> None:
+def check_one_report(epoch: int, reports: int) -> None:
     """Checks that an epoch ended with exactly one report.
 
     Args:
@@ -51,7 +51,7 @@ def refuse_unreported(epoch: int, reports: int) -> None:
         )
 
 
-def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
+def check_loop_finished(in_loop: bool, reports: int, budget: int) -> None:
     """Checks that the loop ran to its end: before it, the model has the last epoch's weights and not the best ones.
 
     Args:
@@ -75,7 +75,7 @@ def refuse_broken_loop(in_loop: bool, reports: int, budget: int) -> None:
         )
 
 
-def refuse_extra_report(step: int, budget: int, *, loop_is_over: bool) -> None:
+def check_report_allowed(step: int, budget: int, *, loop_is_over: bool) -> None:
     """Checks that reported metrics belong to an epoch.
 
     Args:
@@ -96,7 +96,7 @@ def refuse_extra_report(step: int, budget: int, *, loop_is_over: bool) -> None:
         )
 
 
-def refuse_other_states(saved: Iterable[str], given: Iterable[str], folder: Path) -> None:
+def check_same_states(saved: Iterable[str], given: Iterable[str], folder: Path) -> None:
     """Checks that a checkpoint holds the states that the trainable wants restored.
 
     Args:
@@ -114,7 +114,7 @@ def refuse_other_states(saved: Iterable[str], given: Iterable[str], folder: Path
         )
 
 
-def refuse_unused_folds(folds: int, was_read: bool) -> None:
+def check_fold_read(folds: int, was_read: bool) -> None:
     """Checks that a trainable of a cross-validation reads `ctx.fold`: otherwise all folds would be equal.
 
     Args:
@@ -131,7 +131,7 @@ def refuse_unused_folds(folds: int, was_read: bool) -> None:
         )
 
 
-def refuse_checkpoint(checkpoint: object, *, looped: bool, loaded: bool) -> None:
+def check_checkpoint(checkpoint: object, *, looped: bool, loaded: bool) -> None:
     """Checks that the checkpoint of a function's report can be used.
 
     Args:

@@ -17,8 +17,8 @@ from hpo.training.reported import (
     as_number,
     checked_metrics,
     describe_metrics,
-    refuse_large_history,
     returned_metrics,
+    stored_size,
 )
 from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
 
@@ -95,7 +95,7 @@ class Progress:
         """
         step = step or len(self.reports) + 1
         checked = checked_metrics(metrics, step, self.objective)
-        self._size += refuse_large_history(checked, step, self._size)
+        self._size += stored_size(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._alerts(step, checked))
         self.reports.append(report)
         self.log(f"epoch {step}/{self.job.budget}  {describe_metrics(report.metrics)}")

@@ -57,7 +57,7 @@ def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics
     return checked
 
 
-def refuse_large_history(metrics: Metrics, step: int, before: int) -> int:
+def stored_size(metrics: Metrics, step: int, before: int) -> int:
     """Returns the number of characters that a step's metrics take when stored.
 
     Args:

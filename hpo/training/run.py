@@ -26,7 +26,7 @@ from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.failures import failure_text, is_trial_pruned, watch_for_ctrl_c
 from hpo.training.function_run import FunctionRun
-from hpo.training.loop_checks import refuse_unused_folds
+from hpo.training.loop_checks import check_fold_read
 from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
 from hpo.training.process import configure_library, device_for, fingerprint
 from hpo.training.progress import Progress
@@ -218,12 +218,12 @@ class TrainingRun:
             if self._loop.has_paused:
                 return False
             if metrics is _END:
-                self._loop.refuse_early_end()
-                refuse_unused_folds(self._context.folds, self._progress.fold_was_read)
+                self._loop.check_loop_finished()
+                check_fold_read(self._context.folds, self._progress.fold_was_read)
                 if self._function_run is not None:
                     self._progress.conclude(self._function_run.returned)
                 return True
-            self._loop.refuse_extra_report()
+            self._loop.check_report_allowed()
             self._progress.add(metrics)
             if time.monotonic() >= end:
                 return False
@@ -263,7 +263,7 @@ class TrainingRun:
         progress.log("failed" if self._error else f"{self._status} in {progress.seconds:.1f} s")
         progress.close(complete=self._error is None)
         if progress.keeps:
-            self._refuse_changed_files()
+            self._check_files_unchanged()
             for path, why in unusable_artifacts(progress.folder / ARTIFACTS)[:MAX_REMARKS]:
                 progress.remarks.append(f"not kept: {path.relative_to(progress.folder)}: {why}")
         files = self._keep_files()
@@ -282,7 +282,7 @@ class TrainingRun:
             last_alerts=tuple(alerts),
         )
 
-    def _refuse_changed_files(self) -> None:
+    def _check_files_unchanged(self) -> None:
         changed = self._progress.changed_files()
         if changed and self._error is None:
             self._error = (

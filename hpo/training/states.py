@@ -59,7 +59,7 @@ def load_plain(file: Path | IO[bytes], device: str) -> Any:
         return torch.load(file, map_location=device, weights_only=True)
 
 
-def refuse_unreadable(path: Path, states: Mapping[str, Any]) -> None:
+def check_loadable(path: Path, states: Mapping[str, Any]) -> None:
     """Checks that a file that was just written can be loaded again.
 
     It reads the descriptions of the tensors without their values: a few milliseconds for any size.

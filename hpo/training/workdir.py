@@ -270,7 +270,7 @@ def local_copy(files: str) -> Path:
     return work_dir(url).open(job_folder)
 
 
-def refuse_unusable_url(url: str) -> None:
+def check_writable_url(url: str) -> None:
     """Checks before the first training that files can be saved at a URL.
 
     Args:

@@ -18,7 +18,7 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job, Objective, Stage, Status
 from hpo.core.run_config import RunConfig
-from hpo.training import TrainingRun, discard_checkpoint, local_copy, refuse_unusable_url, work_dir
+from hpo.training import TrainingRun, check_writable_url, discard_checkpoint, local_copy, work_dir
 from hpo.training.checkpoint import NEWEST, PREVIOUS
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -233,4 +233,4 @@ def test_url_on_the_command_line(tmp_path, curve, another_machine):
 
 def test_read_only_url_is_rejected():
     with pytest.raises(OutputRefused, match="cannot write to data:"):
-        refuse_unusable_url("data://text/plain,x")
+        check_writable_url("data://text/plain,x")

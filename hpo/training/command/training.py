@@ -96,7 +96,7 @@ def train(
         reports.restart()
         yield from _run_program(command, params, context, attempt, reports, "starts over")
     yield from reports.final_steps()
-    reports.refuse_early_end()
+    reports.check_all_reported()
     if context.keeps:
         _keep(command, folder, context.artefacts, remark)
     shutil.rmtree(folder / HPO_FOLDER, ignore_errors=True)
@@ -186,7 +186,7 @@ class _ProgramReports:
         """Returns the number of the last step as part of a message."""
         return f" after step {len(self._steps.steps)} of {self._context.budget}" if self._steps.steps else ""
 
-    def refuse_early_end(self) -> None:
+    def check_all_reported(self) -> None:
         """Raises TrainableError if a program that ended with exit code 0 has reported no step or too few."""
         count, budget = len(self._steps.steps), self._context.budget
         if not count:

@@ -26,7 +26,7 @@ _SCALARS = ("lr", "grad_norm", "grad_norm_max", "grad_norm_sum", "clipped", "non
 """Fields of `EpochRecord` that are drawn as curves; the metrics are curves by their own names."""
 
 
-def refuse_missing_tensorboard() -> None:
+def check_tensorboard() -> None:
     """Checks that event files can be written.
 
     Raises:
