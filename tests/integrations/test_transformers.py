@@ -25,6 +25,14 @@ from hpo.integrations.transformers import fit
 CASES = [{"input_ids": torch.tensor([n % 5, n % 3, n % 7]), "labels": int(n % 5 > n % 3)} for n in range(48)]
 
 
+class Seeded(TrainerCallback):
+    def __init__(self, streams):
+        self.streams = streams
+
+    def on_step_begin(self, args, state, control, **others):
+        assert torch.initial_seed() == self.streams.dropout.number(1 + state.global_step // 6)
+
+
 class Noisy(torch.utils.data.Dataset):
     def __len__(self):
         return 48
@@ -56,12 +64,13 @@ def alone(options):
 
 
 def loaded(workers, *, ctx):
-    fit(trainer(ctx, data=Noisy(), dropout=0.3, dataloader_num_workers=workers, save_strategy="epoch"), ctx=ctx)
+    options = {"dataloader_num_workers": workers, "save_strategy": "epoch"}
+    fit(trainer(ctx, data=Noisy(), dropout=0.3, callbacks=[Seeded(ctx.streams)], **options), ctx=ctx)
     assert any(name.startswith("checkpoint-") for name in os.listdir("trainer_output"))
 
 
 def stopping(*, ctx):
-    patient = EarlyStoppingCallback(early_stopping_patience=2, early_stopping_threshold=9.0)
+    patient = EarlyStoppingCallback(early_stopping_patience=3, early_stopping_threshold=9.0)
     fit(trainer(ctx, callbacks=[patient], metric_for_best_model="eval_loss", eval_strategy="epoch"), ctx=ctx)
 
 
@@ -128,14 +137,16 @@ def test_it_trains_as_one_call(train, name):
 def test_loaders_are_seeded(train, workers):
     whole = metrics(train("loaded", {"workers": workers}, budget=3))
     assert metrics(train("loaded", {"workers": workers}, budget=3, drop_at=2))[-3:] == whole
+    short = metrics(train("loaded", {"workers": workers}, budget=1))
     for stream in ("order", "dropout", *(["augment"] if workers else [])):
-        assert metrics(train("loaded", {"workers": workers}, budget=1, streams={stream: 43})) != whole[:1]
+        assert metrics(train("loaded", {"workers": workers}, budget=1, streams={stream: 43})) != short
 
 
 def test_early_stopping_ends_it(train):
-    whole = train("stopping", budget=5)
-    assert (whole.status, len(whole.reports)) == (Status.COMPLETE, 3), whole.error
-    assert len(metrics(train("stopping", drop_at=2, budget=5))) == 3
+    whole = train("stopping", budget=6)
+    assert (whole.status, len(whole.reports)) == (Status.COMPLETE, 4), whole.error
+    resumed = train("stopping", drop_at=3, budget=6)  # after the second epoch, with one evaluation without improvement
+    assert metrics(resumed) == metrics(whole)
 
 
 @pytest.mark.parametrize(
