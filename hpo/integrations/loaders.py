@@ -20,6 +20,7 @@ def seed_loader(loader: Any, streams: Streams, *key: int) -> None:
         streams: the sources of randomness of the training, `ctx.streams`.
         *key: number of the epoch, and of the loader if there are several.
     """
+    loader = getattr(loader, "base_dataloader", loader)  # Accelerate's holds the one that draws
     for holder in (loader, getattr(loader, "batch_sampler", None)):
         sampler: Any = getattr(holder, "sampler", None)
         if hasattr(sampler, "generator"):
