@@ -133,7 +133,7 @@ def test_it_trains_as_one_call(train, name):
     assert len({one["val_loss"] for one in found}) == 4
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_loaders_are_seeded(train, workers):
     whole = metrics(train("loaded", {"workers": workers}, budget=3))
     assert metrics(train("loaded", {"workers": workers}, budget=3, drop_at=2))[-3:] == whole
