@@ -115,10 +115,10 @@ def _luck(report: PromotionReport, found: Luck) -> str:
     if found.interval is not None:
         low, high = (_lies(end, ranking) for end in found.interval)
         interval = f" (95 %: {low} to {high})"
-    said = f"the best value of {origin.of_study}, {number(found.value)} of trial {origin.label} there,"
+    best = f"the best value of {origin.of_study}, {number(found.value)} of its trial {origin.label},"
     seeds = f"under {counted(len(ranking.seeds), 'other seed')}"
     return (
-        f"{'Luck' if found.luck > 0 else 'No luck'}: {said} lies {_lies(found.luck, ranking)} its mean {seeds}, "
+        f"{'Luck' if found.luck > 0 else 'No luck'}: {best} lies {_lies(found.luck, ranking)} its mean {seeds}, "
         f"{number(found.mean)}{interval}."
     )
 

@@ -100,8 +100,8 @@ def _defaults(report: PromotionReport) -> str:
         number = report.ranking.rows[0].candidate.trial
         where = f"hpo show --study {report.study.name} {number}"
         return f"\n{len(shared)} params are not set by the study, so the trainable's defaults apply: {where}"
-    said = ", ".join(f"{name} = {value}" for name, value in shared.items())
-    return f"\nnot set by the study, so the trainable's default applies: {said}" if said else ""
+    listed = ", ".join(f"{name} = {value}" for name, value in shared.items())
+    return f"\nnot set by the study, so the trainable's default applies: {listed}" if listed else ""
 
 
 def _race(race: Race, sure: Certainty | None) -> Page:
@@ -175,7 +175,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
             "The whole grid has the same winner."
         )
     lines += [f"Read: {'; '.join(outcome.recognized)}."] if outcome.recognized else []
-    lines += [f"Left out: {one.origin}, {number(one.value)} there: {one.reason}." for one in outcome.left_out]
+    lines += [f"Left out: {one.origin}, with value {number(one.value)}: {one.reason}." for one in outcome.left_out]
     if incomplete:
         shown = ", ".join(map(str, incomplete))
         lines.append(

@@ -130,8 +130,8 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(value, Objective):
-        said = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
-        return said | ({"ignore": list(value.ignore)} if value.ignore else {})
+        table = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
+        return table | ({"ignore": list(value.ignore)} if value.ignore else {})
     if isinstance(value, Float | Int | Choice):
         return _dimension(value)
     if isinstance(value, Mapping):

@@ -35,15 +35,15 @@ def fitted(
         table: the user's params by name.
     """
     problems, values = [], {}
-    for name, came in table.items():
+    for name, given in table.items():
         key = dotted(str(name))
         if name in fixed:
             problems.append(Problem(key, f"is fixed at {fixed[name]!r} in the study; leave it out"))
         elif name not in dimensions:
             known = ", ".join(dimensions)
             problems.append(Problem(key, f"no such param (params: {known}).{did_you_mean(str(name), dimensions)}"))
-        elif (value := _fitting(dimensions[name], came)) is None:
-            problems.append(Problem(key, f"expected a value of {dimensions[name]}, got {str(came)[:60]!r}"))
+        elif (value := _fitting(dimensions[name], given)) is None:
+            problems.append(Problem(key, f"expected a value of {dimensions[name]}, got {str(given)[:60]!r}"))
         else:
             values[name] = value
     for name in values:
@@ -56,31 +56,31 @@ def fitted(
     return values, problems
 
 
-def _fitting(dimension: space.Dimension, came: object) -> Value | None:
+def _fitting(dimension: space.Dimension, given: object) -> Value | None:
     """Returns a value as a value of the dimension; None if it does not fit."""
     match dimension:
         case space.Choice(values=values):
-            return next((one for one in values if isinstance(came, Value) and space.same(came, (one,))), None)
+            return next((one for one in values if isinstance(given, Value) and space.same(given, (one,))), None)
         case space.Int(low=low, high=high, step=step):
-            return came if type(came) is int and came in range(low, high + 1, step or 1) else None
+            return given if type(given) is int and given in range(low, high + 1, step or 1) else None
         case space.Float(low=low, high=high, step=step):
-            if isinstance(came, bool) or not isinstance(came, int | float):
+            if isinstance(given, bool) or not isinstance(given, int | float):
                 return None
             if step is not None:
-                return _on_the_grid(came, low, high, step)
-            return float(came) if low <= came <= high else None
+                return _on_the_grid(given, low, high, step)
+            return float(given) if low <= given <= high else None
 
 
-def _on_the_grid(came: float, low: float, high: float, step: float) -> float | None:
+def _on_the_grid(given: float, low: float, high: float, step: float) -> float | None:
     """Returns the value if it is on the grid of steps from `low`; otherwise None.
 
     Optuna computes with binary floats: three steps of 0.1 give 0.30000000000000004, which is then the trial's value.
     """
-    if not abs(came) <= LARGEST:  # infinite, NaN, or an integer too large for a float
+    if not abs(given) <= LARGEST:  # infinite, NaN, or an integer too large for a float
         return None
-    index = round((Decimal(came) - Decimal(str(low))) / Decimal(str(step)))
+    index = round((Decimal(given) - Decimal(str(low))) / Decimal(str(step)))
     near = float(Decimal(str(low)) + index * Decimal(str(step)))
-    rounding = GRID_ULPS * math.ulp(max(abs(came), abs(low), abs(high)))
-    if not low <= near <= high or abs(near - came) > min(rounding, step / 4):
+    rounding = GRID_ULPS * math.ulp(max(abs(given), abs(low), abs(high)))
+    if not low <= near <= high or abs(near - given) > min(rounding, step / 4):
         return None
-    return min(max(float(came), low), high)
+    return min(max(float(given), low), high)

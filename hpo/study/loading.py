@@ -150,16 +150,16 @@ def _params_problems(loaded: Loaded | LoadedCommand, content: Mapping[str, objec
                 )
     given = {name for entries in named.values() for name in typing.cast(Mapping[str, object], entries)}
     for name, field in fields.items():
-        said = f"{params.__name__}.{name}" if isinstance(params, type) else f"{name} of {params.__name__}()"
+        owner = f"{params.__name__}.{name}" if isinstance(params, type) else f"{name} of {params.__name__}()"
         hint = hints.get(name, Any)
         if name not in given and field.is_required:
-            yield Problem("space", f"{said} has no default: give it in [space] or [fixed]")
+            yield Problem("space", f"{owner} has no default: give it in [space] or [fixed]")
         if name in dimensions and dimensions[name].when and field.is_required:
-            yield Problem(f"space.{name}.when", f"{said} has no default for when the condition fails")
+            yield Problem(f"space.{name}.when", f"{owner} has no default for when the condition fails")
         if name in dimensions:
-            yield from _values_fit(name, dimensions[name], hint, said)
+            yield from _values_fit(name, dimensions[name], hint, owner)
         if name in fixed:
-            yield from _value_fits(f"fixed.{name}", fixed[name], hint, said)
+            yield from _value_fits(f"fixed.{name}", fixed[name], hint, owner)
 
 
 def _hook_problems(
@@ -187,17 +187,17 @@ def _hook_problems(
         yield Problem("trainable", str(error))
 
 
-def _values_fit(name: str, dimension: space.Dimension, hint: object, said: str) -> Iterator[Problem]:
+def _values_fit(name: str, dimension: space.Dimension, hint: object, owner: str) -> Iterator[Problem]:
     if isinstance(dimension, space.Choice):
         for value in dimension.values:
-            yield from _value_fits(f"space.{name}.choice", value, hint, said)
+            yield from _value_fits(f"space.{name}.choice", value, hint, owner)
     elif isinstance(dimension, space.Int):
-        yield from _value_fits(f"space.{name}.int", dimension.low, hint, said)
+        yield from _value_fits(f"space.{name}.int", dimension.low, hint, owner)
     else:  # a value that is not an integer
-        yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, hint, said)
+        yield from _value_fits(f"space.{name}.float", dimension.low + 0.5, hint, owner)
 
 
-def _value_fits(key: str, value: Value, hint: Any, said: str) -> Iterator[Problem]:
+def _value_fits(key: str, value: Value, hint: Any, owner: str) -> Iterator[Problem]:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except PydanticUserError:
@@ -206,4 +206,4 @@ def _value_fits(key: str, value: Value, hint: Any, said: str) -> Iterator[Proble
         wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
         article = "an" if wanted[0] in "aeiouAEIOU" else "a"
         shown = "a float" if key.endswith(".float") else str(value).lower() if isinstance(value, bool) else repr(value)
-        yield Problem(key, f"{shown} is not {article} {wanted}, the type of {said}")
+        yield Problem(key, f"{shown} is not {article} {wanted}, the type of {owner}")

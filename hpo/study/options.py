@@ -25,10 +25,10 @@ Several = Annotated[int, Field(ge=2, le=MOST)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
-def _not_auto(came: object) -> object:
-    if came == "auto":
+def _not_auto(given: object) -> object:
+    if given == "auto":
         raise ValueError("auto depends on which trial ends first; leave it out, then it follows from the budget")
-    return came
+    return given
 
 
 Resource = Annotated[Positive, BeforeValidator(_not_auto)]

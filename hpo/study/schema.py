@@ -320,13 +320,13 @@ class Study(Table):
         """The seeds behind a trial's value in the search as text, e.g. `seed 41`."""
         return {
             "fixed": f"seed {self.search.seed}",
-            "per-trial": "a seed of its own",
+            "per-trial": "one seed per trial",
             "replicated": f"{self.search.replicates} seeds",
         }[self.search.seeding]
 
     @property
     def lag(self) -> int | Literal[False]:
-        """Number of latest trials whose results are not used for trial n; see `Search.lag`."""
+        """The lag: trial n uses the results of trials up to n - lag; False: all known results. See `Search.lag`."""
         return 2 * self.resources_.slots if self.search.lag is None else self.search.lag
 
     @property

@@ -29,12 +29,12 @@ def dotted(*parts: str | int) -> str:
 def exactly(*wanted: bool | int | str) -> BeforeValidator:
     """Returns a check that distinguishes 0, false and 0.0, which pydantic's Literal does not."""
 
-    def check(came: object) -> object:
-        if not any(type(came) is type(one) and came == one for one in wanted):
+    def check(given: object) -> object:
+        if not any(type(given) is type(one) and given == one for one in wanted):
             *others, last = (str(one).lower() for one in wanted)
             shown = f"{', '.join(others)} or {last}" if others else last
-            raise ValueError(f"expected {shown}, got {str(came).lower() if isinstance(came, bool) else repr(came)}")
-        return came
+            raise ValueError(f"expected {shown}, got {str(given).lower() if isinstance(given, bool) else repr(given)}")
+        return given
 
     return BeforeValidator(check)
 

@@ -163,9 +163,9 @@ def import_module_of(ref: TrainableRef) -> ModuleType:
 
 def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
     if inspect.isclass(train) or inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train):
-        came = "a class" if inspect.isclass(train) else "an async function"
+        kind = "a class" if inspect.isclass(train) else "an async function"
         raise UsageError(
-            f"trainable {ref.path!r} must be a function or a generator function, not {came}; it must yield the "
+            f"trainable {ref.path!r} must be a function or a generator function, not {kind}; it must yield the "
             "metrics of each epoch, e.g. `yield {'val_loss': loss}`, or call `ctx.report({'val_loss': loss})`, or "
             "return them"
         )

@@ -235,17 +235,17 @@ def _condition_problems(
 
 def _never_met(parent: str, dimension: space.Dimension, values: Iterable[Value]) -> Iterable[str]:
     for value in values:
-        said = f"{_came(value)} is not a value of {parent}"
+        unknown = f"{_shown(value)} is not a value of {parent}"
         if limits := space.comparisons(value):
             is_named = isinstance(dimension, space.Choice) and space.same(value, dimension.values)
             if not is_named and not space.is_reachable(dimension, limits):
                 yield f"no value of {parent} ({dimension}) is {value}"
         elif isinstance(dimension, space.Choice):
             if not space.same(value, dimension.values):
-                yield f"{said} ({', '.join(map(_came, dimension.values))}){_hint(value)}"
+                yield f"{unknown} ({', '.join(map(_shown, dimension.values))}){_hint(value)}"
         elif isinstance(dimension, space.Int):
             if type(value) is not int or value not in range(dimension.low, dimension.high + 1, dimension.step or 1):
-                yield f"{said} ({dimension}){_hint(value)}"
+                yield f"{unknown} ({dimension}){_hint(value)}"
         else:
             yield (
                 f"{parent} is a float range, which equals a single value only by chance; make it a choice or an int, "
@@ -323,12 +323,12 @@ def _is_union_tag(part: str) -> bool:
 
 
 def _message(item: Any, table: type[Table] | None = None) -> str:
-    kind, came, context = item["type"], item.get("input"), item.get("ctx", {})
+    kind, given, context = item["type"], item.get("input"), item.get("ctx", {})
     match kind:
         case "missing" if isinstance(item["loc"][-1], int):
-            return f"expected two bounds, [low, high], got {_came(came)}"
+            return f"expected two bounds, [low, high], got {_shown(given)}"
         case "too_long":
-            return f"expected {context['max_length']} values, got {_came(came)}"
+            return f"expected {context['max_length']} values, got {_shown(given)}"
         case "missing" | "missing_argument":
             return "is missing"
         case "extra_forbidden" | "unexpected_keyword_argument":
@@ -339,34 +339,34 @@ def _message(item: Any, table: type[Table] | None = None) -> str:
             return str(context["error"])
         case "literal_error":
             words = re.findall("'([^']+)'", context["expected"])
-            hint = did_you_mean(came, words) if isinstance(came, str) else ""
+            hint = did_you_mean(given, words) if isinstance(given, str) else ""
             wanted = context["expected"].replace("False", "false")
-            return f"expected {wanted}, got {_came(came)}" + (f".{hint}" if hint else "")
+            return f"expected {wanted}, got {_shown(given)}" + (f".{hint}" if hint else "")
         case "string_pattern_mismatch":
-            return f"expected {NAME}, e.g. unet-density, got {_came(came)}"
+            return f"expected {NAME}, e.g. unet-density, got {_shown(given)}"
         case "string_too_short":
             return "is empty"
         case "too_short":
             return "is empty; at least one is needed"
         case "greater_than_equal" | "less_than_equal":
             bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-            return f"expected {bound}, got {_came(came)}"
+            return f"expected {bound}, got {_shown(given)}"
         case _ if kind in _WANTED:
-            return f"expected {_WANTED[kind]}, got {_came(came)}"
+            return f"expected {_WANTED[kind]}, got {_shown(given)}"
         case _:
-            return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {_came(came)}"
+            return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(given)}"
 
 
-def _came(came: object) -> str:
+def _shown(given: object) -> str:
     """Returns a value about as TOML writes it, shortened to 60 characters."""
-    if isinstance(came, bool):
-        return str(came).lower()
-    if isinstance(came, int) and came.bit_length() > 64:
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, int) and given.bit_length() > 64:
         return "a number of more than 64 bits"
-    if isinstance(came, date | time):
-        return came.isoformat()
+    if isinstance(given, date | time):
+        return given.isoformat()
     try:
-        text = repr(came)
+        text = repr(given)
     except ValueError:  # Python converts at most 4300 digits
         return "a value with a number of more than 64 bits"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -179,7 +179,7 @@ def test_the_command_says_it(curve, config, old):
     result = CliRunner().invoke(app, [*args, "--from", old, "--top", "2"])
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
-    assert f"Luck: the best value of study old in {old} (Optuna), 2.0000 of trial 1 there, lies" in text
+    assert f"Luck: the best value of study old in {old} (Optuna), 2.0000 of its trial 1, lies" in text
     assert "Left out: trial 2 of study old" in text
     assert "source trial" in text
     shown = json.loads(CliRunner().invoke(app, [*args, "--from", old, "--top", "2", "--json"]).stdout)
