@@ -73,7 +73,7 @@ def test_run_config_checks_its_values(options, message):
     [
         ({"space": {"seed": {"int": [0, 9]}}}, "space.seed .*a seed is not a hyperparameter"),
         ({"space": {"lr": {"flaot": [0.1, 1.0]}}}, "space.lr.flaot .*Did you mean float"),
-        ({"fixed": {"lr": 0.1}}, "fixed.lr .*is in .space. too"),
+        ({"fixed": {"lr": 0.1}}, "fixed.lr .*is also in .space."),
         ({"search": {"budget": 2, "trials": 0}}, "search.trials .*expected at least 1, got 0"),
         ({"promotion": {"seeds": [42, 42]}}, "promotion.seeds .*a seed is given twice"),
         ({"promotion": {"lambda": -1.0}}, "promotion.lambda .*expected at least 0"),
