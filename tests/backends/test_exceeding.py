@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import hpo
 from hpo.backends.limits import Usage, memory_in_use
 from hpo.backends.local import LocalBackend
 from hpo.core.errors import UsageError
@@ -107,6 +108,26 @@ def test_limits_in_this_process(tmp_path, fault, limits, reason):
     assert [report.step for report in source.evaluations[0].reports] == [1], "what was reported before stays"
     assert backend.overdue == ()
     assert not list(tmp_path.rglob("attempts"))
+
+
+def test_a_command_ends_with_its_children(tmp_path, config):
+    (tmp_path / "train.sh").write_text(f"sleep 60 &\necho $! $$ > {tmp_path}/pids\nwait\n")
+    study = hpo.Study.model_validate(
+        {
+            "name": "sleeps",
+            "command": {"run": "sh {project}/train.sh {lr}"},
+            "objective": {"metric": "loss"},
+            "space": {"lr": {"float": [0.1, 1.0]}},
+            "search": {"trials": 1, "budget": 1, "pruner": "none"},
+            "resources": {"time": "1s", "max_attempts": 1},
+        }
+    )
+    [trial] = hpo.run(study.located(tmp_path), config).trials
+    assert LONG in trial.error
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(left, timeout=5)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_imports_are_not_interrupted(tmp_path, monkeypatch):
