@@ -38,12 +38,15 @@ class CurtailedSource(PromotionSource):
         self._sign = 1.0 if direction == "maximize" else -1.0
         self._limit = limit
         self._handed_out = dict.fromkeys(candidates, 0)
+        self._bounds: dict[int, float] = {}  # by trial, until one of its replicates ends
 
     def tell(self, evaluation: Evaluation) -> None:
         super().tell(evaluation)
+        self._bounds.pop(evaluation.job.trial, None)
         value = evaluation.value
         if value is not None and self._limit is not None and self._sign * (value - self._limit) > 0:
             self._limit = None
+            self._bounds.clear()
 
     def _refill(self) -> None:
         best = max((self._bound(trial) for trial in self._candidates if self._is_complete(trial)), default=-math.inf)
@@ -74,6 +77,8 @@ class CurtailedSource(PromotionSource):
 
     def _bound(self, trial: int) -> float:
         """Returns the best score that the candidate can still reach, or its score if complete; higher is better."""
-        values = [value for value in self._values(trial) if value is not None]
-        count = len(self._candidates[trial])
-        return self._sign * self._rule.bound(values, count, self._direction, self._limit)
+        if trial not in self._bounds:
+            values = [value for value in self._values(trial) if value is not None]
+            count = len(self._candidates[trial])
+            self._bounds[trial] = self._sign * self._rule.bound(values, count, self._direction, self._limit)
+        return self._bounds[trial]
