@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from hpo.study.trainable import load
 from hpo.training import TrainingRun, discard_checkpoint
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text()
-[STUDY] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+STUDY, PARALLEL_STUDY = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+[PARALLEL] = re.findall(r"`train_ddp.py`.*?```python\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = dict(re.findall(r"## ([\w-]+)\n\n```python\n(.*?)```", PAGE, re.DOTALL))
 MODULES = {"scikit-learn": "sklearn", "LightGBM": "lightgbm", "XGBoost": "xgboost", "Keras": "keras"}
 MODULES |= {"Lightning": "lightning", "Transformers": "transformers"}
@@ -205,6 +207,21 @@ def test_it_survives_its_process(name, tmp_path):
     assert (tmp_path / "killed").is_dir()
     assert bits(trained(ref, tmp_path / "killed")) == bits(trained(ref, tmp_path / "whole"))
     sys.modules.pop("tumours_killed", None)
+
+
+@pytest.mark.slow
+def test_several_processes_train_one_model(tmp_path, config):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "parallel.toml").write_text(PARALLEL_STUDY)
+    (tmp_path / "train_ddp.py").write_text(PARALLEL)
+    study = hpo.load_study("parallel", [tmp_path / "studies"])
+    assert study.resources.gpu == 2
+    config = replace(config, gpus_per_trial=0.0)
+    hpo.run(study, config, trials=1)
+    [evaluation] = api.show("parallel", 0, config)[1]
+    assert evaluation.error is None, evaluation.error
+    assert [one.metrics["processes"] for one in evaluation.reports] == [2, 2, 2]
+    assert all(one.is_identical for one in api.verify(study, config, trial=0))
 
 
 @pytest.mark.parametrize(
