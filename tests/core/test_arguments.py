@@ -23,7 +23,10 @@ CONTENT = {
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seeds": [1, 2]}, "promote.. takes no 'seeds'. It takes: source_study, source_value, source_params, rule, lambda_, ddof, accept_code_change, top"),
+        (
+            {"seeds": [1, 2]},
+            "promote.. takes no 'seeds'. It takes: source_study, source_value, source_params, rule, lambda_",
+        ),
         ({"topp": 1}, "promote.. takes no 'topp'.* Did you mean top?"),
         ({"lamda": 3.0}, "Did you mean lambda_?"),
         ({"top": "3"}, "top must be a whole number, not '3'"),
