@@ -85,6 +85,12 @@ class Observer:
     def told(self, evaluation: Evaluation) -> None:
         """A job ended."""
 
+    def promoted(self, report: Mapping[str, object]) -> None:
+        """A promotion chose a winner and was recorded: the plain values of its report, as in promotion.json."""
+
+    def ended(self) -> None:
+        """The command is done with the study, also after an error; another one may begin."""
+
 
 class Tell(Protocol):
     """Reports progress while a trainable's module prepares data."""

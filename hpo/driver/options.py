@@ -15,6 +15,7 @@ from hpo.core.errors import UsageError
 from hpo.core.options import count, flag, refuse_unfit_options
 from hpo.core.records import LARGEST_SEED
 from hpo.core.run_config import JOBS_ADDRESS
+from hpo.integrations.tools import check_tools, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,22 @@ class RecordOptions(CommandOptions):
     """
 
     accept_code_change: bool = field(default=False, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedOptions(RecordOptions):
+    """Options of every command whose trainings can be logged to other tools.
+
+    Attributes:
+        log_to: also log trainings and promotions to mlflow, wandb, or both with a comma.
+    """
+
+    log_to: Sequence[str] = field(default=(), metadata=flag(parse=tools_of, metavar="<tool,...>"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_type("log_to", self.log_to, (list, tuple), "a list of tools, e.g. ['mlflow']")
+        check_tools(self.log_to)
 
 
 @dataclass(frozen=True, kw_only=True)

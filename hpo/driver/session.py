@@ -21,11 +21,12 @@ from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retr
 from hpo.driver.code_changes import check_code
 from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.leftovers import clear_leftovers
-from hpo.driver.options import CommandOptions
+from hpo.driver.options import CommandOptions, LoggedOptions
 from hpo.driver.resources import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage, stored_study
 from hpo.driver.workers import Workers, check_backend_fits, make_backend, prepare_if_new, start_backend
+from hpo.integrations.tools import tool_observers
 from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, masked
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
@@ -64,7 +65,9 @@ class RunContext:
         """
         checked, given = checked_config(config), options or CommandOptions()
         controller = StopController(given.stop, study.name, given.observers)  # checks both
-        return cls(config=checked, workers=given.workers, observers=tuple(given.observers), stop=controller)
+        tools = tool_observers(given.log_to, study.name) if isinstance(given, LoggedOptions) else ()
+        observers = (*given.observers, *tools)
+        return cls(config=checked, workers=given.workers, observers=observers, stop=controller)
 
 
 class Folds(Enum):
@@ -145,6 +148,8 @@ class Session:
         """
         config, observers = context.config, context.observers
         with ExitStack() as stack:
+            for observer in observers:
+                stack.callback(observer.ended)
             workers, prepared = context.workers or stack.enter_context(Workers()), False
             if trains:
                 check_backend_fits(study, config, workers, observers)

@@ -10,7 +10,7 @@ from hpo.core.arguments import require_int
 from hpo.core.options import count, flag, numbers_of, refuse_unfit_options
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import FIRST
-from hpo.driver.options import RecordOptions
+from hpo.driver.options import LoggedOptions
 from hpo.search.options import SourceOptions
 from hpo.stats.names import Ddof, RuleName, ddof_of
 
@@ -37,7 +37,7 @@ class RuleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromotionOptions(RecordOptions, RuleOptions, SourceOptions):
+class PromotionOptions(LoggedOptions, RuleOptions, SourceOptions):
     """Options of a promotion; fields that are not given come from the study.
 
     Attributes:

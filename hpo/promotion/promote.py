@@ -206,6 +206,8 @@ def promote_found(
             with_retries(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
             write_ranking(folder, outcome.report, written, session.guard)
             _note(session, outcome.report, promotion.results)
+            for observer in session.observers:
+                observer.promoted(outcome.report.plain())
     return outcome
 
 

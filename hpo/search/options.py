@@ -10,14 +10,14 @@ from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
 from hpo.core.options import columns_of, count, flag, refuse_unfit_options, seconds_of
 from hpo.core.records import MAX_TRIALS
-from hpo.driver.options import CommandOptions, RecordOptions
+from hpo.driver.options import CommandOptions, LoggedOptions
 
 if TYPE_CHECKING:
     from hpo.study import Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(RecordOptions):
+class SearchOptions(LoggedOptions):
     """How long to search a study, and what to try first.
 
     Attributes:

@@ -40,8 +40,8 @@ def test_importing_hpo_loads_nothing_heavy():
 
 
 def test_integrations_load_when_meant():
-    libraries = ("keras", "lightgbm", "lightning", "sklearn", "torch", "transformers", "xgboost")
-    assert loaded_by("import hpo.integrations, hpo.integrations.loaders", *libraries) == []
+    libraries = ("keras", "lightgbm", "lightning", "mlflow", "sklearn", "torch", "transformers", "wandb", "xgboost")
+    assert loaded_by("import hpo.integrations.loaders, hpo.integrations.tools", *libraries) == []
 
 
 def test_help_loads_nothing_heavy():
