@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,13 @@ DOMAINS = {
     *("qrandn", "choice", "sample_from", "grid_search"),
 }
 """Functions of `ray.tune` by which a search space is told."""
+
+
+ARITHMETIC = (
+    *(ast.Constant, ast.List, ast.Tuple, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop),
+    *(ast.ListComp, ast.comprehension, ast.Call, ast.expr_context),
+)
+"""Parts of expressions that can be evaluated without calling the user's code."""
 
 
 def init_from_ray(path: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
@@ -148,7 +156,7 @@ def _entry(node: ast.expr, module: ModuleType) -> object:
 
     def value(one: ast.expr) -> Any:
         known = isinstance(one, ast.Name) and one.id in vars(module)
-        return vars(module)[one.id] if known and isinstance(one, ast.Name) else ast.literal_eval(one)
+        return vars(module)[one.id] if known and isinstance(one, ast.Name) else _evaluated(one)
 
     try:
         if isinstance(node, ast.Call) and (name := _domain_in(node)) is not None:
@@ -158,6 +166,23 @@ def _entry(node: ast.expr, module: ModuleType) -> object:
         return value(node)
     except (ValueError, TypeError, SyntaxError, AssertionError):
         return node
+
+
+def _evaluated(node: ast.expr) -> Any:
+    """Returns the value of a literal, or of numbers that are computed from `range`, as in `[2**i for i in range(9)]`.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    with suppress(ValueError):
+        return ast.literal_eval(node)
+    drawn = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    for one in ast.walk(node):
+        known = one.id in drawn | {"range"} if isinstance(one, ast.Name) else isinstance(one, ARITHMETIC)
+        is_text = isinstance(one, ast.Constant) and not isinstance(one.value, int | float)
+        if not known or is_text or (isinstance(one, ast.Call) and ast.unparse(one.func) != "range"):
+            raise ValueError(f"{ast.unparse(node)} is no literal")
+    return eval(compile(ast.Expression(node), "<search space>", "eval"), {"__builtins__": {"range": range}})
 
 
 def _is_trainable(value: object, module: ModuleType) -> bool:

@@ -26,6 +26,12 @@ MOST_POINTS = 100_000
 MOST_LISTED = 1_000_000
 """Maximum values of one param for Optuna's GPSampler, which uses an array of them at each proposal."""
 
+HOW_TO_CHOOSE_BUDGET = "; set it to the number of steps that a training reports, or to 1 if it only returns its metrics"
+"""Follows a message on a study without a budget."""
+
+LOSS_LIKE = re.compile(r"(^|[_\W])(loss|nll|error|err|mae|mse|rmse|perplexity)$", re.IGNORECASE)
+"""Matches names of metrics that are usually minimized."""
+
 SEED_LIKE = re.compile(r"(^|_|random|rng)seeds?($|_|\d)|random_?state", re.IGNORECASE)
 """Matches names of params that are seeds."""
 
@@ -68,9 +74,12 @@ def refuse_problems(content: Mapping[str, object]) -> None:
 
 def notes(study: Study) -> list[Problem]:
     """Returns notes on what is allowed but may be unintended."""
-    of_command = list(command_notes(study.command_)) if study.command_ else []
+    found = list(command_notes(study.command_)) if study.command_ else []
+    if study.objective.direction == "maximize" and LOSS_LIKE.search(study.objective.metric):
+        message = f'{study.objective.metric!r} is maximized; if smaller is better, set direction = "minimize"'
+        found.append(Problem("objective.direction", message))
     shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
-    return of_command + [
+    return found + [
         Problem(
             "promotion.seeds",
             f"{seed} is also the search's seed: allowed, but the winner will look better than it is; use fresh seeds",
@@ -330,7 +339,7 @@ def _message(item: Any, table: type[Table] | None = None) -> str:
         case "too_long":
             return f"expected {context['max_length']} values, got {_shown(given)}"
         case "missing" | "missing_argument":
-            return "is missing"
+            return "is missing" + (HOW_TO_CHOOSE_BUDGET if item["loc"] == ("search", "budget") else "")
         case "extra_forbidden" | "unexpected_keyword_argument":
             known = _known_keys(item["loc"]) if table is None else tuple(table.model_fields)
             shown = f"keys: {', '.join(known)}" if known else "it takes none"

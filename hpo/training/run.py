@@ -16,6 +16,7 @@ from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
 from hpo.core.tracker import JobUpdate, Outcome
+from hpo.seeds.current import running
 from hpo.seeds.streams import Streams
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
@@ -208,7 +209,8 @@ class TrainingRun:
         """Trains until a time of the monotonic clock; returns whether the training is complete."""
         while self._error is None and self._generator is not None:
             try:
-                metrics = next(self._generator, _END)
+                with running(self._job.seed):
+                    metrics = next(self._generator, _END)
             except BaseException as error:
                 if not is_trial_pruned(error) or self._job.stage is not Stage.SEARCH:
                     raise

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpo.core.errors import TrainableError, did_you_mean
 from hpo.core.records import Value
 from hpo.core.texts import as_identifier
-from hpo.seeds.current import running
 from hpo.study.space import choice_value
 
 if TYPE_CHECKING:
@@ -116,9 +115,8 @@ class ObjectiveTrial:
             objective: `objective(trial)` or `objective(trial, seed)`.
         """
         context = self._context
-        with running(context.seed):
-            seed = {"seed": context.seed} if "seed" in signature(objective).parameters else {}
-            value = objective(self, **seed)
+        seed = {"seed": context.seed} if "seed" in signature(objective).parameters else {}
+        value = objective(self, **seed)
         if isinstance(value, str | bytes | bool | Mapping) or not hasattr(value, "__float__"):
             raise TrainableError(f"an objective must return one number, not {type(value).__name__}")
         if not context.reports:

@@ -121,6 +121,23 @@ def test_space_inside_a_function(convert, name, called):
     assert "kind: is left out, as 'a' + 'b' is not read; put it into [space] or [fixed]." in said
 
 
+@pytest.mark.parametrize(("values", "found"), [("[2**i for i in range(2, 5)]", [4, 8, 16]), ("[-1, 10 * 3]", [-1, 30])])
+def test_computed_choices(convert, values, found):
+    text = "from ray import tune\n\n\ndef train_fn(config):\n    tune.report({})\n\n\ndef main():\n"
+    text += f"    space = {{'l1': tune.choice({values})}}\n"
+    study, _ = convert(text)
+    assert study.space == {"l1": Choice(found)}
+
+
+@pytest.mark.parametrize("values", ["[open('x') for i in range(2)]", "[i.real for i in range(2)]", "[len('a')]"])
+def test_choices_run_no_code(convert, values):
+    text = MODULE.replace("tune.randint(1, 5)", f"tune.choice({values})")
+    table = text[text.index("space = ") : text.index("def train_fn")].strip()
+    study, said = convert(text.replace(table, "").replace("def main():", f"def main():\n    {table}"))
+    assert list(study.space) == ["lr"]
+    assert "width: is left out, as tune.choice(" in said
+
+
 def test_computed_params_are_left_out(convert):
     study, said = convert(MODULE.replace("tune.randint(1, 5)", "tune.sample_from(lambda spec: 1)"))
     assert list(study.space) == ["lr"]

@@ -102,6 +102,20 @@ def test_an_unused_seed_is_noted():
     assert notes(parse(VALID)[0]) == []
 
 
+@pytest.mark.parametrize(
+    ("metric", "direction", "noted"),
+    [
+        *[(name, "maximize", True) for name in ("val_loss", "rmse", "eval.error")],
+        *[("val_loss", "minimize", False), ("accuracy", "maximize", False), ("lossless", "maximize", False)],
+    ],
+)
+def test_a_maximized_loss_is_noted(metric, direction, noted):
+    study = parse({**VALID, "objective": {"metric": metric, "direction": direction}})[0]
+    found = [note.message for note in notes(study) if note.key == "objective.direction"]
+    said = f'{metric!r} is maximized; if smaller is better, set direction = "minimize"'
+    assert found == ([said] if noted else [])
+
+
 def test_the_json_schema_knows_commands():
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(json_schema())

@@ -73,7 +73,7 @@ WRONG = [
     ({"serach": {}}, "serach", r"no such key \(keys: name, .*\)\. Did you mean search\?"),
     ({"promotion.lambda_": 1.0}, "promotion.lambda_", r"no such key.*Did you mean lambda\?"),
     ({"space.x.flaot": [0.0, 1.0]}, "space.x.flaot", r"no such key.*Did you mean float\?"),
-    ({"search.budget": None}, "search.budget", "is missing"),
+    ({"search.budget": None}, "search.budget", "is missing; set it to the number of steps that a training reports"),
     ({"trainable": None}, "trainable", "is missing"),
     ({"space": {}}, "space", "is empty; at least one is needed"),
     ({"objective.metric": ""}, "objective.metric", "is empty"),

@@ -329,3 +329,39 @@ def test_forms_survive_their_process(tmp_path, ray_slots, whole, form):
     assert remark.startswith("went on in another worker")
     assert bits(source.evaluation)[:-1] == bits(whole)[:-1]
     assert ran(tmp_path) == [*"12", *"234", "finally"]
+
+
+SEEDED = """
+import hpo
+
+
+def generator(*, ctx):
+    for _ in range(ctx.budget):
+        yield {"val": hpo.seeded(0)}
+
+
+def function(*, ctx):
+    for _ in range(ctx.budget):
+        ctx.report({"val": hpo.seeded(0)})
+
+
+def returned(*, ctx):
+    return hpo.seeded(0)
+"""
+
+
+@pytest.mark.parametrize("name", ["generator", "function", "returned"])
+def test_seeded_in_every_form(tmp_path, name):
+    (tmp_path / f"seeding_{name}.py").write_text(SEEDED)
+    path = TrainableRef(path=f"seeding_{name}:{name}", root=str(tmp_path), objective=Objective(metric="val"))
+    training = TrainingRun(Job(trial=0, params={}, seed=44, budget=2), path, Resources(), tmp_path / "work")
+    values = []
+    try:
+        for _ in range(4):
+            update = training.advance()
+            values += [report.metrics["val"] for report in update.reports]
+            if update.status is not None:
+                break
+    finally:
+        training.close()
+    assert (update.status, set(values)) == (Status.COMPLETE, {44}), update.error
