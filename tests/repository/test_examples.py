@@ -1,0 +1,118 @@
+"""The page on moving a project, and the projects in `examples`: searched, promoted, verified and resumed."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hpo.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "moving-a-project.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = [line[2:].split() for line in BLOCKS[0][1].splitlines()]
+EXAMPLES = {path.parent.parent.name: path for path in sorted(ROOT.glob("examples/*/studies/*.toml"))}
+LIBRARIES = {"lightning_project": "lightning", "transformers_script": "transformers"}
+TITLES = {
+    "PyTorch script": "pytorch_script",
+    "Lightning": "lightning_project",
+    "Hugging Face Trainer": "transformers_script",
+    "Optuna script": "optuna_script",
+    "Ray Tune function": "ray_function",
+    "Shell program": "shell_program",
+    "scikit-learn script": "sklearn_script",
+    "Notebook": "notebook",
+}
+"""Sections of the page, and their examples."""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+]
+
+
+def example(name, folder):
+    """Copies an example into a folder and returns its study's name."""
+    if library := LIBRARIES.get(name):
+        pytest.importorskip(library, reason=f"pip install 'hpo-robust[{library}]'")
+    shutil.copytree(ROOT / "examples" / name, folder, dirs_exist_ok=True)
+    return EXAMPLES[name].stem if name in EXAMPLES else None
+
+
+def invoke(config, *words):
+    place = ["--storage", config.storage, "--outputs", str(config.outputs)] if words[0] != "check" else []
+    result = CliRunner().invoke(app, [*words, *place])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_commands(tmp_path, config, monkeypatch, name):
+    study = example(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert [words[1] for words in COMMANDS] == ["check", "run", "promote", "verify", "verify"]
+    said = [invoke(config, *[study if word == "NAME" else word for word in words[1:]]) for words in COMMANDS]
+    assert "2 trials in" in said[1]
+    assert "seed is ignored" not in said[2]
+    assert [text.splitlines()[-1] for text in said[3:]] == ["3 of 3 trainings identical."] * 2
+
+
+def test_the_optuna_study_is_promoted(tmp_path, config, monkeypatch):
+    study = example("optuna_script", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("search.py", run_name="__main__")
+    [command] = [line.split() for line in PAGE.splitlines() if line.startswith("hpo promote")]
+    said = invoke(config, *command[1:])
+    assert f"the best value of study {study}" in said
+    assert "seed is ignored" not in said
+
+
+@pytest.mark.parametrize("name", ["optuna_script", "ray_function"])
+def test_init_writes_the_study(tmp_path, name):
+    study, kind = example(name, tmp_path), f"--from-{name.split('_')[0]}"
+    [command] = [line.split() for line in PAGE.splitlines() if line.startswith("hpo init") and kind in line]
+    path = tmp_path / "studies" / f"{study}.toml"
+    expected = tomllib.loads(path.read_text())
+    path.unlink()
+    result = CliRunner().invoke(app, [*command[1:], str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    written = tomllib.loads(path.read_text())
+    written["search"]["budget"] = expected["search"]["budget"]  # for which the page gives the rule
+    assert written == expected
+
+
+def test_the_notebook(tmp_path, monkeypatch):
+    example("notebook", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    script = types.ModuleType("__script__")
+    monkeypatch.setitem(sys.modules, "__script__", script)
+    code = compile((tmp_path / "cells.py").read_text(), str(tmp_path / "cells.py"), "exec")
+    exec(code, script.__dict__)
+    assert len(script.promoted.ranking.complete) == 1
+    assert all(one.is_identical for one in script.verified)
+
+
+def section_of(name):
+    """Returns the blocks of an example's section, by language."""
+    [title] = [title for title in TITLES if TITLES[title] == name]
+    return dict(re.findall(r"```(\w+)\n(.*?)```", PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0], re.DOTALL))
+
+
+@pytest.mark.parametrize("name", sorted(TITLES.values()))
+def test_the_page_shows_the_files(name):
+    blocks = section_of(name)
+    code = "".join(path.read_text() for path in sorted((ROOT / "examples" / name).glob("*.py")))
+    for part in blocks.get("diff", "").split("@@\n")[1:]:
+        new = "".join(line[1:] for line in part.splitlines(keepends=True) if not line.startswith("-"))
+        assert new in code
+    if "toml" in blocks:
+        assert EXAMPLES[name].read_text() == blocks["toml"]
+    assert "diff" in blocks or "toml" in blocks
