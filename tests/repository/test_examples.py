@@ -39,6 +39,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def fresh_modules():
+    """Lets each test import the example that it copied."""
+    yield
+    for path in ROOT.glob("examples/*/*.py"):
+        sys.modules.pop(path.stem, None)
+
+
 def example(name, folder):
     """Copies an example into a folder and returns its study's name."""
     if library := LIBRARIES.get(name):
@@ -54,6 +62,8 @@ def invoke(config, *words):
     return result.output
 
 
+@pytest.mark.slow("lightning")
+@pytest.mark.slow("transformers")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_commands(tmp_path, config, monkeypatch, name):
     study = example(name, tmp_path)
