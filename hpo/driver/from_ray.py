@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,11 +36,15 @@ DOMAINS = {
 """Functions of `ray.tune` by which a search space is told."""
 
 
-ARITHMETIC = (
-    *(ast.Constant, ast.List, ast.Tuple, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop),
-    *(ast.ListComp, ast.comprehension, ast.Call, ast.expr_context),
-)
-"""Parts of expressions that can be evaluated without calling the user's code."""
+ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+}
+"""Operations on numbers in a search space."""
 
 
 def init_from_ray(path: str, folder: str | Path = ".", name: str | None = None) -> InitOutcome:
@@ -164,25 +168,35 @@ def _entry(node: ast.expr, module: ModuleType) -> object:
             keywords = {str(one.arg): value(one.value) for one in node.keywords}
             return domain(name, [value(one) for one in given], keywords)
         return value(node)
-    except (ValueError, TypeError, SyntaxError, AssertionError):
+    except (ValueError, TypeError, SyntaxError, AssertionError, ArithmeticError):
         return node
 
 
-def _evaluated(node: ast.expr) -> Any:
+def _evaluated(node: ast.expr, drawn: Mapping[str, object] | None = None) -> Any:
     """Returns the value of a literal, or of numbers that are computed from `range`, as in `[2**i for i in range(9)]`.
+
+    Args:
+        node: the expression as it is written.
+        drawn: values of the names that a comprehension defines.
 
     Raises:
         ValueError: if it is something else.
     """
-    with suppress(ValueError):
-        return ast.literal_eval(node)
-    drawn = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    for one in ast.walk(node):
-        known = one.id in drawn | {"range"} if isinstance(one, ast.Name) else isinstance(one, ARITHMETIC)
-        is_text = isinstance(one, ast.Constant) and not isinstance(one.value, int | float)
-        if not known or is_text or (isinstance(one, ast.Call) and ast.unparse(one.func) != "range"):
-            raise ValueError(f"{ast.unparse(node)} is no literal")
-    return eval(compile(ast.Expression(node), "<search space>", "eval"), {"__builtins__": {"range": range}})
+    drawn = drawn or {}
+    match node:
+        case ast.Name(id=name) if name in drawn:
+            return drawn[name]
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return [_evaluated(part, drawn) for part in parts]
+        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
+            ends = _evaluated(left, drawn), _evaluated(right, drawn)
+            if all(isinstance(end, int | float) for end in ends):
+                return ARITHMETIC[type(sign)](*ends)
+        case ast.Call(func=ast.Name(id="range"), args=ends, keywords=[]):
+            return range(*(_evaluated(end, drawn) for end in ends))
+        case ast.ListComp(elt=part, generators=[ast.comprehension(target=ast.Name(id=name), iter=values, ifs=[])]):
+            return [_evaluated(part, {**drawn, name: value}) for value in _evaluated(values, drawn)]
+    return ast.literal_eval(node)
 
 
 def _is_trainable(value: object, module: ModuleType) -> bool:

@@ -129,7 +129,10 @@ def test_computed_choices(convert, values, found):
     assert study.space == {"l1": Choice(found)}
 
 
-@pytest.mark.parametrize("values", ["[open('x') for i in range(2)]", "[i.real for i in range(2)]", "[len('a')]"])
+@pytest.mark.parametrize(
+    "values",
+    ["[1 // i for i in range(2)]", "[open('x') for i in range(2)]", "[i.real for i in range(2)]", "[len('a')]"],
+)
 def test_choices_run_no_code(convert, values):
     text = MODULE.replace("tune.randint(1, 5)", f"tune.choice({values})")
     table = text[text.index("space = ") : text.index("def train_fn")].strip()
