@@ -18,7 +18,7 @@ from hpo.cli.tables import describe_alert
 from hpo.core.formatting import counted, duration, number, param, params
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
-from hpo.study import Study
+from hpo.study import Study, notes
 
 BAR = 24
 """Width of a bar in characters."""
@@ -200,10 +200,13 @@ def header(study: Study, storage: str, trials: int) -> str:
     folds = f" · {study.validation}" if study.validation else ""
     lag = study.lag
     sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
-    return (
-        f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
-        f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}\n"
-        f"storage {storage}   reproducible: {sure}"
+    return "\n".join(
+        [
+            f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
+            f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}",
+            f"storage {storage}   reproducible: {sure}",
+            *(f"note: {note.key}  {note.message}" for note in notes(study)),
+        ]
     )
 
 

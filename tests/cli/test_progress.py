@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 import hpo
-from hpo.cli.progress import Phases, Progress
+from hpo.cli.progress import Phases, Progress, header
 
 FULL, WORDS = "━" * 6, "reading images: 5 of 20"
 
@@ -66,3 +66,9 @@ def test_observer_with_phase_only():
     listener = Listener()
     listener.advanced(WORDS, 5, 20)
     assert listener.heard == [WORDS]
+
+
+def test_header_has_the_notes_of_check(curve):
+    made = curve(objective={"metric": "val_loss", "direction": "maximize"})
+    assert "note: objective.direction  'val_loss' is maximized" in header(made, "sqlite:///x.db", 2)
+    assert "note" not in header(curve(), "sqlite:///x.db", 2)
