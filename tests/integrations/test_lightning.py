@@ -6,13 +6,16 @@ import re
 import sys
 
 import pytest
+from extras import needs
 
 from hpo import Job, Objective, Resources, Status, TrainableRef
 from hpo.training import TrainingRun
 from hpo.training.process import configured_torch
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers")
-pytest.importorskip("lightning", reason="pip install 'hpo-robust[lightning]'")
+pytestmark = [
+    needs("lightning", "lightning"),
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers"),
+]
 
 CODE = """
 import hashlib, os, random

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from extras import needs
 from typer import BadParameter
 
 import hpo
@@ -18,9 +19,11 @@ from hpo.cli.main import refuse_options
 from hpo.core.installed import install_line
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 
-mlflow = pytest.importorskip("mlflow")
-wandb = pytest.importorskip("wandb")
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+pytestmark = [
+    needs("mlflow", "mlflow"),
+    needs("wandb", "wandb"),
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text()
 JOB = Job(trial=3, params={"x": 0.5, "odd@name": "a"}, seed=7, budget=2)
@@ -41,10 +44,14 @@ def toy(curve, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     search = {"trials": 2, "budget": 2, "pruner": "none", "seed": 41}
     yield curve(search=search, promotion={"top": 2, "seeds": [42, 43]})
+    import wandb
+
     wandb.teardown()
 
 
 def mlflow_runs(experiment="curve"):
+    import mlflow
+
     client = mlflow.tracking.MlflowClient()
     found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     return client, {run.info.run_name: run for run in found}, len(found)

@@ -6,12 +6,13 @@ import re
 import sys
 
 import pytest
+from extras import needs
 
 from hpo import Job, Objective, Resources, Status, TrainableRef
 from hpo.training import TrainingRun
 from hpo.training.process import configured_torch
 
-pytest.importorskip("transformers", reason="pip install 'hpo-robust[transformers]'")
+pytestmark = needs("transformers", "transformers")
 
 CODE = """
 import os

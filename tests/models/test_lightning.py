@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 import hpo
 from hpo import api
@@ -10,8 +11,7 @@ from hpo.analysis.shown import replay_text
 from hpo.study.loading import check
 
 STUDY = Path(__file__).parents[2] / "studies" / "lightning-digits.toml"
-pytestmark = [pytest.mark.slow]
-pytest.importorskip("lightning", reason="pip install 'hpo-robust[lightning]'")
+pytestmark = [pytest.mark.slow, needs("lightning", "lightning")]
 
 
 def test_the_study_is_valid():

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from extras import needs
 from typer.testing import CliRunner
 
 import hpo
@@ -20,10 +21,7 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Job, Objective, Report
 from hpo.training.outputs.events import Events
 
-event_accumulator = pytest.importorskip(
-    "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
-)
-hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2", reason="TensorBoard is not installed")
+pytestmark = needs("tensorboard", "tensorboard")
 PROJECT = Path(__file__).parents[1] / "project"
 
 
@@ -45,7 +43,9 @@ def config_in(folder, **fields):
 
 def opened(folder):
     """Returns a training's events as TensorBoard reads them."""
-    found = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0})
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0})
     return found.Reload()
 
 
@@ -112,10 +112,12 @@ def test_alerts_are_written(searched):
 
 
 def test_params_are_hyperparameters(searched):
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
     outcome, config = searched
     metadata = opened(next(iter(trainings(config).values()))).SummaryMetadata
     start, experiment = (
-        hparams.HParamsPluginData.FromString(metadata(f"_hparams_/{tag}").plugin_data.content)
+        HParamsPluginData.FromString(metadata(f"_hparams_/{tag}").plugin_data.content)
         for tag in ("session_start_info", "experiment")
     )
     values = {name: value.number_value for name, value in start.session_start_info.hparams.items()}
