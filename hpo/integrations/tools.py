@@ -11,7 +11,6 @@ from queue import SimpleQueue
 
 from hpo.core.arguments import require_choice
 from hpo.core.errors import UsageError
-from hpo.core.installed import install_line
 from hpo.core.options import names_of
 from hpo.core.protocols import Observer
 from hpo.core.records import Evaluation
@@ -208,6 +207,8 @@ def tool_observers(names: Sequence[str], study: str) -> tuple[Observer, ...]:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != name:
                 raise
+            from hpo.core.installed import install_line  # here, because every command imports the options
+
             raise UsageError(f"logging to {name} needs the package {name}: {install_line(name)}") from error
         made.append(module.observer(study))
     return tuple(made)
