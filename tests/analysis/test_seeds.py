@@ -119,6 +119,7 @@ def test_more_draws_extend_the_same_jobs():
     assert draws(seed=40).base[0].seed != draws().base[0].seed
 
 
+@pytest.mark.slow
 def test_known_sources_are_separated(searched, restored_config):
     """val = 3 split + init: of the variance 10, split has 9 and init 1, and nothing else is ever drawn."""
     found = api.decompose(searched, restored_config, trial=0, n=30, replays=1)

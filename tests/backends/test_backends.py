@@ -156,6 +156,7 @@ def compared(evaluation):
     return evaluation.status, evaluation.value, evaluation.step, reports, dict(evaluation.digests)
 
 
+@pytest.mark.slow("ray")
 def test_each_job_is_told_once(run):
     source = run(Jobs(jobs(6)))
     assert sorted(source.evaluations) == list(range(6))
@@ -167,12 +168,14 @@ def test_no_jobs_no_work(run):
     assert run(Jobs([])).evaluations == {}
 
 
+@pytest.mark.slow("ray")
 def test_stopped_jobs_are_pruned(run):
     source = run(Jobs(jobs(3), prunes={(1, 2)}))
     assert [source.evaluations[n].status for n in range(3)] == [Status.COMPLETE, Status.PRUNED, Status.COMPLETE]
     assert (source.evaluations[1].step, len(source.evaluations[1].reports)) == (2, 2)
 
 
+@pytest.mark.slow("ray")
 def test_an_exception_fails_its_job_only(run):
     made = jobs(4)
     made[1] = Job(trial=1, params={"x": 0.1, "fault": "raise"}, seed=41, budget=4)
@@ -182,12 +185,14 @@ def test_an_exception_fails_its_job_only(run):
     assert "the user's own mistake" in source.evaluations[1].error
 
 
+@pytest.mark.slow("ray")
 def test_nan_fails_its_job_only(run):
     source = run(Jobs(jobs(4)), ref("toys.curve:train_nan"))
     assert source.evaluations[3].error == "metric 'val' at step 2 is nan, not a finite number"
     assert source.evaluations[1].status is Status.COMPLETE
 
 
+@pytest.mark.slow("ray")
 def test_trainables_without_metrics_fail(run):
     source = run(Jobs(jobs(1)), ref("toys.curve:train_silent"))
     assert "must yield or report them once per epoch" in source.evaluations[0].error
@@ -208,6 +213,7 @@ def test_waiting_without_jobs_is_an_error(run):
         run(Waits([]))
 
 
+@pytest.mark.slow("ray")
 def test_source_errors_are_raised(run):
     class Broken(Jobs):
         def tell(self, evaluation):
@@ -297,6 +303,7 @@ class Absent(Jobs):
         super().tell(evaluation)
 
 
+@pytest.mark.slow("ray")
 def test_an_outage_loses_and_repeats_nothing(run, tmp_path):
     made = jobs(4, budget=4, flags=str(tmp_path))
     source = run(Absent(made, calls=10))
@@ -403,6 +410,7 @@ def test_short_jobs_use_all_workers(ray_slots, tmp_path):
     assert len(source.evaluations) < 1500
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_killed_workers_resume_their_jobs(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
@@ -422,7 +430,7 @@ def test_killed_workers_resume_their_jobs(ray_slots, tmp_path):
     assert len(set(pids)) == 2
 
 
-@pytest.mark.slow("1")
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_last_job_survives_its_worker(ray_slots, tmp_path, count):
@@ -453,6 +461,7 @@ def test_jobs_that_kill_workers_fail(ray_slots, tmp_path):
     assert [source.evaluations[n].status for n in (1, 2, 3)] == [Status.COMPLETE] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
     from hpo.backends.ray import RayBackend
@@ -472,6 +481,7 @@ def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
         assert [word for word in (*wanted, "many 99") if word not in log] == [], "the log has all"
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_spoiled_workers_cost_no_attempt(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend

@@ -353,6 +353,7 @@ def test_fixed_streams_ignore_the_seed(curve, module_config, config):
     assert [len(found) for found in splits] == [4, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_postgres_gives_the_same_table(curve, config, postgres_url):
     study = curve(search={"trials": 8})

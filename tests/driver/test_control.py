@@ -156,6 +156,7 @@ def test_paused_driver_waits_for_resume(project, driver, undisturbed, request, b
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
 
 
+@pytest.mark.slow
 def test_paused_driver_can_be_stopped(project, driver, undisturbed):
     running = driver(*RUN, *LOCAL)
     api.pause("slow", config(project))

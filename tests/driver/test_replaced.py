@@ -74,6 +74,7 @@ def test_replaced_driver_has_no_results(curve, config, replaced_at):
         assert store.promotion(store.find("curve")) is None
 
 
+@pytest.mark.slow
 def test_replaced_driver_cannot_decompose(curve, config, replaced_at):
     hpo.run(curve(), config)
     before = len(list(config.outputs.rglob("decomposition-*")))

@@ -163,6 +163,7 @@ def ref(request, tmp_path):
     sys.modules.pop(module, None)
 
 
+@pytest.mark.slow("Transformers")
 @pytest.mark.slow("Keras")
 @pytest.mark.slow("own")
 def test_it_goes_on_to_the_same_bits(ref, tmp_path):
@@ -175,6 +176,7 @@ def test_it_goes_on_to_the_same_bits(ref, tmp_path):
     assert bits(trained(ref, tmp_path / "lost")) == bits(whole)
 
 
+@pytest.mark.slow("Transformers")
 @pytest.mark.slow("Keras")
 @pytest.mark.slow("own")
 def test_it_is_pruned(ref, tmp_path):
@@ -182,6 +184,7 @@ def test_it_is_pruned(ref, tmp_path):
     assert (found.status, found.step) == (Status.PRUNED, 2)
 
 
+@pytest.mark.slow("Transformers")
 @pytest.mark.slow("Keras")  # TensorFlow alone takes ten seconds to import
 @pytest.mark.parametrize("name", MODULES)
 def test_it_verifies(name, tmp_path, config):

@@ -12,7 +12,7 @@ from hpo import Job, Objective, Resources, Status, TrainableRef
 from hpo.training import TrainingRun
 from hpo.training.process import configured_torch
 
-pytestmark = needs("transformers", "transformers")
+pytestmark = [pytest.mark.slow, needs("transformers", "transformers")]
 
 CODE = """
 import os

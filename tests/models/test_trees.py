@@ -44,7 +44,7 @@ def promoted_digests(kind, threads, config):
     return {one.job.seed: one.digests["predictions"] for one in api.show(made.name, 0, config)[1]}
 
 
-@pytest.mark.slow("-2")  # two threads of OpenMP wait for each other, busily, where other tests use the cores
+@pytest.mark.slow  # two threads of OpenMP wait for each other, busily, where other tests use the cores
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_seed_determines_the_result(config, kind, threads):

@@ -64,6 +64,7 @@ def invoke(config, *words):
 
 @pytest.mark.slow("lightning")
 @pytest.mark.slow("transformers")
+@pytest.mark.slow("sklearn")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_commands(tmp_path, config, monkeypatch, name):
     study = example(name, tmp_path)

@@ -240,6 +240,7 @@ def test_optuna_trials_are_imported(tmp_path):
     assert "2 imported" in hpo(tmp_path, "hpo status")
 
 
+@pytest.mark.slow
 def test_the_example_from_python_runs(project):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = forked.run(

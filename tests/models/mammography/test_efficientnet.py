@@ -47,6 +47,7 @@ def test_invalid_options_are_refused():
         drawn(norm="none")
 
 
+@pytest.mark.slow
 def test_resumed_jobs_are_bit_identical(trained):
     params = {**TINY, "drop_connect": 0.3, "class_weights": "auto", "backbone_lr": 0.003}
     whole = trained(DENSITY, params, budget=2)
