@@ -23,6 +23,11 @@ hypothesis.settings.load_profile("hpo")
 PROJECT = Path(__file__).parent / "project"
 
 
+def pytest_configure():
+    """Lets Ctrl-C reach the tests and their processes, also where they run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
 def pytest_collection_modifyitems(items):
     """Takes `slow("ray")` from the variants of a test that have no "ray" in their name."""
