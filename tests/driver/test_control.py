@@ -150,7 +150,7 @@ def test_paused_driver_waits_for_resume(project, driver, undisturbed, request, b
     assert epochs_of(project) == over, "something new has begun"
     assert running.process.poll() is None, "it does not wait"
     assert "paused" in hpo(project, "status").stdout
-    assert "Its driver goes on" in hpo(project, "resume", "--study", "slow").stdout
+    assert "Its driver continues" in hpo(project, "resume", "--study", "slow").stdout
     assert running.process.wait(timeout=60) == 0
     assert "resumed" in running.output
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
