@@ -438,6 +438,37 @@ def test_time_zone_and_limits_are_restored(tmp_path):
     assert (found["error"], found["reports"], found["spoiled"]) == (None, [{"val": 18002.0}] * 2, [])
 
 
+def test_finders_of_packages_stay(tmp_path):
+    package = tmp_path / "site-packages" / "backport.py"
+    package.parent.mkdir()
+    package.write_text(
+        "import sys\nclass Backport:\n    def find_spec(self, *_): pass\nsys.meta_path.append(Backport())\n"
+    )
+    trained(
+        tmp_path,
+        f"""
+        sys.path.append({str(package.parent)!r})
+        import backport
+        class Mine(backport.Backport): pass
+        sys.meta_path.append(Mine())
+        yield {{"val": 1.0}}
+        """,
+        after="Path(sys.argv[1], 'left').write_text(' '.join(type(one).__name__ for one in sys.meta_path))",
+    )
+    left = (tmp_path / "left").read_text().split()
+    assert ("Backport" in left, "Mine" in left, "Imports" in left) == (True, False, False)
+
+
+def test_versions_are_found_after_a_backport(tmp_path):
+    pytest.importorskip("importlib_metadata")
+    trained(
+        tmp_path,
+        "import importlib_metadata\nyield {'val': 1.0}",
+        after="import importlib.metadata as m; Path(sys.argv[1], 'version').write_text(m.version('numpy'))",
+    )
+    assert (tmp_path / "version").read_text()
+
+
 def test_watchdogs_end_with_their_training(tmp_path):
     body = "import faulthandler; faulthandler.dump_traceback_later(1.0, exit=True)\nyield {'val': 1.0}"
     code = RUN + "import time; time.sleep(2); print('ALIVE')"

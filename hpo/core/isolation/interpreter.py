@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 try:
@@ -98,12 +99,26 @@ def _save_interpreter() -> dict[str, Any]:
     }
 
 
+def _is_of_package(finder: object) -> bool:
+    """Whether an installed package added a finder to `sys.meta_path` when it was imported.
+
+    It stays as the package does: the package will not be executed again, and may rely on it. importlib_metadata even
+    takes the standard library's way to find distributions away; without its finder no package's version is found.
+    """
+    home = type(finder).__module__
+    if home.partition(".")[0] == __name__.partition(".")[0]:
+        return False
+    file = getattr(sys.modules.get(home), "__file__", None)
+    return file is not None and not {"site-packages", "dist-packages"}.isdisjoint(PurePath(file).parts)
+
+
 def _restore_interpreter(saved: dict[str, Any]) -> None:
     for name, value in saved["streams"].items():
         setattr(sys, name, value)
     for name, (found, content) in saved["lists"].items():
         if found != content:
-            found[:] = content
+            kept = [one for one in found if one not in content and _is_of_package(one)] if name == "meta_path" else []
+            found[:] = [*content, *kept]
         setattr(sys, name, found)
     if sys.getrecursionlimit() != saved["recursion"]:
         sys.setrecursionlimit(saved["recursion"])
