@@ -171,7 +171,7 @@ def test_state_round_trip():
 
 
 def test_foreign_states_are_refused():
-    with pytest.raises(TrainableError, match="there are 1, expected 2"):
+    with pytest.raises(TrainableError, match="expected 2 with the same shapes, got 1"):
         hpo.KerasState(Holder([1.0], [2])).load_state_dict(hpo.KerasState(Holder([1.0])).state_dict())
     with pytest.raises(UsageError, match="Holder has no variables yet; build it first"):
         hpo.KerasState(Holder())
