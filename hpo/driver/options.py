@@ -15,7 +15,7 @@ from hpo.core.errors import UsageError
 from hpo.core.options import count, flag, refuse_unfit_options
 from hpo.core.records import LARGEST_SEED
 from hpo.core.run_config import JOBS_ADDRESS
-from hpo.integrations.tools import check_tools, tools_of
+from hpo.integrations.tool_names import check_tools, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

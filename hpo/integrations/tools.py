@@ -1,4 +1,4 @@
-"""Observers that log to another tool: the base class, and how an option names them. It imports none of the tools."""
+"""Observers that log to another tool: the base class, and how they are made. It imports none of the tools."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from queue import SimpleQueue
 
-from hpo.core.arguments import require_choice
 from hpo.core.errors import UsageError
-from hpo.core.options import names_of
 from hpo.core.protocols import Observer
 from hpo.core.records import Evaluation
 from hpo.core.redaction import known_secrets, redacted
 from hpo.core.texts import cleaned
-
-TOOLS = ("mlflow", "wandb")
-"""The tools to which a study can be logged; each is a module here, an extra and a package of the same name."""
 
 PATIENCE = 60.0
 """Seconds without progress after which a command no longer waits for a tool."""
@@ -167,34 +162,11 @@ def text_of(text: str) -> str:
     return cleaned(redacted(text, known_secrets()), LONGEST)
 
 
-def check_tools(names: Sequence[str]) -> None:
-    """Checks that each name is one of a tool.
-
-    Raises:
-        UsageError: if one is not; the message lists the known names.
-    """
-    for name in names:
-        require_choice("tool to log to", name, TOOLS)
-
-
-def tools_of(text: str) -> tuple[str, ...]:
-    """Returns names of tools that commas separate.
-
-    Raises:
-        ValueError: if one is unknown; the message lists the known names.
-    """
-    names = names_of(text)
-    unknown = [name for name in names if name not in TOOLS]
-    if unknown or not names:
-        raise ValueError(f"expected {' or '.join(TOOLS)}, or both with a comma, got {text[:100]!r}")
-    return names
-
-
 def tool_observers(names: Sequence[str], study: str) -> tuple[Observer, ...]:
     """Returns an observer for each tool; the tool is imported now.
 
     Args:
-        names: names of the tools, some of `TOOLS`.
+        names: names of the tools, some of `tool_names.TOOLS`.
         study: name of the study.
 
     Raises:

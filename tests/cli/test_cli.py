@@ -270,4 +270,4 @@ def test_help_imports_little():
     done = subprocess.run([sys.executable, "-c", code, "--help", *heavy], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
     count, *found = done.stdout.splitlines()[-1].split()
-    assert (found, int(count) < 420) == ([], True), count
+    assert (found, int(count) < 370) == ([], True), count
