@@ -26,7 +26,7 @@ class PromotionSource:
     """Hands out replicates with the full budget; none is pruned.
 
     Args:
-        jobs: one job per replicate, in the order in which they are handed out.
+        jobs: one job per replicate, in the order of training.
 
     Attributes:
         evaluations: finished evaluations by trial and seed.

@@ -24,7 +24,7 @@ from pathlib import Path
 @dataclass
 class Params:
     x: float
-    heeds: bool = True
+    stops: bool = True
 
 def train(params: Params, ctx):
     for epoch in ctx.epochs():
@@ -37,7 +37,7 @@ def train(params: Params, ctx):
                 try:
                     time.sleep(1000)
                 except BaseException:
-                    if params.heeds:
+                    if params.stops:
                         raise
         yield {"val": params.x}
 
@@ -52,7 +52,7 @@ metric = "val"
 [space]
 x = { float = [0.0, 1.0] }
 [fixed]
-heeds = HEEDS
+stops = STOPS
 [search]
 trials = 1
 budget = 3
@@ -64,10 +64,10 @@ def started(tmp_path):
     """Returns a function that starts a search whose training blocks, and waits until it does."""
     drivers = []
 
-    def start(*arguments, heeds=True):
+    def start(*arguments, stops=True):
         (tmp_path / "stuck.py").write_text(STUCK)
         (tmp_path / "studies").mkdir()
-        (tmp_path / "studies" / "stuck.toml").write_text(STUDY.replace("HEEDS", str(heeds).lower()))
+        (tmp_path / "studies" / "stuck.toml").write_text(STUDY.replace("STOPS", str(stops).lower()))
         driver = forked.Popen(
             [*COMMAND, "run", "--study", "stuck", *arguments],
             cwd=tmp_path,
@@ -117,17 +117,17 @@ def test_second_ctrl_c_stops_everything(started, backend, descendants):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("heeds", [True, False])
-def test_blocked_training_driver_exits(started, tmp_path, heeds):
+@pytest.mark.parametrize("stops", [True, False])
+def test_blocked_training_driver_exits(started, tmp_path, stops):
     """Where it swallows the interrupt, its process is ended, which is the command's own."""
-    driver, child = started("--backend", "local", "--stop-wait", "1", heeds=heeds)
+    driver, child = started("--backend", "local", "--stop-wait", "1", stops=stops)
     driver.send_signal(signal.SIGINT)
     out, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130, errors
     assert "trial 0 seed 41 did not finish its epoch in time after the stop and was interrupted" in errors
     assert "Traceback" not in errors
     assert "Go on with: hpo run --study stuck" in errors
-    assert ("Not over: trial 0" in out) == heeds
+    assert ("Not over: trial 0" in out) == stops
     assert is_gone(child)
     again = forked.run(
         [*COMMAND, "run", "--study", "stuck", "--backend", "local"],
