@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,7 +84,12 @@ def wandb_runs(folder):
 
     found = {}
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
+        end = time.monotonic() + 20  # the file is written by a process of W&B's own
         records = list(wandb_records(file))
+        while not any(one.HasField("exit") for one in records):
+            assert time.monotonic() < end, f"{file} has no end: {[one.WhichOneof('record_type') for one in records]}"
+            time.sleep(0.1)
+            records = list(wandb_records(file))
         run = [one.run for one in records if one.HasField("run")][-1]
         summaries = [values(one.summary.update) for one in records if one.HasField("summary")]
         found[run.display_name] = SimpleNamespace(
