@@ -106,6 +106,11 @@ class WorkDir:
         """Removes a flag."""
         (self._root / name).unlink(missing_ok=True)
 
+    def clear_flags(self, prefix: str) -> None:
+        """Removes every flag whose name starts with the prefix."""
+        for path in self._root.glob(f"{prefix}*"):
+            path.unlink(missing_ok=True)
+
 
 class RemoteWorkDir(WorkDir):
     """A study's folder at a URL, by fsspec. A job is trained in a local copy that is deleted with the training.
@@ -197,6 +202,11 @@ class RemoteWorkDir(WorkDir):
     def clear_flag(self, name: str) -> None:
         with suppress(Exception):  # it was never set, or is gone already
             self._remote.rm_file(self._remote_path(name))
+
+    def clear_flags(self, prefix: str) -> None:
+        with suppress(Exception):  # as above
+            for path in self._remote.glob(self._remote_path(f"{prefix}*")):
+                self._remote.rm_file(path)
 
     def _local(self, job_folder: str) -> Path:
         return self.scratch / "trainings" / job_folder

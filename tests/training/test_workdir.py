@@ -146,6 +146,15 @@ def test_flag_reaches_other_machines(remote, another_machine):
     assert not work_dir(study).has_flag("halt-1")
 
 
+def test_flags_are_cleared_by_prefix(remote):
+    study = f"{remote.url}/study"
+    flags = ["halt-1", "halt-1-time", "halt-2"]
+    for name in flags:
+        work_dir(study).set_flag(name)
+    work_dir(study).clear_flags("halt-1")
+    assert [name for name in flags if work_dir(study).has_flag(name)] == ["halt-2"]
+
+
 def test_lost_server_fails_at_the_end(remote, another_machine):
     if remote.server is None:
         pytest.skip("there is no server")

@@ -79,7 +79,7 @@ class RayBackend:
         finally:
             self.overdue = bridge.overdue
             bridge.close()
-            self._work_dir.clear_flag(idle.halt)
+            self._work_dir.clear_flags(idle.halt)  # and those of limits, which a worker may set while it is being ended
             shutil.rmtree(scratch, ignore_errors=True)
         if bridge.fault is not None:
             raise bridge.fault
