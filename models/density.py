@@ -46,8 +46,8 @@ from models.mammography.written import write_split
 __all__ = [  # hpo calls them by name
     "DensityParams",
     "audit",
+    "check_values",
     "prepare",
-    "refuse_unusable",
     "train",
     "write_phantoms",
 ]
@@ -84,7 +84,7 @@ class DensityParams(RecipeParams):
     drop_connect: float = 0.2
 
 
-def refuse_unusable(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
+def check_values(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
     """Checks a study's packages, files and data before any training.
 
     Args:
@@ -150,7 +150,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     )
     if ctx.keeps:
         how = "fold" if ctx.folds else "random" if data.groups is None else "patient"
-        write_split(ctx.artefacts, data, train_T.tolist(), held_out_V.tolist(), how)
+        write_split(ctx.artifacts, data, train_T.tolist(), held_out_V.tolist(), how)
     pixels = Pixels(data, ctx.device, with_dense=params.mask_weight > 0)
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)

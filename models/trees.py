@@ -45,7 +45,7 @@ class TreesParams:
     validation: float = 0.75
 
 
-def refuse_unusable(values: Mapping[str, Sequence[object]]) -> None:
+def check_values(values: Mapping[str, Sequence[object]]) -> None:
     """Checks that the packages of a study's kinds are installed.
 
     Args:

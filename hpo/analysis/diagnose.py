@@ -27,7 +27,7 @@ from hpo.results import json_text
 from hpo.stats import seed_use
 from hpo.study import Study
 from hpo.training import INITIAL_WEIGHTS
-from hpo.training.outputs.artifacts import ARTIFACTS
+from hpo.training.outputs.artifacts import artifacts_folder
 
 ADVICE = {
     "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",
@@ -227,7 +227,7 @@ def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None
 def _scales(found: Sequence[Evaluation]) -> dict[str, tuple[float, float]] | None:
     """Returns the weights whose initial sd is far from He's and Xavier's, from the first replicate that kept them."""
     for one in found:
-        file = Path(one.files or "", ARTIFACTS, INITIAL_WEIGHTS)
+        file = artifacts_folder(Path(one.files or "")) / INITIAL_WEIGHTS
         if not one.files or not file.is_file():
             continue
         first = json.loads(file.read_text(encoding="utf-8"))

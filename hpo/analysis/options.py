@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hpo.core.options import count, flag, names_of, numbers_of, refuse_unfit_options
+from hpo.core.options import check_options, count, flag, names_of, numbers_of
 from hpo.core.records import LARGEST_SEED, LAST_TRIAL
 from hpo.driver.options import CommandOptions, RecordOptions
 
@@ -71,7 +71,7 @@ class DiagnoseOptions:
     seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)

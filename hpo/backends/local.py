@@ -35,7 +35,7 @@ class LocalBackend:
     def __init__(self, work: str | Path) -> None:
         self._work = work
         self._scratch = work_dir(work).scratch
-        self._spoiled: tuple[str, ...] = ()
+        self._unrestored: tuple[str, ...] = ()
         self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
@@ -83,7 +83,7 @@ class LocalBackend:
             attempts.begin()
             try:
                 with watch.inside():
-                    training = TrainingRun(job, trainable, resources, self._work, spoiled=self._spoiled)
+                    training = TrainingRun(job, trainable, resources, self._work, unrestored=self._unrestored)
                 return self._run_job(training, tracker, attempts, stop, pace, watch)
             except KeyboardInterrupt:
                 if not watch.overdue:
@@ -119,7 +119,7 @@ class LocalBackend:
                 with watch.inside():
                     left = training.close()
             finally:
-                self._spoiled += tuple(f"trial {tracker.job.trial} left {what}" for what in left)
+                self._unrestored += tuple(f"trial {tracker.job.trial} left {what}" for what in left)
             attempts.end()
 
 

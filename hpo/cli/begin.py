@@ -87,7 +87,7 @@ def init(
     enter = [] if there == os.curdir else [f"cd {shlex.quote(there)}"]
     listed = ", ".join(str(path) for path in written.files)
     lines = [f"Written to {written.folder}: {listed}", *(f"- {remark}" for remark in written.remarks)]
-    print_text("\n".join([*lines, "Go on with:", *_indented([*enter, *commands])]))
+    print_text("\n".join([*lines, "Continue with:", *_indented([*enter, *commands])]))
 
 
 @with_options
@@ -138,7 +138,7 @@ def _unimportable(error: ImportError) -> str:
 
 
 def _sound(study: str | None) -> str:
-    return f"Nothing essential is missing. Go on with: hpo run --study {shlex.quote(study or 'NAME')}"
+    return f"Nothing essential is missing. Continue with: hpo run --study {shlex.quote(study or 'NAME')}"
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ OF_DATABASES = ("--storage", "--from")
 """Options whose URL may name a Postgres database, which can read its password from other places."""
 
 
-def refuse_secret(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
+def check_no_secret(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
     """Returns an option's value; refuses one on the command line that may contain a password or a token.
 
     Args:

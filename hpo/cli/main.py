@@ -225,7 +225,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def refuse_options(command: str, arguments: list[str]) -> None:
+def check_command_line(command: str, arguments: list[str]) -> None:
     """Raises the error that a command would raise for its options, without running it.
 
     Raises:

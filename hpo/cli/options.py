@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
-from hpo.cli.hiding import refuse_secret
+from hpo.cli.hiding import check_no_secret
 from hpo.core.options import Declared, declared
 from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
@@ -113,7 +113,7 @@ def _parameter(one: Declared) -> inspect.Parameter:
         parser=_parser(own.parse) if own.parse else None,
         metavar=own.metavar,
         envvar=own.envvar,
-        callback=refuse_secret if own.is_secret else None,
+        callback=check_no_secret if own.is_secret else None,
         help=one.help,
         show_default=not any(one.default is other for other in (None, (), False, dataclasses.MISSING)),
     )

@@ -64,7 +64,7 @@ def _go(
     if as_json:
         print_json(found.plain())
     elif found.stopped:
-        print_text(f"Stopped. Go on with: {again}")
+        print_text(f"Stopped. Continue with: {again}")
     else:
         print_text(found.page())
     raise typer.Exit(stop.exit_status or (0 if found.says_something else 1))

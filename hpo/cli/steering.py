@@ -32,9 +32,9 @@ def submit(
 ) -> None:
     """Let a Ray cluster drive a study: runs hpo run there, with the same options, e.g. --promote."""
     from hpo import api
-    from hpo.cli.main import refuse_options
+    from hpo.cli.main import check_command_line
 
-    refuse_options("run", ["--study", study, *(arguments or [])])
+    check_command_line("run", ["--study", study, *(arguments or [])])
     found = api.submit(study, config, replace(options, arguments=arguments or (), folders=studies))
     if as_json:
         print_json(asdict(found))
@@ -81,7 +81,7 @@ def resume(study: StoredName, config: Stored, as_json: Json = False) -> None:
 
     found = api.resume(study, config)
     state = f"{study} is no longer paused." if found.changed else f"{study} is not paused."
-    driver = f"Its driver continues: {found.driver}." if found.driver else f"Go on with: hpo run --study {study}"
+    driver = f"Its driver continues: {found.driver}." if found.driver else f"Continue with: hpo run --study {study}"
     _show(found, f"{state} {driver}", as_json)
 
 
@@ -104,7 +104,7 @@ def _stopped(found: api.ControlOutcome) -> str:
     goes_on = f"hpo {'resume' if found.paused else 'run'} --study {found.study}"
     if found.driver is None:
         state = f"{found.study} is stopped." if found.changed else f"{found.study} has no running driver."
-        return f"{state} Go on with: {goes_on}"
+        return f"{state} Continue with: {goes_on}"
     asked = "was asked" if found.changed else "was already asked"
     return (
         f"The driver of {found.study} ({found.driver}) {asked} to stop: running trainings finish their epoch and are "

@@ -48,14 +48,14 @@ class StopSignal:
         self._event.set()
         message = (
             "\nStopping: running trainings finish their epoch and are checkpointed (again: stops at once). "
-            f"Go on with: {self._command}\n"
+            f"Continue with: {self._command}\n"
         )
         os.write(sys.stderr.fileno(), message.encode())  # print is not safe in a signal handler
 
     def end_process(self, why: str) -> None:
         """Prints the reason and kills this process and its children, whatever its main thread does."""
         shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # shows the cursor, which a live table hides
-        os.write(sys.stderr.fileno(), f"{shown}\n{why}\nGo on with: {self._command}\n".encode())
+        os.write(sys.stderr.fileno(), f"{shown}\n{why}\nContinue with: {self._command}\n".encode())
         end_children()
         os._exit(self.exit_status or 1)
 

@@ -118,7 +118,7 @@ def _described(kind: type) -> dict[str, str]:
     return found
 
 
-def refuse_unfit_options(options: Any) -> None:
+def check_options(options: Any) -> None:
     """Raises where an option has another type than its field's, or is outside its range.
 
     Raises:

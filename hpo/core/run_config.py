@@ -9,7 +9,7 @@ from typing import Literal
 
 from hpo.core.arguments import require_choice, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import flag, refuse_unfit_options
+from hpo.core.options import check_options, flag
 
 STORAGE = "sqlite:///hpo.db"
 """The default storage."""
@@ -97,7 +97,7 @@ class RunConfig:
         require_type("work", self.work, (str, Path, type(None)), "a folder or its URL")
         require_choice("backend", self.backend, ("ray", "local"))
         require_type("ray_address", self.ray_address, (str, type(None)), "the address of a running Ray as a text")
-        refuse_unfit_options(self)
+        check_options(self)
 
     @property
     def work_root(self) -> str:

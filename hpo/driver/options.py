@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, overload
 
 from hpo.core.arguments import require_known, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import count, flag, refuse_unfit_options
+from hpo.core.options import check_options, count, flag
 from hpo.core.records import LARGEST_SEED
 from hpo.core.run_config import JOBS_ADDRESS
 from hpo.integrations.tool_names import check_tools, tools_of
@@ -42,7 +42,7 @@ class CommandOptions:
     workers: Workers | None = None
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class JobsOptions:
     jobs_address: str = field(default=JOBS_ADDRESS, metadata=flag(envvar="RAY_API_SERVER_ADDRESS", is_secret=True))
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class DeleteOptions:
     results: bool = field(default=False, metadata=flag())
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ class AuditOptions:
     tell: Tell | None = None
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ class PhantomOptions:
     seed: int = field(default=0, metadata=flag(low=0, high=LARGEST_SEED))
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 Keywords = ParamSpec("Keywords")

@@ -17,7 +17,7 @@ from hpo.training.outputs.events import check_tensorboard
 
 
 def work_folder(stored: StoredStudy, config: RunConfig) -> str:
-    """Returns the study's folder for checkpoints and artefacts, or its URL; it is unique per database.
+    """Returns the study's folder for checkpoints and artifacts, or its URL; it is unique per database.
 
     It is named after the study's first name, and keeps that name when the study is renamed.
     """

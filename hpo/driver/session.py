@@ -31,7 +31,7 @@ from hpo.store import JOB, Lease, Outage, RecordedSource, Store, StoredStudy, ma
 from hpo.store.optuna_storage.studies import DurableStudy, OptunaStudies
 from hpo.study import Study, Trial
 from hpo.study.functions import describe_session, is_of_session
-from hpo.study.loading import load_study, refuse_unfit_params
+from hpo.study.loading import check_space, load_study
 from hpo.study.trainable import load
 
 UID = "hpo:uid"
@@ -370,7 +370,7 @@ def resolve_study(study: Study | str, *, to_train: bool = True) -> Study:
         return load_study(str(study), to_train=to_train)
     require_type("study", study, Study, "a Study or the name of one")
     if to_train:
-        refuse_unfit_params(study)
+        check_space(study)
     return study
 
 

@@ -32,13 +32,13 @@ class Workers(ExitStack):
         if self.slots is None:
             tell_phase(observers, f"joining Ray at {config.ray_address}" if config.ray_address else "starting Ray")
             from hpo.backends.ray import (  # takes a second to import, and the local backend does not need it
+                check_nodes_have_gpu,
                 connected,
-                refuse_nodes_without_gpu,
             )
 
             wanted = resources(study, config)
             slots = self.enter_context(connected(config.ray_address, wanted, config.concurrency))
-            refuse_nodes_without_gpu(wanted)
+            check_nodes_have_gpu(wanted)
             self.slots = slots
         return self.slots
 

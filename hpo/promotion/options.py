@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo.core.arguments import require_int
-from hpo.core.options import count, flag, numbers_of, refuse_unfit_options
+from hpo.core.options import check_options, count, flag, numbers_of
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import FIRST
 from hpo.driver.options import LoggedOptions
@@ -33,7 +33,7 @@ class RuleOptions:
     ddof: Ddof | None = field(default=None, metadata=DDOF)
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,4 +92,4 @@ class AssetsOptions:
     force: bool = field(default=False, metadata=flag())
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)

@@ -153,9 +153,9 @@ def report_page(report: PromotionReport) -> Page:
 def promotion_page(outcome: PromotionOutcome) -> Page:
     """Returns the page of a promotion: its table and the text under it."""
     if outcome.stopped and outcome.report.external:
-        return Page(["Stopped. Go on with the same command."])
+        return Page(["Stopped. Continue with the same command."])
     if outcome.stopped:
-        return Page([f"Stopped. Go on with: {again('promote', outcome.study)}"])
+        return Page([f"Stopped. Continue with: {again('promote', outcome.study)}"])
     return Page([*ranking_table(outcome.report).blocks, promotion_text(outcome)])
 
 

@@ -18,7 +18,7 @@ from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
-from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
+from hpo.training.outputs.artifacts import artifacts_folder, unusable_artifacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
 from hpo.training.weights import MODEL_FILE
@@ -112,7 +112,7 @@ class Replicate:
                 for place, name in enumerate(panels.names):
                     panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
-        _copy_artefacts(self.files / ARTIFACTS, folder)
+        _copy_artifacts(artifacts_folder(self.files), folder)
 
 
 def _plain(name: str) -> str:
@@ -124,7 +124,7 @@ def _is_own_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _copy_artefacts(files: Path, folder: Path) -> None:
+def _copy_artifacts(files: Path, folder: Path) -> None:
     """Copies the trainable's own artifacts: readable files that do not exist here yet, and no checkpoint.
 
     The training's remarks name the omitted files.

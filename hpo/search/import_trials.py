@@ -9,7 +9,7 @@ from hpo.core.errors import UsageError
 from hpo.core.run_config import RunConfig
 from hpo.driver.options import accepts_options
 from hpo.driver.session import RunContext, Session, resolve_study
-from hpo.search.imports import chosen, refuse_unusable
+from hpo.search.imports import chosen, raise_unusable
 from hpo.search.options import ImportOptions
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
@@ -66,7 +66,7 @@ def import_trials(study: Study | str, config: RunConfig | None, options: ImportO
     foreign = read_source(study, options.source, options.source_study, columns)
     taken, left_out = chosen(study, foreign)
     if not taken:
-        refuse_unusable(study, foreign, left_out)
+        raise_unusable(study, foreign, left_out)
     context = RunContext.of(study, config, options)
     with Session.open(study, context, create=True) as session, session.drive("import"):
         if any(trial.state != "imported" for trial in session.durable.trials()):

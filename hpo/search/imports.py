@@ -190,7 +190,7 @@ def external_trials(study: Study, foreign: Foreign) -> tuple[list[ExternalTrial]
         if own.state is TrialState.COMPLETE and is_feasible and all(own.params != other.params for other in made):
             made.append(_external(foreign.origin_of(one.number), own, one))
     if not made:
-        refuse_unusable(study, foreign, left_out)
+        raise_unusable(study, foreign, left_out)
     unfit = [
         LeftOut(origin=foreign.origin_of(trial.number), value=trial.values[0], reason=left_out[trial.number])
         for trial in foreign.trials
@@ -212,7 +212,7 @@ def _external(origin: Origin, trial: FrozenTrial, theirs: FrozenTrial) -> Extern
     )
 
 
-def refuse_unusable(study: Study, foreign: Foreign, left_out: Mapping[int, str]) -> NoReturn:
+def raise_unusable(study: Study, foreign: Foreign, left_out: Mapping[int, str]) -> NoReturn:
     """Raises because none of another tool's trials can be used.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import columns_of, count, flag, refuse_unfit_options, seconds_of
+from hpo.core.options import check_options, columns_of, count, flag, seconds_of
 from hpo.core.records import MAX_TRIALS
 from hpo.driver.options import CommandOptions, LoggedOptions
 
@@ -68,7 +68,7 @@ class SourceOptions:
     )
 
     def __post_init__(self) -> None:
-        refuse_unfit_options(self)
+        check_options(self)
         require_type("source_params", self.source_params, (Mapping, type(None)), "columns by the names of params")
 
 

@@ -29,7 +29,7 @@ from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study, Trial, incumbent, refuse_unfit, require_package
+from hpo.study import Study, Trial, checked_configurations, incumbent, require_package
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
     require_runnable(study, context.config)
     require_package(study.search.sampler)
-    queue = refuse_unfit(study, study.search.enqueue, "search.enqueue") + refuse_unfit(
+    queue = checked_configurations(study, study.search.enqueue, "search.enqueue") + checked_configurations(
         study, list(options.enqueue), "enqueue"
     )
     opened = Session.open(study, context, create=True, trains=True, accept_code_change=options.accept_code_change)
@@ -245,4 +245,4 @@ def read_configurations(study: Study, path: Path) -> list[dict[str, Value]]:
         UsageError: if the file cannot be read.
         ParamsInvalid: if they do not fit the study's space; the message lists every problem.
     """
-    return refuse_unfit(study, read_json(path), str(path))
+    return checked_configurations(study, read_json(path), str(path))

@@ -26,7 +26,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if imported := outcome.count("imported"):
         lines.append(f"It began with {counted(imported, 'imported trial')}.")
     if outcome.stopped:
-        lines.append(f"Stopped. Go on with: {again('run', study)}")
+        lines.append(f"Stopped. Continue with: {again('run', study)}")
     elif outcome.timed_out:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:

@@ -1,6 +1,6 @@
 """Studies as data: the schema and validation of studies/*.toml."""
 
-from hpo.study.configurations import Configuration, refuse_unfit
+from hpo.study.configurations import Configuration, checked_configurations
 from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin
 from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, non_defaults, require_package
@@ -21,6 +21,7 @@ __all__ = [
     "Search",
     "Study",
     "Trial",
+    "checked_configurations",
     "dimensions_of",
     "dotted",
     "fitted",
@@ -30,7 +31,6 @@ __all__ = [
     "non_defaults",
     "notes",
     "parse",
-    "refuse_unfit",
     "require_package",
     "sort_best_first",
 ]

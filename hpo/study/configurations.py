@@ -12,7 +12,7 @@ from hpo.study.schema import Study
 Configuration = Mapping[str, Value]
 
 
-def refuse_unfit(study: Study, found: object, where: str) -> list[dict[str, Value]]:
+def checked_configurations(study: Study, found: object, where: str) -> list[dict[str, Value]]:
     """Checks configurations and returns them as values of the study's space.
 
     The sampler draws omitted params.

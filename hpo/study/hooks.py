@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from hpo.core.protocols import Tell
 
-HookName = Literal["prepare", "audit", "write_phantoms", "refuse_unusable"]
+HookName = Literal["prepare", "audit", "write_phantoms", "check_values"]
 
 
 class TrainableHooks(Protocol):
@@ -57,7 +57,7 @@ class TrainableHooks(Protocol):
             UsageError: if the folder cannot be written, or a number is out of range.
         """
 
-    def refuse_unusable(self, values: Mapping[str, Sequence[object]], /, folds: int = 0) -> None:
+    def check_values(self, values: Mapping[str, Sequence[object]], /, folds: int = 0) -> None:
         """Raises if a study cannot be trained on this machine; `hpo check` and every command call it first.
 
         Args:

@@ -88,7 +88,7 @@ def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bo
     return checked.study
 
 
-def refuse_unfit_params(study: Study) -> None:
+def check_space(study: Study) -> None:
     """Checks that the space and the fixed params of a study fit the params of its trainable.
 
     Raises:
@@ -169,17 +169,17 @@ def _hook_problems(
     validation: object,
 ) -> Iterator[Problem]:
     """Yields the problems that the trainable's module finds: a missing package or file, unusable data."""
-    refuse = loaded.hook("refuse_unusable")
-    if refuse is None:
+    check_hook = loaded.hook("check_values")
+    if check_hook is None:
         return
     values: dict[str, tuple[Value, ...]] = {
         name: tuple(one.values) if isinstance(one, space.Choice) else (one.low, one.high)
         for name, one in dimensions.items()
     }
     folds = validation.get("folds") if isinstance(validation, dict) else None
-    takes_folds = "folds" in signature(refuse).parameters
+    takes_folds = "folds" in signature(check_hook).parameters
     try:
-        refuse(
+        check_hook(
             {**values, **{name: (value,) for name, value in fixed.items()}},
             **({"folds": folds} if takes_folds and isinstance(folds, int) else {}),
         )

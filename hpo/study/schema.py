@@ -224,13 +224,13 @@ class Study(Table):
         """
         from hpo.study.building import content_of  # these import this class
         from hpo.study.functions import find_function
-        from hpo.study.validation import refuse_problems
+        from hpo.study.validation import raise_problems
 
         tables, found = content_of(content), None
         if callable(tables.get("trainable")):
             found = find_function(tables["trainable"])
             tables["trainable"] = found.path
-        refuse_problems(tables)
+        raise_problems(tables)
         super().__init__(**tables)
         if found is not None:
             self._root, self._function = found.root, found.function

@@ -56,7 +56,7 @@ def parse(content: Mapping[str, object], stem: str | None = None) -> tuple[Study
     return (None if problems else study), problems
 
 
-def refuse_problems(content: Mapping[str, object]) -> None:
+def raise_problems(content: Mapping[str, object]) -> None:
     """Checks the content of a study made in Python.
 
     Args:

@@ -38,7 +38,7 @@ class Context:
         threads: number of threads of torch's CPU kernels, which is already set.
         folder: folder for this training's own files. The trainable runs in a working directory of its own: files
             written under a relative path are there after a resume, and are deleted once the evaluation is recorded.
-            Files to be kept go into `artefacts`.
+            Files to be kept go into `artifacts`.
         project: the project's folder, above `studies`; read its files as `ctx.project / "data/train.csv"`.
         cache: folder for prepared data that all trainings of the project share.
         keeps: whether artifacts are kept, as they are in a promotion.
@@ -91,7 +91,7 @@ class Context:
         return (self._progress.job.fold - 1) % self.folds if self.folds else 0
 
     @property
-    def artefacts(self) -> Path:
+    def artifacts(self) -> Path:
         """Folder whose files are copied into the results; write to it if `keeps` is true."""
         folder = self.folder / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ class Context:
             clip=clip,
             activations=activations,
             keep=self._progress.has_events,
-            folder=self.artefacts if self.keeps else None,
+            folder=self.artifacts if self.keeps else None,
         )
 
     def saw_predictions(

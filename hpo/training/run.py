@@ -62,7 +62,7 @@ class TrainingRun:
         trainable: reference to the trainable.
         resources: cores, GPUs and limits of the training.
         work: path or URL of the study's folder; the job's own is `job.folder` below it.
-        spoiled: changes by earlier trainings in this process that could not be undone; they become a remark.
+        unrestored: changes by earlier trainings in this process that could not be undone; they become a remark.
 
     Raises:
         KeyboardInterrupt: from any method, if Ctrl-C was pressed; if the trainable raises it, the training fails.
@@ -75,7 +75,7 @@ class TrainingRun:
         resources: Resources,
         work: str | Path,
         *,
-        spoiled: Sequence[str] = (),
+        unrestored: Sequence[str] = (),
     ) -> None:
         self._job = job
         self._work_dir, self._job_folder = work_dir(work), job.folder
@@ -98,9 +98,9 @@ class TrainingRun:
             params={**trainable.fixed, **job.params},
         )
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._configure_library)
-        if spoiled:
+        if unrestored:
             self._progress.remarks.append(
-                f"trained in a process that earlier trainings left changed: {'; '.join(spoiled)}"
+                f"trained in a process that earlier trainings left changed: {'; '.join(unrestored)}"
             )
         self._generator: Iterator[object] | None = None
         self._function_run: FunctionRun | None = None
@@ -163,13 +163,13 @@ class TrainingRun:
                     self._end(generator)
             self._call(self._progress.close)
         finally:
-            spoiled = self._isolation.end() + self._stuck
+            unrestored = self._isolation.end() + self._stuck
             if not existed:
                 clear_working_folder(folder.parent)
                 with suppress(OSError):  # it is not empty, or it is gone
                     folder.parent.rmdir()
             self._work_dir.close(self._job_folder)
-        return spoiled
+        return unrestored
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
         loaded = load(trainable)
@@ -289,7 +289,7 @@ class TrainingRun:
         if changed and self._error is None:
             self._error = (
                 f"{' and '.join(changed)} in ctx.folder was changed by the trainable after hpo had written it; write "
-                "files of your own to ctx.artefacts"
+                "files of your own to ctx.artifacts"
             )
 
     @property

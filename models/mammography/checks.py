@@ -26,7 +26,7 @@ def require_usable_data(values: Mapping[str, Sequence[object]], folds: int = 0) 
     """Checks that some training of the study could use each of its data sets.
 
     Args:
-        values: values of the study by field, as in the hook `refuse_unusable`.
+        values: values of the study by field, as in the hook `check_values`.
         folds: number of folds; 0: no cross-validation.
 
     Raises:

@@ -483,12 +483,12 @@ def test_printed_text_reaches_the_driver(ray_slots, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_spoiled_workers_cost_no_attempt(ray_slots, tmp_path):
+def test_unrestored_workers_cost_no_attempt(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend
 
     source = Jobs(jobs(5, budget=1))
     resources = Resources(max_attempts=1)
-    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_spoils"), resources, threading.Event())
+    RayBackend(tmp_path, 1).run(source, ref("toys.curve:train_unrestored"), resources, threading.Event())
     assert {evaluation.status for evaluation in source.evaluations.values()} == {Status.COMPLETE}
     assert [one.remarks for one in source.evaluations.values() if "another worker" in str(one.remarks)] == []
 
@@ -555,4 +555,4 @@ def test_workers_with_threads_are_replaced(ray_slots, tmp_path, capfd):
     said = capfd.readouterr().err
     first, second, third = re.findall(r"trial \d: in process (\d+)", said)
     assert first != second == third
-    assert "Spoiled" not in said
+    assert "NotRestored" not in said

@@ -167,7 +167,7 @@ def test_ignored_interrupts_end_the_process(tmp_path):
     first, second = (subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2))
     assert first.returncode == 1
     assert f"trial 0 seed 41: the training was ended: it {LONG}" in first.stderr
-    assert "it ignores the interrupt, so this process ends\nGo on with: hpo run" in first.stderr
+    assert "it ignores the interrupt, so this process ends\nContinue with: hpo run" in first.stderr
     assert second.returncode == 0, second.stderr
     assert LONG in second.stdout
     assert second.stdout.endswith("; None; None\n")

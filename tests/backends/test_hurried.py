@@ -126,7 +126,7 @@ def test_blocked_training_driver_exits(started, tmp_path, stops):
     assert driver.returncode == 130, errors
     assert "trial 0 seed 41 did not finish its epoch in time after the stop and was interrupted" in errors
     assert "Traceback" not in errors
-    assert "Go on with: hpo run --study stuck" in errors
+    assert "Continue with: hpo run --study stuck" in errors
     assert ("Not over: trial 0" in out) == stops
     assert is_gone(child)
     again = forked.run(

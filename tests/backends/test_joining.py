@@ -134,7 +134,7 @@ def test_sigterm_during_ray_start(project):
     finally:
         driver.kill()
     assert driver.returncode == 143, errors
-    assert "Go on with: hpo run --study nosy" in errors
+    assert "Continue with: hpo run --study nosy" in errors
     assert "Traceback" not in errors
     rest = started(project, "--trials", "2", "--json")
     out, errors = rest.communicate(timeout=60)

@@ -190,7 +190,7 @@ def test_signal_finishes_epochs_and_resumes(project, slow, undisturbed, request,
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
-    assert "Go on with: hpo run --study slow" in errors
+    assert "Continue with: hpo run --study slow" in errors
     assert "[6/6]" not in errors, "it went on to the end"
     assert "Traceback" not in errors
     assert facts(hpo(project, *slow, "--backend", "local", "--json").stdout) == undisturbed

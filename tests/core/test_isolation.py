@@ -48,8 +48,8 @@ while True:
     reports += [dict(report.metrics) for report in update.reports]
     if update.status is not None:
         break
-spoiled = training.close()
-found = {"error": update.error, "reports": reports, "spoiled": spoiled, "remarks": update.outcome.remarks}
+unrestored = training.close()
+found = {"error": update.error, "reports": reports, "unrestored": unrestored, "remarks": update.outcome.remarks}
 print("FOUND" + json.dumps(found))
 """
 
@@ -96,7 +96,7 @@ def test_path_params_are_project_paths(tmp_path):
     assert params.arch == "data"  # a text that happens to be a folder's name
     yield {"val": float(params.data.stat().st_size)}
     """
-    assert trained(tmp_path, body) == {"error": None, "reports": [{"val": 4.0}], "spoiled": [], "remarks": []}
+    assert trained(tmp_path, body) == {"error": None, "reports": [{"val": 4.0}], "unrestored": [], "remarks": []}
 
 
 def test_files_are_kept_until_the_end(tmp_path):
@@ -193,12 +193,12 @@ def test_a_forked_training_is_ended(tmp_path):
 def test_leftover_children_are_ended(tmp_path):
     found = trained(tmp_path, "subprocess.Popen(['sleep', '77'])\nyield {'val': 1.0}")
     assert found["remarks"] == ["left 1 child process (sleep) running; ended"]
-    assert found["spoiled"] == []
+    assert found["unrestored"] == []
 
 
 def test_leftover_threads_are_reported(tmp_path):
     found = trained(tmp_path, "threading.Thread(target=time.sleep, args=(5,), name='t').start()\nyield {'val': 1.0}")
-    assert found["spoiled"] == ["1 thread (t) still running"]
+    assert found["unrestored"] == ["1 thread (t) still running"]
 
 
 def test_exit_functions_run_at_the_end(tmp_path):
@@ -353,7 +353,7 @@ def test_leftover_pools_are_ended(tmp_path, made):
     assert (found["error"], found["reports"]) == (None, [{"val": 1.0}])
     assert any("left 1 pool" in one for one in found["remarks"]) is ("Pool(2)" in made), found
     # Nobody reads the queue, so its thread waits and the process is replaced.
-    assert any("did not end" in one for one in found["spoiled"]) is (made == POOLS["Queue"])
+    assert any("did not end" in one for one in found["unrestored"]) is (made == POOLS["Queue"])
 
 
 def test_resource_limits_are_swapped(tmp_path):
@@ -435,7 +435,7 @@ def test_time_zone_and_limits_are_restored(tmp_path):
         before=f"import os, time; os.environ['TZ'] = 'UTC'; time.tzset()\n{before}",
         after=after,
     )
-    assert (found["error"], found["reports"], found["spoiled"]) == (None, [{"val": 18002.0}] * 2, [])
+    assert (found["error"], found["reports"], found["unrestored"]) == (None, [{"val": 18002.0}] * 2, [])
 
 
 def test_finders_of_packages_stay(tmp_path):

@@ -154,7 +154,7 @@ def test_deleted_results_are_restored(net_promoted, restored_config):
     ]
 
 
-def test_deleted_artefacts_are_trained_again(net_promoted, restored_config):
+def test_deleted_artifacts_are_trained_again(net_promoted, restored_config):
     study, _, first = net_promoted
     model = (first.results[1] / "best_model.pt").read_bytes()
     shutil.rmtree(first.results[1])

@@ -128,9 +128,9 @@ def test_stopped_driver_resumes_on_next_run(project, driver, undisturbed, reques
     assert (asked.changed, asked.driver.pid, asked.driver.verb) == (True, running.process.pid, "run")
     assert running.process.wait(timeout=60) == 0, "it did what it was asked"
     assert "stopping because of hpo stop" in running.output
-    assert "Stopped. Go on with: hpo run --study slow" in running.output
+    assert "Stopped. Continue with: hpo run --study slow" in running.output
     assert f"[{TRIALS}/{TRIALS}]" not in running.output, "it went on to the end"
-    assert "slow has no running driver. Go on with: hpo run" in hpo(project, "stop", "--study", "slow").stdout
+    assert "slow has no running driver. Continue with: hpo run" in hpo(project, "stop", "--study", "slow").stdout
     assert facts(hpo(project, *RUN, *LOCAL, "--json").stdout) == undisturbed
     assert all(len(set(one)) == len(one) for one in epochs_of(project).values()), "an epoch was trained twice"
 
@@ -189,7 +189,7 @@ def test_promotion_can_be_paused_and_stopped(project, driver):
     running.until("paused:")
     api.stop("slow", config(project))
     assert running.process.wait(timeout=30) == 0, running.output
-    assert "Stopped. Go on with: hpo promote --study slow" in running.output
+    assert "Stopped. Continue with: hpo promote --study slow" in running.output
     assert not (project / "outputs" / "slow").exists(), "half a promotion was written"
 
 

@@ -73,7 +73,7 @@ def test_healthy_machine_writes_nothing(tmp_path):
     done = command(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     *lines, last = done.stdout.splitlines()
-    assert last == "Nothing essential is missing. Go on with: hpo run --study NAME"
+    assert last == "Nothing essential is missing. Continue with: hpo run --study NAME"
     named = {line[11:].split("  ")[0] for line in lines if line[0] != " "}
     wanted = {"python", "packages", "cores", "graphics card", "ray", "storage", "outputs", "workdir", "limits"}
     assert wanted | {"extra cmaes", "extra dicom", "extra postgres"} <= named

@@ -47,8 +47,8 @@ def say(what):
     os.write(1, what.encode())
     subprocess.run(["echo", what], check=True)
 
-def refuse_unusable(values):
-    say("refuse_unusable")
+def check_values(values):
+    say("check_values")
 
 def prepare(params, cache, tell):
     say("prepare")
@@ -140,7 +140,7 @@ def test_failing_hook_leaves_nothing(project):
 
 
 def test_hook_gets_choices_ranges_and_folds(project):
-    code = CODE + "\nimport hpo\ndef refuse_unusable(values, folds=0):\n    raise hpo.UsageError(f'{values} {folds}')\n"
+    code = CODE + "\nimport hpo\ndef check_values(values, folds=0):\n    raise hpo.UsageError(f'{values} {folds}')\n"
     folder = project(code)
     study = folder / "studies" / "loud.toml"
     study.write_text(study.read_text() + "[validation]\nfolds = 3\n")

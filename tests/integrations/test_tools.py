@@ -16,7 +16,7 @@ from extras import needs
 from typer import BadParameter
 
 import hpo
-from hpo.cli.main import refuse_options
+from hpo.cli.main import check_command_line
 from hpo.core.installed import install_line
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 
@@ -222,9 +222,9 @@ def test_unknown_tool_is_a_sentence(curve, config):
     with pytest.raises(hpo.UsageError, match="no tool to log to 'neptune'; there are mlflow, wandb"):
         hpo.run(curve(), config, log_to=["neptune"])
     for command in ("run", "promote"):
-        refuse_options(command, ["--study", "toy", "--log-to", "mlflow,wandb"])
+        check_command_line(command, ["--study", "toy", "--log-to", "mlflow,wandb"])
         with pytest.raises(BadParameter, match="expected mlflow or wandb, or both with a comma, got 'neptune'"):
-            refuse_options(command, ["--study", "toy", "--log-to", "neptune"])
+            check_command_line(command, ["--study", "toy", "--log-to", "neptune"])
 
 
 def test_page_logs_to_both(toy, tmp_path):

@@ -15,7 +15,7 @@ from hpo import api
 from hpo.core.errors import UsageError
 from hpo.seeds.streams import Streams
 from hpo.study.loading import read
-from models.trees import refuse_unusable
+from models.trees import check_values
 
 ROOT = Path(__file__).parents[2]
 OWN = ["forest", "boosting"]
@@ -74,9 +74,9 @@ def test_the_study_runs_to_its_results(config):
 
 def test_missing_packages_are_refused(monkeypatch):
     monkeypatch.setattr("models.trees.find_spec", lambda _: None)
-    refuse_unusable({"kind": ("forest", "boosting")})
+    check_values({"kind": ("forest", "boosting")})
     with pytest.raises(UsageError, match=r"kind 'lightgbm' needs a package .*: pip install .*\[boosting\]"):
-        refuse_unusable({"kind": ("forest", "lightgbm")})
+        check_values({"kind": ("forest", "lightgbm")})
 
 
 def test_random_states_fit_every_library():

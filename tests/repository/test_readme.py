@@ -72,7 +72,7 @@ def test_commands_run_in_order(project, at_ray):
     written = {path.name for path in (project / "outputs" / "digits").glob("results_*")}
     assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
-    assert "Nothing essential is missing. Go on with: hpo run --study digits" in printed["doctor"]
+    assert "Nothing essential is missing. Continue with: hpo run --study digits" in printed["doctor"]
     assert "digits is paused." in printed["pause"]
     assert "digits is no longer paused" in printed["resume"]
     assert "digits has no running driver" in printed["stop"]

@@ -24,6 +24,7 @@ from hpo.results import Winner, write_results
 from hpo.results.curves import panel_png
 from hpo.results.history import history_csv, log_text
 from hpo.training.context import ARTIFACTS
+from hpo.training.outputs.artifacts import artifacts_folder
 from hpo.training.panels import Panels
 
 Make = Callable[..., Winner]
@@ -428,3 +429,10 @@ def test_heat_maps_are_drawn(make: Make, tmp_path: Path) -> None:
     assert files(first) == FILES | {f"gradcam/{name}.png" for name in names}
     with pytest.raises(TrainableError, match="of the same shape with N names and captions"):
         Panels.of(image=noise_NHW, heat=noise_NHW[:2], names="abc", captions="abc")
+
+
+def test_earlier_folder_of_artifacts(tmp_path):
+    (tmp_path / "artefacts").mkdir()
+    assert artifacts_folder(tmp_path) == tmp_path / "artefacts"
+    (tmp_path / "artifacts").mkdir()
+    assert artifacts_folder(tmp_path) == tmp_path / "artifacts"

@@ -14,7 +14,7 @@ from hpo.core.errors import ParamsInvalid, UsageError
 from hpo.core.records import Job
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
-from hpo.study import parse, refuse_unfit
+from hpo.study import checked_configurations, parse
 
 GOOD = [{"x": 0.3, "k": 1, "shape": "late", "gain": 1.0}, {"x": 0.5, "shape": "flat"}]
 
@@ -148,7 +148,7 @@ WRONG = [
 @pytest.mark.parametrize(("found", "key", "message"), WRONG)
 def test_unfit_params_are_named_by_key(curve, found, key, message):
     with pytest.raises(ParamsInvalid) as caught:
-        refuse_unfit(curve(fixed={"nap": 0.5}), found, "params.json")
+        checked_configurations(curve(fixed={"nap": 0.5}), found, "params.json")
     [problem] = caught.value.problems
     assert problem.key == key
     assert message in problem.message
@@ -163,11 +163,11 @@ def test_all_problems_are_listed_at_once(curve, config):
 
 def test_values_are_converted_to_the_space(curve):
     study = curve(space={"x": {"float": [0.0, 1.0], "step": 0.1}, "k": {"choice": [1.0, 2.0]}})
-    [one] = refuse_unfit(study, {"x": 1, "k": 2}, "-")
+    [one] = checked_configurations(study, {"x": 1, "k": 2}, "-")
     assert (one, type(one["x"]), type(one["k"])) == ({"x": 1.0, "k": 2.0}, float, float)
-    assert refuse_unfit(study, {"x": 0.3}, "-") == [{"x": 0.3}]
+    assert checked_configurations(study, {"x": 0.3}, "-") == [{"x": 0.3}]
     with pytest.raises(ParamsInvalid, match="step"):
-        refuse_unfit(study, {"x": 0.35}, "-")
+        checked_configurations(study, {"x": 0.35}, "-")
 
 
 def test_enqueue_file_from_command_line(tmp_path, curve):

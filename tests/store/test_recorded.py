@@ -17,7 +17,7 @@ from hpo.core.records import Evaluation, Job, Status
 from hpo.driver.session import RunContext, Session
 from hpo.search.source import SearchSource
 from hpo.store import RecordedSource
-from hpo.study import refuse_unfit
+from hpo.study import checked_configurations
 
 COARSE = {"x": {"float": [0.0, 1.0], "step": 0.25}, "k": {"int": [1, 2]}}
 
@@ -95,7 +95,7 @@ def test_lag_makes_timing_irrelevant(coarse, tmp_path, pruner):
 def test_identical_trial_is_awaited(coarse, config):
     made, _ = coarse
     study = made(lag=False)
-    queue = refuse_unfit(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
+    queue = checked_configurations(study, [{"x": 0.5, "k": 1}, {"x": 0.75, "k": 1}], "enqueue")
     with Session.open(study, RunContext.of(study, config), create=True) as found, found.drive("run") as lease:
         found.durable.enqueue(queue)
         search = SearchSource(study, found.durable, 12)

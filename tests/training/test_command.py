@@ -112,7 +112,7 @@ def test_the_environment_says_the_job(tmp_path, monkeypatch):
     of = study(f"{RUN} --fault environment", command={"artifacts": ["environment.json"]})
     one = job(stage=Stage.PROMOTION, stream_seeds={"order": 7})
     _, update = trained(of, one, tmp_path)
-    found = json.loads((tmp_path / one.folder / "artefacts" / "environment.json").read_text())
+    found = json.loads((tmp_path / one.folder / "artifacts" / "environment.json").read_text())
     assert "hush" not in str(found)
     assert found["WANDB_API_KEY"] == "for the trainings"
     assert json.loads(found["HPO_PARAMS"]) == {"x": 0.25}
@@ -121,7 +121,7 @@ def test_the_environment_says_the_job(tmp_path, monkeypatch):
     assert len(streams) == 5
     assert found["HPO_CHECKPOINT"].startswith(found["HPO_FOLDER"])
     again = trained(of, job(stage=Stage.PROMOTION), tmp_path)[1]
-    other = json.loads((tmp_path / one.folder / "artefacts" / "environment.json").read_text())
+    other = json.loads((tmp_path / one.folder / "artifacts" / "environment.json").read_text())
     assert again.status is update.status is Status.COMPLETE
     changed = {name for name in found if name.startswith("HPO_SEED") and found[name] != other[name]}
     assert changed == {"HPO_SEED_ORDER"}
@@ -131,7 +131,7 @@ def test_artifacts_and_the_log_are_kept(tmp_path):
     one = job(stage=Stage.PROMOTION)
     of = study(command={"artifacts": ["*.pt", "plots", "*.txt"]})
     _, update = trained(of, one, tmp_path)
-    kept = tmp_path / one.folder / "artefacts"
+    kept = tmp_path / one.folder / "artifacts"
     assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.p*")} == {"model.pt", "plots/roc.png"}
     assert any("matches '*.txt'" in remark for remark in update.outcome.remarks)
     assert "a log line of trial x=0.25" in (tmp_path / one.folder / "run.log").read_text()

@@ -61,9 +61,9 @@ def trained(name, job, work, *, pruned_at=None, pause_at=None, drop_at=None, lef
                 discard_checkpoint(work, job)
                 return evaluation
     finally:
-        spoiled = training.close()
+        unrestored = training.close()
         if left is not None:
-            left += spoiled
+            left += unrestored
     raise AssertionError("the training never ended")
 
 

@@ -237,7 +237,7 @@ def test_changed_output_file_fails(tmp_path):
 
 
 def test_unusable_artifacts_are_named(tmp_path):
-    assert trained(tmp_path / "a", effect="pipe-at-artefacts/thing").remarks == (
-        "not kept: artefacts/thing: it is a pipe, a socket or a device",
+    assert trained(tmp_path / "a", effect="pipe-at-artifacts/thing").remarks == (
+        "not kept: artifacts/thing: it is a pipe, a socket or a device",
     )
-    assert trained(tmp_path / "b", effect="link-at-artefacts").remarks == ("not kept: artefacts: it is a link",)
+    assert trained(tmp_path / "b", effect="link-at-artifacts").remarks == ("not kept: artifacts: it is a link",)

@@ -50,7 +50,7 @@ def run(work, epochs=4, stop_after=None, **params):
 
 
 def lines(update):
-    return Path(update.outcome.files, "artefacts", "diagnostics.jsonl").read_text()
+    return Path(update.outcome.files, "artifacts", "diagnostics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -59,7 +59,7 @@ def test_watch_changes_no_bit(tmp_path, optimizer):
     plain, _ = run(tmp_path / "plain", optimizer=optimizer, watched=False)
     assert watched.status is Status.COMPLETE
     assert watched.outcome.digests == plain.outcome.digests
-    assert not (Path(plain.outcome.files) / "artefacts" / "diagnostics.jsonl").exists()
+    assert not (Path(plain.outcome.files) / "artifacts" / "diagnostics.jsonl").exists()
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

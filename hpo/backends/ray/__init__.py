@@ -18,6 +18,6 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 from hpo.backends.ray.backend import RayBackend  # noqa: E402  after the environment that Ray reads
-from hpo.backends.ray.joining import connected, machines, refuse_nodes_without_gpu  # noqa: E402  after the variables above
+from hpo.backends.ray.joining import check_nodes_have_gpu, connected, machines  # noqa: E402  after the variables above
 
-__all__ = ["RayBackend", "connected", "machines", "refuse_nodes_without_gpu"]
+__all__ = ["RayBackend", "check_nodes_have_gpu", "connected", "machines"]

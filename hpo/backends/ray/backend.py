@@ -26,7 +26,7 @@ class RayBackend:
     """Runs jobs on Ray Tune's workers. Ray is running when it is made (see `connected`).
 
     Args:
-        work: the study's folder for checkpoints and artefacts, on a cluster a shared one, or its URL.
+        work: the study's folder for checkpoints and artifacts, on a cluster a shared one, or its URL.
         slots: trainings at a time.
     """
 

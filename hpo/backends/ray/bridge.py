@@ -31,7 +31,7 @@ from ray.tune.search import Searcher
 
 from hpo.backends.grace import Pace
 from hpo.backends.ray.deaths import describe_death, error_text
-from hpo.backends.ray.worker import Task, WorkerMessage, WorkerSpoiled, exceeded_limit
+from hpo.backends.ray.worker import Task, WorkerMessage, WorkerNotRestored, exceeded_limit
 from hpo.core.errors import RetryLater
 from hpo.core.limits import TIME, time_of
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
@@ -396,9 +396,9 @@ class BridgeScheduler(FIFOScheduler):
         text = error_text(trial.error_file)
         # Tune counts every failure but that of a node that was taken away. A worker that is given up because of what
         # an earlier training left in it says nothing about the job that it was to take next.
-        spoiled = WorkerSpoiled.__name__ in text
-        reason = "" if spoiled else describe_death(text)
-        self._bridge.worker_died(trial.trial_id, reason, counts=trial.num_failures > 0 and not spoiled)
+        unrestored = WorkerNotRestored.__name__ in text
+        reason = "" if unrestored else describe_death(text)
+        self._bridge.worker_died(trial.trial_id, reason, counts=trial.num_failures > 0 and not unrestored)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -53,7 +53,7 @@ def machines() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's
 
 
-def refuse_nodes_without_gpu(resources: Resources) -> None:
+def check_nodes_have_gpu(resources: Resources) -> None:
     """Raises where a machine of the Ray that is joined offers graphics cards and torch sees none there.
 
     A training would use its CPU, and nobody would know. Each machine is asked, as a worker of it would ask.

@@ -63,7 +63,7 @@ class WorkerMessage:
     printed: tuple[str, ...] = ()
 
 
-class WorkerSpoiled(Exception):
+class WorkerNotRestored(Exception):
     """A training left something in this worker's process that cannot be put back: a new process must take over."""
 
 
@@ -79,7 +79,7 @@ class Worker(tune.Trainable):
         self._training: TrainingRun | None = None
         self._watchdog: Watchdog | None = None
         self._prints = WorkerPrints()
-        self._spoiled: tuple[str, ...] = ()
+        self._unrestored: tuple[str, ...] = ()
         self._work_dir = work_dir(config["task"].work)
         self._function = None
         if shipped:  # a function of the driver's session; what it imports is in the project
@@ -111,8 +111,8 @@ class Worker(tune.Trainable):
 
     def _take(self, task: Task) -> None:
         self._drop()
-        if self._spoiled:
-            raise WorkerSpoiled("; ".join(self._spoiled)[:100])
+        if self._unrestored:
+            raise WorkerNotRestored("; ".join(self._unrestored)[:100])
         self._task, self._nap = task, SHORTEST_NAP
         if task.job is not None:
             if task.resources.limited:
@@ -132,7 +132,7 @@ class Worker(tune.Trainable):
         training, self._training = self._training, None
         if training is not None:
             with self._prints.captured(), self._measured():
-                self._spoiled += training.close()
+                self._unrestored += training.close()
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None

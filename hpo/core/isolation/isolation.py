@@ -145,10 +145,10 @@ class Isolation:
         states, values = [state for state, _ in self._saved], [value for _, value in self._saved]
         self._saved = []
         self._failed += interpreter.restore(tuple(states), values)
-        return self.spoiled
+        return self.unrestored
 
     @property
-    def spoiled(self) -> tuple[str, ...]:
+    def unrestored(self) -> tuple[str, ...]:
         """The parts of the process that could not be restored so far."""
         return tuple(dict.fromkeys(self._failed))
 

@@ -98,7 +98,7 @@ def train(
     yield from reports.final_steps()
     reports.check_all_reported()
     if context.keeps:
-        _keep(command, folder, context.artefacts, remark)
+        _keep(command, folder, context.artifacts, remark)
     shutil.rmtree(folder / HPO_FOLDER, ignore_errors=True)
 
 

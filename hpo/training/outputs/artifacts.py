@@ -5,8 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ARTIFACTS = "artefacts"
+ARTIFACTS = "artifacts"
 """Name of the folder of artifacts in the training's folder."""
+
+EARLIER_NAME = "artefacts"
+"""Its name in the folders of trainings that an earlier version kept."""
+
+
+def artifacts_folder(files: Path) -> Path:
+    """Returns the folder of artifacts of a finished training, which may not exist.
+
+    Args:
+        files: the training's folder.
+    """
+    earlier = files / EARLIER_NAME
+    return earlier if earlier.is_dir() and not (files / ARTIFACTS).exists() else files / ARTIFACTS
 
 
 def unusable_artifacts(folder: Path) -> list[tuple[Path, str]]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hpo import UsageError
-from models.density import prepare, refuse_unusable
+from models.density import check_values, prepare
 from models.mammography.archive import write_phantoms
 
 
@@ -39,39 +39,39 @@ def rewrite(archive, change):
 
 def test_usable_data_pass(folder, archive):
     for data in ("phantoms", str(folder), str(archive)):
-        refuse_unusable(values(data=data))
-    refuse_unusable(values(data=str(archive), classes="binary", views="all", validation=(0.1, 0.4)), folds=3)
+        check_values(values(data=data))
+    check_values(values(data=str(archive), classes="binary", views="all", validation=(0.1, 0.4)), folds=3)
 
 
 def test_missing_paths_are_refused(tmp_path):
     with pytest.raises(UsageError, match="there is no such folder or CSV file"):
-        refuse_unusable(values(data=str(tmp_path / "none.csv")))
+        check_values(values(data=str(tmp_path / "none.csv")))
     with pytest.raises(UsageError, match="there is no such folder or CSV file"):
-        refuse_unusable(values(data=("phantoms", str(tmp_path / "none.csv"))))
+        check_values(values(data=("phantoms", str(tmp_path / "none.csv"))))
 
 
 def test_empty_classes_are_refused(folder, archive):
     for path in (folder / "D").iterdir():
         path.unlink()
     with pytest.raises(UsageError, match="D has none"):
-        refuse_unusable(values(data=str(folder)))
+        check_values(values(data=str(folder)))
     shutil.rmtree(folder / "D")
     with pytest.raises(UsageError, match="D is missing"):
-        refuse_unusable(values(data=str(folder)))
+        check_values(values(data=str(folder)))
 
 
 def test_missing_classes_are_refused(archive):
     rewrite(archive, lambda _, row: row if row["Classification"] != "4" else None)
     with pytest.raises(UsageError, match=r"class D has no images of no patients \(found: \d+ A, \d+ B, \d+ C, 0 D\)"):
-        refuse_unusable(values(data=str(archive)))
-    refuse_unusable(values(data=str(archive), classes="binary"))
+        check_values(values(data=str(archive)))
+    check_values(values(data=str(archive), classes="binary"))
 
 
 def test_class_5_needs_images(archive):
     rewrite(archive, lambda _, row: row if row["Classification"] != "5" else None)
-    refuse_unusable(values(data=str(archive)))
+    check_values(values(data=str(archive)))
     with pytest.raises(UsageError, match="class 5 has no images"):
-        refuse_unusable(values(data=str(archive), include_class_5=True))
+        check_values(values(data=str(archive), include_class_5=True))
 
 
 def test_patients_count_not_images(tmp_path):
@@ -80,9 +80,9 @@ def test_patients_count_not_images(tmp_path):
         Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
         rows.append(f"{number}.png,{number % 4 + 1},P{number % 12}")
     (tmp_path / "list.csv").write_text("\n".join(rows))
-    refuse_unusable(values(data=str(tmp_path / "list.csv")), folds=3)
+    check_values(values(data=str(tmp_path / "list.csv")), folds=3)
     with pytest.raises(UsageError, match=r"class A has 10 images of 3 patients .* use fewer folds"):
-        refuse_unusable(values(data=str(tmp_path / "list.csv")), folds=4)
+        check_values(values(data=str(tmp_path / "list.csv")), folds=4)
 
 
 def test_dicom_headers_name_the_patients(archive):
@@ -93,14 +93,14 @@ def test_dicom_headers_name_the_patients(archive):
         data.PatientID = "one and the same"
         data.save_as(path)
     with pytest.raises(UsageError, match=r"class A has .* of 1 patient "):
-        refuse_unusable(values(data=str(archive)))
+        check_values(values(data=str(archive)))
 
 
 def test_only_phantoms_have_masks(folder):
-    refuse_unusable(values(data="phantoms", mask_weight=(0.0, 0.5)))
-    refuse_unusable(values(data=str(folder), mask_weight=0.0))
+    check_values(values(data="phantoms", mask_weight=(0.0, 0.5)))
+    check_values(values(data=str(folder), mask_weight=0.0))
     with pytest.raises(UsageError, match=r"mask_weight is 0\.5, but .* has no masks; set it to 0"):
-        refuse_unusable(values(data=str(folder), mask_weight=(0.0, 0.5)))
+        check_values(values(data=str(folder), mask_weight=(0.0, 0.5)))
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_only_phantoms_have_masks(folder):
 )
 def test_numbers_out_of_range_are_refused(said, words):
     with pytest.raises(UsageError, match=words):
-        refuse_unusable(values(**said))
+        check_values(values(**said))
 
 
 def test_unreadable_files_count_early(folder, tmp_path):
     for path in (folder / "D").iterdir():
         path.write_bytes(b"damaged")
-    refuse_unusable(values(data=str(folder)))  # the listing alone does not say it
+    check_values(values(data=str(folder)))  # the listing alone does not say it
     with pytest.raises(UsageError, match="class D has no images of no patients that can be read"):
         prepare({"data": str(folder), "size": 16}, tmp_path / "cache", lambda *_: None)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hpo import UsageError
-from models.density import refuse_unusable
+from models.density import check_values
 from models.mammography import gradcam
 from models.mammography.gradcam import chosen, heat_maps
 
@@ -53,4 +53,4 @@ def test_heat_maps_show_the_evidence():
 def test_missing_captum_names_the_extra(monkeypatch):
     monkeypatch.setattr(gradcam, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"need captum: pip install .*\[mammography\]"):
-        refuse_unusable({})
+        check_values({})

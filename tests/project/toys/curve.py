@@ -120,7 +120,7 @@ def train_talks(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
         yield {"val": params.x, "loss": 0.0}
 
 
-def train_spoils(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+def train_unrestored(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     """Leaves a thread behind, so that its worker is given up."""
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     for _ in ctx.epochs(state=State()):

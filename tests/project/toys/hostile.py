@@ -393,10 +393,10 @@ FILES = (
     "predictions.npz",
     "panels.npz",
     "attempts",
-    "artefacts",
-    "artefacts/thing",
-    "artefacts/checkpoint.pt",
-    "artefacts/summary.json",
+    "artifacts",
+    "artifacts/thing",
+    "artifacts/checkpoint.pt",
+    "artifacts/summary.json",
 )
 """Names of ours in a training's folder."""
 

@@ -70,7 +70,7 @@ def train(params: NastyParams, ctx: Context) -> Iterator[Metrics]:
         optimizer.step()
         yield {"val": loss.item(), **_like(params, ctx)}
         if params.nasty and epoch == 1:
-            _spoil()
+            _leave_changes()
             model.to(torch.float64)
     if params.leave == "thread":
         threading.Thread(target=_linger, name="lingers").start()
@@ -127,7 +127,7 @@ def _like(params: NastyParams, ctx: Context) -> Metrics:
     }
 
 
-def _spoil() -> None:
+def _leave_changes() -> None:
     global COUNT
     COUNT += 1
     SEEN.append(1)
