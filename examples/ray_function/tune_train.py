@@ -1,33 +1,42 @@
-"""A Ray Tune script. New for hpo: the argument `ctx`, `ctx.load`, `ctx.report`, and `hpo.seeded`."""
+"""A Ray Tune script. New for hpo: `hpo.seeded`, for replicates that also differ in their initial weights."""
+
+import os
+import tempfile
 
 import torch
 from ray import tune
+from ray.tune import Checkpoint
 from sklearn.datasets import load_digits
 from torch import nn
 
 import hpo
 
 
-def train_fn(config, ctx):
+def train_fn(config):
     torch.manual_seed(hpo.seeded(config.get("seed", 0)))
     x, y = (torch.tensor(part) for part in load_digits(return_X_y=True))
     x = x.float() / 16
     model = nn.Sequential(nn.Linear(64, config["width"]), nn.ReLU(), nn.Linear(config["width"], 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"], momentum=config["momentum"])
     start = 0
-    saved = ctx.load()
-    if saved:
+    checkpoint = tune.get_checkpoint()
+    if checkpoint:
+        with checkpoint.as_directory() as folder:
+            saved = torch.load(os.path.join(folder, "state.pt"))
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        start = len(ctx.reports)
-    for _epoch in range(start, 3):
+        start = saved["epoch"] + 1
+    for epoch in range(start, 3):
         for rows in torch.randperm(600).split(100):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
             optimizer.step()
         with torch.no_grad():
             loss = nn.functional.cross_entropy(model(x[600:900]), y[600:900]).item()
-        ctx.report({"loss": loss}, checkpoint={"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+        with tempfile.TemporaryDirectory() as folder:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}
+            torch.save(state, os.path.join(folder, "state.pt"))
+            tune.report({"loss": loss}, checkpoint=Checkpoint.from_directory(folder))
 
 
 space = {

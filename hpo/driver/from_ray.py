@@ -36,6 +36,9 @@ DOMAINS = {
 """Functions of `ray.tune` by which a search space is told."""
 
 
+OWN_REPORTS = ("tune.report", "ray.tune.report", "ctx.report", "report")
+"""Calls that report to hpo; the last one may be imported from `ray.tune`."""
+
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -103,7 +106,9 @@ def read_tune(path: str, root: Path) -> Converted:
             remarks.append(f"{key}: is left out, as {ast.unparse(value)} is not read; put it into [space] or [fixed].")
             continue
         if is_computed(value):
-            remarks.append(f"{key}: is left out, as sample_from is no range; let {function} compute it from config.")
+            remarks.append(
+                f"{key}: is left out, as sample_from is no range; give it one in [space], or let {function} compute it."
+            )
             continue
         try:
             found = dimension_of(value)
@@ -253,9 +258,9 @@ def _steps(function: Callable[..., object], remarks: list[str]) -> dict[str, Any
         return {"budget": 1, "pruner": "none"}
     name = function.__name__
     remarks.append(f"budget: {UNKNOWN_BUDGET} steps are the most; say how often {name} reports.")
-    if "ctx.report" not in reports:
+    if others := [one for one in reports if one not in OWN_REPORTS]:
         remarks.append(
-            f"Change {name}: take the context, def {name}(config, ctx), and write ctx.report({{...}}) in the place of "
-            f"{reports[0]}({{...}})."
+            f"Change {name}: write tune.report({{...}}) in the place of {others[0]}({{...}}), unless it is the "
+            "same; other functions of Ray do not report to hpo."
         )
     return {"budget": UNKNOWN_BUDGET}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from hpo.core.code import UNKNOWN
-from hpo.core.isolation import Isolation, clear_working_folder, protect_streams, working_folder
+from hpo.core.isolation import TUNE, Isolation, clear_working_folder, protect_streams, working_folder
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
@@ -31,6 +31,7 @@ from hpo.training.loop_checks import check_fold_read
 from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
 from hpo.training.process import configure_library, device_for, fingerprint
 from hpo.training.progress import Progress
+from hpo.training.tune import TuneSession
 from hpo.training.workdir import work_dir
 
 Result = TypeVar("Result")
@@ -97,6 +98,7 @@ class TrainingRun:
             folds=trainable.folds if job.fold else 0,
             params={**trainable.fixed, **job.params},
         )
+        self._tune = TuneSession(self._context, self._progress.remark)
         self._isolation = Isolation(working_folder(folder), self._project, self._threads, self._configure_library)
         if unrestored:
             self._progress.remarks.append(
@@ -203,13 +205,15 @@ class TrainingRun:
         return self._function_run.reports()
 
     def _configure_library(self, library: str) -> None:
+        if library == TUNE:
+            self._tune.install()
         configure_library(library, self._threads, self._streams.init.number())
 
     def _train_until(self, end: float) -> bool:
         """Trains until a time of the monotonic clock; returns whether the training is complete."""
         while self._error is None and self._generator is not None:
             try:
-                with running(self._job.seed):
+                with running(self._job.seed), self._tune.inside():
                     metrics = next(self._generator, _END)
             except BaseException as error:
                 if not is_trial_pruned(error) or self._job.stage is not Stage.SEARCH:
@@ -234,7 +238,8 @@ class TrainingRun:
     def _end(self, generator: Generator[object, None, None]) -> None:
         """Closes a generator, repeatedly if it yields instead: garbage collection could resume it at any moment."""
         for _ in range(MAX_CLOSES):
-            error = self._call_user_code(generator.close)
+            with self._tune.inside():  # its `finally` blocks may report, too
+                error = self._call_user_code(generator.close)
             if error is not None:  # too late to change the outcome
                 self._progress.log(f"while closing: {error}")
             if getgeneratorstate(generator) == GEN_CLOSED:

@@ -57,14 +57,19 @@ def test_function_and_space_become_a_study(convert, name):
     assert study.fixed == {"kind": "plain"}
     assert (study.objective.metric, study.objective.direction) == ("acc", "maximize")
     assert (study.search.trials, study.search.budget) == (7, 100)
-    assert "write ctx.report({...}) in the place of tune.report({...})" in said
+    assert "Change train_fn" not in said
     assert "objective:" not in said
 
 
-def test_changed_function_trains(convert, config):
-    changed = MODULE.replace("train_fn(config)", "train_fn(config, ctx)").replace("tune.report({", "ctx.report({")
-    study, _ = convert(changed)
+@pytest.mark.parametrize(("arguments", "report"), [("config", "tune.report"), ("config, ctx", "ctx.report")])
+def test_function_trains(convert, config, arguments, report):
+    study, _ = convert(MODULE.replace("train_fn(config)", f"train_fn({arguments})").replace("tune.report", report))
     assert {trial.state for trial in hpo.run(study, config, trials=2).trials} == {"complete"}
+
+
+def test_other_reports_are_named(convert):
+    _, said = convert(MODULE.replace("tune.report", "train.report"))
+    assert "Change train_fn: write tune.report({...}) in the place of train.report({...})" in said
 
 
 def test_function_that_returns_trains(convert, config):
@@ -144,7 +149,7 @@ def test_choices_run_no_code(convert, values):
 def test_computed_params_are_left_out(convert):
     study, said = convert(MODULE.replace("tune.randint(1, 5)", "tune.sample_from(lambda spec: 1)"))
     assert list(study.space) == ["lr"]
-    assert "width: is left out, as sample_from is no range; let train_fn compute it from config." in said
+    assert "width: is left out, as sample_from is no range; give it one in [space], or let train_fn compute it." in said
 
 
 def test_grids(convert):

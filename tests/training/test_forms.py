@@ -16,7 +16,7 @@ from hpo.core.tracker import JobTracker
 from hpo.training import TrainingRun, discard_checkpoint
 
 PROJECT = Path(__file__).parents[1] / "project"
-FORMS = ["generator", "function", "named", "as_dict", "decorated"]
+FORMS = ["generator", "function", "named", "as_dict", "decorated", "tuned"]
 
 
 def ref(name, **objective):
@@ -308,7 +308,7 @@ def test_blocking_function_interrupted(tmp_path, whole):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(("form", "pruned_at"), [("function", None), ("named", 2)])
+@pytest.mark.parametrize(("form", "pruned_at"), [("function", None), ("named", 2), ("tuned", 2)])
 def test_forms_on_ray(tmp_path, ray_slots, whole, form, pruned_at):
     from hpo.backends.ray import RayBackend
 
@@ -319,7 +319,7 @@ def test_forms_on_ray(tmp_path, ray_slots, whole, form, pruned_at):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("form", ["function", "named"])
+@pytest.mark.parametrize("form", ["function", "named", "tuned"])
 def test_forms_survive_their_process(tmp_path, ray_slots, whole, form):
     from hpo.backends.ray import RayBackend
 

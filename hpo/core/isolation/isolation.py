@@ -27,8 +27,11 @@ from hpo.core.isolation.project import ProjectState
 WORKING = "cwd"
 """Name of the working directory in a training's folder."""
 
-SETTLED = (*BY_MODULE, "tensorflow")
-"""Libraries that are configured (threads, determinism, seeds) as soon as they are imported."""
+TUNE = "ray.tune"
+"""The module by which a Ray Tune function reports."""
+
+SETTLED = (*BY_MODULE, "tensorflow", TUNE)
+"""Libraries that are configured (threads, determinism, seeds, session) as soon as they are imported."""
 
 _SIGNALS = [state.name for state in interpreter.step_states()].index("signal handlers")
 _ONE_AT_A_TIME = threading.RLock()  # the working directory belongs to the process, not to a thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -9,14 +10,17 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from signal import SIGKILL
+from tempfile import TemporaryDirectory
 from threading import Thread
 from time import sleep
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from optuna import TrialPruned
 
-from hpo import Context, Metrics
+from hpo import Context, Metrics, seeded
+from hpo.seeds.streams import Streams
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,29 @@ def named(x: float, fault: str = "", log: str = "", *, ctx: Context) -> None:
             epochs = range(len(ctx.reports) + 1, 3 if fault == "stop" else ctx.budget + 1)
             train = FormParams(x, "" if fault == "stop" else fault, log)
             Trainer(callback).fit(epochs, lambda epoch: _epoch(train, ctx, state, epoch))
+    finally:
+        _said(params.log, "finally")
+
+
+def tuned(config: dict[str, Any]) -> None:
+    """Reports by Ray Tune, which knows no context, and restores its state from Ray's checkpoint."""
+    from ray import tune  # as late as possible: also then hpo is its session
+
+    params, state, start = FormParams(**config), State(), 1
+    context: Any = SimpleNamespace(streams=Streams(seeded(0)), stop=str)
+    if (checkpoint := tune.get_checkpoint()) is not None:
+        with checkpoint.as_directory() as folder:
+            saved = json.loads((Path(folder) / "state.json").read_text())
+        state.load_state_dict(saved["state"])
+        start = saved["epoch"] + 1
+    try:
+        last = {"silent": 0, "stop": 2}.get(params.fault, 4)
+        for epoch in range(start, last + 1):
+            metrics = _epoch(params, context, state, epoch)
+            with TemporaryDirectory() as folder:
+                saved = {"state": state.state_dict(), "epoch": epoch}
+                (Path(folder) / "state.json").write_text(json.dumps(saved))
+                tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
     finally:
         _said(params.log, "finally")
 

@@ -1,0 +1,125 @@
+"""A Ray Tune function as a trainable: what it reports, and what Ray Tune's session says of a training."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from hpo.core.protocols import Resources, TrainableRef
+from hpo.core.records import Job, Objective
+from hpo.training import TrainingRun
+
+NAMES = (f"tuning{number}" for number in itertools.count())
+"""A module name for each test: a process imports a name once."""
+
+HEAD = """
+from pathlib import Path
+from ray import tune
+
+def saved(folder, text):
+    (Path(folder) / "empty").mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "text").write_text(text)
+    return tune.Checkpoint.from_directory(folder)
+
+def read(checkpoint):
+    with checkpoint.as_directory() as folder:
+        assert (Path(folder) / "empty").is_dir()
+        return (Path(folder) / "text").read_text()
+
+def train_fn(config):
+"""
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Returns a function that trains the given lines, first up to a number of steps, and returns the last update."""
+    module = next(NAMES)
+    job = Job(trial=3, params={"lr": 0.5}, seed=44, budget=3)
+
+    def trained(lines, before=0):
+        (tmp_path / f"{module}.py").write_text(HEAD + "\n".join(f"    {line}" for line in lines))
+        ref = TrainableRef(path=f"{module}:train_fn", root=str(tmp_path), objective=Objective(metric="val"))
+        for steps in filter(None, [before, 9]):
+            training = TrainingRun(job, ref, Resources(), tmp_path / "work")
+            try:
+                updates = [training.advance()]
+                while updates[-1].status is None and len(updates) <= steps:
+                    updates.append(training.advance())
+            finally:
+                training.close()
+        return updates[-1], {report.step: dict(report.metrics) for one in updates for report in one.reports}
+
+    return trained
+
+
+def test_numbers_are_metrics(trained):
+    lines = ["tune.report({'val': config['lr'], 'test': {'auc': 1}, 'name': '3', 'rows': [1], 'bad': float('nan')})"]
+    update, metrics = trained(lines * 2)
+    assert metrics[2] == {"val": 0.5, "test/auc": 1.0}
+    assert update.outcome.remarks == ("reported to Ray Tune, but no finite numbers, so left out: bad, name, rows",)
+
+
+@pytest.mark.parametrize("value", ["'high'", "float('inf')"])
+def test_the_objective_must_be_a_number(trained, value):
+    update, _ = trained([f"tune.report({{'val': {value}}})"])
+    assert update.error.startswith("metric 'val' at step 1 is ")
+
+
+@pytest.mark.parametrize("given", ["3", "[('val', 3)]"])
+def test_metrics_must_be_a_mapping(trained, given):
+    assert "must report a mapping of metrics" in trained([f"tune.report({given})"])[0].error
+
+
+def test_the_newest_checkpoint_is_returned(trained):
+    lines = [
+        "if (found := tune.get_checkpoint()) is None:",
+        "    tune.report({'val': 1}, checkpoint=saved('a', '1'))",
+        "assert read(tune.get_checkpoint()) == '1' and read(tune.get_checkpoint()) == '1'",
+        "tune.report({'val': 2}, checkpoint=saved('a', '2'))",
+        "assert read(tune.get_checkpoint()) == '2'",
+        "tune.report({'val': 3 if found else 0})",
+    ]
+    update, metrics = trained(lines, before=1)
+    assert update.error is None
+    assert metrics == {1: {"val": 1}, 2: {"val": 2}, 3: {"val": 3}}
+
+
+def test_nothing_restored_starts_over(trained):
+    lines = [
+        "for step in (1, 2, 3):",
+        "    with Path('lines').open('a') as file: file.write('x')",
+        "    tune.report({'val': len(Path('lines').read_text())}, checkpoint=saved('a', 'b'))",
+        "    assert read(tune.get_checkpoint()) == 'b'",
+    ]
+    assert trained(lines, before=2)[1] == {1: {"val": 1}, 2: {"val": 2}, 3: {"val": 3}}
+
+
+def test_the_context_of_tune(trained):
+    lines = [
+        "about = tune.get_context()",
+        "assert about.get_trial_id() == '3' and about.get_trial_name() == 'trial-3-seed-44'",
+        "assert Path(about.get_trial_dir()).samefile('.')",
+        "about.get_experiment_name()",
+    ]
+    update, _ = trained(lines)
+    assert "the session of Ray Tune in hpo has no 'experiment_name' (it has: " in update.error
+
+
+def test_a_function_that_does_not_end(trained):
+    lines = [
+        "try:",
+        "    tune.report({'val': 1})",
+        "finally:",
+        "    for _ in range(99): tune.report({'val': 2})",
+    ]
+    update, _ = trained(lines)
+    assert "metrics were reported 4 times, but the budget is 3" in update.error
+
+
+def test_the_session_ends_with_the_training(trained):
+    from ray import tune
+
+    trained(["tune.report({'val': 1})"])
+    with pytest.warns(UserWarning, match="inside a function that is executed by a Tuner"):
+        assert tune.get_checkpoint() is None
