@@ -117,7 +117,7 @@ class LocalBackend:
         finally:
             try:
                 with watch.inside():
-                    left = training.close()
+                    left = training.close()  # this is also how a pruned training is stopped
             finally:
                 self._unrestored += tuple(f"trial {tracker.job.trial} left {what}" for what in left)
             attempts.end()

@@ -75,7 +75,9 @@ class JobTracker:
     known: Mapping[str, object] = field(default_factory=dict)
 
     def receive(self, update: JobUpdate) -> Evaluation | None:
-        """Returns the evaluation if the job is over; the caller passes it to the source.
+        """Returns the evaluation if the job is over; the caller passes it to the source and closes the training.
+
+        It is over when the training is, and when the source answers `Decision.STOP`: the trial is pruned.
 
         Raises:
             RetryLater: if the source cannot answer now; repeat the call with the same update.

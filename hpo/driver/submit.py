@@ -20,7 +20,7 @@ from hpo.study import Study
 from hpo.study.loading import find, load_study
 
 if TYPE_CHECKING:
-    from hpo.backends.ray.jobs import Jobs
+    from hpo.backends.ray.submitted import Jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def cluster_jobs(address: str) -> Jobs:
     Raises:
         UsageError: if no Ray accepts jobs there.
     """
-    from hpo.backends.ray.jobs import Jobs  # takes a second to import
+    from hpo.backends.ray.submitted import Jobs  # takes a second to import
 
     return Jobs(address)
 

@@ -26,7 +26,7 @@ from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_ranking
-from hpo.promotion.select import check_confirm_seeds, check_promotion, choose, race_plan, race_seeds
+from hpo.promotion.select import check_confirm_seeds, check_promotion, choose_candidates, race_plan, race_seeds
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
@@ -148,7 +148,7 @@ def promote_found(
         plan = race_plan(study, count, options)
         check_confirm_seeds(study, confirm_seeds, plan)
         top = plan.widths[0] if plan else options.top or study.promotion.top
-        candidates = [] if external else choose(trials, study, top)
+        candidates = [] if external else choose_candidates(trials, study, top)
         with session.drive("promote") as lease:
             found = _registered(session, external.trials[:top]) if external else []
             candidates += [one.trial for one in found]

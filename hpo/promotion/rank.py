@@ -1,4 +1,4 @@
-"""`rank`: ranks the newest promotion again, by its own rule or another; nothing is trained."""
+"""The command `hpo rank`: the newest promotion, ranked again by its own rule or another. `hpo.stats.ranking` ranks."""
 
 from __future__ import annotations
 

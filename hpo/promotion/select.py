@@ -1,4 +1,4 @@
-"""Selects the trials to promote, the rule and the plan of a race, and checks the options."""
+"""Chooses the candidates of a promotion, its rule and the plan of a race, and checks its options."""
 
 from __future__ import annotations
 
@@ -15,6 +15,26 @@ from hpo.promotion.race import Plan
 from hpo.results import require_writable
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
+
+
+def choose_candidates(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
+    """Returns the best complete trials; of trials with the same params only the first, because they are one training.
+
+    Raises:
+        NothingToPromote: if no trial has completed.
+    """
+    chosen: list[Trial] = []
+    for trial in sort_best_first(trials, study):
+        if all(trial.params != other.params for other in chosen):
+            chosen.append(trial)
+    if not chosen:
+        states = [trial.state for trial in trials]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials at all"
+        raise NothingToPromote(
+            f"study {study.name!r} has no completed trial to promote ({counts}); "
+            f"search first: hpo run --study {study.name}"
+        )
+    return chosen[:top]
 
 
 def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) -> Rule:
@@ -120,7 +140,7 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
     share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(
-            f"the promotion takes {promotion} of {trainings} trainings, which leaves the search too few to choose "
+            f"the promotion takes {promotion} of {trainings} trainings, which leaves the search too few to choose_candidates "
             f"{plan.widths[0] if plan else 1} candidates from; allow more, or a smaller race with --rungs and --widths"
         )
     return share
@@ -138,7 +158,7 @@ def check_confirm_seeds(study: Study, confirm_seeds: Sequence[int], plan: Plan |
     """Checks the seeds that confirm the winner.
 
     Raises:
-        UsageError: if a seed is out of range, given twice, or was used to choose the winner.
+        UsageError: if a seed is out of range, given twice, or was used to choose_candidates the winner.
     """
     chosen_on = study.promotion.seeds if plan is None else race_seeds(study, plan)
     used = dict.fromkeys(chosen_on, "the promotion") | dict.fromkeys(study.common_seeds, "the search")
@@ -151,23 +171,3 @@ def check_confirm_seeds(study: Study, confirm_seeds: Sequence[int], plan: Plan |
             )
         if seed in confirm_seeds[:index]:
             raise UsageError(f"seed {seed} is given twice; replicates must differ")
-
-
-def choose(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
-    """Returns the best complete trials; of trials with the same params only the first, because they are one training.
-
-    Raises:
-        NothingToPromote: if no trial has completed.
-    """
-    chosen: list[Trial] = []
-    for trial in sort_best_first(trials, study):
-        if all(trial.params != other.params for other in chosen):
-            chosen.append(trial)
-    if not chosen:
-        states = [trial.state for trial in trials]
-        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trials at all"
-        raise NothingToPromote(
-            f"study {study.name!r} has no completed trial to promote ({counts}); "
-            f"search first: hpo run --study {study.name}"
-        )
-    return chosen[:top]

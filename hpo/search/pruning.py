@@ -27,7 +27,10 @@ class _Running:
 
 
 class RunningTrials:
-    """Prunes running trials; which other trials the pruner may see is fixed when a trial starts.
+    """Decides whether running trials are pruned; which others the pruner may see is fixed when a trial starts.
+
+    The decision travels back as `Decision.STOP`: `JobTracker.receive` makes an evaluation of it, and the backend closes
+    the training.
 
     Args:
         pruner: runs the study's Optuna pruner.

@@ -39,7 +39,8 @@ class Row:
         mean: mean of the values.
         sigma: sigma by the rule's ddof; None with a single seed, or if seeds make no difference.
         score: score by the rule; None if it needs a sigma and there is none.
-        order: the value that it is ranked by: the score, or the rule's value for a sigma of 0 if there is none.
+        order: the value that the rows are sorted by: what the rule gives, also where sigma is 0 because the seed is ignored
+            and there is no score.
         interval: Student's 95 % interval of the mean; None without a sigma.
         bound: the best score that it could still reach; None unless replicates were skipped and none failed.
     """
@@ -82,7 +83,7 @@ class Ranking:
 
     @property
     def winner(self) -> Row | None:
-        """The first row; None if no candidate is complete."""
+        """The first row; None if no candidate is complete. Whether it is decided: `PromotionReport.is_decided`."""
         return self.rows[0] if self.rows and self.rows[0].rank == 1 else None
 
     @property

@@ -253,9 +253,9 @@ class TuneBridge:
         self._peek()  # tells it
 
     def trial_ended(self, trial_id: str) -> None:
-        """Takes a trial off the list that is over, or was idle, or was stopped.
+        """Removes a Tune trial that is over, idle or stopped.
 
-        Tune may end one of its own accord; its job is then taken back as if its worker had died.
+        Tune may end one of its own accord; its job then goes to another worker, as if this one had died.
         """
         if self._is_ending:
             self._open.pop(trial_id, None)
@@ -263,7 +263,7 @@ class TuneBridge:
             self.worker_died(trial_id, "Ray Tune ended its trial", counts=True)
 
     def close(self) -> None:
-        """Tells what could not be told before, for as long as that is worth while."""
+        """Sends the source the evaluations that it could not take earlier, until it takes them or a stop is asked for."""
         if self.fault is None:
             self._guarded(lambda: with_retries(self._settle_late, self.stop), None)
 
