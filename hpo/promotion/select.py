@@ -140,7 +140,7 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
     share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(
-            f"the promotion takes {promotion} of {trainings} trainings, which leaves the search too few to choose_candidates "
+            f"the promotion takes {promotion} of {trainings} trainings, which leaves the search too few to choose "
             f"{plan.widths[0] if plan else 1} candidates from; allow more, or a smaller race with --rungs and --widths"
         )
     return share
@@ -158,7 +158,7 @@ def check_confirm_seeds(study: Study, confirm_seeds: Sequence[int], plan: Plan |
     """Checks the seeds that confirm the winner.
 
     Raises:
-        UsageError: if a seed is out of range, given twice, or was used to choose_candidates the winner.
+        UsageError: if a seed is out of range, given twice, or was used to choose the winner.
     """
     chosen_on = study.promotion.seeds if plan is None else race_seeds(study, plan)
     used = dict.fromkeys(chosen_on, "the promotion") | dict.fromkeys(study.common_seeds, "the search")

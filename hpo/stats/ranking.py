@@ -39,8 +39,8 @@ class Row:
         mean: mean of the values.
         sigma: sigma by the rule's ddof; None with a single seed, or if seeds make no difference.
         score: score by the rule; None if it needs a sigma and there is none.
-        order: the value that the rows are sorted by: what the rule gives, also where sigma is 0 because the seed is ignored
-            and there is no score.
+        order: the value that the rows are sorted by: what the rule gives, also with a sigma of 0 where the seed is
+            ignored and there is no score.
         interval: Student's 95 % interval of the mean; None without a sigma.
         bound: the best score that it could still reach; None unless replicates were skipped and none failed.
     """

@@ -263,7 +263,7 @@ class TuneBridge:
             self.worker_died(trial_id, "Ray Tune ended its trial", counts=True)
 
     def close(self) -> None:
-        """Sends the source the evaluations that it could not take earlier, until it takes them or a stop is asked for."""
+        """Sends the source the evaluations that it could not take earlier, until it does or the work is to stop."""
         if self.fault is None:
             self._guarded(lambda: with_retries(self._settle_late, self.stop), None)
 
