@@ -9,7 +9,7 @@ from hpo.study import loading as catalog
 STUDIES = Path(__file__).parents[2] / "studies"
 
 
-OTHERS = ("bert-digits", "keras-conv2d", "lightning-digits")  # see test_bert.py, test_keras.py, test_lightning.py
+OTHERS = ("bert-digits", "keras-conv2d", "lightning-digits")  # see test_digits_trainers.py, test_keras.py
 OURS = [path for path in sorted(STUDIES.glob("*.toml")) if path.stem not in OTHERS]
 
 
