@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo.promotion.options import PromotionOptions
 from hpo.search.imports import LeftOut, external_trials
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
 from hpo.study import ExternalTrial, Study, Trial
+from hpo.study.trainable import Loaded, load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,11 @@ def read_external(study: Study, source: str, options: PromotionOptions) -> Exter
     columns = Columns(value=options.source_value, params=options.source_params or {})
     foreign = read_source(study, source, options.source_study, columns)
     trials, left_out = external_trials(study, foreign)
+    loaded = load(study.ref)
+    if isinstance(loaded, Loaded) and loaded.arguments.is_objective:
+        # It trains as long as it decides itself, and the value that it returns is a step more than Optuna's: its steps
+        # say nothing about the budget.
+        trials = [replace(one, last_step=None) for one in trials]
     return ExternalCandidates(trials=tuple(trials), left_out=tuple(left_out), recognized=foreign.recognized)
 
 

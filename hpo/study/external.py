@@ -54,7 +54,8 @@ class ExternalTrial:
         origin: the tool, study and trial that it comes from.
         params: values of the study's params by name.
         value: value of the objective as the other tool recorded it.
-        last_step: last step at which it reported a value, counted from 1; None if it reported none.
+        last_step: last step at which it reported a value, counted from 1; None if it reported none, or if
+            the study trains an Optuna objective.
         started: start time as ISO text from the tool; None: unknown.
         ended: end time as ISO text from the tool; None: unknown.
     """

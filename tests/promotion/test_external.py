@@ -173,6 +173,33 @@ def test_another_budget_is_said(curve, config, tmp_path):
     assert "budget is 5" in warning
 
 
+OBJECTIVE = """
+def objective(trial):
+    for step in range(5):
+        trial.report(trial.suggest_float("x", 0, 1), step)
+    return 0.5
+"""
+
+REPORTING = """
+name = "reporting"
+trainable = "reporting:objective"
+objective = { metric = "value", epoch = "last" }
+space.x = { float = [0, 1] }
+search = { trials = 1, budget = 6 }
+"""
+
+
+def test_steps_of_an_objective_are_its_own(config, tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "reporting.py").write_text(OBJECTIVE)
+    (tmp_path / "studies" / "reporting.toml").write_text(REPORTING)
+    found(url := f"sqlite:///{tmp_path / 'old.db'}", [({"x": 0.3}, 0.5)])
+    study = read(tmp_path / "studies" / "reporting.toml").study
+    report = api.promote(study, config, source=url, allow_ignored_seed=True).report
+    assert len(report.ranking.complete) == 1
+    assert "budget" not in " ".join(report.warnings)
+
+
 def test_the_command_says_it(curve, config, old):
     args = ["promote", "--study", "curve", "--storage", config.storage, "--backend", "local"]
     args += ["--outputs", str(config.outputs), "--studies", str(curve().root / "studies")]
