@@ -6,7 +6,8 @@ import ast
 import inspect
 import os
 import re
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -94,3 +95,42 @@ def constants_of(module: ModuleType, name: str) -> dict[str, Any]:
                 value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 found.setdefault(str(keyword.arg), []).append(value)
     return {key: values[0] for key, values in found.items() if values[0] is not None and len(set(values)) == 1}
+
+
+def steps_of(function: Callable[..., object], module: ModuleType) -> int | None:
+    """Returns how often a function reports, as far as the source shows: 0 if nothing in its module reports.
+
+    None: it reports in another way than once in a loop over a `range` that ends at a number.
+
+    Args:
+        function: the function of the module that is trained.
+        module: the module, in which helpers of the function may report.
+    """
+    try:
+        whole, own = ast.parse(inspect.getsource(module)), ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    names = [ast.unparse(one.func).rpartition(".")[2] for one in ast.walk(whole) if isinstance(one, ast.Call)]
+    if not any(name == "report" or "Report" in name or "Callback" in name for name in names):
+        return 0
+    loops = [one for one in ast.walk(own) if isinstance(one, ast.For | ast.While) and _reports(one)]
+    if len(loops) != 1 or _reports(own) != 1 or not isinstance(loops[0], ast.For):
+        return None
+    match loops[0].iter:
+        case ast.Call(func=ast.Name(id="range"), args=[end]):
+            return _number(end, module)
+        case ast.Call(func=ast.Name(id="range"), args=[start, end]):  # another start than a number is a resumed one
+            steps, first = _number(end, module), start.value if isinstance(start, ast.Constant) else 0
+            return None if steps is None or not isinstance(first, int) else max(0, steps - first) or None
+    return None
+
+
+def _reports(tree: ast.AST) -> int:
+    calls = [one.func for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    return sum(ast.unparse(one).rpartition(".")[2] == "report" for one in calls)
+
+
+def _number(node: ast.expr, module: ModuleType) -> int | None:
+    """Returns a positive whole number that is written there, or that a name of the module has."""
+    value = vars(module).get(node.id) if isinstance(node, ast.Name) else getattr(node, "value", None)
+    return value if type(value) is int and value > 0 else None

@@ -15,7 +15,7 @@ from typing import Any
 from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
 from hpo.core.protocols import TrainableRef
 from hpo.core.records import Objective, Value
-from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, write_converted
+from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, steps_of, write_converted
 from hpo.driver.init import InitOutcome
 from hpo.study.params import WHOLE
 from hpo.study.space import Dimension, count
@@ -129,7 +129,7 @@ def read_tune(path: str, root: Path) -> Converted:
         "fixed": fixed,
         "search": {
             **_trials(module, dimensions, grids, remarks),
-            **_steps(functions[function], remarks),
+            **_steps(functions[function], module, remarks),
         },
     }
     return Converted(content=content, name=where.rpartition(".")[2], source=path, remarks=tuple(remarks))
@@ -137,11 +137,7 @@ def read_tune(path: str, root: Path) -> Converted:
 
 def _tables_in(module: ModuleType) -> Iterator[tuple[str, object]]:
     """Yields the search spaces that are written inside functions, or below `if __name__ == "__main__":`, by name."""
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return
-    for node in ast.walk(tree):
+    for node in ast.walk(_source(module)):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             name, value = node.targets[0].id, node.value
         elif isinstance(node, ast.keyword) and node.arg in KEYWORDS:
@@ -246,21 +242,29 @@ def _trials(
     return {"trials": samples} if type(samples) is int and samples > 0 else {}
 
 
-def _steps(function: Callable[..., object], remarks: list[str]) -> dict[str, Any]:
+def _steps(function: Callable[..., object], module: ModuleType, remarks: list[str]) -> dict[str, Any]:
     """Returns budget and pruner: those of a function that reports, or of one that returns its metrics."""
-    try:
-        tree = ast.parse(inspect.getsource(function))
-        calls = [ast.unparse(one.func) for one in ast.walk(tree) if isinstance(one, ast.Call)]
-    except (OSError, TypeError, SyntaxError):
-        calls = ["tune.report"]
-    reports = [one for one in calls if one.rpartition(".")[2] == "report"]
-    if not reports:
+    name, steps = function.__name__, steps_of(function, module)
+    if steps == 0:
+        remarks.append(f"budget: 1 step, as {name} reports nothing and returns its metrics; so there is no pruner.")
         return {"budget": 1, "pruner": "none"}
-    name = function.__name__
-    remarks.append(f"budget: {UNKNOWN_BUDGET} steps are the most; say how often {name} reports.")
+    if steps is None:
+        remarks.append(f"budget: {UNKNOWN_BUDGET} steps are the most; say how often {name} reports.")
+    else:
+        remarks.append(f"budget: {steps} steps, as {name} reports in a loop of that length.")
+    calls = [ast.unparse(one.func) for one in ast.walk(_source(function)) if isinstance(one, ast.Call)]
+    reports = [one for one in calls if one.rpartition(".")[2] == "report"]
     if others := [one for one in reports if one not in OWN_REPORTS]:
         remarks.append(
             f"Change {name}: write tune.report({{...}}) in the place of {others[0]}({{...}}), unless it is the "
             "same; other functions of Ray do not report to hpo."
         )
-    return {"budget": UNKNOWN_BUDGET}
+    return {"budget": steps or UNKNOWN_BUDGET}
+
+
+def _source(of: object) -> ast.AST:
+    """Returns the source of a function or a module, which is empty if there is none."""
+    try:
+        return ast.parse(inspect.getsource(of))  # type: ignore[arg-type]  # TypeError: it has none
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], [])

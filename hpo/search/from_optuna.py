@@ -12,7 +12,7 @@ from hpo.core.errors import Problem, StudyInvalid, UsageError
 from hpo.core.protocols import TrainableRef
 from hpo.core.records import Objective, Value
 from hpo.core.texts import as_identifier, shown
-from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, write_converted
+from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, steps_of, write_converted
 from hpo.driver.init import InitOutcome
 from hpo.search.tracing import Trace, condition_of, describe_ends, traces_of
 from hpo.study.space import Choice, Dimension, Float, Int, choice_value
@@ -83,8 +83,16 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
     if direction not in ("minimize", "maximize"):
         direction = None
         remarks.append("direction: is minimize, as Optuna's own default; the module does not say another one.")
-    reports = any(trace.end in ("reported", "timed out") for trace in traces)
-    if reports:
+    steps, reported = steps_of(loaded.train, loaded.module), any(trace.end == "reported" for trace in traces)
+    reports = reported or (steps != 0 and any(trace.end == "timed out" for trace in traces))
+    budget = (steps + 1 if steps else UNKNOWN_BUDGET) if reports else 1
+    if not reports:
+        remarks.append("budget: 1 step, as the objective reports nothing and returns its value; so there is no pruner.")
+    elif steps:
+        remarks.append(
+            f"budget: {budget} steps, as the objective reports {steps} times, and what it returns is the last."
+        )
+    else:
         remarks.append(
             f"budget: {UNKNOWN_BUDGET} steps are the most; say one more than the objective reports, since what it "
             "returns is its last step. The pruner goes by it."
@@ -93,7 +101,7 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
         "trainable": path,
         "objective": {"metric": METRIC, "direction": direction or "minimize", "epoch": "last"},
         "space": dimensions,
-        "search": {"budget": UNKNOWN_BUDGET, "pruner": "median"} if reports else {"budget": 1, "pruner": "none"},
+        "search": {"budget": budget, "pruner": "median" if reports else "none"},
     }
     name = said.get("study_name", path.partition(":")[0].rpartition(".")[2])
     return Converted(content=content, name=str(name), source=path, remarks=tuple(remarks))

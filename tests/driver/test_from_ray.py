@@ -56,7 +56,7 @@ def test_function_and_space_become_a_study(convert, name):
     assert study.space == {"lr": Float(1e-4, 0.1, log=True), "width": Int(1, 4)}
     assert study.fixed == {"kind": "plain"}
     assert (study.objective.metric, study.objective.direction) == ("acc", "maximize")
-    assert (study.search.trials, study.search.budget) == (7, 100)
+    assert (study.search.trials, study.search.budget) == (7, 3)
     assert "Change train_fn" not in said
     assert "objective:" not in said
 
@@ -72,11 +72,37 @@ def test_other_reports_are_named(convert):
     assert "Change train_fn: write tune.report({...}) in the place of train.report({...})" in said
 
 
+@pytest.mark.parametrize(
+    ("loop", "budget"),
+    [
+        ("for step in range(start, 20)", 20),
+        ("for step in range(1, STEPS)", 7),
+        ("for step in range(config['steps'])", 100),
+        ("while step < 3", 100),
+        ("for fold in range(2):\n     for step in range(3)", 100),
+    ],
+)
+def test_the_loop_gives_the_budget(convert, loop, budget):
+    changed = MODULE.replace("for step in range(3)", f"start = step = 0\n    {loop}").replace(
+        "def train_fn", "STEPS = 8\ndef train_fn"
+    )
+    study, said = convert(changed)
+    assert study.search.budget == budget
+    assert f"budget: {budget} steps" in said
+
+
+def test_a_helper_may_report(convert):
+    helper = "def tell(value):\n    tune.report({'acc': value})\n\n\ndef train_fn"
+    changed = MODULE.replace('tune.report({"acc": config', "tell((config").replace("+ step})", "+ step))")
+    assert convert(changed.replace("def train_fn", helper))[0].search.budget == 100
+
+
 def test_function_that_returns_trains(convert, config):
     text = MODULE[: MODULE.index("def train_fn")] + "def train_fn(config):\n    return {'loss': config['lr']}\n"
     study, said = convert(text)
     assert (study.search.budget, study.search.pruner) == (1, "none")
     assert "it is to minimize 'loss' here" in said
+    assert "budget: 1 step, as train_fn reports nothing" in said
     assert hpo.run(study, config, trials=1).incumbent is not None
 
 

@@ -63,10 +63,17 @@ def test_loops_and_branches_are_conditions(trace):
         "momentum": Float(0, 0.9, step=0.1, when={"n_layers": ">= 2", "opt": "sgd"}),
     }
     assert (study.name, study.objective.direction) == ("my-mlp", "maximize")
-    assert (study.search.budget, study.search.pruner, study.objective.epoch) == (100, "median", "last")
+    assert (study.search.budget, study.search.pruner, study.objective.epoch) == (3, "median", "last")
     assert "each until its first report; what it suggests later is not in it" in said
-    assert "budget: 100 steps are the most" in said
+    assert "budget: 3 steps, as the objective reports 2 times" in said
     assert "direction" not in said
+
+
+@pytest.mark.parametrize(("after", "budget"), [("return x", 1), ("trial.report(x, 0)", 100)])
+def test_a_slow_objective_reports_only_if_it_says_so(trace, monkeypatch, after, budget):
+    monkeypatch.setattr("hpo.search.tracing.SECONDS_OF_ONE", 0.01)
+    slow = "x = trial.suggest_categorical('x', [1])\nwhile True: pass"
+    assert trace(f"{slow}\n{after}")[0].search.budget == budget
 
 
 def test_traced_study_trains(trace, config):
@@ -79,6 +86,7 @@ def test_traced_study_trains(trace, config):
 def test_without_reports_there_is_one_step(trace):
     study, said = trace("return trial.suggest_float('x', 0, 1)")
     assert (study.search.budget, study.search.pruner) == (1, "none")
+    assert "budget: 1 step, as the objective reports nothing" in said
     assert "direction: is minimize" in said
 
 
