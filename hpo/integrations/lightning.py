@@ -26,6 +26,9 @@ _OURS = {
 }
 """Arguments of a Trainer that `fit` sets, and where each value comes from."""
 
+_ACCELERATORS = {"cpu": ("cpu",), "cuda": ("gpu", "cuda")}
+"""Names of the accelerator by the training's device."""
+
 _IN_MEMORY = "in memory of hpo"
 """The path at which a Trainer saves its checkpoint to `_TrainerState` and loads it."""
 
@@ -68,7 +71,8 @@ def fit(model: Any, *data: Any, ctx: Context, **options: Any) -> None:
         model: a LightningModule with all its layers, initialized from the init stream.
         *data: data loaders for `Trainer.fit`, e.g. `train_loader, valid_loader`.
         ctx: context of the training.
-        **options: further arguments of `Trainer`, e.g. `callbacks=`, and `datamodule=` instead of loaders.
+        **options: further arguments of `Trainer`, e.g. `callbacks=`, and `datamodule=` instead of loaders. The
+            accelerator and devices may be given as they are in this training: `accelerator="cpu"`, `devices=1`.
 
     Raises:
         UsageError: if the model is not a LightningModule or creates layers during training, or an option is not
@@ -80,7 +84,9 @@ def fit(model: Any, *data: Any, ctx: Context, **options: Any) -> None:
         raise UsageError(
             f"fit: expected a LightningModule of the package lightning (not pytorch_lightning), got {kind}"
         )
-    if given := [f"{name} (set by {_OURS[name]})" for name in _OURS if name in options]:
+    same = {"accelerator": ("auto", *_ACCELERATORS[ctx.device]), "devices": (1, "1", "auto"), "num_nodes": (1,)}
+    own = {name: options.pop(name) for name in _OURS if name in options}
+    if given := [f"{name} (set by {_OURS[name]})" for name, value in own.items() if value not in same.get(name, ())]:
         raise UsageError(f"fit: hpo sets some arguments of the Trainer; leave out: {', '.join(given)}")
     datamodule = options.pop("datamodule", None)
     callbacks, plugins = _listed(options.pop("callbacks", None)), _listed(options.pop("plugins", None))
@@ -95,7 +101,7 @@ def fit(model: Any, *data: Any, ctx: Context, **options: Any) -> None:
                     **options,
                     "enable_checkpointing": True,
                 },  # `epoch_end` replaces the default ModelCheckpoint
-                accelerator="gpu" if ctx.device == "cuda" else "cpu",
+                accelerator=_ACCELERATORS[ctx.device][0],
                 devices=1,
                 max_epochs=ctx.budget,  # schedules see the complete number
                 callbacks=[*callbacks, epoch_end],
