@@ -48,6 +48,7 @@ def train(lr=1e-3, hidden=32, seed=0, *, ctx):
         Net(lr, hidden),
         datamodule=Digits(),
         ctx=ctx,
+        accelerator="cpu",
         callbacks=[EarlyStopping("val_loss", patience=3)],
         logger=False,
         enable_progress_bar=False,

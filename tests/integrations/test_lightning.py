@@ -169,6 +169,15 @@ def told(*, ctx):
     fit(Net(), ctx=ctx, max_epochs=3, devices=2)
 
 
+def given(*, ctx):
+    loaders = DataLoader(TensorDataset(X, Y), 8), DataLoader(TensorDataset(X, Y), 48)
+    fit(Net(), *loaders, ctx=ctx, accelerator="cpu", devices=1, num_nodes=1)
+
+
+def elsewhere(*, ctx):
+    fit(Net(), ctx=ctx, accelerator="gpu")
+
+
 def nothing(*, ctx):
     loaders = DataLoader(TensorDataset(X, Y), 8), DataLoader(TensorDataset(X, Y), 48)
     fit(ByEpoch(), *loaders, ctx=ctx, limit_train_batches=0)
@@ -242,6 +251,10 @@ def test_setup_divides_alike_in_each_epoch(train):
     assert other[0]["val_loss"] != metrics(train("divided", budget=1))[0]["val_loss"]
 
 
+def test_what_hpo_sets_may_be_given(train):
+    assert len(metrics(train("given", budget=1))) == 1
+
+
 def test_early_stopping_ends_it(train):
     whole = train("stopping")
     assert (whole.status, len(whole.reports)) == (Status.COMPLETE, 2), whole.error
@@ -253,6 +266,7 @@ def test_early_stopping_ends_it(train):
     [
         ("nothing", "epoch 1 was not trained; expected a training_step"),
         ("late", "created layers or buffers"),
+        ("elsewhere", r"leave out: accelerator \(set by ctx.device\)"),
         ("told", r"leave out: max_epochs \(set by ctx.budget\), devices \(set by ctx.device\)"),
     ],
 )
