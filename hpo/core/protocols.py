@@ -60,6 +60,9 @@ class JobSource(Protocol):
 class Observer:
     """Is notified of all events and decides nothing. Derive from it and override the methods you need."""
 
+    def opened(self, finished: Callable[[], Sequence[Evaluation]]) -> None:
+        """A command drives the study from now on; `finished` reads the evaluations that are stored already."""
+
     def begins(self, total: int, done: int) -> None:
         """The work begins: total number of jobs, and how many of them are already done."""
 

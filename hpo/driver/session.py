@@ -214,6 +214,8 @@ class Session:
         try:
             with lease.fencing(self.studies.engine):
                 clear_leftovers(self.store, self.stored, self.work_folder, self.config.outputs)
+                for observer in self.observers:
+                    observer.opened(lambda: self.store.evaluations(self.stored))
                 yield lease
         finally:
             lease.release()

@@ -56,6 +56,9 @@ class MlflowObserver(ToolObserver):
         status = "FAILED" if evaluation.status is Status.FAILED else "FINISHED"
         self._client.set_terminated(run.info.run_id, status, round(end * 1000))
 
+    def is_logged(self, evaluation: Evaluation) -> bool:
+        return evaluation.job.digest in self._logged
+
     def log_promotion(self, report: Mapping[str, object]) -> None:
         text = json.dumps(report, indent=2, ensure_ascii=False, default=str)
         key, now = digest(text), time.time()
@@ -87,6 +90,18 @@ class MlflowObserver(ToolObserver):
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.study
         found = self._client.get_experiment_by_name(name)
         return str(self._client.create_experiment(name) if found is None else found.experiment_id)
+
+    @cached_property
+    def _logged(self) -> set[str]:
+        """The jobs that have a finished run."""
+        query = f"tags.`hpo.study` = '{self.study}' and attributes.status != 'RUNNING'"
+        found: set[str] = set()
+        page = None
+        while page != "":
+            runs = self._client.search_runs([self._experiment], query, max_results=1000, page_token=page)
+            found |= {run.data.tags["hpo.job"] for run in runs if "hpo.job" in run.data.tags}
+            page = runs.token or ""
+        return found
 
     def _find(self, tag: str, key: str) -> Run | None:
         """Returns the study's run that has this tag; None if there is none."""

@@ -6,6 +6,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
 
@@ -59,6 +60,14 @@ class ToolObserver(Observer, ABC):
             report: plain values of `PromotionReport.plain()`.
         """
 
+    @abstractmethod
+    def is_logged(self, evaluation: Evaluation) -> bool:
+        """Whether the tool had a finished run of this job when it was asked first."""
+
+    def opened(self, finished: Callable[[], Sequence[Evaluation]]) -> None:
+        for evaluation in finished():  # a driver that was killed may have stored more than it logged
+            self._put(partial(self._log_if_missing, evaluation))
+
     def told(self, evaluation: Evaluation) -> None:
         self._put(lambda: self.log(evaluation, trained=True))
 
@@ -82,6 +91,10 @@ class ToolObserver(Observer, ABC):
                 self._give_up(f"it did not answer for {self.patience:g} s")
             left = self._entries.qsize()
         self._thread, self._entries = None, SimpleQueue()
+
+    def _log_if_missing(self, evaluation: Evaluation) -> None:
+        if not self.is_logged(evaluation):
+            self.log(evaluation, trained=False)
 
     def _put(self, entry: Callable[[], None]) -> None:
         if self._given_up:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ class WandbObserver(ToolObserver):
             run.summary.update({**chosen, **({"hpo_error": fields["error"]} if "error" in fields else {})})
             run.finish(exit_code=int(evaluation.status is Status.FAILED))
 
+    def is_logged(self, evaluation: Evaluation) -> bool:
+        return self._id(evaluation.job.digest) in self._logged
+
     def log_promotion(self, report: Mapping[str, object]) -> None:
         key = self._id(digest(json.dumps(report, default=str)))
         if self._is_logged(key):
@@ -58,6 +62,11 @@ class WandbObserver(ToolObserver):
 
     def _id(self, key: str) -> str:
         return digest({"study": self.study, "key": key})[:32]
+
+    @cached_property
+    def _logged(self) -> set[str]:
+        """The ids of the runs whose files are in this folder."""
+        return {path.name.rpartition("-")[2] for path in Path(wandb.setup().settings.wandb_dir).glob("*run-*-*")}
 
     def _is_logged(self, key: str) -> bool:
         """Whether this folder has the run's files; otherwise W&B continues a run of this id that another one logged."""

@@ -129,7 +129,16 @@ def test_mlflow_fills_gaps_from_records(toy, config):
     hpo.run(toy, config)
     hpo.promote(toy, config)
     hpo.promote(toy, config, log_to=["mlflow"])
-    assert mlflow_runs()[2] == 4 + 1
+    assert mlflow_runs()[2] == 2 + 4 + 1
+
+
+def test_missing_trainings_are_logged(toy, config, tmp_path):
+    hpo.run(toy, config, trials=1)  # as if killed before it could log
+    assert hpo.run(toy, config, trials=2, log_to=["mlflow", "wandb"]).count("complete") == 2
+    names = {f"search/trial-0000{trial}-seed-41-fold-0-budget-2" for trial in (0, 1)}
+    assert set(mlflow_runs()[1]) == set(wandb_runs(tmp_path)) == names
+    hpo.run(toy, config, trials=2, log_to=["mlflow", "wandb"])
+    assert mlflow_runs()[2] == len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
 
 
 def test_mlflow_says_failed_and_pruned(toy, monkeypatch):
