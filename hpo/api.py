@@ -29,9 +29,10 @@ from hpo.promotion.select import check_promotion, share_of_search
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import ImportOptions, SearchOptions
+from hpo.search.plugins import doubts, notes
 from hpo.search.run import SearchOutcome, read_configurations, run
 from hpo.serve.views import study_view, write_report
-from hpo.study import json_schema, notes
+from hpo.study import json_schema
 from hpo.study.loading import load_study
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "delete",
     "diagnose",
     "doctor",
+    "doubts",
     "import_trials",
     "init",
     "init_from_optuna",

@@ -198,8 +198,12 @@ def header(study: Study, storage: str, trials: int) -> str:
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
     folds = f" · {study.validation}" if study.validation else ""
-    lag = study.lag
-    sure = f"yes (lag {lag})" if lag else "no (lag = false: depends on timing)"
+    from hpo import api
+
+    lag, reasons = study.lag, list(api.doubts(study))
+    if not lag:
+        reasons.insert(0, "lag = false: depends on timing")
+    sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {lag})"
     return "\n".join(
         [
             f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "

@@ -121,6 +121,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         Text(params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else "")),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
     ]
+    if trial.not_reproducible:
+        parts.append(Text(f"! Not reproducible: {trial.not_reproducible}.", style="bold"))
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())

@@ -23,6 +23,7 @@ from optuna.samplers import (
     CmaEsSampler,
     GPSampler,
     GridSampler,
+    NSGAIIISampler,
     NSGAIISampler,
     QMCSampler,
     RandomSampler,
@@ -35,6 +36,7 @@ from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.study import PRUNERS, Study, non_defaults
+from hpo.study.plugins import is_plugin, make_plugin, plugin_class
 from hpo.study.space import Choice, Float, Int, Space, holds, points
 
 
@@ -79,10 +81,37 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
                 return _Grid({name: points(dimension) for name, dimension in study.space.items()}, seed=fixed)
             case "nsgaii":
                 return NSGAIISampler(seed=seed, **options)
+            case plugin:
+                made: BaseSampler = make_plugin("sampler", plugin, options, study.root, seed)
+                return made
 
 
-def make_pruner(study: Study) -> BasePruner:
-    """Returns the study's pruner."""
+REBUILT = (TPESampler, RandomSampler, GPSampler, CmaEsSampler, NSGAIISampler, NSGAIIISampler, MixedSampler)
+"""Classes whose objects remember nothing that they need. Another plug-in's one object proposes all trials, as with
+Optuna alone, and a resumed search lets it propose the earlier trials again."""
+
+
+def is_kept(study: Study) -> bool:
+    """Whether one object of the sampler proposes all trials.
+
+    Args:
+        study: the study that names the sampler.
+    """
+    name = study.search.sampler
+    return is_plugin(name) and plugin_class("sampler", name, study.root) not in REBUILT
+
+
+def make_pruner(study: Study, number: int = 0) -> BasePruner:
+    """Returns the study's pruner.
+
+    Args:
+        study: the study that names the pruner.
+        number: number of the trial that it decides on, of which the seed of a plug-in is made.
+    """
+    if is_plugin(name := study.search.pruner):
+        seed = derive_seed(study.sampler_seed, Purpose.PRUNER, number)
+        made: BasePruner = make_plugin("pruner", name, study.pruner_options, study.root, seed)
+        return made
     return _pruner(study.search.pruner, study.pruner_options, study.steps)
 
 

@@ -26,6 +26,7 @@ class Rebuilt:
         held: finished trials that the study in memory was not told of.
         orphans: numbers of the trials that were running.
         was_retried: whether one of the running trials is older than finished ones.
+        is_repeated: whether a sampler of which one object proposes all trials has proposed the same params again.
     """
 
     next: int
@@ -35,6 +36,7 @@ class Rebuilt:
     held: dict[int, FrozenTrial] = field(default_factory=dict)
     orphans: list[int] = field(default_factory=list)
     was_retried: bool = False
+    is_repeated: bool = True
 
 
 def rebuild(
@@ -64,6 +66,8 @@ def rebuild(
         taken=sum(ENQUEUED in trial.user_attrs for trial in stored),
     )
     running.imported = found.imported
+    # With a lag of None timing decided; what a driver with one slot had known is tried then.
+    found.is_repeated = memory.replay(stored, lambda number: number - (lag or 1), durable.enqueued)
     for trial in stored:
         memory.restore_shared(trial)
         over, imported = trial.state.is_finished(), IMPORTED in trial.user_attrs

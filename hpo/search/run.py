@@ -22,6 +22,7 @@ from hpo.driver.resources import events_folder, require_runnable
 from hpo.driver.session import Folds, RunContext, Session, resolve_study
 from hpo.search.limits import Limits
 from hpo.search.options import SearchOptions
+from hpo.search.plugins import doubts
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.stats.scoring import Rule
@@ -50,7 +51,7 @@ class SearchOutcome(Shown):
         repeats: number of trials identical to an earlier one, which cost no training.
         code: digest of the code that was trained; empty if it is not known.
         events: folder of TensorBoard's event files, or its URL; None: none were written.
-        warnings: warnings about replicates that ignore their seeds, as sentences.
+        warnings: warnings about replicates that ignore their seeds, and a search that may not be reproducible.
     """
 
     study: Study
@@ -155,6 +156,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
     require_runnable(study, context.config)
     require_package(study.search.sampler)
+    doubts(study)  # a plug-in that fails ends the command before anything is written
     queue = checked_configurations(study, study.search.enqueue, "search.enqueue") + checked_configurations(
         study, list(options.enqueue), "enqueue"
     )
@@ -179,7 +181,9 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
                 recorded, has_work=True, most_at_once=study.lag, max_failures=study.search.max_failures, stop=deadline
             )
         table = tuple(source.trials())
-        warnings = _ignored_seeds(session)
+        warnings = _ignored_seeds(session) + tuple(
+            f"Not reproducible: {doubt}." for doubt in dict.fromkeys(one.not_reproducible for one in table) if doubt
+        )
     return SearchOutcome(
         study=study,
         trials=table,

@@ -20,11 +20,12 @@ from hpo.core.records import MAX_TRIALS, Evaluation, Job, Status
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.limits import Limits
 from hpo.search.memory import MemoryStudy, marks_of
+from hpo.search.plugins import doubts
 from hpo.search.pruning import RunningTrials
 from hpo.search.rebuild import rebuild
 from hpo.store.optuna_storage.garbage_collection import no_garbage_collection
 from hpo.store.optuna_storage.studies import DurableStudy, shortened
-from hpo.store.optuna_storage.trials import CODE, ENQUEUED, trial_of
+from hpo.store.optuna_storage.trials import CODE, DOUBTS, ENQUEUED, trial_of
 from hpo.study import Study, Trial
 from hpo.study.space import count
 
@@ -69,6 +70,7 @@ class SearchSource:
         if configurations is not None:
             self._trials = MAX_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
+        self._doubts = list(doubts(study))
         self._grid: float = math.inf  # number of points of a grid
         if study.search.sampler == "grid":
             self._grid = math.prod(count(dimension) or 1 for dimension in study.space.values())
@@ -82,6 +84,10 @@ class SearchSource:
         self._proposed: FrozenTrial | None = None  # not stored yet
         with no_garbage_collection():
             found = rebuild(durable, self._memory, self._running, self._duplicates, self._limits, self._lag, code)
+        if not (found.is_repeated or self._lag is None or self._doubts):
+            self._doubts.append(
+                f"sampler {study.search.sampler!r} did not propose the earlier trials again as they are"
+            )
         self._finished = found.finished  # told to the durable study
         self._held = found.held  # those that the study in memory was not told of
         self._orphans = found.orphans
@@ -109,7 +115,7 @@ class SearchSource:
             one = "configuration waits" if waiting == 1 else "configurations wait"
             more = f"; {waiting} enqueued {one} for more" if waiting else ""
             return f"the study has its {self._trials} trials{more}"
-        return self._limits.reached
+        return "the sampler has nothing left to propose" if self._memory.has_ended else self._limits.reached
 
     @property
     def total(self) -> int:
@@ -182,7 +188,7 @@ class SearchSource:
             return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
-        if self._limits.reached:
+        if self._limits.reached or self._memory.has_ended:
             return DONE
         if self._proposed is None:  # else the database was unreachable when it was to be stored
             self._proposed = self._propose(number)
@@ -257,6 +263,8 @@ class SearchSource:
         attributes: dict[str, Any] = {"seed": seeds[0] if len(seeds) == 1 else list(seeds)}
         if self._code:
             attributes[CODE] = self._code
+        if self._doubts:
+            attributes[DOUBTS] = "; ".join(self._doubts)
         enqueued = None
         if self._taken < len(self._queue):
             enqueued = self._queue[self._taken]

@@ -5,7 +5,7 @@ Hyperband and others go past the Study to its storage, so a Study with a `get_tr
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -17,6 +17,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.search.median import ColumnMedianPruner
+
+RUNG = "completed_rung"
+"""Prefix of the attributes that successive halving writes."""
+
+MARKS = "hpo:marks"
+"""The trial's attribute that lists what else its pruner wrote."""
 
 
 class FrozenView(BaseStorage):
@@ -73,19 +79,29 @@ class TrialPruner:
         directions: directions of the study.
         sampler: any sampler, because an Optuna study needs one.
         pruner: Optuna's pruner that decides.
+        make: makes a pruner of its own for each trial, by number, so that no decision depends on what the object
+            remembers of others; None: `pruner` decides on all.
     """
 
     def __init__(
-        self, name: str, directions: Sequence[StudyDirection], sampler: BaseSampler, pruner: BasePruner
+        self,
+        name: str,
+        directions: Sequence[StudyDirection],
+        sampler: BaseSampler,
+        pruner: BasePruner,
+        make: Callable[[int], BasePruner] | None = None,
     ) -> None:
         self._view = FrozenView(name, directions)
         self._pruner = pruner
         self._study = optuna.load_study(study_name=name, storage=self._view, sampler=sampler, pruner=pruner)
         self._over: list[FrozenTrial] = []
+        self._make = make
+        self._own: dict[int, BasePruner] = {}  # of running trials
 
     def add(self, trial: FrozenTrial) -> None:
         """Adds a finished trial."""
         self._over.append(trial)
+        self._own.pop(trial.number, None)
         if isinstance(self._pruner, ColumnMedianPruner):
             self._pruner.add(trial)
 
@@ -110,6 +126,11 @@ class TrialPruner:
         if isinstance(self._pruner, ColumnMedianPruner):
             return self._pruner.should_prune(trial, len(self._over) if known is None else known, self._study.direction)
         self._view.trials, self._view.marks = [*self._over[:known], *others], {}
-        pruned = bool(self._pruner.prune(self._study, trial))
+        if self._make is not None and trial.number not in self._own:
+            self._own[trial.number] = self._make(trial.number)
+        self._study.pruner = self._own.get(trial.number, self._pruner)
+        pruned = bool(self._study.pruner.prune(self._study, trial))
         trial.system_attrs.update(self._view.marks)
+        if other := [key for key in self._view.marks if not key.startswith(RUNG)]:
+            trial.system_attrs[MARKS] = sorted({*other, *trial.system_attrs.get(MARKS, ())})
         return pruned

@@ -28,6 +28,9 @@ class Purpose(IntEnum):
     PARTITION = 104
     """The split of the data into folds: (repeat of the cross-validation)."""
 
+    PRUNER = 105
+    """A pruner given as `module:Class` that takes a seed: (trial)."""
+
 
 def derive_seed(seed: int, purpose: Purpose, *key: int) -> int:
     """Returns a 32-bit seed that depends only on a seed, a purpose and a key.

@@ -20,6 +20,7 @@ from hpo.study import Study, dimensions_of, dotted, fixed_of, parse, space
 from hpo.study.annotations import hints_of
 from hpo.study.command import LoadedCommand, program_problems
 from hpo.study.params import fields_of, takes_any
+from hpo.study.plugins import plugin_problems
 from hpo.study.trainable import Loaded, load
 
 __all__ = ["Checked", "check", "find", "listed", "load_study", "read"]
@@ -60,6 +61,7 @@ def check(path: Path) -> Checked:
     if isinstance(content.get("trainable"), str):
         ref = TrainableRef(path=str(content["trainable"]), root=str(path.parent.parent), objective=Objective(metric=""))
         problems += _against_trainable(ref, content)
+    problems += plugin_problems(content.get("search"), path.parent.parent)
     if study is not None and study.ref.command is not None:
         problems += program_problems(study.ref.command, path.parent.parent)
     sound = study is not None and not problems
@@ -89,13 +91,14 @@ def load_study(name: str, folders: Iterable[Path] | None = None, *, to_train: bo
 
 
 def check_space(study: Study) -> None:
-    """Checks that the space and the fixed params of a study fit the params of its trainable.
+    """Checks that a study fits the params of its trainable, and that its sampler and pruner can be imported.
 
     Raises:
         StudyInvalid: if they do not; the message lists all problems.
         UsageError: if the trainable cannot be imported.
     """
-    problems = list(_params_problems(load(study.ref), study.content()))
+    content = study.content()
+    problems = [*_params_problems(load(study.ref), content), *plugin_problems(content["search"], study.root)]
     if problems:
         raise StudyInvalid(f"study {study.name!r}", problems)
 

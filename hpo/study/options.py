@@ -6,13 +6,14 @@ sets, deprecated options, and what a file cannot express (functions, other sampl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from hpo.core.errors import UsageError
+from hpo.core.errors import UsageError, did_you_mean
 from hpo.core.installed import install_line
 from hpo.study.table import Finite, Table
 
@@ -160,6 +161,27 @@ class PatientOptions(Table):
     wrapped_options: dict[str, object] = Field(default_factory=dict)
 
 
+PLUGIN = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
+"""Matches `module:Class`, any other sampler or pruner of Optuna's kind."""
+
+
+def _named(known: Mapping[str, object]) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Returns the check of a name, and its JSON schema.
+
+    Args:
+        known: the names; besides them `module:Class` is allowed.
+    """
+
+    def check(given: object) -> object:
+        if given in list(known) or (isinstance(given, str) and re.fullmatch(PLUGIN, given)):
+            return given
+        wanted = ", ".join(map(repr, known))
+        hint = did_you_mean(given, known) if isinstance(given, str) else ""
+        raise ValueError(f"expected {wanted} or 'module:Class', got {given!r}" + (f".{hint}" if hint else ""))
+
+    return BeforeValidator(check), WithJsonSchema({"anyOf": [{"enum": list(known)}, {"pattern": f"^{PLUGIN}$"}]})
+
+
 SAMPLERS: Mapping[str, type[Table]] = {
     "tpe": TpeOptions,
     "tpe+gp": MixedOptions,
@@ -170,7 +192,7 @@ SAMPLERS: Mapping[str, type[Table]] = {
     "grid": NoOptions,
     "nsgaii": NsgaiiOptions,
 }
-SamplerName = Literal["tpe", "tpe+gp", "random", "gp", "cmaes", "qmc", "grid", "nsgaii"]
+SamplerName = Annotated[str, *_named(SAMPLERS)]
 
 PRUNERS: Mapping[str, type[Table]] = {
     "none": NoOptions,
@@ -181,18 +203,20 @@ PRUNERS: Mapping[str, type[Table]] = {
     "patient": PatientOptions,
     "threshold": ThresholdOptions,
 }
-PrunerName = Literal["none", "median", "percentile", "hyperband", "successive-halving", "patient", "threshold"]
+PrunerName = Annotated[str, *_named(PRUNERS)]
 
 CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
 """Samplers that take constraints into account."""
 
 
-def non_defaults(table: type[Table], options: Mapping[str, object]) -> dict[str, object]:
-    """Checks options and returns those that differ from their defaults.
+def non_defaults(table: type[Table] | None, options: Mapping[str, object]) -> dict[str, object]:
+    """Checks options and returns those that differ from their defaults; all of them, if there is no table.
 
     Raises:
         pydantic.ValidationError: if one of them is unknown or has a wrong value.
     """
+    if table is None:  # `module:Class`, whose options are checked when it is imported
+        return dict(options)
     return table.model_validate(options).model_dump(exclude_defaults=True)
 
 

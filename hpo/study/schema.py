@@ -84,9 +84,9 @@ class Search(Table):
     """How trials are proposed, pruned and counted.
 
     Attributes:
-        sampler: name of the sampler, which proposes params.
+        sampler: name of the sampler, which proposes params; or `module:Class`, see `hpo.study.plugins`.
         sampler_options: arguments of Optuna's sampler; see `hpo.study.options`.
-        pruner: name of the pruner, which ends bad trials early.
+        pruner: name of the pruner, which ends bad trials early; or `module:Class`.
         pruner_options: arguments of Optuna's pruner.
         trials: number of trials of the study.
         constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that violates one
@@ -332,12 +332,12 @@ class Study(Table):
     @property
     def sampler_options(self) -> dict[str, Any]:
         """The sampler's options that differ from their defaults."""
-        return non_defaults(SAMPLERS[self.search.sampler], self.search.sampler_options)
+        return non_defaults(SAMPLERS.get(self.search.sampler), self.search.sampler_options)
 
     @property
     def pruner_options(self) -> dict[str, Any]:
         """The pruner's options that differ from their defaults."""
-        return non_defaults(PRUNERS[self.search.pruner], self.search.pruner_options)
+        return non_defaults(PRUNERS.get(self.search.pruner), self.search.pruner_options)
 
     def located(self, root: Path) -> Study:
         """Returns a copy of this study with the given project folder."""

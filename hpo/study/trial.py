@@ -25,6 +25,7 @@ class Trial:
         started: start time as ISO text, local time without a zone, as Optuna gives it.
         ended: end time in the same form; None while it is running.
         code: digest of the code that it was trained with; None: unknown.
+        not_reproducible: why its params or its pruning may not follow from the seeds; None: they do, as far as known.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Trial:
     constraints: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None
     code: str | None = None
+    not_reproducible: str | None = None
 
     @property
     def is_feasible(self) -> bool:

@@ -18,6 +18,7 @@ FROZEN = [
     (Purpose.DRAW, (3, STREAMS["order"]), 2409565808),
     (Purpose.FOLD, (3,), 1773490552),
     (Purpose.PARTITION, (3,), 3236371264),
+    (Purpose.PRUNER, (3,), 2347965201),
 ]
 
 

@@ -27,6 +27,9 @@ EXTERNAL = "hpo:external"
 CODE = "hpo:code"
 """The trial's attribute with the digest of its code."""
 
+DOUBTS = "hpo:not-reproducible"
+"""The trial's attribute that says why its params may not follow from the seeds."""
+
 
 def trial_of(frozen: FrozenTrial) -> Trial:
     """Returns an Optuna trial as a plain value."""
@@ -42,6 +45,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         ended=frozen.datetime_complete.isoformat() if frozen.datetime_complete else None,
         origin=_origin(frozen),
         code=frozen.user_attrs.get(CODE),
+        not_reproducible=frozen.user_attrs.get(DOUBTS),
     )
 
 
