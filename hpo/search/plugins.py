@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.core.errors import Problem, SamplerFailed, UsageError
 from hpo.search.memory import MemoryStudy
@@ -59,6 +60,7 @@ def _doubts(study: Study) -> list[str]:
         raise UsageError(
             f"the sampler or the pruner failed on {PROBED} made-up trials before the search: "
             f"{str(error).partition('. What has been trained')[0]}"
+            + ("; if it expects to know all earlier trials, set [search] lag = 1" if study.lag != 1 else "")
         ) from error
     found = []
     if is_plugin(sampler):
@@ -77,12 +79,15 @@ def _probe(study: Study) -> tuple[list[object], list[bool]]:
     memory = MemoryStudy(study, [direction])
     proposed: list[object] = []
     decisions: list[bool] = []
+    waiting: deque[FrozenTrial] = deque()  # of which the next trial may know nothing yet
     for number in range(PROBED):
+        if len(waiting) == (study.lag or 1):
+            memory.tell(waiting.popleft())
         trial = memory.propose(number, {})
         proposed.append(dict(trial.params))
         for step in range(1, min(study.steps, PROBED) + 1):
             trial.intermediate_values[step] = math.sin(1.0 + 7.0 * number) * step
-            decisions.append(memory.pruner.should_prune(trial, number))
+            decisions.append(memory.pruner.should_prune(trial, number - len(waiting)))
         trial.state, trial.values = TrialState.COMPLETE, [math.cos(1.0 + 5.0 * number)]
-        memory.tell(trial)
+        waiting.append(trial)
     return proposed, decisions
