@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hpo.core.protocols import DONE, WAIT, Backend, Decision, JobSource, Observer, Resources, Tell, TrainableRef
     from hpo.core.records import Evaluation, Job, Metrics, Objective, Report, Stage, Status
     from hpo.core.run_config import RunConfig
+    from hpo.search.ask_tell import Search
     from hpo.search.mixed import MixedSampler
     from hpo.seeds.current import seeded
     from hpo.seeds.streams import Stream, Streams
@@ -93,6 +94,7 @@ _MODULES = {
     "hpo.stats.ranking": ("Candidate", "Ranking", "rank"),
     "hpo.core.records": ("Evaluation", "Job", "Metrics", "Objective", "Report", "Stage", "Status"),
     "hpo.stats.scoring": ("Rule",),
+    "hpo.search.ask_tell": ("Search",),
     "hpo.search.mixed": ("MixedSampler",),
     "hpo.seeds.current": ("seeded",),
     "hpo.core.protocols": (
@@ -146,6 +148,7 @@ __all__ = [
     "Resources",
     "Rule",
     "RunConfig",
+    "Search",
     "SearchOutcome",
     "Stage",
     "Status",
