@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.core.arguments import explains_arguments
 from hpo.core.code import Code, describe_difference
@@ -20,9 +20,13 @@ from hpo.core.shown import Page, Shown
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.storage import storage, stored_study
+from hpo.figures.report import comparison_figure
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 MEANINGFUL = 0.75
 """Outperformance above which a difference is meaningful. Source: Bouthillier et al., 2021, section 4."""
@@ -90,6 +94,10 @@ class Comparison(Shown):
         from hpo.analysis.shown import comparison_text
 
         return Page([comparison_text(self)])
+
+    def figure(self) -> Figure:
+        """Returns the values of both under each seed as a plotly figure."""
+        return comparison_figure(self.names, self.seeds, self.values, self.verdict)
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each seed."""

@@ -8,8 +8,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpo.analysis.curves import curve_of
+from hpo.analysis.curves import Curve, curve_of
 from hpo.analysis.options import DiagnoseOptions
 from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
@@ -28,6 +29,9 @@ from hpo.stats import seed_use
 from hpo.study import Study
 from hpo.training import INITIAL_WEIGHTS
 from hpo.training.outputs.artifacts import artifacts_folder
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 ADVICE = {
     "non-finite": "lower the learning rate, clip gradients, or look for a division by zero or a log of zero",
@@ -97,6 +101,8 @@ class Diagnosis(Shown):
         code: says that the replicates ran different code; None if that is not known.
         files: paths of the files that were written.
         warnings: say that replicates are the same under different seeds.
+        metric: name of the metric that the curves show.
+        curves: learning curves of the replicates that did not fail.
     """
 
     study: Study
@@ -108,6 +114,17 @@ class Diagnosis(Shown):
     code: str | None = None
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+    metric: str = ""
+    curves: tuple[Curve, ...] = ()
+
+    def figure(self) -> Figure:
+        """Returns the replicates' learning curves as a plotly figure, with a line where they diverge."""
+        figure = curves_figure([asdict(one) for one in self.curves], self.trial, self.metric)
+        warnings = "".join(f"<br><sub>{warning}</sub>" for warning in self.warnings)
+        figure.update_layout(title=f"{self.study.name}, trial {self.trial}: its replicates{warnings}")
+        if epoch := next((one.epoch for one in self.partings if one.metric == self.metric), None):
+            figure.add_vline(x=epoch, line_dash="dash", annotation_text="divergence")
+        return figure
 
     def plain(self) -> dict[str, object]:
         """Returns everything as plain values."""
@@ -179,6 +196,7 @@ def diagnose(study: Study | str, config: RunConfig | None, options: DiagnoseOpti
     partings = tuple(parting for metric in names if (parting := divergence_of(found, metric)) is not None)
     scales = _scales(found)
     uses = seed_use.seed_uses(join_folds(found, study), study.objective)
+    metric = next((one.metric for one in partings if one.metric == "val_loss"), study.objective.metric)
     made = Diagnosis(
         study=study,
         trial=trial,
@@ -188,8 +206,10 @@ def diagnose(study: Study | str, config: RunConfig | None, options: DiagnoseOpti
         code=describe_difference({f"seed {one.job.seed_text} ({one.job.stage})": one.code for one in found}),
         advice=tuple(_advice(replicates, scales)),
         warnings=tuple(seed_use.seed_warnings(list(uses.values()), candidates=0)),
+        metric=metric,
+        curves=tuple(curve for one in found if one.reports for curve in curve_of(one, metric)),
     )
-    return _written(made, found, config.outputs / name)
+    return _written(made, config.outputs / name)
 
 
 def divergence_of(found: Sequence[Evaluation], metric: str) -> Divergence | None:
@@ -258,18 +278,10 @@ def _advice(replicates: Sequence[ReplicateFinding], scales: Mapping[str, tuple[f
     return advice
 
 
-def _written(made: Diagnosis, found: Sequence[Evaluation], folder: Path) -> Diagnosis:
-    metric = next((one.metric for one in made.partings if one.metric == "val_loss"), made.study.objective.metric)
-    curves = [asdict(curve) for one in found if one.reports for curve in curve_of(one, metric)]
-    marks = {one.metric: one.epoch for one in made.partings}
-    figure = curves_figure(curves, made.trial, metric)
-    warnings = "".join(f"<br><sub>{warning}</sub>" for warning in made.warnings)
-    figure.update_layout(title=f"{made.study.name}, trial {made.trial}: its replicates{warnings}")
-    if marks.get(metric):
-        figure.add_vline(x=marks[metric], line_dash="dash", annotation_text="divergence")
+def _written(made: Diagnosis, folder: Path) -> Diagnosis:
     files = tuple(folder / f"diagnosis-trial-{made.trial}.{kind}" for kind in ("html", "json"))
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_page(files[0], figure, "diagnosis")
+        write_page(files[0], made.figure(), "diagnosis")
         write_text(files[1], json_text(made.plain()))
     return replace(made, files=files)

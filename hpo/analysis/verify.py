@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
+from hpo.analysis.curves import curve_of
 from hpo.analysis.options import VerifyOptions
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.protocols import Observer, Stop
@@ -19,11 +20,15 @@ from hpo.driver.leftovers import temporary_folder
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import require_runnable
 from hpo.driver.session import RunContext, Session, resolve_study
+from hpo.figures.report import curves_figure
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.seed_use import CLOCKS
 from hpo.store import Store, StoredStudy
 from hpo.study import Study
 from hpo.training import Difference, first_difference, local_copy
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,28 @@ class Verified:
 
 
 class Verification(Shown, list[Verified]):
-    """What was compared, in the order of the records."""
+    """What was compared, in the order of the records.
+
+    Args:
+        compared: the comparisons, in that order.
+        metric: name of the objective's metric.
+    """
+
+    def __init__(self, compared: Iterable[Verified], metric: str) -> None:
+        super().__init__(compared)
+        self.metric = metric
+
+    def figure(self) -> Figure:
+        """Returns the learning curves of the recorded trainings and of their repetitions as a plotly figure."""
+        curves = []
+        for one in self:
+            for evaluation, what in ((one.recorded, "recorded"), (one.again, "again")):
+                found = [asdict(curve) for curve in curve_of(evaluation, self.metric)]
+                curves += [{**curve, "seed": f"{curve['seed']} ({what})"} for curve in found]
+        figure = curves_figure(curves, None, self.metric)
+        identical = sum(one.is_identical for one in self)
+        figure.update_layout(title=f"{identical} of {len(self)} trainings are bit-identical")
+        return figure
 
     def page(self) -> Page:
         """Returns what is printed."""
@@ -137,7 +163,7 @@ def verify(study: Study | str, config: RunConfig | None, options: VerifyOptions)
                     first = ObservedSource(PromotionSource([job]), [halfway])
                     session.train(first, most_at_once=1, stop=halfway, work=work)
             session.train(ObservedSource(source, options.observers), work=work)
-            return Verification(_compared(recorded, source.by_key, study.objective.ignore))
+            return Verification(_compared(recorded, source.by_key, study.objective.ignore), study.objective.metric)
 
 
 def _recorded(store: Store, stored: StoredStudy, options: VerifyOptions) -> list[Evaluation]:

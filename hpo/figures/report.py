@@ -161,6 +161,28 @@ def curves_figure(curves: Sequence[Mapping[str, Any]], winner: int | None, metri
     return figure
 
 
+def comparison_figure(
+    names: Sequence[str], seeds: Sequence[int], values: Sequence[Sequence[float]], verdict: str
+) -> Figure:
+    """Returns a figure of two configurations' values, paired by seed.
+
+    Args:
+        names: both configurations.
+        seeds: seeds that both have.
+        values: values of both, each in the order of the seeds.
+        verdict: the conclusion, which stands below the title.
+    """
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    for index, (name, own) in enumerate(zip(names, values, strict=True)):
+        marker = {"symbol": MARKS[index], "size": 10, "color": COLORS[index]}
+        figure.add_scatter(x=[f"seed {seed}" for seed in seeds], y=own, mode="markers", name=name, marker=marker)
+    title = f"{escape(' against '.join(names))}<br><sub>{'<br>'.join(wrap(escape(verdict), WIDTH))}</sub>"
+    figure.update_layout(title=title, template="simple_white", yaxis_title="value", height=420, showlegend=True)
+    return figure
+
+
 def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, searched_on: str) -> Figure:
     """Returns a figure of each candidate's mean over seeds against its search value, with the identity line.
 

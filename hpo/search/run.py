@@ -35,6 +35,8 @@ from hpo.study import Study, Trial, checked_configurations, incumbent, require_p
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.figures.report import Figure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutcome(Shown):
@@ -89,6 +91,25 @@ class SearchOutcome(Shown):
                 for one in self.trials
             ]
         )
+
+    def figure(self) -> Figure:
+        """Returns the trials' learning curves as a plotly figure."""
+        from hpo.figures.report import curves_figure
+
+        curves = [
+            {
+                "trial": one.number,
+                "seed": ", ".join(map(str, self.study.search_seeds(one.number))),
+                "epochs": list(one.values),
+                "values": list(one.values.values()),
+            }
+            for one in self.trials
+            if one.values
+        ]
+        figure = curves_figure(curves, None, self.study.objective.metric)
+        best = "" if self.incumbent is None else f"; incumbent: trial {self.incumbent.number}"
+        figure.update_layout(title=f"{self.study.name}: {len(self.trials)} trials{best}")
+        return figure
 
     @property
     def open(self) -> tuple[int, ...]:

@@ -87,8 +87,21 @@ def test_outcomes_print_and_are_tables(config, capsys):
     assert tables["verify"][:4] == ["stage", "trial", "seed", "status"]
     assert tables["rank"] == tables["promote"]
     assert all(tables.values())
-    assert found["promote"].figure().layout.title.text
-    assert "what affects val" in found["decompose"].figure().layout.title.text
+    titles = {
+        "run": "mine: 2 trials; incumbent: trial",
+        "promote": "mine: ranked by mean - sigma over 3 seeds",
+        "verify": "1 of 1 trainings are bit-identical",
+        "compare": "0 against 1<br>",
+        "diagnose": "mine, trial 0: its replicates",
+        "decompose": "what affects val",
+    }
+    for name, title in titles.items():
+        figure = found[name].figure()
+        assert title in figure.layout.title.text
+        assert all(len(trace.x) and len(trace.x) == len(trace.y) for trace in figure.data)
+    assert [trace.name for trace in found["verify"].figure().data] == [
+        f"trial {found['verify'][0].recorded.job.trial}, seed 42 ({what})" for what in ("recorded", "again")
+    ]
 
 
 def test_other_session_continues_study(config):
