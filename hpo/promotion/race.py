@@ -70,6 +70,29 @@ class Plan:
         return cls.from_first(min(20, max(4, round(2 * trainings / 15))), SHORT if trainings < 90 else LONG)
 
     @classmethod
+    def for_share(cls, trainings: int, share: float, rungs: tuple[int, ...] | None = None) -> Plan:
+        """Returns the widest plan that costs at most a share of the trainings of search and promotion together.
+
+        Args:
+            trainings: number of trainings of search and promotion.
+            share: part of them that the promotion gets.
+            rungs: number of seeds after each rung; None: by number of trainings.
+
+        Raises:
+            ValueError: if it is too little for a race of two candidates.
+        """
+        rungs = rungs or cls.for_trainings(trainings).rungs
+        most, plan = int(share * trainings + 1e-9), cls.from_first(2, rungs)
+        if plan.cost > most:
+            raise ValueError(
+                f"[promotion] race leaves {most} of {trainings} trainings (share {share:g}), but a race of 2 "
+                f"candidates under up to {rungs[-1]} seeds needs {plan.cost}; set a larger share, or train more"
+            )
+        while (wider := cls.from_first(plan.widths[0] + 1, rungs)).cost <= most:
+            plan = wider
+        return plan
+
+    @classmethod
     def after_search(cls, trials: int) -> Plan:
         """Returns the plan for a search of `trials` trials, from the smallest total that leaves the search as many."""
         trainings = trials

@@ -85,6 +85,16 @@ def rule_of(study: Study, options: RuleOptions) -> Rule:
     return rule
 
 
+def races(study: Study, options: PromotionOptions) -> bool:
+    """Whether a promotion is a race, by its options or by the study.
+
+    Args:
+        study: the study to be promoted.
+        options: options of the promotion.
+    """
+    return options.race or study.promotion.race is not None
+
+
 def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | None:
     """Returns the plan of the race; None if the options ask for none.
 
@@ -97,7 +107,7 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
         UsageError: if such a race is not possible.
     """
     top, rungs, widths = options.top, options.rungs, options.widths
-    if not options.race:
+    if not races(study, options):
         if rungs or widths:
             raise UsageError("rungs and widths are options of a race; add --race, or leave them out")
         return None
@@ -114,9 +124,14 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
             "another seed ([search] seed = 41), or promote without --race"
         )
     trainings, own = options.trainings, study.promotion.seeds
-    usual = Plan.for_trainings(trainings // study.trainings) if trainings else Plan.after_search(trials)
-    rungs = tuple(rungs or usual.rungs)
+    share = None if study.promotion.race is None or top or widths else study.promotion.race.share
     try:
+        if share is not None:
+            together = trainings // study.trainings if trainings else math.ceil(trials / (1 - share) - 1e-9)
+            usual = Plan.for_share(together, share, tuple(rungs) if rungs else None)
+        else:
+            usual = Plan.for_trainings(trainings // study.trainings) if trainings else Plan.after_search(trials)
+        rungs = tuple(rungs or usual.rungs)
         plan = Plan(rungs, tuple(widths)) if widths else Plan.from_first(top or usual.widths[0], rungs)
     except ValueError as error:
         raise UsageError(str(error)) from error

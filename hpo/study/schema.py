@@ -18,6 +18,7 @@ from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
+from hpo.study.race import RaceTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class PromotionRules(Table):
         rule: rule that ranks the candidates; see `hpo.stats.names.RuleName`.
         lambda_: weight of sigma in the score.
         ddof: estimator of sigma: 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root.
+        race: the settings of a promotion by race; None: all candidates are trained under all seeds.
     """
 
     top: Annotated[int, Field(ge=1, le=10_000)] = 3
@@ -155,6 +157,7 @@ class PromotionRules(Table):
     rule: RuleName = "mean-std"
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
     ddof: Annotated[Ddof, exactly(0, 1, "unbiased")] = 0
+    race: RaceTable | None = None
 
     @property
     def score(self) -> Rule:
@@ -367,6 +370,8 @@ class Study(Table):
         if self.validation is None:  # keeps the digest of studies without it
             del content["validation"]
         content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
+        if self.promotion.race is None:
+            del content["promotion"]["race"]
         if not self.search.enqueue:
             del content["search"]["enqueue"]
         if not self.objective_.ignore:

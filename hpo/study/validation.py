@@ -17,6 +17,7 @@ from hpo.study.command import CommandTable, command_notes, command_problems
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
+from hpo.study.race import RaceTable
 from hpo.study.schema import NAME, ObjectiveTable, PromotionRules, ResourcesTable, Search, Study, Validation
 from hpo.study.table import Table, dotted
 
@@ -387,6 +388,7 @@ _TABLES: dict[str, type[Table]] = {
     "objective": ObjectiveTable,
     "search": Search,
     "promotion": PromotionRules,
+    "promotion.race": RaceTable,
     "validation": Validation,
     "resources": ResourcesTable,
     "space": DimensionTable,
@@ -394,5 +396,5 @@ _TABLES: dict[str, type[Table]] = {
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> tuple[str, ...]:
-    table = _TABLES[str(loc[0]) if len(loc) > 1 else ""]
+    table = _TABLES.get(dotted(*loc[:2]) if len(loc) > 2 else "-") or _TABLES[str(loc[0]) if len(loc) > 1 else ""]
     return tuple(field.alias or name for name, field in table.model_fields.items())

@@ -75,7 +75,7 @@ def _table(content: Mapping[str, object], *above: str) -> Iterator[str]:
 
 def _is_inline(above: tuple[str, ...], key: str) -> bool:
     """Whether a table is written on one line, e.g. a dimension."""
-    return above == ("space",) or key == "wrapped_options"
+    return above == ("space",) or key == "wrapped_options" or (*above, key) == ("promotion", "race")
 
 
 def _value(value: object) -> str:

@@ -18,8 +18,9 @@ from hpo.core.errors import UsageError
 from hpo.core.protocols import DONE, WAIT
 from hpo.core.records import Evaluation, Job, Status
 from hpo.promotion.grid import MAX_TRIES, replicate
+from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, Race, RaceSource
-from hpo.promotion.select import race_seeds
+from hpo.promotion.select import race_plan, race_seeds, share_of_search
 from hpo.stats.ranking import Candidate
 from hpo.stats.scoring import Rule
 
@@ -36,6 +37,31 @@ from hpo.stats.scoring import Rule
 def test_default_plan(trainings, rungs, widths, cost):
     plan = Plan.for_trainings(trainings)
     assert (plan.rungs, plan.widths, plan.cost) == (rungs, widths, cost)
+
+
+@given(some.integers(30, 500), some.floats(0.3, 0.9))
+def test_plan_is_widest_of_its_share(trainings, share):
+    plan = Plan.for_share(trainings, share)
+    assert plan.rungs == Plan.for_trainings(trainings).rungs
+    assert plan.cost <= share * trainings + 1e-6 < Plan.from_first(plan.widths[0] + 1, plan.rungs).cost + 1e-6
+
+
+def test_study_sets_the_share(curve):
+    study = curve(promotion={"race": {"share": 0.45}})
+    plan = race_plan(study, 66, PromotionOptions())
+    assert plan == Plan.for_share(120, 0.45) == race_plan(study, 0, PromotionOptions(trainings=120))
+    assert plan.cost == 54
+    assert share_of_search(study, PromotionOptions(trainings=60)) == 60 - Plan.for_share(60, 0.45).cost
+    assert race_plan(study, 66, PromotionOptions(top=4)).widths[0] == 4
+    assert race_plan(curve(promotion={"race": {}}), 66, PromotionOptions()) == Plan.after_search(66)
+
+
+def test_share_too_small_is_a_sentence(curve):
+    said = (
+        r"leaves 3 of 30 trainings \(share 0\.1\), but a race of 2 candidates under up to 4 seeds needs 8; set a larger"
+    )
+    with pytest.raises(UsageError, match=said):
+        race_plan(curve(promotion={"race": {"share": 0.1}}), 27, PromotionOptions())
 
 
 @given(some.integers(1, 3000))

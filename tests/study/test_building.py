@@ -170,3 +170,9 @@ def test_a_session_s_function_is_in_no_file():
 
     with pytest.raises(UsageError, match="a file cannot name"):
         hpo.Study(name="mine", trainable=mine, objective=hpo.minimize("val"), space=SPACE).to_toml()
+
+
+@pytest.mark.parametrize("race", [{}, {"share": 0.4}])
+def test_a_race_is_written(race):
+    study = made(promotion={"race": race})
+    assert tomllib.loads(study.to_toml())["promotion"]["race"] == race
