@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, cast, overload
 
 from hpo.core.arguments import require_known, require_type
+from hpo.core.protocols import Observer
 from hpo.core.run_config import RunConfig
+from hpo.driver.options import Keywords, Verb
 from hpo.promotion import promote as of_hpo
 from hpo.promotion.external import ExternalCandidates
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.promote import PromotionOutcome, promote_found
-from hpo.search.objective import best_of, is_optuna_study, study_of
+from hpo.search.objective import OptunaStudy, best_of, is_optuna_study, study_of
+from hpo.study import Study
 
 
 def promote_objective(
@@ -49,12 +52,45 @@ def promote_objective(
     return promote_found(made, config, PromotionOptions(top=top, **options), found)
 
 
-@wraps(of_hpo.promote)
-def _promote(study: Any, *args: Any, **given: Any) -> PromotionOutcome:
-    if is_optuna_study(study):
-        return promote_objective(study, *args, **given)
-    return of_hpo.promote(study, *args, **given)
+class _Promote(Protocol[Keywords]):
+    """The signatures of `promote`: those of a study's promotion, and that of `promote_objective`.
+
+    The latter names its options: with `**options` a type checker would no longer name a misspelled keyword.
+    """
+
+    @overload
+    def __call__(
+        self,
+        study: OptunaStudy,
+        objective: Callable[..., object],
+        *,
+        seeds: Sequence[int] = (42, 43, 44),
+        top: int = 5,
+        name: str | None = None,
+        config: RunConfig | None = None,
+        lambda_: float | None = None,
+        confirm_seeds: Sequence[int] = (),
+        observers: Sequence[Observer] = (),
+        accept_code_change: bool = False,
+        allow_ignored_seed: bool = False,
+    ) -> PromotionOutcome: ...
+    @overload
+    def __call__(self, study: Study | str, config: RunConfig | None, options: PromotionOptions) -> PromotionOutcome: ...
+    @overload
+    def __call__(
+        self, study: Study | str, config: RunConfig | None = None, *args: Keywords.args, **kwargs: Keywords.kwargs
+    ) -> PromotionOutcome: ...
 
 
-promote = of_hpo.promote if TYPE_CHECKING else _promote
+def _of_both(of_study: Verb[Keywords, PromotionOptions, PromotionOutcome]) -> _Promote[Keywords]:
+    """Returns `promote` for both kinds of studies, from that for a study of hpo, whose keywords it has."""
+
+    @wraps(of_study)
+    def promote(study: Any, *args: Any, **given: Any) -> PromotionOutcome:
+        return promote_objective(study, *args, **given) if is_optuna_study(study) else of_study(study, *args, **given)
+
+    return cast("_Promote[Keywords]", promote)
+
+
+promote = _of_both(of_hpo.promote)
 """Promotes a study. Also takes an Optuna study with its objective function; see `promote_objective`."""

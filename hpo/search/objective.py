@@ -23,6 +23,9 @@ from hpo.study.space import Choice, Dimension, Float, Int
 from hpo.training.context import Context
 from hpo.training.trial import numeric_attributes
 
+OptunaStudy = optuna.Study
+"""Type of a study of Optuna's own, for annotations in packages that do not import Optuna."""
+
 Best = tuple[tuple[ExternalTrial, ...], tuple[LeftOut, ...]]
 """Complete trials, and those that cannot be trained again, both with the best value first."""
 

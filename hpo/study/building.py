@@ -12,7 +12,7 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.command import CommandTable
 from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search, Validation
-from hpo.study.space import Choice, Dimension, Float, Int
+from hpo.study.space import Choice, Dimension, Float, Int, SpaceDimension
 
 BUDGET = 10
 """Default budget, in epochs per trial, of a study made in Python."""
@@ -39,7 +39,7 @@ class StudyContent(TypedDict, total=False):
     trainable: str | Callable[..., Any]
     command: Mapping[str, object] | CommandTable | None
     objective: Required[ObjectiveTable | Objective | Mapping[str, object]]
-    space: Required[Mapping[str, Dimension | Mapping[str, object]]]
+    space: Required[Mapping[str, SpaceDimension | Mapping[str, object]]]
     fixed: Mapping[str, Value] | None
     search: Mapping[str, object] | Search | None
     promotion: Mapping[str, object] | PromotionRules | None

@@ -32,9 +32,15 @@ def conditions(when: When) -> dict[str, tuple[Value, ...]]:
     }
 
 
+class SpaceDimension:
+    """Base of all dimensions: a type checker takes a dict of several kinds for a dict of these."""
+
+    __slots__ = ()
+
+
 @explains_arguments
 @dataclass(frozen=True, slots=True)
-class Float:
+class Float(SpaceDimension):
     """A real number from low to high, both included; `hpo.Study` validates it.
 
     Attributes:
@@ -61,7 +67,7 @@ class Float:
 
 @explains_arguments
 @dataclass(frozen=True, slots=True)
-class Int:
+class Int(SpaceDimension):
     """A whole number from low to high, both included; `hpo.Study` validates it.
 
     Attributes:
@@ -88,7 +94,7 @@ class Int:
 
 @explains_arguments
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(SpaceDimension):
     """One of several values; `hpo.Study` validates them.
 
     Attributes:

@@ -18,7 +18,10 @@ PROJECT = """
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import optuna
+
 import hpo
+import hpo.api
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,25 @@ best: float | None = searched.incumbent.value if searched.incumbent else None
 promoted = hpo.promote("mine", config, top=2)
 winner = promoted.ranking.winner
 mean: float | None = winner.mean if winner else None
+
+space = {"lr": hpo.Float(1e-4, 1e-1, log=True), "width": hpo.Int(1, 8), "opt": hpo.Choice(["adam", "sgd"])}
+study = hpo.Study(name="own", trainable=train, objective=hpo.maximize("val"), space=space, search={"trials": 4})
+outcomes = [hpo.run(study, config, trials=4), hpo.promote(study, config, top=2), hpo.verify(study, config)]
+for outcome in (*outcomes, hpo.compare(0, 1, study, config), hpo.diagnose(study, config, trial=0)):
+    columns: list[str] = [str(name) for name in outcome.frame().columns]
+hpo.run(study, config).figure().show()
+hpo.promote(study, config, hpo.api.PromotionOptions(top=2)).figure().show()
+hpo.verify(study, config).figure().show()
+
+
+def objective(trial: optuna.Trial) -> float:
+    return trial.suggest_float("lr", 0, 1)
+
+
+finished = optuna.create_study()
+finished.optimize(objective, n_trials=3)
+again = hpo.promote(finished, objective, seeds=[42, 43], top=3, config=config, allow_ignored_seed=True)
+luck: float | None = again.luck.luck if again.luck else None
 """
 
 MISTAKES = {
@@ -71,6 +93,8 @@ MISTAKES = {
     'hpo.promote("mine", config, tops=2)': 'Unexpected keyword argument "tops"',
     "hpo.RunConfig(storage=3)": 'incompatible type "int"',
     "searched.incumbents": "has no attribute",
+    "hpo.promote(finished)": "No overload variant",
+    'hpo.promote(finished, objective, top="three")': "No overload variant",
 }
 
 
