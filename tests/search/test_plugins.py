@@ -9,6 +9,8 @@ import optuna
 import pytest
 from searches import in_random_order, one_by_one, open_source, table, train, value
 
+import hpo
+from hpo.cli.progress import header
 from hpo.cli.tables import trial_text
 from hpo.core.errors import UsageError
 from hpo.core.records import Job
@@ -116,6 +118,13 @@ def test_irreproducible_is_labeled(stored, curve, search, why):
     shown = [str(part) for part in trial_text(trial, [], "val").renderables]
     assert f"! Not reproducible: {said}." in shown
     assert re.fullmatch(why, said)
+
+
+def test_run_says_it_is_irreproducible(curve, config):
+    study = curve(search={"sampler": "toys.samplers:Seedless", "trials": 2})
+    said = "sampler 'toys.samplers:Seedless' takes no argument `seed`"
+    assert hpo.run(study, config).warnings == (f"Not reproducible: {said}.",)
+    assert header(study, "sqlite:///x.db", 2).splitlines()[1].endswith(f"reproducible: no ({said})")
 
 
 def test_failed_replay_is_labeled(stored, curve):

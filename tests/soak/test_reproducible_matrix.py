@@ -8,7 +8,7 @@ from parallel import PRUNERS, in_a_loop, napping, on_ray
 pytestmark = [pytest.mark.soak, pytest.mark.ray]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii", "toys.samplers:Climber"])
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_same_table_on_every_run(tmp_path, curve, ray_slots, pruner, sampler):
     study = napping(curve, pruner, sampler=sampler)
