@@ -167,7 +167,7 @@ def comparison_figure(
     """Returns a figure of two configurations' values, paired by seed.
 
     Args:
-        names: both configurations.
+        names: names of both configurations.
         seeds: seeds that both have.
         values: values of both, each in the order of the seeds.
         verdict: the conclusion, which stands below the title.
