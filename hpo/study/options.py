@@ -205,6 +205,9 @@ PRUNERS: Mapping[str, type[Table]] = {
 }
 PrunerName = Annotated[str, *_named(PRUNERS)]
 
+DEFAULT_SAMPLER = "tpe+gp"
+"""The sampler of studies that name none: the one that finds better configurations at the same number of trainings."""
+
 CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
 """Samplers that take constraints into account."""
 

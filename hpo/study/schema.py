@@ -17,7 +17,7 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
-from hpo.study.options import PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
+from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.race import RaceTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
 
@@ -107,7 +107,7 @@ class Search(Table):
             params. Not part of the identity: configurations may be added later.
     """
 
-    sampler: SamplerName = "tpe"
+    sampler: SamplerName = DEFAULT_SAMPLER
     sampler_options: dict[str, object] = Field(default_factory=dict)
     pruner: PrunerName = "median"
     pruner_options: dict[str, object] = Field(default_factory=dict)

@@ -16,7 +16,7 @@ from hpo.study import space
 from hpo.study.command import CommandTable, command_notes, command_problems
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
-from hpo.study.options import CONSTRAINED, PRUNERS, SAMPLERS
+from hpo.study.options import CONSTRAINED, DEFAULT_SAMPLER, PRUNERS, SAMPLERS
 from hpo.study.race import RaceTable
 from hpo.study.schema import NAME, ObjectiveTable, PromotionRules, ResourcesTable, Search, Study, Validation
 from hpo.study.table import Table, dotted
@@ -147,8 +147,9 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
 
 
 def _search_problems(search: Mapping[str, Any], dimensions: Mapping[str, space.Dimension]) -> Iterable[Problem]:
-    sampler = search.get("sampler", "tpe")
-    yield from _option_problems(SAMPLERS, sampler, search.get("sampler_options", {}), "search", "sampler_options")
+    sampler = search.get("sampler", DEFAULT_SAMPLER)
+    for problem in _option_problems(SAMPLERS, sampler, search.get("sampler_options", {}), "search", "sampler_options"):
+        yield problem if "sampler" in search else _with_sampler_of_option(problem)
     pruner, options = search.get("pruner", "median"), search.get("pruner_options", {})
     yield from _option_problems(PRUNERS, pruner, options, "search", "pruner_options")
     if pruner == "patient" and isinstance(options, dict):
@@ -189,6 +190,14 @@ def _enqueued_problems(
         for earlier in range(index):
             if tables[earlier] == table:
                 yield Problem(at, f"is the same as search.enqueue.{earlier}; leave one of them out")
+
+
+def _with_sampler_of_option(problem: Problem) -> Problem:
+    """Returns the problem of an option in a study that names no sampler, with a hint if it is one of TPE's."""
+    option = problem.key.rpartition(".")[2]
+    if option not in SAMPLERS["tpe"].model_fields or option in SAMPLERS[DEFAULT_SAMPLER].model_fields:
+        return problem
+    return Problem(problem.key, f'no such option of {DEFAULT_SAMPLER!r}, the default sampler; sampler = "tpe" has it')
 
 
 def _option_problems(known: Mapping[str, type[Table]], name: object, options: object, *at: str) -> Iterable[Problem]:

@@ -49,7 +49,7 @@ def test_own_project_runs(project):
     assert "Incumbent: trial" in done.stdout
     assert "Winner: trial" in done.stdout
     assert "results_7  results_8  results_9" in done.stdout
-    assert "maximize val · 20 trials · 5 epochs · seed 41 · tpe + median pruner" in done.stderr
+    assert "maximize val · 20 trials · 5 epochs · seed 41 · tpe+gp + median pruner" in done.stderr
     assert "reproducible: yes (lag 4)" in done.stderr
     assert "\x1b[" not in done.stdout + done.stderr, "no colours where there is no terminal"
     assert sorted(path.name for path in (project / "outputs" / "curve").iterdir()) == [

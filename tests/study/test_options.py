@@ -28,7 +28,7 @@ def problems(search, **tables):
 
 WRONG = [
     (
-        {"sampler_options": {"n_startup_trails": 3}},
+        {"sampler": "tpe", "sampler_options": {"n_startup_trails": 3}},
         "search.sampler_options.n_startup_trails",
         r"no such key \(keys: n_startup_trials, .*\)\. Did you mean n_startup_trials\?",
     ),
@@ -48,7 +48,16 @@ WRONG = [
         "search.sampler_options.n_startup_trials",
         "expected at least 0, got -1",
     ),
-    ({"sampler_options": {"group": True, "multivariate": False}}, "search.sampler_options", "group needs multivariate"),
+    (
+        {"sampler": "tpe", "sampler_options": {"group": True, "multivariate": False}},
+        "search.sampler_options",
+        "group needs multivariate",
+    ),
+    (
+        {"sampler_options": {"multivariate": True}},
+        "search.sampler_options.multivariate",
+        "no such option of 'tpe.gp', the default sampler; sampler = .tpe. has it",
+    ),
     ({"sampler_options": 3}, "search.sampler_options", "expected a table, got 3"),
     (
         {"sampler": "qmc", "sampler_options": {"qmc_type": "sobel"}},
@@ -131,10 +140,11 @@ def test_a_margin_takes_no_conditions():
 
 
 def test_default_option_is_same_study(curve):
-    plain = curve()
-    said = curve(search={"sampler_options": {"n_startup_trials": 10}, "pruner_options": {"n_startup_trials": 5}})
+    plain = curve(search={"sampler": "tpe"})
+    options = {"sampler_options": {"n_startup_trials": 10}, "pruner_options": {"n_startup_trials": 5}}
+    said = curve(search={"sampler": "tpe", **options})
     assert said.identity() == plain.identity()
-    other = curve(search={"sampler_options": {"n_startup_trials": 11}})
+    other = curve(search={"sampler": "tpe", "sampler_options": {"n_startup_trials": 11}})
     assert other.identity()["search.sampler_options.n_startup_trials"] == "11"
     assert other.identity() != plain.identity()
 
