@@ -56,10 +56,11 @@ def read_external(study: Study, source: str, options: PromotionOptions) -> Exter
     foreign = read_source(study, source, options.source_study, columns)
     trials, left_out = external_trials(study, foreign)
     loaded = load(study.ref)
+    # An objective trains as long as it decides itself: its steps say nothing about the budget, their number does.
     if isinstance(loaded, Loaded) and loaded.arguments.is_objective:
-        # It trains as long as it decides itself, and the value that it returns is a step more than Optuna's: its steps
-        # say nothing about the budget.
         trials = [replace(one, last_step=None) for one in trials]
+    else:
+        trials = [replace(one, reports=None) for one in trials]
     return ExternalCandidates(trials=tuple(trials), left_out=tuple(left_out), recognized=foreign.recognized)
 
 

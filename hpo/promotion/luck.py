@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hpo.core.records import Evaluation
 from hpo.stats.ranking import Ranking
 from hpo.stats.seed_use import Use
 from hpo.study import ExternalTrial, Study
+from hpo.training.trial import REPORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,43 @@ def searched_on(study: Study, external: Mapping[int, ExternalTrial]) -> str:
     return next((one.origin.of_study for one in external.values()), study.search_seeds_text)
 
 
-def other_budget(study: Study, external: Mapping[int, ExternalTrial]) -> list[str]:
-    """Returns a warning if another tool's trainings were longer or shorter than the replicates."""
+def other_budget(
+    study: Study, external: Mapping[int, ExternalTrial], replicates: Iterable[Evaluation]
+) -> tuple[str, ...]:
+    """Returns a warning if another tool's trainings were longer or shorter than the replicates.
+
+    Args:
+        study: the study that was promoted.
+        external: candidates that another tool found, by trial.
+        replicates: complete replicates; others than the candidates' may be among them.
+    """
+    if study.validation is not None:
+        return ()
     budget = study.search.budget
     steps = sorted({one.last_step for one in external.values() if one.last_step not in (None, budget)})
-    if not steps or study.validation is not None:
-        return []
-    return [
-        f"The search values come from trainings whose last step is {' or '.join(map(str, steps))}, but the replicates' "
-        f"budget is {budget}: the difference may come from that rather than from luck."
-    ]
+    theirs = {one.reports for one in external.values() if one.reports is not None}
+    own = {_reports(one) for one in replicates if one.job.trial in external} - {None}
+    if steps:
+        there, here = f"whose last step is {_listed(steps)}", f"the replicates' budget is {budget}"
+    elif theirs and own and (max(theirs) < min(own) or max(own) < min(theirs)):  # some stop early, so ranges differ
+        there, here = f"that reported {_listed(theirs)} values", f"the replicates reported {_listed(own)}"
+    else:
+        return ()
+    return (
+        f"The search values come from trainings {there}, but {here}: the difference may come from that rather than "
+        "from luck.",
+    )
+
+
+def _reports(one: Evaluation) -> int | None:
+    """Returns how many values an Optuna objective reported in a replicate; None: unknown."""
+    facts = one.fingerprint.get("facts")
+    if isinstance(facts, Mapping) and REPORTS in facts:
+        return int(facts[REPORTS])
+    return len(one.reports) - 1 if one.job.budget > 1 else None  # the last one is the value that it returned
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """Returns numbers as text: `5`, `4 or 5`, `3 to 9`."""
+    low, *others = sorted(set(numbers))
+    return f"{low} to {others[-1]}" if len(others) > 1 else " or ".join(map(str, [low, *others]))

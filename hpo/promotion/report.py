@@ -72,6 +72,7 @@ class PromotionReport(Shown):
         devices: a sentence if the replicates ran on different devices, or not on the requested one; otherwise None.
         still_rising: trials whose best epoch is the last epoch of the budget in all their trainings.
         external: candidates that another tool found, by trial; empty if the study's own search found them.
+        budgets: sentences on trainings of another tool that were longer or shorter than the replicates.
     """
 
     study: Study
@@ -91,6 +92,7 @@ class PromotionReport(Shown):
     devices: str | None = None
     still_rising: frozenset[int] = frozenset()
     external: Mapping[int, ExternalTrial] = field(default_factory=dict)
+    budgets: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -157,6 +159,7 @@ class PromotionReport(Shown):
             devices=describe_devices((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
             still_rising=_still_rising(study, replicates.values()),
             external=found,
+            budgets=other_budget(study, found, replicates.values()),
         )
 
     @property
@@ -183,7 +186,7 @@ class PromotionReport(Shown):
         parts = _other_code_text(self.other_code)
         of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
         devices = [self.devices] if self.devices else []
-        return (*self.overlaps, *found, *devices, *of_code, *other_budget(self.study, self.external))
+        return (*self.overlaps, *found, *devices, *of_code, *self.budgets)
 
     @property
     def ranking(self) -> Ranking:

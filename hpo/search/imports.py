@@ -207,6 +207,7 @@ def _external(origin: Origin, trial: FrozenTrial, theirs: FrozenTrial) -> Extern
         params=trial.params,
         value=trial.values[0],
         last_step=max(trial.intermediate_values, default=None),
+        reports=len(trial.intermediate_values),
         started=began.isoformat() if began else None,
         ended=ended.isoformat() if ended else None,
     )

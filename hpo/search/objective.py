@@ -21,7 +21,7 @@ from hpo.seeds.current import running
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int
 from hpo.training.context import Context
-from hpo.training.trial import numeric_attributes
+from hpo.training.trial import REPORTS, numeric_attributes
 
 OptunaStudy = optuna.Study
 """Type of a study of Optuna's own, for annotations in packages that do not import Optuna."""
@@ -35,10 +35,10 @@ class ReportingTrial(FixedTrial):
 
     def __init__(self, params: dict[str, Any], number: int = 0) -> None:
         super().__init__(params, number)
-        self.reported: list[float] = []
+        self.reported: dict[int, float] = {}
 
     def report(self, value: float, step: int) -> None:
-        self.reported.append(float(value))
+        self.reported.setdefault(step, float(value))  # Optuna ignores a repeated step, too
 
 
 def is_optuna_study(given: object) -> bool:
@@ -145,7 +145,8 @@ def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., An
             raise TrainableError(
                 "the objective raised TrialPruned, although should_prune() is never true in a promotion"
             ) from error
-        steps = {"reported_mean": sum(trial.reported) / len(trial.reported)} if trial.reported else {}
+        ctx.note(**{REPORTS: len(trial.reported)})
+        steps = {"reported_mean": sum(trial.reported.values()) / len(trial.reported)} if trial.reported else {}
         return {**steps, **numeric_attributes(trial.user_attrs), metric: value}
 
     train.__module__ = objective.__module__  # so that the code is that of the user's project
@@ -160,6 +161,7 @@ def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:
         origin=origin,
         params=dict(trial.params),
         value=trial.values[0],
+        reports=len(trial.intermediate_values),
         started=began.isoformat() if began else None,
         ended=ended.isoformat() if ended else None,
     )

@@ -256,7 +256,7 @@ def _group_by_seeds(uses: Iterable[tuple[SeedUse, tuple[int, ...]]]) -> list[lis
 _MEANING = (
     "Their sigma is not meaningful, and the confidence in the ranking is unknown. Look for a seed that the "
     "trainable sets itself, such as torch.manual_seed(0): write torch.manual_seed(hpo.seeded(0)), or take randomness "
-    "from ctx.streams."
+    "from ctx.streams. A command needs {seed} among its arguments, or reads HPO_SEED."
 )
 
 

@@ -56,6 +56,7 @@ class ExternalTrial:
         value: value of the objective as the other tool recorded it.
         last_step: last step at which it reported a value, counted from 1; None if it reported none, or if
             the study trains an Optuna objective.
+        reports: number of values that it reported, if the study trains an Optuna objective; otherwise None.
         started: start time as ISO text from the tool; None: unknown.
         ended: end time as ISO text from the tool; None: unknown.
     """
@@ -65,6 +66,7 @@ class ExternalTrial:
     params: Mapping[str, Value]
     value: float
     last_step: int | None = None
+    reports: int | None = None
     started: str | None = None
     ended: str | None = None
 

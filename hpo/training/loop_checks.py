@@ -88,7 +88,10 @@ def check_report_allowed(step: int, budget: int, *, loop_is_over: bool) -> None:
         TrainableError: if they belong to no epoch.
     """
     if step > budget:
-        raise TrainableError(f"metrics were reported {step} times, but the budget is {budget}")
+        raise TrainableError(
+            f"metrics were reported {step} times, but the budget is {budget}; report them once in each epoch, and set "
+            "[search] budget to the number of reports (of an Optuna objective, one more: the value that it returns)"
+        )
     if loop_is_over:
         raise TrainableError(
             "metrics were reported after the loop over ctx.epochs(), and belong to no epoch; report them once in each "

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice")
 
+REPORTS = "reports"
+"""Name of the fact that holds how many values an objective reported, where its reports are no steps."""
+
 MAX_LISTED = 20
 """Maximum number of params that a message lists."""
 

@@ -189,15 +189,21 @@ search = { trials = 1, budget = 6 }
 """
 
 
-def test_steps_of_an_objective_are_its_own(config, tmp_path):
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [(5, []), (3, ["that reported 3 values, but the replicates reported 5: the difference may come from that"])],
+)
+def test_reports_of_an_objective(config, tmp_path, steps, said):
     (tmp_path / "studies").mkdir()
-    (tmp_path / "reporting.py").write_text(OBJECTIVE)
-    (tmp_path / "studies" / "reporting.toml").write_text(REPORTING)
-    found(url := f"sqlite:///{tmp_path / 'old.db'}", [({"x": 0.3}, 0.5)])
+    module = f"reporting{steps}"
+    (tmp_path / f"{module}.py").write_text(OBJECTIVE)
+    (tmp_path / "studies" / "reporting.toml").write_text(REPORTING.replace("reporting:", f"{module}:"))
+    found(url := f"sqlite:///{tmp_path / 'old.db'}", [({"x": 0.3}, 0.5)], steps=steps)
     study = read(tmp_path / "studies" / "reporting.toml").study
     report = api.promote(study, config, source=url, allow_ignored_seed=True).report
     assert len(report.ranking.complete) == 1
-    assert "budget" not in " ".join(report.warnings)
+    assert [part for part in said if part in " ".join(report.warnings)] == said
+    assert ("replicates reported" in " ".join(api.rank_stored(study, config).warnings)) is bool(said)
 
 
 def test_the_command_says_it(curve, config, old):

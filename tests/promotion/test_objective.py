@@ -75,6 +75,23 @@ def test_seeded_inside_and_outside(config):
     assert (hpo.seeded(3), random.random()) == (3, first)
 
 
+@pytest.mark.parametrize(("steps", "count"), [((0, 0, 1), 0), ((0, 1, 2, 3), 1)])
+def test_a_longer_objective_is_said(config, steps, count):
+    reported = [0, 1]
+
+    def given(trial):
+        for step in reported:
+            trial.report(1.0, step)
+        return trial.suggest_float("x", 0, 1) + random.random()
+
+    made = optuna.create_study()
+    made.optimize(given, n_trials=2)
+    reported[:] = steps
+    warnings = hpo.promote(made, given, seeds=[1, 2], top=2, config=config).report.warnings
+    assert [one for one in warnings if "reported 2 values, but the replicates reported 4" in one] == [*warnings][:count]
+    assert len(warnings) == count
+
+
 def test_an_objective_that_prunes_itself(config):
     def given(trial):
         if trial.suggest_float("x", 0, 1) >= 0:
