@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hpo.analysis.draws import replayed
 from hpo.analysis.options import MOST_REPLAYS, ReplayOptions
@@ -16,9 +17,13 @@ from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import require_runnable
 from hpo.driver.session import Folds, RunContext, Session, resolve_study
+from hpo.figures.report import replay_figure
 from hpo.promotion.grid import PromotionSource
 from hpo.stats.statistics import sigma
 from hpo.study import Study
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +156,13 @@ class ReplayOutcome(Shown):
         from hpo.analysis.shown import replay_text
 
         return Page([replay_text(self)])
+
+    def figure(self) -> Figure:
+        """Returns the values of the trainings, and of the trial under other seeds, as a plotly figure."""
+        found, values = self.replays, self.replays.values if self.replays else ()
+        same = f"{found.identical + 1} of {len(values)} trainings bit-identical" if found else "nothing to compare"
+        title = f"{self.study.name}, trial {self.job.trial}, seed {self.job.seed}: {same}"
+        return replay_figure(values, self.seeds, title=title, metric=self.study.objective.metric)
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row with the value of each training of the job."""

@@ -40,13 +40,16 @@ def rank(
 ) -> None:
     """Rank the newest promotion's candidates again, under another rule, lambda or ddof; trains and writes nothing."""
     from hpo import api
+    from hpo.results import table_text
 
     loaded = api.load_study(study, studies, to_train=False)
     report = api.rank_stored(loaded, config, options)
     if as_json:
         print_json(report.plain())
+    elif format_ == "csv":
+        sys.stdout.write(table_text(report.rows()))
     elif format_ is not None:
-        sys.stdout.write({"csv": report.csv, "markdown": report.markdown, "latex": report.latex}[format_]())
+        sys.stdout.write(report.markdown() if format_ == "markdown" else report.latex())
     else:
         print_text(report.page())
 

@@ -36,8 +36,11 @@ DOMAINS = {
 """Functions of `ray.tune` by which a search space is told."""
 
 
-OWN_REPORTS = ("tune.report", "ray.tune.report", "ctx.report", "report")
-"""Calls that report to hpo; the last one may be imported from `ray.tune`."""
+OF_TUNE = ("report", "get_checkpoint", "get_context")
+"""Functions of `ray.tune` for a training; older modules of Ray have functions of the same names."""
+
+OWNERS = ("tune", "ray.tune", "ctx", "")
+"""Whose functions of these names a training may call; the last ones may be imported from `ray.tune`."""
 
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -253,12 +256,12 @@ def _steps(function: Callable[..., object], module: ModuleType, remarks: list[st
     else:
         remarks.append(f"budget: {steps} steps, as {name} reports in a loop of that length.")
     calls = [ast.unparse(one.func) for one in ast.walk(_source(function)) if isinstance(one, ast.Call)]
-    reports = [one for one in calls if one.rpartition(".")[2] == "report"]
-    if others := [one for one in reports if one not in OWN_REPORTS]:
-        remarks.append(
-            f"Change {name}: write tune.report({{...}}) in the place of {others[0]}({{...}}), unless it is the "
-            "same; other functions of Ray do not report to hpo."
-        )
+    for owner, _, called in dict.fromkeys(one.rpartition(".") for one in calls):
+        if called in OF_TUNE and owner not in OWNERS:
+            remarks.append(
+                f"Change {name}: write tune.{called}(...) in the place of {owner}.{called}(...), unless it is the "
+                "same; Ray refuses its older functions in a function of Ray Tune."
+            )
     return {"budget": steps or UNKNOWN_BUDGET}
 
 

@@ -183,6 +183,27 @@ def comparison_figure(
     return figure
 
 
+def replay_figure(replays: Sequence[float], seeds: Mapping[int, float], *, title: str, metric: str) -> Figure:
+    """Returns a figure of the values of one job's trainings, next to those of the same trial under other seeds.
+
+    Args:
+        replays: value of each training of the job.
+        seeds: values of the trial by seed; empty: it has no replicates.
+        title: title of the figure.
+        metric: name of the metric, for the axis.
+    """
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    groups = {"one job again": (replays, [str(index) for index in range(len(replays))])}
+    groups |= {"other seeds": (list(seeds.values()), [f"seed {seed}" for seed in seeds])} if seeds else {}
+    for index, (name, (values, texts)) in enumerate(groups.items()):
+        marker = {"symbol": MARKS[index], "size": 10, "color": COLORS[index]}
+        figure.add_scatter(x=[name] * len(values), y=values, text=texts, mode="markers", name=name, marker=marker)
+    figure.update_layout(title=title, template="simple_white", yaxis_title=metric, height=420, showlegend=False)
+    return figure
+
+
 def optimism_figure(candidates: Sequence[Mapping[str, Any]], metric: str, searched_on: str) -> Figure:
     """Returns a figure of each candidate's mean over seeds against its search value, with the identity line.
 

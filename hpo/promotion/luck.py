@@ -78,7 +78,8 @@ def other_budget(
     budget = study.search.budget
     steps = sorted({one.last_step for one in external.values() if one.last_step not in (None, budget)})
     theirs = {one.reports for one in external.values() if one.reports is not None}
-    own = {_reports(one) for one in replicates if one.job.trial in external} - {None}
+    known = [_reports(one) for one in replicates if one.job.trial in external]
+    own = {count for count in known if count is not None}
     if steps:
         there, here = f"whose last step is {_listed(steps)}", f"the replicates' budget is {budget}"
     elif theirs and own and (max(theirs) < min(own) or max(own) < min(theirs)):  # some stop early, so ranges differ

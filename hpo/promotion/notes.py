@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from hpo.core.formatting import number
 from hpo.core.records import digest
-from hpo.figures.report import promotion_figure
-from hpo.promotion.luck import searched_on
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.sentences import certainty_text
 from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
@@ -47,10 +45,7 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     if row.candidate.trial not in report.external:  # a candidate from another tool is no trial of the Optuna study
         of_trial = "\n\n".join([title, *warnings, f"{score} on seeds {seeds}. {link}"])
         write_note(handle, of_trial, durable.trial_id(handle, row.candidate.trial))
-    standings = [report.standing(one) for one in report.ranking.rows]
-    metric, source = study.objective.metric, searched_on(study, report.external)
-    figure = promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)
-    write_picture(handle, PICTURE, figure.to_json())
+    write_picture(handle, PICTURE, report.figure().to_json())
     handle.set_user_attr(ATTRIBUTE, attribute)  # last: if it is missing, everything is written again
     return True
 

@@ -90,9 +90,7 @@ class PromotionOutcome(Shown):
 
     def figure(self) -> Figure:
         """Returns the ranking as a plotly figure with the value of each candidate under every seed."""
-        from hpo.promotion.shown import figure_of
-
-        return figure_of(self.report)
+        return self.report.figure()
 
     def page(self) -> Page:
         """Returns the page that is printed."""

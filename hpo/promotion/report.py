@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, no_guard
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
-from hpo.figures.report import write_page
+from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
 from hpo.promotion.tables import best_score, latex_text, markdown_text
-from hpo.results import table_text, write_promotion
+from hpo.results import write_promotion
 from hpo.stats.collapse import Collapse, collapses
 from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
 from hpo.stats.ranking import Ranking, Row
@@ -28,6 +29,9 @@ from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
 from hpo.study import ExternalTrial, Study, Trial
+
+if TYPE_CHECKING:
+    from hpo.figures.report import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +73,10 @@ class PromotionReport(Shown):
         overlaps: sentences on candidates whose folds share validation cases.
         collapses: by trial, replicates whose model learned nothing.
         since: number of trials that completed after the promotion and are not part of it.
-        devices: a sentence if the replicates ran on different devices, or not on the requested one; otherwise None.
         still_rising: trials whose best epoch is the last epoch of the budget in all their trainings.
         external: candidates that another tool found, by trial; empty if the study's own search found them.
-        budgets: sentences on trainings of another tool that were longer or shorter than the replicates.
+        differences: sentences on replicates that ran on different devices, or not on the requested one, or that were
+            longer or shorter than another tool's trainings.
     """
 
     study: Study
@@ -89,10 +93,9 @@ class PromotionReport(Shown):
     overlaps: tuple[str, ...] = ()
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
-    devices: str | None = None
     still_rising: frozenset[int] = frozenset()
     external: Mapping[int, ExternalTrial] = field(default_factory=dict)
-    budgets: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -125,6 +128,7 @@ class PromotionReport(Shown):
         trials = {row.candidate.trial for row in ranking.rows}
         found = {one.number: one for one in external if one.number in trials}
         seen = () if found else study.common_seeds
+        devices = describe_devices((one for one in evaluations if one.job.trial in trials), study.resources.gpu)
         if race is None:
             sure, refined = certainty(ranking, seen), None
         else:  # candidates left early because of low values, so only the first rung compares all of them fairly
@@ -156,10 +160,9 @@ class PromotionReport(Shown):
                 if trial in trials
             },
             since=since,
-            devices=describe_devices((one for one in evaluations if one.job.trial in trials), study.resources.gpu),
             still_rising=_still_rising(study, replicates.values()),
             external=found,
-            budgets=other_budget(study, found, replicates.values()),
+            differences=(*([devices] if devices else []), *other_budget(study, found, replicates.values())),
         )
 
     @property
@@ -185,8 +188,7 @@ class PromotionReport(Shown):
         )
         parts = _other_code_text(self.other_code)
         of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
-        devices = [self.devices] if self.devices else []
-        return (*self.overlaps, *found, *devices, *of_code, *self.budgets)
+        return (*self.overlaps, *found, *self.differences, *of_code)
 
     @property
     def ranking(self) -> Ranking:
@@ -280,10 +282,6 @@ class PromotionReport(Shown):
             },
         }
 
-    def csv(self) -> str:
-        """Returns the candidates as CSV."""
-        return table_text(self.rows())
-
     def markdown(self) -> str:
         """Returns the ranking and the winner's metrics as Markdown tables."""
         return markdown_text(self)
@@ -352,6 +350,12 @@ class PromotionReport(Shown):
 
         return report_page(self)
 
+    def figure(self) -> Figure:
+        """Returns the ranking as a plotly figure with the value of each candidate under every seed."""
+        study, standings = self.study, [self.standing(row) for row in self.ranking.rows]
+        metric, source = study.objective.metric, searched_on(study, self.external)
+        return promotion_figure(self.ranking, standings, study.name, metric, source, self.warnings)
+
 
 def _other_code(
     trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
@@ -397,9 +401,7 @@ def write_ranking(folder: Path, report: PromotionReport, results: Sequence[Path]
     head = {**report.plain(), "results": [path.name for path in results]}
     texts = {"promotion.md": report.markdown(), "promotion.tex": report.latex()}
     write_promotion(folder, head, report.rows(), texts, guard)
-    from hpo.promotion.shown import figure_of  # it imports this module
-
-    write_page(folder / "promotion.html", figure_of(report), guard=guard)
+    write_page(folder / "promotion.html", report.figure(), guard=guard)
 
 
 def _still_rising(study: Study, replicates: Iterable[Evaluation]) -> frozenset[int]:

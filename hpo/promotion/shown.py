@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hpo.core.formatting import curves_text, number, percent
 from hpo.core.shown import Dim, Grid, Page
-from hpo.figures.report import promotion_figure
 from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
@@ -17,7 +16,6 @@ from hpo.study import notes
 from hpo.study.functions import again
 
 if TYPE_CHECKING:
-    from hpo.figures.report import Figure
     from hpo.promotion.promote import PromotionOutcome
     from hpo.promotion.report import PromotionReport
 
@@ -201,10 +199,3 @@ def promotion_text(outcome: PromotionOutcome) -> str:
         lines.append("The exit status is 1, because a candidate ignores its seed; --allow-ignored-seed accepts it.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)
-
-
-def figure_of(report: PromotionReport) -> Figure:
-    """Returns a ranking as a plotly figure with the value of each candidate under every seed."""
-    study, standings = report.study, [report.standing(row) for row in report.ranking.rows]
-    metric, source = study.objective.metric, searched_on(study, report.external)
-    return promotion_figure(report.ranking, standings, study.name, metric, source, report.warnings)

@@ -126,7 +126,7 @@ class TuneSession:
 
 def _set_session(session: object) -> None:
     if (module := sys.modules.get(SESSION)) is not None:
-        module._session = session  # type: ignore[attr-defined]
+        module._session = session  # type: ignore[attr-defined]  # a module does not declare its names
 
 
 def _packed(checkpoint: Any) -> Any:

@@ -68,8 +68,11 @@ def test_function_trains(convert, config, arguments, report):
 
 
 def test_other_reports_are_named(convert):
-    _, said = convert(MODULE.replace("tune.report", "train.report"))
-    assert "Change train_fn: write tune.report({...}) in the place of train.report({...})" in said
+    changed = MODULE.replace("    for", "    train.get_checkpoint()\n    tune.get_context()\n    for")
+    _, said = convert(changed.replace("tune.report", "train.report"))
+    for name in ("report", "get_checkpoint"):
+        assert f"Change train_fn: write tune.{name}(...) in the place of train.{name}(...)" in said
+    assert said.count("Change train_fn") == 2
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ def test_outcomes_print_and_are_tables(config, capsys):
     titles = {
         "run": "mine: 2 trials; incumbent: trial",
         "promote": "mine: ranked by mean - sigma over 3 seeds",
+        "rank": "mine: ranked by mean - sigma over 3 seeds",
+        "replay": "mine, trial 0, seed 42: 2 of 2 trainings bit-identical",
         "verify": "1 of 1 trainings are bit-identical",
         "compare": "0 against 1<br>",
         "diagnose": "mine, trial 0: its replicates",
@@ -99,6 +101,7 @@ def test_outcomes_print_and_are_tables(config, capsys):
         figure = found[name].figure()
         assert title in figure.layout.title.text
         assert all(len(trace.x) and len(trace.x) == len(trace.y) for trace in figure.data)
+    assert [trace.name for trace in found["replay"].figure().data] == ["one job again", "other seeds"]
     assert [trace.name for trace in found["verify"].figure().data] == [
         f"trial {found['verify'][0].recorded.job.trial}, seed 42 ({what})" for what in ("recorded", "again")
     ]
