@@ -78,7 +78,8 @@ def run(request, tmp_path):
     def ray(source, trainable=None, stop=None):
         from hpo.backends.ray import RayBackend
 
-        RayBackend(tmp_path, 2).run(source, trainable or ref(), Resources(), stop or threading.Event())
+        resources = Resources(stop_wait=300.0)  # a worker may take a minute to start on a busy machine
+        RayBackend(tmp_path, 2).run(source, trainable or ref(), resources, stop or threading.Event())
         return source
 
     if request.param == "local":
@@ -227,6 +228,23 @@ def trained(folder, job):
     """The epochs that were trained of a job, by whatever process, in order."""
     file = folder / f"epochs-of-{job.params['x']}-seed-{job.seed}"
     return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+@pytest.mark.ray
+def test_long_steps_stay_with_their_worker(ray_slots, tmp_path, monkeypatch, capfd):
+    """Other slots are idle meanwhile: a worker that is silent for its whole first step has its job all the same."""
+    from hpo.backends.ray import RayBackend
+
+    monkeypatch.setattr("hpo.backends.ray.bridge.STARVED_SECONDS", 1.0)
+    job = Job(trial=0, params={"x": 0.1, "flags": str(tmp_path)}, seed=41, budget=2)
+    source, stop = Jobs([job]), threading.Event()
+    guard = threading.Timer(60, stop.set)
+    guard.start()
+    RayBackend(tmp_path, 4).run(source, ref("toys.curve:train_slow"), Resources(), stop)
+    guard.cancel()
+    assert capfd.readouterr().out == "", "what a trial that was ended before its first result leaves"
+    assert source.evaluations[0].status is Status.COMPLETE
+    assert trained(tmp_path, job) == [1, 2]
 
 
 @pytest.mark.slow("ray")

@@ -10,7 +10,8 @@ from pathlib import Path
 import ray
 from ray import tune
 
-from hpo.backends.ray.bridge import BridgeScheduler, BridgeSearcher, BridgeStopper, TuneBridge
+from hpo.backends.ray.bridge import TuneBridge
+from hpo.backends.ray.tune_hooks import BridgeScheduler, BridgeSearcher, BridgeStopper, SilentProgress
 from hpo.backends.ray.worker import Task, Worker
 from hpo.core.errors import BackendError, UsageError
 from hpo.core.protocols import JobSource, Resources, Stop, TrainableRef
@@ -72,6 +73,7 @@ class RayBackend:
                 raise_on_failed_trial=False,
                 stop=BridgeStopper(bridge),
                 verbose=0,
+                callbacks=[SilentProgress()],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             )
         except tune.TuneError as error:

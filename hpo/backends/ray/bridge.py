@@ -1,4 +1,4 @@
-"""Between Tune and a source: what Tune calls a searcher, a scheduler and a stopper.
+"""Between Tune's trials and a source; `tune_hooks` has the searcher, scheduler and stopper by which Tune asks.
 
 Three rules keep K workers alive by Tune's public interface alone:
 
@@ -21,17 +21,10 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
-import ray
-from ray import tune
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from typing import TypeVar
 
 from hpo.backends.grace import Pace
-from hpo.backends.ray.deaths import describe_death, error_text
-from hpo.backends.ray.worker import Task, WorkerMessage, WorkerNotRestored, exceeded_limit
+from hpo.backends.ray.worker import Task, WorkerMessage, exceeded_limit
 from hpo.core.errors import RetryLater
 from hpo.core.limits import TIME, time_of
 from hpo.core.protocols import DONE, WAIT, Done, JobSource, Stop, TrainableRef, Wait
@@ -218,10 +211,14 @@ class TuneBridge:
             del self._open[trial_id]
         return over
 
-    def recall(self) -> str | None:
-        """Takes a job back from a trial that has been without a worker for long, and returns the trial."""
+    def recall(self, running: Collection[str]) -> str | None:
+        """Takes a job back from a trial that has been without a worker for long, and returns the trial.
+
+        Args:
+            running: Tune's ids of the trials whose workers have started. They may be silent for their whole first step.
+        """
         for trial_id, out in self._open.items():
-            if out is not None and out.starves:
+            if out is not None and out.starves and trial_id not in running:
                 del self._open[trial_id]
                 self._orphaned.append(out)
                 return trial_id
@@ -327,94 +324,3 @@ class TuneBridge:
 
 def _tracker(source: JobSource, job: Job, trainable: TrainableRef) -> JobTracker:
     return JobTracker(source, job, trainable.objective, known=trainable.initial_fingerprint(job))
-
-
-class BridgeSearcher(Searcher):
-    """What Tune takes for a search algorithm: it gets its trials from the bridge. It has no state to save."""
-
-    def __init__(self, bridge: TuneBridge) -> None:
-        super().__init__()
-        self._bridge = bridge
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
-        task = self._bridge.task(trial_id)
-        if isinstance(task, Task):
-            return {"task": task}
-        return Searcher.FINISHED if task is DONE else None
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Does nothing: the scheduler has seen it, and this is not called for a step at which it stops a trial."""
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._bridge.trial_ended(trial_id)
-
-    def save(self, checkpoint_path: str) -> None: ...
-
-    def restore(self, checkpoint_path: str) -> None: ...
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None: ...
-
-    def restore_from_dir(self, checkpoint_dir: str) -> None: ...
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its searcher with each snapshot of the experiment
-
-    def __deepcopy__(self, memo: object) -> BridgeSearcher:
-        return self
-
-
-class BridgeScheduler(FIFOScheduler):
-    """Stops a Tune trial when its job is over: complete, failed and pruned end on one path."""
-
-    def __init__(self, bridge: TuneBridge) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Ray's
-        self._bridge = bridge
-
-    def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Chooses none, see the first rule. Tune calls this in each round, also when no worker says anything."""
-        for trial_id in self._bridge.overdue_trials():
-            trial = tune_controller.get_trial(trial_id)
-            actor = trial.temporary_state.ray_actor
-            if actor is None:  # not started yet
-                tune_controller.stop_trial(trial)
-            else:  # to a stop Tune waits for an answer, which a worker that never returns does not give
-                ray.kill(actor)
-        running = {
-            trial.trial_id: trial for trial in tune_controller.get_live_trials() if trial.status == Trial.RUNNING
-        }
-        for trial_id in self._bridge.stuck_trials(running):
-            ray.kill(running[trial_id].temporary_state.ray_actor)
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        message: WorkerMessage = result["message"]
-        if message.update is None and (starved := self._bridge.recall()) is not None:
-            tune_controller.stop_trial(tune_controller.get_trial(starved))
-        over = self._bridge.receive(trial.trial_id, message)
-        return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
-
-    def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        text = error_text(trial.error_file)
-        # Tune counts every failure but that of a node that was taken away. A worker that is given up because of what
-        # an earlier training left in it says nothing about the job that it was to take next.
-        unrestored = WorkerNotRestored.__name__ in text
-        reason = "" if unrestored else describe_death(text)
-        self._bridge.worker_died(trial.trial_id, reason, counts=trial.num_failures > 0 and not unrestored)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-class BridgeStopper(tune.Stopper):
-    """Ends all trials when the bridge closes. Jobs that were running stay open, and the next run goes on with them."""
-
-    def __init__(self, bridge: TuneBridge | None) -> None:
-        self._bridge = bridge
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._bridge is not None and self._bridge.closing()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_bridge": None}  # Tune pickles its stopper with each snapshot of the experiment

@@ -47,9 +47,7 @@ def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     state = State()
     offset = float(ctx.streams.init.numpy().normal()) * 0.05
     for epoch in ctx.epochs(state=state):
-        if params.flags:
-            with (Path(params.flags) / f"epochs-of-{params.x}-seed-{ctx.seed}").open("a") as file:
-                file.write(f"{epoch}\n")
+        _record(params, ctx.seed, epoch)
         if params.nap:  # durations from the operating system, so that no seed decides who ends first
             time.sleep(params.nap * random.SystemRandom().random())
         _go_wrong(params, epoch)
@@ -58,6 +56,12 @@ def train(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
         state.total += noise
         value = (1 - (params.x - 0.3) ** 2) * epoch / (epoch + params.k) + late + offset + state.total
         yield {"val": value, "loss": 1 - value, "pid": os.getpid()}
+
+
+def _record(params: CurveParams, seed: int, epoch: int) -> None:
+    if params.flags:
+        with (Path(params.flags) / f"epochs-of-{params.x}-seed-{seed}").open("a") as file:
+            file.write(f"{epoch}\n")
 
 
 def _go_wrong(params: CurveParams, epoch: int) -> None:
@@ -103,7 +107,8 @@ def train_silent(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
 
 def train_slow(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     """Takes two seconds for each epoch."""
-    for _ in ctx.epochs(state=State()):
+    for epoch in ctx.epochs(state=State()):
+        _record(params, ctx.seed, epoch)
         time.sleep(2)
         yield {"val": params.x, "loss": 0.0}
 
