@@ -18,7 +18,7 @@ from hpo.cli.tables import describe_alert
 from hpo.core.formatting import counted, duration, number, param, params
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
-from hpo.study import Study, notes
+from hpo.study import TIMING, Study, notes
 
 BAR = 24
 """Width of a bar in characters."""
@@ -202,7 +202,7 @@ def header(study: Study, storage: str, trials: int) -> str:
 
     lag, reasons = study.lag, list(api.doubts(study))
     if not lag:
-        reasons.insert(0, "lag = false: depends on timing")
+        reasons.insert(0, TIMING)
     sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {lag})"
     return "\n".join(
         [

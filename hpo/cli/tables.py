@@ -75,7 +75,9 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
             promoted,
             _driver(one),
         )
-    return made
+    doubtful = [one for one in found if one.not_reproducible]
+    lines = [f"! {one.name} is not reproducible: {'; '.join(one.not_reproducible)}." for one in doubtful]
+    return Group(made, *map(Text, lines))
 
 
 def describe_since(one: Progress) -> str:

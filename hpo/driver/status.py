@@ -15,7 +15,7 @@ from hpo.driver.session import checked_config
 from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
-from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, incumbent
+from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, incumbent, not_reproducible
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked
 
@@ -39,6 +39,7 @@ class Progress:
         job: its newest Ray job; None: it was never submitted.
         pending: whether that job has not started to drive it.
         last_activity: when the newest training was recorded, ISO text in UTC.
+        not_reproducible: why its trials may not follow from the seeds; empty if they do, as far as known.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Progress:
     job: str | None
     pending: bool
     last_activity: str | None
+    not_reproducible: tuple[str, ...] = ()
 
     @property
     def driven(self) -> Holder | None:
@@ -178,4 +180,5 @@ def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progr
         job=stored.job,
         pending=is_pending(store, stored),
         last_activity=store.last_activity(stored),
+        not_reproducible=not_reproducible(trials, study),
     )

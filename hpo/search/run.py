@@ -30,7 +30,7 @@ from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study, Trial, checked_configurations, incumbent, require_package
+from hpo.study import Study, Trial, checked_configurations, incumbent, not_reproducible, require_package
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +203,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
             )
         table = tuple(source.trials())
         warnings = _ignored_seeds(session) + tuple(
-            f"Not reproducible: {doubt}." for doubt in dict.fromkeys(one.not_reproducible for one in table) if doubt
+            f"Not reproducible: {reason}." for reason in not_reproducible(table, study)
         )
     return SearchOutcome(
         study=study,

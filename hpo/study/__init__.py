@@ -6,7 +6,7 @@ from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, non_defaults, require_package
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
-from hpo.study.trial import Trial, incumbent, sort_best_first
+from hpo.study.trial import TIMING, Trial, incumbent, not_reproducible, sort_best_first
 from hpo.study.validation import dimensions_of, fixed_of, notes, parse
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "NAME",
     "PRUNERS",
     "SAMPLERS",
+    "TIMING",
     "Configuration",
     "ExternalTrial",
     "Origin",
@@ -29,6 +30,7 @@ __all__ = [
     "incumbent",
     "json_schema",
     "non_defaults",
+    "not_reproducible",
     "notes",
     "parse",
     "require_package",

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from hpo.core.records import Value
 from hpo.study.schema import Study
 
+TIMING = "lag = false: depends on timing"
+"""Why a search without a lag is not reproducible."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
@@ -57,3 +60,16 @@ def sort_best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
 def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
     """Returns the best complete feasible trial."""
     return next(iter(sort_best_first(trials, study)), None)
+
+
+def not_reproducible(trials: Sequence[Trial], study: Study) -> tuple[str, ...]:
+    """Returns why the trials of a search may not follow from its seeds; empty if they do, as far as known.
+
+    Args:
+        trials: trials of the search.
+        study: the study that was searched.
+    """
+    found = dict.fromkeys([TIMING] * (study.lag is False))
+    for one in trials:
+        found |= dict.fromkeys(one.not_reproducible.split("; ") if one.not_reproducible else ())
+    return tuple(found)

@@ -11,7 +11,7 @@ from searches import in_random_order, one_by_one, open_source, table, train, val
 
 import hpo
 from hpo.cli.progress import header
-from hpo.cli.tables import trial_text
+from hpo.cli.tables import progress_table, trial_text
 from hpo.core.errors import UsageError
 from hpo.core.records import Job
 from hpo.search.plugins import doubts, notes
@@ -19,6 +19,7 @@ from hpo.search.proposals import suggest
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
+from hpo.study import TIMING
 
 TRIALS = 18
 COIN = {"pruner": "toys.samplers:Coin", "pruner_options": {"chance": 0.2}}
@@ -125,6 +126,14 @@ def test_run_says_it_is_irreproducible(curve, config):
     said = "sampler 'toys.samplers:Seedless' takes no argument `seed`"
     assert hpo.run(study, config).warnings == (f"Not reproducible: {said}.",)
     assert header(study, "sqlite:///x.db", 2).splitlines()[1].endswith(f"reproducible: no ({said})")
+    shown = progress_table(hpo.status(config=config)).renderables
+    assert [str(line) for line in shown[1:]] == [f"! {study.name} is not reproducible: {said}."]
+
+
+def test_timing_is_irreproducible(curve, config):
+    study = curve(search={"lag": False, "trials": 1})
+    assert hpo.run(study, config).warnings == (f"Not reproducible: {TIMING}.",)
+    assert hpo.status(study, config)[0].plain()["not_reproducible"] == (TIMING,)
 
 
 def test_failed_replay_is_labeled(stored, curve):

@@ -15,9 +15,10 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.formatting import number
 from hpo.serve.pages import study_page
 from hpo.serve.pages.strip import strips
+from hpo.serve.views import study_views
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
-from tests.serve.conftest import study
+from tests.serve.conftest import Settings, TestClient, application, study
 
 
 def test_leaderboard_shows_every_seed(client, promoted_config):
@@ -62,6 +63,16 @@ def test_studies_page_lists_states(client):
     assert "promoted" in page
     assert "searched" in page
     assert "6 of 6" in page
+
+
+def test_pages_say_it_is_irreproducible(tmp_path):
+    config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", backend="local")
+    hpo.run(study("drawn", trials=1, sampler="toys.samplers:Seedless"), config)
+    with study_views(config) as views:
+        client = TestClient(application(views, Settings(), config), base_url="http://127.0.0.1")
+        pages = [client.get(path).text for path in ("/robustness", "/robustness/drawn")]
+    assert 'title="sampler &#39;toys.samplers:Seedless&#39; takes no argument `seed`">not reproducible<' in pages[0]
+    assert "! The search is not reproducible: sampler &#39;toys.samplers:Seedless&#39; takes" in pages[1]
 
 
 class References(HTMLParser):
