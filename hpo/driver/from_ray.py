@@ -13,8 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from hpo.core.errors import Problem, StudyInvalid, UsageError, did_you_mean
-from hpo.core.protocols import TrainableRef
-from hpo.core.records import Objective, Value
+from hpo.core.records import Value
 from hpo.driver.conversion import UNKNOWN_BUDGET, Converted, constants_of, steps_of, write_converted
 from hpo.driver.init import InitOutcome
 from hpo.study.params import WHOLE
@@ -88,7 +87,7 @@ def read_tune(path: str, root: Path) -> Converted:
         is_search_space,
     )  # takes a second to import
 
-    module = import_module_of(TrainableRef(path=path, root=str(root), objective=Objective(metric=METRIC)))
+    module = import_module_of(path, str(root))
     where, _, given = path.partition(":")
     functions = {key: one for key, one in vars(module).items() if _is_trainable(one, module)}
     spaces = {key: one for key, one in (*_tables_in(module), *vars(module).items()) if is_search_space(one)}

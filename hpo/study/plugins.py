@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpo.core.errors import Problem, UsageError, did_you_mean
-from hpo.core.protocols import TrainableRef
-from hpo.core.records import Objective
 from hpo.study.options import PLUGIN
 from hpo.study.table import dotted
 from hpo.study.trainable import import_module_of
@@ -46,11 +44,7 @@ def plugin_class(kind: Kind, path: str, root: Path) -> type[Any]:
     Raises:
         UsageError: if it cannot be imported, or is no such class.
     """
-    ref = TrainableRef(path=path, root=str(root), objective=Objective(metric=""))
-    try:
-        module = import_module_of(ref)
-    except UsageError as error:
-        raise UsageError(f"{kind} {str(error).removeprefix('trainable ')}") from error
+    module = import_module_of(path, str(root), kind)
     name, base = path.partition(":")[2], BASES[kind]
     found = getattr(module, name, None)
     if isinstance(found, type) and any(

@@ -142,23 +142,25 @@ def load(ref: TrainableRef) -> Loaded | LoadedCommand:
             f"trainable {ref.path!r} is a function of a session and cannot be imported; give hpo.Study the function "
             'itself, or put it into a module of the project: trainable = "train:train"'
         )
-    module = import_module_of(ref)
+    module = import_module_of(ref.path, ref.root)
     return _loaded(_function(module, name, ref), module, ref)
 
 
-def import_module_of(ref: TrainableRef) -> ModuleType:
-    """Imports the module of a trainable from its project's folder.
+def import_module_of(path: str, root: str, what: str = "trainable") -> ModuleType:
+    """Imports the module of a trainable, or of another object, from the project's folder.
 
     Args:
-        ref: reference to the trainable; its function need not exist.
+        path: the object as `module:name`; the module need not have that name.
+        root: the project's folder, which is added to the import path.
+        what: what the object is, for messages.
 
     Raises:
         UsageError: if there is no such module, or it cannot be imported.
     """
-    module_name, _, name = ref.path.partition(":")
+    module_name, _, name = path.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
-        raise UsageError(f"trainable {ref.path!r} must be 'module:function', e.g. 'models.density:train'")
-    return _module(module_name, ref)
+        raise UsageError(f"{what} {path!r} must be 'module:function', e.g. 'models.density:train'")
+    return _module(module_name, root, f"{what} {path!r}")
 
 
 def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
@@ -173,11 +175,11 @@ def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
     return Loaded(train, arguments_of(train, ref.path), module, project, ref.code, session)
 
 
-def _module(name: str, ref: TrainableRef) -> ModuleType:
-    if ref.root not in sys.path:
-        sys.path.insert(0, ref.root)
+def _module(name: str, root: str, who: str) -> ModuleType:
+    if root not in sys.path:
+        sys.path.insert(0, root)
         importlib.invalidate_caches()
-    _prefer_folder(name.partition(".")[0], ref.root)
+    _prefer_folder(name.partition(".")[0], root)
     try:
         # What a module changes on import stays, except what the driver itself needs. Stdout is for data: the output of
         # a module must not end up in --json.
@@ -186,16 +188,14 @@ def _module(name: str, ref: TrainableRef) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             above = name.partition(".")[0]
-            _refuse_other_project(sys.modules.get(above), above, ref)
-            raise UsageError(f"trainable {ref.path!r}: no module {error.name!r} in {ref.root} or installed") from error
+            _refuse_other_project(sys.modules.get(above), above, root, who)
+            raise UsageError(f"{who}: no module {error.name!r} in {root} or installed") from error
         extra = extra_with((error.name or "").partition(".")[0])
         hint = f": {install_line(extra)}" if extra else ""
-        raise UsageError(
-            f"trainable {ref.path!r} cannot be imported: it needs {error.name!r}, which is not installed{hint}"
-        ) from error
+        raise UsageError(f"{who} cannot be imported: it needs {error.name!r}, which is not installed{hint}") from error
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UsageError(f"trainable {ref.path!r} cannot be imported: {type(error).__name__}: {error}") from error
-    _refuse_other_project(module, name, ref)
+        raise UsageError(f"{who} cannot be imported: {type(error).__name__}: {error}") from error
+    _refuse_other_project(module, name, root, who)
     return module
 
 
@@ -211,15 +211,12 @@ def _prefer_folder(name: str, root: str) -> None:
         sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
-def _refuse_other_project(module: object, name: str, ref: TrainableRef) -> None:
+def _refuse_other_project(module: object, name: str, root: str, who: str) -> None:
     """Raises if another project's package of that name is imported: a process can import a name from one place only."""
-    top = Path(ref.root) / name.partition(".")[0]
+    top = Path(root) / name.partition(".")[0]
     here = getattr(module, "__file__", None)
-    if here and (top.is_dir() or top.with_suffix(".py").is_file()) and not Path(here).is_relative_to(Path(ref.root)):
-        raise UsageError(
-            f"trainable {ref.path!r} is in {ref.root}, but this process has imported {name!r} from {here}; "
-            "use a new process"
-        )
+    if here and (top.is_dir() or top.with_suffix(".py").is_file()) and not Path(here).is_relative_to(Path(root)):
+        raise UsageError(f"{who} is in {root}, but this process has imported {name!r} from {here}; use a new process")
 
 
 def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
