@@ -24,8 +24,6 @@ from hpo.training.predictions import FILE, Predictions
 from hpo.training.weights import MODEL_FILE
 
 LOG = "run.log"
-CHECKPOINT = "checkpoint.pt"
-"""The user's next training would resume from a file of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ def _is_own_file(path: Path) -> bool:
 
 
 def _copy_artifacts(files: Path, folder: Path) -> None:
-    """Copies the trainable's own artifacts: readable files that do not exist here yet, and no checkpoint.
+    """Copies the trainable's own artifacts: readable files that do not exist here yet.
 
     The training's remarks name the omitted files.
     """
@@ -134,7 +132,7 @@ def _copy_artifacts(files: Path, folder: Path) -> None:
         return
     for path in sorted(files.rglob("*")):
         place = folder / path.relative_to(files)
-        if path in left_out or not path.is_file() or path.name == CHECKPOINT or os.path.lexists(place):
+        if path in left_out or not path.is_file() or os.path.lexists(place):
             continue
         with suppress(FileExistsError, NotADirectoryError):  # an artifact folder with the name of one of our files
             place.parent.mkdir(parents=True, exist_ok=True)

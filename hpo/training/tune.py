@@ -6,6 +6,7 @@ Ray is not imported here: a function that calls `tune.report` has imported it.
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -93,25 +94,37 @@ class TuneSession:
         if self._files is None:
             return None
         folder = Path(self.trial_dir) / f"{STATE}-{len(self._context.reports)}"
-        content = io.BytesIO(self._files.cpu().numpy().tobytes())
-        with tarfile.open(fileobj=content) as archive:
-            archive.extractall(folder, filter="data")
+        _unpack(self._files, folder)
         return sys.modules[TUNE].Checkpoint.from_directory(folder)
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any = None) -> None:
         """Reports the metrics of the next step; what is not a number is left out, and a remark names it.
 
         The checkpoint is saved only if the function has asked for one before: otherwise it starts over after an
-        interruption, and reports the same bits again.
+        interruption, and reports the same bits again. Where artifacts are kept, so are the files of the step whose
+        value counts.
 
         Args:
             metrics: metrics by name, also nested.
             checkpoint: Ray's Checkpoint of a folder; None: there is none at this step.
         """
+        numbers = self._numbers(metrics) if isinstance(metrics, Mapping) else metrics
         if checkpoint:
             self._files = _packed(checkpoint)
+            if self._context.keeps and self._is_selected(numbers):
+                shutil.rmtree(self._context.artifacts / STATE, ignore_errors=True)
+                _unpack(self._files, self._context.artifacts / STATE)
         states = {STATE: self._files} if checkpoint and self._loaded else None
-        self._context.report(self._numbers(metrics) if isinstance(metrics, Mapping) else metrics, checkpoint=states)
+        self._context.report(numbers, checkpoint=states)
+
+    def _is_selected(self, metrics: Any) -> bool:
+        """Whether the value of the next step counts, unless a later one is better."""
+        objective, reports = self._context.objective, tuple(self._context.reports)
+        if objective.epoch == "last" or not reports:
+            return True
+        value = metrics.get(objective.metric) if isinstance(metrics, Mapping) else None
+        best = objective.value(objective.select(reports))
+        return _is_number(value) and objective.is_better(as_number(value, ""), best)
 
     def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         objective = self._context.objective
@@ -137,6 +150,12 @@ def _packed(checkpoint: Any) -> Any:
     with checkpoint.as_directory() as folder, tarfile.open(fileobj=content, mode="w") as archive:
         archive.add(folder, arcname=".")
     return torch.frombuffer(bytearray(content.getbuffer()), dtype=torch.uint8)
+
+
+def _unpack(files: Any, folder: Path) -> None:
+    """Writes the files of a checkpoint into a folder."""
+    with tarfile.open(fileobj=io.BytesIO(files.cpu().numpy().tobytes())) as archive:
+        archive.extractall(folder, filter="data")
 
 
 def _flat(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -401,10 +401,11 @@ def test_artifacts_are_copied_safely(make: Make, tmp_path: Path) -> None:
     (own / "splits").mkdir(parents=True)
     (own / "splits" / "train.csv").write_text("path\n")
     (own / "checkpoint.pt").write_bytes(b"")
+    (own / "splits" / "checkpoint.pt").write_bytes(b"")
     (own / "summary.json").write_text("another")
     (own / "secret").symlink_to("/etc/hostname")
     first, second = write_results(tmp_path / "out", winner)
-    assert files(first) == FILES | {"splits/train.csv"}
+    assert files(first) == FILES | {"splits/train.csv", "splits/checkpoint.pt"}
     assert files(second) == FILES
     assert json.loads((first / "summary.json").read_text())["seed"] == 42
 

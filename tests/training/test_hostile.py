@@ -241,3 +241,5 @@ def test_unusable_artifacts_are_named(tmp_path):
         "not kept: artifacts/thing: it is a pipe, a socket or a device",
     )
     assert trained(tmp_path / "b", effect="link-at-artifacts").remarks == ("not kept: artifacts: it is a link",)
+    (remark,) = trained(tmp_path / "c", effect="rubbish-at-artifacts/checkpoint.pt").remarks
+    assert remark.startswith("not kept: artifacts/checkpoint.pt: other programs would continue a training from it")

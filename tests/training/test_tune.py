@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from hpo.core.protocols import Resources, TrainableRef
-from hpo.core.records import Job, Objective
-from hpo.training import TrainingRun
+from hpo.core.records import Job, Objective, Stage
+from hpo.training import ARTIFACTS, TrainingRun
 
 NAMES = (f"tuning{number}" for number in itertools.count())
 """A module name for each test: a process imports a name once."""
@@ -35,11 +35,13 @@ def train_fn(config):
 def trained(tmp_path):
     """Returns a function that trains the given lines, first up to a number of steps, and returns the last update."""
     module = next(NAMES)
-    job = Job(trial=3, params={"lr": 0.5}, seed=44, budget=3)
+    job = Job(trial=3, params={"lr": 0.5}, seed=44, budget=3, stage=Stage.PROMOTION)
 
-    def trained(lines, before=0):
+    def trained(lines, before=0, epoch="best"):
         (tmp_path / f"{module}.py").write_text(HEAD + "\n".join(f"    {line}" for line in lines))
-        ref = TrainableRef(path=f"{module}:train_fn", root=str(tmp_path), objective=Objective(metric="val"))
+        ref = TrainableRef(
+            path=f"{module}:train_fn", root=str(tmp_path), objective=Objective(metric="val", epoch=epoch)
+        )
         for steps in filter(None, [before, 9]):
             training = TrainingRun(job, ref, Resources(), tmp_path / "work")
             try:
@@ -107,6 +109,20 @@ def test_nothing_restored_starts_over(trained):
         "    assert read(tune.get_checkpoint()) == 'b'",
     ]
     assert trained(lines, before=2)[1] == {1: {"val": 1}, 2: {"val": 2}, 3: {"val": 3}}
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(("epoch", "kept"), [("best", "2"), ("last", "3")])
+def test_the_selected_checkpoint_is_kept(trained, tmp_path, before, epoch, kept):
+    lines = [
+        "found = tune.get_checkpoint()",
+        "for step in range(int(read(found)) + 1 if found else 1, 4):",
+        "    tune.report({'val': (0, 1, 3, 2)[step]}, checkpoint=saved(f'a{step}', str(step)))",
+    ]
+    assert trained(lines, before, epoch)[0].error is None
+    [folder] = tmp_path.rglob(f"{ARTIFACTS}/ray-checkpoint")
+    assert (folder / "text").read_text() == kept
+    assert (folder / "empty").is_dir()
 
 
 def test_the_context_of_tune(trained):

@@ -8,6 +8,9 @@ from pathlib import Path
 ARTIFACTS = "artifacts"
 """Name of the folder of artifacts in the training's folder."""
 
+CHECKPOINT = "checkpoint.pt"
+"""A file that results must not have: other programs continue a training from it if they find it there."""
+
 EARLIER_NAME = "artefacts"
 """Its name in the folders of trainings that an earlier version kept."""
 
@@ -23,7 +26,7 @@ def artifacts_folder(files: Path) -> Path:
 
 
 def unusable_artifacts(folder: Path) -> list[tuple[Path, str]]:
-    """Returns the artifacts that cannot be copied into results, with the reason: links, pipes, unreadable files.
+    """Returns the artifacts that are not copied into results, and why: links, pipes, unreadable files, a checkpoint.
 
     Args:
         folder: folder of the artifacts, which may not exist.
@@ -42,4 +45,6 @@ def unusable_artifacts(folder: Path) -> list[tuple[Path, str]]:
                 found.append((path, "it is a pipe, a socket or a device"))
             elif not os.access(path, os.R_OK):
                 found.append((path, "it cannot be read"))
+    if os.path.lexists(folder / CHECKPOINT):
+        found.append((folder / CHECKPOINT, "other programs would continue a training from it; name it differently"))
     return sorted(found)
