@@ -100,6 +100,7 @@ def test_outcomes_print_and_are_tables(config, capsys):
     for name, title in titles.items():
         figure = found[name].figure()
         assert title in figure.layout.title.text
+        assert figure.data
         assert all(len(trace.x) and len(trace.x) == len(trace.y) for trace in figure.data)
     assert [trace.name for trace in found["replay"].figure().data] == ["one job again", "other seeds"]
     assert [trace.name for trace in found["verify"].figure().data] == [
