@@ -292,6 +292,12 @@ _WANTED = {
     "dataclass_exact_type": "a table",
 }
 
+_EXAMPLES = {
+    ("objective", 1): '; write { metric = "val_acc" }, in Python hpo.maximize("val_acc")',
+    ("space", 2): "; write { float = [0.0, 1.0] }, in Python hpo.Float(0.0, 1.0)",
+}
+"""Ends of messages on a value that is no table, by the table's first key and depth."""
+
 
 def _listed(
     error: ValidationError, content: Mapping[str, object], above: tuple[str, ...] = (), table: type[Table] | None = None
@@ -371,7 +377,8 @@ def _message(item: Any, table: type[Table] | None = None) -> str:
             bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
             return f"expected {bound}, got {_shown(given)}"
         case _ if kind in _WANTED:
-            return f"expected {_WANTED[kind]}, got {_shown(given)}"
+            example = _EXAMPLES.get((*item["loc"][:1], len(item["loc"])), "") if _WANTED[kind] == "a table" else ""
+            return f"expected {_WANTED[kind]}, got {_shown(given)}{example}"
         case _:
             return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(given)}"
 
