@@ -118,7 +118,8 @@ def _journal(path: str) -> BaseStorage:
     if not os.path.isfile(path):
         shown = NO_URL if holds_secret(path) else path
         raise StorageUnavailable(
-            f"there is no file {shown}; expected an Optuna storage's URL, e.g. sqlite:///old.db, or a journal's path"
+            f"there is no file {shown}; expected an Optuna storage's URL, e.g. sqlite:///old.db, or the path of a "
+            "journal, of a CSV file, or of the folder of a Ray Tune experiment"
         )
     try:
         return JournalStorage(JournalFileBackend(path))

@@ -42,7 +42,7 @@ def read_source(study: Study, source: str, name: str | None = None, columns: Col
         return read_ray(study, path, columns or Columns())
     if is_table:
         return read_table(study, path, columns or Columns())
-    if columns not in (None, Columns()):
+    if columns not in (None, Columns()) and ("://" in source or os.path.exists(source)):
         raise UsageError(f"--value and --params name columns of a table, and {masked(source)} is an Optuna storage")
     if "://" not in source:
         return read_foreign(source, source, name, {})

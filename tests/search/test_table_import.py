@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hpo import api
 from hpo.cli.main import app
-from hpo.core.errors import UsageError
+from hpo.core.errors import StorageUnavailable, UsageError
 from hpo.search.imports import chosen
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
@@ -175,6 +175,11 @@ def test_import_of_a_table(curve, config, table):
     assert "Read: params: k, x, shape, gain; value: score; more is taken to be better; state: State;" in text
     assert "Left out: trial 1: failed." in text
     assert api.run(curve(search={"trials": 1}), config).own == 1
+
+
+def test_absent_table_is_said(curve, tmp_path):
+    with pytest.raises(StorageUnavailable, match=r"there is no file .*none.csv; expected .* of a CSV file, or"):
+        read_source(curve(), str(tmp_path / "none.csv"), columns=Columns(value="score"))
 
 
 def test_columns_are_a_tables(curve, tmp_path):
