@@ -5,40 +5,28 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from hpo.core.errors import NothingToPromote, TrainableError, UsageError
+from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import Objective, Value
 from hpo.core.redaction import masked
 from hpo.search.imports import LeftOut
-from hpo.seeds.current import running
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int
 from hpo.training.context import Context
-from hpo.training.trial import REPORTS, numeric_attributes
+from hpo.training.trial import ReturningTrial
 
 OptunaStudy = optuna.Study
 """Type of a study of Optuna's own, for annotations in packages that do not import Optuna."""
 
 Best = tuple[tuple[ExternalTrial, ...], tuple[LeftOut, ...]]
 """Complete trials, and those that cannot be trained again, both with the best value first."""
-
-
-class ReportingTrial(FixedTrial):
-    """A trial whose params are given; it keeps what is reported, so that trainings of equal value can be told apart."""
-
-    def __init__(self, params: dict[str, Any], number: int = 0) -> None:
-        super().__init__(params, number)
-        self.reported: dict[int, float] = {}
-
-    def report(self, value: float, step: int) -> None:
-        self.reported.setdefault(step, float(value))  # Optuna ignores a repeated step, too
 
 
 def is_optuna_study(given: object) -> bool:
@@ -72,7 +60,7 @@ def study_of(
     own: str = getattr(objective, "__name__", "objective") if made_up else found.study_name
     return Study(
         name=name or re.sub(r"[^A-Za-z0-9_-]+", "-", own).strip("-")[:60] or "study",
-        trainable=trainable_of(objective, metric),
+        trainable=trainable_of(objective),
         objective=Objective(metric=metric, direction="maximize" if maximize else "minimize", epoch="last"),
         space=_space(found.trials),
         search={"budget": 1},
@@ -115,12 +103,11 @@ def best_of(found: optuna.Study, study: Study) -> Best:
     return tuple(made), tuple(left_out)
 
 
-def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., Any]:
+def trainable_of(objective: Callable[..., Any]) -> Callable[..., Any]:
     """Returns an Optuna objective as a trainable; what it reports at steps is not compared, for nothing is pruned.
 
     Args:
         objective: `objective(trial)` or `objective(trial, seed)`.
-        metric: name of the value that it returns.
 
     Raises:
         UsageError: if it takes other arguments.
@@ -129,25 +116,14 @@ def trainable_of(objective: Callable[..., Any], metric: str) -> Callable[..., An
         raise UsageError("objective must be a function, objective(trial) or objective(trial, seed)")
     arguments = inspect.signature(objective).parameters.values()
     needed = [one.name for one in arguments if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
-    takes_seed = "seed" in inspect.signature(objective).parameters
     if needed[1:] not in ([], ["seed"]) or not needed:
         raise UsageError(
             f"{objective.__name__}({', '.join(needed)}) cannot be called; expected objective(trial) or "
             "objective(trial, seed)"
         )
 
-    def train(params: dict[str, Any], ctx: Context) -> dict[str, Any]:
-        trial = ReportingTrial(dict(params), number=0)
-        try:
-            with running(ctx.seed):
-                value = objective(trial, seed=ctx.seed) if takes_seed else objective(trial)
-        except optuna.TrialPruned as error:
-            raise TrainableError(
-                "the objective raised TrialPruned, although should_prune() is never true in a promotion"
-            ) from error
-        ctx.note(**{REPORTS: len(trial.reported)})
-        steps = {"reported_mean": sum(trial.reported.values()) / len(trial.reported)} if trial.reported else {}
-        return {**steps, **numeric_attributes(trial.user_attrs), metric: value}
+    def train(params: dict[str, Any], ctx: Context) -> Mapping[str, object] | None:
+        return ReturningTrial(params, ctx).train(objective)
 
     train.__module__ = objective.__module__  # so that the code is that of the user's project
     train.__qualname__ = f"{objective.__name__}.<locals>.train"

@@ -17,6 +17,8 @@ from hpo.study.relative_paths import hint
 PACKAGE = str(Path(__file__).parents[1])
 """Folder of this package, whose frames above the trainable's are left out of tracebacks."""
 
+ONLY_A_SEARCH_PRUNES = "the trainable raised TrialPruned, but only a search prunes: should_prune() is never true here"
+
 
 class CtrlC:
     """Whether Ctrl-C was pressed while user code ran.
@@ -73,6 +75,7 @@ def failure_text(error: BaseException, project: Path | None = None) -> str:
         message = str(error).strip() if isinstance(error, HpoError) else ""
         # The message of an hpo error says what is wrong; a traceback would only hide it.
         advice = hint(error, project) if project is not None else None
+        advice = ONLY_A_SEARCH_PRUNES if is_trial_pruned(error) else advice
         return cleaned("\n".join(filter(None, (message or _traceback(error), advice))))
     except BaseException:  # __str__ or __class__ of the error may raise anything, even SystemExit
         return f"the trainable raised {type_name(error)}, which cannot be shown"

@@ -133,7 +133,7 @@ class ObjectiveTrial:
         return None
 
     def _metrics(self, value: object) -> dict[str, Any]:
-        return {**numeric_attributes(self.user_attrs), self._context.objective.metric: value}
+        return {**_numbers_in(self.user_attrs), self._context.objective.metric: value}
 
     def _value(self, name: str) -> Value:
         key = name if name in self._given else as_identifier(name)
@@ -156,12 +156,33 @@ class ObjectiveTrial:
         return value
 
 
-def numeric_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the attributes that are finite numbers: they are metrics of the training.
+class ReturningTrial(ObjectiveTrial):
+    """A training whose only step is the value that the objective returns, however often it reports.
 
-    Args:
-        attributes: attributes that the objective has set, by name.
+    The mean of the reported values is a metric, so that trainings of equal value can be told apart.
     """
+
+    def __init__(self, params: Mapping[str, Value], context: Context) -> None:
+        super().__init__(params, context)
+        self._reported: dict[int, float] = {}
+
+    def report(self, value: float, step: int) -> None:
+        """Keeps the objective's value; a repeated step is ignored."""
+        self._reported.setdefault(step, float(value))
+
+    def train(self, objective: Callable[..., object]) -> Mapping[str, object] | None:
+        """Calls an objective and returns its metrics; how often it reported becomes a fact.
+
+        Args:
+            objective: `objective(trial)` or `objective(trial, seed)`.
+        """
+        metrics, values = super().train(objective) or {}, self._reported.values()
+        self._context.note(**{REPORTS: len(values)})
+        return {**({"reported_mean": sum(values) / len(values)} if values else {}), **metrics}
+
+
+def _numbers_in(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the attributes that are finite numbers."""
     return {
         name: float(value)
         for name, value in attributes.items()

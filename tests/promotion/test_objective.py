@@ -103,7 +103,10 @@ def test_an_objective_that_prunes_itself(config):
     outcome = hpo.promote(made, given, seeds=[1, 2], config=config)
     assert outcome.report.winner is None
     errors = [one.error for one in hpo.show(outcome.study, outcome.ranking.rows[0].candidate.trial, config)[1]]
-    assert all("the objective raised TrialPruned, although should_prune() is never true" in error for error in errors)
+    assert all(
+        "the trainable raised TrialPruned, but only a search prunes: should_prune() is never true" in error
+        for error in errors
+    )
 
 
 def test_a_choice_of_none_is_left_out(config):
