@@ -54,3 +54,12 @@ def as_identifier(name: str) -> str:
     """
     own = "".join(one if one.isalnum() or one == "_" else "_" for one in name)
     return f"_{own}" if own[:1].isdigit() else own
+
+
+def study_name(text: str) -> str:
+    """Returns a text as a study's name: small letters, digits, dots, hyphens and underscores.
+
+    Args:
+        text: any name or title.
+    """
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "study"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import os
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 from hpo.core.errors import UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.study_files import FOLDER
-from hpo.core.texts import cleaned
+from hpo.core.texts import cleaned, study_name
 from hpo.driver.init import InitOutcome
 from hpo.study import Study
 from hpo.study.writing import text_of
@@ -66,15 +65,6 @@ def write_converted(made: Converted, folder: Path, name: str | None = None) -> I
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         write_text(folder / file, "\n".join([*comments, "", text_of(study)]))
     return InitOutcome(folder=folder, files=(file,), study=study.name, remarks=made.remarks)
-
-
-def study_name(text: str) -> str:
-    """Returns a text as a study's name: small letters, digits, dots, hyphens and underscores.
-
-    Args:
-        text: any name or title.
-    """
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "study"
 
 
 def constants_of(module: ModuleType, name: str) -> dict[str, Any]:

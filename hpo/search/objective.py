@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import Objective, Value
 from hpo.core.redaction import masked
+from hpo.core.texts import study_name
 from hpo.search.imports import LeftOut
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int
@@ -57,9 +58,9 @@ def study_of(
     metric = (found.metric_names or ["value"])[0]
     maximize = found.direction is optuna.study.StudyDirection.MAXIMIZE
     made_up = found.study_name.startswith("no-name-")
-    own: str = getattr(objective, "__name__", "objective") if made_up else found.study_name
+    own: str = getattr(_function_of(objective), "__name__", "objective") if made_up else found.study_name
     return Study(
-        name=name or re.sub(r"[^A-Za-z0-9_-]+", "-", own).strip("-")[:60] or "study",
+        name=name or study_name(own),
         trainable=trainable_of(objective),
         objective=Objective(metric=metric, direction="maximize" if maximize else "minimize", epoch="last"),
         space=_space(found.trials),
@@ -112,22 +113,33 @@ def trainable_of(objective: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         UsageError: if it takes other arguments.
     """
-    if not inspect.isfunction(objective):
+    if not callable(objective) or isinstance(objective, type):
         raise UsageError("objective must be a function, objective(trial) or objective(trial, seed)")
+    own = _function_of(objective)
     arguments = inspect.signature(objective).parameters.values()
     needed = [one.name for one in arguments if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     if needed[1:] not in ([], ["seed"]) or not needed:
         raise UsageError(
-            f"{objective.__name__}({', '.join(needed)}) cannot be called; expected objective(trial) or "
-            "objective(trial, seed)"
+            f"{own.__name__}({', '.join(needed)}) cannot be called; expected objective(trial) or objective(trial, seed)"
         )
 
     def train(params: dict[str, Any], ctx: Context) -> Mapping[str, object] | None:
         return ReturningTrial(params, ctx).train(objective)
 
-    train.__module__ = objective.__module__  # so that the code is that of the user's project
-    train.__qualname__ = f"{objective.__name__}.<locals>.train"
+    train.__module__ = own.__module__  # so that the code is that of the user's project
+    train.__qualname__ = f"{own.__name__}.<locals>.train"
     return train
+
+
+def _function_of(objective: Callable[..., Any]) -> Any:
+    """Returns the function or the class whose name and module an objective has, which may be an object with arguments.
+
+    Args:
+        objective: a function, a method, a `functools.partial`, or an object with a method `__call__`.
+    """
+    while isinstance(objective, partial):
+        objective = objective.func
+    return objective if hasattr(objective, "__name__") else type(objective)
 
 
 def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo.core.code import Code
@@ -160,6 +160,8 @@ class _Walk:
         elif isinstance(value, partial):
             self.add(f"{name}.func", value.func)
             self._note(name, [value.args, value.keywords])
+        elif isinstance(value, MethodType):
+            self.add(f"{name}.__self__", value.__self__)
         elif isinstance(value, FunctionType | type):
             if not _is_of_session(value):
                 self.imports[value.__module__] = None
@@ -171,8 +173,7 @@ class _Walk:
             self.add(name, wrapped)  # functools.cache
         else:
             self._note(name, value)
-            if _is_of_session(type(value)):
-                self.add(type(value).__qualname__, type(value))
+            self.add(type(value).__qualname__, type(value))
 
     def _note(self, name: str, value: object) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import optuna
@@ -53,12 +54,32 @@ def test_the_seed_is_given(config):
     def given(trial, seed):
         return trial.suggest_float("x", 0, 1) + seed
 
-    made = optuna.create_study(study_name="my study")
+    made = optuna.create_study(study_name="My study")
     made.optimize(lambda trial: given(trial, 0), n_trials=3)
     outcome = hpo.promote(made, given, seeds=[1, 2], top=1, config=config)
     [row] = outcome.ranking.rows
     assert row.candidate.values == {seed: made.best_value + seed for seed in (1, 2)}
     assert (outcome.study.name, outcome.luck.luck) == ("my-study", pytest.approx(1.5))
+
+
+class WithData:
+    def __init__(self, data):
+        self.data = data
+
+    def __call__(self, trial):
+        return trial.suggest_float("x", 0, 1) + self.data * random.random()
+
+
+@pytest.mark.parametrize("how", ["object", "method", "partial"])
+def test_objectives_with_data(config, how):
+    made = WithData(0.1)
+    given = {"object": made, "method": made.__call__, "partial": partial(WithData.__call__, made)}[how]
+    study = optuna.create_study()
+    study.optimize(given, n_trials=2)
+    outcome = hpo.promote(study, given, seeds=[1, 2], top=1, config=config)
+    assert len(outcome.ranking.complete) == 1
+    assert outcome.study.name in ("withdata", "call")
+    assert any("test_objective.py" in file for file in hpo.show(outcome.study, 1000000, config)[1][0].code.files)
 
 
 def test_seeded_inside_and_outside(config):
