@@ -25,6 +25,7 @@ from hpo.results import write_promotion
 from hpo.stats.collapse import Collapse, collapses
 from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
 from hpo.stats.ranking import Ranking, Row
+from hpo.stats.reliability import sigma_reliability
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
@@ -271,6 +272,7 @@ class PromotionReport(Shown):
             "optimism": sure.optimism,
             "optimism_interval": sure.optimism_interval,
             "rank_correlation": sure.correlation,
+            "sigma_reliability": sigma_reliability(len(ranking.seeds)) if sure.shrunken else None,
             "seeds_seen_by_search": list(sure.seen),
             "winner_on_unseen_seeds": sure.unseen_winner,
             "confirmation": asdict(self.confirmation) if self.confirmation else None,
@@ -338,6 +340,7 @@ class PromotionReport(Shown):
             **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
             "bound": best_score(self, row),
             "variation_percent": self.certainty.variations.get(candidate.trial),
+            "shrunken_sigma": self.certainty.shrunken.get(candidate.trial),
             "chance_of_being_best": self.certainty.chances.get(candidate.trial),
             "search_value": candidate.search_value,
             **({"origin": self.external[candidate.trial].origin.label} if candidate.trial in self.external else {}),

@@ -10,6 +10,7 @@ from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
 from hpo.stats.confidence import Certainty
+from hpo.stats.reliability import sigma_reliability
 from hpo.stats.seed_use import Use
 from hpo.stats.statistics import sigma_error
 from hpo.study import notes
@@ -78,6 +79,9 @@ def ranking_table(report: PromotionReport) -> Page:
     known = ""
     if ranking.sound and (error := sigma_error(count)) is not None:
         known = f" · at n = {count} sigma itself is known to ±{error} %"
+    if sure.shrunken:
+        share = 5 * round(20 * sigma_reliability(count))
+        known += f" · about {share} % of a difference in sigma recurs under other seeds"
     seen = "".join(f" · * {seed} is also a seed of the search" for seed in sure.seen)
     validation = report.study.validation
     folds = (

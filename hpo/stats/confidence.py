@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.stats.names import DDOFS
 from hpo.stats.ranking import Ranking
+from hpo.stats.reliability import shrunken_sigmas
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use
 from hpo.stats.statistics import (
@@ -58,6 +59,8 @@ class Certainty:
             Rounded to 0.01.
         pairs: pairs of complete candidates whose seeds make a difference, better ranked one first.
         variations: sigma in percent of the mean, by trial; None without a sigma.
+        shrunken: expected sigma under other seeds, by trial, of complete candidates whose seeds make a difference; see
+            `shrunken_sigmas`. Empty if there are fewer than two, or a sigma is 0.
         seen: seeds of the promotion that the search used too.
         unseen_winner: the winner over the other seeds alone; None if the search used none or all of them.
     """
@@ -69,6 +72,7 @@ class Certainty:
     chances: Mapping[int, float]
     pairs: tuple[Pair, ...]
     variations: Mapping[int, float | None]
+    shrunken: Mapping[int, float]
     seen: tuple[int, ...]
     unseen_winner: int | None
 
@@ -95,6 +99,9 @@ class Certainty:
 AS_IT_IS = "as it is"
 """The key in `Certainty.winners` of the rule of the ranking itself."""
 
+SHRUNKEN = "shrunken sigma"
+"""The key in `Certainty.winners` of the rule mean -+ lambda * sigma with `Certainty.shrunken`."""
+
 
 def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: Ranking | None = None) -> Certainty:
     """Returns the confidence in a ranking.
@@ -108,13 +115,14 @@ def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: R
     rows = ranking.sound
     seen = tuple(seed for seed in ranking.seeds if seed in search_seeds)
     fresh = [seed for seed in ranking.seeds if seed not in seen]
+    shrunken = _shrunken(ranking)
     gaps = _gaps(ranking, fresh) if all_candidates is None else _gaps(all_candidates, all_candidates.seeds)
     sign = 1.0 if ranking.direction == "maximize" else -1.0
     return Certainty(
         optimism=float(np.mean([sign * (value - mean) for value, mean in gaps])) if gaps else None,
         optimism_interval=t_interval([sign * (value - mean) for value, mean in gaps]) if gaps else None,
         correlation=spearman([value for value, _ in gaps], [mean for _, mean in gaps]),
-        winners=_winners(ranking),
+        winners=_winners(ranking, shrunken),
         chances=_chances(ranking),
         pairs=tuple(
             Pair(
@@ -132,6 +140,7 @@ def certainty(ranking: Ranking, search_seeds: Collection[int], all_candidates: R
             row.candidate.trial: None if row.sigma is None else variation(ranking.values(row), ranking.rule.ddof)
             for row in ranking.complete
         },
+        shrunken=shrunken,
         seen=seen,
         unseen_winner=_winner(ranking.over(fresh)) if seen and len(fresh) >= ranking.rule.min_values else None,
     )
@@ -149,7 +158,13 @@ def _gaps(ranking: Ranking, fresh: Sequence[int]) -> list[tuple[float, float]]:
     return found
 
 
-def _winners(ranking: Ranking) -> dict[str, int | None]:
+def _shrunken(ranking: Ranking) -> dict[int, float]:
+    known = {row.candidate.trial: row.sigma for row in ranking.sound if row.sigma is not None}
+    found = shrunken_sigmas(list(known.values()), len(ranking.seeds))
+    return {} if found is None else dict(zip(known, found, strict=True))
+
+
+def _winners(ranking: Ranking, shrunken: Mapping[int, float]) -> dict[str, int | None]:
     own, count = ranking.rule, len(ranking.seeds)
     others: dict[str, Rule] = {}
     if own.name == "mean-std":
@@ -159,7 +174,20 @@ def _winners(ranking: Ranking) -> dict[str, int | None]:
     others |= {name: replace(own, name=name, ddof=0) for name in ("mean", "min", "median", "lcb") if name != own.name}
     fitting = {name: rule for name, rule in others.items() if rule.min_values <= count}
     first = ranking.winner.candidate.trial if ranking.winner else None
-    return {AS_IT_IS: first, **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
+    found = {AS_IT_IS: first, **{name: _winner(ranking.under(rule)) for name, rule in fitting.items()}}
+    if own.name == "mean-std" and shrunken:
+        found[SHRUNKEN] = None if ranking.undecided else _shrunken_winner(ranking, shrunken)
+    return found
+
+
+def _shrunken_winner(ranking: Ranking, shrunken: Mapping[int, float]) -> int:
+    sign = 1.0 if ranking.direction == "maximize" else -1.0
+    scores = {
+        row.candidate.trial: sign * row.mean - ranking.rule.lambda_ * shrunken[row.candidate.trial]
+        for row in ranking.sound
+        if row.mean is not None
+    }
+    return max(scores, key=lambda trial: scores[trial])
 
 
 def _winner(ranking: Ranking) -> int | None:

@@ -26,7 +26,11 @@ PARTS = {
     "determinism": "which settings keep a training's bits, and what they cost",
     "decoding": "how fast DICOM files are decoded, and what the cache saves",
     "pages": "how long the pages of a study with 10 000 trials take",
+    "reliability": "how far sigma over a few seeds predicts sigma over others, on tables of real trainings",
 }
+
+ONLY_WHEN_NAMED = {"reliability"}
+"""Parts that first train tables, which takes minutes."""
 
 REPETITIONS = {
     "price": 5,
@@ -39,12 +43,13 @@ REPETITIONS = {
     "determinism": 3,
     "decoding": 3,
     "pages": 5,
+    "reliability": 200,
 }
 """Unless another number is given; where one takes a minute there are fewer."""
 
 
 def main() -> None:
-    """Runs the parts that are named, or all."""
+    """Runs the parts that are named, or all but those that train tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     described = "; ".join(f"{name}: {what}" for name, what in PARTS.items())
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"[all] {described}")
@@ -57,7 +62,7 @@ def main() -> None:
         parser.error(f"repetitions must be at least 1, not {given.repetitions}")
     numbers: dict[str, object] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
     targets: list[Target] = []
-    for name in given.parts or PARTS:
+    for name in given.parts or [one for one in PARTS if one not in ONLY_WHEN_NAMED]:
         repetitions = given.repetitions or REPETITIONS[name]
         say(f"{name}: {PARTS[name]}, {repetitions} times; load {os.getloadavg()[0]:.1f}")
         began = time.monotonic()

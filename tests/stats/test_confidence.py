@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpo.stats.confidence import certainty
 from hpo.stats.ranking import Candidate, rank
+from hpo.stats.reliability import shrunken_sigmas
 from hpo.stats.scoring import Rule
 from hpo.stats.statistics import (
     c4,
@@ -231,6 +232,8 @@ def test_other_conventions_match_rankings(seed):
     }
     own = ranked(table).winner.candidate.trial
     found = {name: ranked(table, rule=rule).winner.candidate.trial for name, rule in expected.items()}
+    shrunken = shrunken_sigmas([float(np.std(values)) for values in table], 3)
+    found["shrunken sigma"] = int(np.argmax(np.mean(table, axis=1) - shrunken))
     assert sure.changes == {name: trial for name, trial in found.items() if trial != own}
     assert sure.stays == [name for name, trial in found.items() if trial == own]
 
