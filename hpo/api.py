@@ -25,7 +25,7 @@ from hpo.promotion.options import AssetsOptions, PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
-from hpo.promotion.select import check_promotion, races, share_of_search
+from hpo.promotion.select import check_promotion, epochs_of_search, races, share_of_search
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import ImportOptions, SearchOptions
@@ -82,6 +82,7 @@ __all__ = [
     "diagnose",
     "doctor",
     "doubts",
+    "epochs_of_search",
     "import_trials",
     "init",
     "init_from_optuna",

@@ -18,6 +18,7 @@ from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
     Config,
     Enqueue,
+    EpochsTotal,
     Folders,
     Json,
     Promote,
@@ -80,6 +81,7 @@ def run(
     *,
     options: SearchOptions,
     trainings: Trainings = None,
+    epochs_total: EpochsTotal = None,
     enqueue: Enqueue = None,
     promote: Promote = False,
     promotion: Annotated[PromotionOptions, OWN_SEARCH],
@@ -95,9 +97,14 @@ def run(
     loaded = api.load_study(study, studies)
     if enqueue:
         options = replace(options, enqueue=api.read_configurations(loaded, enqueue))
+    if len([one for one in (trainings, epochs_total, options.trials) if one is not None]) > 1:
+        raise UsageError(
+            "give --trainings or --epochs-total for search and promotion together, or --trials for the search; not both"
+        )
+    if epochs_total is not None:
+        promotion, epochs = api.epochs_of_search(loaded, replace(promotion, race=True), epochs_total)
+        promote, options = True, replace(options, epochs=epochs)
     if trainings is not None:
-        if options.trials is not None:
-            raise UsageError("give --trainings for search and promotion together, or --trials for the search; not both")
         promote, promotion = True, replace(promotion, race=True, trainings=trainings)
         options = replace(options, configurations=api.share_of_search(loaded, promotion))
     if promote:
@@ -238,10 +245,13 @@ def check_command_line(command: str, arguments: list[str]) -> None:
 def _search(study: Study, config: RunConfig, options: SearchOptions, stop: StopSignal) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
+    from hpo.core.formatting import counted
     from hpo.core.redaction import masked
 
     errors = _stderr()
-    wanted = options.configurations or options.trials or study.search.trials
+    wanted = counted(options.configurations or options.trials or study.search.trials, "trial")
+    if options.epochs is not None:
+        wanted = f"{counted(options.epochs, 'epoch')} in all"
     errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)
     with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
         return api.run(study, config, replace(options, observers=[progress]))

@@ -13,6 +13,7 @@ import typer
 
 from hpo.cli.hiding import check_no_secret
 from hpo.core.options import Declared, declared
+from hpo.core.records import MAX_EPOCHS
 from hpo.core.records import MAX_TRIALS as MOST
 from hpo.core.run_config import RunConfig
 
@@ -171,6 +172,15 @@ Trainings = Annotated[
         min=1,
         max=MOST,
         help="Total number of trainings, split between the search and a promotion by race.",
+        show_default=False,
+    ),
+]
+EpochsTotal = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_EPOCHS,
+        help="Total number of epochs, split between the search and a promotion by race; pruned trials cost less.",
         show_default=False,
     ),
 ]

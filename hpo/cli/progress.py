@@ -193,8 +193,14 @@ class Progress(Observer):
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def header(study: Study, storage: str, trials: int) -> str:
-    """Returns the lines that describe the search that is about to start."""
+def header(study: Study, storage: str, extent: str) -> str:
+    """Returns the lines that describe the search that is about to start.
+
+    Args:
+        study: the study to be searched.
+        storage: its database, without secrets.
+        extent: how long the search is to be, e.g. `20 trials`.
+    """
     search = study.search
     pruner = "no pruner" if search.pruner == "none" else f"{search.pruner} pruner"
     folds = f" · {study.validation}" if study.validation else ""
@@ -206,7 +212,7 @@ def header(study: Study, storage: str, trials: int) -> str:
     sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {lag})"
     return "\n".join(
         [
-            f"{study.name}   {study.objective.direction} {study.objective.metric} · {counted(trials, 'trial')} · "
+            f"{study.name}   {study.objective.direction} {study.objective.metric} · {extent} · "
             f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}",
             f"storage {storage}   reproducible: {sure}",
             *(f"note: {note.key}  {note.message}" for note in notes(study)),

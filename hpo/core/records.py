@@ -22,6 +22,9 @@ START = "start"
 MAX_TRIALS = 1_000_000
 """Maximum number of trials, and of other counts; a larger number is taken as a typo."""
 
+MAX_EPOCHS = 1_000_000_000
+"""Largest number of epochs of a search."""
+
 LAST_TRIAL = 2 * MAX_TRIALS
 """Largest number of a trial: candidates from another tool come after those of the study's own search."""
 

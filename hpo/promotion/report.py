@@ -19,7 +19,13 @@ from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.luck import luck_of, other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
-from hpo.promotion.soundness import one_class_predictions, overlapping_folds, warnings_of
+from hpo.promotion.soundness import (
+    one_class_predictions,
+    other_code,
+    other_code_text,
+    overlapping_folds,
+    warnings_of,
+)
 from hpo.promotion.tables import best_score, latex_text, markdown_text
 from hpo.results import write_promotion
 from hpo.stats.collapse import Collapse, collapses
@@ -143,7 +149,7 @@ class PromotionReport(Shown):
             folds=folds,
             refined=refined,
             alerts=dict(alerts),
-            other_code=_other_code(trials, evaluations, code, searched),
+            other_code=other_code(trials, evaluations, code, searched),
             defaults={
                 row.candidate.trial: one.defaults
                 for row in ranking.rows
@@ -187,7 +193,7 @@ class PromotionReport(Shown):
             collapses=self.collapses,
             since=self.since,
         )
-        parts = _other_code_text(self.other_code)
+        parts = other_code_text(self.other_code)
         of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
         return (*self.overlaps, *found, *self.differences, *of_code)
 
@@ -358,27 +364,6 @@ class PromotionReport(Shown):
         study, standings = self.study, [self.standing(row) for row in self.ranking.rows]
         metric, source = study.objective.metric, searched_on(study, self.external)
         return promotion_figure(self.ranking, standings, study.name, metric, source, self.warnings)
-
-
-def _other_code(
-    trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
-) -> dict[int, str]:
-    """Returns, by trial, what was computed with other code than the study's newest."""
-    by_search = {one.number for one in searched if code and one.code and one.code != code}
-    by_seed = {one.job.trial for one in evaluations if code and one.code.digest and one.code.digest != code}
-    found = {
-        trial: " and ".join(["search value"] * (trial in by_search) + ["replicates"] * (trial in by_seed))
-        for trial in sorted(trials)
-    }
-    return {trial: what for trial, what in found.items() if what}
-
-
-def _other_code_text(found: Mapping[int, str]) -> str:
-    """Returns these parts as text: `the search value of trial 1, 2; the replicates of trial 2`."""
-    listed = {
-        part: [str(trial) for trial, what in found.items() if part in what] for part in ("search value", "replicates")
-    }
-    return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)
 
 
 def _moments(row: Row) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 from hpo.core.errors import NothingToPromote, UsageError
@@ -151,7 +152,7 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
     """
     trainings = options.trainings or 0
     plan = race_plan(study, 0, options)
-    promotion = study.trainings * ((plan.cost if plan else 0) + len(options.confirm_seeds))
+    promotion = _cost(study, plan, options)
     share = (trainings - promotion) // (study.trainings * len(study.search_seeds(0)))
     if plan is None or share < plan.widths[0]:
         raise UsageError(
@@ -159,6 +160,30 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
             f"{plan.widths[0] if plan else 1} candidates from; allow more, or a smaller race with --rungs and --widths"
         )
     return share
+
+
+def epochs_of_search(study: Study, options: PromotionOptions, total: int) -> tuple[PromotionOptions, int]:
+    """Returns the options of the promotion, and the epochs left for the search, if both share a number of epochs.
+
+    Args:
+        study: the study to be searched and promoted.
+        options: options of the promotion; its trainings all have the whole budget.
+        total: number of epochs of search and promotion.
+
+    Raises:
+        UsageError: if such a race is not possible, or leaves the search too few epochs.
+    """
+    budget = study.search.budget
+    if total < budget:
+        raise UsageError(f"{total} epochs are less than one training has in study {study.name!r}, {budget}")
+    options = replace(options, trainings=total // budget)
+    share_of_search(study, options)  # raises if it is too little
+    return options, total - budget * _cost(study, race_plan(study, 0, options), options)
+
+
+def _cost(study: Study, plan: Plan | None, options: PromotionOptions) -> int:
+    """Returns the number of trainings of a promotion by race."""
+    return study.trainings * ((plan.cost if plan else 0) + len(options.confirm_seeds))
 
 
 def race_seeds(study: Study, plan: Plan) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from hpo.core.records import Evaluation, Job
 from hpo.stats.collapse import Collapse
 from hpo.stats.ranking import Ranking, Row
 from hpo.stats.seed_use import SeedUse, Use, seed_warnings
+from hpo.study import Trial
 from hpo.training.predictions import FILE, Predictions, class_names
 
 
@@ -148,3 +149,31 @@ def _one_class_of(folder: Path, _changed: int) -> str | None:
     if len(np.unique(predicted_N)) != 1:
         return None
     return class_names(predictions.labels, predictions.names)[int(predicted_N[0])]
+
+
+def other_code(
+    trials: Iterable[int], evaluations: Iterable[Evaluation], code: str, searched: Iterable[Trial]
+) -> dict[int, str]:
+    """Returns, by trial, what was computed with other code than the study's newest.
+
+    Args:
+        trials: numbers of the promoted trials.
+        evaluations: their replicates; others may be among them.
+        code: digest of the study's newest code; empty: unknown.
+        searched: the study's trials, which have the code that they were trained with.
+    """
+    by_search = {one.number for one in searched if code and one.code and one.code != code}
+    by_seed = {one.job.trial for one in evaluations if code and one.code.digest and one.code.digest != code}
+    found = {
+        trial: " and ".join(["search value"] * (trial in by_search) + ["replicates"] * (trial in by_seed))
+        for trial in sorted(trials)
+    }
+    return {trial: what for trial, what in found.items() if what}
+
+
+def other_code_text(found: Mapping[int, str]) -> str:
+    """Returns these parts as text: `the search value of trial 1, 2; the replicates of trial 2`."""
+    listed = {
+        part: [str(trial) for trial, what in found.items() if part in what] for part in ("search value", "replicates")
+    }
+    return "; ".join(f"the {part} of trial {', '.join(trials)}" for part, trials in listed.items() if trials)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
 from hpo.core.options import check_options, columns_of, count, flag, seconds_of
-from hpo.core.records import MAX_TRIALS
+from hpo.core.records import MAX_EPOCHS, MAX_TRIALS
 from hpo.driver.options import CommandOptions, LoggedOptions
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class SearchOptions(LoggedOptions):
         trials: total number of trials; default: as many as the study says.
         configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
             proposed again costs no training.
+        epochs: most epochs of the whole search, those of pruned trials included, instead of a number of trials; a trial
+            that could exceed them is not begun.
         seconds: wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.
         until: end the search when this value is reached; default: as the study says.
         patience: end the search after this many trials in a row without improvement; default: as the study says.
@@ -34,6 +36,7 @@ class SearchOptions(LoggedOptions):
 
     trials: int | None = field(default=None, metadata=count())
     configurations: int | None = None
+    epochs: int | None = None
     seconds: float | None = field(
         default=None, metadata=flag(name="--time", parse=seconds_of, metavar="<time>", called="the time of a search")
     )
@@ -46,6 +49,8 @@ class SearchOptions(LoggedOptions):
         super().__post_init__()
         if self.configurations is not None:
             require_int("configurations", self.configurations, 1, MAX_TRIALS)
+        if self.epochs is not None:
+            require_int("epochs", self.epochs, 1, MAX_EPOCHS)
         if self.seconds is not None and self.seconds <= 0:
             raise UsageError(f"the time of a search must be more than 0 seconds, not {self.seconds:g}")
         require_type("enqueue", self.enqueue, (list, tuple), "a list of tables of params")

@@ -175,6 +175,8 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     context = RunContext.of(study, config, options)
     began = time.monotonic()
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
+    if options.epochs is not None:
+        require_countable_epochs(study)
     require_runnable(study, context.config)
     require_package(study.search.sampler)
     doubts(study)  # a plug-in that fails ends the command before anything is written
@@ -192,7 +194,9 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
             study.search.patience if options.patience is None else options.patience,
         )
         code = session.trainable.code.digest
-        source = SearchSource(study, session.durable, options.trials, limits, options.configurations, code)
+        source = SearchSource(
+            study, session.durable, options.trials, limits, options.configurations, options.epochs, code
+        )
         folds = Folds.TOGETHER if study.search.pruner == "none" else Folds.IN_ORDER
         recorded = session.compose(_replicated(source, study), folds=folds, same=source.same)
         each = len(study.search_seeds(0)) * study.trainings
@@ -229,6 +233,16 @@ def _ignored_seeds(session: Session) -> tuple[str, ...]:
         join_folds(session.store.evaluations(session.stored, Stage.SEARCH), study), study.objective, Stage.SEARCH
     )
     return tuple(seed_warnings([one for one in uses.values() if one.use is not Use.USED], len(uses)))
+
+
+def require_countable_epochs(study: Study) -> None:
+    """Raises UsageError if a trial of the search is more than one training: the epochs of those are not counted."""
+    each = len(study.search_seeds(0)) * study.trainings
+    if each > 1:
+        raise UsageError(
+            f"the epochs of a search can be limited only if a trial is one training; in study {study.name!r} it is "
+            f"{each} (folds or seeds). Limit the trainings instead: hpo run --study {study.name} --trainings N"
+        )
 
 
 def _train_failed_again(session: Session, lease: Lease, *, every: bool) -> None:

@@ -50,6 +50,7 @@ class SearchSource:
         trials: total number of trials; None: as many as the study says.
         limits: other limits of the search; None: those of the study.
         configurations: number of different configurations to try, instead of trials; None: trials count.
+        epochs: most epochs of all trials together, instead of trials; None: no limit.
         code: digest of the code; empty: not known. A trial left open by other code is trained from the start.
     """
 
@@ -60,14 +61,16 @@ class SearchSource:
         trials: int | None = None,
         limits: Limits | None = None,
         configurations: int | None = None,
+        epochs: int | None = None,
         code: str = "",
     ) -> None:
         self._study = study
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
         self._configurations = configurations
+        self._epochs = epochs
         self._code = code
-        if configurations is not None:
+        if configurations is not None or epochs is not None:
             self._trials = MAX_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
         self._doubts = list(doubts(study))
@@ -108,6 +111,8 @@ class SearchSource:
             return f"{len(self._duplicates)} configurations have been tried"
         if self._duplicates.repeats >= MOST_REPEATS:
             return f"the last {self._duplicates.repeats} proposals had all been tried before"
+        if not self._spare_trials:
+            return f"one more trial could exceed the {self._epochs} epochs of the search"
         if self._own >= self._trials:
             if self._own >= self._grid:
                 return "every point of the grid has been tried"
@@ -122,6 +127,8 @@ class SearchSource:
         """Least number of trials in the end."""
         if self._configurations is not None:
             return self._own + max(0, self._configurations - len(self._duplicates))
+        if self._epochs is not None:
+            return self._own + self._spare_trials
         return max(self._trials, self._own)
 
     @property
@@ -188,7 +195,7 @@ class SearchSource:
             return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
-        if self._limits.reached or self._memory.has_ended:
+        if self._limits.reached or self._memory.has_ended or not self._spare_trials:
             return DONE
         if self._proposed is None:  # else the database was unreachable when it was to be stored
             self._proposed = self._propose(number)
@@ -204,6 +211,23 @@ class SearchSource:
     def _is_enough(self) -> bool:
         wanted = self._configurations
         return (wanted is not None and len(self._duplicates) >= wanted) or self._duplicates.repeats >= MOST_REPEATS
+
+    @property
+    def _spare_trials(self) -> int:
+        """How many more trials certainly keep to the epochs of the search, whether they are pruned or not.
+
+        A trial later than n - lag counts its whole budget even if it is over, so that timing has no influence.
+        """
+        if self._epochs is None:
+            return MAX_TRIALS
+        budget, used = self._study.search.budget, 0
+        for number in range(self._imported, self._next):
+            over = self._finished.get(number)
+            if over is None or (self._lag is not None and number > self._next - self._lag):
+                used += budget
+            elif self.same(number) is None:  # otherwise nothing was trained
+                used += len(over.intermediate_values)
+        return max(0, self._epochs - used) // budget
 
     def report(self, job: Job, step: int, value: float) -> Decision:
         earlier = self._running.earlier_decision(job.trial, step)

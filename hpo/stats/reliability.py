@@ -8,8 +8,8 @@ from collections.abc import Sequence
 SIGMA_SPREAD = 0.28
 """Standard deviation of the true log sigma between the better configurations of one problem; see `sigma_reliability`.
 
-The median over seven problems with 26 to 40 seeds each (`make bench BENCH=reliability` has those that are drawn or
-trained here); it was between 0 and 0.44.
+The median over five problems with 26 to 40 seeds each; it was between 0 and 0.44. `make bench BENCH=reliability` has
+those that are drawn or trained here.
 """
 
 

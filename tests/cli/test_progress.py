@@ -70,5 +70,5 @@ def test_observer_with_phase_only():
 
 def test_header_has_the_notes_of_check(curve):
     made = curve(objective={"metric": "val_loss", "direction": "maximize"})
-    assert "note: objective.direction  'val_loss' is maximized" in header(made, "sqlite:///x.db", 2)
-    assert "note" not in header(curve(), "sqlite:///x.db", 2)
+    assert "note: objective.direction  'val_loss' is maximized" in header(made, "sqlite:///x.db", "2 trials")
+    assert "note" not in header(curve(), "sqlite:///x.db", "2 trials")

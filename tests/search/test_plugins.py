@@ -125,7 +125,7 @@ def test_run_says_it_is_irreproducible(curve, config):
     study = curve(search={"sampler": "toys.samplers:Seedless", "trials": 2})
     said = "sampler 'toys.samplers:Seedless' takes no argument `seed`"
     assert hpo.run(study, config).warnings == (f"Not reproducible: {said}.",)
-    assert header(study, "sqlite:///x.db", 2).splitlines()[1].endswith(f"reproducible: no ({said})")
+    assert header(study, "sqlite:///x.db", "2 trials").splitlines()[1].endswith(f"reproducible: no ({said})")
     shown = progress_table(hpo.status(config=config)).renderables
     assert [str(line) for line in shown[1:]] == [f"! {study.name} is not reproducible: {said}."]
 

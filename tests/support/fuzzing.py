@@ -71,7 +71,8 @@ URLS = (
     *("postgresql://u:p@127.0.0.1:1/x", "mysql://u@h/x", "http://[::1", "sqlite:///hpo.db?timeout=x", "sqlite:///\x01"),
 )
 URL_OPTIONS = {"--storage", "--from", "--ray-address", "--jobs-address"}
-ALWAYS = {"--backend": "local", "--trials": "3", "--trainings": "6", "--time": "5s", "--storage-wait": "0.5"}
+ALWAYS = {"--backend": "local", "--trials": "3", "--trainings": "6", "--epochs-total": "40", "--time": "5s"}
+ALWAYS |= {"--storage-wait": "0.5"}
 """Options that keep a fuzzed command from training for long, or from waiting for a server."""
 
 
