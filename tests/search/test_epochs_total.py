@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import hpo
 from hpo.cli.main import app
 from hpo.core.errors import UsageError
+from hpo.core.protocols import DONE
 from hpo.driver.session import RunContext, Session
 from hpo.search.source import SearchSource
 from hpo.store import prepare_optuna
@@ -52,13 +53,24 @@ def test_epochs_end_a_resumed_search_alike(curve, config, tmp_path):
     assert hpo.run(study, config, epochs=90).own == whole.own
 
 
+class UntilDone(SearchSource):
+    """Asked no more once it has said that it is done, as backends do."""
+
+    is_done = False
+
+    def ask(self):
+        answer = DONE if self.is_done else super().ask()
+        self.is_done = answer is DONE
+        return answer
+
+
 @pytest.mark.parametrize("epochs", range(60, 68))
 def test_epochs_end_does_not_depend_on_timing(curve, epochs, tmp_path):
     study = curve(search={"pruner": "hyperband", "budget": 5, "lag": 3, "sampler": "random"})
     tables = []
     for number, drive in enumerate((one_by_one, lambda source: in_random_order(source, 3, random.Random(epochs)))):
         durable = OptunaStudies(f"sqlite:///{tmp_path / str(number)}", prepare_optuna)
-        drive(SearchSource(study, durable.open(study.name, "maximize", {}), epochs=epochs))
+        drive(UntilDone(study, durable.open(study.name, "maximize", {}), epochs=epochs))
         tables.append([(one.params, one.value) for one in durable.find(study.name).trials()])
         durable.close()
     assert tables[0] == tables[1]
