@@ -19,7 +19,7 @@ from hpo.core.redaction import masked
 from hpo.core.texts import study_name
 from hpo.search.imports import LeftOut
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
-from hpo.study.space import Choice, Dimension, Float, Int
+from hpo.study.space import Choice, Dimension, Float, Int, choice_value
 from hpo.training.context import Context
 from hpo.training.trial import ReturningTrial
 
@@ -92,12 +92,13 @@ def best_of(found: optuna.Study, study: Study) -> Best:
     left_out: list[LeftOut] = []
     for trial in sorted(complete, key=lambda one: (sign * one.values[0], one.number)):
         origin = Origin(tool="Optuna", source=source, study=found.study_name, trial=trial.number)
-        odd = [name for name, value in trial.params.items() if not isinstance(value, Value)]
-        if odd:
-            reason = f"{odd[0]}: expected a number, a text or a truth value, got {trial.params[odd[0]]!r}"
+        params = {name: choice_value(value) for name, value in trial.params.items()}
+        known = {name: value for name, value in params.items() if value is not None}
+        if odd := [name for name in params if name not in known]:
+            reason = f"{odd[0]}: expected a number, a text, None or a list, got {trial.params[odd[0]]!r}"
             left_out.append(LeftOut(origin=origin, value=trial.values[0], reason=reason))
-        elif all(trial.params != one.params for one in made):
-            made.append(_external(origin, trial))
+        elif all(known != one.params for one in made):
+            made.append(_external(origin, trial, known))
     if not made:
         why = f"; the first: {left_out[0].reason}" if left_out else ""
         raise NothingToPromote(f"no completed trial of study {found.study_name!r} can be promoted{why}")
@@ -142,12 +143,12 @@ def _function_of(objective: Callable[..., Any]) -> Any:
     return objective if hasattr(objective, "__name__") else type(objective)
 
 
-def _external(origin: Origin, trial: FrozenTrial) -> ExternalTrial:
+def _external(origin: Origin, trial: FrozenTrial, params: Mapping[str, Value]) -> ExternalTrial:
     began, ended = trial.datetime_start, trial.datetime_complete
     return ExternalTrial(
         number=FIRST_EXTERNAL,
         origin=origin,
-        params=dict(trial.params),
+        params=params,
         value=trial.values[0],
         reports=len(trial.intermediate_values),
         started=began.isoformat() if began else None,
@@ -171,5 +172,5 @@ def _dimension(several: Sequence[BaseDistribution]) -> Dimension | None:
     if all(isinstance(one, IntDistribution | FloatDistribution) for one in several):
         return Float(min(one.low for one in several), max(one.high for one in several))  # type: ignore[attr-defined]
     choices = [value for one in several if isinstance(one, CategoricalDistribution) for value in one.choices]
-    values = list(dict.fromkeys(value for value in choices if isinstance(value, Value)))
+    values = list(dict.fromkeys(value for one in choices if (value := choice_value(one)) is not None))
     return Choice(values) if values else None

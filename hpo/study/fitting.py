@@ -60,7 +60,9 @@ def _fitting(dimension: space.Dimension, given: object) -> Value | None:
     """Returns a value as a value of the dimension; None if it does not fit."""
     match dimension:
         case space.Choice(values=values):
-            return next((one for one in values if isinstance(given, Value) and space.same(given, (one,))), None)
+            return next(
+                (one for one in values if any(space.same(own, (one,)) for own in space.choice_values(given))), None
+            )
         case space.Int(low=low, high=high, step=step):
             return given if type(given) is int and given in range(low, high + 1, step or 1) else None
         case space.Float(low=low, high=high, step=step):

@@ -200,6 +200,18 @@ def choice_value(choice: object) -> Value | None:
     return name if isinstance(name, str) else None
 
 
+def choice_values(choice: object) -> tuple[Value, ...]:
+    """Returns all values of a study that may stand for a choice: Optuna's database turns a tuple into a list.
+
+    Args:
+        choice: one of several values, of any type; the result is empty if it has no text.
+    """
+    if isinstance(choice, list | tuple):
+        return repr(choice), repr(tuple(choice) if isinstance(choice, list) else list(choice))
+    value = choice_value(choice)
+    return () if value is None else (value,)
+
+
 def count(dimension: Dimension) -> int | None:
     """Returns the number of values of a dimension; None if they are not countable."""
     match dimension:

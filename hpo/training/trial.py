@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpo.core.errors import TrainableError, did_you_mean
 from hpo.core.records import Value
 from hpo.core.texts import as_identifier
-from hpo.study.space import choice_value
+from hpo.study.space import choice_values, same
 
 if TYPE_CHECKING:
     from hpo.training.context import Context
@@ -75,11 +75,14 @@ class ObjectiveTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
         """Returns the choice that is equal to the param, or whose text is: a study stores None as `None`."""
         value = self._value(name)
-        for choice in choices:
-            if (stored := choice_value(choice)) == value and isinstance(stored, bool) == isinstance(value, bool):
-                self.params[name] = choice
-                return choice
-        raise TrainableError(f"{name!r} is {value!r} in the study, which is none of the objective's {list(choices)!r}")
+        found = [choice for choice in choices if same(value, choice_values(choice))]
+        if len(found) != 1:
+            count = "several" if found else "none"
+            raise TrainableError(
+                f"{name!r} is {value!r} in the study, which is {count} of the objective's {list(choices)!r}"
+            )
+        self.params[name] = found[0]
+        return found[0]
 
     def suggest_uniform(self, name: str, low: float, high: float) -> float:
         """Returns the param, as `suggest_float`."""

@@ -130,17 +130,34 @@ def test_an_objective_that_prunes_itself(config):
     )
 
 
-def test_a_choice_of_none_is_left_out(config):
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/old.db"])
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_choices_are_texts(config, tmp_path, url):
     def given(trial):
-        return trial.suggest_float("x", 0, 1) + (trial.suggest_categorical("k", ["a", None]) == "a") + random.random()
+        k, size = trial.suggest_categorical("k", ["a", None]), trial.suggest_categorical("size", [(3, 4)])
+        return trial.suggest_float("x", 0, 1) + (k is None) + size[0] + random.random()
 
-    made = optuna.create_study()
+    made = optuna.create_study(direction="maximize", storage=url and url.format(tmp_path))
     made.enqueue_trial({"x": 0.1, "k": None})
+    made.optimize(given, n_trials=1)
+    outcome = hpo.promote(made, given, seeds=[1, 2], top=1, config=config)
+    [candidate] = outcome.report.external.values()
+    assert (candidate.params["k"], candidate.params["size"]) == ("None", "[3, 4]" if url else "(3, 4)")
+    assert outcome.ranking.rows[0].mean > 4
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_a_choice_without_a_text_is_left_out(config):
+    def given(trial):
+        return trial.suggest_float("x", 0, 1) + (trial.suggest_categorical("k", ["a", odd]) == "a") + random.random()
+
+    odd, made = frozenset(), optuna.create_study()
+    made.enqueue_trial({"x": 0.1, "k": odd})
     made.enqueue_trial({"x": 0.1, "k": "a"})
     made.optimize(given, n_trials=2)
     outcome = hpo.promote(made, given, seeds=[1, 2], top=1, config=config)
     assert [one.origin.trial for one in outcome.report.external.values()] == [1]
-    assert [one.reason for one in outcome.left_out] == ["k: expected a number, a text or a truth value, got None"]
+    assert [one.reason for one in outcome.left_out] == ["k: expected a number, a text, None or a list, got frozenset()"]
 
 
 def test_refused_objectives(study, config):

@@ -11,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.study import fitted
-from hpo.study.space import Float, Int
+from hpo.study.space import Choice, Float, Int
 
 
 def fit(dimension, came):
     return fitted({"x": dimension}, {}, {"x": came})[0].get("x")
+
+
+@pytest.mark.parametrize(
+    ("came", "value"),
+    [(None, "None"), ([1, 2], "(1, 2)"), ((1, 2), "(1, 2)"), ("None", "None"), ([2], None), ({}, None)],
+)
+def test_choices_of_code_fit(came, value):
+    assert fit(Choice(["None", "(1, 2)"]), came) == value
 
 
 @given(

@@ -11,6 +11,7 @@ import hpo
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.study.params import arguments_of
 from hpo.training import TrainingRun
+from hpo.training.trial import ObjectiveTrial
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -142,6 +143,11 @@ def test_misfits_are_named(config, body, message):
     with pytest.raises(hpo.HpoError, match="in a row") as caught:
         run(fails, config, trials=1, max_failures=1)
     assert message in str(caught.value)
+
+
+def test_ambiguous_choices_are_refused():
+    with pytest.raises(hpo.TrainableError, match="'k' is 'None' in the study, which is several of the objective's"):
+        ObjectiveTrial({"k": "None"}, None).suggest_categorical("k", [None, "None"])
 
 
 @pytest.mark.parametrize("takes", ["trial", "trial, seed", "trial, data=None"])
