@@ -16,6 +16,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from hpo.core.errors import StorageDamaged, StorageUnavailable, UsageError, did_you_mean
 from hpo.core.records import Value
 from hpo.core.redaction import NO_URL, holds_secret
+from hpo.core.texts import as_identifier
 from hpo.search.proposals import suggest
 from hpo.store.optuna_storage.studies import open_storage, unreadable
 from hpo.store.optuna_storage.trials import IMPORTED
@@ -150,7 +151,8 @@ def chosen(study: Study, foreign: Foreign) -> tuple[list[FrozenTrial], dict[int,
     taken: list[FrozenTrial] = []
     left_out: dict[int, str] = {}
     for trial in foreign.trials:
-        params = {name: value for name, value in trial.params.items() if (name, value) not in study.fixed.items()}
+        named = _named(study, trial.params)
+        params = {name: value for name, value in named.items() if (name, value) not in study.fixed.items()}
         if reason := _unusable(study, trial) or _misfit(study, params):
             left_out[trial.number] = reason
         else:
@@ -234,6 +236,13 @@ def _unusable(study: Study, trial: FrozenTrial) -> str | None:
         return "no finite value"
     missing = [name for name in study.objective.constraints if name not in trial.constraints]
     return f"no constraint {missing[0]}" if missing else None
+
+
+def _named(study: Study, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns params under the study's names, which are identifiers: `learning-rate` is `learning_rate`."""
+    known = {*study.space, *study.fixed}
+    own = {name: name if name in known else as_identifier(name) for name in params}
+    return {own[name] if own[name] in known - {*params} else name: value for name, value in params.items()}
 
 
 def _misfit(study: Study, params: Mapping[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import Objective, Value
 from hpo.core.redaction import masked
-from hpo.core.texts import study_name
+from hpo.core.texts import as_identifier, study_name
 from hpo.search.imports import LeftOut
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Origin, Study
 from hpo.study.space import Choice, Dimension, Float, Int, choice_value
@@ -92,13 +92,13 @@ def best_of(found: optuna.Study, study: Study) -> Best:
     left_out: list[LeftOut] = []
     for trial in sorted(complete, key=lambda one: (sign * one.values[0], one.number)):
         origin = Origin(tool="Optuna", source=source, study=found.study_name, trial=trial.number)
-        params = {name: choice_value(value) for name, value in trial.params.items()}
-        known = {name: value for name, value in params.items() if value is not None}
-        if odd := [name for name in params if name not in known]:
-            reason = f"{odd[0]}: expected a number, a text, None or a list, got {trial.params[odd[0]]!r}"
+        if reason := _unusable(trial.params):
             left_out.append(LeftOut(origin=origin, value=trial.values[0], reason=reason))
-        elif all(known != one.params for one in made):
-            made.append(_external(origin, trial, known))
+            continue
+        values = {name: choice_value(value) for name, value in trial.params.items()}
+        params = {as_identifier(name): value for name, value in values.items() if value is not None}
+        if all(params != one.params for one in made):
+            made.append(_external(origin, trial, params))
     if not made:
         why = f"; the first: {left_out[0].reason}" if left_out else ""
         raise NothingToPromote(f"no completed trial of study {found.study_name!r} can be promoted{why}")
@@ -143,6 +143,16 @@ def _function_of(objective: Callable[..., Any]) -> Any:
     return objective if hasattr(objective, "__name__") else type(objective)
 
 
+def _unusable(params: Mapping[str, object]) -> str | None:
+    """Returns why a study cannot have these params; None: it can."""
+    for name, value in params.items():
+        if choice_value(value) is None:
+            return f"{name}: expected a number, a text, None or a list, got {value!r}"
+        if others := [one for one in params if one != name and as_identifier(one) == as_identifier(name)]:
+            return f"{name} and {others[0]}: a study has both as {as_identifier(name)}, so give one another name"
+    return None
+
+
 def _external(origin: Origin, trial: FrozenTrial, params: Mapping[str, Value]) -> ExternalTrial:
     began, ended = trial.datetime_start, trial.datetime_complete
     return ExternalTrial(
@@ -161,7 +171,7 @@ def _space(trials: Sequence[FrozenTrial]) -> dict[str, Dimension]:
     found: dict[str, list[BaseDistribution]] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            found.setdefault(name, []).append(distribution)
+            found.setdefault(as_identifier(name), []).append(distribution)
     made = {name: _dimension(several) for name, several in found.items()}
     return {name: dimension for name, dimension in made.items() if dimension is not None}
 

@@ -146,6 +146,24 @@ def test_choices_are_texts(config, tmp_path, url):
     assert outcome.ranking.rows[0].mean > 4
 
 
+def test_names_become_identifiers(config):
+    def given(trial):
+        return trial.suggest_float("learning-rate", 0, 1) + trial.suggest_int("n units", 1, 2) + random.random()
+
+    made = optuna.create_study()
+    made.optimize(given, n_trials=1)
+    outcome = hpo.promote(made, given, seeds=[1, 2], top=1, config=config)
+    assert outcome.report.external[1000000].params.keys() == {"learning_rate", "n_units"}
+    assert len(outcome.ranking.complete) == 1
+
+
+def test_names_that_become_equal_are_left_out(config):
+    made = optuna.create_study()
+    made.optimize(lambda trial: trial.suggest_float("a-b", 0, 1) + trial.suggest_float("a_b", 0, 1), n_trials=1)
+    with pytest.raises(NothingToPromote, match="the first: a-b and a_b: a study has both as a_b"):
+        hpo.promote(made, objective, config=config)
+
+
 @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
 def test_a_choice_without_a_text_is_left_out(config):
     def given(trial):

@@ -371,6 +371,16 @@ def test_sparse_steps_reveal_their_start(steps, moved):
     assert Foreign(source="old.db", study="old", direction="maximize", trials=(trial,)).step_offset == moved
 
 
+@pytest.mark.parametrize("more", [{}, {"learning_rate": 0.5}])
+def test_names_become_identifiers(curve, more):
+    space = {name: optuna.distributions.FloatDistribution(0, 1) for name in ("learning-rate", *more)}
+    trial = create_trial(params={"learning-rate": 0.25, **more}, distributions=space, value=1.0)
+    study = curve(space={"learning_rate": {"float": [0.0, 1.0]}})
+    taken, left_out = chosen(study, Foreign(source="old.db", study="old", direction="maximize", trials=(trial,)))
+    assert [dict(one.params) for one in taken] == ([] if more else [{"learning_rate": 0.25}])
+    assert [reason[:28] for reason in left_out.values()] == ["learning-rate: no such param"] * len(more)
+
+
 @pytest.mark.parametrize(
     ("first", "said"),
     [
