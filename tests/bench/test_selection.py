@@ -9,7 +9,8 @@ import pytest
 
 from hpo.promotion.race import Plan
 from tests.bench.selection import methods
-from tests.bench.selection.compare import OURS, allowed, by_table, repetition, summary
+from tests.bench.selection.compare import OURS, allowed, by_table, repetition, searched, summary
+from tests.bench.selection.live import Live
 from tests.bench.selection.methods import Roles, Trace, curtailed, grid, plan_of, race, trace_of
 from tests.bench.selection.promotion_only import promotion_only
 from tests.bench.selection.tables import Table, unstable
@@ -67,6 +68,31 @@ def test_race_ends_at_visible_seeds():
     assert plan_of(120, 3) == Plan((1, 2, 3), (16, 8, 5))
     assert plan_of(120, 12) == Plan.for_trainings(120)
     assert plan_of(60, 3) == Plan((1, 2, 3), (8, 4, 2))
+
+
+def test_lag_delays_what_a_search_knows(table):
+    roles = Roles(range(40))
+    one, four = (trace_of(table, "tpe", 15, roles, 3, lag=lag).rows for lag in (1, 4))
+    assert len(set(four)) == 15
+    assert one[:10] == four[:10]  # drawn at random
+    assert one != four
+
+
+def test_live_networks_learn():
+    problem = Live("live friedman")
+    space = {"dropout": 0.0, "weight_decay": 1e-6, "width": 16, "depth": 1}
+    good = problem.index({"optimizer": "adam", "lr": 0.05, "beta1": 0.9, "beta2": 0.99, **space})
+    poor = problem.index({"optimizer": "sgd", "lr": 1e-4, "momentum": 0.0, **space})
+    assert good == problem.index(problem._rows[good])
+    assert problem.value(good, 3) > 0.4 > problem.value(poor, 3)
+    assert problem.values(good, [3, 4])[0] == pytest.approx(problem.value(good, 3), abs=1e-5)
+    assert problem.loss(good, 13, range(40)) < problem.loss(poor, 13, range(40))
+
+
+def test_own_searches_of_any_sampler():
+    [row] = searched("drawn unstable", 0, 30, "random", 4)
+    assert row["method"] == "random, records, race, lag 4"
+    assert row["trainings"] <= 30
 
 
 @pytest.mark.slow

@@ -20,20 +20,24 @@ from tests.bench.selection.compare import (
     HEADS,
     HELD_OUT,
     IN_TURN,
+    LIVE,
     OURS,
+    QUICK,
     SMAC,
     STRESS,
     Row,
     by_table,
     in_turn,
+    recipe,
     repetition,
+    searched,
     smac,
     summary,
 )
 from tests.bench.selection.promotion_only import promotion_only
 from tests.bench.selection.tables import named
 
-SETS = {"held-out": HELD_OUT, "explored": EXPLORED, "stress": STRESS}
+SETS = {"held-out": HELD_OUT, "explored": EXPLORED, "stress": STRESS, "live": LIVE, "quick": QUICK}
 
 
 def main() -> None:
@@ -48,7 +52,12 @@ def main() -> None:
     parser.add_argument("--in-turn", type=int, default=0, metavar="N", help="also N repetitions with Optuna's own gp")
     parser.add_argument("--smac", metavar="PYTHON", help="python of an environment with smac==2.4.1; it takes minutes")
     parser.add_argument("--smac-repetitions", type=int, default=3, help="on every table [3]")
+    parser.add_argument("--sampler", action="append", default=[], help="also our recipe with this one; repeatable")
+    parser.add_argument("--lag", type=int, action="append", default=[], help="of those searches [1]; repeatable")
+    parser.add_argument("--quick", action="store_true", help="the set quick, 20 repetitions: about ten minutes")
     given = parser.parse_args()
+    if given.quick:
+        given.sets, given.repetitions = ["quick"], 20
     sets = given.sets or ["held-out", "stress", "promotion-only"]
     if unknown := set(sets) - {*SETS, "promotion-only"}:
         parser.error(f"no set {', '.join(sorted(unknown))}; known: {', '.join(SETS)}, promotion-only")
@@ -64,6 +73,10 @@ def main() -> None:
         _run(repetition, [one for one in wanted if not _has(known, one, OURS)], known, given.file)
         few = [one for one in wanted if one[1] < given.in_turn and not _has(known, one, IN_TURN)]
         _run(in_turn, few, known, given.file)
+        for sampler in given.sampler or (["tpe+gp"] if given.lag else []):
+            for lag in given.lag or [1]:
+                work = partial(searched, sampler=sampler, lag=lag)
+                _run(work, [one for one in wanted if not _has(known, one, recipe(sampler, lag))], known, given.file)
         if given.smac:
             few = [one for one in wanted if one[1] < given.smac_repetitions and not _has(known, one, SMAC)]
             _run(partial(smac, python=given.smac), few, known, given.file)

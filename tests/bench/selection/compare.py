@@ -25,7 +25,7 @@ from tests.bench.selection.methods import (
     recorded_trace,
     trace_of,
 )
-from tests.bench.selection.tables import Table, named
+from tests.bench.selection.tables import Problem, Table, named
 
 OURS = "tpe+gp, records, race"
 """The recipe; the others are compared with it."""
@@ -58,17 +58,19 @@ EXPLORED = (
     "own bc",
 )
 STRESS = ("drawn unstable",)
+LIVE = ("live friedman", "live sines")
+QUICK = ("HPOBench car", "FCNet parkinsons_telemonitoring", *STRESS, "live friedman")
 
 Row = dict[str, object]
 
 
-def allowed(table: Table) -> int:
+def allowed(table: Problem) -> int:
     """Returns how many seeds a promotion may see: three where there are few, as many as the others see."""
     return len(SEEDS) if table.unseen else 3
 
 
 @cache
-def _table(name: str) -> Table:
+def _table(name: str) -> Problem:
     return named(name)
 
 
@@ -87,8 +89,8 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
     plan = plan_of(budget, seeds)
     ours = {sampler: trace_of(table, sampler, budget, roles, number) for sampler in ("tpe", "tpe+gp")}
     column, more = order[0], order[:3]
-    single = optuna_trace(table, budget, lambda row: float(table.scores[row, column]), number)
-    thrice = optuna_trace(table, budget // 3, lambda row: float(table.scores[row, more].mean()), number)
+    single = optuna_trace(table, budget, lambda row: table.value(row, column), number)
+    thrice = optuna_trace(table, budget // 3, lambda row: float(table.values(row, more).mean()), number)
     chosen: dict[str, Choice] = {
         "Optuna TPE, best_trial": Choice(single.best(1)[0], budget),
         "TPE, every configuration on 3 seeds": Choice(thrice.best(1)[0], 3 * (budget // 3)),
@@ -106,13 +108,36 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
     return [_row(table, name, number, budget, method, choice) for method, choice in chosen.items()]
 
 
+def searched(name: str, number: int, budget: int, sampler: str, lag: int) -> list[Row]:
+    """Runs the recipe with any sampler of a study file and any lag, as `repetition` does.
+
+    Args:
+        name: of the problem.
+        number: of the repetition.
+        budget: trainings of search and promotion together.
+        sampler: its name, or `module:Class`.
+        lag: trial n is proposed with the results of trials up to n - lag.
+    """
+    table = _table(name)
+    roles, plan = Roles(_order(table, number)), plan_of(budget, allowed(table))
+    share = budget - plan.cost
+    trace = trace_of(table, sampler, share, roles, number, lag)
+    choice = _spent(race(table, roles, trace.best(plan.widths[0]), plan), share)
+    return [_row(table, name, number, budget, recipe(sampler, lag), choice)]
+
+
+def recipe(sampler: str, lag: int) -> str:
+    """Returns the name of the method that `searched` runs."""
+    return f"{sampler}, records, race, lag {lag}"
+
+
 def in_turn(name: str, number: int, budget: int) -> list[Row]:
     """Runs the recipe with Optuna's own process in place of ours, as `repetition` does."""
     table = _table(name)
     roles, seeds = Roles(_order(table, number)), allowed(table)
     plan, column = plan_of(budget, seeds), _order(table, number)[0]
     share = budget - plan.cost
-    trace = recorded_trace(table, share, lambda row: float(table.scores[row, column]), InTurn(number))
+    trace = recorded_trace(table, share, lambda row: table.value(row, column), InTurn(number))
     choice = _spent(race(table, roles, trace.best(plan.widths[0]), plan), share)
     return [_row(table, name, number, budget, IN_TURN, choice)]
 
@@ -120,6 +145,8 @@ def in_turn(name: str, number: int, budget: int) -> list[Row]:
 def smac(name: str, number: int, budget: int, python: str) -> list[Row]:
     """Runs SMAC3 once on one table, as `repetition` does; python is that of the environment where it is installed."""
     table = _table(name)
+    if not isinstance(table, Table):  # SMAC3 runs on tables alone
+        return []
     order = _order(table, number)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "table.npz"
@@ -132,12 +159,12 @@ def smac(name: str, number: int, budget: int, python: str) -> list[Row]:
     return [_row(table, name, number, budget, SMAC, Choice(found["row"], budget))]
 
 
-def _order(table: Table, number: int) -> list[int]:
+def _order(table: Problem, number: int) -> list[int]:
     """Returns which seed of the table plays which part in a repetition."""
-    return [int(seed) for seed in np.random.default_rng([number, 7]).permutation(table.scores.shape[1])]
+    return [int(seed) for seed in np.random.default_rng([number, 7]).permutation(table.seeds)]
 
 
-def _row(table: Table, name: str, number: int, budget: int, method: str, choice: Choice) -> Row:
+def _row(table: Problem, name: str, number: int, budget: int, method: str, choice: Choice) -> Row:
     order, seen = _order(table, number), 1 + allowed(table)
     rest = order[seen:]
     return {
@@ -145,10 +172,10 @@ def _row(table: Table, name: str, number: int, budget: int, method: str, choice:
         "repetition": number,
         "budget": budget,
         "method": method,
-        "loss": float(table.losses(seen, order)[choice.row]),
+        "loss": table.loss(choice.row, seen, order),
         "trainings": choice.trainings,
-        "sigma": float(table.scores[choice.row].std(ddof=1) / table.unit),
-        "unseen": float(table.scores[choice.row, rest].mean() / table.unit) if rest else None,
+        "sigma": float(table.values(choice.row, order).std(ddof=1) / table.unit),
+        "unseen": float(table.values(choice.row, rest).mean() / table.unit) if rest else None,
     }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
 import hpo
@@ -21,9 +22,8 @@ from hpo.promotion.race import Plan, Race, RaceSource
 from hpo.search.source import SearchSource
 from hpo.stats.ranking import Candidate, rank
 from hpo.stats.scoring import Rule
-from hpo.store import prepare_optuna
-from hpo.store.optuna_storage.studies import OptunaStudies
-from tests.bench.selection.tables import Table
+from hpo.store.optuna_storage.studies import DurableStudy
+from tests.bench.selection.tables import Problem
 
 RULE = Rule()
 SEARCH_SEED, SEEDS = 41, tuple(range(42, 54))
@@ -82,63 +82,49 @@ class Roles:
         return self._column[seed]
 
 
-def study_of(table: Table, sampler: str, seed: int) -> hpo.Study:
-    """Returns the study that searches a table: numbers by their place, words as choices."""
-    space = {
-        name: {"choice": list(values)} if isinstance(values[0], str) else {"int": [0, len(values) - 1]}
-        for name, values in table.space.items()
-    }
-    search = {"sampler": sampler, "sampler_seed": seed, "pruner": "none", "lag": 1, "budget": 1, "trials": 1}
+def study_of(table: Problem, sampler: str, seed: int, lag: int = 1) -> hpo.Study:
+    """Returns the study that searches a problem."""
+    search = {"sampler": sampler, "sampler_seed": seed, "pruner": "none", "lag": lag, "budget": 1, "trials": 1}
     objective = {"metric": "score", "direction": "maximize"}
-    content = {"name": "table", "trainable": "none:none", "objective": objective, "space": space, "search": search}
-    return hpo.Study.model_validate(content).located(Path.cwd())
+    content = {"name": "table", "trainable": "none:none", "objective": objective, "search": search}
+    return hpo.Study.model_validate({**content, "space": table.study_space}).located(Path.cwd())
 
 
-def trace_of(table: Table, sampler: str, trainings: int, roles: Roles, seed: int) -> Trace:
+def trace_of(table: Problem, sampler: str, trainings: int, roles: Roles, seed: int, lag: int = 1) -> Trace:
     """Returns a search by our own source, until so many different configurations were tried."""
-    study, column, rows = study_of(table, sampler, seed), roles.column(SEARCH_SEED), []
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        durable = OptunaStudies(f"sqlite:///{folder}/search.db", prepare_optuna)
-        source = SearchSource(study, durable.open(study.name, "maximize", {}), configurations=trainings)
-        for job in _drained(source, lambda job: float(table.scores[table.index(job.params), column])):
-            rows.append(table.index(job.params))
-        durable.close()
-    return Trace(tuple(rows), tuple(float(table.scores[row, column]) for row in rows))
+    study, column, rows = study_of(table, sampler, seed, lag), roles.column(SEARCH_SEED), []
+    storage = InMemoryStorage()
+    optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
+    source = SearchSource(study, DurableStudy(storage, study.name, nullcontext), configurations=trainings)
+    for job in _drained(source, lambda job: table.value(table.index(job.params), column)):
+        rows.append(table.index(job.params))
+    return Trace(tuple(rows), tuple(table.value(row, column) for row in rows))
 
 
-def optuna_trace(table: Table, trials: int, score: Callable[[int], float], seed: int) -> Trace:
+def optuna_trace(table: Problem, trials: int, score: Callable[[int], float], seed: int) -> Trace:
     """Returns a search by Optuna alone with its defaults."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     rows, values = [], []
     for _ in range(trials):
         trial = study.ask()
-        rows.append(table.index(_suggested(table, trial)))
+        rows.append(table.index(table.suggested(trial)))
         values.append(score(rows[-1]))
         study.tell(trial, values[-1])
     return Trace(tuple(rows), tuple(values))
 
 
-def _suggested(table: Table, trial: optuna.Trial) -> dict[str, Any]:
-    return {
-        name: trial.suggest_categorical(name, list(choices))
-        if isinstance(choices[0], str)
-        else trial.suggest_int(name, 0, len(choices) - 1)
-        for name, choices in table.space.items()
-    }
-
-
-def grid(table: Table, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
+def grid(table: Problem, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
     """The promotion of all candidates on all seeds."""
     return _ranked(table, roles, rows, PromotionSource.grid(_jobs(rows, SEEDS[:seeds])), SEEDS[:seeds])
 
 
-def curtailed(table: Table, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
+def curtailed(table: Problem, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
     """The same without the replicates that cannot change the winner."""
     source = CurtailedSource(_jobs(rows, SEEDS[:seeds]), RULE, "maximize")
     return _ranked(table, roles, rows, source, SEEDS[:seeds])
 
 
-def race(table: Table, roles: Roles, rows: Sequence[int], plan: Plan) -> Choice:
+def race(table: Problem, roles: Roles, rows: Sequence[int], plan: Plan) -> Choice:
     """The race."""
     seeds = SEEDS[: plan.rungs[-1]]
     source = RaceSource(_jobs(rows, seeds), plan, RULE, "maximize")
@@ -148,16 +134,16 @@ def race(table: Table, roles: Roles, rows: Sequence[int], plan: Plan) -> Choice:
     return Choice(rows[raced.final.winner.candidate.trial], trained)
 
 
-def _ranked(table: Table, roles: Roles, rows: Sequence[int], source: PromotionSource, seeds: Sequence[int]) -> Choice:
+def _ranked(table: Problem, roles: Roles, rows: Sequence[int], source: PromotionSource, seeds: Sequence[int]) -> Choice:
     trained = _trained(source, table, roles, rows)
     winner = rank(_candidates(source, rows, seeds), seeds, RULE, "maximize").winner
     assert winner is not None
     return Choice(rows[winner.candidate.trial], trained)
 
 
-def _trained(source: PromotionSource, table: Table, roles: Roles, rows: Sequence[int]) -> int:
+def _trained(source: PromotionSource, table: Problem, roles: Roles, rows: Sequence[int]) -> int:
     """Runs a promotion whose trials are these rows, and returns how many trainings it took."""
-    return sum(1 for _ in _drained(source, lambda job: float(table.scores[rows[job.trial], roles.column(job.seed)])))
+    return sum(1 for _ in _drained(source, lambda job: table.value(rows[job.trial], roles.column(job.seed))))
 
 
 def _candidates(source: PromotionSource, rows: Sequence[int], seeds: Sequence[int]) -> list[Candidate]:
@@ -214,12 +200,12 @@ class InTurn(BaseSampler):
         return self._gp if ours else self._tpe
 
 
-def recorded_trace(table: Table, trainings: int, score: Callable[[int], float], sampler: BaseSampler) -> Trace:
+def recorded_trace(table: Problem, trainings: int, score: Callable[[int], float], sampler: BaseSampler) -> Trace:
     """Returns a search by Optuna alone under any sampler, where what was tried before costs nothing."""
     study = optuna.create_study(direction="maximize", sampler=sampler)
     rows: list[int] = []
     while len(set(rows)) < trainings and len(rows) < 10 * trainings:
         trial = study.ask()
-        rows.append(table.index(_suggested(table, trial)))
+        rows.append(table.index(table.suggested(trial)))
         study.tell(trial, score(rows[-1]))
     return Trace(tuple(rows), tuple(score(row) for row in rows))

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 
 from tests.bench.say import say
+from tests.bench.selection.live import Live
 
 CACHE = Path(os.environ.get("HPO_BENCH_TABLES", ".bench-tables"))
 """Where generated tables are kept; they take minutes."""
@@ -45,6 +47,40 @@ class Table:
         best = np.argsort(-self.scores.mean(axis=1), kind="stable")[: max(1, len(self.scores) // 20)]
         return float(np.median(self.scores[best].std(axis=1, ddof=1))) or 1e-12
 
+    @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return self.scores.shape[1]
+
+    @property
+    def study_space(self) -> dict[str, dict[str, Any]]:
+        """The space as a study file has it: numbers by their place, words as choices."""
+        return {
+            name: {"choice": list(values)} if isinstance(values[0], str) else {"int": [0, len(values) - 1]}
+            for name, values in self.space.items()
+        }
+
+    def suggested(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Returns the params that a trial of Optuna's suggests."""
+        return {
+            name: trial.suggest_categorical(name, list(choices))
+            if isinstance(choices[0], str)
+            else trial.suggest_int(name, 0, len(choices) - 1)
+            for name, choices in self.space.items()
+        }
+
+    def value(self, row: int, column: int) -> float:
+        """Returns the score of a configuration under a seed."""
+        return float(self.scores[row, column])
+
+    def values(self, row: int, columns: Sequence[int]) -> Array:
+        """Returns the scores of a configuration under seeds."""
+        return self.scores[row, list(columns)]
+
+    def loss(self, row: int, seen: int, order: Sequence[int]) -> float:
+        """Returns the loss of one configuration, see `losses`."""
+        return float(self.losses(seen, order)[row])
+
     def index(self, params: Mapping[str, Any]) -> int:
         """Returns the row of a configuration; numbers are given by their place, words as they are."""
         places = [
@@ -64,9 +100,14 @@ class Table:
         return np.asarray((worth.max() - worth) / self.unit)
 
 
-def named(name: str) -> Table:
-    """Returns a table by its name, such as `HPOBench kc1`, `FCNet protein_structure` or `own wine`."""
+Problem = Table | Live
+
+
+def named(name: str) -> Problem:
+    """Returns a problem by its name: `HPOBench kc1`, `FCNet protein_structure`, `own wine`, `live friedman`, ..."""
     package, dataset = name.split()
+    if package == "live":
+        return Live(name)
     if package == "drawn":
         return unstable()
     return grown(dataset) if package == "own" else _stored(package, dataset)
