@@ -20,6 +20,7 @@ from hpo.study.params import WHOLE
 from hpo.study.space import Dimension, count
 from hpo.study.table import dotted
 from hpo.study.trainable import import_module_of
+from hpo.study.validation import SEED_LIKE
 
 METRIC = "loss"
 """Name of the metric where the module does not say one."""
@@ -117,7 +118,13 @@ def read_tune(path: str, root: Path) -> Converted:
         except ValueError as error:
             problems.append(Problem(dotted(str(key)), str(error)))
             continue
-        if isinstance(found, Value):
+        if SEED_LIKE.search(str(key)):
+            fixed[key] = found if isinstance(found, Value) else 0
+            remarks.append(
+                f"{key}: is fixed, as a search would pick the luckiest seed; write hpo.seeded(config[{key!r}]) in "
+                f"{function}, which is the seed of each training."
+            )
+        elif isinstance(found, Value):
             fixed[key] = found
         else:
             dimensions[key] = found

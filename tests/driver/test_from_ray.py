@@ -67,6 +67,15 @@ def test_function_trains(convert, config, arguments, report):
     assert {trial.state for trial in hpo.run(study, config, trials=2).trials} == {"complete"}
 
 
+@pytest.mark.parametrize(("domain", "value"), [("3", 3), ("tune.randint(1, 9)", 0)])
+def test_a_seed_is_fixed(convert, domain, value):
+    study, said = convert(MODULE.replace('"kind": "plain"', f'"seed": {domain}'))
+    assert study.fixed == {"seed": value}
+    assert (
+        "seed: is fixed, as a search would pick the luckiest seed; write hpo.seeded(config['seed']) in train_fn" in said
+    )
+
+
 def test_other_reports_are_named(convert):
     changed = MODULE.replace("    for", "    train.get_checkpoint()\n    tune.get_context()\n    for")
     _, said = convert(changed.replace("tune.report", "train.report"))
