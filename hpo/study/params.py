@@ -57,12 +57,14 @@ class Arguments:
         whole: name of the argument that gets an object of that type; empty if each param is an argument.
         context: name of the argument that gets the Context; empty if the trainable does not take it.
         is_objective: whether it is an Optuna objective, which gets the Context's trial.
+        is_config: whether the whole is a config of OmegaConf, which is made of a dict.
     """
 
     params: Any
     whole: str
     context: str
     is_objective: bool = False
+    is_config: bool = False
 
     def of(self, params: Mapping[str, object], context: object) -> dict[str, object]:
         """Returns the arguments of one training by name.
@@ -72,6 +74,8 @@ class Arguments:
             context: the training's Context.
         """
         given = {self.whole: self.params(**params)} if self.whole else dict(params)
+        if self.is_config:
+            given = {self.whole: sys.modules["omegaconf"].OmegaConf.create(given[self.whole])}
         return {**given, **({self.context: context} if self.context else {})}
 
 
@@ -109,8 +113,9 @@ def arguments_of(train: Callable[..., object], path: str) -> Arguments:
         )
     if not whole:
         return Arguments(train, "", context)
-    is_dict = whole in untyped or _is_mapping(hints[whole])
-    return Arguments(dict if is_dict else hints[whole], whole, context)
+    is_config = _is_config(hints.get(whole))
+    is_dict = whole in untyped or _is_mapping(hints[whole]) or is_config
+    return Arguments(dict if is_dict else hints[whole], whole, context, is_config=is_config)
 
 
 def call(train: Callable[..., object], arguments: Mapping[str, object]) -> object:
@@ -172,7 +177,7 @@ def _is_objective(arguments: Mapping[str, inspect.Parameter], hints: Mapping[str
 def _is_whole(hint: Any) -> bool:
     """Whether an annotation is a type that holds all params."""
     is_type = isinstance(hint, type) and (is_dataclass(hint) or _is_pydantic(hint) or _is_attrs(hint))
-    return (is_type and not _is_context(hint)) or _is_mapping(hint)
+    return (is_type and not _is_context(hint)) or _is_mapping(hint) or _is_config(hint)
 
 
 def _is_mapping(hint: Any) -> bool:
@@ -189,7 +194,7 @@ def _of_dataclass(one: Any) -> Field:
     return Field() if one.default is dataclasses.MISSING else Field(one.default)
 
 
-# Neither library is imported here: code that has a class of it has already imported it.
+# None of these libraries is imported here: code that has a class of it has already imported it.
 
 
 def _is_pydantic(params: Any) -> bool:
@@ -200,6 +205,11 @@ def _of_pydantic(one: Any) -> Field:
     if one.default_factory is not None:
         return Field(factory=one.default_factory)
     return Field() if one.is_required() else Field(one.default)
+
+
+def _is_config(hint: Any) -> bool:
+    name = getattr(hint, "__name__", "")
+    return name == "DictConfig" and getattr(hint, "__module__", "").split(".")[0] == "omegaconf"
 
 
 def _is_attrs(params: Any) -> bool:

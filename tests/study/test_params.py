@@ -115,6 +115,16 @@ def test_a_path_is_the_project_s(project, config):
     assert api.show("toy", 0, config)[0].value == 4.0
 
 
+def test_a_config_of_omegaconf(project, config):
+    pytest.importorskip("omegaconf", reason="pip install omegaconf")
+    code = (
+        "from omegaconf import DictConfig\ndef train(cfg: DictConfig, ctx):\n    return cfg.x + cfg.get('width', 16)\n"
+    )
+    hpo.run(written(project, code), config)
+    trial = api.show("toy", 0, config)[0]
+    assert trial.value == trial.params["x"] + 16
+
+
 def test_a_dict_is_the_job_s_own(project, config):
     hpo.run(written(project, "def train(params):\n    params['x'] = 1\n    params['z'] = 2\n    return 1.0\n"), config)
     assert "z" not in api.show("toy", 1, config)[1][0].job.params
