@@ -295,8 +295,10 @@ _WANTED = {
 _EXAMPLES = {
     ("objective", 1): '; write { metric = "val_acc" }, in Python hpo.maximize("val_acc")',
     ("space", 2): "; write { float = [0.0, 1.0] }, in Python hpo.Float(0.0, 1.0)",
+    ("resources", "time"): '; write e.g. "90s" or "2h"',
+    ("resources", "memory"): '; write e.g. "8 GiB"',
 }
-"""Ends of messages on a value that is no table, by the table's first key and depth."""
+"""Ends of messages: on a text by its keys, on a table by its first key and depth."""
 
 
 def _listed(
@@ -377,7 +379,8 @@ def _message(item: Any, table: type[Table] | None = None) -> str:
             bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
             return f"expected {bound}, got {_shown(given)}"
         case _ if kind in _WANTED:
-            example = _EXAMPLES.get((*item["loc"][:1], len(item["loc"])), "") if _WANTED[kind] == "a table" else ""
+            loc, is_table = item["loc"], _WANTED[kind] == "a table"
+            example = _EXAMPLES.get((*loc[:1], len(loc)) if is_table else loc, "")
             return f"expected {_WANTED[kind]}, got {_shown(given)}{example}"
         case _:
             return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(given)}"

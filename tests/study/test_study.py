@@ -107,6 +107,8 @@ WRONG = [
     ({"promotion.race": {"share": "x"}}, "promotion.race.share", "expected a number, got 'x'"),
     ({"promotion.race": {"shar": 0.4}}, "promotion.race.shar", r"no such key \(keys: share\)\. Did you mean share\?"),
     ({"promotion.race": True}, "promotion.race", "expected a table, got true"),
+    ({"resources.time": 90}, "resources.time", 'expected a text, got 90; write e.g. "90s" or "2h"'),
+    ({"resources.memory": 8}, "resources.memory", 'expected a text, got 8; write e.g. "8 GiB"'),
     ({"resources.cpu": 0}, "resources.cpu", "expected at least 1, got 0"),
     ({"resources.gpu": NAN}, "resources.gpu", "expected a finite number, got nan"),
     ({"streams.splti": 3}, "streams.splti", r"no such stream \(streams: split, .*\)\. Did you mean split\?"),
