@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -164,8 +164,9 @@ def import_module_of(path: str, root: str, what: str = "trainable") -> ModuleTyp
 
 
 def _loaded(train: Trainable, module: ModuleType, ref: TrainableRef) -> Loaded:
-    if inspect.isclass(train) or inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train):
-        kind = "a class" if inspect.isclass(train) else "an async function"
+    is_async = inspect.iscoroutinefunction(train) or inspect.isasyncgenfunction(train)
+    if inspect.isclass(train) or isinstance(train, partial) or is_async:
+        kind = "an async function" if is_async else "a class" if inspect.isclass(train) else "a functools.partial"
         raise UsageError(
             f"trainable {ref.path!r} must be a function or a generator function, not {kind}; it must yield the "
             "metrics of each epoch, e.g. `yield {'val_loss': loss}`, or call `ctx.report({'val_loss': loss})`, or "
@@ -230,7 +231,10 @@ def _function(module: object, name: str, ref: TrainableRef) -> Trainable:
         raise UsageError(
             f"trainable {ref.path!r}: no function {name!r} in its module.{found}{did_you_mean(name, known)}"
         )
-    return typing.cast(Trainable, function)
+    is_object = inspect.isfunction(
+        inspect.getattr_static(type(function), "__call__", None)
+    )  # one that holds e.g. the data
+    return typing.cast(Trainable, function.__call__ if is_object else function)
 
 
 def _may_be_trainable(value: object) -> bool:

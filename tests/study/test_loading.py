@@ -317,6 +317,7 @@ GOOD = f"{PARAMS.format(FIELDS)}def train(p: Params, ctx): yield {{}}\n"
     ("module", "message"),
     [
         ("class train: pass", "must be a function or a generator function, not a class; it must yield the metrics"),
+        ("import functools\ntrain = functools.partial(print)", "generator function, not a functools.partial"),
         (GOOD.replace("def train", "async def train"), "must be a function or a generator function, not an async"),
         (GOOD.replace("p: Params", "*p"), "takes *p, but params have names: `def train(params: Params, ctx)` with a"),
         (GOOD.replace("ctx)", "ctx, more=1)"), "takes more besides p, which holds all params; it must be `def"),

@@ -125,6 +125,22 @@ def test_a_config_of_omegaconf(project, config):
     assert trial.value == trial.params["x"] + 16
 
 
+OBJECTS = {
+    "object": "class T:\n  def __call__(self, x: float, width: int = 16, *, ctx):\n    return x + width\ntrain = T()\n",
+    "generator": "class T:\n  def __call__(self, x: float, width: int = 16, *, ctx):\n    yield {'val': x}\n"
+    "    yield {'val': x + width}\ntrain = T()\n",
+    "objective": "class T:\n  def __call__(self, trial):\n    return trial.suggest_float('x', 0, 1) + 16\n"
+    "train = T()\n",
+}
+
+
+@pytest.mark.parametrize("form", OBJECTS)
+def test_objects_that_can_be_called(project, config, form):
+    hpo.run(written(project, OBJECTS[form]), config)
+    trial = api.show("toy", 0, config)[0]
+    assert (trial.error, trial.value) == (None, trial.params["x"] + 16)
+
+
 def test_a_dict_is_the_job_s_own(project, config):
     hpo.run(written(project, "def train(params):\n    params['x'] = 1\n    params['z'] = 2\n    return 1.0\n"), config)
     assert "z" not in api.show("toy", 1, config)[1][0].job.params
