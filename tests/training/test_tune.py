@@ -117,12 +117,13 @@ def test_the_selected_checkpoint_is_kept(trained, tmp_path, before, epoch, kept)
     lines = [
         "found = tune.get_checkpoint()",
         "for step in range(int(read(found)) + 1 if found else 1, 4):",
+        "    Path(f'a{step}', f'of-{step}').mkdir(parents=True)",
         "    tune.report({'val': (0, 1, 3, 2)[step]}, checkpoint=saved(f'a{step}', str(step)))",
     ]
     assert trained(lines, before, epoch)[0].error is None
     [folder] = tmp_path.rglob(f"{ARTIFACTS}/ray-checkpoint")
     assert (folder / "text").read_text() == kept
-    assert (folder / "empty").is_dir()
+    assert {one.name for one in folder.iterdir()} == {"text", "empty", f"of-{kept}"}
 
 
 def test_the_context_of_tune(trained):
