@@ -117,7 +117,7 @@ def test_the_selected_checkpoint_is_kept(trained, tmp_path, before, epoch, kept)
     lines = [
         "found = tune.get_checkpoint()",
         "for step in range(int(read(found)) + 1 if found else 1, 4):",
-        "    Path(f'a{step}', f'of-{step}').mkdir(parents=True)",
+        "    Path(f'a{step}', f'of-{step}').mkdir(parents=True, exist_ok=True)",
         "    tune.report({'val': (0, 1, 3, 2)[step]}, checkpoint=saved(f'a{step}', str(step)))",
     ]
     assert trained(lines, before, epoch)[0].error is None
