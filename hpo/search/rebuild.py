@@ -23,8 +23,8 @@ class Rebuilt:
         imported: number of imported trials.
         taken: number of queued configurations that became trials.
         finished: the finished trials, by number.
-        held: finished trials that the study in memory was not told of.
-        orphans: numbers of the trials that were running.
+        untold: finished trials that the study in memory was not told of.
+        left_open: numbers of the trials that an earlier driver left running.
         was_retried: whether one of the running trials is older than finished ones.
         is_repeated: whether a sampler of which one object proposes all trials has proposed the same params again.
     """
@@ -33,8 +33,8 @@ class Rebuilt:
     imported: int
     taken: int
     finished: dict[int, FrozenTrial] = field(default_factory=dict)
-    held: dict[int, FrozenTrial] = field(default_factory=dict)
-    orphans: list[int] = field(default_factory=list)
+    untold: dict[int, FrozenTrial] = field(default_factory=dict)
+    left_open: list[int] = field(default_factory=list)
     was_retried: bool = False
     is_repeated: bool = True
 
@@ -82,7 +82,7 @@ def rebuild(
             continue
         memory.restore_running(trial)
         if over:
-            found.held[trial.number] = trial
+            found.untold[trial.number] = trial
             continue
         found.was_retried = found.was_retried or trial.number <= found.next - (lag or found.next)
         began_with = trial.user_attrs.get(CODE)
@@ -91,5 +91,5 @@ def rebuild(
             trial.intermediate_values, trial.user_attrs[CODE] = {}, code
         trial.system_attrs = without_marks(trial)
         running.adopt(trial)
-        found.orphans.append(trial.number)
+        found.left_open.append(trial.number)
     return found

@@ -32,7 +32,7 @@ from hpo.study.space import count
 MOST_REPEATS = 200
 """Number of repeated proposals in a row that ends a search, because its sampler finds nothing new."""
 
-MOST_HELD_BACK = 8
+MOST_WAITING = 8
 """Largest number of trials that wait for an identical trial to be trained."""
 
 STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
@@ -82,7 +82,7 @@ class SearchSource:
         self._memory = MemoryStudy(study, durable.directions)
         self._running = RunningTrials(self._memory.pruner, study.search.pruner, self._lag)
         self._duplicates = DuplicateIndex(study)
-        self._held_back: list[int] = []  # an identical trial is being trained
+        self._waiting: list[int] = []  # an identical trial is being trained
         self._queue = durable.enqueued  # configurations to try before the sampler's proposals
         self._proposed: FrozenTrial | None = None  # not stored yet
         with no_garbage_collection():
@@ -92,8 +92,8 @@ class SearchSource:
                 f"sampler {study.search.sampler!r} did not propose the earlier trials again as they are"
             )
         self._finished = found.finished  # told to the durable study
-        self._held = found.held  # those that the study in memory was not told of
-        self._orphans = found.orphans
+        self._untold = found.untold  # those that the study in memory was not told of
+        self._left_open = found.left_open
         self._imported = found.imported
         self._taken = found.taken  # number of queued configurations that became trials
         self._next = found.next
@@ -148,21 +148,21 @@ class SearchSource:
 
     def ask(self) -> Job | Wait | Done:
         while True:
-            while self._orphans:
-                number = self._orphans[0]
+            while self._left_open:
+                number = self._left_open[0]
                 if self._lag is not None and not self._catch_up(number - self._lag):
                     break  # of several that failed, the earlier ones are trained first, as they were then
-                self._orphans.pop(0)
-                if number in self._running and not self._holds_back(number):
+                self._left_open.pop(0)
+                if number in self._running and not self._waits_for_twin(number):
                     return self._job(number)
-            for number in self._held_back:
+            for number in self._waiting:
                 if not self._is_running(self.same(number)):
-                    self._held_back.remove(number)
+                    self._waiting.remove(number)
                     return self._job(number)
             answer = self._new()
-            if answer is DONE and (self._held_back or self._orphans):
+            if answer is DONE and (self._waiting or self._left_open):
                 return WAIT
-            if not isinstance(answer, Job) or not self._holds_back(answer.trial):
+            if not isinstance(answer, Job) or not self._waits_for_twin(answer.trial):
                 return answer
 
     def same(self, trial: int) -> int | None:
@@ -176,11 +176,11 @@ class SearchSource:
                 return number
         return None
 
-    def _holds_back(self, number: int) -> bool:
+    def _waits_for_twin(self, number: int) -> bool:
         """Whether a trial waits because an identical trial is being trained."""
         if not self._is_running(self.same(number)):
             return False
-        self._held_back.append(number)
+        self._waiting.append(number)
         return True
 
     def _is_running(self, number: int | None) -> bool:
@@ -191,7 +191,7 @@ class SearchSource:
         number = self._next
         if self._own >= self._trials or self._is_enough:
             return DONE
-        if len(self._held_back) >= MOST_HELD_BACK:  # another proposal would have no new information
+        if len(self._waiting) >= MOST_WAITING:  # another proposal would have no new information
             return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
             return WAIT
@@ -254,7 +254,7 @@ class SearchSource:
         if self._lag is None:
             self._release(frozen)
         else:
-            self._held[number] = frozen
+            self._untold[number] = frozen
 
     def trials(self) -> list[Trial]:
         """Returns the current trials by number, without reading the database."""
@@ -275,9 +275,9 @@ class SearchSource:
         """Tells the study in memory of all trials up to `horizon`, in order; False if one is not finished."""
         if self._running.have_one_up_to(horizon):
             return False
-        late = [number for number in self._held if number <= horizon]
+        late = [number for number in self._untold if number <= horizon]
         for number in sorted(late):
-            self._release(self._held.pop(number))
+            self._release(self._untold.pop(number))
         if late and self._was_retried:
             self._memory.pruner.sort()
         return True

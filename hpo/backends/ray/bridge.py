@@ -105,7 +105,7 @@ class TuneBridge:
     fault: Exception | None = None
     _open: dict[str, _OpenJob | None] = field(default_factory=dict)  # by Tune's trial id; None: idle
     _untold: deque[_OpenJob] = field(default_factory=deque)  # over, and not told yet
-    _orphaned: deque[_OpenJob] = field(default_factory=deque)  # their worker died
+    _without_worker: deque[_OpenJob] = field(default_factory=deque)  # their worker died
     _ready: Job | None = None  # asked for and not yet handed out
     _done: bool = False  # the source has no more jobs; those that are out may still come back
     _halting: bool = False
@@ -163,8 +163,8 @@ class TuneBridge:
     @property
     def open(self) -> list[Job]:
         """The jobs that were handed out and whose end the source has not been told."""
-        held = [*(out for out in self._open.values() if out is not None), *self._untold, *self._orphaned]
-        return [out.tracker.job for out in held]
+        known = [*(out for out in self._open.values() if out is not None), *self._untold, *self._without_worker]
+        return [out.tracker.job for out in known]
 
     def task(self, trial_id: str) -> Task | Wait | Done:
         """Returns what the new trial is to do.
@@ -178,8 +178,8 @@ class TuneBridge:
         if not isinstance(answer, Job):
             self._open[trial_id] = None
             return self.idle
-        if self._orphaned:
-            self._open[trial_id] = again = self._orphaned.popleft()
+        if self._without_worker:
+            self._open[trial_id] = again = self._without_worker.popleft()
             again.waits_since = time.monotonic()
         else:
             self._open[trial_id] = _OpenJob(_tracker(self.source, answer, self.idle.trainable))
@@ -220,7 +220,7 @@ class TuneBridge:
         for trial_id, out in self._open.items():
             if out is not None and out.starves and trial_id not in running:
                 del self._open[trial_id]
-                self._orphaned.append(out)
+                self._without_worker.append(out)
                 return trial_id
         return None
 
@@ -240,7 +240,7 @@ class TuneBridge:
             return
         out.deaths, out.reason, out.silent = out.deaths + counts, reason or out.reason, 0.0
         if out.deaths < self.idle.resources.max_attempts:
-            self._orphaned.append(out)
+            self._without_worker.append(out)
             return
         self._fail(out, f"{out.deaths} workers died while they trained it; the last: {reason}")
 
@@ -298,8 +298,8 @@ class TuneBridge:
         if self.stop.is_set():
             return DONE
         self._settle_late()
-        if self._orphaned:
-            return self._orphaned[0].tracker.job
+        if self._without_worker:
+            return self._without_worker[0].tracker.job
         if self._done:
             return DONE
         if self._ready is None:
