@@ -238,7 +238,7 @@ def test_long_steps_stay_with_their_worker(ray_slots, tmp_path, monkeypatch, cap
     monkeypatch.setattr("hpo.backends.ray.bridge.STARVED_SECONDS", 1.0)
     job = Job(trial=0, params={"x": 0.1, "flags": str(tmp_path)}, seed=41, budget=2)
     source, stop = Jobs([job]), threading.Event()
-    guard = threading.Timer(60, stop.set)
+    guard = threading.Timer(300, stop.set)
     guard.start()
     RayBackend(tmp_path, 4).run(source, ref("toys.curve:train_slow"), Resources(), stop)
     guard.cancel()
