@@ -55,8 +55,7 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
     It is made anew for each trial with a seed of its own, so that nothing in the object has to survive a crash. What a
     sampler remembers it keeps with the study and its trials: `cmaes` its optimizer and `nsgaii` a trial's generation in
     the trials' attributes, `nsgaii` the parents of a generation and `qmc` its place in the sequence in the study's.
-    `qmc` and `grid` follow one sequence, and so do the first trials of `tpe+gp`, so that its seed is the same for all
-    trials.
+    `qmc` and `grid` follow one sequence, so that their seed is the same for all trials.
     """
     seed, fixed = (derive_seed(study.sampler_seed, Purpose.SAMPLER, one) for one in (number, 0))
     options = study.sampler_options
@@ -66,8 +65,7 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
             case "tpe":
                 return TPESampler(seed=seed, **options)
             case "tpe+gp":
-                start = derive_seed(study.sampler_seed, Purpose.DESIGN)
-                return MixedSampler(seed=seed, start_seed=start, **options)
+                return MixedSampler(seed=seed, **options)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":

@@ -31,9 +31,6 @@ class Purpose(IntEnum):
     PRUNER = 105
     """A pruner given as `module:Class` that takes a seed: (trial)."""
 
-    DESIGN = 106
-    """The sequence of the first trials of `tpe+gp`: (). It is one for all trials."""
-
 
 def derive_seed(seed: int, purpose: Purpose, *key: int) -> int:
     """Returns a 32-bit seed that depends only on a seed, a purpose and a key.

@@ -65,7 +65,7 @@ class GpOptions(Table):
 class MixedOptions(Table):
     """Options of `hpo.MixedSampler`."""
 
-    n_startup_trials: Count = 8
+    n_startup_trials: Count = 20
 
 
 class CmaEsOptions(Table):

@@ -42,7 +42,7 @@ def test_value_is_the_only_report(config):
         trainable=returned,
         objective=hpo.maximize("value"),
         space={"x": hpo.Float(0.0, 1.0)},
-        search={"sampler": "tpe", "budget": 1, "trials": 12},
+        search={"budget": 1, "trials": 12},
     )
     own, stored = hpo.Search(study), hpo.run(study, config)
     while (trial := own.ask()) is not None:

@@ -130,7 +130,6 @@ PLAIN = ("int", "float", "bool", "int | None", "float | None", "bool | None")
 DEPRECATED = {
     "tpe": {"consider_prior", "prior_weight", "consider_magic_clip", "consider_endpoints", "warn_independent_sampling"},
     "cmaes": {"sigma0", "inc_popsize", "warn_independent_sampling"},  # the last of each is ours to say
-    "tpe+gp": {"start_seed"},  # a seed, which hpo sets
     "gp": {"warn_independent_sampling"},
     "qmc": {"warn_independent_sampling", "warn_asynchronous_seeding"},
 }

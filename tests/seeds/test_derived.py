@@ -19,7 +19,6 @@ FROZEN = [
     (Purpose.FOLD, (3,), 1773490552),
     (Purpose.PARTITION, (3,), 3236371264),
     (Purpose.PRUNER, (3,), 2347965201),
-    (Purpose.DESIGN, (), 2398902575),
 ]
 
 
