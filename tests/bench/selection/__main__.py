@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--smac-repetitions", type=int, default=3, help="on every table [3]")
     parser.add_argument("--sampler", action="append", default=[], help="also our recipe with this one; repeatable")
     parser.add_argument("--lag", type=int, action="append", default=[], help="of those searches [1]; repeatable")
-    parser.add_argument("--quick", action="store_true", help="the set quick, 20 repetitions: about ten minutes")
+    parser.add_argument("--quick", action="store_true", help="the set quick, four problems, 20 repetitions")
     given = parser.parse_args()
     if given.quick:
         given.sets, given.repetitions = ["quick"], 20
