@@ -86,6 +86,7 @@ def test_many_seeds_decide(tmp_path, gap, verdict):
         assert found.verdict.endswith(f"{'a' if gap > 0 else 'b'}.csv is better")
 
 
+@pytest.mark.slow
 def test_compares_trials_and_result_folders(curve, config, tmp_path):
     study = curve(search={"trials": 4, "pruner": "none"}, promotion={"top": 2})
     hpo.run(study, config)

@@ -220,6 +220,7 @@ def test_decompose_another_metric(searched, restored_config):
     assert flat.lines[0].is_unused
 
 
+@pytest.mark.slow
 def test_failed_draws_are_left_out(study, config):
     fragile = study(fixed={"fragile": True})
     hpo.run(fragile, config, trials=1)
@@ -242,6 +243,7 @@ def test_no_complete_draw_writes_nothing(curve, config):
     assert not list(config.outputs.glob("*/decomposition*"))
 
 
+@pytest.mark.slow
 def test_differing_replays_are_reported(study, config):
     restless = study(fixed={"restless": 5.0})
     hpo.run(restless, config)
@@ -498,6 +500,7 @@ def ended(folder, *arguments):
     return process.returncode, out, errors
 
 
+@pytest.mark.slow
 def test_commands_print_tables_and_json(searched, restored_config):
     file = study_file(searched, restored_config)
     folder = Path(file).parents[1]
@@ -522,6 +525,7 @@ def test_commands_print_tables_and_json(searched, restored_config):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_signal_stops_and_command_resumes(study, config, number, status):
     flags = Path(config.outputs).parent / "flags"

@@ -230,6 +230,7 @@ def trained(folder, job):
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_long_steps_stay_with_their_worker(ray_slots, tmp_path, monkeypatch, capfd):
     """Other slots are idle meanwhile: a worker that is silent for its whole first step has its job all the same."""
@@ -371,6 +372,7 @@ def test_progress_resets_the_attempts(tmp_path):
     assert statuses[-1].stdout.splitlines() == ["0 complete None", "1 complete None", "2 complete None"]
 
 
+@pytest.mark.slow
 def test_crashing_jobs_fail_after_attempts(tmp_path):
     """In this process a training that crashes takes the driver with it, and would do so for ever."""
     statuses = in_processes_of_their_own(tmp_path, 3, "kill")
@@ -408,6 +410,7 @@ def test_backends_give_equal_evaluations(ray_slots, tmp_path):
     assert all(evaluation.digests["weights"] for evaluation in ray.evaluations.values())
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_short_jobs_use_all_workers(ray_slots, tmp_path):
     """Tune as it comes hands a finished trial's worker to the next one and cancels the worker that is starting."""

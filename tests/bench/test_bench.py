@@ -25,6 +25,7 @@ def test_all_parts_are_reported(name):
     assert REPETITIONS[name] > 0
 
 
+@pytest.mark.slow
 def test_watch_cost_is_per_epoch(monkeypatch):
     monkeypatch.setattr(watching, "EPOCHS", 1)
     found = watching.measure(1)
@@ -88,6 +89,7 @@ def test_filled_database_is_usable(tmp_path):
         assert len(driver.opened.store.evaluations(driver.opened.stored)) == 60
 
 
+@pytest.mark.slow
 def test_the_bench_of_growing_studies_runs(capsys):
     targets = growth.report(growth.measure(1, sizes=(20, 40)))
     assert [target.found.median > 0 for target in targets] == [True, True]

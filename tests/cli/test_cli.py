@@ -197,6 +197,7 @@ def test_signal_finishes_epochs_and_resumes(project, slow, undisturbed, request,
     assert trained_twice(project) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.soak)])
 def test_dead_driver_is_taken_over(project, slow, undisturbed, number):
     process = started(project, *slow, "--backend", "local")
@@ -211,6 +212,7 @@ def test_dead_driver_is_taken_over(project, slow, undisturbed, number):
     assert trained_twice(project) <= 1, "the epoch in flight, and no other"
 
 
+@pytest.mark.slow
 def test_second_signal_ends_at_once(project, slow, undisturbed):
     process = started(project, *slow, "--backend", "local")
     process.send_signal(signal.SIGINT)

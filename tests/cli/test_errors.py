@@ -582,6 +582,7 @@ def hpo(*args, cwd, **env):
     )
 
 
+@pytest.mark.slow
 def test_process_exits_2_with_one_line(project):
     done = hpo("run", "--study", "curv", *LOCAL, cwd=project)
     assert (done.returncode, done.stdout) == (2, "")

@@ -72,6 +72,7 @@ def trained(folder, body, seed=1, before="", after="", run=forked.run):
     return json.loads(done.stdout.partition("FOUND")[2])
 
 
+@pytest.mark.slow
 def test_relative_files_belong_to_a_training(tmp_path):
     (tmp_path / "best.txt").write_text("of the project")
     found = trained(tmp_path, "Path('best.txt').write_text('mine')\nyield {'val': float(len(os.listdir()))}")
@@ -140,6 +141,7 @@ def test_bad_checkpoints_clear_old_files(tmp_path):
     again.close()
 
 
+@pytest.mark.slow
 def test_late_imports_are_seeded(tmp_path):
     body = """
     assert "torch" not in sys.modules
@@ -196,6 +198,7 @@ def test_leftover_children_are_ended(tmp_path):
     assert found["unrestored"] == []
 
 
+@pytest.mark.slow
 def test_leftover_threads_are_reported(tmp_path):
     found = trained(tmp_path, "threading.Thread(target=time.sleep, args=(5,), name='t').start()\nyield {'val': 1.0}")
     assert found["unrestored"] == ["1 thread (t) still running"]

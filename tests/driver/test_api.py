@@ -164,6 +164,7 @@ def test_deleted_artifacts_are_trained_again(net_promoted, restored_config):
     assert (second.results[1] / "best_model.pt").read_bytes() == model
 
 
+@pytest.mark.slow
 def test_partial_restore_is_completed(net_promoted, restored_config, tmp_path):
     study, _, first = net_promoted
     model = (first.results[0] / "best_model.pt").read_bytes()
@@ -178,6 +179,7 @@ def test_partial_restore_is_completed(net_promoted, restored_config, tmp_path):
     assert (third.trained, (third.results[0] / "best_model.pt").read_bytes()) == (3, model)
 
 
+@pytest.mark.slow
 def test_irreproducible_restore_is_an_error(curve, config, tmp_path):
     """Here the project's code has changed since; on another machine it could be the threads."""
     project = tmp_path / "changing"
@@ -227,6 +229,7 @@ def test_record_before_crash_is_reused(curve, config):
     assert trials(again) == trials(whole)
 
 
+@pytest.mark.slow
 def test_minimizing_is_mirrored(curve, curve_promoted, config):
     down = curve(objective={"metric": "loss", "direction": "minimize"}, search={"trials": 8})
     hpo.run(down, config)

@@ -113,6 +113,7 @@ def test_other_network_on_the_same_archive(project):
         assert list((folder / "gradcam").glob("gradcam_0_*.png"))
 
 
+@pytest.mark.slow
 def test_audit_of_another_source_as_json(project):
     hpo(project, "data", "phantoms", "--out", "pictures", "--n", "12", "--size", "32", "--json")
     audit = ["data", "audit", "--study", "arch-density", "--data", "pictures", "--json"]

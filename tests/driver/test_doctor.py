@@ -117,6 +117,7 @@ def installed_as(folder, *wanted, python=">=3.11", extras=()):
     return folder
 
 
+@pytest.mark.slow
 def test_missing_packages_are_named(tmp_path):
     (tmp_path / "site").mkdir()
     wanted = ("no-such-package>=1", "numpy<1", "torch>=2", "absent ; python_version < '3'", "other>=2 ; extra == 'odd'")
@@ -131,6 +132,7 @@ def test_missing_packages_are_named(tmp_path):
     assert found["extra odd"]["advice"] == "if you need it: pip install 'hpo-robust[odd]'"
 
 
+@pytest.mark.slow
 def test_missing_extra_is_not_essential(tmp_path):
     (tmp_path / "site").mkdir()
     site = installed_as(tmp_path / "site", "numpy>=2", "no-such>=2 ; extra == 'odd'", extras=["odd"])
@@ -139,6 +141,7 @@ def test_missing_extra_is_not_essential(tmp_path):
     assert "missing    extra odd " in done.stdout
 
 
+@pytest.mark.slow
 def test_wrong_version_is_attention(tmp_path):
     (tmp_path / "site").mkdir()
     done = command(tmp_path, "--backend", "local", path=[installed_as(tmp_path / "site", "numpy<1")])
@@ -467,6 +470,7 @@ def test_shared_file_systems_are_known(kind, shared):
     assert Disk(kind=kind, mount=Path("/"), free=0).is_shared is shared
 
 
+@pytest.mark.slow
 def test_system_limits_are_reported(tmp_path):
     def limit():
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -76,6 +76,7 @@ def test_trial_value_is_the_mean_over_folds(study, config):
     assert any(sum(one.job.trial == number for one in folds) < 3 for number in pruned)
 
 
+@pytest.mark.slow("median")
 @pytest.mark.parametrize("pruner", ["none", "median"])
 def test_interrupted_search_has_same_table(study, config, tmp_path, pruner):
     made = study(search={"pruner": pruner, "pruner_options": {}})
@@ -214,6 +215,7 @@ def test_pooled_cases_are_unique(promoted):
         assert metrics["epoch"] is None
 
 
+@pytest.mark.slow
 def test_lost_fold_is_trained_again(promoted, restored_config, tmp_path):
     made, outcome = promoted
     assert hpo.promote(made, restored_config).trained == 0

@@ -76,6 +76,7 @@ def rows(config):
     return counts
 
 
+@pytest.mark.slow("postgres")
 def test_delete_leaves_no_row(curve, study, config):
     hpo.run(study.model_copy(update={"name": "other"}), config)
     before, other = rows(config), everything(config, "other")

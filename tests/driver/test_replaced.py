@@ -63,6 +63,7 @@ def test_replaced_driver_writes_no_promotion(curve, config, replaced_at, monkeyp
         hpo.promote(curve(), config)  # which writes all files again
 
 
+@pytest.mark.slow
 def test_replaced_driver_has_no_results(curve, config, replaced_at):
     hpo.run(curve(), config)
     found = replaced_at(1)

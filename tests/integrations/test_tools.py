@@ -102,6 +102,7 @@ def wandb_runs(folder):
     return found
 
 
+@pytest.mark.slow
 def test_mlflow_has_each_training_once(toy, config):
     hpo.run(toy, config, log_to=["mlflow"])
     outcome = hpo.promote(toy, config, log_to=["mlflow"])
@@ -132,6 +133,7 @@ def test_mlflow_fills_gaps_from_records(toy, config):
     assert mlflow_runs()[2] == 2 + 4 + 1
 
 
+@pytest.mark.slow
 def test_missing_trainings_are_logged(toy, config, tmp_path):
     hpo.run(toy, config, trials=1)  # as if killed before it could log
     assert hpo.run(toy, config, trials=2, log_to=["mlflow", "wandb"]).count("complete") == 2
@@ -162,6 +164,7 @@ def test_mlflow_says_failed_and_pruned(toy, monkeypatch):
     assert (tags["hpo.status"], tags["hpo.fold"], tags["hpo.stage"]) == ("pruned", "2", "promotion")
 
 
+@pytest.mark.slow
 def test_wandb_has_each_training_once(toy, config, tmp_path):
     hpo.run(toy, config, trials=1, log_to=["wandb"])
     outcome = hpo.promote(toy, config, log_to=["wandb"])
@@ -201,6 +204,7 @@ def test_study_survives_a_dead_server(toy, config, monkeypatch, capfd):
     assert "hidden-word" not in said[0]
 
 
+@pytest.mark.slow
 def test_silent_server_is_left(toy, config, monkeypatch, capfd):
     from hpo.integrations.mlflow import MlflowObserver
 
@@ -236,6 +240,7 @@ def test_unknown_tool_is_a_sentence(curve, config):
             check_command_line(command, ["--study", "toy", "--log-to", "neptune"])
 
 
+@pytest.mark.slow
 def test_page_logs_to_both(toy, tmp_path):
     [train] = re.findall(r"## scikit-learn\n\n```python\n(.*?)```", PAGE, re.DOTALL)
     study = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]

@@ -62,6 +62,7 @@ def test_versions_are_in_the_fingerprint(config, kind):
     assert all(versions[name] for name in {"scikit-learn", kind} - set(OWN))
 
 
+@pytest.mark.slow
 def test_the_study_runs_to_its_results(config):
     made = read(ROOT / "studies" / "sklearn-trees.toml").study
     hpo.run(made, config, trials=4)

@@ -141,6 +141,7 @@ def test_failed_replicate_is_incomplete():
     assert [(row.candidate.trial, row.rank, row.bound) for row in found.rows] == [(1, 1, None), (0, None, None)]
 
 
+@pytest.mark.slow
 def test_curtailed_promotion_names_left_out(curve, config, capsys):
     study = curve(search={"trials": 12, "pruner": "none"}, promotion={"top": 6})
     hpo.run(study, config)

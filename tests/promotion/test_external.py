@@ -128,6 +128,7 @@ def test_nothing_fits_is_refused(curve, config, tmp_path):
     assert not (config.outputs / "curve").exists()
 
 
+@pytest.mark.slow
 def test_the_search_knows_nothing_of_it(curve, config, old, tmp_path):
     study = curve(search={"trials": 3, "lag": 1, "pruner": "none"})
     other = type(config)(storage=f"sqlite:///{tmp_path / 'b.db'}", outputs=tmp_path / "b", backend="local")
@@ -155,6 +156,7 @@ def test_later_commands_find_the_candidate(curve, place, promoted, old):
     api.write_report("curve", place)
 
 
+@pytest.mark.slow
 def test_same_params_train_once(curve, place, promoted, tmp_path):
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     found(url, [(BEST, 1.0)], name="copy")
@@ -165,6 +167,7 @@ def test_same_params_train_once(curve, place, promoted, tmp_path):
     assert row.mean == promoted.luck.mean
 
 
+@pytest.mark.slow
 def test_another_budget_is_said(curve, config, tmp_path):
     url = f"sqlite:///{tmp_path / 'long.db'}"
     found(url, [(BEST, 0.5)], steps=50)
@@ -189,6 +192,7 @@ search = { trials = 1, budget = 6 }
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "said"),
     [(5, []), (3, ["that reported 3 values, but the replicates reported 5: the difference may come from that"])],
@@ -206,6 +210,7 @@ def test_reports_of_an_objective(config, tmp_path, steps, said):
     assert ("replicates reported" in " ".join(api.rank_stored(study, config).warnings)) is bool(said)
 
 
+@pytest.mark.slow
 def test_the_command_says_it(curve, config, old):
     args = ["promote", "--study", "curve", "--storage", config.storage, "--backend", "local"]
     args += ["--outputs", str(config.outputs), "--studies", str(curve().root / "studies")]

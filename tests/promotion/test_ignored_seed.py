@@ -78,6 +78,7 @@ def test_promotion_files_warn(ignored):
     assert WORDS in summary["warnings"][0]
 
 
+@pytest.mark.slow
 def test_nothing_is_said_to_be_sure(heedless, config):
     outcome = promoted(heedless("ignored", promotion={"seeds": list(range(42, 48))}), config)
     sure = outcome.report.certainty
@@ -113,6 +114,7 @@ def test_pages_and_report_warn_first(restored_config):
     assert "seed ignored" in body
 
 
+@pytest.mark.slow
 def test_ignoring_candidate_ranks_last(heedless, config):
     outcome = promoted(
         heedless("in-bad-trials", search={"trials": 6, "sampler": "random"}, promotion={"top": 6}), config
@@ -127,17 +129,20 @@ def test_ignoring_candidate_ranks_last(heedless, config):
     assert any("ranked behind the others" in one for one in outcome.report.warnings)
 
 
+@pytest.mark.slow
 def test_seeds_with_same_bits_are_named(heedless, config):
     outcome = promoted(heedless("halved"), config)
     assert any("ignored in part" in one and "under seeds 42 43" in one for one in outcome.report.warnings)
 
 
+@pytest.mark.slow
 def test_used_seed_has_no_warning(heedless, config):
     outcome = promoted(heedless("used"), config)
     assert outcome.report.warnings == ()
     assert {row.sigma is None for row in outcome.ranking.rows} == {False}
 
 
+@pytest.mark.slow
 def test_single_constant_value_is_ambiguous(heedless, config):
     report = promoted(heedless("constant"), config).report
     assert report.warnings[0].startswith("Cannot tell whether the seed is used: ")
@@ -146,6 +151,7 @@ def test_single_constant_value_is_ambiguous(heedless, config):
     assert certainty_text(report).startswith("Ranked first, but no winner: ")
 
 
+@pytest.mark.slow
 def test_constant_winner_is_reported_first(heedless, config):
     outcome = promoted(heedless("flat", search={"budget": 3}), config)
     first = outcome.report.warnings[0]

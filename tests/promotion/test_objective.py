@@ -37,6 +37,7 @@ def study():
     return made
 
 
+@pytest.mark.slow
 def test_three_lines(study, config):
     outcome = hpo.promote(study, objective, seeds=[42, 43, 44], top=3, config=config)
     best = sorted(study.trials, key=lambda trial: -trial.value)[:3]
@@ -113,6 +114,7 @@ def test_a_longer_objective_is_said(config, steps, count):
     assert len(warnings) == count
 
 
+@pytest.mark.slow
 def test_an_objective_that_prunes_itself(config):
     def given(trial):
         if trial.suggest_float("x", 0, 1) >= 0:

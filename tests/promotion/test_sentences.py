@@ -98,6 +98,7 @@ def test_single_seed_has_no_sigma_or_score(said):
     )
 
 
+@pytest.mark.slow
 def test_single_seed_shows_no_spread(curve, config):
     study = curve(search={"trials": 3}, promotion={"seeds": [42]})
     hpo.run(study, config)
@@ -111,6 +112,7 @@ def test_single_seed_shows_no_spread(curve, config):
     assert "no sigma at n = 1: candidates are ranked by their value" in page
 
 
+@pytest.mark.slow
 def test_later_trials_mark_promotion_as_old(curve, config):
     study = curve(search={"trials": 3, "pruner": "none"})
     hpo.run(study, config)

@@ -63,6 +63,9 @@ def invoke(config, *words):
 
 
 @pytest.mark.slow("lightning")
+@pytest.mark.slow("ray_function")
+@pytest.mark.slow("pytorch_script")
+@pytest.mark.slow("optuna_script")
 @pytest.mark.slow("transformers")
 @pytest.mark.slow("sklearn")
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -76,6 +79,7 @@ def test_the_commands(tmp_path, config, monkeypatch, name):
     assert [text.splitlines()[-1] for text in said[3:]] == ["3 of 3 trainings identical."] * 2
 
 
+@pytest.mark.slow
 def test_the_optuna_study_is_promoted(tmp_path, config, monkeypatch):
     study = example("optuna_script", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -86,6 +90,7 @@ def test_the_optuna_study_is_promoted(tmp_path, config, monkeypatch):
     assert "seed is ignored" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["optuna_script", "ray_function"])
 def test_init_writes_the_study(tmp_path, name):
     study, kind = example(name, tmp_path), f"--from-{name.split('_')[0]}"

@@ -19,6 +19,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [line[2:].split() for line in re.search(r"```console\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()]
 
 
+@pytest.mark.slow
 def test_the_three_lines(tmp_path, config, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = types.ModuleType("__script__")

@@ -109,6 +109,7 @@ def test_own_study_tutorial(tmp_path):
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_study_of_one_s_own_runs(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])
@@ -119,6 +120,7 @@ def test_the_first_study_of_one_s_own_runs(tmp_path):
     assert "results_7  results_8  results_9" in printed
 
 
+@pytest.mark.slow
 def test_reporting_function_trains_alike(tmp_path):
     tables = []
     for number in (0, 1):
@@ -133,6 +135,7 @@ def test_reporting_function_trains_alike(tmp_path):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_the_options_of_a_search_run(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0].replace('yield {"', 'yield {"overfit": -0.1, "'))
@@ -281,6 +284,7 @@ def test_every_link_leads_somewhere():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_command_of_a_study_runs(tmp_path, monkeypatch):
     """The study as it is shown, with a program of that name that takes the same arguments."""
     [study] = [body for body in TOML if "[command]" in body]

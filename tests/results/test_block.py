@@ -47,6 +47,7 @@ def test_a_second_call_writes_nothing(make: Make, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_deleted_members_are_restored(make: Make, tmp_path: Path) -> None:
     out, winner = tmp_path / "out", make(epochs=3)
     write_results(out, winner)

@@ -27,6 +27,7 @@ def epochs(study, config):
     return sum(len(one.reports) for one in evaluations(study, config))
 
 
+@pytest.mark.slow
 def test_epochs_total_is_kept(curve, config):
     """Search and race together; pruned trials leave room for others."""
     study = curve()
@@ -41,6 +42,7 @@ def test_epochs_total_is_kept(curve, config):
     assert (config.outputs / "curve" / "results_9" / "summary.json").is_file()
 
 
+@pytest.mark.slow
 def test_epochs_end_a_resumed_search_alike(curve, config, tmp_path):
     study = curve(search={"pruner": "hyperband", "budget": 5, "lag": 3})
     whole = hpo.run(study, config, epochs=90)

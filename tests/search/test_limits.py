@@ -82,6 +82,7 @@ def test_patience_counts_from_best_trial(tmp_path, curve):
     durable.close()
 
 
+@pytest.mark.slow
 def test_time_limit_leaves_trials_resumable(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}}, fixed={"nap": 0.1}, search={"trials": 30, "pruner": "none", "budget": 100}
@@ -99,6 +100,7 @@ def test_time_limit_leaves_trials_resumable(curve, config):
     assert second.ended == f"the study has its {len(first.trials)} trials"
 
 
+@pytest.mark.slow
 def test_promotion_names_open_trials(curve, config):
     class AtTheSecond(Observer, threading.Event):
         def reported(self, job, step, value):
@@ -122,6 +124,7 @@ def test_invalid_limits_are_refused_first(curve, config, wrong):
     assert not config.outputs.exists()
 
 
+@pytest.mark.slow
 def test_command_shows_why_search_ended(tmp_path):
     def run(*more):
         command = [sys.executable, "-c", "from hpo.cli import main; main()", "run", "--backend", "local", *more]

@@ -119,6 +119,7 @@ def test_second_failure_keeps_first_error(project, config):
     assert "data.csv is missing" in record.error
 
 
+@pytest.mark.slow
 def test_retry_is_independent_of_a_stop(project, config, tmp_path):
     shaky = project("high", trials=10, max_failures=10)
     hpo.run(shaky, config)

@@ -81,6 +81,8 @@ def test_sequential_search_matches_optuna(tmp_path, searched, sampler, pruner, l
 
 
 @pytest.mark.slow("gp-median")
+@pytest.mark.slow("qmc")
+@pytest.mark.slow("nsgaii")
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
 def test_lag_makes_table_reproducible(tmp_path, searched, sampler, pruner):
     study = searched(sampler, pruner, lag=4)
@@ -168,6 +170,8 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow("hyperband")
+@pytest.mark.slow("gp")
 @pytest.mark.parametrize(("kind", "name", "options"), BOUNDS)
 def test_option_bounds_work_in_optuna(tmp_path, curve, kind, name, options):
     space = {"space": COUNTABLE} if "with_margin" in options else {}
@@ -196,6 +200,7 @@ def test_resource_matches_optuna_guess():
     assert study.pruner._min_resource == 3
 
 
+@pytest.mark.slow
 def test_exhausted_grid_ends_the_search(tmp_path, searched):
     study = searched("grid", "none", lag=2)
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)

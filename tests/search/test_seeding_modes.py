@@ -133,6 +133,7 @@ def test_waiting_source_while_replicates_run():
     assert source.ask() is WAIT
 
 
+@pytest.mark.slow
 def test_replicated_search_resumes(curve, config, tmp_path):
     study = net(curve, seeding="replicated", replicates=2, **{"lambda": 1.0})
 
@@ -159,6 +160,7 @@ def test_replicated_search_resumes(curve, config, tmp_path):
     assert "searched on 2 seeds" in promoted.report.markdown().replace("search on", "searched on")
 
 
+@pytest.mark.slow
 def test_per_trial_seeds_can_be_promoted(curve, config):
     study = net(curve, seeding="per-trial")
     outcome = hpo.run(study, config)

@@ -256,6 +256,7 @@ def test_security_headers(client, path):
     assert "script-src 'self'" in headers["content-security-policy"] or path == "/dashboard"
 
 
+@pytest.mark.slow
 def test_no_server_path_is_shown(client, promoted_config):
     for path in ("/hpo/v1/studies/curve/trials/0/evaluations", "/hpo/v1/studies/curve/board", "/robustness/curve"):
         assert str(promoted_config.outputs) not in client.get(path).text

@@ -88,6 +88,7 @@ def test_each_seed_is_a_point(browser, address):
     assert len(dots) == 4
 
 
+@pytest.mark.slow
 def test_files_work_under_their_policy(browser, promoted_config):
     from hpo.serve.views import write_report
 
@@ -108,6 +109,7 @@ def order(browser):
     return [row.get_attribute("data-trial") for row in browser.find_elements(By.CSS_SELECTOR, "#leaderboard tbody tr")]
 
 
+@pytest.mark.slow
 def test_slider_ranks_like_the_server(browser, contested):
     process, found = server(contested)
     try:
@@ -141,6 +143,7 @@ def test_fits_a_narrow_window(browser, address):
         browser.set_window_size(1280, 1000)
 
 
+@pytest.mark.slow
 def test_token_is_asked_for_once(browser, promoted_config):
     process, found = server(promoted_config, HPO_TOKEN=TOKEN)
     try:

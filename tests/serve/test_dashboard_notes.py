@@ -34,6 +34,7 @@ def test_dashboard_shows_a_promotion(client, promoted_config):
     assert [number for number, note in noted.items() if note] == [winner]
 
 
+@pytest.mark.slow
 def test_each_promotion_writes_its_notes(tmp_path):
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")
     hpo.run(study("curve"), config)
@@ -69,6 +70,7 @@ def test_notes_round_trip(texts):
         assert get_plotly_graph_objects(system_attrs(made)).get("p", "") == text
 
 
+@pytest.mark.slow
 def test_failed_note_ends_no_promotion(config, curve, monkeypatch):
     def fail(*_):
         raise RuntimeError("no")
@@ -79,6 +81,7 @@ def test_failed_note_ends_no_promotion(config, curve, monkeypatch):
     assert len(outcome.results) == 3
 
 
+@pytest.mark.slow
 def test_server_finds_new_promotions(tmp_path, monkeypatch):
     monkeypatch.setattr(dashboard_notes, "POLL_SECONDS", 0.05)
     config = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'hpo.db'}", outputs=tmp_path / "outputs", backend="local")

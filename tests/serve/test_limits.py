@@ -48,6 +48,7 @@ def is_closed(connection, seconds=2.0):
     return True
 
 
+@pytest.mark.slow
 def test_slow_requests_are_ended(server):
     slow = [server.connect() for _ in range(40)]
     try:

@@ -85,6 +85,7 @@ def request(draw):
     return bytes(sent[: draw.randrange(len(sent))] if draw.random() < 0.05 else sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "times",
     [

@@ -95,6 +95,7 @@ def test_postgres_away_for_good_can_resume(mortal_postgres, curve, tmp_path, und
     assert table(curve(), config) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_locked_sqlite_file_is_waited_for(curve, tmp_path, undisturbed, monkeypatch):
     monkeypatch.setattr("hpo.store.engine.BUSY_SECONDS", 0.5)  # so that the lock outlasts several retries
     path = tmp_path / "disturbed.db"
@@ -130,6 +131,7 @@ def filled(folder):
             file.write(bytes(4096))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_waited_for(small_disk, curve, tmp_path, undisturbed):
     def fills():
         filled(small_disk)
@@ -142,6 +144,7 @@ def test_a_full_disk_is_waited_for(small_disk, curve, tmp_path, undisturbed):
     assert any("storage is away (database or disk is full)" in phrase for phrase in recorder.phases)
 
 
+@pytest.mark.slow
 def test_a_disk_that_stays_full_can_resume(small_disk, curve, tmp_path, undisturbed):
     config = config_of(f"sqlite:///{small_disk / 'hpo.db'}", tmp_path, "disturbed", storage_wait=1.0)
     with pytest.raises(StorageLost, match="disk is full"):

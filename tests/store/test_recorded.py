@@ -60,6 +60,7 @@ def test_repeated_proposals_are_not_trained(coarse, config):
     assert {one.seconds for one in marked} == {0.0}
 
 
+@pytest.mark.slow("tpe")
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
 def test_reuse_does_not_change_the_search(coarse, config, sampler, monkeypatch):
     made, flags = coarse
@@ -151,6 +152,7 @@ def test_configurations_counts_distinct_ones(coarse, config):
     assert hpo.run(made(), config, configurations=8).own == len(evaluations(made(), config))
 
 
+@pytest.mark.slow
 def test_an_exhausted_search_ends(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(sampler="random"), config, configurations=50)
@@ -158,6 +160,7 @@ def test_an_exhausted_search_ends(coarse, config):
     assert outcome.ended == "the last 200 proposals had all been tried before"
 
 
+@pytest.mark.slow
 def test_per_trial_seeds_reuse_nothing(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(seeding="per-trial", trials=15), config)
@@ -165,6 +168,7 @@ def test_per_trial_seeds_reuse_nothing(coarse, config):
     assert outcome.repeats == 0
 
 
+@pytest.mark.slow
 def test_replicated_trials_reuse_each_seed(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(seeding="replicated", replicates=2, trials=15), config)
@@ -172,6 +176,7 @@ def test_replicated_trials_reuse_each_seed(coarse, config):
     assert trained(flags) == 2 * (15 - outcome.repeats)
 
 
+@pytest.mark.slow
 def test_a_resumed_search_is_the_same(coarse, config, tmp_path):
     made, _ = coarse
     hpo.run(made(), config, trials=16)
@@ -186,6 +191,7 @@ def test_a_resumed_search_is_the_same(coarse, config, tmp_path):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_trainings_include_promotion(curve, config):
     study = curve()
     said = ["--study", str(study.root / "studies" / "curve.toml"), "--storage", config.storage]

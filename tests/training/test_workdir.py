@@ -170,6 +170,7 @@ def test_lost_server_fails_at_the_end(remote, another_machine):
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 
 
+@pytest.mark.slow("ftp")
 def test_promotion_at_a_url_is_equal(tmp_path, curve, config, remote, another_machine):
     study = curve(
         trainable="toys.net:train",

@@ -122,6 +122,7 @@ def test_missing_patient_uses_exam(tmp_path):
     assert found.groups == ("g1",) * 4 + ("g2",) * 4
 
 
+@pytest.mark.slow
 def test_pseudonyms_only_replace_names(archive, tmp_path):
     damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
     damaged.write_bytes(damaged.read_bytes()[:300])
@@ -196,6 +197,7 @@ def test_the_manifest_is_complete(archive, tmp_path):
     json.dumps(said)
 
 
+@pytest.mark.slow
 def test_the_digest_is_of_the_content(archive, tmp_path):
     params = DataParams(data=str(archive), size=32)
     first = data_set(params, tmp_path / "cache").digest
@@ -215,6 +217,7 @@ def test_binary_is_ab_against_cd(archive, tmp_path):
     assert set(two.manifest["class_histogram"]) == {"AB", "CD"}
 
 
+@pytest.mark.slow
 def test_changed_files_are_read_again(archive, tmp_path):
     first = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     archive.write_text("".join(archive.read_text().splitlines(keepends=True)[:-8]))

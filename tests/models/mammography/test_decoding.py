@@ -27,6 +27,7 @@ def work(tmp_path):
     return made
 
 
+@pytest.mark.slow
 def test_crashing_files_are_left_out(work):
     fatal = {work[1][0], work[5][0]}
 
@@ -92,6 +93,7 @@ def test_any_decoder_error_is_a_reason(work, monkeypatch, raised):
 FLIPS = 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 15))])
 def test_damaged_dicom_files_never_crash(tmp_path, seed):
     pytest.importorskip("pydicom", reason="DICOM files need the extra dicom")

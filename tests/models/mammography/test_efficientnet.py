@@ -25,6 +25,7 @@ def drawn(seed=0, **more):
     return EfficientNetB0(classes=4, **more)
 
 
+@pytest.mark.slow("more0")
 @pytest.mark.parametrize("more", [{}, {"channels": 3}, {"norm": "group"}])
 def test_any_image_size_works(more):
     model = drawn(**more).eval()
@@ -56,6 +57,7 @@ def test_resumed_jobs_are_bit_identical(trained):
     assert whole.facts["monai"]
 
 
+@pytest.mark.slow
 def test_drop_connect_stream(trained):
     params = {**TINY, "dropout": 0.0, "augment": False}
     for drop_connect, matters in ((0.5, True), (0.0, False)):
