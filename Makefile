@@ -35,7 +35,8 @@ bench: .venv/.installed-dev
 
 # Which method finds the best configuration for so many trainings, on tables of real ones; an hour or so the first time.
 # SETS="explored --smac PYTHON" for others; PYTHON is that of an environment with smac==2.4.1. SETS=--quick has four problems,
-# SETS="live --sampler tpe+gp --sampler gp --lag 1 --lag 8" compares samplers and lags.
+# SETS="live --sampler tpe+gp --sampler gp --lag 1 --lag 8" compares samplers and lags, and SETS=mine.npz reads a table of
+# your own: scores (C, S), NaN for a failed training, and space, as JSON.
 bench-selection: .venv/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.bench.selection $(SETS)

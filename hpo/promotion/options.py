@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo.core.arguments import require_int
+from hpo.core.errors import UsageError
 from hpo.core.options import check_options, count, flag, numbers_of
 from hpo.core.records import MAX_TRIALS
 from hpo.core.run_config import FIRST
@@ -46,6 +47,7 @@ class PromotionOptions(LoggedOptions, RuleOptions, SourceOptions):
         race: train many candidates under one seed, then fewer and fewer under 2, 4, 8, 12 seeds.
         rungs: seeds per survivor after each rung of the race; default: 1,2,4 or 1,2,4,8,12, by number of trainings.
         widths: candidates in each rung of the race; default: by number of trainings.
+        share: part of the trainings of search and race together that the race gets; default: the study's, or by number.
         trainings: total of search and promotion, for which the race is planned; None: it follows from the search.
         confirm_seeds: also train the winner under these held-out seeds, for an unbiased estimate.
         first: number of the first results folder; existing ones are skipped.
@@ -60,6 +62,7 @@ class PromotionOptions(LoggedOptions, RuleOptions, SourceOptions):
     race: bool = field(default=False, metadata=flag())
     rungs: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
     widths: Sequence[int] | None = field(default=None, metadata=flag(parse=numbers_of, metavar="<n,n,...>"))
+    share: float | None = field(default=None, metadata=flag(metavar="<0..1>"))
     trainings: int | None = None
     source: str | None = field(default=None, metadata=flag(name="--from", envvar="HPO_PROMOTE_FROM", is_secret=True))
     confirm_seeds: Sequence[int] = field(default=(), metadata=flag(parse=numbers_of, metavar="<seed,seed,...>"))
@@ -71,6 +74,8 @@ class PromotionOptions(LoggedOptions, RuleOptions, SourceOptions):
         SourceOptions.__post_init__(self)
         if self.trainings is not None:
             require_int("trainings", self.trainings, 1, MAX_TRIALS)
+        if self.share is not None and not 0 < self.share < 1:
+            raise UsageError(f"share must be above 0 and below 1, a part of all trainings, not {self.share:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

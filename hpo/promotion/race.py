@@ -85,7 +85,7 @@ class Plan:
         most, plan = int(share * trainings + 1e-9), cls.from_first(2, rungs)
         if plan.cost > most:
             raise ValueError(
-                f"[promotion] race leaves {most} of {trainings} trainings (share {share:g}), but a race of 2 "
+                f"the race's share leaves {most} of {trainings} trainings (share {share:g}), but a race of 2 "
                 f"candidates under up to {rungs[-1]} seeds needs {plan.cost}; set a larger share, or train more"
             )
         while (wider := cls.from_first(plan.widths[0] + 1, rungs)).cost <= most:

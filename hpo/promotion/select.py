@@ -109,14 +109,18 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
     """
     top, rungs, widths = options.top, options.rungs, options.widths
     if not races(study, options):
-        if rungs or widths:
-            raise UsageError("rungs and widths are options of a race; add --race, or leave them out")
+        if rungs or widths or options.share is not None:
+            raise UsageError("rungs, widths and share are options of a race; add --race, or leave them out")
         return None
     if options.curtail:
         raise UsageError("a race already leaves out replicates; use --race or --curtail, not both")
     if top and widths:
         raise UsageError(
             f"top and the first of the widths, {widths[0]}, both set how many candidates a race starts with; give one"
+        )
+    if (top or widths) and options.share is not None:
+        raise UsageError(
+            f"{'top' if top else 'widths'} and share both set how many candidates a race starts with; give one"
         )
     shared = [str(seed) for seed in study.promotion.seeds if seed in study.common_seeds]
     if shared:
@@ -125,7 +129,9 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
             "another seed ([search] seed = 41), or promote without --race"
         )
     trainings, own = options.trainings, study.promotion.seeds
-    share = None if study.promotion.race is None or top or widths else study.promotion.race.share
+    share = options.share
+    if share is None and study.promotion.race is not None and not (top or widths):
+        share = study.promotion.race.share
     try:
         if share is not None:
             together = trainings // study.trainings if trainings else math.ceil(trials / (1 - share) - 1e-9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from itertools import product
 
 import numpy as np
@@ -9,11 +11,12 @@ import pytest
 
 from hpo.promotion.race import Plan
 from tests.bench.selection import methods
+from tests.bench.selection.__main__ import _run
 from tests.bench.selection.compare import OURS, allowed, by_table, repetition, searched, summary
 from tests.bench.selection.live import Live
 from tests.bench.selection.methods import Roles, Trace, curtailed, grid, plan_of, race, trace_of
 from tests.bench.selection.promotion_only import promotion_only
-from tests.bench.selection.tables import Table, unstable
+from tests.bench.selection.tables import Table, named, unstable
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,56 @@ def test_loss_uses_unseen_seeds():
     assert many.losses(2, [0, 1, 2, 3]) * many.unit == pytest.approx([0.5, 0.0, 0.1])
     few = Table("few", {"a": [0, 1, 2]}, scores, unseen=False)
     assert few.losses(2, [0, 1, 2, 3]).argmin() == 1
+
+
+def test_failing_counts_as_the_worst():
+    scores = np.array([[0.9, 0.9, 0.9, np.nan], [0.5, 0.5, 0.5, 0.5], [0.4, 0.4, 0.4, 0.4], [np.nan] * 4])
+    many = Table("many", {"a": [0, 1, 2, 3]}, scores, unseen=True)
+    assert many.losses(2, [0, 1, 2, 3]) * many.unit == pytest.approx([0.1, 0.0, 0.1, 0.1])
+    assert (many.losses(2, [2, 3, 0, 1]) * many.unit)[:2] == pytest.approx([0.0, 0.4])
+
+
+def test_failed_trainings_cost_each_time():
+    trace = Trace((5, 6, 6, 7, 5), (1.0, math.nan, math.nan, 3.0, 1.0))
+    assert trace.first(3, recorded=True).rows == (5, 6, 6)
+    assert trace.first(4, recorded=True).rows == (5, 6, 6, 7, 5)
+    assert trace.best(3) == [7, 5]
+    assert Trace((4, 3), (math.nan, math.nan)).best(3) == [4]
+
+
+def test_race_over_holes():
+    scores = np.full((3, 14), np.nan)
+    table = Table("holes", {"a": [0, 1, 2]}, scores, unseen=True)
+    assert race(table, Roles(range(14)), [2, 1], Plan((1, 2), (2, 1))).row == 2  # all fail: the search's best
+    scores[1] = 0.5
+    assert race(table, Roles(range(14)), [2, 1], Plan((1, 2), (2, 1))).row == 1
+
+
+@pytest.mark.parametrize("name", ["drawn holes", "drawn few"])
+def test_every_method_meets_holes(name):
+    rows = repetition(name, 1, 36)
+    assert {row["method"] for row in rows} >= {OURS, "Optuna TPE, best_trial", "tpe, grid"}
+    assert all(0 < row["trainings"] <= 40 and math.isfinite(row["loss"]) for row in rows)  # failures are tried again
+    json.loads(json.dumps(rows, allow_nan=False))
+
+
+def test_table_in_a_file(tmp_path):
+    np.savez(tmp_path / "t.npz", scores=unstable().scores, space=json.dumps(unstable().space))
+    read = named(f"file {tmp_path / 't.npz'}")
+    assert read.unseen
+    assert np.array_equal(read.scores, unstable().scores)
+    np.savez(tmp_path / "bad.npz", scores=unstable().scores[:5], space=json.dumps(unstable().space))
+    with pytest.raises(ValueError, match=r"expected scores of 1728 configurations .* got an array of \(5, 40\)"):
+        named(f"file {tmp_path / 'bad.npz'}")
+    with pytest.raises(ValueError, match="expected arrays named scores and space"):
+        named(f"file {tmp_path / 'none.npz'}")
+
+
+def test_no_repetition_begins_after_the_end(tmp_path):
+    known = {}
+    wanted = [("drawn few", number, 12) for number in range(40)]
+    _run(repetition, wanted, known, tmp_path / "rows.jsonl", until=-math.inf)
+    assert 0 < len(known) < 20
 
 
 def test_trace_ends_at_the_budget():

@@ -56,6 +56,14 @@ def test_study_sets_the_share(curve):
     assert race_plan(curve(promotion={"race": {}}), 66, PromotionOptions()) == Plan.after_search(66)
 
 
+def test_command_sets_the_share(curve):
+    study, options = curve(promotion={"race": {"share": 0.45}}), PromotionOptions(trainings=60, share=0.3)
+    assert race_plan(study, 0, options) == Plan.for_share(60, 0.3) != Plan.for_share(60, 0.45)
+    assert race_plan(curve(), 42, PromotionOptions(race=True, share=0.3)) == Plan.for_share(60, 0.3)
+    done = CliRunner().invoke(app, ["run", "--study", "digits", "--trainings", "60", "--share", "1"])
+    assert "share must be above 0 and below 1" in str(done.exception or done.output)
+
+
 def test_share_too_small_is_a_sentence(curve):
     said = (
         r"leaves 3 of 30 trainings \(share 0\.1\), but a race of 2 candidates under up to 4 seeds needs 8; set a larger"
@@ -268,7 +276,14 @@ def test_command_shows_rungs_and_both_tables(searched, restored_config):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"rungs": (1, 2, 4)}, "rungs and widths are options of a race; add --race"),
+        ({"rungs": (1, 2, 4)}, "rungs, widths and share are options of a race; add --race"),
+        ({"share": 0.4}, "rungs, widths and share are options of a race; add --race"),
+        ({"race": True, "share": 0.4, "top": 3}, "top and share both set how many candidates a race starts with"),
+        ({"race": True, "share": 0.4, "widths": (4, 2, 1)}, "widths and share both set how many candidates"),
+        ({"race": True, "share": 1.5}, "share must be above 0 and below 1, a part of all trainings, not 1.5"),
+        ({"race": True, "share": 0.0}, "share must be above 0 and below 1, .* not 0"),
+        ({"race": True, "share": float("nan")}, "share must be"),
+        ({"race": True, "share": "x"}, "share must be"),
         ({"race": True, "curtail": True}, "not both"),
         ({"race": True, "top": 3, "widths": (4, 2, 1)}, "first of the widths"),
         ({"race": True, "rungs": (1, 2)}, "must have at least the promotion's 3 seeds, not 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,14 +60,18 @@ EXPLORED = (
 )
 STRESS = ("drawn unstable",)
 LIVE = ("live friedman", "live sines")
+HOLES = ("drawn holes", "drawn few")
 QUICK = ("HPOBench car", "FCNet parkinsons_telemonitoring", *STRESS, "live friedman")
 
 Row = dict[str, object]
 
 
 def allowed(table: Problem) -> int:
-    """Returns how many seeds a promotion may see: three where there are few, as many as the others see."""
-    return len(SEEDS) if table.unseen else 3
+    """Returns how many seeds a promotion may see: three where there are few, as many as the others see.
+
+    One of the table's is the search's.
+    """
+    return len(SEEDS) if table.unseen else min(3, table.seeds - 1)
 
 
 @cache
@@ -85,24 +90,24 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
     table = _table(name)
     order = _order(table, number)
     roles, seeds = Roles(order), allowed(table)
-    width = 10 if budget >= 90 else 5
+    width, each = 10 if budget >= 90 else 5, min(3, seeds)
     plan = plan_of(budget, seeds)
     ours = {sampler: trace_of(table, sampler, budget, roles, number) for sampler in ("tpe", "tpe+gp")}
-    column, more = order[0], order[:3]
+    column, more = order[0], order[: min(3, table.seeds)]
     single = optuna_trace(table, budget, lambda row: table.value(row, column), number)
-    thrice = optuna_trace(table, budget // 3, lambda row: float(table.values(row, more).mean()), number)
+    thrice = optuna_trace(table, budget // len(more), lambda row: float(table.values(row, more).mean()), number)
     chosen: dict[str, Choice] = {
         "Optuna TPE, best_trial": Choice(single.best(1)[0], budget),
-        "TPE, every configuration on 3 seeds": Choice(thrice.best(1)[0], 3 * (budget // 3)),
+        "TPE, every configuration on 3 seeds": Choice(thrice.best(1)[0], len(more) * (budget // len(more))),
         "tpe+gp, records, best value": Choice(ours["tpe+gp"].first(budget, recorded=True).best(1)[0], budget),
     }
-    left, share = budget - 3 * width, budget - plan.cost
+    left, share = budget - each * width, budget - plan.cost
     for sampler, recorded in (("tpe", False), ("tpe", True), ("tpe+gp", True)):
         said = f"{sampler}{', records' if recorded else ''}"
         fields = ours[sampler].first(left, recorded=recorded).best(width)
-        chosen[f"{said}, grid"] = _spent(grid(table, roles, fields), left)
+        chosen[f"{said}, grid"] = _spent(grid(table, roles, fields, each), left)
         if sampler == "tpe+gp":
-            chosen[f"{said}, curtailed"] = _spent(curtailed(table, roles, fields), left)
+            chosen[f"{said}, curtailed"] = _spent(curtailed(table, roles, fields, each), left)
         raced = race(table, roles, ours[sampler].first(share, recorded=recorded).best(plan.widths[0]), plan)
         chosen[f"{said}, race"] = _spent(raced, share)
     return [_row(table, name, number, budget, method, choice) for method, choice in chosen.items()]
@@ -121,7 +126,7 @@ def searched(name: str, number: int, budget: int, sampler: str, lag: int) -> lis
     table = _table(name)
     roles, plan = Roles(_order(table, number)), plan_of(budget, allowed(table))
     share = budget - plan.cost
-    trace = trace_of(table, sampler, share, roles, number, lag)
+    trace = trace_of(table, sampler, share, roles, number, lag).first(share, recorded=True)
     choice = _spent(race(table, roles, trace.best(plan.widths[0]), plan), share)
     return [_row(table, name, number, budget, recipe(sampler, lag), choice)]
 
@@ -174,9 +179,14 @@ def _row(table: Problem, name: str, number: int, budget: int, method: str, choic
         "method": method,
         "loss": table.loss(choice.row, seen, order),
         "trainings": choice.trainings,
-        "sigma": float(table.values(choice.row, order).std(ddof=1) / table.unit),
-        "unseen": float(table.values(choice.row, rest).mean() / table.unit) if rest else None,
+        "sigma": _finite(table.values(choice.row, order).std(ddof=1) / table.unit),
+        "unseen": _finite(table.values(choice.row, rest).mean() / table.unit) if rest else None,
     }
+
+
+def _finite(value: float) -> float | None:
+    """Returns a number; None where a training failed under one of the seeds."""
+    return None if math.isnan(value) else float(value)
 
 
 def _spent(choice: Choice, search: int) -> Choice:
@@ -230,4 +240,4 @@ def by_table(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
             for table in tables
         ]
         made.append([method, *(f"{np.minimum(cell, CLIPPED).mean():.2f}" if cell else "-" for cell in cells)])
-    return [["method", *(table.split()[1] for table in tables)], *made]
+    return [["method", *(Path(table.partition(" ")[2]).stem for table in tables)], *made]

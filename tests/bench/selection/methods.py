@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 import hpo
 from hpo.core.protocols import DONE, JobSource
@@ -20,7 +21,7 @@ from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.race import Plan, Race, RaceSource
 from hpo.search.source import SearchSource
-from hpo.stats.ranking import Candidate, rank
+from hpo.stats.ranking import Candidate, Ranking, rank
 from hpo.stats.scoring import Rule
 from hpo.store.optuna_storage.studies import DurableStudy
 from tests.bench.selection.tables import Problem
@@ -49,25 +50,31 @@ class Trace:
 
     Attributes:
         rows: of the configurations in the order in which they were tried, repeats included.
-        values: under the search's seed.
+        values: under the search's seed; NaN: the training failed.
     """
 
     rows: tuple[int, ...]
     values: tuple[float, ...]
 
     def first(self, trainings: int, *, recorded: bool) -> Trace:
-        """Returns as much of it as so many trainings allow; where repeats are recorded they cost none."""
-        count, new = 0, set()
-        for row in self.rows:
-            if (len(new | {row}) if recorded else count + 1) > trainings:
+        """Returns as much of it as so many trainings allow; where repeats are recorded they cost none.
+
+        A training that failed costs one too, each time, because there is no value to record.
+        """
+        count, spent, known = 0, 0, set()
+        for row, value in zip(self.rows, self.values, strict=True):
+            spent += not (recorded and row in known)
+            if spent > trainings:
                 break
-            new.add(row)
+            if not math.isnan(value):
+                known.add(row)
             count += 1
         return Trace(self.rows[:count], self.values[:count])
 
     def best(self, count: int) -> list[int]:
-        """Returns the best configurations; of equal ones the earlier, each once."""
-        order = sorted(range(len(self.rows)), key=lambda place: (-self.values[place], place))
+        """Returns the best configurations, of equal ones the earlier, each once; if all failed, the first."""
+        over = [place for place in range(len(self.rows)) if not math.isnan(self.values[place])]
+        order = sorted(over, key=lambda place: (-self.values[place], place)) or [0]
         return list(dict.fromkeys(self.rows[place] for place in order))[:count]
 
 
@@ -109,8 +116,15 @@ def optuna_trace(table: Problem, trials: int, score: Callable[[int], float], see
         trial = study.ask()
         rows.append(table.index(table.suggested(trial)))
         values.append(score(rows[-1]))
-        study.tell(trial, values[-1])
+        _tell(study, trial, values[-1])
     return Trace(tuple(rows), tuple(values))
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
+    if math.isnan(value):
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, value)
 
 
 def grid(table: Problem, roles: Roles, rows: Sequence[int], seeds: int = 3) -> Choice:
@@ -130,15 +144,17 @@ def race(table: Problem, roles: Roles, rows: Sequence[int], plan: Plan) -> Choic
     source = RaceSource(_jobs(rows, seeds), plan, RULE, "maximize")
     trained = _trained(source, table, roles, rows)
     raced = Race.of(plan.limited_to(len(rows)), _candidates(source, rows, seeds), seeds, RULE, "maximize")
-    assert raced.final.winner is not None
-    return Choice(rows[raced.final.winner.candidate.trial], trained)
+    return _first(raced.final, rows, trained)
 
 
 def _ranked(table: Problem, roles: Roles, rows: Sequence[int], source: PromotionSource, seeds: Sequence[int]) -> Choice:
     trained = _trained(source, table, roles, rows)
-    winner = rank(_candidates(source, rows, seeds), seeds, RULE, "maximize").winner
-    assert winner is not None
-    return Choice(rows[winner.candidate.trial], trained)
+    return _first(rank(_candidates(source, rows, seeds), seeds, RULE, "maximize"), rows, trained)
+
+
+def _first(ranking: Ranking, rows: Sequence[int], trained: int) -> Choice:
+    """Returns the winner; where every candidate failed, the search's best."""
+    return Choice(rows[ranking.winner.candidate.trial if ranking.winner else 0], trained)
 
 
 def _trained(source: PromotionSource, table: Problem, roles: Roles, rows: Sequence[int]) -> int:
@@ -168,10 +184,13 @@ def _jobs(rows: Sequence[int], seeds: Sequence[int]) -> dict[int, list[Job]]:
 
 
 def _drained(source: JobSource, score: Callable[[Job], float]) -> Iterator[Job]:
-    """Runs a source, one job after the other."""
+    """Runs a source, one job after the other; a score that is NaN is a training that failed."""
     while isinstance(job := source.ask(), Job):
         yield job
         value = score(job)
+        if math.isnan(value):
+            source.tell(Evaluation(job=job, status=Status.FAILED, error="a hole in the table"))
+            continue
         report = Report(step=1, metrics={"score": value}, at=0.0)
         source.report(job, 1, value)
         source.tell(Evaluation(job=job, status=Status.COMPLETE, value=value, step=1, reports=(report,)))
@@ -207,5 +226,5 @@ def recorded_trace(table: Problem, trainings: int, score: Callable[[int], float]
     while len(set(rows)) < trainings and len(rows) < 10 * trainings:
         trial = study.ask()
         rows.append(table.index(table.suggested(trial)))
-        study.tell(trial, score(rows[-1]))
-    return Trace(tuple(rows), tuple(score(row) for row in rows))
+        _tell(study, trial, score(rows[-1]))
+    return Trace(tuple(rows), tuple(score(row) for row in rows)).first(trainings, recorded=True)

@@ -6,6 +6,7 @@ It needs smac==2.4.1 and nothing of this project. Prints the row that SMAC3 ends
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -31,9 +32,12 @@ def main() -> None:
         ]
         return int(np.ravel_multi_index(places, sizes))
 
+    worst = -float(np.nanmin(scores_CS))
+
     def cost(config: Configuration, seed: int) -> float:
         column = order[known.setdefault(seed, len(known)) % len(order)]  # its seeds, in the order in which it asks
-        return -float(scores_CS[row(config), column])
+        score = float(scores_CS[row(config), column])
+        return worst if math.isnan(score) else -score  # an exception in the first training would end SMAC3
 
     params = [
         Categorical(name, values) if isinstance(values[0], str) else Integer(name, (0, len(values) - 1))
@@ -50,10 +54,11 @@ def main() -> None:
         facade = Facade(
             scenario,
             cost,
-            intensifier=Facade.get_intensifier(scenario, max_config_calls=3),
+            intensifier=Facade.get_intensifier(scenario, max_config_calls=min(3, len(order))),
             overwrite=True,
             logging_level=False,
         )
+        facade._optimizer.save = lambda: None  # it writes all trials to the disk after each one
         found = facade.optimize()
         if hasattr(facade._runner, "close"):  # with several workers the interpreter waits for a minute as it ends
             facade._runner.close(force=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import optuna
@@ -22,6 +25,9 @@ CACHE = Path(os.environ.get("HPO_BENCH_TABLES", ".bench-tables"))
 
 SYNTHETIC_SEEDS = 40
 
+MANY = 20
+"""Number of seeds from which on the truth is of those that no method sees."""
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -32,7 +38,8 @@ class Table:
     Attributes:
         name: of the data set.
         space: values by param; numbers in their order, words.
-        scores: (C, S), more is better; configurations in the order of `itertools.product`.
+        scores: (C, S), more is better; configurations in the order of `itertools.product`. NaN is a hole: a training
+            that failed, or one that nobody did.
         unseen: whether there are so many seeds that the truth is of those that no method may see.
     """
 
@@ -94,22 +101,26 @@ class Table:
         Args:
             seen: how many seeds the methods may see.
             order: of the seeds in this repetition; the first are those that are seen.
+
+        A configuration that fails under one of these seeds counts as the worst of those that do not.
         """
         seeds = list(order)[seen:] if self.unseen else list(order)
         worth = self.scores[:, seeds].mean(axis=1) - self.scores[:, seeds].std(axis=1)
-        return np.asarray((worth.max() - worth) / self.unit)
+        return np.asarray((np.nanmax(worth) - np.where(np.isnan(worth), np.nanmin(worth), worth)) / self.unit)
 
 
 Problem = Table | Live
 
 
 def named(name: str) -> Problem:
-    """Returns a problem by its name: `HPOBench kc1`, `FCNet protein_structure`, `own wine`, `live friedman`, ..."""
-    package, dataset = name.split()
+    """Returns a problem by its name: `HPOBench kc1`, `FCNet protein_structure`, `own wine`, `file my.npz`, ..."""
+    package, _, dataset = name.partition(" ")
     if package == "live":
         return Live(name)
     if package == "drawn":
-        return unstable()
+        return {"unstable": unstable, "holes": holes, "few": few}[dataset]()
+    if package == "file":
+        return stored_in(Path(dataset))
     return grown(dataset) if package == "own" else _stored(package, dataset)
 
 
@@ -139,6 +150,41 @@ def unstable() -> Table:
     collapses_CS = (draw.random((len(lr), SYNTHETIC_SEEDS)) < 0.25) & (lr >= 10)[:, None]
     noise_CS = np.sqrt(0.3) * common_S + np.sqrt(0.7) * own_CS
     return Table("drawn unstable", space, mean_C[:, None] + sigma_C[:, None] * noise_CS - 0.15 * collapses_CS, True)
+
+
+def holes() -> Table:
+    """The drawn table with holes: a corner that always fails, and trainings that fail one time in fifty near it."""
+    whole = unstable()
+    lr, a, _, _ = np.unravel_index(np.arange(len(whole.scores)), [len(values) for values in whole.space.values()])
+    scores = whole.scores.copy()
+    scores[(np.random.default_rng(1).random(scores.shape) < 0.02) & (lr >= 10)[:, None]] = np.nan
+    scores[(lr >= 13) & (a >= 3)] = np.nan
+    return Table("drawn holes", whole.space, scores, unseen=True)
+
+
+def few() -> Table:
+    """The drawn table under three seeds: one is the search's, and two are left to the promotion."""
+    whole = unstable()
+    return Table("drawn few", whole.space, whole.scores[:, :3], unseen=False)
+
+
+def stored_in(file: Path) -> Table:
+    """A table in a NumPy file: `scores` (C, S), NaN for holes, and `space`, a JSON object of values by param.
+
+    Raises:
+        ValueError: if the file holds no such table.
+    """
+    try:
+        with np.load(file) as stored:
+            scores, space = np.asarray(stored["scores"], float), json.loads(str(stored["space"]))
+        count = math.prod(len(values) for values in space.values())
+    except (OSError, KeyError, ValueError, AttributeError, TypeError, BadZipFile) as error:
+        raise ValueError(f"expected arrays named scores and space, a JSON object, in {file}; {error}") from error
+    if scores.ndim != 2 or len(scores) != count or scores.shape[1] < 2:
+        raise ValueError(
+            f"expected scores of {count} configurations x 2 seeds or more in {file}, got an array of {scores.shape}"
+        )
+    return Table(f"file {file}", space, scores, unseen=scores.shape[1] >= MANY)
 
 
 def grown(dataset: str) -> Table:
