@@ -156,7 +156,7 @@ def test_full_disk_does_not_end_training(tmp_path):
         "print(p.status, p.outcome.digests['weights'], *p.outcome.remarks, sep=chr(10))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "full"), str(Path(__file__).parent)],
+        [sys.executable, "-B", "-c", code, str(tmp_path / "full"), str(Path(__file__).parent)],  # -B: no cut .pyc file
         capture_output=True,
         text=True,
         check=True,
