@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
-from scipy.special import ndtr
+from scipy.special import erfcx, log_ndtr
 
 Array = NDArray[np.float64]
 
 ROOT5 = math.sqrt(5.0)
 JITTER = 1e-8
+LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
+
+STEPS = 50
+"""Number of steps of an ascent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Process:
     """The posterior of a process with a Matern-5/2 kernel, a length for each of P parameters, and noise.
 
@@ -44,46 +49,94 @@ class Process:
     @classmethod
     def of(cls, points: Array, values: Array, lengths: Array, amplitude: float, noise: float) -> Process:
         """Returns the posterior under these hyperparameters."""
-        covariance = _kernel(squares(points, points), lengths, amplitude)
+        flat = _flat(points, lengths)
+        covariance = _kernel(_far(flat, flat), amplitude)
         covariance[np.diag_indices_from(covariance)] += noise + JITTER
         factor: Array = np.linalg.cholesky(covariance).astype(np.float64)
         weights = cho_solve((factor, True), values)
         return cls(points, values, lengths, amplitude, noise, factor, weights)
 
     @classmethod
-    def fitted(cls, points: Array, values: Array) -> Process:
-        """Returns the posterior under the hyperparameters that are likeliest given the values and these priors.
+    def under(cls, points: Array, values: Array, logs: Array) -> Process:
+        """Returns the posterior under hyperparameters given as `logs`."""
+        *lengths, amplitude, noise = np.exp(logs)
+        return cls.of(points, values, np.array(lengths), float(amplitude), float(noise))
 
-        Logs are normal: of a length about 0.6 sqrt(P / 2) with deviation 1, of the amplitude about 0 with 1, of the
-        noise about -2.5 with 1.5.
-        """
-        count = len(points)
-        centres = np.array([*[math.log(0.6 * math.sqrt(count / 2))] * count, 0.0, -2.5])
-        deviations = np.array([*[1.0] * (count + 1), 1.5])
-        apart = squares(points, points)
+    @cached_property
+    def logs(self) -> Array:
+        """(P + 2,) the logs of the lengths, the amplitude and the noise."""
+        return np.log([*self.lengths, self.amplitude, self.noise])
 
-        def loss(logs: Array) -> tuple[float, Array]:
-            value, slope = _minus_log_likelihood(logs, apart, values)
-            off = (logs - centres) / deviations
-            return value + 0.5 * float(off @ off), slope + off / deviations
+    @cached_property
+    def _inverse(self) -> Array:
+        return np.asarray(cho_solve((self.factor, True), np.eye(len(self.values))))
 
-        found = minimize(
-            loss,
-            centres,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(c - 5, c + 5) for c in centres],
-            options={"maxiter": 60},
-        )
-        logs = np.asarray(found.x)
-        return cls.of(points, values, np.exp(logs[:count]), float(np.exp(logs[count])), float(np.exp(logs[count + 1])))
+    @cached_property
+    def _scaled(self) -> Array:
+        return _flat(self.points, self.lengths)
 
     def at(self, points: Array) -> tuple[Array, Array]:
         """Returns mean (M,) and standard deviation (M,) of the function, noise left out, at (P, M, C) points."""
-        between = _kernel(squares(points, self.points), self.lengths, self.amplitude)
+        between = _kernel(_far(_flat(points, self.lengths), self._scaled), self.amplitude)
         mean = between @ self.weights
-        known = solve_triangular(self.factor, between.T, lower=True)
+        known = solve_triangular(self.factor, between.T, lower=True, check_finite=False)
         return mean, np.sqrt(np.maximum(self.amplitude - np.sum(known**2, axis=0), 1e-12))
+
+    def gain(self, points: Array, best: float) -> Array:
+        """Returns the log expected improvement (M,) on `best` at (P, M, C) points."""
+        return log_expected_improvement(*self.at(points), best)
+
+    def gain_and_slope(self, points: Array, best: float) -> tuple[Array, Array]:
+        """Returns the log expected improvement (M,) at (P, M, C) points, and its slope (P, M) in the numbers.
+
+        The slope is that of the mean and the deviation, which follow from the slope of the kernel; a number is the
+        first coordinate of its parameter.
+        """
+        far = _far(_flat(points, self.lengths), self._scaled)
+        decay = self.amplitude * np.exp(-far)
+        between = decay * (1 + far + far**2 / 3)
+        solved = between @ self._inverse
+        mean = between @ self.weights
+        deviation = np.sqrt(np.maximum(self.amplitude - np.sum(between * solved, axis=1), 1e-12))
+        scaled = (mean - best) / deviation
+        height = _log_height(scaled)
+        by_mean = np.exp(log_ndtr(scaled) - height) / deviation
+        by_deviation = np.exp(-0.5 * scaled**2 - LOG_ROOT_TAU - height) / deviation
+        by_kernel = by_mean[:, None] * self.weights - (by_deviation / deviation)[:, None] * solved
+        pulls = by_kernel * decay * (1 + far) * (-5 / 3)
+        here, tried = points[:, :, 0], self.points[:, :, 0]
+        slope = (here * pulls.sum(axis=1) - tried @ pulls.T) / self.lengths[:, None] ** 2
+        return np.log(deviation) + height, slope
+
+    def climbed(self, points: Array, free: NDArray[np.bool_], best: float) -> Array:
+        """Returns points (P, M, C) whose free numbers have moved to where more improvement is expected, within 0 and 1.
+
+        Args:
+            points: coordinates from which the ascents begin.
+            free: (P, M), whether a number may move.
+            best: value to improve on.
+        """
+        rows, columns = np.nonzero(free)
+        there = points.copy()
+        if not len(rows):
+            return there
+
+        def loss(numbers: Array) -> tuple[float, Array]:
+            there[rows, columns, 0] = numbers
+            gain, slope = self.gain_and_slope(there, best)
+            return -float(gain.sum()), -slope[rows, columns]
+
+        found = minimize(
+            loss,
+            points[rows, columns, 0],
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * len(rows),
+            options={"maxiter": STEPS},
+        )
+        there[rows, columns, 0] = np.clip(found.x, 0.0, 1.0)
+        # the ascent is of the sum, so that some may have lost for others
+        return np.where((self.gain(there, best) > self.gain(points, best))[None, :, None], there, points)
 
     def believing(self, points: Array) -> Process:
         """Returns the process that has seen its own means at (P, M, C) points: what is on its way is not asked twice.
@@ -97,15 +150,50 @@ class Process:
         return Process.of(both, values, self.lengths, self.amplitude, self.noise)
 
 
-def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Returns E[max(f - best, 0)] of normal f, (M,).
+def likeliest(points: Array, values: Array, logs: Array | None = None) -> Array:
+    """Returns the hyperparameters, as `Process.logs`, that are likeliest given the values and these priors.
 
-    Source: Jones, Schonlau and Welch, "Efficient global optimization of expensive black-box functions", 1998,
-    equation 15.
+    Logs are normal: of a length about 0.6 sqrt(P / 2) with deviation 1, of the amplitude about 0 with 1, of the
+    noise about -2.5 with 1.5.
+
+    Args:
+        points: (P, N, C) coordinates of the tried points, by parameter.
+        values: (N,) their values, standardised.
+        logs: earlier hyperparameters, from which the search for the likeliest begins as well; None: there are none.
     """
-    scaled = (mean - best) / deviation
-    density = np.exp(-0.5 * scaled**2) / math.sqrt(2 * math.pi)
-    return np.asarray(deviation * (scaled * ndtr(scaled) + density))
+    centre = math.log(0.6 * math.sqrt(len(points) / 2))
+    centres = np.array([*[centre] * len(points), 0.0, -2.5])
+    deviations = np.array([*[1.0] * (len(points) + 1), 1.5])
+    apart = squares(points, points)
+
+    def loss(logs: Array) -> tuple[float, Array]:
+        value, slope = _minus_log_likelihood(logs, apart, values)
+        off = (logs - centres) / deviations
+        return value + 0.5 * float(off @ off), slope + off / deviations
+
+    limits, options = [(centre - 5, centre + 5) for centre in centres], {"maxiter": 60}
+    starts = [centres] if logs is None else [centres, logs]
+    ends = [minimize(loss, one, jac=True, method="L-BFGS-B", bounds=limits, options=options) for one in starts]
+    return np.asarray(min(ends, key=lambda end: float(end.fun)).x)
+
+
+def log_expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """Returns log E[max(f - best, 0)] of normal f, (M,), also where the improvement itself is too small for a float.
+
+    Source: Ament and others, "Unexpected improvements to expected improvement for Bayesian optimization", 2023,
+    equation 9.
+    """
+    return np.asarray(np.log(deviation) + _log_height((mean - best) / deviation))
+
+
+def _log_height(scaled: Array) -> Array:
+    """Returns log(density(z) + z probability(z)) of a standard normal."""
+    low = np.minimum(scaled, -1.0)
+    tail = 1 + low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2))
+    tail = np.where(low > -1e4, np.log(np.maximum(tail, 1e-300)), -2 * np.log(-low))
+    high = np.maximum(scaled, -1.0)
+    near = np.exp(-0.5 * high**2 - LOG_ROOT_TAU) + high * np.exp(log_ndtr(high))
+    return np.where(scaled > -1.0, np.log(near), -0.5 * low**2 - LOG_ROOT_TAU + tail)
 
 
 def squares(one: Array, other: Array) -> Array:
@@ -113,11 +201,23 @@ def squares(one: Array, other: Array) -> Array:
 
     A parameter has C coordinates: a number one, a category one for each choice, and one says whether it is there.
     """
-    return np.asarray(((one[:, :, None, :] - other[:, None, :, :]) ** 2).sum(axis=-1))
+    mixed = one @ other.transpose(0, 2, 1)
+    apart = (one**2).sum(axis=-1)[:, :, None] + (other**2).sum(axis=-1)[:, None, :] - 2 * mixed
+    return np.asarray(np.maximum(apart, 0.0))
 
 
-def _kernel(apart: Array, lengths: Array, amplitude: float) -> Array:
-    far = ROOT5 * np.sqrt(np.tensordot(1 / lengths**2, apart, axes=1))
+def _flat(points: Array, lengths: Array) -> Array:
+    """Returns points (P, M, C) in units of the lengths, as (M, P * C)."""
+    return (points / lengths[:, None, None]).transpose(1, 0, 2).reshape(points.shape[1], -1)
+
+
+def _far(one: Array, other: Array) -> Array:
+    """Returns the distances (M, N) between (M, D) and (N, D) points, times the root of five."""
+    apart = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
+    return np.asarray(ROOT5 * np.sqrt(np.maximum(apart, 0.0)))
+
+
+def _kernel(far: Array, amplitude: float) -> Array:
     return np.asarray(amplitude * (1 + far + far**2 / 3) * np.exp(-far))
 
 

@@ -6,26 +6,42 @@ import math
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
+from hpo.search.units import Bools, UnitSpace, keys
+
 if TYPE_CHECKING:
-    from hpo.search.gaussian import Array
+    from hpo.search.gaussian import Array, Process
 
 Params = dict[str, Any]
 
 RANDOM, NEIGHBOURS, BEST = 400, 40, 6
 """Candidates drawn anywhere; drawn about each of the best; how many those are."""
 
+STARTS, ROUNDS, ENOUGH = 4, 6, 1e-6
+"""Candidates that are improved; how often, and the gain below which that ends."""
+
+REFIT = 16
+"""The hyperparameters are fitted again when the known trials have grown by a sixteenth."""
+
+FITTED = "hpo:fitted"
+"""Attribute of a trial: hyperparameters of the process that proposed it, so that the next one need not fit them."""
+
 MOST_POINTS = 250
 """Trials that the process learns from: the best half and the newest, so that a proposal takes well below a second."""
+
+MOST_FITTED = 128
+"""Trials that hyperparameters are fitted to, evenly chosen among those that the process learns from."""
 
 LARGE = 1e150
 """Values above it have squares that no float can hold."""
@@ -45,14 +61,15 @@ class MixedSampler(BaseSampler):
 
     The process takes values for noisy: it looks for what improves on the best mean it believes in, not on the luckiest
     value. Values below the first quartile count as that, so that a collapse does not bend it; so do trials that failed,
-    were pruned or broke a constraint. It proposes nothing that was tried or is being tried, while there is anything
-    else, and takes conditional params for absent where no trial had them. TPE that proposes what was tried is asked
-    again, up to six times, and then it is the process's turn; that can be seen only where TPE proposes all params of a
-    trial together, so neither in its random start nor where params follow that not all trials have.
+    were pruned or broke a constraint. It takes the values of running trials for what it expects of them. It proposes
+    nothing that was tried or is being tried, while there is anything else, and takes conditional params for absent
+    where no trial had them. TPE that proposes what was tried is asked again, up to six times, and then it is the
+    process's turn; that can be seen only where TPE proposes all params of a trial together, so neither in its random
+    start nor where params follow that not all trials have.
 
     Args:
-        seed: of both; None: one of the operating system's.
-        n_startup_trials: of TPE's before they take turns.
+        seed: seed of both; None: one of the operating system's.
+        n_startup_trials: number of TPE's trials before they take turns.
 
     Raises:
         ValueError: when a study has more than one objective.
@@ -90,8 +107,13 @@ class MixedSampler(BaseSampler):
                     return proposed
         sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
         rng = np.random.default_rng([self._seed, trial.number])
+        import_module("hpo.search.gaussian")  # now, for the limit is one of the libraries that are loaded
+        before = Fitted.latest(others)
         with _ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
-            return _proposal(others, search_space, sign, rng) or proposed
+            found, fitted = _proposal(others, search_space, sign, rng, before)
+        if fitted != before:
+            study._storage.set_trial_system_attr(trial._trial_id, FITTED, asdict(fitted))
+        return found or proposed
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -111,6 +133,40 @@ class MixedSampler(BaseSampler):
         return trial.number >= self._startup and (trial.number - self._startup) % 2 == 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Hyperparameters of the Gaussian process, as logs, which a trial that it proposed keeps.
+
+    Attributes:
+        known: number of trials that they were fitted to.
+        lengths: log length scale of each param.
+        amplitude: log variance of the function.
+        noise: log variance of a value around the function.
+    """
+
+    known: int = 0
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    amplitude: float = 0.0
+    noise: float = 0.0
+
+    @classmethod
+    def latest(cls, trials: Sequence[FrozenTrial]) -> Fitted:
+        """Returns those of the newest trial that has some."""
+        return next((cls(**one.system_attrs[FITTED]) for one in reversed(trials) if FITTED in one.system_attrs), cls())
+
+    @classmethod
+    def of(cls, known: int, names: Sequence[str], logs: Array) -> Fitted:
+        """Returns them from the logs of a process."""
+        *lengths, amplitude, noise = map(float, logs)
+        return cls(known, dict(zip(names, lengths, strict=True)), amplitude, noise)
+
+    def logs(self, names: Sequence[str]) -> Array | None:
+        """Returns the logs (P + 2,) for a process of these params; None: they are of others."""
+        if list(self.lengths) != list(names):
+            return None
+        return np.array([*self.lengths.values(), self.amplitude, self.noise])
+
+
 def _entropy(seed: int | None) -> int:
     return secrets.randbits(63) if seed is None else seed
 
@@ -120,39 +176,82 @@ def _free(trial: FrozenTrial) -> Params:
     return {name: value for name, value in trial.params.items() if not trial.distributions[name].single()}
 
 
-def _proposal(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution], sign: float, rng: Any) -> Params:
-    """Returns the params with the highest expected improvement; none, so that TPE's are taken, if too few are known."""
-    from hpo.search.gaussian import Process, expected_improvement  # half a second to load, for this sampler alone
+def _proposal(
+    trials: Sequence[FrozenTrial],
+    space: Mapping[str, BaseDistribution],
+    sign: float,
+    rng: Any,
+    fitted: Fitted,
+) -> tuple[Params, Fitted]:
+    """Returns the params with the highest expected improvement, and the hyperparameters to begin from the next time.
+
+    No params are returned, so that TPE's are taken, if too few values are known.
+    """
+    from hpo.search.gaussian import Process, likeliest  # half a second to load, for this sampler alone
 
     over = [trial for trial in trials if trial.state.is_finished() and trial.params]
     good = {trial.number: sign * trial.values[0] for trial in over if _counts(trial)}
     if len(good) < FEWEST or not space:
-        return {}
+        return {}, fitted
     good = _in_range(good)
     floor = float(np.quantile(list(good.values()), 0.25))
     value = {trial.number: max(good.get(trial.number, floor), floor) for trial in over}
+    known = len(over)
     over = _kept(over, value)
     raw = np.array([value[trial.number] for trial in over])
     values = (raw - raw.mean()) / (raw.std() or 1.0)
-    form = _Form(space, over)
-    process = Process.fitted(form.points([trial.params for trial in over]), values)
+    form = UnitSpace(space, over)
+    everyone = [trial for trial in trials if trial.params]
+    units = form.units([trial.params for trial in everyone])
+    learned, running = {trial.number for trial in over}, [not trial.state.is_finished() for trial in everyone]
+    tried = units[[trial.number in learned for trial in everyone]]
+    logs = fitted.logs(form.names)
+    points = form.points(tried)
+    if logs is None or known >= fitted.known + max(1, fitted.known // REFIT):
+        some = np.unique(np.linspace(0, len(over) - 1, min(len(over), MOST_FITTED)).astype(int))
+        logs = likeliest(points[:, some], values[some], logs)
+        fitted = Fitted.of(known, form.names, logs)
+    process = Process.under(points, values, logs)
     best = float(process.at(process.points)[0].max())
-    pending = [trial.params for trial in trials if not trial.state.is_finished() and trial.params]
-    process = process.believing(form.points(pending))
-    tried = {form.key(trial.params) for trial in trials}
-    leaders = [over[place].params for place in np.argsort(-values, kind="stable")[:BEST]]
-    pool = [form.drawn(rng) for _ in range(RANDOM)]
-    pool += [form.near(leader, rng) for leader in leaders for _ in range(NEIGHBOURS)]
-    for _ in range(2):
-        fresh = [params for params in pool if form.key(params) not in tried] or pool
-        mean, deviation = process.at(form.points(fresh))
-        gain = expected_improvement(mean, deviation, best)
-        order = np.argsort(-gain, kind="stable")
-        pool = [*(fresh[place] for place in order[:BEST])]
-        pool += [form.near(params, rng, small=True) for params in pool for _ in range(NEIGHBOURS)]
-    fresh = [params for params in pool if form.key(params) not in tried] or pool
-    gain = expected_improvement(*process.at(form.points(fresh)), best)
-    return fresh[int(np.argmax(gain))]
+    process = process.believing(form.points(units[running]))
+    leaders = tried[np.argsort(-values, kind="stable")[:BEST]]
+    return form.params(_best(process, best, form, leaders, set(keys(units)), rng)), fitted
+
+
+def _best(process: Process, best: float, form: UnitSpace, leaders: Array, taken: set[bytes], rng: Any) -> Array:
+    """Returns the row (P,) with the highest expected improvement, of those not taken while there are others.
+
+    The best rows of a pool are moved: their real numbers along the slope, their other params one by one.
+    """
+    pool = np.concatenate([form.settled(form.drawn(RANDOM, rng), rng), form.near(leaders, NEIGHBOURS, rng)])
+    pool = pool[sorted({key: place for place, key in enumerate(keys(pool))}.values())]
+    fresh = _fresh(pool, taken)
+    pool = pool[fresh] if fresh.any() else pool
+    gain = process.gain(form.points(pool), best)
+    first = np.argsort(-gain, kind="stable")[:STARTS]
+    rows, gains = pool[first], gain[first]
+    for _ in range(ROUNDS):
+        points, free = form.points(rows), (form.is_real & ~np.isnan(rows)).T
+        climbed = form.moved(rows, process.climbed(points, free, best))
+        others = [np.concatenate([climbed[[place]], form.beside(row, rng)]) for place, row in enumerate(climbed)]
+        owner = np.repeat(np.arange(len(rows)), [len(some) for some in others])
+        everyone = np.concatenate(others)
+        fresh = _fresh(everyone, taken)
+        if not fresh.any():
+            break
+        owner, everyone = owner[fresh], everyone[fresh]
+        found, before = process.gain(form.points(everyone), best), gains.copy()
+        for place in range(len(rows)):
+            own = np.flatnonzero(owner == place)
+            if len(own) and found[top := own[np.argmax(found[own])]] > gains[place]:
+                rows[place], gains[place] = everyone[top], found[top]
+        if np.all(gains <= before + ENOUGH):
+            break
+    return np.asarray(rows[np.argmax(gains)])
+
+
+def _fresh(rows: Array, taken: set[bytes]) -> Bools:
+    return np.array([key not in taken for key in keys(rows)], bool)
 
 
 def _in_range(values: dict[int, float]) -> dict[int, float]:
@@ -175,106 +274,3 @@ def _kept(trials: list[FrozenTrial], value: Mapping[int, float]) -> list[FrozenT
     chosen = {trial.number for trial in best}
     newest = [trial for trial in trials if trial.number not in chosen][-(MOST_POINTS - len(best)) :]
     return sorted([*best, *newest], key=lambda trial: trial.number)
-
-
-class _Form:
-    """Params as points: a unit interval for a number, a corner for a choice, and whether the param is there.
-
-    Args:
-        space: all params that any trial had.
-        trials: that tell which params go with which choices.
-    """
-
-    def __init__(self, space: Mapping[str, BaseDistribution], trials: Sequence[FrozenTrial]) -> None:
-        self._space = space
-        sizes = [len(d.choices) for d in space.values() if isinstance(d, CategoricalDistribution)]
-        self._width = 1 + max([1, *sizes])
-        self._choices = [name for name, d in space.items() if isinstance(d, CategoricalDistribution)]
-        met: dict[tuple[str, int], set[str]] = {}
-        for trial in trials:
-            for name in self._choices:
-                if name in trial.params:
-                    met.setdefault((name, self._place(name, trial.params[name])), set()).update(trial.params)
-        self._absent = {choice: set(space) - seen for choice, seen in met.items()}
-
-    def points(self, many: Sequence[Mapping[str, Any]]) -> Array:
-        """Returns (P, N, C) coordinates."""
-        found = np.zeros((len(self._space), len(many), self._width))
-        for row, (name, distribution) in enumerate(self._space.items()):
-            for column, params in enumerate(many):
-                if name not in params:
-                    found[row, column, 0] = 1.0
-                elif isinstance(distribution, CategoricalDistribution):
-                    found[row, column, 1 + self._place(name, params[name])] = math.sqrt(0.5)
-                else:
-                    found[row, column, 1] = _unit(distribution, params[name])
-        return found
-
-    def key(self, params: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-        """Returns what tells params from others."""
-        inside = ((name, d.to_internal_repr(params[name])) for name, d in self._space.items() if name in params)
-        return tuple(sorted((name, round(value, 12)) for name, value in inside))
-
-    def drawn(self, rng: Any) -> Params:
-        """Returns params from anywhere."""
-        return self._present({name: self._any(name, rng) for name in self._space}, rng)
-
-    def near(self, params: Mapping[str, Any], rng: Any, *, small: bool = False) -> Params:
-        """Returns params that differ in one or two from these; by little, if `small`, where that can be."""
-        names = [name for name in params if name in self._space]
-        changed = {name: params[name] for name in names}
-        for place in rng.permutation(len(names))[: int(rng.integers(1, 3))]:
-            name = names[place]
-            distribution = self._space[name]
-            if isinstance(distribution, CategoricalDistribution) or (not small and rng.random() < 0.5):
-                changed[name] = self._any(name, rng)
-            else:
-                step = rng.normal(0.0, 0.03 if small else 0.1)
-                changed[name] = _value(distribution, min(1.0, max(0.0, _unit(distribution, params[name]) + step)))
-        return self._present(changed, rng)
-
-    def _any(self, name: str, rng: Any) -> Any:
-        distribution = self._space[name]
-        if isinstance(distribution, CategoricalDistribution):
-            return distribution.choices[int(rng.integers(len(distribution.choices)))]
-        return _value(distribution, float(rng.random()))
-
-    def _present(self, params: Params, rng: Any) -> Params:
-        """Returns the params without those that no trial had along with such choices, and with those that they want."""
-        absent: set[str] = set()
-        for name in self._choices:
-            if name in params and name not in absent:
-                absent |= self._absent.get((name, self._place(name, params[name])), set())
-        return {
-            name: params[name] if name in params else self._any(name, rng) for name in self._space if name not in absent
-        }
-
-    def _place(self, name: str, value: Any) -> int:
-        distribution = self._space[name]
-        assert isinstance(distribution, CategoricalDistribution)
-        return int(distribution.to_internal_repr(value))
-
-
-def _unit(distribution: BaseDistribution, value: float) -> float:
-    """Returns where a number lies between its bounds, 0 to 1."""
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = float(distribution.low), float(distribution.high)
-    if low == high:
-        return 0.5
-    if distribution.log:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return (float(value) - low) / (high - low)
-
-
-def _value(distribution: BaseDistribution, unit: float) -> float | int:
-    """Returns the number that lies there, on its step."""
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = float(distribution.low), float(distribution.high)
-    if distribution.log:
-        found = math.exp(math.log(low) + unit * (math.log(high) - math.log(low)))
-    else:
-        found = low + unit * (high - low)
-    if distribution.step is not None and not distribution.log:
-        found = low + round((found - low) / distribution.step) * distribution.step
-    found = min(high, max(low, found))
-    return round(found) if isinstance(distribution, IntDistribution) else found

@@ -20,8 +20,9 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_info
 
 import hpo
-from hpo.search.gaussian import JITTER, Process, _minus_log_likelihood, expected_improvement, squares
-from hpo.search.mixed import MOST_POINTS, RETRIES, _Form, _unit, _value
+from hpo.search.gaussian import JITTER, Process, _minus_log_likelihood, likeliest, log_expected_improvement, squares
+from hpo.search.mixed import FITTED, MOST_POINTS, RETRIES, Fitted
+from hpo.search.units import UnitSpace, unit, value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 DRAW = np.random.default_rng(5)
@@ -57,13 +58,35 @@ def test_likelihood_and_gradient():
     assert off < 1e-4
 
 
+def test_gain_slope_matches_gain():
+    process = Process.of(points(X_N2), Z_N, np.array([0.3, 0.5]), 1.0, 0.1)
+    for best in (0.5, 3.0, 40.0):  # at the last, the improvement itself is below the smallest float
+        for at in DRAW.random((5, 2)):
+            gain, slope = process.gain_and_slope(points([at]), best)
+            assert gain == pytest.approx(process.gain(points([at]), best), rel=1e-6)
+            off = check_grad(
+                lambda one, best=best: process.gain(points([one]), best)[0], lambda _, s=slope: s[:, 0], at
+            )
+            assert off < 1e-4 * max(1.0, np.abs(slope).max())
+
+
+def test_climb_moves_free_numbers():
+    process = Process.of(points(X_N2), Z_N, np.array([0.3, 0.5]), 1.0, 0.1)
+    begin = points(DRAW.random((6, 2)))
+    free = np.array([[True] * 6, [False] * 6])
+    there = process.climbed(begin, free, 1.0)
+    assert np.all(process.gain(there, 1.0) >= process.gain(begin, 1.0) - 1e-9)
+    assert np.all(there[1] == begin[1])
+    assert np.any(there[0] != begin[0])
+
+
 def test_noise_is_told_from_shape():
     x_N1 = np.linspace(0, 1, 60)[:, None]
     smooth = np.sin(6 * x_N1[:, 0])
-    quiet = Process.fitted(points(x_N1), smooth)
-    loud = Process.fitted(points(x_N1), smooth + np.random.default_rng(2).normal(0, 0.7, 60))
-    assert quiet.noise < 0.02
-    assert 0.3 < loud.noise < 0.8  # 0.49
+    quiet = likeliest(points(x_N1), smooth)
+    loud = likeliest(points(x_N1), smooth + np.random.default_rng(2).normal(0, 0.7, 60))
+    assert np.exp(quiet[-1]) < 0.02
+    assert 0.3 < np.exp(loud[-1]) < 0.8  # 0.49
 
 
 @given(some.floats(-3, 3), some.floats(0.01, 2), some.floats(-3, 3))
@@ -71,7 +94,8 @@ def test_noise_is_told_from_shape():
 def test_expected_improvement_integral(mean, deviation, best):
     f = np.linspace(mean - 9 * deviation, mean + 9 * deviation, 40_001)
     wanted = np.trapezoid(np.maximum(f - best, 0) * norm.pdf(f, mean, deviation), f)
-    assert expected_improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(wanted, abs=1e-4)
+    found = log_expected_improvement(np.array([mean]), np.array([deviation]), best)
+    assert np.exp(found[0]) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_running_trials_use_expected_value():
@@ -98,10 +122,10 @@ def test_unit_interval_round_trip(data):
             ]
         )
     )
-    value = _value(distribution, data.draw(some.floats(0, 1)))
-    assert distribution._contains(value)
-    assert _value(distribution, _unit(distribution, value)) == pytest.approx(value, rel=1e-12)
-    assert isinstance(value, int) == isinstance(distribution, IntDistribution)
+    made = value(distribution, data.draw(some.floats(0, 1)))
+    assert distribution._contains(made)
+    assert value(distribution, unit(distribution, made)) == pytest.approx(made, rel=1e-12)
+    assert isinstance(made, int) == isinstance(distribution, IntDistribution)
 
 
 def conditional(trial):
@@ -201,6 +225,15 @@ def test_few_values_use_tpe():
     assert len({trial.params["x"] for trial in study.trials}) == 5
 
 
+def test_hyperparameters_are_kept(monkeypatch):
+    fits = []
+    monkeypatch.setattr("hpo.search.gaussian.likeliest", lambda *said: fits.append(said) or likeliest(*said))
+    study = searched(trials=70)
+    kept = {trial.number: trial.system_attrs[FITTED]["known"] for trial in study.trials if FITTED in trial.system_attrs}
+    assert len(fits) == len(kept) == 25
+    assert list(kept.values())[-4:] == [56, 60, 64, 68]
+
+
 def test_several_objectives_are_refused():
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=hpo.MixedSampler(n_startup_trials=0))
     with pytest.raises(ValueError, match="for one objective"):
@@ -210,8 +243,8 @@ def test_several_objectives_are_refused():
 def test_many_trials_are_subsampled():
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=0))
     space = {"x": FloatDistribution(0, 1)}
-    for value in np.random.default_rng(0).random(MOST_POINTS + 50):
-        study.add_trial(optuna.create_trial(params={"x": value}, distributions=space, value=(value - 0.4) ** 2))
+    for x in np.random.default_rng(0).random(MOST_POINTS + 50):
+        study.add_trial(optuna.create_trial(params={"x": x}, distributions=space, value=(x - 0.4) ** 2))
     trial = study.ask(space)
     assert trial.number % 2 == 0
     assert abs(trial.params["x"] - 0.4) < 0.1
@@ -219,11 +252,45 @@ def test_many_trials_are_subsampled():
 
 def test_choices_are_equally_distant():
     space = {"kind": CategoricalDistribution(("a", "b", "c")), "x": FloatDistribution(0, 1)}
-    form = _Form(space, [])
-    at = form.points([{"kind": "a", "x": 0.5}, {"kind": "b", "x": 0.5}, {"kind": "c", "x": 0.5}, {"kind": "c"}])
+    form = UnitSpace(space, [])
+    units = form.units([{"kind": "a", "x": 0.5}, {"kind": "b", "x": 0.5}, {"kind": "c", "x": 0.5}, {"kind": "c"}])
+    at = form.points(units)
     apart = squares(at, at)
     assert apart[0] == pytest.approx(1 - np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]))
     assert apart[1, 0, 3] > 1
+
+
+WIDE = {
+    "int": IntDistribution(0, 2**62),
+    "odd-int": IntDistribution(-(2**52) - 1, 2**52 + 3, step=4),
+    "log-int": IntDistribution(1, 2**60, log=True),
+    "stepped": FloatDistribution(0.0, 1e9, step=0.001),
+    "float": FloatDistribution(-5e307, 5e307),
+    "choices": CategoricalDistribution(tuple(range(20_000))),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # TPE's: one whole number of so many has no mass
+@pytest.mark.parametrize("wide", WIDE)
+def test_wide_params_are_proposed(wide, monkeypatch):
+    proposed = []
+    sample = hpo.MixedSampler.sample_relative
+
+    def noted(*given):
+        proposed.append(sample(*given))
+        return proposed[-1]
+
+    monkeypatch.setattr(hpo.MixedSampler, "sample_relative", noted)
+    study = optuna.create_study(sampler=hpo.MixedSampler(seed=1, n_startup_trials=6))
+    space = {"wide": WIDE[wide], "x": FloatDistribution(0, 1)}
+    for _ in range(14):
+        trial = study.ask(space)
+        study.tell(trial, trial.params["x"])
+    assert [trial.params for trial in study.trials[6::2]] == proposed[6::2]  # whole, on its step and within bounds
+    assert len({trial.params["wide"] for trial in study.trials}) > 8
+    if wide != "choices":
+        ends = WIDE[wide].low, WIDE[wide].high
+        assert [value(WIDE[wide], at) for at in (0.0, 1.0)] == pytest.approx(ends, rel=1e-12)
 
 
 @pytest.mark.slow
@@ -258,7 +325,7 @@ def test_numpy_threads_are_restored(monkeypatch):
         most.append((len(inside), max(blas(), default=1)))
         time.sleep(0.02)
         inside.pop()
-        return {}
+        return {}, Fitted()
 
     monkeypatch.setattr("hpo.search.mixed._proposal", slow)
     study = optuna.create_study(sampler=hpo.MixedSampler(seed=1, n_startup_trials=0))
@@ -315,7 +382,8 @@ def test_partially_fixed_params_stay_fixed():
     study.sampler = optuna.samplers.PartialFixedSampler({"k": 2}, study.sampler)
     study.optimize(objective, n_trials=20)
     assert {trial.params["k"] for trial in study.trials[20:]} == {2}
-    assert len({trial.params["x"] for trial in study.trials}) == 40
+    assert len({trial.params["x"] for trial in study.trials[20:]}) == 20
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 40
 
 
 def test_huge_values_are_used():
