@@ -12,7 +12,7 @@ from hpo.core.errors import HpoError, UsageError
 from hpo.core.records import Evaluation, Job, Stage
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
-from hpo.core.wrappers import ObservedSource, with_retries
+from hpo.core.wrappers import with_retries
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder
@@ -26,16 +26,15 @@ from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_ranking
+from hpo.promotion.restore import fetched, restore_files, with_files
 from hpo.promotion.select import check_confirm_seeds, check_promotion, choose_candidates, race_plan, race_seeds
+from hpo.promotion.stored import stored_promotion
 from hpo.results import Winner, unwritten, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
-from hpo.store import StoredPromotion, StoredRank, outage_reason
+from hpo.store import outage_reason
 from hpo.study import ExternalTrial, Study, Trial
-from hpo.training import local_copy
-from hpo.training.predictions import FILE
-from hpo.training.weights import MODEL_FILE
 
 if TYPE_CHECKING:
     from hpo.figures.report import Figure
@@ -192,12 +191,12 @@ def promote_found(
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
             winner = _winner(first_row, outcome.report, candidates, source.evaluations, session)
             lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]
-            needed = {one.job.key: _fetched(one) for one in lacking}
-            restored = _restore_files(list(needed.values()), session)
+            needed = {one.job.key: fetched(one) for one in lacking}
+            restored = restore_files(list(needed.values()), session)
             if stop.is_set():
                 return replace(outcome, stopped=True)
             whole = needed | restored
-            winner = replace(winner, evaluations=tuple(_with(whole, one) for one in winner.evaluations))
+            winner = replace(winner, evaluations=tuple(with_files(whole, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first, guard=session.guard)
             outcome = replace(outcome, results=written, trained=outcome.trained + len(restored))
             promotion = stored_promotion(outcome.report, written, top)
@@ -239,36 +238,6 @@ def _note(session: Session, report: PromotionReport, results: Sequence[str]) -> 
     except Exception as error:  # Optuna wraps database errors in many classes
         reason = outage_reason(error) or f"{type(error).__name__}: {error}".splitlines()[0]
         session.tell(f"the note for Optuna's dashboard was not written ({reason}); promote again to write it")
-
-
-def stored_promotion(report: PromotionReport, results: Sequence[Path], top: int) -> StoredPromotion:
-    """Returns the promotion as the store keeps it."""
-    ranking, race, winner = report.ranking, report.race, report.winner
-    return StoredPromotion(
-        rule=ranking.rule.name,
-        lambda_=ranking.rule.lambda_,
-        ddof=ranking.rule.ddof,
-        seeds=ranking.seeds,
-        top=top,
-        results=tuple(path.name for path in results),
-        ranks=tuple(_stored_rank(row) for row in ranking.rows),
-        winner=winner.candidate.trial if winner else None,
-        race=race.values() if race else None,
-        allow_ignored=ranking.allow_ignored,
-    )
-
-
-def _stored_rank(row: Row) -> StoredRank:
-    candidate = row.candidate
-    return StoredRank(
-        trial=candidate.trial,
-        rank=row.rank,
-        values={str(seed): value for seed, value in candidate.values.items()},
-        mean=row.mean,
-        sigma=row.sigma,
-        score=row.score,
-        search_value=candidate.search_value,
-    )
 
 
 def _source(
@@ -361,53 +330,3 @@ def _winner(
         warnings=report.warnings,
         origin=next((asdict(one.origin) for one in [report.external.get(trial.number)] if one), None),
     )
-
-
-def _restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[tuple[object, ...], Evaluation]:
-    """Trains replicates again whose files are missing; the result must be bit-identical to the record.
-
-    Raises:
-        HpoError: if a replicate now gives other weights or predictions than recorded.
-    """
-    gone = [evaluation for evaluation in evaluations if not _is_whole(evaluation)]
-    if not gone:
-        return {}
-    source = PromotionSource([evaluation.job for evaluation in gone])
-    session.train(ObservedSource(source, session.observers))
-    if session.stop.is_set():
-        return {}
-    for recorded in gone:
-        again = source.by_key.get(recorded.job.key)
-        if again is None or any(again.digests.get(name) != one for name, one in recorded.digests.items()):
-            raise HpoError(
-                f"the files of trial {recorded.job.trial} seed {recorded.job.seed_text} are gone, and training again "
-                f"gave {_restore_result(again)}; recorded with {recorded.fingerprint.get('threads')} thread(s) and "
-                f"{recorded.fingerprint.get('packages')}"
-            )
-    # Only the path in the record changes: --workdir may be another one now.
-    fresh = {one.job.key: source.by_key[one.job.key].files for one in gone}
-    return {one.job.key: _fetched(replace(one, files=fresh[one.job.key])) for one in gone}
-
-
-def _with(trainings: Mapping[tuple[object, ...], Evaluation], one: Evaluation) -> Evaluation:
-    """Returns an evaluation, with folds if it has any, with the current paths of its files."""
-    if one.folds:
-        return replace(one, folds=tuple(trainings.get(fold.job.key, fold) for fold in one.folds))
-    return trainings.get(one.job.key, one)
-
-
-def _fetched(evaluation: Evaluation) -> Evaluation:
-    """Returns an evaluation with its files copied to this machine's disk if they exist."""
-    return replace(evaluation, files=str(local_copy(evaluation.files))) if evaluation.files else evaluation
-
-
-def _is_whole(evaluation: Evaluation) -> bool:
-    """Whether all files of a replicate still exist; a restore that was stopped leaves only some."""
-    named = {"weights": MODEL_FILE, "predictions": FILE}
-    folder = Path(evaluation.files or "")
-    files = [named[name] for name in evaluation.digests if name in named]
-    return bool(evaluation.files) and folder.is_dir() and all((folder / file).is_file() for file in files)
-
-
-def _restore_result(again: Evaluation | None) -> str:
-    return "nothing" if again is None else again.error or "other weights or predictions"

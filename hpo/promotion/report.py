@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion.decide import PromotionDecision
-from hpo.promotion.luck import luck_of, other_budget, searched_on
+from hpo.promotion.luck import other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import (
@@ -26,12 +26,12 @@ from hpo.promotion.soundness import (
     overlapping_folds,
     warnings_of,
 )
-from hpo.promotion.tables import best_score, latex_text, markdown_text
+from hpo.promotion.tables import latex_text, markdown_text
+from hpo.promotion.values import candidate_values, promotion_values
 from hpo.results import write_promotion
 from hpo.stats.collapse import Collapse, collapses
-from hpo.stats.confidence import AS_IT_IS, Certainty, certainty
+from hpo.stats.confidence import Certainty, certainty
 from hpo.stats.ranking import Ranking, Row
-from hpo.stats.reliability import sigma_reliability
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import SeedUse, Use, seed_uses
 from hpo.stats.statistics import sigma, t_interval
@@ -234,61 +234,7 @@ class PromotionReport(Shown):
         A candidate's value under seed 42 has the key `seed_42`; no code of hpo reads these keys.
         """
         alerts = {str(trial): count for trial, count in self.alerts.items()}
-        return {**self._values(), "candidates": self.rows(), "alerts": alerts}
-
-    def _values(self) -> dict[str, object]:
-        """Returns the values that describe the whole promotion."""
-        ranking, sure = self.ranking, self.certainty
-        luck = luck_of(ranking, self.external)
-        origins = {str(trial): asdict(one.origin) for trial, one in self.external.items()}
-        return {
-            "study": self.study.name,
-            "objective": self.study.objective.metric,
-            "direction": ranking.direction,
-            "rule": ranking.rule.name,
-            "lambda": ranking.rule.lambda_,
-            "ddof": ranking.rule.ddof,
-            "score": ranking.rule.formula(ranking.direction),
-            "seeds": list(ranking.seeds),
-            "search_seed": None if self.external else self.study.search.seed,
-            "search_seeding": None if self.external else self.study.search.seeding,
-            "searched_on": searched_on(self.study, self.external),
-            **({"origins": origins, "luck": asdict(luck) if luck else None} if origins else {}),
-            "budget": self.study.search.budget,
-            "validation": self.study.validation.model_dump() if self.study.validation else None,
-            "folds_said": str(self.study.validation) if self.study.validation else None,
-            "warnings": list(self.warnings),
-            "winner": self.winner.candidate.trial if self.winner else None,
-            "defaults": {str(trial): dict(defaults) for trial, defaults in self.defaults.items()},
-            "winner_is_decided": self.is_decided,
-            "seeds_ignored": [trial for trial, one in self.seed_uses.items() if one.use is Use.IGNORED],
-            "seeds_unclear": [trial for trial, one in self.seed_uses.items() if one.use is Use.UNCLEAR],
-            "ignored_seed_allowed": self.ranking.allow_ignored,
-            "collapsed": {
-                str(trial): {str(seed): reason for seed, reason in one.reasons.items()}
-                for trial, one in self.collapses.items()
-            },
-            "trials_since": self.since,
-            "best_epoch_is_last": sorted(self.still_rising & {row.candidate.trial for row in self.ranking.rows}),
-            "tied": list(self.ranking.ties),
-            "winner_under": {
-                name: trial for name, trial in sure.winners.items() if name != AS_IT_IS and self.is_decided
-            },
-            "race": self._race(),
-            "optimism": sure.optimism,
-            "optimism_interval": sure.optimism_interval,
-            "rank_correlation": sure.correlation,
-            "sigma_reliability": sigma_reliability(len(ranking.seeds)) if sure.shrunken else None,
-            "seeds_seen_by_search": list(sure.seen),
-            "winner_on_unseen_seeds": sure.unseen_winner,
-            "confirmation": asdict(self.confirmation) if self.confirmation else None,
-            "pairs": [asdict(pair) for pair in sure.pairs],
-            "metrics": self._metric_rows(),
-            "folds": {
-                str(trial): {f"seed_{seed}": list(values) for seed, values in spread.values.items()}
-                for trial, spread in self.folds.items()
-            },
-        }
+        return {**promotion_values(self), "candidates": self.rows(), "alerts": alerts}
 
     def markdown(self) -> str:
         """Returns the ranking and the winner's metrics as Markdown tables."""
@@ -300,58 +246,7 @@ class PromotionReport(Shown):
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each candidate, in the order of the ranking."""
-        return [self._candidate(row) for row in self.ranking.rows]
-
-    def _metric_rows(self) -> list[dict[str, object]]:
-        """Returns a row of plain values for each metric of each complete candidate."""
-        return [
-            {
-                "trial": one.trial,
-                "metric": one.metric,
-                **{f"seed_{seed}": one.values[seed] for seed in self.ranking.seeds},
-                "mean": one.mean,
-                "sigma": one.sigma,
-            }
-            for one in self.metrics
-        ]
-
-    def _fold_sigma(self, trial: int) -> float | None:
-        return self.folds[trial].sigma if trial in self.folds else None
-
-    def _race(self) -> dict[str, object] | None:
-        if self.race is None or self.refined is None:
-            return None
-        winner = self.race.final.winner
-        return {
-            **self.race.values(),
-            "over": [asdict(rung) for rung in self.race.rungs],
-            "final": [
-                {"trial": row.candidate.trial, "rank": row.rank, **_moments(row)} for row in self.race.final.rows
-            ],
-            "winner": winner.candidate.trial if winner else None,
-            "winner_under": {name: trial for name, trial in self.refined.winners.items() if name != AS_IT_IS},
-            "chances_of_being_best": {str(trial): chance for trial, chance in self.refined.chances.items()},
-        }
-
-    def _candidate(self, row: Row) -> dict[str, object]:
-        candidate = row.candidate
-        seeds = self.race.seeds if self.race else self.ranking.seeds
-        return {
-            "rank": row.rank,
-            "trial": candidate.trial,
-            "standing": self.standing(row),
-            "seeds": str(candidate.use),
-            **{f"seed_{seed}": candidate.values.get(seed) for seed in seeds},
-            **_moments(row),
-            **({"fold_sigma": self._fold_sigma(candidate.trial)} if self.study.validation else {}),
-            "bound": best_score(self, row),
-            "variation_percent": self.certainty.variations.get(candidate.trial),
-            "shrunken_sigma": self.certainty.shrunken.get(candidate.trial),
-            "chance_of_being_best": self.certainty.chances.get(candidate.trial),
-            "search_value": candidate.search_value,
-            **({"origin": self.external[candidate.trial].origin.label} if candidate.trial in self.external else {}),
-            **({"other_code": self.other_code.get(candidate.trial, "")} if self.other_code else {}),
-        }
+        return [candidate_values(self, row) for row in self.ranking.rows]
 
     def page(self) -> Page:
         """Returns what is printed."""
@@ -364,17 +259,6 @@ class PromotionReport(Shown):
         study, standings = self.study, [self.standing(row) for row in self.ranking.rows]
         metric, source = study.objective.metric, searched_on(study, self.external)
         return promotion_figure(self.ranking, standings, study.name, metric, source, self.warnings)
-
-
-def _moments(row: Row) -> dict[str, float | None]:
-    low, high = row.interval or (None, None)
-    return {
-        "mean": row.mean,
-        "sigma": row.sigma,
-        "score": row.score,
-        "interval_low": low,
-        "interval_high": high,
-    }
 
 
 def write_ranking(folder: Path, report: PromotionReport, results: Sequence[Path], guard: Guard = no_guard) -> None:

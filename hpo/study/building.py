@@ -11,8 +11,9 @@ from hpo.core.arguments import explains_arguments, require_choice, require_numbe
 from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.command import CommandTable
-from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search, Validation
+from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search
 from hpo.study.space import Choice, Dimension, Float, Int, SpaceDimension
+from hpo.study.validation_table import Validation
 
 BUDGET = 10
 """Default budget, in epochs per trial, of a study made in Python."""

@@ -20,6 +20,7 @@ from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.race import RaceTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
+from hpo.study.validation_table import Validation
 
 if TYPE_CHECKING:
     from hpo.study.building import StudyContent
@@ -171,26 +172,6 @@ class PromotionRules(Table):
                 f"rule {self.rule} with ddof {self.ddof} needs {self.score.min_values} seeds, got {len(self.seeds)}"
             )
         return self
-
-
-class Validation(Table):
-    """Cross-validation: every job is trained once for each fold, and its value is the mean over them.
-
-    Attributes:
-        folds: number of folds; each is the validation set once.
-        repeats: number of different splits into folds.
-    """
-
-    folds: Annotated[int, Field(ge=2, le=1000)]
-    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
-
-    @property
-    def trainings(self) -> int:
-        """Trainings per job."""
-        return self.folds * self.repeats
-
-    def __str__(self) -> str:
-        return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")
 
 
 StreamMode = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed")]
