@@ -24,6 +24,7 @@ from hpo.figures.report import comparison_figure
 from hpo.stats.seed_use import is_coarse
 from hpo.stats.statistics import DECIDABLE, outperformance, outperformance_interval, pairs_needed
 from hpo.study import Study
+from hpo.study.objective import require_one_objective
 
 if TYPE_CHECKING:
     from hpo.figures.report import Figure
@@ -130,6 +131,7 @@ def compare(
     study = resolve_study(study, to_train=False) if study is not None else None
     config = checked_config(config)
     if study is not None:
+        require_one_objective(study, "hpo compare")
         minimize = study.objective.direction == "minimize"
     codes: dict[str, Code] = {}
     one, other = (_values(given, study, config, codes) for given in (first, second))

@@ -26,6 +26,7 @@ from hpo.figures.report import instability_figure, write_page
 from hpo.results import json_text, table_text
 from hpo.search.importance import importances
 from hpo.study import Study, space
+from hpo.study.objective import require_one_objective
 
 if TYPE_CHECKING:
     from hpo.figures.report import Figure
@@ -143,6 +144,7 @@ def instability(study: Study | str, config: RunConfig | None = None) -> Instabil
     with storage(config.storage) as (store, durable):
         stored = stored_study(store, name)
         study, trials = as_stored(stored), durable.find(name)
+        require_one_objective(study, "hpo instability")
         evaluations = join_folds(store.evaluations(stored), study)
         values = _values(evaluations, study)
         spread = {trial: seeds for trial, seeds in values.items() if len(seeds) > 1 and len(set(seeds)) > 1}

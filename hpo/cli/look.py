@@ -162,7 +162,7 @@ def show(
         now = api.status(loaded.name, config)[0]
         if now.since:
             print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.describe_since(now)}.")
-        print_text(tables.trial_text(found, evaluations, loaded.objective.metric))
+        print_text(tables.trial_text(found, evaluations, loaded.objective))
 
 
 def studies(

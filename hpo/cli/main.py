@@ -274,7 +274,8 @@ def _search_status(outcome: api.SearchOutcome) -> int:
     """
     if outcome.stopped:
         return 0
-    return 1 if outcome.open or (outcome.own and outcome.incumbent is None and not outcome.timed_out) else 0
+    has_best = outcome.incumbent is not None or outcome.front
+    return 1 if outcome.open or (outcome.own and not has_best and not outcome.timed_out) else 0
 
 
 def _promotion_status(outcome: api.PromotionOutcome) -> int:

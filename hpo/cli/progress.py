@@ -109,7 +109,8 @@ class Progress(Observer):
         self._done += 1
         self._fresh += 1
         self._counts[evaluation.status] += 1
-        value = None if self._seeds or evaluation.status is not Status.COMPLETE else evaluation.value
+        ranked = not self._seeds and not self._study.objective.others and evaluation.status is Status.COMPLETE
+        value = evaluation.value if ranked else None
         if value is not None and self._is_feasible(evaluation):
             best = self._incumbent.value if self._incumbent else None
             if best is None or self._study.objective.is_better(value, best):
@@ -136,7 +137,7 @@ class Progress(Observer):
             ("trial", "right"),
             ("seed", "right"),
             ("state", "left"),
-            ("value", "right"),
+            (self._study.objective.metric if self._study.objective.others else "value", "right"),
             ("epoch", "left"),
         ):
             if name != "seed" or self._seeds:
@@ -179,9 +180,13 @@ class Progress(Observer):
         step = evaluation.reports[-1].step if evaluation.reports else 0
         why = f"  {(evaluation.error or '').splitlines()[-1][:100]}" if evaluation.error else ""
         return (
-            f"[{self._done}/{self._wanted}] trial {job.trial}{seed} {evaluation.status} {number(evaluation.value)} "
+            f"[{self._done}/{self._wanted}] trial {job.trial}{seed} {evaluation.status} {self._values(evaluation)} "
             f"epoch {step}/{job.budget}  {params(job.params)}{why}"
         )
+
+    def _values(self, evaluation: Evaluation) -> str:
+        vector = self._study.objective.vector(evaluation)
+        return " ".join(map(number, vector)) if vector else number(evaluation.value)
 
     def _head(self, verb: str) -> str:
         each = counted(self._study.search.budget, "epoch")
@@ -212,7 +217,7 @@ def header(study: Study, storage: str, extent: str) -> str:
     sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {lag})"
     return "\n".join(
         [
-            f"{study.name}   {study.objective.direction} {study.objective.metric} · {extent} · "
+            f"{study.name}   {study.objective} · {extent} · "
             f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}",
             f"storage {storage}   reproducible: {sure}",
             *(f"note: {note.key}  {note.message}" for note in notes(study)),

@@ -14,7 +14,7 @@ from hpo.api import ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.core.code import describe_difference
 from hpo.core.devices import describe_devices, device_of
 from hpo.core.formatting import counted, near, number, params
-from hpo.core.records import Alert, Evaluation, Stage
+from hpo.core.records import Alert, Evaluation, Objective, Stage
 from hpo.study import Study, Trial
 from hpo.study.loading import Checked
 
@@ -62,13 +62,14 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     )
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
+        best = f"front of {counted(len(one.front), 'trial')}" if one.front else best
         promoted = f"trial {one.promoted}: {', '.join(one.results)}" if one.promoted is not None else "-"
         promoted += f" ({describe_since(one)})" if one.since else ""
         states = ", ".join(f"{count} {state}" for state, count in one.counts.items()) or "-"
         own = sum(count for state, count in one.counts.items() if state != "imported")
         made.add_row(
             one.name,
-            f"{one.direction} {one.metric}",
+            one.objective,
             f"{own} of {one.wanted}",
             states,
             best,
@@ -111,15 +112,16 @@ def studies_table(found: Sequence[Checked]) -> RenderableType:
             )
         else:
             study = one.study
-            objective = f"{study.objective.direction} {study.objective.metric}"
-            made.add_row(study.name, objective, str(study.search.trials), str(study.search.budget), near(one.path))
+            search, objective = study.search, str(study.objective)
+            made.add_row(study.name, objective, str(search.trials), str(search.budget), near(one.path))
     return made
 
 
-def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> RenderableType:
+def trial_text(trial: Trial, evaluations: Sequence[Evaluation], objective: Objective) -> RenderableType:
     """Returns one trial with its evaluations."""
+    values = zip(objective.metrics, trial.vector or (trial.value,) * len(objective.metrics), strict=True)
     parts: list[RenderableType] = [
-        Text(f"trial {trial.number}   {trial.state}   {metric} {number(trial.value)}"),
+        Text(f"trial {trial.number}   {trial.state}   {'   '.join(f'{name} {number(one)}' for name, one in values)}"),
         Text(params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else "")),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
     ]
@@ -130,8 +132,8 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
         parts.append(Text(f"constraints {said}   {broken}"))
     alarmed = any(one.alerts for one in evaluations)
-    names = ["stage", "seed", "status", metric, "epoch", "seconds", "device", *["alerts"] * alarmed, "weights"]
-    made = table(*names, left=("stage", "status", "device", "weights"))
+    names = ["stage", "seed", "status", *objective.metrics, "epoch", "seconds", "device"]
+    made = table(*names, *["alerts"] * alarmed, "weights", left=("stage", "status", "device", "weights"))
     shown = [one for one in evaluations if one.job.stage in (Stage.SEARCH, Stage.PROMOTION)]
     for one in shown:
         made.add_row(
@@ -139,6 +141,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], metric: str) -> 
             one.job.seed_text,
             str(one.status),
             number(one.value),
+            *(number(one.metrics.get(name)) for name, _ in objective.others),
             f"{one.step or '-'}/{one.job.budget}",
             f"{one.seconds:.1f}",
             device_of(one),
@@ -223,7 +226,7 @@ def import_values(outcome: ImportOutcome) -> dict[str, object]:
 def trial_values(trial: Trial, evaluations: Sequence[Evaluation]) -> dict[str, object]:
     """Returns one trial as plain values."""
     defaults = evaluations[0].defaults if evaluations else {}
-    return {**asdict(trial), "defaults": defaults, "evaluations": [one.plain() for one in evaluations]}
+    return {**trial.plain(), "defaults": defaults, "evaluations": [one.plain() for one in evaluations]}
 
 
 def search_values(outcome: SearchOutcome) -> dict[str, object]:
@@ -232,6 +235,8 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "study": outcome.study.name,
         "objective": outcome.study.objective.metric,
         "direction": outcome.study.objective.direction,
+        **({"objectives": outcome.study.objective.by_metric} if outcome.study.objective.others else {}),
+        **({"front": [trial.number for trial in outcome.front]} if outcome.study.objective.others else {}),
         "seed": outcome.study.search.seed,
         "seeding": outcome.study.search.seeding,
         "seconds": round(outcome.seconds, 3),
@@ -240,8 +245,8 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "timed_out": outcome.timed_out,
         "open": list(outcome.open),
         "events": outcome.events,
-        "incumbent": asdict(outcome.incumbent) if outcome.incumbent else None,
-        "trials": [asdict(trial) for trial in outcome.trials],
+        "incumbent": outcome.incumbent.plain() if outcome.incumbent else None,
+        "trials": [trial.plain() for trial in outcome.trials],
         "of_other_code": outcome.of_other_code,
         "warnings": list(outcome.warnings),
     }

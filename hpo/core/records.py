@@ -28,6 +28,9 @@ MAX_EPOCHS = 1_000_000_000
 LAST_TRIAL = 2 * MAX_TRIALS
 """Largest number of a trial: candidates from another tool come after those of the study's own search."""
 
+Direction = Literal["maximize", "minimize"]
+"""Whether higher or lower values of a metric are better."""
+
 Value = bool | int | float | str
 """The type of a param."""
 
@@ -61,26 +64,57 @@ JobKey = tuple[int, Stage, int, int, int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """The metric to optimize.
+    """The metric to optimize, or the first of several.
 
     Attributes:
         metric: its name among the metrics that a trainable yields.
         direction: whether higher or lower is better.
-        epoch: which epoch's value counts, the best or the last.
+        epoch: which epoch's value counts, the best by this metric or the last.
         constraints: names of metrics that must not be above zero at the selected step.
         ignore: names of metrics that differ between any two trainings, such as times; bit-by-bit comparisons skip them.
+        others: name and direction of each further metric to optimize, which counts at the same epoch.
     """
 
     metric: str
-    direction: Literal["maximize", "minimize"] = "maximize"
+    direction: Direction = "maximize"
     epoch: Literal["best", "last"] = "best"
     constraints: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    others: tuple[tuple[str, Direction], ...] = ()
 
     def __post_init__(self) -> None:
         require_type("metric", self.metric, str, "the name of a metric")
         require_choice("direction", self.direction, ("maximize", "minimize"))
         require_choice("epoch", self.epoch, ("best", "last"))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of all metrics to optimize, the first one first."""
+        return self.metric, *(name for name, _ in self.others)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions of those metrics."""
+        return self.direction, *(direction for _, direction in self.others)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The names of all metrics that every report must have."""
+        return *self.metrics, *self.constraints
+
+    @property
+    def by_metric(self) -> dict[str, Direction]:
+        """The directions by the names of the metrics."""
+        return dict(zip(self.metrics, self.directions, strict=True))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{direction} {name}" for name, direction in self.by_metric.items())
+
+    def vector(self, evaluation: Evaluation) -> tuple[float, ...] | None:
+        """Returns the values of all metrics to optimize, at the step whose value counts; None if there is none."""
+        others = [evaluation.metrics.get(name) for name, _ in self.others]
+        found = [value for value in (evaluation.value, *others) if value is not None]
+        return tuple(found) if len(found) == len(self.metrics) else None
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether `value` is strictly better than `than`."""

@@ -103,6 +103,11 @@ class JobTracker:
                 return self._evaluation(Status.PRUNED, JobUpdate())
         if update.status is None:
             return None
+        if update.status is Status.PRUNED and self.objective.others:
+            return self.lost(
+                "the training pruned itself, which a study with several objectives does not support: one value does "
+                "not tell which trial is worse; let it end, or raise an error"
+            )
         return self._evaluation(update.status, update)
 
     def lost(self, reason: str) -> Evaluation:

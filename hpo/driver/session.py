@@ -196,7 +196,7 @@ class Session:
         code = check_code(known, self.trainable.code, store, self.tell, accept=accept_code_change)
         self.stored = store.store_study(study, defaults, code)
         attributes = {UID: self.stored.uid, "hpo:digest": study.digest}
-        self.durable = self.studies.open(study.name, study.objective.direction, attributes)
+        self.durable = self.studies.open(study.name, study.objective, attributes)
 
     @contextmanager
     def drive(self, verb: str) -> Iterator[Lease]:

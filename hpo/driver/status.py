@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hpo.core.arguments import explains_arguments, require_int
@@ -15,7 +15,7 @@ from hpo.driver.session import checked_config
 from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
 from hpo.store.optuna_storage.studies import OptunaStudies
-from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, incumbent, not_reproducible
+from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, front, incumbent, not_reproducible
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked
 
@@ -26,8 +26,8 @@ class Progress:
 
     Attributes:
         name: name of the study.
-        metric: metric of its objective.
-        direction: direction of its objective.
+        metric: metric of its objective, or of the first of several.
+        direction: direction of that metric.
         wanted: number of trials that it is to have.
         counts: number of trials by state; `imported` ones do not count as the study's own.
         incumbent: the best complete trial; None if there is none.
@@ -40,6 +40,8 @@ class Progress:
         pending: whether that job has not started to drive it.
         last_activity: when the newest training was recorded, ISO text in UTC.
         not_reproducible: why its trials may not follow from the seeds; empty if they do, as far as known.
+        objectives: directions by metric, where there are several objectives; otherwise empty.
+        front: the complete trials that no other one dominates; empty with one objective.
     """
 
     name: str
@@ -57,6 +59,14 @@ class Progress:
     pending: bool
     last_activity: str | None
     not_reproducible: tuple[str, ...] = ()
+    objectives: Mapping[str, str] = field(default_factory=dict)
+    front: tuple[Trial, ...] = ()
+
+    @property
+    def objective(self) -> str:
+        """What is optimized: `maximize val_acc, minimize parameters`."""
+        ways = self.objectives or {self.metric: self.direction}
+        return ", ".join(f"{direction} {metric}" for metric, direction in ways.items())
 
     @property
     def driven(self) -> Holder | None:
@@ -76,7 +86,10 @@ class Progress:
     def plain(self) -> dict[str, object]:
         """Returns it as plain values: what `hpo status --json` prints and the HTTP interface answers."""
         driven = self.driven and {"host": self.driven.host, "pid": self.driven.pid, "since": self.driven.since}
-        return {**asdict(self), "state": self.state, "driven": driven}
+        found: dict[str, object] = {**asdict(self), "state": self.state, "driven": driven}
+        if not self.objectives:
+            del found["objectives"], found["front"]
+        return {**found, "incumbent": self.incumbent and self.incumbent.plain()}
 
 
 def studies(folders: Iterable[Path] | None = None) -> list[Checked]:
@@ -181,4 +194,6 @@ def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progr
         pending=is_pending(store, stored),
         last_activity=store.last_activity(stored),
         not_reproducible=not_reproducible(trials, study),
+        objectives=study.objective.by_metric if study.objective.others else {},
+        front=tuple(front(trials, study)),
     )

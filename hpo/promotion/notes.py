@@ -9,7 +9,7 @@ from hpo.core.formatting import number
 from hpo.core.records import digest
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.sentences import certainty_text
-from hpo.store.optuna_storage.notes import name_metric, write_note, write_picture
+from hpo.store.optuna_storage.notes import name_metrics, write_note, write_picture
 from hpo.store.optuna_storage.studies import OptunaStudies
 
 ATTRIBUTE = "hpo:promoted"
@@ -31,7 +31,7 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     attribute = _attribute(report, results)
     if handle.user_attrs.get(ATTRIBUTE) == attribute:
         return False
-    name_metric(handle, study.objective.metric)
+    name_metrics(handle, study.objective.metrics)
     link = f"[Robustness of {study.name}](/robustness/{study.name})"
     texts = [html.escape(text, quote=False) for text in (*certainty_text(report).split("\n"), report.markdown())]
     write_note(handle, "\n\n".join([f"# {link}", *texts]))

@@ -16,6 +16,7 @@ from hpo.promotion.race import Plan
 from hpo.results import require_writable
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
+from hpo.study.objective import require_one_objective
 
 
 def choose_candidates(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
@@ -50,6 +51,7 @@ def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) 
         UsageError: if the options contradict each other or the study.
         OutputRefused: if a folder cannot be written.
     """
+    require_one_objective(study, "hpo promote")
     score = rule_of(study, options)
     if options.curtail:
         _check_curtailable(study, score)

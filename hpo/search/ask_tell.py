@@ -53,7 +53,7 @@ class Search:
         self._study = resolve_study(study, to_train=False)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage, name = InMemoryStorage(), self._study.name
-        optuna.create_study(study_name=name, storage=storage, direction=self._study.objective.direction)
+        optuna.create_study(study_name=name, storage=storage, directions=self._study.objective.directions)
         durable = DurableStudy(storage, name, nullcontext)
         durable.enqueue(checked_configurations(self._study, self._study.search.enqueue, "search.enqueue"))
         self._source = SearchSource(self._study, durable)
@@ -102,7 +102,7 @@ class Search:
         Args:
             trial: the trial that was trained.
             value: the objective's value; None: the training failed, or the pruner ended it.
-            metrics: the metrics that the study's constraints name; None: it has none.
+            metrics: the metrics that the study's constraints name, and its other objectives; None: it has none.
 
         Raises:
             UsageError: if the trial is not open, the value is no finite number, or a constraint's metric is missing.
@@ -112,6 +112,10 @@ class Search:
             require_number("value", value)
             if missing := [name for name in self._study.objective.constraints if name not in given]:
                 raise UsageError(f"metrics lacks {', '.join(missing)}, which [search] constraints names; give it")
+            if missing := [name for name, _ in self._study.objective.others if name not in given]:
+                raise UsageError(f"metrics lacks {', '.join(missing)}, another objective of the study; give it")
+            for name, _ in self._study.objective.others:
+                require_number(name, given[name])
             if not found.reports:
                 self._add(found, self._study.steps, value, given)
         if found.is_pruned:

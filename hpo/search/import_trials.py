@@ -14,6 +14,7 @@ from hpo.search.options import ImportOptions
 from hpo.search.reading import read_source
 from hpo.search.table_import import Columns
 from hpo.study import Study
+from hpo.study.objective import require_one_objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ def import_trials(study: Study | str, config: RunConfig | None, options: ImportO
         StorageUnavailable: if there is no such storage.
     """
     study = resolve_study(study)
+    require_one_objective(study, "hpo import")
     columns = Columns(value=options.source_value, params=options.source_params or {})
     foreign = read_source(study, options.source, options.source_study, columns)
     taken, left_out = chosen(study, foreign)

@@ -56,7 +56,7 @@ class MemoryStudy:
         self._optuna = optuna.create_study(
             study_name=study.name,
             storage=self._storage,
-            direction=study.objective.direction,
+            directions=study.objective.directions,
             sampler=make_sampler(study, number),
             pruner=make_pruner(study),
         )

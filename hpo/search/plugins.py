@@ -75,8 +75,8 @@ def _doubts(study: Study) -> list[str]:
 
 def _probe(study: Study) -> tuple[list[object], list[bool]]:
     """Returns the params of made-up trials, and the decisions on curves that do not depend on the params."""
-    direction = StudyDirection.MAXIMIZE if study.objective.direction == "maximize" else StudyDirection.MINIMIZE
-    memory = MemoryStudy(study, [direction])
+    ways = study.objective.directions
+    memory = MemoryStudy(study, [StudyDirection[way.upper()] for way in ways])
     proposed: list[object] = []
     decisions: list[bool] = []
     waiting: deque[FrozenTrial] = deque()  # of which the next trial may know nothing yet
@@ -88,6 +88,7 @@ def _probe(study: Study) -> tuple[list[object], list[bool]]:
         for step in range(1, min(study.steps, PROBED) + 1):
             trial.intermediate_values[step] = math.sin(1.0 + 7.0 * number) * step
             decisions.append(memory.pruner.should_prune(trial, number - len(waiting)))
-        trial.state, trial.values = TrialState.COMPLETE, [math.cos(1.0 + 5.0 * number)]
+        trial.state = TrialState.COMPLETE
+        trial.values = [math.cos(1.0 + (5.0 + place) * number) for place in range(len(ways))]
         waiting.append(trial)
     return proposed, decisions

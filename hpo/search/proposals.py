@@ -81,6 +81,8 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
                 return _Grid({name: points(dimension) for name, dimension in study.space.items()}, seed=fixed)
             case "nsgaii":
                 return NSGAIISampler(seed=seed, **options)
+            case "nsgaiii":
+                return NSGAIIISampler(seed=seed, **options)
             case plugin:
                 made: BaseSampler = make_plugin("sampler", plugin, options, study.root, seed)
                 return made

@@ -88,8 +88,12 @@ class ReplicatedSource(SourceWrapper):
             return Evaluation(job=trial.job, status=Status.PRUNED, seconds=seconds, remarks=remarks)
         values = [one.value for one in told if one.value is not None]
         value = self._rule.score(values, self._objective.direction)
+        others = {
+            name: self._rule.score([one.metrics[name] or 0.0 for one in told], direction)
+            for name, direction in self._objective.others
+        }
         broken = {name: max(one.metrics[name] or 0.0 for one in told) for name in self._objective.constraints}
-        report = Report(step=1, metrics={self._objective.metric: float(np.mean(values)), **broken}, at=0.0)
+        report = Report(step=1, metrics={self._objective.metric: float(np.mean(values)), **others, **broken}, at=0.0)
         return Evaluation(
             job=trial.job, status=Status.COMPLETE, value=value, step=1, reports=(report,), seconds=seconds
         )

@@ -30,7 +30,8 @@ from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
 from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_line
 from hpo.store.optuna_storage.tables import OPTUNA
-from hpo.study import Study, Trial, checked_configurations, incumbent, not_reproducible, require_package
+from hpo.study import Study, Trial, checked_configurations, front, incumbent, not_reproducible, require_package
+from hpo.study.objective import require_one_objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,8 @@ class SearchOutcome(Shown):
     Attributes:
         study: the study that was searched.
         trials: all trials, including those of earlier drivers and imported ones.
-        incumbent: the best complete trial on the search's seeds; None if none has completed.
+        incumbent: the best complete trial on the search's seeds; None if none has completed, or there are several
+            objectives, see `front`.
         seconds: wall time of this driver in seconds.
         stopped: whether the search was stopped early.
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
@@ -84,6 +86,7 @@ class SearchOutcome(Shown):
                     "number": one.number,
                     "state": one.state,
                     "value": one.value,
+                    **dict(zip(self.study.objective.metrics[1:], one.vector[1:], strict=False)),
                     **one.constraints,
                     **one.params,
                     **({"other_code": one.number in others} if others else {}),
@@ -110,6 +113,11 @@ class SearchOutcome(Shown):
         best = "" if self.incumbent is None else f"; incumbent: trial {self.incumbent.number}"
         figure.update_layout(title=f"{self.study.name}: {len(self.trials)} trials{best}")
         return figure
+
+    @property
+    def front(self) -> list[Trial]:
+        """The complete trials that no other one dominates; empty with one objective."""
+        return front(self.trials, self.study)
 
     @property
     def open(self) -> tuple[int, ...]:
@@ -175,6 +183,8 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     context = RunContext.of(study, config, options)
     began = time.monotonic()
     deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
+    if options.until is not None or options.patience is not None:
+        require_one_objective(study, "a search that ends by a value (until, patience)")
     if options.epochs is not None:
         require_countable_epochs(study)
     require_runnable(study, context.config)

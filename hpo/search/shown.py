@@ -10,6 +10,9 @@ from hpo.study.functions import again
 if TYPE_CHECKING:
     from hpo.search.run import SearchOutcome
 
+MOST_SHOWN = 10
+"""Largest number of trials of a front that are listed."""
+
 
 def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     """Returns what a search came to, and what to do next."""
@@ -43,7 +46,9 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
     if infeasible:
         lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
-    if best is None:
+    if outcome.front:
+        lines.append(_front_text(outcome, promotes=promotes))
+    elif best is None:
         lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
         value = f"{study.objective.metric} {number(best.value)} on {study.search_seeds_text}"
@@ -53,3 +58,18 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
             + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
         )
     return "\n".join(lines)
+
+
+def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
+    """Returns the trials on the front of several objectives, and what to do next."""
+    study, metrics = outcome.study, outcome.study.objective.metrics
+    shown = []
+    for trial in outcome.front[:MOST_SHOWN]:
+        values = ", ".join(f"{name} {number(one)}" for name, one in zip(metrics, trial.vector, strict=True))
+        shown.append(f"{trial.number} ({values})")
+    more = f" and {len(outcome.front) - MOST_SHOWN} more" if len(outcome.front) > MOST_SHOWN else ""
+    return (
+        f"Front: {counted(len(outcome.front), 'trial')} on {study.search_seeds_text} that no other trial dominates: "
+        f"{', '.join(shown)}{more}. One seed is one draw"
+        + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
+    )

@@ -240,7 +240,8 @@ class SearchSource:
         number = evaluation.job.trial
         frozen = self._running[number]
         state = STATES[evaluation.status]
-        values = None if evaluation.value is None else [evaluation.value]
+        vector = self._study.objective.vector(evaluation)
+        values = None if vector is None else list(vector)
         if evaluation.value is not None:  # under the keys that Optuna's own set_constraint uses
             kept = ((name, evaluation.metrics[name]) for name in self._study.objective.constraints)
             frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})

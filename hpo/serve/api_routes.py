@@ -51,12 +51,12 @@ def api_routes(views: StudyViews) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """Trials in order of their numbers."""
-        return [asdict(one) for one in views.trials(name, offset, limit)]
+        return [one.plain() for one in views.trials(name, offset, limit)]
 
     @router.get("/studies/{name}/trials/{number}")
     def trial(name: Name, number: Number) -> dict[str, Any]:
         """One trial."""
-        return asdict(views.trial(name, number)[0])
+        return views.trial(name, number)[0].plain()
 
     @router.get("/studies/{name}/trials/{number}/evaluations")
     def evaluations(name: Name, number: Number) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from hpo.study.fitting import fitted
 from hpo.study.options import PRUNERS, SAMPLERS, non_defaults, require_package
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
-from hpo.study.trial import TIMING, Trial, incumbent, not_reproducible, sort_best_first
+from hpo.study.trial import TIMING, Trial, front, incumbent, not_reproducible, sort_best_first
 from hpo.study.validation import dimensions_of, fixed_of, notes, parse
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "dotted",
     "fitted",
     "fixed_of",
+    "front",
     "incumbent",
     "json_schema",
     "non_defaults",

@@ -11,7 +11,8 @@ from hpo.core.arguments import explains_arguments, require_choice, require_numbe
 from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.command import CommandTable
-from hpo.study.schema import ObjectiveTable, PromotionRules, ResourcesTable, Search
+from hpo.study.objective import ObjectiveTable
+from hpo.study.schema import PromotionRules, ResourcesTable, Search
 from hpo.study.space import Choice, Dimension, Float, Int, SpaceDimension
 from hpo.study.validation_table import Validation
 
@@ -26,7 +27,7 @@ class StudyContent(TypedDict, total=False):
         name: name of the study in storages, folders and commands.
         trainable: the training function itself, or its path `module:function`.
         command: keys of the table [command], for a program that trains instead of a function.
-        objective: the metric to optimize: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`.
+        objective: the metric to optimize: `hpo.maximize("val_acc")` or `hpo.minimize("val_loss")`, or several.
         space: the search space, a dimension by param name.
         fixed: values of params that are the same in all trials.
         search: keys of the table [search], such as trials, budget, sampler; the budget is 10 if it is left out.
@@ -39,7 +40,9 @@ class StudyContent(TypedDict, total=False):
     name: Required[str]
     trainable: str | Callable[..., Any]
     command: Mapping[str, object] | CommandTable | None
-    objective: Required[ObjectiveTable | Objective | Mapping[str, object]]
+    objective: Required[
+        ObjectiveTable | Objective | Mapping[str, object] | Sequence[ObjectiveTable | Mapping[str, object]]
+    ]
     space: Required[Mapping[str, SpaceDimension | Mapping[str, object]]]
     fixed: Mapping[str, Value] | None
     search: Mapping[str, object] | Search | None
@@ -131,7 +134,9 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(value, Objective):
-        table = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
+        table: dict[str, object] = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
+        if value.others:
+            table["metrics"] = value.by_metric
         return table | ({"ignore": list(value.ignore)} if value.ignore else {})
     if isinstance(value, Float | Int | Choice):
         return _dimension(value)

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from hpo.core.errors import Problem, did_you_mean
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable
+from hpo.study.objective import ObjectiveTable
+from hpo.study.preference import PreferTable
 from hpo.study.race import RaceTable
-from hpo.study.schema import NAME, ObjectiveTable, PromotionRules, ResourcesTable, Search, Study
+from hpo.study.schema import NAME, PromotionRules, ResourcesTable, Search, Study
 from hpo.study.table import Table, dotted
 from hpo.study.validation_table import Validation
 
@@ -152,6 +154,7 @@ _TABLES: dict[str, type[Table]] = {
     "search": Search,
     "promotion": PromotionRules,
     "promotion.race": RaceTable,
+    "promotion.prefer": PreferTable,
     "validation": Validation,
     "resources": ResourcesTable,
     "space": DimensionTable,

@@ -102,6 +102,12 @@ class NsgaiiOptions(Table):
     swapping_prob: Share = 0.5
 
 
+class NsgaiiiOptions(NsgaiiOptions):
+    """Options of `optuna.samplers.NSGAIIISampler`."""
+
+    dividing_parameter: Positive = 3
+
+
 class MedianOptions(Table):
     """Options of `optuna.pruners.MedianPruner`."""
 
@@ -191,6 +197,7 @@ SAMPLERS: Mapping[str, type[Table]] = {
     "qmc": QmcOptions,
     "grid": NoOptions,
     "nsgaii": NsgaiiOptions,
+    "nsgaiii": NsgaiiiOptions,
 }
 SamplerName = Annotated[str, *_named(SAMPLERS)]
 
@@ -208,7 +215,7 @@ PrunerName = Annotated[str, *_named(PRUNERS)]
 DEFAULT_SAMPLER = "tpe+gp"
 """The sampler of studies that name none: the one that finds better configurations at the same number of trainings."""
 
-CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii")
+CONSTRAINED = ("tpe", "tpe+gp", "gp", "nsgaii", "nsgaiii")
 """Samplers that take constraints into account."""
 
 

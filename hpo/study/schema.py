@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
-from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from hpo.core.limits import memory_of, time_of
 from hpo.core.protocols import Resources, TrainableRef
@@ -17,7 +17,9 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
+from hpo.study.objective import MetricName, ObjectiveTable, each_once, with_defaults
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
+from hpo.study.preference import PreferTable, named
 from hpo.study.race import RaceTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
 from hpo.study.validation_table import Validation
@@ -28,43 +30,7 @@ if TYPE_CHECKING:
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
-MetricName = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-
-
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{name!r} is given twice")
-    return names
-
-
-class ObjectiveTable(Table):
-    """The metric to optimize; see `hpo.Objective`. `limit` is the best possible value, e.g. 1.0 for an accuracy.
-
-    `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
-    check for ignored seeds do not compare them. It may change at any time.
-    """
-
-    metric: MetricName
-    direction: Literal["maximize", "minimize"] = "maximize"
-    epoch: Literal["best", "last"] = "best"
-    limit: Finite | None = None
-    ignore: Annotated[
-        tuple[MetricName, ...],
-        Field(
-            strict=False,
-            description="Names of metrics that differ between any two trainings, such as times (latency_ms): they are "
-            "not compared by hpo verify, by hpo seeds replay, or to find seeds that are ignored.",
-        ),
-        AfterValidator(_each_once),
-    ] = ()
-
-    @model_validator(mode="after")
-    def _compares_the_metric(self) -> ObjectiveTable:
-        if self.metric in self.ignore:
-            raise ValueError(f"ignore names {self.metric!r}, which is the metric that is optimized; leave it out")
-        return self
 
 
 class ResourcesTable(Table):
@@ -113,7 +79,7 @@ class Search(Table):
     pruner: PrunerName = "median"
     pruner_options: dict[str, object] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 20
-    constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(_each_once)] = ()
+    constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(each_once)] = ()
     until: Finite | None = None
     patience: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -151,6 +117,7 @@ class PromotionRules(Table):
         lambda_: weight of sigma in the score.
         ddof: estimator of sigma: 0 divides by n, 1 by n - 1, `unbiased` also corrects the bias of the square root.
         race: the settings of a promotion by race; None: all candidates are trained under all seeds.
+        prefer: how the winner of several objectives is chosen from the front; None: its knee.
     """
 
     top: Annotated[int, Field(ge=1, le=10_000)] = 3
@@ -159,6 +126,12 @@ class PromotionRules(Table):
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
     ddof: Annotated[Ddof, exactly(0, 1, "unbiased")] = 0
     race: RaceTable | None = None
+    prefer: Annotated[PreferTable, BeforeValidator(named)] | None = None
+
+    @property
+    def preference(self) -> PreferTable:
+        """How the winner is chosen where there are several objectives."""
+        return self.prefer or PreferTable()
 
     @property
     def score(self) -> Rule:
@@ -219,6 +192,11 @@ class Study(Table):
         if found is not None:
             self._root, self._function = found.root, found.function
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_defaults_of_its_objectives(cls, content: object) -> object:
+        return with_defaults(content) if isinstance(content, Mapping) else content
+
     # Files and the database use `model_validate`; pydantic would call this __init__ there too.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark of its __init__
 
@@ -230,7 +208,15 @@ class Study(Table):
     @property
     def objective(self) -> Objective:
         """The metric to optimize."""
-        return Objective(**self.objective_.model_dump(exclude={"limit"}), constraints=self.search.constraints)
+        table = self.objective_
+        return Objective(
+            metric=table.metric,
+            direction=table.direction,
+            epoch=table.epoch,
+            constraints=self.search.constraints,
+            ignore=table.ignore,
+            others=table.metrics[1:],
+        )
 
     @property
     def streams(self) -> dict[str, int]:
@@ -355,8 +341,11 @@ class Study(Table):
             del content["promotion"]["race"]
         if not self.search.enqueue:
             del content["search"]["enqueue"]
-        if not self.objective_.ignore:
-            del content["objective"]["ignore"]
+        for key in ("ignore", "metrics"):
+            if not content["objective"][key]:
+                del content["objective"][key]
+        if self.promotion.prefer is None:
+            del content["promotion"]["prefer"]
         return content
 
     @property
@@ -375,7 +364,7 @@ class Study(Table):
         texts |= {f"streams.{name}": str(value) for name, value in self.streams.items()}
         texts |= {
             **(self.command_.identity() if self.command_ else {"trainable": self.trainable}),
-            "objective": f"{self.objective.direction} {self.objective.metric}, {self.objective.epoch} epoch",
+            "objective": f"{self.objective}, {self.objective.epoch} epoch",
         }
         fields = ("sampler", "pruner", "budget", "seed")
         texts |= {f"search.{name}": str(getattr(self.search, name)) for name in fields}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from hpo.core.records import Value
+from hpo.stats.fronts import fronts_of, losses_of, spread_first
 from hpo.study.schema import Study
 
 TIMING = "lag = false: depends on timing"
@@ -29,6 +30,7 @@ class Trial:
         ended: end time in the same form; None while it is running.
         code: digest of the code that it was trained with; None: unknown.
         not_reproducible: why its params or its pruning may not follow from the seeds; None: they do, as far as known.
+        vector: values of all objectives, in the order of the study; empty with one objective, or without a value.
     """
 
     number: int
@@ -43,6 +45,11 @@ class Trial:
     origin: str | None = None
     code: str | None = None
     not_reproducible: str | None = None
+    vector: tuple[float, ...] = ()
+
+    def plain(self) -> dict[str, object]:
+        """Returns it as plain values for JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "vector" or value}
 
     @property
     def is_feasible(self) -> bool:
@@ -51,15 +58,31 @@ class Trial:
 
 
 def sort_best_first(trials: Sequence[Trial], study: Study) -> list[Trial]:
-    """Returns the complete feasible trials, the best value first; of equal ones the lower number first."""
-    sign = -1.0 if study.objective.direction == "maximize" else 1.0
+    """Returns the complete feasible trials, the best value first; of equal ones the lower number first.
+
+    With several objectives: those that no other trial dominates first, then those that only these dominate, and so on;
+    within a front those with distant neighbors first, see `hpo.stats.fronts.crowding`.
+    """
     complete = [one for one in trials if one.state == "complete" and one.value is not None and one.is_feasible]
+    if study.objective.others:
+        complete.sort(key=lambda trial: trial.number)
+        vectors = [one.vector for one in complete]
+        return [complete[index] for index in spread_first(losses_of(vectors, study.objective.directions))]
+    sign = -1.0 if study.objective.direction == "maximize" else 1.0
     return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
 
 def incumbent(trials: Sequence[Trial], study: Study) -> Trial | None:
-    """Returns the best complete feasible trial."""
-    return next(iter(sort_best_first(trials, study)), None)
+    """Returns the best complete feasible trial; None with several objectives, of which no trial is the best."""
+    return None if study.objective.others else next(iter(sort_best_first(trials, study)), None)
+
+
+def front(trials: Sequence[Trial], study: Study) -> list[Trial]:
+    """Returns the complete feasible trials that no other one dominates, by number; empty with one objective."""
+    known = sort_best_first(trials, study) if study.objective.others else []
+    fronts = fronts_of(losses_of([one.vector for one in known], study.objective.directions)) if known else []
+    found = [one for one, place in zip(known, fronts, strict=True) if place == 1]
+    return sorted(found, key=lambda trial: trial.number)
 
 
 def not_reproducible(trials: Sequence[Trial], study: Study) -> tuple[str, ...]:
@@ -70,6 +93,9 @@ def not_reproducible(trials: Sequence[Trial], study: Study) -> tuple[str, ...]:
         study: the study that was searched.
     """
     found = dict.fromkeys([TIMING] * (study.lag is False))
+    for name in study.objective.metrics:
+        if name in study.objective.ignore:
+            found[f"{name} is an objective, and differs between any two trainings"] = None
     for one in trials:
         found |= dict.fromkeys(one.not_reproducible.split("; ") if one.not_reproducible else ())
     return tuple(found)

@@ -16,6 +16,7 @@ from hpo.study.command import command_notes, command_problems
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.messages import listed, shown_value
+from hpo.study.objective import objective_problems, with_defaults
 from hpo.study.options import CONSTRAINED, DEFAULT_SAMPLER, PRUNERS, SAMPLERS
 from hpo.study.schema import Study
 from hpo.study.table import Table, dotted
@@ -72,9 +73,12 @@ def raise_problems(content: Mapping[str, object]) -> None:
 def notes(study: Study) -> list[Problem]:
     """Returns notes on what is allowed but may be unintended."""
     found = list(command_notes(study.command_)) if study.command_ else []
-    if study.objective.direction == "maximize" and LOSS_LIKE.search(study.objective.metric):
-        message = f'{study.objective.metric!r} is maximized; if smaller is better, set direction = "minimize"'
-        found.append(Problem("objective.direction", message))
+    objective = study.objective
+    for metric, direction in objective.by_metric.items():
+        if direction == "maximize" and LOSS_LIKE.search(metric):
+            change = f'{metric} = "minimize"' if objective.others else 'direction = "minimize"'
+            message = f"{metric!r} is maximized; if smaller is better, set {change}"
+            found.append(Problem("objective.metrics" if objective.others else "objective.direction", message))
     shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
     return found + [
         Problem(
@@ -109,6 +113,7 @@ def fixed_of(content: Mapping[str, object]) -> dict[str, Value]:
 
 def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem]:
     """Yields problems that involve several keys, as far as these are valid."""
+    content = with_defaults(content)
     if stem is not None and isinstance(content.get("name"), str) and content["name"] != stem:
         yield Problem("name", f"{content['name']!r} differs from the file's name, {stem}.toml; rename one of them")
     dimensions, fixed = dimensions_of(content), fixed_of(content)
@@ -131,6 +136,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     except ValueError as error:
         yield Problem("space", str(error))
     yield from command_problems(content, dimensions)
+    yield from objective_problems(content)
     search = content.get("search")
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)

@@ -28,6 +28,10 @@ def text_of(study: Study) -> str:
             "it into a module of the project, e.g. train.py, and use that function"
         )
     content = study.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    if study.objective.others:  # in the form that people write
+        objective = {key: value for key, value in content["objective"].items() if key not in ("metric", "direction")}
+        content["objective"] = objective | {"metrics": dict(study.objective_.metrics)}
+        content["promotion"] = {"top": study.promotion.top, **content.get("promotion", {})}
     content["search"] = {"trials": study.search.trials, **content["search"]}
     return "\n".join(_table(content)).strip() + "\n"
 
@@ -75,7 +79,8 @@ def _table(content: Mapping[str, object], *above: str) -> Iterator[str]:
 
 def _is_inline(above: tuple[str, ...], key: str) -> bool:
     """Whether a table is written on one line, e.g. a dimension."""
-    return above == ("space",) or key == "wrapped_options" or (*above, key) == ("promotion", "race")
+    inline = (("promotion", "race"), ("promotion", "prefer"), ("objective", "metrics"))
+    return above == ("space",) or key == "wrapped_options" or (*above, key) in inline
 
 
 def _value(value: object) -> str:

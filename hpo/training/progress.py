@@ -110,14 +110,14 @@ class Progress:
         After reports it is only compared with the selected epoch; a remark says so if the values differ.
 
         Args:
-            returned: metrics, a number for the objective's metric, or None.
+            returned: metrics, a number for each metric to optimize, or None.
 
         Raises:
             TrainableError: if it is none of these, or cannot be a report.
         """
         if returned is None:
             return
-        metrics = returned_metrics(returned, self.objective.metric)
+        metrics = returned_metrics(returned, self.objective.metrics)
         if not self.reports:
             self.add(metrics, self.job.budget)
             return

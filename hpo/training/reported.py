@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hpo.core.errors import TrainableError
@@ -36,7 +36,7 @@ def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics
     """
     if not isinstance(metrics, Mapping):
         raise TrainableError(f"a trainable must report a mapping of metrics, not {type_name(metrics)}")
-    needed = (objective.metric, *objective.constraints)
+    needed = objective.needed
     checked: dict[str, float | None] = {}
     # A subclass of dict may override its methods; the items of the dict itself count.
     items: Iterable[tuple[Any, Any]] = dict.items(metrics) if isinstance(metrics, dict) else metrics.items()
@@ -52,7 +52,7 @@ def checked_metrics(metrics: object, step: int, objective: Objective) -> Metrics
         if name not in checked:
             known = ", ".join(sorted(checked)[:20]) or "nothing"
             more = f" and {len(checked) - 20} more" if len(checked) > 20 else ""
-            role = "the objective's metric" if name == objective.metric else "the constraint"
+            role = "the objective's metric" if name in objective.metrics else "the constraint"
             raise TrainableError(f"{role} {name!r} was not reported at step {step}; reported: {known}{more}")
     return checked
 
@@ -95,23 +95,30 @@ def checked_name(key: object, what: str) -> str:
     return name
 
 
-def returned_metrics(returned: object, metric: str) -> Mapping[Any, Any]:
+def returned_metrics(returned: object, names: Sequence[str]) -> Mapping[Any, Any]:
     """Returns the return value of a function as unchecked metrics by name.
 
     Args:
-        returned: a mapping of metrics, or a number: the value of the objective's metric.
-        metric: name of the objective's metric.
+        returned: a mapping of metrics, or a number for each metric to optimize.
+        names: names of the metrics to optimize.
 
     Raises:
         TrainableError: if it is neither.
     """
     if isinstance(returned, Mapping):
         return returned
+    if len(names) > 1:
+        if not isinstance(returned, tuple | list) or len(returned) != len(names):
+            came = f"{len(returned)} values" if isinstance(returned, tuple | list) else type_name(returned)
+            raise TrainableError(
+                f"expected a mapping of metrics, or {len(names)} numbers in the order {', '.join(names)}, got {came}"
+            )
+        return dict(zip(names, returned, strict=True))
     if isinstance(returned, str | bytes) or not (hasattr(returned, "__float__") or hasattr(returned, "__index__")):
         raise TrainableError(
             f"a trainable must return a mapping of metrics, a number or nothing, not {type_name(returned)}"
         )
-    return {metric: returned}
+    return {names[0]: returned}
 
 
 def as_number(value: Any, what: str) -> float:

@@ -12,6 +12,7 @@ from hpo.core.errors import TrainableError, did_you_mean
 from hpo.core.records import Value
 from hpo.core.texts import as_identifier
 from hpo.study.space import choice_values, same
+from hpo.training.reported import returned_metrics
 
 if TYPE_CHECKING:
     from hpo.training.context import Context
@@ -97,7 +98,13 @@ class ObjectiveTrial:
         return self.suggest_float(name, low, high)
 
     def report(self, value: float, step: int) -> None:
-        """Reports the objective's value as the training's next step; a repeated step is ignored."""
+        """Reports the objective's value as the training's next step; a repeated step is ignored.
+
+        Raises:
+            TrainableError: if the study has several objectives, of which Optuna has no intermediate values.
+        """
+        if self._context.objective.others:
+            raise TrainableError("a trial with several objectives has no value to report; return all of them")
         if step not in self._steps:
             self._steps.add(step)
             self._context.report(self._metrics(value))
@@ -123,7 +130,8 @@ class ObjectiveTrial:
         context = self._context
         seed = {"seed": context.seed} if "seed" in signature(objective).parameters else {}
         value = objective(self, **seed)
-        if isinstance(value, str | bytes | bool | Mapping) or not hasattr(value, "__float__"):
+        names = context.objective.metrics
+        if len(names) == 1 and (isinstance(value, str | bytes | bool | Mapping) or not hasattr(value, "__float__")):
             raise TrainableError(f"an objective must return one number, not {type(value).__name__}")
         if not context.reports:
             return self._metrics(value)
@@ -136,7 +144,7 @@ class ObjectiveTrial:
         return None
 
     def _metrics(self, value: object) -> dict[str, Any]:
-        return {**_numbers_in(self.user_attrs), self._context.objective.metric: value}
+        return {**_numbers_in(self.user_attrs), **returned_metrics(value, self._context.objective.metrics)}
 
     def _value(self, name: str) -> Value:
         key = name if name in self._given else as_identifier(name)

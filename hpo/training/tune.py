@@ -127,8 +127,7 @@ class TuneSession:
         return _is_number(value) and objective.is_better(as_number(value, ""), best)
 
     def _numbers(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        objective = self._context.objective
-        needed = (objective.metric, *objective.constraints)
+        needed = self._context.objective.needed
         flat = dict(_flat(metrics))
         numbers = {name: value for name, value in flat.items() if name in needed or _is_number(value)}
         if others := sorted(set(flat) - set(numbers) - self._left_out):

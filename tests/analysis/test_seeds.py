@@ -26,6 +26,7 @@ from hpo.analysis.options import DRAWS
 from hpo.analysis.shown import decomposition_text, replay_text
 from hpo.cli.tables import trial_text, trial_values
 from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.records import Objective
 from hpo.figures.report import effects_figure
 from hpo.seeds.streams import STREAMS, Streams
 
@@ -459,7 +460,7 @@ def test_replays_are_shown_but_not_verified(searched, restored_config):
     api.replay(searched, restored_config, trial=0)
     assert [one.recorded.job.seed for one in api.verify(searched, restored_config, trial=0)] == [41]
     shown, evaluations = api.show(searched, 0, restored_config)
-    printed = text_of(trial_text(shown, evaluations, "val"))
+    printed = text_of(trial_text(shown, evaluations, Objective(metric="val")))
     assert "12 trainings of hpo seeds decompose; each is in --json" in printed
     assert "3 trainings of hpo seeds replay" in printed
     assert len([line for line in printed.splitlines() if line.startswith(("search", "decomposition"))]) == 1

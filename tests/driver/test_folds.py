@@ -14,7 +14,7 @@ import pytest
 import hpo
 from hpo import api
 from hpo.cli.tables import trial_text
-from hpo.core.records import Stage
+from hpo.core.records import Objective, Stage
 from hpo.promotion.select import race_plan
 from hpo.promotion.shown import ranking_table
 from hpo.store import Store
@@ -247,7 +247,7 @@ def test_verify_compare_and_replay_folds(promoted, restored_config):
     assert replayed.replays.values == (first[42].value,) * 2
     assert replayed.seeds == {seed: one.value for seed, one in first.items()}
     trial, evaluations = api.show(made, winner.trial, restored_config)
-    assert "42 fold 4" in shown(trial_text(trial, evaluations, "val"))
+    assert "42 fold 4" in shown(trial_text(trial, evaluations, Objective(metric="val")))
 
 
 def test_decompose_uses_one_fold(study, config):

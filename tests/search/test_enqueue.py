@@ -27,7 +27,7 @@ def database(tmp_path):
 
 
 def enqueue(durable, study, configurations):
-    return durable.open(study.name, study.objective.direction, {}).enqueue(configurations)
+    return durable.open(study.name, study.objective, {}).enqueue(configurations)
 
 
 def test_enqueued_trials_come_first(database, curve):

@@ -72,7 +72,7 @@ def test_epochs_end_does_not_depend_on_timing(curve, epochs, tmp_path):
     tables = []
     for number, drive in enumerate((one_by_one, lambda source: in_random_order(source, 3, random.Random(epochs)))):
         durable = OptunaStudies(f"sqlite:///{tmp_path / str(number)}", prepare_optuna)
-        drive(UntilDone(study, durable.open(study.name, "maximize", {}), epochs=epochs))
+        drive(UntilDone(study, durable.open(study.name, study.objective, {}), epochs=epochs))
         tables.append([(one.params, one.value) for one in durable.find(study.name).trials()])
         durable.close()
     assert tables[0] == tables[1]

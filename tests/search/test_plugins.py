@@ -116,7 +116,7 @@ def test_irreproducible_is_labeled(stored, curve, search, why):
     assert [note.message for note in notes(study)] == [f"not reproducible: {trial.not_reproducible}"]
     (said,) = doubts(study)
     assert said == trial.not_reproducible
-    shown = [str(part) for part in trial_text(trial, [], "val").renderables]
+    shown = [str(part) for part in trial_text(trial, [], study.objective).renderables]
     assert f"! Not reproducible: {said}." in shown
     assert re.fullmatch(why, said)
 

@@ -25,6 +25,7 @@ SAMPLER_CASES = {
     "qmc": {"scramble": True},
     "grid": {},
     "nsgaii": {"population_size": 4},
+    "nsgaiii": {"population_size": 4, "dividing_parameter": 2},
 }
 PRUNER_CASES = {
     "none": {},
@@ -115,6 +116,7 @@ OPTUNAS = {
     "qmc": optuna.samplers.QMCSampler,
     "grid": optuna.samplers.GridSampler,
     "nsgaii": optuna.samplers.NSGAIISampler,
+    "nsgaiii": optuna.samplers.NSGAIIISampler,
     "none": optuna.pruners.NopPruner,
     "median": optuna.pruners.MedianPruner,
     "percentile": optuna.pruners.PercentilePruner,
@@ -159,6 +161,7 @@ BOUNDS = [
     ("sampler", "qmc", {"qmc_type": "halton"}),
     ("sampler", "nsgaii", {"population_size": 2, "mutation_prob": 0.0, "crossover_prob": 0.0, "swapping_prob": 0.0}),
     ("sampler", "nsgaii", {"population_size": 2, "mutation_prob": 1.0, "crossover_prob": 1.0, "swapping_prob": 1.0}),
+    ("sampler", "nsgaiii", {"population_size": 2, "dividing_parameter": 1, "mutation_prob": 0.0}),
     ("pruner", "median", {"n_startup_trials": 0, "n_warmup_steps": 0, "interval_steps": 1, "n_min_trials": 1}),
     ("pruner", "percentile", {"percentile": 0.0}),
     ("pruner", "percentile", {"percentile": 100}),

@@ -19,6 +19,7 @@ from hpo import api
 from hpo.cli import tables
 from hpo.cli.output import print_text
 from hpo.core.errors import StudyChanged
+from hpo.core.records import Objective
 from hpo.promotion import shown as promoted
 from hpo.store.identity import differences, with_defaults
 from hpo.study.defaults import defaults_of
@@ -118,7 +119,7 @@ def test_defaults_are_in_all_records(project, config, capsys):
     }
     trial, evaluations = api.show("toy", 0, config)
     assert tables.trial_values(trial, evaluations)["defaults"] == {"bonus": 0.0}
-    print_text(tables.trial_text(trial, evaluations, "val"))
+    print_text(tables.trial_text(trial, evaluations, Objective(metric="val")))
     print_text(promoted.ranking_table(outcome.report))
     assert "defaults: bonus=0.0" in (printed := capsys.readouterr().out)
     assert "the trainable's default applies: bonus = 0.0" in printed

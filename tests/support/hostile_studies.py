@@ -106,7 +106,7 @@ def read_all(study, config, capsys):
         trial, evaluations = api.show(study, number, config)
         print_json(tables.trial_values(trial, evaluations))
         json.loads(printed())
-        print_text(tables.trial_text(trial, evaluations, study.objective.metric))
+        print_text(tables.trial_text(trial, evaluations, study.objective))
         printed()
     page = write_report(study.name, config)
     assert "</html>" in page.read_text(encoding="utf-8")

@@ -41,7 +41,7 @@ def in_a_loop(study, folder):
 def searched(study, folder, backend):
     folder.mkdir(parents=True)
     durable = OptunaStudies(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
-    source = SearchSource(study, durable.open(study.name, study.objective.direction, {}))
+    source = SearchSource(study, durable.open(study.name, study.objective, {}))
     backend.run(source, study.ref, study.resources, threading.Event())
     found = table(durable, study)
     durable.close()

@@ -20,11 +20,20 @@ def value(params, step):
     return (1 - (params["x"] - 0.3) ** 2) * step / (step + params["k"]) + late
 
 
+def cost(params):
+    """Another objective, which is lower where the first one is bad."""
+    return params["x"] ** 2 + 0.1 * params.get("gain", 0.0) + 0.01 * params["k"]
+
+
+def metrics(params, step):
+    return {"val": value(params, step), "cost": cost(params)}
+
+
 def train(source, job, upto=None):
     """Reports one job step by step and tells it; with `upto` it is left open after that step."""
     reports = []
     for step in range(1, job.budget + 1):
-        reports.append(Report(step=step, metrics={"val": value(job.params, step)}, at=0.0))
+        reports.append(Report(step=step, metrics=metrics(job.params, step), at=0.0))
         if source.report(job, step, value(job.params, step)) is Decision.STOP:
             source.tell(evaluation(job, Status.PRUNED, reports))
             return
@@ -39,7 +48,7 @@ def evaluation(job, status, reports):
 
 
 def open_source(durable, study, trials=TRIALS):
-    return SearchSource(study, durable.open(study.name, study.objective.direction, {}), trials)
+    return SearchSource(study, durable.open(study.name, study.objective, {}), trials)
 
 
 def table(durable, study):
@@ -62,7 +71,7 @@ def in_random_order(source, slots, draw):
         trial = draw.choice(sorted(running))
         job, said = running[trial], reports[trial]
         step = len(said) + 1
-        said.append(Report(step=step, metrics={"val": value(job.params, step)}, at=0.0))
+        said.append(Report(step=step, metrics=metrics(job.params, step), at=0.0))
         goes_on = source.report(job, step, said[-1].metrics["val"]) is Decision.CONTINUE
         if not goes_on or step == job.budget:
             source.tell(evaluation(job, Status.COMPLETE if goes_on else Status.PRUNED, said))
@@ -71,9 +80,8 @@ def in_random_order(source, slots, draw):
 
 def plain_optuna(study, trials=TRIALS, known=()):
     """What anybody would write with Optuna alone, one trial after the other; other studies' trials are known."""
-    made = optuna.create_study(
-        study_name=study.name, storage=InMemoryStorage(), direction=study.objective.direction, pruner=make_pruner(study)
-    )
+    ways, pruner = study.objective.directions, make_pruner(study)
+    made = optuna.create_study(study_name=study.name, storage=InMemoryStorage(), directions=ways, pruner=pruner)
     made.add_trials(known)
     for number in range(len(known), len(known) + trials):
         made.sampler = make_sampler(study, number)
@@ -82,11 +90,15 @@ def plain_optuna(study, trials=TRIALS, known=()):
         said = []
         for step in range(1, study.search.budget + 1):
             said.append(value(params, step))
+            if len(ways) > 1:
+                continue  # Optuna takes no reports then
             trial.report(said[-1], step)
             if trial.should_prune():
                 made.tell(trial, state=TrialState.PRUNED)
                 break
         else:
-            made.tell(trial, max(said))
+            made.tell(trial, [max(said), cost(params)][: len(ways)])
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+    if len(ways) > 1:
+        return [(t.number, states[t.state], t.params, tuple(t.values)) for t in made.trials]
     return [(t.number, states[t.state], t.params, t.value, t.intermediate_values) for t in made.trials]

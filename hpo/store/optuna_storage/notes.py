@@ -7,6 +7,7 @@ functions.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -42,12 +43,12 @@ def write_picture(study: optuna.Study, name: str, figure: str) -> None:
     _write_pieces(study, f"dashboard:plot_data:{name}:", figure)
 
 
-def name_metric(study: optuna.Study, metric: str) -> None:
-    """Names the objective, which Optuna shows as `Objective 0` otherwise."""
-    if study.metric_names != [metric]:
+def name_metrics(study: optuna.Study, metrics: Sequence[str]) -> None:
+    """Names the objectives, which Optuna shows as `Objective 0` and so on otherwise."""
+    if study.metric_names != list(metrics):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([metric])
+            study.set_metric_names(list(metrics))
 
 
 def _write_pieces(study: optuna.Study, prefix: str, text: str) -> None:

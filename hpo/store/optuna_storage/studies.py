@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -14,9 +14,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.core.errors import StorageDamaged, StorageUnavailable
-from hpo.core.records import Value, canonical_json
+from hpo.core.records import Objective, Value, canonical_json
 from hpo.core.texts import cleaned
 from hpo.store import scripts_of
+from hpo.store.optuna_storage.notes import name_metrics
 from hpo.store.optuna_storage.tables import OPTUNA, make_tables
 from hpo.store.optuna_storage.trials import CODE, ENQUEUED, EXTERNAL, IMPORTED, trial_of
 from hpo.study import ExternalTrial, Trial
@@ -75,11 +76,12 @@ class OptunaStudies:
         self._storage.remove_session()
         self._rdb.engine.dispose()
 
-    def open(
-        self, name: str, direction: Literal["minimize", "maximize"], attributes: Mapping[str, object]
-    ) -> DurableStudy:
+    def open(self, name: str, objective: Objective, attributes: Mapping[str, object]) -> DurableStudy:
         """Returns the study of that name; creates it if it is missing."""
-        study = optuna.create_study(study_name=name, storage=self._storage, direction=direction, load_if_exists=True)
+        directions = objective.directions
+        study = optuna.create_study(study_name=name, storage=self._storage, directions=directions, load_if_exists=True)
+        if objective.others:
+            name_metrics(study, objective.metrics)
         for key, value in attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)

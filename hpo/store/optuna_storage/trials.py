@@ -38,6 +38,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         state="imported" if IMPORTED in frozen.user_attrs else STATES[frozen.state],
         params=dict(frozen.params),
         value=frozen.values[0] if frozen.values else None,
+        vector=tuple(frozen.values) if frozen.values and len(frozen.values) > 1 else (),
         values=dict(sorted(frozen.intermediate_values.items())),
         constraints=dict(sorted(frozen.constraints.items())),
         error=frozen.user_attrs.get("error"),

@@ -107,7 +107,7 @@ class StepReader:
             TrainableError: if it is not the next step.
         """
         flat = dict(_flat(reported))
-        needed = (self._objective.metric, *self._objective.constraints)
+        needed = self._objective.needed
         if self._objective.metric not in flat:
             self.others |= dict.fromkeys(flat)
             return None
@@ -201,9 +201,10 @@ def missing_metric_message(objective: Objective, others: Iterable[str], where: s
     names = list(others)
     more = ", ..." if len(names) > MAX_LISTED else ""
     reported = f"; it reported {', '.join(names[:MAX_LISTED])}{more}" if names else ""
+    example = ", ".join(f'"{name}": 0.5' for name in objective.metrics)
     return (
         f"the command ended without reporting {objective.metric!r} {where}{reported}. Expected lines such as "
-        f'{{"step": 1, "{objective.metric}": 0.5}}'
+        f'{{"step": 1, {example}}}'
     )
 
 
