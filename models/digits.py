@@ -133,3 +133,17 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         names=NAMES,
         cases=cases(held_out_V),
     )
+
+
+def train_sized(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
+    """Trains as `train` does; every epoch also has `parameters`, the number of the network's parameters.
+
+    Raises:
+        UsageError: if a value of `params` cannot be used.
+        TrainableError: if the training diverges.
+    """
+    with torch.device("meta"):  # nothing is drawn there
+        model = DigitsNet(width=params.width, norm=params.norm, dropout=params.dropout)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    for metrics in train(params, ctx):
+        yield {**metrics, "parameters": count}

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.tables import describe_alert
-from hpo.core.formatting import counted, duration, number, param, params
+from hpo.core.formatting import counted, duration, number, param, params, quantity
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
 from hpo.study import TIMING, Study, notes
@@ -186,7 +186,7 @@ class Progress(Observer):
 
     def _values(self, evaluation: Evaluation) -> str:
         vector = self._study.objective.vector(evaluation)
-        return " ".join(map(number, vector)) if vector else number(evaluation.value)
+        return " ".join(map(quantity if len(vector) > 1 else number, vector)) if vector else number(evaluation.value)
 
     def _head(self, verb: str) -> str:
         each = counted(self._study.search.budget, "epoch")

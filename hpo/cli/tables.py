@@ -13,7 +13,7 @@ from rich.text import Text
 from hpo.api import ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.core.code import describe_difference
 from hpo.core.devices import describe_devices, device_of
-from hpo.core.formatting import counted, near, number, params
+from hpo.core.formatting import counted, near, number, params, quantity
 from hpo.core.records import Alert, Evaluation, Objective, Stage
 from hpo.study import Study, Trial
 from hpo.study.loading import Checked
@@ -121,7 +121,7 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], objective: Objec
     """Returns one trial with its evaluations."""
     values = zip(objective.metrics, trial.vector or (trial.value,) * len(objective.metrics), strict=True)
     parts: list[RenderableType] = [
-        Text(f"trial {trial.number}   {trial.state}   {'   '.join(f'{name} {number(one)}' for name, one in values)}"),
+        Text(f"trial {trial.number}   {trial.state}   {'   '.join(f'{name} {quantity(one)}' for name, one in values)}"),
         Text(params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else "")),
         *([Text(f"from: {trial.origin}")] if trial.origin else []),
     ]

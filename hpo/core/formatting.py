@@ -69,3 +69,10 @@ def near(path: Path) -> str:
 def curves_text(events: str | None) -> list[str]:
     """Returns the line that says how event files are looked at; none where there are none."""
     return [] if events is None else [f"Curves: tensorboard --logdir {shlex.quote(events)}"]
+
+
+def quantity(value: float | None) -> str:
+    """Returns a value that may be a count: whole digits from 1000 on, `12345`; otherwise as `number` does."""
+    if value is None or not 1000 <= abs(value) < 1e12:
+        return number(value)
+    return f"{value:.0f}"

@@ -82,9 +82,16 @@ def constants_of(module: ModuleType, name: str) -> dict[str, Any]:
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == name:
             for keyword in call.keywords:
-                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
-                found.setdefault(str(keyword.arg), []).append(value)
+                found.setdefault(str(keyword.arg), []).append(_constant(keyword.value))
     return {key: values[0] for key, values in found.items() if values[0] is not None and len(set(values)) == 1}
+
+
+def _constant(node: ast.expr) -> Any:
+    """Returns a constant, or a list of constants as a tuple; None for everything else."""
+    if isinstance(node, ast.List | ast.Tuple):
+        found = tuple(one.value for one in node.elts if isinstance(one, ast.Constant))
+        return found if len(found) == len(node.elts) else None
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def steps_of(function: Callable[..., object], module: ModuleType) -> int | None:

@@ -158,6 +158,9 @@ def summary_of(report: Mapping[str, object]) -> tuple[dict[str, object], dict[st
     """
     described = {name: report[name] for name in ("winner", "objective", "direction", "rule", "lambda", "ddof", "seeds")}
     row = next((row for row in rows_of(report) if row["trial"] == report["winner"]), {})
+    if "objectives" in report:
+        own = {name: float(one) for name, one in row.items() if isinstance(one, int | float) and name != "trial"}
+        return described | {"preference": report["preference"]}, own
     seeds = [name for name in row if name.startswith("seed_")]
     numbers = {name: row.get(name) for name in ("score", "mean", "sigma", *seeds)}
     return described, {name: value for name, value in numbers.items() if isinstance(value, int | float)}

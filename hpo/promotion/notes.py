@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from hpo.core.formatting import number
 from hpo.core.records import digest
+from hpo.promotion.front_shown import winner_text
+from hpo.promotion.fronts import FrontReport
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.sentences import certainty_text
 from hpo.store.optuna_storage.notes import name_metrics, write_note, write_picture
@@ -38,6 +40,8 @@ def note_promotion(durable: OptunaStudies, report: PromotionReport, results: Seq
     score = f"mean {number(row.mean)} ± {number(row.sigma)}, score {number(row.score)}"
     if row.sigma is None:
         score = f"mean {number(row.mean)}, without a sigma"
+    if isinstance(report, FrontReport):
+        score = winner_text(report)
     seeds = ", ".join(map(str, report.ranking.seeds))
     place = f"rank {report.standing(row)} of {len(report.ranking.rows)}"
     warnings = [f"**Warning:** {html.escape(warning, quote=False)}" for warning in report.warnings]
@@ -55,10 +59,16 @@ def _attribute(report: PromotionReport, results: Sequence[str]) -> dict[str, obj
     assert row is not None  # called only for promotions with a winner
     return {
         "trial": row.candidate.trial,
-        "mean": row.mean,
-        "sigma": row.sigma,
-        "score": row.score,
-        "rule": report.ranking.rule.formula(report.ranking.direction),
+        **(
+            {"objectives": report.of_winner(), "preference": str(report.preference), "rule": report.score_text}
+            if isinstance(report, FrontReport)
+            else {
+                "mean": row.mean,
+                "sigma": row.sigma,
+                "score": row.score,
+                "rule": report.ranking.rule.formula(report.ranking.direction),
+            }
+        ),
         "seeds": list(report.ranking.seeds),
         "results": list(results),
         "page": f"/robustness/{report.study.name}",

@@ -20,6 +20,7 @@ from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import RaceSettings, decide
 from hpo.promotion.external import ExternalCandidates, read_external, same_params
+from hpo.promotion.fronts import FrontReport, front_report
 from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
@@ -35,6 +36,7 @@ from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
 from hpo.store import outage_reason
 from hpo.study import ExternalTrial, Study, Trial
+from hpo.study.objective import require_one_objective
 
 if TYPE_CHECKING:
     from hpo.figures.report import Figure
@@ -214,7 +216,10 @@ def _external(study: Study, options: PromotionOptions) -> ExternalCandidates | N
         raise UsageError(
             "source_study, source_value and source_params say what to read from a source; give a source (--from)"
         )
-    return None if source is None else read_external(study, source, options)
+    if source is None:
+        return None
+    require_one_objective(study, "hpo promote --from")
+    return read_external(study, source, options)
 
 
 def _registered(session: Session, found: Sequence[ExternalTrial]) -> list[ExternalTrial]:
@@ -277,6 +282,17 @@ def _report(
         )
         for trial in trials
     ]
+    if study.objective.others:
+        return front_report(
+            study,
+            candidates,
+            known.values(),
+            rule,
+            seeds=seeds,
+            allow_ignored=allow,
+            code=code,
+            searched=trials,
+        )
     decision = decide(
         candidates,
         known.values(),
@@ -328,5 +344,6 @@ def _winner(
         is_decided=report.is_decided,
         seeds=str(row.candidate.use),
         warnings=report.warnings,
+        objectives=report.of_winner() if isinstance(report, FrontReport) else {},
         origin=next((asdict(one.origin) for one in [report.external.get(trial.number)] if one), None),
     )

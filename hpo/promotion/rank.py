@@ -12,6 +12,7 @@ from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.status import completed_since, external_of, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import RaceSettings, decide
+from hpo.promotion.fronts import front_report
 from hpo.promotion.options import RuleOptions
 from hpo.promotion.race import Plan
 from hpo.promotion.report import PromotionReport
@@ -71,6 +72,21 @@ def newest_report(
         )
         for row in promotion.ranks
     ]
+    trials = trials_of(durable, study.name)
+    since, code = completed_since(promotion, stored, store, trials), newest_code(stored).digest
+    if study.objective.others:
+        return front_report(
+            study,
+            candidates,
+            replicates,
+            score,
+            seeds=promotion.seeds,
+            allow_ignored=promotion.allow_ignored,
+            since=since,
+            code=code,
+            searched=trials,
+            recorded_winner=promotion.winner,
+        )
     race = None
     if promotion.race:  # the rungs stay as they were; only the last one is ranked again
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
@@ -85,13 +101,12 @@ def newest_report(
         race=race,
         allow_ignored=promotion.allow_ignored,
     )
-    trials = trials_of(durable, study.name)
     return PromotionReport.of(
         study,
         decision,
         replicates,
-        since=completed_since(promotion, stored, store, trials),
-        code=newest_code(stored).digest,
+        since=since,
+        code=code,
         searched=trials,
         external=external_of(durable, study.name),
     )

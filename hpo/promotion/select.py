@@ -51,7 +51,8 @@ def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) 
         UsageError: if the options contradict each other or the study.
         OutputRefused: if a folder cannot be written.
     """
-    require_one_objective(study, "hpo promote")
+    if options.curtail or options.confirm_seeds:
+        require_one_objective(study, "--curtail" if options.curtail else "--confirm-seeds")
     score = rule_of(study, options)
     if options.curtail:
         _check_curtailable(study, score)
@@ -114,6 +115,7 @@ def race_plan(study: Study, trials: int, options: PromotionOptions) -> Plan | No
         if rungs or widths or options.share is not None:
             raise UsageError("rungs, widths and share are options of a race; add --race, or leave them out")
         return None
+    require_one_objective(study, "a race")
     if options.curtail:
         raise UsageError("a race already leaves out replicates; use --race or --curtail, not both")
     if top and widths:

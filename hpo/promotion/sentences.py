@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.core.formatting import counted, number, percent
+from hpo.promotion.front_shown import front_text
+from hpo.promotion.fronts import FrontReport
 from hpo.promotion.luck import Luck, luck_of, searched_on
 from hpo.promotion.report import Confirmation, PromotionReport
 from hpo.stats.confidence import CALIBRATED, Certainty
@@ -13,6 +15,8 @@ from hpo.stats.ranking import Ranking, Row
 
 def certainty_text(report: PromotionReport) -> str:
     """Returns sentences on the winner and how certain it is; `PromotionReport.warnings` come before them."""
+    if isinstance(report, FrontReport):
+        return front_text(report)
     ranking, sure = report.ranking, report.certainty
     winner = report.winner
     if winner is None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hpo.core.formatting import curves_text, number, percent
 from hpo.core.shown import Dim, Grid, Page
+from hpo.promotion.front_shown import front_table
+from hpo.promotion.fronts import FrontReport
 from hpo.promotion.luck import searched_on
 from hpo.promotion.race import Race
 from hpo.promotion.sentences import certainty_text, seeds_text
@@ -26,6 +28,8 @@ MOST_DEFAULTS = 8
 
 def ranking_table(report: PromotionReport) -> Page:
     """Returns the table of a ranking with the value under every seed, and notes on the conventions."""
+    if isinstance(report, FrontReport):
+        return front_table(report)
     ranking, sure = report.ranking, report.certainty
     rule = ranking.rule
     seeds = [f"seed {seed}{'*' if seed in sure.seen else ''}" for seed in ranking.seeds]

@@ -91,6 +91,7 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "epoch": winner.objective.epoch,
         "search_value": winner.search_value,
         "search_seed": winner.search_seed,
+        **({"objectives": {name: dict(one) for name, one in winner.objectives.items()}} if winner.objectives else {}),
         **_origin(winner),
         "seed": job.seed,
         "seeds": [replicate.job.seed for replicate in winner.evaluations],

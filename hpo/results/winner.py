@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpo.core.records import Evaluation, Objective, Status, Value, digest
 from hpo.stats.names import Ddof
@@ -33,6 +33,8 @@ class Winner:
         is_decided: whether it is a real winner; a candidate that ignores its seeds is only ranked first.
         seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
         warnings: warnings about its results, as sentences.
+        objectives: direction, mean, sigma, score and search value by metric, where there are several objectives; the
+            fields above are then those of the first one, without a score.
         origin: tool, source, study and trial where another tool found it; None where the study's search did.
     """
 
@@ -55,6 +57,7 @@ class Winner:
     is_decided: bool = True
     seeds: str = "used"
     warnings: tuple[str, ...] = ()
+    objectives: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     origin: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:

@@ -79,8 +79,11 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
     if problems:
         raise StudyInvalid(path, problems)
     said = constants_of(loaded.module, "create_study")
+    several = max(trace.returned for trace in traces)
+    if several > 1:
+        remarks.append(f"metrics: what the objective returns, in this order; name {METRIC}_0 and so on as you like.")
     direction = said.get("direction")
-    if direction not in ("minimize", "maximize"):
+    if several == 1 and direction not in ("minimize", "maximize"):
         direction = None
         remarks.append("direction: is minimize, as Optuna's own default; the module does not say another one.")
     steps, reported = steps_of(loaded.train, loaded.module), any(trace.end == "reported" for trace in traces)
@@ -99,12 +102,24 @@ def read_objective(loaded: Loaded, path: str, root: Path) -> Converted:
         )
     content = {
         "trainable": path,
-        "objective": {"metric": METRIC, "direction": direction or "minimize", "epoch": "last"},
+        "objective": _several(path, said.get("directions"), several)
+        if several > 1
+        else {"metric": METRIC, "direction": direction or "minimize", "epoch": "last"},
         "space": dimensions,
         "search": {"budget": budget, "pruner": "median" if reports else "none"},
     }
     name = said.get("study_name", path.partition(":")[0].rpartition(".")[2])
     return Converted(content=content, name=str(name), source=path, remarks=tuple(remarks))
+
+
+def _several(path: str, directions: object, count: int) -> dict[str, object]:
+    """Returns the table of several objectives; raises StudyInvalid if the module does not say their directions."""
+    known = directions if isinstance(directions, tuple) else ()
+    if len(known) != count or not set(known) <= {"minimize", "maximize"}:
+        came = f"it says {', '.join(map(str, known))}" if known else "it says none as texts"
+        message = f'returns {count} values, so the module has to say create_study(directions=["maximize", ...]); {came}'
+        raise StudyInvalid(path, [Problem("objective", message)])
+    return {"metrics": {f"{METRIC}_{place}": one for place, one in enumerate(known)}, "epoch": "last"}
 
 
 def _dimension(name: str, traces: Sequence[Trace]) -> tuple[Dimension, list[str]]:

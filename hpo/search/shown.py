@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.core.formatting import counted, curves_text, duration, number
+from hpo.core.formatting import counted, curves_text, duration, number, quantity
 from hpo.study.functions import again
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     study, metrics = outcome.study, outcome.study.objective.metrics
     shown = []
     for trial in outcome.front[:MOST_SHOWN]:
-        values = ", ".join(f"{name} {number(one)}" for name, one in zip(metrics, trial.vector, strict=True))
+        values = ", ".join(f"{name} {quantity(one)}" for name, one in zip(metrics, trial.vector, strict=True))
         shown.append(f"{trial.number} ({values})")
     more = f" and {len(outcome.front) - MOST_SHOWN} more" if len(outcome.front) > MOST_SHOWN else ""
     return (

@@ -51,12 +51,14 @@ class Trace:
         distributions: what it was suggested from, by name.
         end: how the call ended.
         error: what it raised, as a text; empty where it did not.
+        returned: number of values that it returned.
     """
 
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
     end: End
     error: str = ""
+    returned: int = 1
 
     @property
     def saw_all(self) -> bool:
@@ -119,18 +121,19 @@ def _traced(objective: Callable[..., Any], draws: _Draws) -> Trace:
     trial = _Recorder(draws)
     seed = {"seed": 0} if "seed" in signature(objective).parameters else {}
     end: End = "returned"
-    error = ""
+    error, returned = "", 1
     try:
         with _limited(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna's, of choices that it cannot store
-            objective(trial, **seed)
+            value = objective(trial, **seed)
+            returned = len(value) if isinstance(value, tuple | list) else 1
     except _Ended as ended:
         end = ended.end
     except optuna.TrialPruned:
         end = "pruned"
     except (Exception, SystemExit) as raised:  # code of the user's own
         end, error = "failed", f"{type(raised).__name__}: {raised}"
-    return Trace(dict(trial.params), dict(trial.distributions), end, error)
+    return Trace(dict(trial.params), dict(trial.distributions), end, error, returned)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from hpo.driver.cross_validation import join_folds
 from hpo.driver.status import Progress, as_stored, external_of, progress, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import decide
+from hpo.promotion.fronts import front_report
 from hpo.promotion.options import RuleOptions
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
@@ -292,6 +293,8 @@ class StudyViews:
             Candidate(trial=trial, values=values, search_value=searched.get(trial)) for trial, values in known.items()
         ]
         rule = rule_of(study, RuleOptions())
+        if study.objective.others:
+            return front_report(study, candidates, replicates, rule, seeds=seeds, searched=trials), False
         decision = decide(candidates, replicates, rule, objective=study.objective, seeds=seeds)
         return PromotionReport.of(study, decision, replicates, external=external), False
 

@@ -14,6 +14,7 @@ from kills import kill_at_statements, make, surveyed
 from optuna.storages._rdb import models
 
 from hpo.core.errors import StorageUnavailable
+from hpo.core.records import Objective
 from hpo.driver.storage import storage
 from hpo.store import Store, normalize_url, prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -33,7 +34,7 @@ def test_many_commands_create_one_database(storage_url):
         gate.wait()
         with storage(storage_url, create=True, writes=True) as (store, durable):
             assert store.names() == []
-            durable.open("one", "maximize", {})
+            durable.open("one", Objective(metric="value"), {})
 
     processes = [context.Process(target=begin) for _ in range(4)]
     [process.start() for process in processes]
@@ -200,7 +201,7 @@ def test_reading_connection_cannot_write(storage_url):
     make(storage_url)
     with storage(storage_url) as (store, durable):
         with pytest.raises(Exception) as caught:  # noqa: PT011  Optuna's, or ours for SQLite's
-            durable.open("one", "maximize", {})
+            durable.open("one", Objective(metric="value"), {})
         assert re.search(r"readonly|read-only", f"{caught.value} {caught.value.__cause__}")
         with pytest.raises(Exception, match=r"readonly|read-only"), store._engine.begin() as connection:
             connection.execute(sa.text("DELETE FROM hpo_studies"))

@@ -180,3 +180,19 @@ def test_command_traces(tmp_path, monkeypatch):
     assert "is no objective of Optuna's; expected a function objective(trial)" in str(error)
     error = CliRunner().invoke(app, ["init", "--from-optuna", "a:b", "--from-wandb", "c"]).exception
     assert str(error) == "--from-optuna and --from-wandb exclude each other; give one of them"
+
+
+TWO_VALUES = "x = trial.suggest_float('x', 0, 1)\nreturn x, 1 - x"
+
+
+def test_several_directions(trace):
+    study, said = trace(TWO_VALUES, before="optuna.create_study(directions=['maximize', 'minimize'])")
+    assert str(study.objective) == "maximize value_0, minimize value_1"
+    assert (study.search.budget, study.search.pruner, study.objective.epoch) == (1, "none", "last")
+    assert "metrics: what the objective returns, in this order" in said
+
+
+@pytest.mark.parametrize("before", ["", "optuna.create_study(directions=['maximize'])"])
+def test_unknown_directions(trace, before):
+    with pytest.raises(StudyInvalid, match="returns 2 values, so the module has to say create_study"):
+        trace(TWO_VALUES, before=before)

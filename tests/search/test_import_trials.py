@@ -25,7 +25,7 @@ from hpo.cli import tables
 from hpo.cli.main import app
 from hpo.core.errors import StorageDamaged, StorageLost, StorageUnavailable, UsageError
 from hpo.core.protocols import Decision
-from hpo.core.records import Job
+from hpo.core.records import Job, Objective
 from hpo.search.imports import Foreign, chosen
 from hpo.search.reading import read_source
 from hpo.store import prepare_optuna, read_only
@@ -150,7 +150,7 @@ def test_table_ignores_slots_and_kills(tmp_path, curve, old, sampler):
     tables = []
     for run in range(3):
         database = OptunaStudies(f"sqlite:///{tmp_path / f'{run}.db'}", prepare_optuna)
-        database.open("curve", "maximize", {}).import_trials({"from": old, "study": OLD}, usable(study, old))
+        database.open("curve", study.objective, {}).import_trials({"from": old, "study": OLD}, usable(study, old))
         if run == 2:
             source = open_source(database, study, 12)
             assert isinstance(source.ask(), Job)
@@ -169,7 +169,7 @@ def test_pruner_sees_imported_trials(config, curve, old):
     for trial in taken:
         trial.intermediate_values = dict.fromkeys(range(1, 6), 1e6)
     database = opened(config)
-    database.open("curve", "maximize", {}).import_trials({"from": old, "study": OLD}, taken)
+    database.open("curve", Objective(metric="val"), {}).import_trials({"from": old, "study": OLD}, taken)
     source = open_source(database, study, 1)
     assert source.report(source.ask(), 1, 0.0) is Decision.STOP
 
@@ -187,7 +187,7 @@ def test_imported_trials_are_extra(config, curve, old):
         )
     ]
     database = opened(config)
-    durable = database.open("curve", "maximize", {})
+    durable = database.open("curve", Objective(metric="val"), {})
     durable.import_trials({"from": "-", "study": "-"}, known)
     source = open_source(database, study, 9)
     assert (source.total, source.over) == (3, 0)

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hpo.core.errors import StorageUnavailable, StudyBusy, StudyChanged
-from hpo.core.records import Alert, Evaluation, Job, Report, Stage, Status
+from hpo.core.records import Alert, Evaluation, Job, Objective, Report, Stage, Status
 from hpo.core.redaction import masked
 from hpo.store import Lease, RecordedSource, Store, StoredPromotion, StoredRank, normalize_url, prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
@@ -139,7 +139,7 @@ def test_migrations_make_the_tables(store):
 def test_migrating_spares_optuna_tables(storage_url, curve):
     store = Store(storage_url)
     durable = OptunaStudies(store.url, prepare_optuna)
-    durable.open("curve", "maximize", {})
+    durable.open("curve", Objective(metric="value"), {})
     with store._engine.begin() as connection:
         before = {name for name in sa.inspect(connection).get_table_names() if not name.startswith("hpo_")}
         command.downgrade(alembic_config(connection), "base")
@@ -323,7 +323,7 @@ def test_braces_in_a_url_reach_optuna(tmp_path):
     folder = tmp_path / "{odd}"
     folder.mkdir()
     durable = OptunaStudies(f"sqlite:///{folder / 'hpo.db'}", prepare_optuna)
-    durable.open("curve", "maximize", {})
+    durable.open("curve", Objective(metric="value"), {})
     durable.close()
     assert (folder / "hpo.db").exists()
 
@@ -332,7 +332,7 @@ def test_a_waiting_trial_is_taken_once(tmp_path):
     """SQLite's driver begins a transaction at the first write; two that have read the same row would both claim it."""
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
     durable = OptunaStudies(url, prepare_optuna)
-    durable.open("curve", "maximize", {})
+    durable.open("curve", Objective(metric="value"), {})
     study = optuna.load_study(study_name="curve", storage=durable._storage)
     for number in range(30):
         study.enqueue_trial({"x": number / 30})

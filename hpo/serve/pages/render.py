@@ -13,7 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hpo.core.formatting import number, percent
 from hpo.driver.status import Progress
+from hpo.figures.fronts import front_figure
 from hpo.figures.report import add_content_policy, curves_figure, decomposition_figure, optimism_figure, script
+from hpo.promotion.front_shown import front_rows
+from hpo.promotion.fronts import FrontReport
 from hpo.serve.pages.strip import strips
 
 if TYPE_CHECKING:
@@ -92,11 +95,13 @@ def _study_values(view: StudyView) -> dict[str, Any]:
     promotion, report = values["promotion"], view.report
     figures: dict[str, Any] = {}
     if promotion:
-        metric, winner = promotion["objective"], promotion["winner"]
+        metric, winner = view.study.objective.metric, promotion["winner"]
         candidates = promotion["candidates"]
         if values["curves"]:
             figures["curves"] = curves_figure(values["curves"], winner, metric)
-        if any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
+        if isinstance(report, FrontReport):
+            figures["front"] = front_figure(candidates, view.study.objective.by_metric, "", report.ranking.seeds)
+        elif any(one["mean"] is not None and one["search_value"] is not None for one in candidates):
             figures["optimism"] = optimism_figure(candidates, metric, promotion["searched_on"])
     if values["decomposition"] and values["decomposition"].get("sd") is not None:
         # The file in the outputs may have been written by something else than hpo.
@@ -115,6 +120,7 @@ def _study_values(view: StudyView) -> dict[str, Any]:
     }
     by_seed = {row.candidate.trial: row.candidate.values for row in report.ranking.rows} if report else {}
     drawings = {"strips": strips(report.ranking) if report else {}, "by_seed": by_seed, "figures": list(figures)}
+    drawings["front_rows"] = front_rows(report) if isinstance(report, FrontReport) else []
     return {**values, **drawings, "metrics": report.metrics if report else (), "data": data}
 
 
