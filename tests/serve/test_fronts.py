@@ -12,7 +12,7 @@ import hpo
 from hpo.serve.app import application
 from hpo.serve.pages.render import study_page
 from hpo.serve.settings import Settings
-from hpo.serve.views import study_view, write_report
+from hpo.serve.views import study_view, study_views, write_report
 from tests.serve.conftest import PROJECT, study
 
 METRICS = {"metric": "val", "metrics": {"val": "maximize", "loss": "maximize"}}
@@ -34,10 +34,10 @@ def config(tmp_path_factory):
     return config
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(config):
-    with TestClient(application(Settings(config=config))) as found:
-        yield found
+    with study_views(config) as views:
+        yield TestClient(application(views, Settings(), config), base_url="http://127.0.0.1")
 
 
 def test_the_page(config):
@@ -96,12 +96,11 @@ def test_the_list_of_studies(client):
 
 
 def test_the_dashboard(client):
-    (number,) = [
-        one["study_id"] for one in client.get("/api/studies").json()["study_summaries"] if one["study_name"] == "two"
-    ]
+    listed = client.get("/api/studies").json()["study_summaries"]
+    (number,) = [one["study_id"] for one in listed if one["study_name"] == "two"]
     shown = client.get(f"/api/studies/{number}").json()
     assert shown["directions"] == ["maximize", "maximize"]
-    assert shown["metric_names"] == ["val", "loss"]
+    assert shown["objective_names"] == ["val", "loss"]
     assert all(len(trial["values"]) == 2 for trial in shown["trials"])
     assert "Winner: trial" in shown["note"]["body"]
     assert [one["id"] for one in shown["plotly_graph_objects"]] == ["hpo-robustness"]
