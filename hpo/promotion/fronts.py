@@ -179,6 +179,11 @@ class FrontReport(PromotionReport):
             "resampling_seed": spread and spread.resampling_seed,
         }
 
+    def standing(self, row: Row) -> str:
+        """Returns a candidate's rank, or why it has none: `incomplete` or `not finished`."""
+        is_open = row.rank is None and any(seed not in row.candidate.values for seed in self.ranking.seeds)
+        return "not finished" if is_open else row.standing
+
     def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each candidate, with all objectives under every seed."""
         return [self._row(row, one) for row, one in zip(self.ranking.rows, self.rows_of_front, strict=True)]
@@ -373,7 +378,8 @@ def _choice(objective: Objective, preference: PreferTable) -> Callable[[Losses],
 
 def _ranked(candidate: Candidate, row: FrontRow, place: int) -> Row:
     """Returns a row of the ranking, with the moments of the first objective and without a score."""
-    values = {seed: None if vector is None else vector[0] for seed, vector in row.vectors.items()}
+    known = {seed: vector for seed, vector in row.vectors.items() if vector is not None or seed in candidate.values}
+    values = {seed: None if vector is None else vector[0] for seed, vector in known.items()}
     candidate = replace(candidate, values=values)
     if not row.means:
         return Row(candidate=candidate)

@@ -107,7 +107,9 @@ def _collapsed(one: Evaluation, objective: Objective, limit: float | None) -> st
         return f"{undecided[0]} is exactly 0, as when all cases are predicted as one class"
     first = values[0] if values else None
     is_best = first is not None and first == (limit if limit is not None else _best_of_a_share(objective))
-    if len(values) >= MIN_STEPS and first is not None and not is_best and len(set(values)) == 1:
+    curves = [[report.metrics.get(name) for report in one.reports] for name in objective.metrics]
+    is_constant = all(len(set(curve)) == 1 for curve in curves)  # a size is constant, and is no collapse
+    if len(values) >= MIN_STEPS and first is not None and not is_best and is_constant:
         return f"{objective.metric} is {first:.4g} in every epoch"
     return None
 

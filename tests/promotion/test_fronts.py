@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 import hpo
 from hpo import api
 from hpo.core.errors import UsageError
-from hpo.core.records import Objective
+from hpo.core.records import Evaluation, Job, Objective, Report, Status
 from hpo.promotion.fronts import preference_order
+from hpo.stats.collapse import collapse_of
 from hpo.study.preference import PreferTable
 
 TWO = Objective(metric="acc", others=(("size", "minimize"),))
@@ -205,3 +207,12 @@ def test_a_single_seed(two, config):
     assert outcome.report.best.on_front is None
     assert "resamples" not in str(outcome)
     assert outcome.report.best.sigmas == (None, None)
+
+
+def test_a_constant_size_is_no_collapse():
+    reports = tuple(Report(step=step, metrics={"size": 7.0, "acc": step / 9}, at=0.0) for step in range(1, 5))
+    job = Job(trial=0, params={}, seed=42, budget=4)
+    one = Evaluation(job=job, status=Status.COMPLETE, value=7.0, step=1, reports=reports)
+    alone = Objective(metric="size", direction="minimize")
+    assert collapse_of(one, alone) == "size is 7 in every epoch"
+    assert collapse_of(one, replace(alone, others=(("acc", "maximize"),))) is None

@@ -291,3 +291,17 @@ def test_replicates_and_folds(curve, config):
 def test_an_objective_that_is_a_time(curve):
     study = curve(name="two", objective={**TWO, "ignore": ["cost"]}, search={"pruner": "none"})
     assert not_reproducible([], study) == ("cost is an objective, and differs between any two trainings",)
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same(curve, tmp_path, ray_slots):
+    metrics = {"metrics": {"val": "maximize", "loss": "maximize"}, "metric": "val"}
+    search = {"pruner": "none", "sampler": "nsgaii", "sampler_options": {"population_size": 3}, "trials": 8, "lag": 2}
+    study, found = curve(name="two", objective=metrics, search=search, promotion={"top": 3}), []
+    for backend in ("local", "ray"):
+        place = {"outputs": tmp_path / backend, "storage": f"sqlite:///{tmp_path / backend}.db", "backend": backend}
+        config = hpo.RunConfig(**place)
+        trials = hpo.run(study, config).trials
+        promoted = hpo.promote(study, config)
+        found.append(([(one.params, one.vector) for one in trials], promoted.rows(), promoted.report.over_seeds))
+    assert found[0] == found[1]
