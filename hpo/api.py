@@ -25,7 +25,7 @@ from hpo.promotion.options import AssetsOptions, PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
-from hpo.promotion.select import check_promotion, epochs_of_search, races, share_of_search
+from hpo.promotion.select import check_promotion, epochs_of_search, races, share_of_search, with_seeds
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import ImportOptions, SearchOptions
@@ -111,6 +111,7 @@ __all__ = [
     "submit",
     "summarize_study",
     "verify",
+    "with_seeds",
     "write_phantoms",
     "write_report",
 ]

@@ -19,7 +19,6 @@ from hpo import Context
 from hpo.integrations.transformers import fit
 from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.common.metrics import classification_metrics
-from models.common.splits import split
 
 WORDS = 512
 """One for each pattern of eight pixels in a row, and one for each in a column."""
@@ -51,9 +50,7 @@ class BertDigitsParams:
 def train(params: BertDigitsParams, ctx: Context) -> None:
     """Trains the network and reports `train_loss` and the metrics of `models.common.metrics` after each epoch."""
     image_N1HW, label_N = handwritten_digits()
-    train_T, held_out_V = split(
-        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
-    )
+    train_T, held_out_V = ctx.split(label_N, validation=params.validation, names=NAMES)
     word_NL = words(image_N1HW)
     config = BertConfig(
         vocab_size=WORDS,

@@ -19,7 +19,6 @@ from torch.nn import functional
 from hpo import Context, Metrics, Tell, UsageError
 from models.common.loop import Running, batch_count, probabilities, update
 from models.common.metrics import classification_metrics
-from models.common.splits import split
 from models.mammography.archive import write_phantoms
 from models.mammography.augment import Augmentation
 from models.mammography.checks import require_splittable, require_usable_data
@@ -139,14 +138,8 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
     ctx.note(data=data.digest, images=len(data.label_N), **({"left_out": data.left_out} if data.left_out else {}))
     ctx.log(f"data: {data.summary}")
-    train_T, held_out_V = split(
-        data.label_N,
-        params.validation,
-        ctx.streams.split,
-        names=data.names,
-        fold=ctx.fold,
-        folds=ctx.folds,
-        groups=data.group_keys,
+    train_T, held_out_V = ctx.split(
+        data.label_N, validation=params.validation, names=data.names, groups=data.group_keys
     )
     if ctx.keeps:
         how = "fold" if ctx.folds else "random" if data.groups is None else "patient"

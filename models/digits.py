@@ -26,7 +26,6 @@ from models.common.loop import (
 )
 from models.common.metrics import classification_metrics
 from models.common.schedule import warm_up_then_cosine
-from models.common.splits import split
 from models.mammography.unet import Norm, normalization
 
 
@@ -93,9 +92,7 @@ def train(params: DigitsParams, ctx: Context) -> Iterator[Metrics]:
         TrainableError: if the training diverges.
     """
     image_N1HW, label_N = handwritten_digits()
-    train_T, held_out_V = split(
-        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
-    )
+    train_T, held_out_V = ctx.split(label_N, validation=params.validation, names=NAMES)
     image_T1HW = torch.tensor(image_N1HW[train_T], device=ctx.device)
     label_T = torch.tensor(label_N[train_T], device=ctx.device)
     held_out_B1HW = torch.split(torch.tensor(image_N1HW[held_out_V], device=ctx.device), EVALUATION_BATCH)

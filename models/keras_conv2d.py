@@ -19,7 +19,6 @@ import numpy.typing as npt
 from hpo import Context, KerasState, Metrics
 from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.common.metrics import classification_metrics
-from models.common.splits import split
 
 # Read when TensorFlow is imported. Without oneDNN's order of summation, fewer machines differ in the last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -55,9 +54,7 @@ def train(params: Conv2DParams, ctx: Context) -> Iterator[Metrics]:
     """Trains the network and yields `train_loss`, `train_acc` and those of `models.common.metrics` after each epoch."""
     keras.utils.clear_session()  # clears the state of earlier trainings in this process
     image_N1HW, label_N = handwritten_digits()
-    train_T, held_out_V = split(
-        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
-    )
+    train_T, held_out_V = ctx.split(label_N, validation=params.validation, names=NAMES)
     image_NHW1 = enlarged(image_N1HW)
 
     with ctx.streams.init.as_global():

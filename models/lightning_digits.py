@@ -22,7 +22,6 @@ from hpo import Context
 from hpo.integrations.lightning import fit
 from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.common.metrics import classification_metrics
-from models.common.splits import split
 from models.digits import DigitsNet
 
 
@@ -112,9 +111,7 @@ class LightningDigits(lightning.LightningModule):  # type: ignore[misc]  # Light
 def train(params: LightningDigitsParams, ctx: Context) -> None:
     """Trains the network and reports `train_loss` and the metrics of `models.common.metrics` after each epoch."""
     image_N1HW, label_N = handwritten_digits()
-    train_T, held_out_V = split(
-        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
-    )
+    train_T, held_out_V = ctx.split(label_N, validation=params.validation, names=NAMES)
     image_T1HW, label_T = torch.tensor(image_N1HW[train_T]), torch.tensor(label_N[train_T])
     image_V1HW, label_V = torch.tensor(image_N1HW[held_out_V]), torch.tensor(label_N[held_out_V])
     with ctx.streams.init.as_global():

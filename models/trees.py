@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from hpo import Context, Metrics, UsageError, install_line
 from models.common.handwritten import DIGITS, NAMES, cases, handwritten_digits
 from models.common.metrics import classification_metrics
-from models.common.splits import split
 
 Kind = Literal["forest", "boosting", "lightgbm", "xgboost"]
 
@@ -62,9 +61,7 @@ def check_values(values: Mapping[str, Sequence[object]]) -> None:
 def train(params: TreesParams, ctx: Context) -> Iterator[Metrics]:
     """Fits the model and yields the metrics of `models.common.metrics` once, for a budget of 1."""
     image_N1HW, label_N = handwritten_digits()
-    train_T, held_out_V = split(
-        label_N, params.validation, ctx.streams.split, names=NAMES, fold=ctx.fold, folds=ctx.folds
-    )
+    train_T, held_out_V = ctx.split(label_N, validation=params.validation, names=NAMES)
     pixel_NP = image_N1HW.reshape(len(label_N), -1)
     model = _model(params, ctx.streams.init.random_state(), ctx.threads)
     with threadpool_limits(ctx.threads):  # scikit-learn's boosting uses OpenMP's thread count

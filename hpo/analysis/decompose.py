@@ -163,7 +163,7 @@ def _estimated(outcome: Decomposition, known: Mapping[tuple[object, ...], Evalua
         found = [value for value in of(again) if value is not None]
         replays = Replays.of([known[job.key] for job in again], found, objective.ignore)
     base = [known[job.key] for job in draws.base if values.get(job.key) is not None]
-    reasons = [collapse_of(one, objective, study.limit) for one in base]
+    reasons = [collapse_of(one, objective, study.objective_.limit) for one in base]
     counts = collections.Counter(values[one.job.key] for one in base)
     return replace(
         outcome,

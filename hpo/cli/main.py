@@ -261,7 +261,7 @@ def _promote(study: Study, config: RunConfig, options: PromotionOptions, stop: S
     from hpo import api
     from hpo.cli.progress import Progress
 
-    seeds = " ".join(map(str, study.promotion.seeds))
+    seeds = " ".join(map(str, api.with_seeds(study, options).promotion.seeds))
     verb = f"Racing, seed {seeds.split()[0]} first" if api.races(study, options) else f"Promoting under seeds {seeds}"
     with Progress(study, _stderr(), stop, verb=verb).shown() as progress, _stdout_for_data():
         return api.promote(study, config, replace(options, observers=[progress]))

@@ -117,6 +117,19 @@ def forward_alerts(alerts: Sequence[Alert], job: Job, source: JobSource) -> None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holdout:
+    """The test part of a study's data: which cases no training sees.
+
+    Attributes:
+        share: share of the cases, between 0 and 1.
+        seed: seed that chooses them; it belongs to the study, not to a training.
+    """
+
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableRef:
     """A reference to a trainable, so that no function that can be imported is pickled.
 
@@ -130,6 +143,7 @@ class TrainableRef:
         defaults: defaults of params that not every trial sets, as JSON values by name.
         function: the function itself if no import gives it, such as one of a notebook; None: the path is imported.
         command: a program that trains in the place of a function; None: there is a function.
+        holdout: the test part that `Context.split` holds out; None: there is none.
     """
 
     path: str
@@ -141,6 +155,7 @@ class TrainableRef:
     defaults: Mapping[str, object] = field(default_factory=dict)
     function: Callable[..., object] | None = field(default=None, repr=False)
     command: Command | None = None
+    holdout: Holdout | None = None
 
     def initial_fingerprint(self, job: Job) -> dict[str, object]:
         """Returns the part of a training's fingerprint that is known before it starts: code and applied defaults."""

@@ -13,6 +13,9 @@ from typing import Literal
 from hpo.core.arguments import require_choice, require_int, require_type
 from hpo.core.code import Code, code_from
 
+TEST_PART = "test_part"
+"""The key of a fingerprint that describes the test part that a training held out."""
+
 LARGEST_SEED = 2**63 - 1
 """The largest integer that both databases store."""
 
@@ -48,6 +51,7 @@ class Stage(StrEnum):
     PROMOTION = "promotion"
     DECOMPOSITION = "decomposition"
     REPLAY = "replay"
+    TEST = "test"
 
 
 class Status(StrEnum):

@@ -15,7 +15,7 @@ from hpo.core.arguments import require_type
 from hpo.core.errors import NothingToPromote, StudyChanged, StudyHeld, UsageError
 from hpo.core.files import Guard
 from hpo.core.protocols import Done, JobSource, Observer, Stop, TrainableRef, Wait
-from hpo.core.records import Job
+from hpo.core.records import Job, Objective
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retries
 from hpo.driver.code_changes import check_code
@@ -304,6 +304,7 @@ class Session:
         max_failures: int | None = None,
         stop: Stop | None = None,
         work: str | None = None,
+        objective: Objective | None = None,
     ) -> None:
         """Trains a source's jobs; no backend is started if all of them are answered from the records.
 
@@ -315,6 +316,7 @@ class Session:
             max_failures: number of failures in a row that end the work; None: no limit.
             stop: ends the work in order when it is set; None: the session's own.
             work: folder for checkpoints and files of trainings, or its URL; None: the study's.
+            objective: the objective of these jobs; None: the study's.
 
         Raises:
             TooManyFailures: if too many trainings in a row failed.
@@ -338,7 +340,8 @@ class Session:
             self.tell(f"lag = {used}, so {used} instead of {slots} trainings run at a time")
         backend = make_backend(work or self.work_folder, config, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
-        run_all(backend, limited, self.trainable, resources(study, config), stop, self.observers)
+        trainable = self.trainable if objective is None else replace(self.trainable, objective=objective)
+        run_all(backend, limited, trainable, resources(study, config), stop, self.observers)
 
     def _held_lease(self) -> Lease:
         assert self.lease is not None  # only a study's driver writes

@@ -19,18 +19,29 @@ from hpo.driver.resources import events_folder
 from hpo.driver.session import RunContext, Session, resolve_study
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.decide import RaceSettings, decide
+from hpo.promotion.estimate import Estimate
+from hpo.promotion.estimating import estimate_of
 from hpo.promotion.external import ExternalCandidates, read_external, same_params
 from hpo.promotion.fronts import FrontReport, front_report
 from hpo.promotion.grid import PromotionSource, replicate
+from hpo.promotion.held_out import evaluate_on_test, recorded_on_test
+from hpo.promotion.looks import looks_at
 from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
 from hpo.promotion.report import PromotionReport, write_ranking
 from hpo.promotion.restore import fetched, restore_files, with_files
-from hpo.promotion.select import check_confirm_seeds, check_promotion, choose_candidates, race_plan, race_seeds
+from hpo.promotion.select import (
+    check_confirm_seeds,
+    check_promotion,
+    choose_candidates,
+    race_plan,
+    race_seeds,
+    with_seeds,
+)
 from hpo.promotion.stored import stored_promotion
-from hpo.results import Winner, unwritten, write_results
+from hpo.results import Winner, unwritten, write_ensembles, write_results
 from hpo.search.imports import LeftOut
 from hpo.stats.ranking import Candidate, Ranking, Row
 from hpo.stats.scoring import Rule
@@ -134,6 +145,7 @@ def promote_found(
         options: options of the promotion.
         external: candidates from another tool; None: the study's own trials are promoted.
     """
+    study = with_seeds(study, options)
     context = RunContext.of(study, config, options)
     config, stop = context.config, context.stop
     score = check_promotion(study, config, options)
@@ -155,7 +167,8 @@ def promote_found(
             recorded = session.compose(source, same=_same_params(session, trials))
             known = recorded.known(training for job in source.jobs for training in fold_jobs(job, study))
             total = source.total * study.trainings
-            session.begin(total + len(confirm_seeds) * study.trainings, min(total, known))
+            tested = len(study.promotion.seeds) if options.test else 0
+            session.begin(total + (len(confirm_seeds) + tested) * study.trainings, min(total, known))
             session.train(recorded)
             outcome = PromotionOutcome(
                 report=_report(
@@ -191,6 +204,19 @@ def promote_found(
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
                 outcome = replace(outcome, report=outcome.report.confirmed(values))
+            trial = first_row.candidate.trial
+            replicates = [source.evaluations[trial, seed] for seed in study.promotion.seeds]
+            on_test: tuple[Evaluation, ...] = ()
+            if options.test and outcome.report.is_decided:
+                found_on_test = evaluate_on_test(session, replicates)
+                if found_on_test is None:
+                    return replace(outcome, stopped=True)
+                on_test = found_on_test
+            looks = looks_at(session.store, session.stored, trial, study.promotion.seeds)
+            if looks.own is not None and not on_test:
+                on_test = recorded_on_test(session, replicates)
+            estimate = Estimate.of(study, trial, looks)
+            outcome = replace(outcome, report=replace(outcome.report, estimate=estimate))
             winner = _winner(first_row, outcome.report, candidates, source.evaluations, session)
             lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]
             needed = {one.job.key: fetched(one) for one in lacking}
@@ -200,10 +226,16 @@ def promote_found(
             whole = needed | restored
             winner = replace(winner, evaluations=tuple(with_files(whole, one) for one in winner.evaluations))
             written = write_results(folder, winner, first=first, guard=session.guard)
-            outcome = replace(outcome, results=written, trained=outcome.trained + len(restored))
+            rule = outcome.ranking.rule
+            estimate = replace(estimate, block=winner.block)
+            current = [with_files(whole, one) for one in replicates]
+            estimate, ensembles = estimate_of(estimate, current, on_test, rule.ddof, folder)
+            report = replace(outcome.report, estimate=estimate)
+            outcome = replace(outcome, report=report, results=written, trained=outcome.trained + len(restored))
             promotion = stored_promotion(outcome.report, written, top)
             with_retries(lambda: session.store.put_promotion(session.stored, promotion, lease), stop)
             write_ranking(folder, outcome.report, written, session.guard)
+            write_ensembles(folder, estimate.identity, ensembles, estimate.with_ensemble, session.guard)
             _note(session, outcome.report, promotion.results)
             for observer in session.observers:
                 observer.promoted(outcome.report.plain())
@@ -253,7 +285,7 @@ def _source(
     if plan is not None:
         return RaceSource(jobs, plan, score, study.objective.direction)
     if curtail:
-        return CurtailedSource(jobs, score, study.objective.direction, study.limit)
+        return CurtailedSource(jobs, score, study.objective.direction, study.objective_.limit)
     return PromotionSource.grid(jobs)
 
 
@@ -299,7 +331,7 @@ def _report(
         rule,
         objective=study.objective,
         seeds=study.promotion.seeds,
-        limit=study.limit,
+        limit=study.objective_.limit,
         race=RaceSettings(plan=plan.limited_to(len(candidates)), seeds=seeds) if plan else None,
         allow_ignored=allow,
     )

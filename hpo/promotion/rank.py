@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from hpo.core.errors import NothingToPromote
 from hpo.core.records import Stage
 from hpo.core.run_config import RunConfig
@@ -12,7 +15,9 @@ from hpo.driver.session import checked_config, resolve_study
 from hpo.driver.status import completed_since, external_of, trials_of
 from hpo.driver.storage import storage, stored_study
 from hpo.promotion.decide import RaceSettings, decide
+from hpo.promotion.estimate import Estimate, stored_estimate
 from hpo.promotion.fronts import front_report
+from hpo.promotion.looks import looks_at
 from hpo.promotion.options import RuleOptions
 from hpo.promotion.race import Plan
 from hpo.promotion.report import PromotionReport
@@ -40,11 +45,12 @@ def rank_stored(study: Study | str, config: RunConfig | None, options: RuleOptio
     study, config = resolve_study(study, to_train=False), checked_config(config)
     score = rule_of(study, options)
     with storage(config.storage) as (store, durable):
-        return newest_report(study, stored_study(store, study.name), store, score, durable)
+        folder = config.outputs / study.name
+        return newest_report(study, stored_study(store, study.name), store, score, durable, folder)
 
 
 def newest_report(
-    study: Study, stored: StoredStudy, store: Store, score: Rule, durable: OptunaStudies
+    study: Study, stored: StoredStudy, store: Store, score: Rule, durable: OptunaStudies, folder: Path
 ) -> PromotionReport:
     """Returns the report of the newest promotion, ranked by the given rule.
 
@@ -54,6 +60,7 @@ def newest_report(
         store: store that has the promotion.
         score: rule that turns replicates into a score.
         durable: Optuna's studies in the same database, which have the trials.
+        folder: folder of the study's results, where the winner's estimate is.
 
     Raises:
         NothingToPromote: if the study has no promotion.
@@ -101,7 +108,7 @@ def newest_report(
         race=race,
         allow_ignored=promotion.allow_ignored,
     )
-    return PromotionReport.of(
+    report = PromotionReport.of(
         study,
         decision,
         replicates,
@@ -110,3 +117,9 @@ def newest_report(
         searched=trials,
         external=external_of(durable, study.name),
     )
+    if report.winner is None:
+        return report
+    trial = report.winner.candidate.trial
+    looks = looks_at(store, stored, trial, promotion.seeds)
+    found = stored_estimate(folder, trial, promotion.seeds) or Estimate.of(study, trial, None)
+    return replace(report, estimate=replace(found, looks=looks))

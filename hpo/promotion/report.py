@@ -16,6 +16,7 @@ from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
 from hpo.figures.report import promotion_figure, write_page
 from hpo.promotion.decide import PromotionDecision
+from hpo.promotion.estimate import Estimate
 from hpo.promotion.luck import other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
 from hpo.promotion.race import Race
@@ -77,13 +78,14 @@ class PromotionReport(Shown):
         defaults: by trial, defaults of the params that neither the search nor the study sets; empty if none were
             recorded.
         seed_uses: by trial, whether its replicates under different seeds differ.
-        overlaps: sentences on candidates whose folds share validation cases.
         collapses: by trial, replicates whose model learned nothing.
         since: number of trials that completed after the promotion and are not part of it.
         still_rising: trials whose best epoch is the last epoch of the budget in all their trainings.
         external: candidates that another tool found, by trial; empty if the study's own search found them.
-        differences: sentences on replicates that ran on different devices, or not on the requested one, or that were
+        differences: sentences on candidates whose folds share validation cases, on replicates that ran on different
+            devices, or not on the requested one, or that were
             longer or shorter than another tool's trainings.
+        estimate: how good the winner is, on validation cases and on the test part; None: unknown.
     """
 
     study: Study
@@ -97,12 +99,12 @@ class PromotionReport(Shown):
     defaults: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     other_code: Mapping[int, str] = field(default_factory=dict)
     seed_uses: Mapping[int, SeedUse] = field(default_factory=dict)
-    overlaps: tuple[str, ...] = ()
     collapses: Mapping[int, Collapse] = field(default_factory=dict)
     since: int = 0
     still_rising: frozenset[int] = frozenset()
     external: Mapping[int, ExternalTrial] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
     @classmethod
     def of(
@@ -156,20 +158,21 @@ class PromotionReport(Shown):
                 if (one := replicates.get((row.candidate.trial, ranking.seeds[0]))) is not None and one.defaults
             },
             seed_uses={trial: use for trial, use in seed_uses(evaluations, study.objective).items() if trial in trials},
-            overlaps=tuple(
-                overlapping_folds(replicates.values(), study.validation.folds) if study.validation is not None else ()
-            ),
             collapses={
                 trial: one
                 for trial, one in collapses(
-                    evaluations, study.objective, study.limit, one_class_predictions(evaluations)
+                    evaluations, study.objective, study.objective_.limit, one_class_predictions(evaluations)
                 ).items()
                 if trial in trials
             },
             since=since,
             still_rising=_still_rising(study, replicates.values()),
             external=found,
-            differences=(*([devices] if devices else []), *other_budget(study, found, replicates.values())),
+            differences=(
+                *(overlapping_folds(replicates.values(), study.validation.folds) if study.validation else ()),
+                *([devices] if devices else []),
+                *other_budget(study, found, replicates.values()),
+            ),
         )
 
     @property
@@ -195,7 +198,8 @@ class PromotionReport(Shown):
         )
         parts = other_code_text(self.other_code)
         of_code = [f"Computed with other code than the study has now: {parts}."] if parts else []
-        return (*self.overlaps, *found, *self.differences, *of_code)
+        looks = self.estimate.looks.warnings if self.estimate and self.estimate.looks else ()
+        return (*looks, *self.differences, *found, *of_code)
 
     @property
     def ranking(self) -> Ranking:

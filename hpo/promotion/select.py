@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +12,10 @@ from hpo.core.errors import NothingToPromote, UsageError
 from hpo.core.records import LARGEST_SEED
 from hpo.core.run_config import RunConfig
 from hpo.driver.resources import require_runnable
-from hpo.promotion.options import PromotionOptions, RuleOptions
+from hpo.promotion.options import MAX_SEEDS, PromotionOptions, RuleOptions, count_of
 from hpo.promotion.race import Plan
 from hpo.results import require_writable
+from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 from hpo.study.objective import require_one_objective
@@ -39,6 +41,27 @@ def choose_candidates(trials: Sequence[Trial], study: Study, top: int) -> list[T
     return chosen[:top]
 
 
+def with_seeds(study: Study, options: PromotionOptions) -> Study:
+    """Returns a study with the seeds that the options set for its promotion.
+
+    Generated seeds follow from the search's seed: the same command has the same seeds, and a longer list begins with
+    the shorter one. None of them is a seed of the search, 0 or 1.
+
+    Args:
+        study: the study to be promoted.
+        options: options of the promotion.
+    """
+    if options.seeds is None:
+        return study
+    seeds: Sequence[int] = () if isinstance(options.seeds, str) else options.seeds
+    if isinstance(options.seeds, str):
+        drawn = (derive_seed(study.search.seed, Purpose.REPLICATE, index) for index in itertools.count())
+        known = {0, 1, *study.common_seeds}
+        fresh = dict.fromkeys(seed for seed in islice(drawn, 2 * MAX_SEEDS) if seed not in known)
+        seeds = list(islice(fresh, count_of(options.seeds)))
+    return study.model_copy(update={"promotion": study.promotion.model_copy(update={"seeds": tuple(seeds)})})
+
+
 def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) -> Rule:
     """Checks, before anything is trained or written, that a promotion is possible; returns the rule that ranks.
 
@@ -53,7 +76,9 @@ def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) 
     """
     if options.curtail or options.confirm_seeds:
         require_one_objective(study, "--curtail" if options.curtail else "--confirm-seeds")
+    study = with_seeds(study, options)
     score = rule_of(study, options)
+    check_has_test_part(study, options)
     if options.curtail:
         _check_curtailable(study, score)
     plan = race_plan(study, study.search.trials, options)
@@ -63,9 +88,27 @@ def check_promotion(study: Study, config: RunConfig, options: PromotionOptions) 
     return score
 
 
+def check_has_test_part(study: Study, options: PromotionOptions) -> None:
+    """Checks that a study has the test part that a promotion is to use.
+
+    Args:
+        study: the study to be promoted.
+        options: options of the promotion.
+
+    Raises:
+        UsageError: if it has none.
+    """
+    if options.test and (study.validation_ is None or study.validation_.test is None):
+        raise UsageError(
+            f"study {study.name!r} has no test part to evaluate the winner on; a test part is held out from the first "
+            "training on: write [validation] test = 0.2 into a study with another name, search it, and promote it with "
+            "--test"
+        )
+
+
 def _check_curtailable(study: Study, score: Rule) -> None:
     count = len(study.promotion.seeds)
-    if math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.limit)):
+    if math.isinf(score.bound([0.0] * (count - 1), count, study.objective.direction, study.objective_.limit)):
         raise UsageError(
             f"nothing can be left out under {score.formula(study.objective.direction)}: the last replicate's value "
             "has no bound; set [objective] limit in the study, or leave out --curtail"
@@ -160,6 +203,7 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
     Raises:
         UsageError: if such a race is not possible, or leaves the search too few trainings.
     """
+    study = with_seeds(study, options)
     trainings = options.trainings or 0
     plan = race_plan(study, 0, options)
     promotion = _cost(study, plan, options)
@@ -183,6 +227,7 @@ def epochs_of_search(study: Study, options: PromotionOptions, total: int) -> tup
     Raises:
         UsageError: if such a race is not possible, or leaves the search too few epochs.
     """
+    study = with_seeds(study, options)
     budget = study.search.budget
     if total < budget:
         raise UsageError(f"{total} epochs are less than one training has in study {study.name!r}, {budget}")

@@ -66,6 +66,7 @@ def certainty_text(report: PromotionReport) -> str:
         )
     if report.race is None and report.is_decided:
         lines += _how_sure(sure, ranking, trial)
+    lines += report.estimate.sentences if report.estimate else []
     return "\n".join(lines)
 
 

@@ -153,7 +153,7 @@ def per_cent(variation: float | None) -> str:
 
 def report_page(report: PromotionReport) -> Page:
     """Returns the page of a ranking: its table, and how certain it is."""
-    return Page([*ranking_table(report).blocks, certainty_text(report)])
+    return Page([*ranking_table(report).blocks, *estimate_blocks(report), certainty_text(report)])
 
 
 def promotion_page(outcome: PromotionOutcome) -> Page:
@@ -162,7 +162,19 @@ def promotion_page(outcome: PromotionOutcome) -> Page:
         return Page(["Stopped. Continue with the same command."])
     if outcome.stopped:
         return Page([f"Stopped. Continue with: {again('promote', outcome.study)}"])
-    return Page([*ranking_table(outcome.report).blocks, promotion_text(outcome)])
+    table = ranking_table(outcome.report).blocks
+    return Page([*table, *estimate_blocks(outcome.report), promotion_text(outcome)])
+
+
+def estimate_blocks(report: PromotionReport) -> list[str | Grid]:
+    """Returns the table of the winner's metrics with their intervals, and a note on it; empty if none are known."""
+    found = report.estimate
+    if found is None or not found.parts:
+        return []
+    note = "over seeds: Student's interval of the mean; over cases or groups: bootstrap of these models"
+    if found.with_ensemble:
+        note += f" · ensemble: mean of the {found.parts[0].models} models' probabilities, nothing was trained"
+    return [f"Trial {found.trial} in detail:", found.table(), Dim(note)]
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:

@@ -14,6 +14,7 @@ from hpo.stats.ranking import Row
 from hpo.stats.seed_use import Use
 
 if TYPE_CHECKING:
+    from hpo.promotion.estimate import Estimate
     from hpo.promotion.report import PromotionReport
 
 
@@ -29,6 +30,9 @@ def markdown_text(report: PromotionReport) -> str:
     winner = report.winner.candidate.trial if report.winner else None
     if final := _last_rung(report):
         parts += [f"### The race's last rung: winner trial {winner}", _table_text(final, "github")]
+    if report.estimate and report.estimate.parts:
+        sentences = report.estimate.sentences
+        parts += ["### How good the winner is", _table_text(_estimated(report.estimate), "github"), *sentences]
     if metrics := _metrics(report):
         parts += [f"### The winner's metrics: trial {winner}", _table_text(metrics, "github")]
     return "\n\n".join(parts) + "\n"
@@ -37,9 +41,17 @@ def markdown_text(report: PromotionReport) -> str:
 def latex_text(report: PromotionReport) -> str:
     """Returns the ranking and the winner's metrics as LaTeX tables; they need the booktabs package."""
     warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in report.warnings]
-    tables = [table for table in (_ranking(report), _last_rung(report), _metrics(report)) if table]
-    parts = [*warnings, *(_table_text(table, "latex_booktabs") for table in tables), *map(latex, _fold_note(report))]
+    estimated = _estimated(report.estimate) if report.estimate else []
+    tables = [table for table in (_ranking(report), _last_rung(report), estimated, _metrics(report)) if table]
+    notes = [*_fold_note(report), *(report.estimate.sentences if report.estimate else [])]
+    parts = [*warnings, *(_table_text(table, "latex_booktabs") for table in tables), *map(latex, notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _estimated(estimate: Estimate) -> list[dict[str, str]]:
+    """Returns the winner's metrics with both intervals; empty if none are known."""
+    names = {"over_seeds": "95 % over seeds", "over_cases": "95 % over cases"}
+    return [{names.get(name, name): text for name, text in row.items()} for row in estimate.rows()]
 
 
 def best_score(report: PromotionReport, row: Row) -> float | None:
@@ -54,7 +66,7 @@ def _fold_note(report: PromotionReport) -> list[str]:
 
 
 def _table_text(rows: Sequence[dict[str, str]], style: str) -> str:
-    aligned = ["right" if name != "metric" else "left" for name in rows[0]]
+    aligned = ["right" if name not in ("metric", "on") else "left" for name in rows[0]]
     return str(tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True, colalign=aligned))
 
 

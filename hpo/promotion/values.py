@@ -35,7 +35,7 @@ def promotion_values(report: PromotionReport) -> dict[str, object]:
         "searched_on": searched_on(report.study, report.external),
         **({"origins": origins, "luck": asdict(luck) if luck else None} if origins else {}),
         "budget": report.study.search.budget,
-        "validation": report.study.validation.model_dump() if report.study.validation else None,
+        "validation": report.study.validation.model_dump(exclude={"test"}) if report.study.validation else None,
         "folds_said": str(report.study.validation) if report.study.validation else None,
         "warnings": list(report.warnings),
         "winner": report.winner.candidate.trial if report.winner else None,
@@ -62,6 +62,7 @@ def promotion_values(report: PromotionReport) -> dict[str, object]:
         "confirmation": asdict(report.confirmation) if report.confirmation else None,
         "pairs": [asdict(pair) for pair in sure.pairs],
         "metrics": _metric_rows(report),
+        **({"estimate": report.estimate.plain()} if report.estimate else {}),
         "folds": {
             str(trial): {f"seed_{seed}": list(values) for seed, values in spread.values.items()}
             for trial, spread in report.folds.items()

@@ -12,6 +12,7 @@ from hpo.results.block import (
     unwritten,
     write_results,
 )
+from hpo.results.ensemble import write_ensembles
 from hpo.results.plain import json_text, latex
 from hpo.results.promotion import table_text, write_promotion
 from hpo.results.winner import Winner
@@ -27,6 +28,7 @@ __all__ = [
     "table_text",
     "unwritten",
     "write_assets",
+    "write_ensembles",
     "write_promotion",
     "write_results",
 ]

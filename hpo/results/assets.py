@@ -15,16 +15,9 @@ from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import atomic_write, explain_write_errors, read_json, write_text
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
+from hpo.stats.classification import NAMES
 from hpo.stats.names import Ddof
 from hpo.stats.statistics import sigma
-
-METRICS = {
-    "acc": "accuracy",
-    "kappa_quadratic": "quadratic kappa",
-    "macro_f1": "macro F1",
-    "auc_ovr": "AUC (one against the rest)",
-}
-"""Names of the metrics in the tables, by key in `val_metrics.json`."""
 
 PICTURES = {
     "train": "train_history.png",
@@ -130,7 +123,7 @@ def write_assets(
 def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
     """Returns one row per metric that all runs have: value by seed, mean and sigma."""
     rows: list[dict[str, object]] = []
-    for key, name in METRICS.items():
+    for key, name in NAMES.items():
         values = [run.metrics.get(key) for run in runs]
         known = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
         if len(known) < len(runs):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-import numpy.typing as npt
-
 from hpo.core.records import Evaluation
 from hpo.results.plain import csv_text
+from hpo.stats.classification import auc_ovr, quadratic_kappa
 from hpo.training.predictions import Predictions
 
 
@@ -60,8 +56,8 @@ def classifier_metrics(predictions: Predictions) -> dict[str, object]:
     chance = 1 / len(classes)
     return {
         "acc": float(accuracy_score(truth_N, predicted_N)),
-        "kappa_quadratic": _kappa(truth_N, predicted_N, classes),
-        "auc_ovr": _auc(truth_N, predictions.probabilities),
+        "kappa_quadratic": quadratic_kappa(truth_N, predicted_N, classes),
+        "auc_ovr": auc_ovr(truth_N, predictions.probabilities),
         "macro_f1": float(report["macro avg"]["f1-score"]),
         "bal_acc": balanced,
         "bal_acc_adj": (balanced - chance) / (1 - chance),
@@ -96,28 +92,3 @@ def _rows(predictions: Predictions, names: list[str]) -> list[dict[str, object]]
         row |= dict(zip(names, predictions.probabilities[index].tolist(), strict=True))
         rows.append(row)
     return rows
-
-
-def _kappa(truth_N: npt.NDArray[np.int64], predicted_N: npt.NDArray[np.int64], classes: list[int]) -> float:
-    """Returns Cohen's kappa with quadratic weights.
-
-    It is 0/0 if truth and predictions are all the same class. That becomes 0, no agreement beyond chance, because the
-    report step cannot read a null here.
-    """
-    from sklearn.metrics import cohen_kappa_score
-
-    if len({*truth_N.tolist(), *predicted_N.tolist()}) < 2:
-        return 0.0
-    return float(cohen_kappa_score(truth_N, predicted_N, labels=classes, weights="quadratic"))
-
-
-def _auc(truth_N: npt.NDArray[np.int64], probabilities_NC: npt.NDArray[np.float64]) -> float | None:
-    """Returns the mean one-against-the-rest AUC over the classes (for two classes: of the second)."""
-    from sklearn.metrics import roc_auc_score
-
-    classes = probabilities_NC.shape[1]
-    if len(np.unique(truth_N)) < classes:
-        return None
-    wanted = [1] if classes == 2 else range(classes)
-    areas = [float(roc_auc_score(truth_N == index, probabilities_NC[:, index])) for index in wanted]
-    return math.fsum(areas) / len(areas)

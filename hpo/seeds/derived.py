@@ -31,6 +31,12 @@ class Purpose(IntEnum):
     PRUNER = 105
     """A pruner given as `module:Class` that takes a seed: (trial)."""
 
+    TEST = 106
+    """The choice of a study's test part: ()."""
+
+    REPLICATE = 107
+    """A generated seed of a promotion: (index)."""
+
 
 def derive_seed(seed: int, purpose: Purpose, *key: int) -> int:
     """Returns a 32-bit seed that depends only on a seed, a purpose and a key.

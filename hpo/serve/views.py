@@ -198,7 +198,7 @@ class StudyViews:
         study = as_stored(stored)
         try:
             score = rule_of(study, RuleOptions(rule=rule, lambda_=lambda_, ddof=ddof))
-            return newest_report(study, stored, self._store, score, self.durable)
+            return newest_report(study, stored, self._store, score, self.durable, self._outputs / study.name)
         except NothingToPromote as error:
             raise NotFound(str(error)) from error
 
@@ -278,7 +278,7 @@ class StudyViews:
         """Returns the newest promotion and True; if there is none, a running one and False."""
         with suppress(NothingToPromote):
             score = rule_of(study, RuleOptions())
-            return newest_report(study, stored, self._store, score, self.durable), True
+            return newest_report(study, stored, self._store, score, self.durable, self._outputs / study.name), True
         seeds = study.promotion.seeds
         known: dict[int, dict[int, float | None]] = {}
         for one in replicates:

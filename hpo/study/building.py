@@ -32,7 +32,7 @@ class StudyContent(TypedDict, total=False):
         fixed: values of params that are the same in all trials.
         search: keys of the table [search], such as trials, budget, sampler; the budget is 10 if it is left out.
         promotion: keys of the table [promotion], such as top, seeds, rule.
-        validation: keys of the table [validation], folds and repeats.
+        validation: keys of the table [validation]: folds, repeats, test.
         streams: seeds of streams of randomness, or `fixed` or `per-seed`, by name.
         resources: keys of the table [resources], such as cpu, gpu, slots, time, memory.
     """

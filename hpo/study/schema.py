@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from hpo.core.limits import memory_of, time_of
-from hpo.core.protocols import Resources, TrainableRef
+from hpo.core.protocols import Holdout, Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.names import Ddof, RuleName
@@ -162,7 +162,7 @@ class Study(Table):
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     search: Search
     promotion: PromotionRules = Field(default_factory=lambda: PromotionRules())
-    validation: Validation | None = None
+    validation_: Validation | None = Field(default=None, alias="validation")
     streams_: dict[str, Seed | StreamMode] = Field(default_factory=dict, alias="streams")
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
     _root: Path = PrivateAttr(default_factory=Path.cwd)
@@ -225,9 +225,9 @@ class Study(Table):
         return {name: value for name, value in seeds.items() if not isinstance(value, str)}
 
     @property
-    def limit(self) -> float | None:
-        """The best possible value of the objective, if known."""
-        return self.objective_.limit
+    def validation(self) -> Validation | None:
+        """The cross-validation; None if a job is one training."""
+        return self.validation_ if self.validation_ is not None and self.validation_.folds else None
 
     @property
     def resources(self) -> Resources:
@@ -251,6 +251,9 @@ class Study(Table):
             folds=self.validation.folds if self.validation else 0,
             function=self._function,
             command=self.command_.command() if self.command_ else None,
+            holdout=None
+            if self.validation_ is None or self.validation_.test is None
+            else Holdout(share=self.validation_.test, seed=derive_seed(self.search.seed, Purpose.TEST)),
         )
 
     @property
@@ -334,8 +337,10 @@ class Study(Table):
         content = self.model_dump(mode="json", by_alias=True)
         content["search"]["lag"] = self.lag
         del content["command" if self.command_ is None else "trainable"]
-        if self.validation is None:  # keeps the digest of studies without it
-            del content["validation"]
+        validation = content.pop("validation")
+        if validation is not None:  # the keys that a study does not use would change its digest
+            unused = {"folds", "repeats"} if self.validation is None else {"test"} if validation["test"] is None else ()
+            content["validation"] = {key: value for key, value in validation.items() if key not in unused}
         content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
         if self.promotion.race is None:
             del content["promotion"]["race"]
@@ -377,6 +382,8 @@ class Study(Table):
             texts["search.replicates"] = f"{self.search.replicates}, lambda {self.search.lambda_:g}"
         if self.validation is not None:
             texts["validation"] = str(self.validation)
+        if self.validation_ is not None and self.validation_.test is not None:
+            texts["validation.test"] = f"{self.validation_.test:g}"
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

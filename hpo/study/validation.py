@@ -79,6 +79,12 @@ def notes(study: Study) -> list[Problem]:
             change = f'{metric} = "minimize"' if objective.others else 'direction = "minimize"'
             message = f"{metric!r} is maximized; if smaller is better, set {change}"
             found.append(Problem("objective.metrics" if objective.others else "objective.direction", message))
+    if plain := [str(seed) for seed in study.promotion.seeds if seed in (0, 1)]:
+        message = (
+            f"{' and '.join(plain)}: allowed, but libraries use 0 and 1 as defaults or for no seed at all; prefer "
+            "others, such as 42, 43 and 44"
+        )
+        found.append(Problem("promotion.seeds", message))
     shared = [seed for seed in study.promotion.seeds if seed in study.common_seeds]
     return found + [
         Problem(
@@ -137,6 +143,11 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
         yield Problem("space", str(error))
     yield from command_problems(content, dimensions)
     yield from objective_problems(content)
+    validation = content.get("validation")
+    if isinstance(validation, dict) and validation.get("test") is not None and content.get("command") is not None:
+        yield Problem(
+            "validation.test", "a command divides its data itself, so no test part can be held out of it; remove test"
+        )
     search = content.get("search")
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from hpo.study.table import Table
+from hpo.study.table import Finite, Table
+
+
+def _share(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError(f"expected a share of the cases between 0 and 1, such as 0.2, got {value:g}")
+    return value
 
 
 class Validation(Table):
-    """Cross-validation: every job is trained once for each fold, and its value is the mean over them.
+    """Cross-validation, a test part, or both.
+
+    With folds every job is trained once for each fold, and its value is the mean over them.
 
     Attributes:
-        folds: number of folds; each is the validation set once.
+        folds: number of folds, each of which is the validation set once; 0: no cross-validation.
         repeats: number of different splits into folds.
+        test: share of the cases that `ctx.split` holds out of every training; None: nothing is held out.
     """
 
-    folds: Annotated[int, Field(ge=2, le=1000)]
+    folds: Annotated[int, Field(ge=2, le=1000)] = 0
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    test: Annotated[Finite, AfterValidator(_share)] | None = None
+
+    @model_validator(mode="after")
+    def _divides_something(self) -> Validation:
+        if not self.folds and self.repeats > 1:
+            raise ValueError("repeats are repetitions of folds; set folds, or leave repeats out")
+        if not self.folds and self.test is None:
+            raise ValueError("expected folds = 5 for a cross-validation, test = 0.2 for a test part, or both")
+        return self
 
     @property
     def trainings(self) -> int:
         """Trainings per job."""
-        return self.folds * self.repeats
+        return max(1, self.folds * self.repeats)
 
     def __str__(self) -> str:
         return f"{self.folds} folds" + (f" x {self.repeats}" if self.repeats > 1 else "")

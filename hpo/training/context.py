@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
+from hpo.core.protocols import Holdout
 from hpo.core.records import Metrics, Report, Value
 from hpo.seeds.streams import Streams
 from hpo.training.checkpoint import Stateful
@@ -57,6 +59,7 @@ class Context:
         device: str = "cpu",
         threads: int = 1,
         folds: int = 0,
+        holdout: Holdout | None = None,
         params: Mapping[str, Value] | None = None,
     ) -> None:
         self.seed = progress.job.seed
@@ -71,6 +74,7 @@ class Context:
         self.keeps = progress.keeps
         self.objective = progress.objective
         self.trial = ObjectiveTrial(params or {}, self)
+        self._holdout = holdout
         self._progress = progress
         self._loop = loop
 
@@ -96,6 +100,50 @@ class Context:
         folder = self.folder / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def split(
+        self,
+        classes: npt.ArrayLike,
+        *,
+        validation: float = 0.2,
+        groups: Sequence[object] | None = None,
+        names: Sequence[str] = (),
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Returns the indices of the training cases and of the held-out cases, stratified by class.
+
+        The test part of the study (`[validation] test`) is in neither. When a promotion evaluates a kept model on it,
+        the held-out cases are the test part, and `epochs` yields no epoch but loads the model: so predict the held-out
+        cases after the loop, in their order, and pass them to `save_predictions`. With folds the held-out cases are
+        fold `fold`. The test part depends on the study alone, everything else on the split stream.
+
+        Args:
+            classes: (N,) class of each case: 0 .. C-1 if names are given, otherwise any values.
+            validation: share of the held-out cases in training, between 0 and 1; ignored with folds. With groups it
+                is rounded to a half, a third, a quarter, ...
+            groups: (N,) group of each case, such as its patient, which stays on one side; None: every case for itself.
+            names: (C,) names of the classes, for messages; empty: the classes themselves.
+
+        Raises:
+            UsageError: if a class would be missing in a part.
+        """
+        from hpo.training.splits import divide
+
+        made = divide(
+            classes,
+            validation,
+            self.streams.split,
+            names=names,
+            fold=self.fold,
+            folds=self.folds,
+            groups=groups,
+            holdout=self._holdout,
+            tests=self._progress.is_test,
+        )
+        known = self._progress.division
+        if known is not None and known.facts() != made.facts():
+            raise TrainableError("ctx.split() was called with other cases before; a training divides one set of cases")
+        self._progress.division = made
+        return made.train, made.held_out
 
     def epochs(self, **stateful: Stateful) -> Iterator[int]:
         """Yields the remaining epochs, 1 .. budget, and makes the training resumable bit by bit from each.
@@ -173,6 +221,8 @@ class Context:
             TrainableError: if a model is already watched, or the loop has begun.
             UsageError: if the optimizer has none of the model's parameters.
         """
+        if self._progress.is_test:
+            return  # nothing is trained
         if self._progress.diagnostics is not None or self._loop.is_running:
             raise TrainableError("ctx.watch() is for one model and one optimizer; call it once, before ctx.epochs()")
         from hpo.training.monitoring.diagnostics import Diagnostics  # imports torch, which some trainables do not need
@@ -235,7 +285,7 @@ class Context:
         predictions = Predictions.of(
             truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
         )
-        self._progress.keep_predictions(predictions)
+        self._progress.keep_predictions(predictions.placed(self._progress.division))
 
     def save_panels(
         self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hpo.core.errors import TrainableError
@@ -13,7 +14,8 @@ from hpo.seeds.streams import Streams
 from hpo.training import loop_checks
 from hpo.training.checkpoint import Checkpoint, Paused, Stateful, load_newest
 from hpo.training.progress import Progress
-from hpo.training.weights import start_digest
+from hpo.training.states import load_plain
+from hpo.training.weights import MODEL_FILE, start_digest
 
 MODEL = "model"
 """Name of the argument of `Context.epochs` that is the model, whose weights are the result."""
@@ -33,6 +35,7 @@ class EpochLoop:
         has_paused: whether the training ended this way.
         is_running: whether the loop has begun and not ended.
         deliver: passes a function's reports to its `FunctionRun`; None if the trainable yields.
+        tested: folder of the training whose model is evaluated on the test part; None: a model is trained.
     """
 
     def __init__(self, progress: Progress, streams: Streams, device: str, saved: Callable[[], None]) -> None:
@@ -45,6 +48,7 @@ class EpochLoop:
         self._looped = False
         self._stopped = False
         self._loaded = self._saves = False
+        self.tested: Path | None = None
         self.deliver: Callable[[object], None] | None = None
         self.should_pause = self.has_paused = self.is_running = False
 
@@ -55,7 +59,11 @@ class EpochLoop:
             stateful: objects to save and restore, by name.
         """
         loop_checks.check_first_loop(self._looped)
-        self._looped = self.is_running = True
+        self._looped = True
+        if self.tested is not None:
+            self._load_tested(self.tested, stateful)
+            return iter(())
+        self.is_running = True
         return self._epochs(stateful)
 
     def stop(self, reason: str) -> None:
@@ -137,6 +145,20 @@ class EpochLoop:
             if self._selected is not None:
                 stateful[MODEL].load_state_dict(self._selected)
             progress.keep_weights(stateful[MODEL].state_dict())
+
+    def _load_tested(self, folder: Path, stateful: Mapping[str, Stateful]) -> None:
+        """Loads the weights of the selected epoch that a training kept, to be evaluated without an epoch.
+
+        Args:
+            folder: folder of the training.
+            stateful: objects by name, among them the model.
+        """
+        try:
+            weights = load_plain(folder / MODEL_FILE, self._device)
+        except OSError as error:
+            raise TrainableError(f"the weights to evaluate cannot be read: {error}") from error
+        stateful[MODEL].load_state_dict(weights)
+        self._progress.keep_weights(stateful[MODEL].state_dict())
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:
         saved = self._resume(stateful)

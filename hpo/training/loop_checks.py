@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo.core.errors import TrainableError
 from hpo.core.texts import type_name
+
+if TYPE_CHECKING:
+    from hpo.training.predictions import Predictions
+    from hpo.training.splits import Division
 
 WEIGHTS_UNCHANGED = (
     "its weights are bit for bit the initial ones: no epoch changed the model that ctx.epochs() was given "
@@ -131,6 +136,50 @@ def check_fold_read(folds: int, was_read: bool) -> None:
         raise TrainableError(
             f"the study is validated over {folds} folds, but the trainable never read ctx.fold: divide the data into "
             "ctx.folds folds with ctx.streams.split and train on all but fold ctx.fold, or remove [validation]"
+        )
+
+
+def check_holds_out(was_split: bool, produced: Iterable[str]) -> None:
+    """Checks that a finished training of a study with a test part held it out, and that its model can be evaluated.
+
+    Args:
+        was_split: whether the trainable has called `ctx.split`.
+        produced: names of the digests of what the training produced.
+
+    Raises:
+        TrainableError: if it has trained on cases of the test part, or has no weights or no predictions.
+    """
+    if not was_split:
+        raise TrainableError(
+            "the study holds out a test part, but the trainable never called ctx.split(), so it may have trained on "
+            "test cases: divide the data with `train, held_out = ctx.split(classes, validation=0.2)`, or remove `test` "
+            "from [validation]"
+        )
+    if lacking := [name for name in ("weights", "predictions") if name not in produced]:
+        raise TrainableError(
+            f"the study holds out a test part, but the training kept no {' and no '.join(lacking)}, so it could not be "
+            "evaluated there: loop over ctx.epochs(model=model), whose weights are kept, and after the loop call "
+            "ctx.save_predictions() for the held-out cases of ctx.split(); or remove `test` from [validation]"
+        )
+
+
+def check_tested(predictions: Predictions | None, division: Division | None) -> None:
+    """Checks that predictions are those of the test part, in the order of `ctx.split`.
+
+    Args:
+        predictions: predictions that the trainable saved; None: there are none.
+        division: how `ctx.split` divided the cases; None: it was not called.
+
+    Raises:
+        TrainableError: if they are of other cases, or missing.
+    """
+    if division is None or predictions is None:
+        lacking = "ctx.split() was not called" if division is None else "ctx.save_predictions() was not called"
+        raise TrainableError(f"the model was not evaluated on the test part: {lacking}")
+    if not division.are_of_held_out(predictions.truth):
+        raise TrainableError(
+            f"the predictions are not of the {len(division.held_out)} test cases in the order of ctx.split(): predict "
+            "the cases that ctx.split() returns as held out, in that order, and pass their classes as `truth`"
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from hpo.core.files import atomic_write, is_file
 from hpo.core.records import LARGEST
 from hpo.core.texts import cleaned, shown, type_name
 from hpo.training.reported import checked_name
+
+if TYPE_CHECKING:
+    from hpo.training.splits import Division
 
 FILE = "predictions.npz"
 
@@ -33,6 +36,8 @@ class Predictions:
         labels: (C,) integer labels of the classes, as readers know them: BI-RADS 1 .. 4.
         names: (C,) short names of the classes: A .. D.
         cases: columns that identify the case of each row, (N,) strings each, e.g. `path`, `accession`.
+        rows: (N,) index of each case in the data that `Context.split` divided; None: unknown.
+        groups: (N,) number of each case's group, e.g. its patient, in all of that data; None: unknown, or no groups.
     """
 
     truth: npt.NDArray[np.int64]
@@ -40,6 +45,8 @@ class Predictions:
     labels: tuple[int, ...]
     names: tuple[str, ...]
     cases: Mapping[str, tuple[str, ...]]
+    rows: npt.NDArray[np.int64] | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -92,6 +99,17 @@ class Predictions:
             cases=columns,
         )
 
+    def placed(self, division: Division | None) -> Predictions:
+        """Returns these predictions with their rows and groups in the data, if they are of the held-out cases.
+
+        Args:
+            division: how `Context.split` divided the cases; None: it was not called.
+        """
+        if division is None or not division.are_of_held_out(self.truth):
+            return self
+        rows = division.held_out
+        return replace(self, rows=rows, groups=None if division.group is None else division.group[rows])
+
     @property
     def digest(self) -> str:
         """sha256 of the true classes and the exact probabilities."""
@@ -103,6 +121,7 @@ class Predictions:
             columns: dict[str, Any] = {
                 f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()
             }
+            columns |= {name: one for name, one in (("rows", self.rows), ("groups", self.groups)) if one is not None}
             np.savez(
                 file,
                 truth=self.truth,
@@ -119,13 +138,15 @@ class Predictions:
             return None
         with (folder / FILE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             cases = {name.removeprefix("case_"): file[name].tolist() for name in file.files if name.startswith("case_")}
-            return cls.of(
+            found = cls.of(
                 truth=file["truth"],
                 probabilities=file["probabilities"],
                 labels=file["labels"].tolist(),
                 names=file["names"].tolist(),
                 cases=cases,
             )
+            rows, groups = (file[name] if name in file.files else None for name in ("rows", "groups"))
+            return replace(found, rows=rows, groups=groups)
 
 
 def as_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:

@@ -24,6 +24,7 @@ from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
 
 if TYPE_CHECKING:
     from hpo.training.monitoring.diagnostics import Diagnostics
+    from hpo.training.splits import Division
 
 
 class Progress:
@@ -40,6 +41,9 @@ class Progress:
         objective: the study's objective.
         folder: folder for this training's own files.
         keeps: whether artifacts are kept, as they are in a promotion.
+        is_test: whether a kept model is evaluated on the test part, rather than trained.
+        division: how `Context.split` divided the cases; None: it was not called.
+        predictions: predictions that were recorded; None: there are none.
         code: digest of the trainable's source files; empty if they are not known.
         reports: all reports so far, in order; after a resume they include those before it.
         digests: sha256 of the weights and the predictions, by name.
@@ -55,6 +59,9 @@ class Progress:
         self.objective = objective
         self.folder = folder
         self.keeps = job.stage is Stage.PROMOTION
+        self.is_test = job.stage is Stage.TEST
+        self.division: Division | None = None
+        self.predictions: Predictions | None = None
         self.code = ""
         self.reports: list[Report] = []
         self.digests: dict[str, str] = {}
@@ -67,7 +74,7 @@ class Progress:
         self._written: dict[str, tuple[int, ...]] = {}
         self._began = time.monotonic()
         self._log = Log(folder, self.remarks.append) if self.keeps else None
-        self._events = Events(folder, job, objective, self.remark) if events else None
+        self._events = Events(folder, job, objective, self.remark) if events and not self.is_test else None
 
     @property
     def seconds(self) -> float:
@@ -155,7 +162,7 @@ class Progress:
             weights: state dict of the model.
         """
         self.digests["weights"] = weights_digest(weights)
-        if self.digests["weights"] == self.digests.get(START):
+        if self.digests["weights"] == self.digests.get(START) and not self.is_test:
             self.remark(loop_checks.WEIGHTS_UNCHANGED)
         if self.keeps:
             save_weights(self.folder, weights)
@@ -167,8 +174,9 @@ class Progress:
         Args:
             predictions: predictions of the selected epoch.
         """
+        self.predictions = predictions
         self.digests["predictions"] = predictions.digest
-        if self.keeps:
+        if self.keeps or self.is_test:
             predictions.save(self.folder)
             self._written[PREDICTIONS_FILE] = file_stamp(self.folder / PREDICTIONS_FILE)
 

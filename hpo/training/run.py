@@ -6,18 +6,21 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import TypeVar, cast
 
 from hpo.core.code import UNKNOWN
+from hpo.core.errors import TrainableError
 from hpo.core.isolation import TUNE, Isolation, clear_working_folder, protect_streams, working_folder
 from hpo.core.protocols import Resources, TrainableRef
-from hpo.core.records import Alert, Job, Report, Stage, Status
+from hpo.core.records import TEST_PART, Alert, Job, Report, Stage, Status
 from hpo.core.texts import cleaned
 from hpo.core.tracker import JobUpdate, Outcome
 from hpo.seeds.current import running
 from hpo.seeds.streams import Streams
+from hpo.stats.classification import classification_scores
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
 from hpo.training.checkpoint import has_checkpoint
@@ -27,7 +30,7 @@ from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.failures import failure_text, is_trial_pruned, watch_for_ctrl_c
 from hpo.training.function_run import FunctionRun
-from hpo.training.loop_checks import check_fold_read
+from hpo.training.loop_checks import check_fold_read, check_holds_out, check_tested
 from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
 from hpo.training.process import configure_library, device_for, fingerprint
 from hpo.training.progress import Progress
@@ -80,6 +83,7 @@ class TrainingRun:
     ) -> None:
         self._job = job
         self._work_dir, self._job_folder = work_dir(work), job.folder
+        self._tested = replace(job, stage=Stage.PROMOTION).folder
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
@@ -96,6 +100,7 @@ class TrainingRun:
             device=self._device,
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
+            holdout=trainable.holdout,
             params={**trainable.fixed, **job.params},
         )
         self._tune = TuneSession(self._context, self._progress.remark)
@@ -113,6 +118,7 @@ class TrainingRun:
         self._defaults: dict[str, object] = {}
         self._code = UNKNOWN
         self._refusal: str | None = None
+        self._holds_out = trainable.holdout is not None
         self._command = trainable.command
         if error is None:
             self._call(lambda: self._begin(job, trainable))
@@ -171,11 +177,15 @@ class TrainingRun:
                 with suppress(OSError):  # it is not empty, or it is gone
                     folder.parent.rmdir()
             self._work_dir.close(self._job_folder)
+            if self._progress.is_test:
+                self._work_dir.close(self._tested)
         return unrestored
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:
         loaded = load(trainable)
         self._code = loaded.code(trainable.root)
+        if self._progress.is_test:
+            self._loop.tested = self._work_dir.open(self._tested)
         if trainable.code.differs(self._code):
             self._refusal = _code_differs(trainable.code.changes(self._code))
             return
@@ -226,14 +236,28 @@ class TrainingRun:
             if metrics is _END:
                 self._loop.check_loop_finished()
                 check_fold_read(self._context.folds, self._progress.fold_was_read)
+                if self._progress.is_test:
+                    self._conclude_test()
+                    return True
                 if self._function_run is not None:
                     self._progress.conclude(self._function_run.returned)
+                if self._holds_out:
+                    check_holds_out(self._progress.division is not None, self._progress.digests)
                 return True
+            if self._progress.is_test:
+                raise TrainableError("metrics were reported outside ctx.epochs(); a test part has no epochs")
             self._loop.check_report_allowed()
             self._progress.add(metrics)
             if time.monotonic() >= end:
                 return False
         return False
+
+    def _conclude_test(self) -> None:
+        """Reports the metrics of the predictions for the test part."""
+        predictions, division = self._progress.predictions, self._progress.division
+        check_tested(predictions, division)
+        assert predictions is not None  # checked
+        self._progress.add(classification_scores(predictions.truth, predictions.probabilities))
 
     def _end(self, generator: Generator[object, None, None]) -> None:
         """Closes a generator, repeatedly if it yields instead: garbage collection could resume it at any moment."""
@@ -283,6 +307,7 @@ class TrainingRun:
                 **fingerprint(self._device, self._threads, facts),
                 **({"defaults": self._defaults} if self._defaults else {}),
                 **({"code": self._code.plain()} if self._code.digest else {}),
+                **({TEST_PART: self._progress.division.facts()} if self._holds_out and self._progress.division else {}),
             },
             files=files,
             remarks=tuple(cleaned(str(remark)) for remark in (*progress.remarks, *self._isolation.remarks)),
@@ -319,14 +344,14 @@ class TrainingRun:
         return self._progress.last_alerts() if self._error is not None and self._generator is not None else ()
 
     def _keep_files(self) -> str | None:
-        if not self._progress.keeps and not self._events:
+        if not self._progress.keeps and not self._events and not self._progress.is_test:
             return None
         try:
             folder = self._work_dir.keep(self._job_folder)
         except OSError as error:
             self._error = self._error or f"its files cannot be saved: {error}"
             return None
-        return folder if self._progress.keeps else None
+        return folder if self._progress.keeps or self._progress.is_test else None
 
     def _new_reports(self) -> tuple[Report, ...]:
         reports = tuple(self._progress.reports[self._sent :])

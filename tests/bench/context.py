@@ -16,6 +16,7 @@ from hpo.core.records import Job, Status
 from hpo.seeds.streams import Streams
 from hpo.study.loading import read
 from hpo.training import TrainingRun, discard_checkpoint
+from hpo.training.splits import split
 from models.common.loop import (
     EVALUATION_BATCH,
     Running,
@@ -27,7 +28,6 @@ from models.common.loop import (
 )
 from models.common.metrics import classification_metrics
 from models.common.schedule import warm_up_then_cosine
-from models.common.splits import split
 from models.density import DensityParams
 from models.mammography.augment import Augmentation
 from models.mammography.data import data_set

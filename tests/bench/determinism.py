@@ -20,10 +20,10 @@ import torch
 from torch.nn import functional
 
 from hpo.seeds.streams import Streams
+from hpo.training.splits import split
 from hpo.training.weights import weights_digest
 from models.common.loop import batch_count, optimizer_for, shuffled_batches, update
 from models.common.schedule import warm_up_then_cosine
-from models.common.splits import split
 from models.density import DensityParams
 from models.mammography.augment import Augmentation
 from models.mammography.data import data_set

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from hpo.seeds.streams import Streams
 from hpo.training.monitoring.watch import Watch
+from hpo.training.splits import split
 from models.common.loop import batch_count, optimizer_for, shuffled_batches, update
 from models.common.schedule import warm_up_then_cosine
-from models.common.splits import split
 from models.density import DensityParams
 from models.mammography.augment import Augmentation
 from models.mammography.data import data_set

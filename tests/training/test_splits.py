@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo import Stream, Streams, UsageError
-from models.common.splits import split
+from hpo.training.splits import split
 
 NAMES = ("A", "B", "C", "D")
 LABELS = np.repeat(np.arange(4), [40, 20, 60, 80])
@@ -94,7 +94,7 @@ def test_patient_folds_are_a_partition():
 
 @pytest.mark.parametrize("groups", [["one"] * 200, ["one", "other"] * 100])
 def test_unsplittable_patients_are_refused(groups):
-    with pytest.raises(UsageError, match="cannot be split like that with each patient on one side"):
+    with pytest.raises(UsageError, match=r"cannot be split like that with each group \(patient\) on one side"):
         split(LABELS, 0.25, Stream("split", 42), names=NAMES, groups=groups)
 
 
