@@ -116,7 +116,12 @@ class Estimate:
     def plain(self) -> dict[str, object]:
         """Returns the estimate as plain values, for promotion.json."""
         own = asdict(replace(self, looks=None))
-        return {**own, "looks": self.looks.plain() if self.looks else None, "sentences": self.sentences}
+        return {
+            **own,
+            "looks": self.looks.plain() if self.looks else None,
+            "sentences": self.sentences,
+            "rows": self.rows(),
+        }
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Estimate:

@@ -97,15 +97,20 @@ def looks_at(store: Store, stored: StoredStudy, trial: int, seeds: Sequence[int]
         return Looks(own=None, before=(), after=())
     done = [one for one in store.evaluations(stored, Stage.TEST) if one.status is Status.COMPLETE]
     own = [one for one in done if one.job.trial == trial and one.job.seed in seeds]
-    groups = {number: [one for one in done if one.job.trial == number and one not in own] for number in _trials(done)}
-    others = [_look(group, moments) for group in groups.values() if group]
+    if {one.job.seed for one in own} != {*seeds}:
+        own = []  # not all of its replicates were evaluated
+    keys = {one.job.key for one in own}
+    rest = [one for one in done if one.job.key not in keys]
+    groups = {number: [one for one in rest if one.job.trial == number] for number in _trials(rest)}
+    others = [_look(group, moments) for group in groups.values()]
     replaced = [one for one in done if any(remark.startswith(OTHER_CODE) for remark in one.remarks)]
     old = [
         replace(_look([one for one in replaced if one.job.trial == number], moments), at=None)
         for number in _trials(replaced)
     ]
     mine = _look(own, moments) if own else None
-    before = [one for one in others if mine is None or _time(one) < _time(mine)]
+    end = max((moments[key] for key in keys), default=None)
+    before = [one for one in others if end is None or _time(one) < end]
     after = [one for one in others if one not in before]
     return Looks(own=mine, before=(*old, *sorted(before, key=_time)), after=tuple(sorted(after, key=_time)))
 

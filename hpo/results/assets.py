@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import atomic_write, explain_write_errors, read_json, write_text
+from hpo.results.ensemble import read_ensemble
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
 from hpo.stats.classification import NAMES
@@ -114,14 +115,34 @@ def write_assets(
         named = ", ".join(f"{run.folder.name} (seed {run.seed})" for run in runs)
         raise UsageError(f"expected the results of one promotion, one for each seed, not {named}")
     chosen = runs[0].own.get("ddof", 0) if ddof is None else ddof
-    rows = table(runs, chosen)
+    block = str(blocks.pop())
+    rows = table(runs, chosen, read_ensemble(runs[0].folder.parent, "validation", block))
+    text = " ".join([words(runs, chosen), *_estimated(runs[0].folder.parent, block)])
     with explain_write_errors(out):
-        _check_same_promotion(out, prefix, str(blocks.pop()), force=force)
-        return (*_pictures(runs, out, prefix), *_texts(runs, rows, chosen, out, prefix))
+        _check_same_promotion(out, prefix, block, force=force)
+        return (*_pictures(runs, out, prefix), *_texts(runs, rows, text, out, prefix))
 
 
-def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
-    """Returns one row per metric that all runs have: value by seed, mean and sigma."""
+def _estimated(folder: Path, block: str) -> list[str]:
+    """Returns the sentences of promotion.json on how good the winner is; empty if they are of other replicates."""
+    try:
+        found = read_json(folder / "promotion.json")
+    except UsageError:
+        return []
+    estimate = found.get("estimate") if isinstance(found, dict) else None
+    if not isinstance(estimate, dict) or estimate.get("block") != block:
+        return []
+    return [str(one) for one in estimate.get("sentences", ())]
+
+
+def table(runs: Sequence[Run], ddof: Ddof, ensemble: Mapping[str, Any] | None = None) -> list[dict[str, object]]:
+    """Returns one row per metric that all runs have: value by seed, mean and sigma.
+
+    Args:
+        runs: directories of results, one per seed.
+        ddof: how sigma is estimated.
+        ensemble: metrics of the mean of the runs' probabilities, a further column; None: there is none.
+    """
     rows: list[dict[str, object]] = []
     for key, name in NAMES.items():
         values = [run.metrics.get(key) for run in runs]
@@ -134,6 +155,7 @@ def table(runs: Sequence[Run], ddof: Ddof) -> list[dict[str, object]]:
                 **{f"seed {run.seed}": value for run, value in zip(runs, known, strict=True)},
                 "mean": math.fsum(known) / len(known),
                 "sigma": sigma(known, ddof) if len(known) > 1 and runs[0].has_sigma else None,
+                **({"ensemble": ensemble.get(key)} if ensemble else {}),
             }
         )
     return rows
@@ -175,9 +197,11 @@ def _copied(picture: Path, path: Path) -> Path:
     return path
 
 
-def _texts(runs: Sequence[Run], rows: Sequence[Mapping[str, object]], ddof: Ddof, out: Path, prefix: str) -> list[Path]:
+def _texts(
+    runs: Sequence[Run], rows: Sequence[Mapping[str, object]], summary: str, out: Path, prefix: str
+) -> list[Path]:
     columns = ["metric", *(f"seed {run.seed}" for run in runs), "mean", "sigma"]
-    summary = words(runs, ddof)
+    columns += ["ensemble"] * any("ensemble" in row for row in rows)
     shown = [_shown(row) for row in rows]
     tex, page = (
         tabulate(shown, headers="keys", tablefmt=style, disable_numparse=True) for style in ("latex_booktabs", "github")
@@ -194,7 +218,8 @@ def _texts(runs: Sequence[Run], rows: Sequence[Mapping[str, object]], ddof: Ddof
 
 
 def _shown(row: Mapping[str, object]) -> dict[str, str]:
-    shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in row.items()}
+    texts = {name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()}
+    shown = {name: "-" if value is None else str(value) for name, value in texts.items()}
     spread = shown.pop("sigma")
     return {**shown, "mean": shown["mean"] if row["sigma"] is None else f"{shown['mean']} ± {spread}"}
 

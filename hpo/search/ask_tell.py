@@ -46,11 +46,16 @@ class Search:
 
     Raises:
         StudyInvalid: if the study has problems.
-        UsageError: if its sampler or pruner cannot be used.
+        UsageError: if its sampler or pruner cannot be used, or it has a test part.
     """
 
     def __init__(self, study: Study | str) -> None:
         self._study = resolve_study(study, to_train=False)
+        if self._study.ref.holdout is not None:
+            raise UsageError(
+                "hpo.Search does not train, so it cannot hold out the test part of [validation] test; use hpo.run, or "
+                "remove it"
+            )
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage, name = InMemoryStorage(), self._study.name
         optuna.create_study(study_name=name, storage=storage, directions=self._study.objective.directions)

@@ -143,7 +143,8 @@ def weighted_scores(truth_N: Indices, probabilities_NC: Floats, weight_DN: npt.N
 
     Those of scikit-learn with `sample_weight`, for all draws at once: with the weighted confusion matrix O and
     E = rows x columns / sum, kappa is 1 - sum (i - j)^2 O / sum (i - j)^2 E, and an AUC is the share of the weight of
-    pairs in which the case of the class has the higher probability, equal ones counted half (Mann-Whitney).
+    pairs in which the case of the class has the higher probability, equal ones counted half (Mann-Whitney). In a draw
+    without any case of a class that has some, macro F1 is undefined: it would measure the draw, not the model.
 
     Args:
         truth_N: (N,) index of the true class.
@@ -161,6 +162,7 @@ def weighted_scores(truth_N: Indices, probabilities_NC: Floats, weight_DN: npt.N
     apart_D = (o_DCC * distance_CC).sum(axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         f1_DC = np.nan_to_num(2 * right_DC / (rows_DC + columns_DC))
+        f1_DC[(rows_DC == 0) & np.isin(np.arange(classes), truth_N)] = np.nan  # a draw that lost a class
         kappa_D = np.where(expected_D > 0, 1 - apart_D / expected_D, 0.0)
     wanted = [1] if classes == 2 else range(classes)
     areas_DC = [_areas(truth_N == index, probabilities_NC[:, index], weight_DN) for index in wanted]

@@ -13,6 +13,8 @@ from hpo.seeds.streams import STREAMS
 FROZEN = [
     (Purpose.SAMPLER, (0,), 2198543957),
     (Purpose.SAMPLER, (3,), 2262201334),
+    (Purpose.TEST, (), 2398902575),
+    (Purpose.REPLICATE, (3,), 2185938273),
     (Purpose.SEARCH, (3,), 722428283),
     (Purpose.DRAW, (3,), 3546417548),
     (Purpose.DRAW, (3, STREAMS["order"]), 2409565808),
