@@ -23,7 +23,7 @@ NAMES = {
 MIN_UNITS = 10
 """Minimum number of groups or cases for an interval; resampling fewer says nothing."""
 
-DRAWS = 2000
+DRAWS = 1000
 """Number of resamples of an interval."""
 
 MIN_DEFINED = 0.95

@@ -71,7 +71,7 @@ def stored_evaluations(
     Args:
         connection: to the database.
         study: the study's id in this database.
-        stage: stage of the trainings; None: all stages.
+        stage: stage of the evaluations; None: all trainings, without the evaluations on the test part.
         trial: number of the trial; None: all trials.
     """
     if trial is not None and not 0 <= trial <= LARGEST_NUMBER:
@@ -81,8 +81,7 @@ def stored_evaluations(
         .where(ROW.study_id == study)
         .order_by(ROW.trial, ROW.stage.desc(), ROW.seed, ROW.fold, ROW.variant)
     )
-    if stage is not None:
-        query = query.where(ROW.stage == str(stage))
+    query = query.where(ROW.stage != str(Stage.TEST) if stage is None else ROW.stage == str(stage))
     if trial is not None:
         query = query.where(ROW.trial == trial)
     return [_evaluation(found) for found in connection.execute(query)]

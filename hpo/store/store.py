@@ -377,7 +377,7 @@ class Store:
             return codes_of(connection, study.id)
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
-        """Returns evaluations in the order of trial, stage and seed."""
+        """Returns evaluations in the order of trial, stage and seed; see `stored_evaluations`."""
         with self._reading() as connection:
             return stored_evaluations(connection, study.id, stage, trial)
 

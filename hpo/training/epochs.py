@@ -158,6 +158,8 @@ class EpochLoop:
         except OSError as error:
             raise TrainableError(f"the weights to evaluate cannot be read: {error}") from error
         stateful[MODEL].load_state_dict(weights)
+        if callable(evaluate := getattr(stateful[MODEL], "eval", None)):
+            evaluate()  # after epochs a model is in this mode, and the trainable may count on that
         self._progress.keep_weights(stateful[MODEL].state_dict())
 
     def _restore(self, stateful: Mapping[str, Stateful]) -> int:

@@ -116,6 +116,15 @@ def test_one_look_is_recorded(promoted, module_config):
         assert predictions.rows.tolist() == held_rows(made).tolist()
 
 
+def test_other_commands_do_not_see_it(promoted, module_config):
+    made, outcome = promoted
+    trial = outcome.report.winner.candidate.trial
+    _, evaluations = api.show(made, trial, module_config)
+    assert {one.job.stage for one in evaluations} == {Stage.SEARCH, Stage.PROMOTION}
+    found = api.diagnose(made, module_config, trial=trial)
+    assert [one.seed for one in found.replicates] == ["42", "43", "44", "41"]
+
+
 def test_repeated_look_is_the_same(promoted, restored_config):
     made, outcome = promoted
     again = hpo.promote(made, restored_config, test=True)

@@ -38,6 +38,10 @@ class Linear:
 
     def __init__(self, draw: np.random.Generator) -> None:
         self.weight, self.bias = draw.normal(size=(2, 3)) * 0.5, np.zeros(3)
+        self.is_evaluated = False
+
+    def eval(self):
+        self.is_evaluated = True
 
     def state_dict(self):
         return {"weight": self.weight.copy(), "bias": self.bias.copy()}
@@ -70,8 +74,10 @@ def train(params: HeldParams, ctx: Context) -> Iterator[Metrics]:
     for epoch in ctx.epochs() if params.no_weights else ctx.epochs(model=model):
         for rows_B in np.array_split(ctx.streams.order.numpy(epoch).permutation(train_T), 4):
             model.step(x_N2[rows_B], label_N[rows_B], params.lr)
+        model.eval()
         right = model.probabilities(x_N2[held_out_V]).argmax(axis=1) == label_N[held_out_V]
         yield {"val_acc": float(right.mean()), "loss": float(np.abs(model.weight).sum())}
+    assert model.is_evaluated
     if params.shuffled:
         held_out_V = held_out_V[::-1]
     ctx.save_predictions(
