@@ -101,17 +101,15 @@ class Estimate:
     looks: Looks | None = None
 
     @classmethod
-    def of(cls, study: Study, trial: int, looks: Looks | None, block: str = "") -> Estimate:
-        """Returns the estimate of a winner of which only the uses of the test part are known.
+    def of(cls, study: Study, trial: int, seeds: Sequence[int]) -> Estimate:
+        """Returns the estimate of a winner of which nothing is known yet.
 
         Args:
             study: the study that was promoted.
             trial: number of the winner's trial.
-            looks: uses of the test part; None: they were not looked up.
-            block: sha256 that identifies the replicates; empty: unknown.
+            seeds: seeds of its replicates.
         """
-        metric = headline(study.objective.metric)
-        return cls(trial=trial, seeds=study.promotion.seeds, block=block, metric=metric, parts=(), looks=looks)
+        return cls(trial=trial, seeds=tuple(seeds), block="", metric=headline(study.objective.metric), parts=())
 
     def plain(self) -> dict[str, object]:
         """Returns the estimate as plain values, for promotion.json."""

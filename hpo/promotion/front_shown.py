@@ -85,6 +85,7 @@ def front_text(report: FrontReport) -> str:
             f"The best epoch of trial {best.trial} is the last of {report.study.search.budget} under every seed: it "
             "may not have converged."
         )
+    lines += report.estimate.sentences if report.estimate else []
     return "\n".join(lines)
 
 

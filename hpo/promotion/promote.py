@@ -215,7 +215,7 @@ def promote_found(
             looks = looks_at(session.store, session.stored, trial, study.promotion.seeds)
             if looks.own is not None and not on_test:
                 on_test = recorded_on_test(session, replicates)
-            estimate = Estimate.of(study, trial, looks)
+            estimate = replace(Estimate.of(study, trial, study.promotion.seeds), looks=looks)
             outcome = replace(outcome, report=replace(outcome.report, estimate=estimate))
             winner = _winner(first_row, outcome.report, candidates, source.evaluations, session)
             lacking = [training for one in unwritten(folder, winner, first=first) for training in one.trainings]

@@ -82,7 +82,7 @@ def newest_report(
     trials = trials_of(durable, study.name)
     since, code = completed_since(promotion, stored, store, trials), newest_code(stored).digest
     if study.objective.others:
-        return front_report(
+        front = front_report(
             study,
             candidates,
             replicates,
@@ -94,6 +94,7 @@ def newest_report(
             searched=trials,
             recorded_winner=promotion.winner,
         )
+        return _estimated(front, store, stored, folder)
     race = None
     if promotion.race:  # the rungs stay as they were; only the last one is ranked again
         plan = Plan(tuple(promotion.race["rungs"]), tuple(promotion.race["widths"]))
@@ -117,9 +118,13 @@ def newest_report(
         searched=trials,
         external=external_of(durable, study.name),
     )
+    return _estimated(report, store, stored, folder)
+
+
+def _estimated(report: PromotionReport, store: Store, stored: StoredStudy, folder: Path) -> PromotionReport:
+    """Returns a report with the stored estimate of its winner, and the uses of the test part."""
     if report.winner is None:
         return report
-    trial = report.winner.candidate.trial
-    looks = looks_at(store, stored, trial, promotion.seeds)
-    found = stored_estimate(folder, trial, promotion.seeds) or Estimate.of(study, trial, None)
-    return replace(report, estimate=replace(found, looks=looks))
+    trial, seeds = report.winner.candidate.trial, report.ranking.seeds
+    found = stored_estimate(folder, trial, seeds) or Estimate.of(report.study, trial, seeds)
+    return replace(report, estimate=replace(found, looks=looks_at(store, stored, trial, seeds)))

@@ -173,7 +173,7 @@ def estimate_blocks(report: PromotionReport) -> list[str | Grid]:
         return []
     note = "over seeds: Student's interval of the mean; over cases or groups: bootstrap of these models"
     if found.with_ensemble:
-        note += f" · ensemble: mean of the {found.parts[0].models} models' probabilities, nothing was trained"
+        note += " · ensemble: mean of the models' probabilities, nothing was trained"
     return [f"Trial {found.trial} in detail:", found.table(), Dim(note)]
 
 
