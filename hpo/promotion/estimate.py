@@ -165,15 +165,16 @@ class Estimate:
             else "its validation cases, on which its epochs were selected,"
         )
         seeds = counted(len(self.seeds), "seed")
-        by_seeds = "a single seed does not say how far other seeds would move it"
+        by_seeds = "a single seed says nothing of other seeds"
         if one.over_seeds is not None:
-            by_seeds = f"other seeds would move it within {_shown(one.over_seeds)} (95 %, Student, {seeds})"
+            by_seeds = f"over other seeds its mean lies within {_shown(one.over_seeds)} (95 %, Student, {seeds})"
         of = counted(part.units, part.unit)
-        by_cases = f"{of} are too few to say how far other {part.unit}s would"
+        by_cases = f"{of} are too few to say anything of other {part.unit}s"
         if not part.units:
-            by_cases = "how far other cases would is unknown, because the predictions are gone"
+            by_cases = "nothing is known of other cases, because the predictions are gone"
         if one.over_cases is not None:
-            by_cases = f"other {part.unit}s within {_shown(one.over_cases)} (95 %, bootstrap over {of})"
+            shown = f"{_shown(one.over_cases)} (95 %, bootstrap over {of})"
+            by_cases = f"on other {part.unit}s that of these models lies within {shown}"
         text = (
             f"The {one.name} of trial {self.trial} on {where} is {number(one.mean)}: {by_seeds}, {by_cases}; "
             "neither interval includes the other's source."
