@@ -13,6 +13,9 @@ from hpo.figures.report import COLORS, MARKS, WIDTH
 if TYPE_CHECKING:
     from hpo.figures.report import Figure
 
+FAR_APART = 20
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+
 
 def front_figure(
     rows: Sequence[Mapping[str, Any]],
@@ -44,8 +47,9 @@ def front_figure(
             _add_candidate(figure, panel, row, (across, up), seeds, COLORS[index % len(COLORS)])
         if len(objectives) == 2:
             _add_front(figure, [row for row in shown if row["front"] == 1], (across, up), objectives)
-        figure.update_xaxes(title=f"{across} ({objectives[across]})", showgrid=True, row=panel, col=1)
-        figure.update_yaxes(title=f"{up} ({objectives[up]})", showgrid=True, row=panel, col=1)
+        where = {"showgrid": True, "row": panel, "col": 1}
+        figure.update_xaxes(title=f"{across} ({objectives[across]})", **_axis(shown, across, seeds), **where)
+        figure.update_yaxes(title=f"{up} ({objectives[up]})", **_axis(shown, up, seeds), **where)
     lines = [escape(line) for text in (title, *(f"! {one}" for one in warnings)) for line in wrap(text, WIDTH)]
     figure.update_layout(
         title="<br>".join(f"<sub>{line}</sub>" for line in lines),
@@ -125,6 +129,13 @@ def _add_front(
         line={"shape": shape, "dash": "dash", "color": "#555555"},
         name="front of the scores",
     )
+
+
+def _axis(rows: Sequence[Mapping[str, Any]], metric: str, seeds: Sequence[int]) -> dict[str, str]:
+    """Returns the type of a metric's axis: logarithmic if its values are positive and far apart, else linear."""
+    values = [value for row in rows for seed in seeds if (value := row[f"{metric}_seed_{seed}"]) is not None]
+    is_log = bool(values) and 0 < min(values) * FAR_APART < max(values)
+    return {"type": "log", "dtick": "D2"} if is_log else {"type": "linear"}
 
 
 def _wins(row: Mapping[str, Any]) -> bool:

@@ -77,7 +77,7 @@ def front_text(report: FrontReport) -> str:
         f"({_named(metrics, spread.ideal)}) and the reference point ({_named(metrics, spread.reference)})."
     )
     if 1 < seeds < CALIBRATED:
-        lines.append(f"With {seeds} seeds few resamples differ, so these shares and the interval look too certain.")
+        lines.append(f"With {seeds} seeds, fewer than {CALIBRATED}, these shares and the interval look too certain.")
     if report.certainty.seen:
         lines.append(f"Seed {', '.join(map(str, report.certainty.seen))} was also a seed of the search.")
     if best is not None and best.trial in report.still_rising:
@@ -152,7 +152,9 @@ def _named(metrics: Sequence[str], values: Sequence[float]) -> str:
 
 
 def _moments(mean: float, sigma: float | None) -> str:
-    return quantity(mean) if sigma is None else f"{quantity(mean)} ± {quantity(sigma)}"
+    if sigma is None:
+        return quantity(mean)
+    return f"{quantity(mean)} ± {quantity(sigma) if sigma else '0'}"
 
 
 def _vector(values: Sequence[float] | None) -> str:

@@ -141,7 +141,7 @@ def test_what_is_said(promoted):
     winner = promoted.report.winner.candidate.trial
     assert f"Winner: trial {winner}, the knee of the front: val 0." in text
     assert "of 1000 resamples of the 3 seeds (seed 0)" in text
-    assert "With 3 seeds few resamples differ" in text
+    assert "With 3 seeds, fewer than 6, these shares and the interval look too certain" in text
     assert "Hypervolume of the front: 0." in text
     assert "score: mean - sigma of val, mean - sigma of loss" in text
     assert "the best epoch by val" in text
