@@ -25,12 +25,20 @@ from hpo.promotion.options import AssetsOptions, PromotionOptions, RuleOptions
 from hpo.promotion.promote import PromotionOutcome
 from hpo.promotion.rank import rank_stored
 from hpo.promotion.report import Confirmation, PromotionReport
-from hpo.promotion.select import check_promotion, epochs_of_search, races, share_of_search, with_seeds
+from hpo.promotion.select import (
+    check_promotion,
+    epochs_of_search,
+    races,
+    share_of_search,
+    split_of,
+    with_seeds,
+)
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
 from hpo.search.options import ImportOptions, SearchOptions
 from hpo.search.plugins import doubts, notes
 from hpo.search.run import SearchOutcome, read_configurations, run
+from hpo.search.split import Split
 from hpo.serve.views import study_view, write_report
 from hpo.study import json_schema
 from hpo.study.loading import load_study
@@ -63,6 +71,7 @@ __all__ = [
     "RuleOptions",
     "SearchOptions",
     "SearchOutcome",
+    "Split",
     "StopOptions",
     "StudySummary",
     "SubmitOptions",
@@ -104,6 +113,7 @@ __all__ = [
     "run",
     "share_of_search",
     "show",
+    "split_of",
     "status",
     "stop",
     "studies",

@@ -106,7 +106,7 @@ def run(
         promote, options = True, replace(options, epochs=epochs)
     if trainings is not None:
         promote, promotion = True, replace(promotion, race=True, trainings=trainings)
-        options = replace(options, configurations=api.share_of_search(loaded, promotion))
+        options = replace(options, configurations=api.split_of(loaded, promotion))
     if promote:
         api.check_promotion(loaded, config, promotion)
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
@@ -120,6 +120,8 @@ def run(
                 print_json(tables.search_values(searched))
             raise typer.Exit(stop.exit_status or _search_status(searched))
         promotion = replace(promotion, accept_code_change=False)  # the search has checked it
+        if searched.share is not None:
+            promotion = replace(promotion, share=searched.share)
         promoted = _promote(loaded, config, replace(promotion, stop=stop, workers=workers), stop)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
@@ -249,7 +251,11 @@ def _search(study: Study, config: RunConfig, options: SearchOptions, stop: StopS
     from hpo.core.redaction import masked
 
     errors = _stderr()
-    wanted = counted(options.configurations or options.trials or study.search.trials, "trial")
+    split = options.configurations
+    if isinstance(split, api.Split):
+        wanted = f"{split.noisy} or {split.smooth} trials"
+    else:
+        wanted = counted(split or options.trials or study.search.trials, "trial")
     if options.epochs is not None:
         wanted = f"{counted(options.epochs, 'epoch')} in all"
     errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)

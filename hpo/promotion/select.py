@@ -15,10 +15,14 @@ from hpo.driver.resources import require_runnable
 from hpo.promotion.options import MAX_SEEDS, PromotionOptions, RuleOptions, count_of
 from hpo.promotion.race import Plan
 from hpo.results import require_writable
+from hpo.search.split import FIRST, NOISY, SMOOTH, Split
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.scoring import Rule
 from hpo.study import Study, Trial, sort_best_first
 from hpo.study.objective import require_one_objective
+
+LEAST_SPLIT, MOST_SPLIT = 50, 75
+"""Totals of trainings that are split by how noisy the first values are; with fewer or more, no rule was better."""
 
 
 def choose_candidates(trials: Sequence[Trial], study: Study, top: int) -> list[Trial]:
@@ -214,6 +218,24 @@ def share_of_search(study: Study, options: PromotionOptions) -> int:
             f"{plan.widths[0] if plan else 1} candidates from; allow more, or a smaller race with --rungs and --widths"
         )
     return share
+
+
+def split_of(study: Study, options: PromotionOptions) -> int | Split:
+    """Returns how many configurations the search gets of `options.trainings`, or the split that decides it later.
+
+    It is decided later where a plan has a short race, the total is about 60 trainings, and nothing sets the plan.
+
+    Raises:
+        UsageError: if such a race is not possible, or leaves the search too few trainings.
+    """
+    fixed, trainings, table = share_of_search(study, options), options.trainings or 0, study.promotion.race
+    is_set = options.top or options.rungs or options.widths or options.share or (table and table.share)
+    each = study.trainings * len(study.search_seeds(0))
+    if is_set or each > 1 or len(study.objective.metrics) > 1 or not LEAST_SPLIT <= trainings <= MOST_SPLIT:
+        return fixed
+    smooth, noisy = (share_of_search(study, replace(options, share=share)) for share in (SMOOTH, NOISY))
+    first = round(FIRST * trainings)
+    return fixed if noisy < first else Split(trainings=trainings, first=first, smooth=smooth, noisy=noisy)
 
 
 def epochs_of_search(study: Study, options: PromotionOptions, total: int) -> tuple[PromotionOptions, int]:

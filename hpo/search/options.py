@@ -11,6 +11,7 @@ from hpo.core.errors import UsageError
 from hpo.core.options import check_options, columns_of, count, flag, seconds_of
 from hpo.core.records import MAX_EPOCHS, MAX_TRIALS
 from hpo.driver.options import CommandOptions, LoggedOptions
+from hpo.search.split import Split
 
 if TYPE_CHECKING:
     from hpo.study import Configuration
@@ -23,7 +24,7 @@ class SearchOptions(LoggedOptions):
     Attributes:
         trials: total number of trials; default: as many as the study says.
         configurations: how many different ones to have tried in the end, instead of a number of trials: one that is
-            proposed again costs no training.
+            proposed again costs no training. Or a split, which decides it by the first values.
         epochs: most epochs of the whole search, those of pruned trials included, instead of a number of trials; a trial
             that could exceed them is not begun.
         seconds: wall time of the search, e.g. 90s, 30m, 1h30m, 1d; what runs then goes on next time.
@@ -35,7 +36,7 @@ class SearchOptions(LoggedOptions):
     """
 
     trials: int | None = field(default=None, metadata=count())
-    configurations: int | None = None
+    configurations: int | Split | None = None
     epochs: int | None = None
     seconds: float | None = field(
         default=None, metadata=flag(name="--time", parse=seconds_of, metavar="<time>", called="the time of a search")
@@ -47,7 +48,7 @@ class SearchOptions(LoggedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.configurations is not None:
+        if self.configurations is not None and not isinstance(self.configurations, Split):
             require_int("configurations", self.configurations, 1, MAX_TRIALS)
         if self.epochs is not None:
             require_int("epochs", self.epochs, 1, MAX_EPOCHS)

@@ -25,6 +25,7 @@ from hpo.search.options import SearchOptions
 from hpo.search.plugins import doubts
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
+from hpo.search.split import Split
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
@@ -53,6 +54,9 @@ class SearchOutcome(Shown):
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
         timed_out: whether the time limit was reached.
         repeats: number of trials identical to an earlier one, which cost no training.
+        split: the split of a total between this search and a race; None: there was none.
+        contrast: contrast of the first values, see `hpo.search.split.contrast_of`; None: unknown.
+        share: the race's share of the total by that contrast; None: there is no split, or it is not decided.
         code: digest of the code that was trained; empty if it is not known.
         events: folder of TensorBoard's event files, or its URL; None: none were written.
         warnings: warnings about replicates that ignore their seeds, and a search that may not be reproducible.
@@ -66,6 +70,9 @@ class SearchOutcome(Shown):
     ended: str | None = None
     timed_out: bool = False
     repeats: int = 0
+    split: Split | None = None
+    contrast: float | None = None
+    share: float | None = None
     events: str | None = None
     code: str = ""
     warnings: tuple[str, ...] = ()
@@ -228,6 +235,9 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         ended=source.ended,
         timed_out=source.has_work and deadline.is_set() and not context.stop.is_set(),
         repeats=source.repeats,
+        split=options.configurations if isinstance(options.configurations, Split) else None,
+        contrast=source.contrast,
+        share=source.share,
         events=events_folder(session.stored, context.config),
         code=code,
         warnings=warnings,

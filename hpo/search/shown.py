@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpo.core.formatting import counted, curves_text, duration, number, quantity
+from hpo.search.split import NOISY
 from hpo.study.functions import again
 
 if TYPE_CHECKING:
     from hpo.search.run import SearchOutcome
+    from hpo.search.split import Split
 
 MOST_SHOWN = 10
 """Largest number of trials of a front that are listed."""
@@ -34,6 +36,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
         lines.append(f"Ended: {outcome.ended}.")
+    if outcome.split is not None and outcome.share is not None:
+        lines.append(_split_text(outcome, outcome.split))
     if outcome.open:
         lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
     lines += curves_text(outcome.events)
@@ -73,3 +77,17 @@ def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         f"{', '.join(shown)}{more}. One seed is one draw"
         + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
     )
+
+
+def _split_text(outcome: SearchOutcome, split: Split) -> str:
+    """Returns how the total was split, and why."""
+    race = split.trainings - split.configurations(outcome.share)
+    if outcome.contrast is None:
+        why = f"The first {split.first} trials have too few values to tell whether they are noisy"
+    else:
+        kind = "noisy" if outcome.share == NOISY else "smooth"
+        why = (
+            f"The values are {kind} (the best of the first {split.first} trials lies {outcome.contrast:.1f} standard "
+            "deviations of the noise from their median)"
+        )
+    return f"{why}, so the promotion gets {race} of {split.trainings} trainings."

@@ -17,12 +17,14 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.core.errors import StudyBusy
 from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
 from hpo.core.records import MAX_TRIALS, Evaluation, Job, Status
+from hpo.search.contrast import contrast_of
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.limits import Limits
 from hpo.search.memory import MemoryStudy, marks_of
 from hpo.search.plugins import doubts
 from hpo.search.pruning import RunningTrials
 from hpo.search.rebuild import rebuild
+from hpo.search.split import Split, share_of_race
 from hpo.store.optuna_storage.garbage_collection import no_garbage_collection
 from hpo.store.optuna_storage.studies import DurableStudy, shortened
 from hpo.store.optuna_storage.trials import CODE, DOUBTS, ENQUEUED, trial_of
@@ -49,9 +51,14 @@ class SearchSource:
         durable: its trials in the database.
         trials: total number of trials; None: as many as the study says.
         limits: other limits of the search; None: those of the study.
-        configurations: number of different configurations to try, instead of trials; None: trials count.
+        configurations: number of different configurations to try, instead of trials, or the split that decides it by
+            the first values; None: trials count.
         epochs: most epochs of all trials together, instead of trials; None: no limit.
         code: digest of the code; empty: not known. A trial left open by other code is trained from the start.
+
+    Attributes:
+        contrast: contrast of the first values that decided the split; None: there is none, or not yet.
+        share: the race's share by the split; None: there is none, or it is not decided.
     """
 
     def __init__(
@@ -60,14 +67,19 @@ class SearchSource:
         durable: DurableStudy,
         trials: int | None = None,
         limits: Limits | None = None,
-        configurations: int | None = None,
+        configurations: int | Split | None = None,
         epochs: int | None = None,
         code: str = "",
     ) -> None:
         self._study = study
         self._durable = durable
         self._trials = study.search.trials if trials is None else trials
-        self._configurations = configurations
+        self._split = configurations if isinstance(configurations, Split) else None
+        self.contrast: float | None = None
+        self.share: float | None = None
+        self._configurations = (
+            configurations.configurations(None) if isinstance(configurations, Split) else configurations
+        )
         self._epochs = epochs
         self._code = code
         if configurations is not None or epochs is not None:
@@ -98,6 +110,7 @@ class SearchSource:
         self._taken = found.taken  # number of queued configurations that became trials
         self._next = found.next
         self._was_retried = found.was_retried  # whether an open trial is older than finished ones
+        self._decide_split()
 
     @property
     def has_work(self) -> bool:
@@ -107,7 +120,7 @@ class SearchSource:
     @property
     def ended(self) -> str | None:
         """Why no more trials are proposed, as a sentence; None: there are more to come."""
-        if self._configurations is not None and len(self._duplicates) >= self._configurations:
+        if self._has_configurations and not self._awaits_split:
             return f"{len(self._duplicates)} configurations have been tried"
         if self._duplicates.repeats >= MOST_REPEATS:
             return f"the last {self._duplicates.repeats} proposals had all been tried before"
@@ -190,7 +203,7 @@ class SearchSource:
         """Returns a new trial's job."""
         number = self._next
         if self._own >= self._trials or self._is_enough:
-            return DONE
+            return WAIT if self._awaits_split else DONE
         if len(self._waiting) >= MOST_WAITING:  # another proposal would have no new information
             return WAIT
         if self._lag is not None and not self._catch_up(number - self._lag):
@@ -209,8 +222,27 @@ class SearchSource:
 
     @property
     def _is_enough(self) -> bool:
-        wanted = self._configurations
-        return (wanted is not None and len(self._duplicates) >= wanted) or self._duplicates.repeats >= MOST_REPEATS
+        return self._has_configurations or self._duplicates.repeats >= MOST_REPEATS
+
+    @property
+    def _has_configurations(self) -> bool:
+        return self._configurations is not None and len(self._duplicates) >= self._configurations
+
+    @property
+    def _awaits_split(self) -> bool:
+        """Whether the search may get more configurations once its first trials, which there are, are finished."""
+        is_open = self._split is not None and self.share is None and self._own >= self._split.first
+        return is_open and self._duplicates.repeats < MOST_REPEATS
+
+    def _decide_split(self) -> None:
+        """Decides the split from the first trials alone, so that neither timing nor a later trial has an influence."""
+        if self._split is None or self.share is not None:
+            return
+        first = range(self._imported, self._imported + self._split.first)
+        if all(number in self._finished for number in first):
+            self.contrast = contrast_of([self._finished[number] for number in first], self._study.objective.direction)
+            self.share = share_of_race(self.contrast)
+            self._configurations = self._split.configurations(self.share)
 
     @property
     def _spare_trials(self) -> int:
@@ -252,6 +284,7 @@ class SearchSource:
         if evaluation.error is not None:
             frozen.user_attrs["error"] = shortened(evaluation.error)
         self._finished[number] = frozen
+        self._decide_split()
         if self._lag is None:
             self._release(frozen)
         else:
