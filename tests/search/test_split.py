@@ -60,7 +60,7 @@ def driven(source, noise, slots=1, seed=0, most=10_000):
             source.tell(Evaluation(job=job, status=Status.FAILED, error="no"))
         else:
             source.tell(Evaluation(job=job, status=Status.COMPLETE, value=value(job, noise)))
-    return [trial.params for trial in source.trials()], source.share
+    return [trial.params for trial in source.trials()], (source.share, source.contrast)
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def study(curve):
 def test_split_ignores_timing(study, trainings, noise, share):
     split = api.split_of(study, api.PromotionOptions(race=True, trainings=trainings))
     params, found = driven(source_of(study, memory(study), split), noise)
-    assert found == (share if trainings == 60 else None)
-    plan = race_plan(study, 0, api.PromotionOptions(race=True, trainings=trainings, share=found))
+    assert found[0] == (share if trainings == 60 else None)
+    plan = race_plan(study, 0, api.PromotionOptions(race=True, trainings=trainings, share=found[0]))
     assert len(params) == trainings - plan.cost
     assert driven(source_of(study, memory(study), split), noise, slots=3, seed=trainings) == (params, found)
 
@@ -108,8 +108,8 @@ def test_open_split_waits_for_its_trials(curve):
 def test_small_grid_ends_undecided(curve):
     space = {"x": {"float": [0.0, 1.0], "step": 0.1}, "k": {"int": [2, 2]}}
     study = curve(search={"sampler": "grid", "pruner": "none", "lag": 1}, space=space)
-    params, share = driven(source_of(study, memory(study), Split(trainings=60, first=24, smooth=49, noisy=34)), 0.1)
-    assert (len(params), share) == (11, None)
+    params, found = driven(source_of(study, memory(study), Split(trainings=60, first=24, smooth=49, noisy=34)), 0.1)
+    assert (len(params), found) == (11, (None, None))
 
 
 def test_many_confirm_seeds_leave_no_split(study):
