@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -107,3 +107,12 @@ def named(given: object) -> object:
     raise ValueError(
         f"expected 'knee', a bound such as 'latency_ms <= 20', or a table with weights or where, got {given!r}"
     )
+
+
+def or_text(schema: dict[str, Any]) -> None:
+    """Adds a text to what the JSON schema of a preference allows.
+
+    Args:
+        schema: JSON schema of the key, which is changed.
+    """
+    schema["anyOf"].append({"type": "string"})

@@ -19,7 +19,7 @@ from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.objective import MetricName, ObjectiveTable, each_once, with_defaults
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
-from hpo.study.preference import PreferTable, named
+from hpo.study.preference import PreferTable, named, or_text
 from hpo.study.race import RaceTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
 from hpo.study.validation_table import Validation
@@ -126,7 +126,7 @@ class PromotionRules(Table):
     lambda_: Annotated[Finite, Field(alias="lambda", ge=0)] = 1.0
     ddof: Annotated[Ddof, exactly(0, 1, "unbiased")] = 0
     race: RaceTable | None = None
-    prefer: Annotated[PreferTable, BeforeValidator(named)] | None = None
+    prefer: Annotated[PreferTable, BeforeValidator(named)] | None = Field(default=None, json_schema_extra=or_text)
 
     @property
     def preference(self) -> PreferTable:
@@ -392,4 +392,7 @@ class Study(Table):
 def json_schema() -> dict[str, Any]:
     """Returns the JSON schema of a study file, for editors that complete and check TOML."""
     one_of = [{"required": ["trainable"]}, {"required": ["command"]}]
-    return {**Study.model_json_schema(by_alias=True), "oneOf": one_of}
+    schema = Study.model_json_schema(by_alias=True)
+    table = schema["properties"]["objective"]
+    schema["properties"]["objective"] = {"anyOf": [table, {"type": "array", "items": table}]}  # [[objective]]
+    return {**schema, "oneOf": one_of}

@@ -15,7 +15,7 @@ from hpo.core.errors import StudyChanged, StudyInvalid, UsageError
 from hpo.core.records import Job
 from hpo.store import prepare_optuna
 from hpo.store.optuna_storage.studies import OptunaStudies
-from hpo.study import front, incumbent, not_reproducible, sort_best_first
+from hpo.study import front, incumbent, json_schema, not_reproducible, sort_best_first
 from hpo.study.objective import SEVERAL
 
 TWO = {"metrics": {"val": "maximize", "cost": "minimize"}, "metric": "val"}
@@ -305,3 +305,22 @@ def test_ray_gives_the_same(curve, tmp_path, ray_slots):
         promoted = hpo.promote(study, config)
         found.append(([(one.params, one.vector) for one in trials], promoted.rows(), promoted.report.over_seeds))
     assert found[0] == found[1]
+
+
+FORMS = [
+    {"metrics": {"a": "maximize", "b": "minimize"}},
+    {"metric": "a", "direction": "minimize"},
+    [{"metric": "a"}, {"metric": "b", "direction": "minimize"}],
+]
+
+
+@pytest.mark.parametrize("objective", FORMS)
+@pytest.mark.parametrize("prefer", ["knee", {"weights": {"a": 1, "b": 2}}])
+def test_the_json_schema(objective, prefer):
+    jsonschema = pytest.importorskip("jsonschema")
+    content = {"name": "t", "trainable": "m:f", "space": {"x": {"float": [0.0, 1.0]}}, "search": {"budget": 1}}
+    schema = json_schema()
+    jsonschema.validate(content | {"objective": objective, "promotion": {"prefer": prefer}}, schema)
+    for wrong in ({"objective": {"direction": "minimize"}}, {"objective": objective, "promotion": {"prefer": 3}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(content | wrong, schema)
