@@ -337,7 +337,8 @@ class Session:
         self._prepared = True
         used = min(slots, most_at_once or slots)
         if used < slots and used == study.lag:  # another worker would always wait
-            self.tell(f"lag = {used}, so {used} instead of {slots} trainings run at a time")
+            fix = f"a new study with [resources] slots = {slots} lets all of them run"
+            self.tell(f"lag = {used}, so {used} instead of {slots} trainings run at a time; {fix}")
         backend = make_backend(work or self.work_folder, config, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
         trainable = self.trainable if objective is None else replace(self.trainable, objective=objective)

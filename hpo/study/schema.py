@@ -68,7 +68,7 @@ class Search(Table):
         lambda_: the value of a replicated trial is the mean over its seeds - lambda * sigma (ddof 0).
         sampler_seed: seed of the sampler; None: the same as `seed`.
         lag: trial n is proposed and pruned with the results of trials <= n - lag; False: with all known results, which
-            depends on timing and is not reproducible; None: twice `resources.slots`.
+            depends on timing and is not reproducible; None: `resources.slots`.
         max_failures: number of failed trials in a row that end the search.
         enqueue: configurations to try before the sampler's own, like those of `--enqueue`; the sampler draws omitted
             params. Not part of the identity: configurations may be added later.
@@ -300,7 +300,7 @@ class Study(Table):
     @property
     def lag(self) -> int | Literal[False]:
         """The lag: trial n uses the results of trials up to n - lag; False: all known results. See `Search.lag`."""
-        return 2 * self.resources_.slots if self.search.lag is None else self.search.lag
+        return self.resources_.slots if self.search.lag is None else self.search.lag
 
     @property
     def sampler_options(self) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_killed_drivers_leave_same_table(tmp_path, curve, killed):
     (project / "studies").mkdir(parents=True)
     (project / "toys").symlink_to(study.root / "toys")
     text = (study.root / "studies" / "curve.toml").read_text()
-    text = text.replace("budget = 5", 'budget = 5\nlag = 6\npruner = "hyperband"').replace("trials = 20", "trials = 18")
+    text = text.replace("lag    = 4", 'lag = 6\npruner = "hyperband"').replace("trials = 20", "trials = 18")
     (project / "studies" / "curve.toml").write_text(text + "\n[fixed]\nnap = 0.12\n")
     first = killed(project / "studies" / "curve.toml", after=4)
     second = killed(project / "studies" / "curve.toml", after=10)

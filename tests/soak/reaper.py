@@ -38,6 +38,7 @@ nap   = NAP
 flags = "FLAGS"
 
 [search]
+lag    = 4
 trials = TRIALS
 budget = 5
 

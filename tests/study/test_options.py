@@ -151,13 +151,13 @@ def test_default_option_is_same_study(curve):
 
 def test_lag_follows_from_slots(curve):
     bare = {"search": {"lag": None}}
-    assert curve(**bare).lag == 4
-    assert curve(**bare, resources={"slots": 3}).lag == 6
+    assert curve(**bare).lag == 2
+    assert curve(**bare, resources={"slots": 3}).lag == 3
     assert curve(search={"lag": 5}, resources={"slots": 3}).lag == 5
     assert curve(search={"lag": False}, resources={"slots": 3}).lag is False
-    assert curve(**bare, resources={"slots": 3}).content()["search"]["lag"] == 6
-    assert curve(**bare, resources={"slots": 3}).identity()["search.lag"] == "6"
-    assert curve(**bare, resources={"slots": 3}).identity() == curve(search={"lag": 6}).identity()
+    assert curve(**bare, resources={"slots": 3}).content()["search"]["lag"] == 3
+    assert curve(**bare, resources={"slots": 3}).identity()["search.lag"] == "3"
+    assert curve(**bare, resources={"slots": 3}).identity() == curve(search={"lag": 3}).identity()
 
 
 def test_missing_cmaes_says_how_to_install(curve, config, monkeypatch):
