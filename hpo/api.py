@@ -31,6 +31,7 @@ from hpo.promotion.select import (
     races,
     share_of_search,
     split_of,
+    trainings_of_promotion,
     with_seeds,
 )
 from hpo.search.from_optuna import init_from_optuna
@@ -120,6 +121,7 @@ __all__ = [
     "study_view",
     "submit",
     "summarize_study",
+    "trainings_of_promotion",
     "verify",
     "with_seeds",
     "write_phantoms",

@@ -109,6 +109,8 @@ def run(
         options = replace(options, configurations=api.split_of(loaded, promotion))
     if promote:
         api.check_promotion(loaded, config, promotion)
+        trials = options.trials or loaded.search.trials
+        options = replace(options, reserve=api.trainings_of_promotion(loaded, promotion, trials))
     with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
         searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop)
         if not as_json:
@@ -281,7 +283,7 @@ def _search_status(outcome: api.SearchOutcome) -> int:
     if outcome.stopped:
         return 0
     has_best = outcome.incumbent is not None or outcome.front
-    return 1 if outcome.open or (outcome.own and not has_best and not outcome.timed_out) else 0
+    return 1 if outcome.open or (outcome.own and not has_best and not (outcome.timed_out or outcome.limit)) else 0
 
 
 def _promotion_status(outcome: api.PromotionOutcome) -> int:
@@ -304,6 +306,8 @@ def _stdout_for_data() -> AbstractContextManager[object]:
 def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
 
     extra = {"trained": outcome.trained, "stopped": outcome.stopped, "results": [str(path) for path in outcome.results]}
+    if outcome.costs is not None:
+        extra |= {"limit": outcome.costs.limit, "spent": outcome.costs.spent.plain()}
     if outcome.report.external:
         extra["recognized"] = list(outcome.recognized)
         extra["left_out"] = [asdict(one) for one in outcome.left_out]

@@ -57,8 +57,9 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
         "states",
         "incumbent",
         "promoted",
+        "spent",
         "driver",
-        left=("study", "objective", "states", "promoted", "driver"),
+        left=("study", "objective", "states", "promoted", "spent", "driver"),
     )
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
@@ -74,6 +75,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
             states,
             best,
             promoted,
+            str(one.spent),
             _driver(one),
         )
     doubtful = [one for one in found if one.not_reproducible]
@@ -243,6 +245,8 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "stopped": outcome.stopped,
         "ended": outcome.ended,
         "timed_out": outcome.timed_out,
+        "limit": outcome.limit,
+        "spent": outcome.spent.plain(),
         "open": list(outcome.open),
         "events": outcome.events,
         "incumbent": outcome.incumbent.plain() if outcome.incumbent else None,

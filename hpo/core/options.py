@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -186,3 +187,25 @@ def seconds_of(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"expected a length of time such as 90s, 30m, 1h30m or 1d, got {text!r}")
     return seconds
+
+
+def deadline_of(text: str) -> datetime:
+    """Returns a moment in the future: `2026-12-01T08:00`, which is local time, or `2026-12-01T08:00+01:00`.
+
+    Raises:
+        ValueError: if it is no date with a time, or is over.
+    """
+    try:
+        when = datetime.fromisoformat(text.strip())
+        when = when if when.tzinfo else when.astimezone()
+        is_over = when <= datetime.now(UTC)
+    except (ValueError, OverflowError, OSError):
+        when, is_over = None, False
+    if when is None or ":" not in text:
+        raise ValueError(
+            "expected a date with a time such as 2026-12-01T08:00, local time, or 2026-12-01T08:00+01:00, "
+            f"got {text[:40]!r}"
+        )
+    if is_over:
+        raise ValueError(f"the deadline is in the past: {when.isoformat(' ', 'seconds')}")
+    return when

@@ -100,6 +100,23 @@ class FailureLimit(SourceWrapper):
             )
 
 
+class WithFirstJob(SourceWrapper):
+    """Wraps a source whose first job was asked for already.
+
+    Args:
+        first: that job, which is handed out first.
+        source: the source that hands out the jobs.
+    """
+
+    def __init__(self, first: Job, source: JobSource) -> None:
+        super().__init__(source)
+        self._first: Job | None = first
+
+    def ask(self) -> Job | Wait | Done:
+        first, self._first = self._first, None
+        return super().ask() if first is None else first
+
+
 def with_retries(call: Callable[[], Answer], stop: Stop) -> Answer:
     """Returns the result of `call`; repeats it as long as it raises `RetryLater`.
 

@@ -7,13 +7,14 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, overload
 
-from hpo.core.arguments import require_known, require_type
+from hpo.core.arguments import require_int, require_known, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import check_options, count, flag
-from hpo.core.records import LARGEST_SEED
+from hpo.core.options import check_options, count, deadline_of, flag
+from hpo.core.records import LARGEST_SEED, MAX_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS
 from hpo.integrations.tool_names import check_tools, tools_of
 
@@ -71,6 +72,46 @@ class LoggedOptions(RecordOptions):
         super().__post_init__()
         require_type("log_to", self.log_to, (list, tuple), "a list of tools, e.g. ['mlflow']")
         check_tools(self.log_to)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitedOptions(LoggedOptions):
+    """Options of every command whose costs can be limited; what the study has used before counts too.
+
+    Attributes:
+        gpu_hours: most GPU hours of all trainings of the study together.
+        cost: most money for all trainings of the study together, at the study's price_per_hour of one training.
+        deadline: moment by which all trainings end, e.g. 2026-12-01T08:00; local time unless it has an offset: +01:00.
+        reserve: number of trainings for which the limits leave enough, because a promotion follows.
+    """
+
+    gpu_hours: float | None = field(default=None, metadata=flag())
+    cost: float | None = field(default=None, metadata=flag())
+    deadline: datetime | str | None = field(default=None, metadata=flag(parse=deadline_of, metavar="<date>", kind=str))
+    reserve: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("gpu_hours", self.gpu_hours), ("cost", self.cost)):
+            if value is not None and value <= 0:
+                raise UsageError(f"{name} must be more than 0, not {value:g}")
+        require_int("reserve", self.reserve, 0, MAX_TRIALS)
+        object.__setattr__(self, "deadline", _checked_deadline(self.deadline))
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The deadline with its offset; None: there is none."""
+        return self.deadline if isinstance(self.deadline, datetime) else None
+
+
+def _checked_deadline(deadline: object) -> datetime | None:
+    require_type("deadline", deadline, (datetime, str, type(None)), "a date with a time, such as '2026-12-01T08:00'")
+    if isinstance(deadline, datetime):
+        return deadline if deadline.tzinfo else deadline.astimezone()
+    try:
+        return deadline_of(deadline) if isinstance(deadline, str) else None
+    except ValueError as error:
+        raise UsageError(f"deadline: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

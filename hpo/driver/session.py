@@ -14,14 +14,15 @@ from hpo.backends.running import run_all
 from hpo.core.arguments import require_type
 from hpo.core.errors import NothingToPromote, StudyChanged, StudyHeld, UsageError
 from hpo.core.files import Guard
-from hpo.core.protocols import Done, JobSource, Observer, Stop, TrainableRef, Wait
-from hpo.core.records import Job, Objective
+from hpo.core.protocols import JobSource, Observer, Stop, TrainableRef
+from hpo.core.records import Objective
 from hpo.core.run_config import RunConfig
-from hpo.core.wrappers import FailureLimit, SourceWrapper, tell_phase, with_retries
+from hpo.core.wrappers import FailureLimit, WithFirstJob, tell_phase, with_retries
 from hpo.driver.code_changes import check_code
+from hpo.driver.costs import Costs, amounts
 from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.leftovers import clear_leftovers
-from hpo.driver.options import CommandOptions, LoggedOptions
+from hpo.driver.options import CommandOptions, LimitedOptions, LoggedOptions
 from hpo.driver.resources import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage, stored_study
@@ -47,12 +48,14 @@ class RunContext:
         workers: keep the backend running after the command; None: it ends with the command.
         observers: told of every job, intermediate value and evaluation.
         stop: ends the command in order when it is set, here or by `hpo stop`.
+        limits: what the trainings may cost; None: there are no limits.
     """
 
     config: RunConfig
     workers: Workers | None
     observers: tuple[Observer, ...]
     stop: StopController
+    limits: LimitedOptions | None = None
 
     @classmethod
     def of(cls, study: Study, config: RunConfig | None, options: CommandOptions | None = None) -> RunContext:
@@ -67,7 +70,10 @@ class RunContext:
         controller = StopController(given.stop, study.name, given.observers)  # checks both
         tools = tool_observers(given.log_to, study.name) if isinstance(given, LoggedOptions) else ()
         observers = (*given.observers, *tools)
-        return cls(config=checked, workers=given.workers, observers=observers, stop=controller)
+        limits = given if isinstance(given, LimitedOptions) else None
+        if limits is not None:
+            amounts(study, resources(study, checked), limits)  # raises before anything is opened
+        return cls(config=checked, workers=given.workers, observers=observers, stop=controller, limits=limits)
 
 
 class Folds(Enum):
@@ -86,6 +92,7 @@ class Session:
         config: where the study is kept and run.
         observers: told of every job, intermediate value and evaluation.
         stop: ends the work in order when it is set.
+        costs: what the trainings use; as a `Stop` it also ends the work at the limits of the command.
         store: our tables in the database.
         stored: the study in our tables.
         studies: all of Optuna's studies in the database.
@@ -107,6 +114,7 @@ class Session:
         self.config = context.config
         self.observers = context.observers
         self.stop = context.stop
+        self.costs = Costs(study, resources(study, context.config), context.limits, context.stop)
         self.store = store
         self.studies = studies
         self.trainable = trainable
@@ -214,6 +222,9 @@ class Session:
         try:
             with lease.fencing(self.studies.engine):
                 clear_leftovers(self.store, self.stored, self.work_folder, self.config.outputs)
+                self.costs.begin(self.store, self.stored, lease)
+                for message in self.costs.describe():
+                    self.tell(message)
                 for observer in self.observers:
                     observer.opened(lambda: self.store.evaluations(self.stored))
                 yield lease
@@ -292,7 +303,8 @@ class Session:
             same,
             self.study.objective.metric,
             self.trainable.code,
-            self.observers,
+            (*self.observers, self.costs),
+            self.costs,
         )
 
     def train(
@@ -314,7 +326,7 @@ class Session:
                 backend is started, and stays open if the work is stopped meanwhile.
             most_at_once: largest number of trainings at a time; None: as many as the backend has slots.
             max_failures: number of failures in a row that end the work; None: no limit.
-            stop: ends the work in order when it is set; None: the session's own.
+            stop: ends the work in order when it is set; None: the session's `costs`.
             work: folder for checkpoints and files of trainings, or its URL; None: the study's.
             objective: the objective of these jobs; None: the study's.
 
@@ -322,7 +334,7 @@ class Session:
             TooManyFailures: if too many trainings in a row failed.
             BackendError: if the backend gave up.
         """
-        study, config, stop = self.study, self.config, stop or self.stop
+        study, config, stop = self.study, self.config, stop or self.costs
         if not has_work:
             try:
                 first = with_retries(source.ask, stop)
@@ -330,7 +342,7 @@ class Session:
                 return
             if not isinstance(first, Job):
                 return
-            source = _WithFirstJob(first, source)
+            source = WithFirstJob(first, source)
         if work is None and (folder := events_folder(self.stored, config)) is not None:
             self.tell(f"writing event files to {folder}")
         slots = start_backend(study, config, self._workers, self.observers, prepared=self._prepared)
@@ -342,23 +354,15 @@ class Session:
         backend = make_backend(work or self.work_folder, config, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
         trainable = self.trainable if objective is None else replace(self.trainable, objective=objective)
-        run_all(backend, limited, trainable, resources(study, config), stop, self.observers)
+        self.costs.restart()
+        try:
+            run_all(backend, limited, trainable, resources(study, config), stop, self.observers)
+        finally:
+            self.costs.suspend()
 
     def _held_lease(self) -> Lease:
         assert self.lease is not None  # only a study's driver writes
         return self.lease
-
-
-class _WithFirstJob(SourceWrapper):
-    """Wraps a source whose first job was asked for already."""
-
-    def __init__(self, first: Job, source: JobSource) -> None:
-        super().__init__(source)
-        self._first: Job | None = first
-
-    def ask(self) -> Job | Wait | Done:
-        first, self._first = self._first, None
-        return super().ask() if first is None else first
 
 
 def resolve_study(study: Study | str, *, to_train: bool = True) -> Study:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hpo.core.arguments import explains_arguments, require_int
+from hpo.core.costs import Spent
 from hpo.core.errors import UsageError
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
@@ -14,6 +15,7 @@ from hpo.driver.control import is_pending
 from hpo.driver.session import checked_config
 from hpo.driver.storage import name_of, storage, stored_study
 from hpo.store import Holder, Store, StoredPromotion, StoredStudy
+from hpo.store.costs import spent_by
 from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, front, incumbent, not_reproducible
 from hpo.study import loading as catalog
@@ -42,6 +44,7 @@ class Progress:
         not_reproducible: why its trials may not follow from the seeds; empty if they do, as far as known.
         objectives: directions by metric, where there are several objectives; otherwise empty.
         front: the complete trials that no other one dominates; empty with one objective.
+        spent: what all its trainings have used.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Progress:
     not_reproducible: tuple[str, ...] = ()
     objectives: Mapping[str, str] = field(default_factory=dict)
     front: tuple[Trial, ...] = ()
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def objective(self) -> str:
@@ -89,7 +93,7 @@ class Progress:
         found: dict[str, object] = {**asdict(self), "state": self.state, "driven": driven}
         if not self.objectives:
             del found["objectives"], found["front"]
-        return {**found, "incumbent": self.incumbent and self.incumbent.plain()}
+        return {**found, "incumbent": self.incumbent and self.incumbent.plain(), "spent": self.spent.plain()}
 
 
 def studies(folders: Iterable[Path] | None = None) -> list[Checked]:
@@ -196,4 +200,5 @@ def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progr
         not_reproducible=not_reproducible(trials, study),
         objectives=study.objective.by_metric if study.objective.others else {},
         front=tuple(front(trials, study)),
+        spent=store.read(lambda one: spent_by(one, stored.id, study.resources.gpu, study.resources_.price_per_hour)),
     )

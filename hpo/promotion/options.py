@@ -11,7 +11,7 @@ from hpo.core.errors import UsageError
 from hpo.core.options import check_options, count, flag, numbers_of
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS
 from hpo.core.run_config import FIRST
-from hpo.driver.options import LoggedOptions
+from hpo.driver.options import LimitedOptions
 from hpo.search.options import SourceOptions
 from hpo.stats.names import Ddof, RuleName, ddof_of
 
@@ -94,7 +94,7 @@ class RuleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromotionOptions(LoggedOptions, RuleOptions, SourceOptions):
+class PromotionOptions(LimitedOptions, RuleOptions, SourceOptions):
     """Options of a promotion; fields that are not given come from the study.
 
     Attributes:

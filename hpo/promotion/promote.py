@@ -13,6 +13,7 @@ from hpo.core.records import Evaluation, Job, Stage
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
 from hpo.core.wrappers import with_retries
+from hpo.driver.costs import Costs
 from hpo.driver.cross_validation import fold_jobs
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder
@@ -68,6 +69,7 @@ class PromotionOutcome(Shown):
         open: trials that could not be chosen, because their search training has not finished.
         left_out: trials of another tool that would have been candidates but cannot be trained, with the reason.
         recognized: phrases on what was read from another tool's table; empty for an Optuna storage.
+        costs: what the study's trainings have used, and which limit ended the promotion.
     """
 
     report: PromotionReport
@@ -80,6 +82,7 @@ class PromotionOutcome(Shown):
     open: tuple[int, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     recognized: tuple[str, ...] = ()
+    costs: Costs | None = None
 
     @property
     def study(self) -> Study:
@@ -147,13 +150,14 @@ def promote_found(
     """
     study = with_seeds(study, options)
     context = RunContext.of(study, config, options)
-    config, stop = context.config, context.stop
+    config = context.config
     score = check_promotion(study, config, options)
     confirm_seeds, first = options.confirm_seeds, options.first
     folder = config.outputs / study.name
     is_new = external is not None  # candidates from another tool need no search before
     opened = Session.open(study, context, create=is_new, trains=is_new, accept_code_change=options.accept_code_change)
     with opened as session:
+        stop = session.costs
         trials = session.durable.trials()
         count = len(external.trials) if external else sum(trial.state != "imported" for trial in trials)
         plan = race_plan(study, count, options)
@@ -189,6 +193,7 @@ def promote_found(
                 open=() if external else tuple(trial.number for trial in trials if trial.state == "running"),
                 left_out=external.left_out_of_top(top, study) if external else (),
                 recognized=external.recognized if external else (),
+                costs=session.costs,
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:

@@ -27,7 +27,7 @@ def restore_files(evaluations: Sequence[Evaluation], session: Session) -> dict[t
         return {}
     source = PromotionSource([evaluation.job for evaluation in gone])
     session.train(ObservedSource(source, session.observers))
-    if session.stop.is_set():
+    if session.costs.is_set():
         return {}
     for recorded in gone:
         again = source.by_key.get(recorded.job.key)

@@ -258,6 +258,21 @@ def epochs_of_search(study: Study, options: PromotionOptions, total: int) -> tup
     return options, total - budget * _cost(study, race_plan(study, 0, options), options)
 
 
+def trainings_of_promotion(study: Study, options: PromotionOptions, trials: int) -> int:
+    """Returns the largest number of trainings of a promotion.
+
+    Args:
+        study: the study to be promoted.
+        options: options of the promotion.
+        trials: number of trials of its search.
+    """
+    plan = race_plan(study, trials, options)
+    if plan is not None:
+        return _cost(study, plan, options)
+    grid = (options.top or study.promotion.top) * len(study.promotion.seeds)
+    return study.trainings * grid + _cost(study, None, options)
+
+
 def _cost(study: Study, plan: Plan | None, options: PromotionOptions) -> int:
     """Returns the number of trainings of a promotion by race."""
     return study.trainings * ((plan.cost if plan else 0) + len(options.confirm_seeds))

@@ -158,6 +158,9 @@ def report_page(report: PromotionReport) -> Page:
 
 def promotion_page(outcome: PromotionOutcome) -> Page:
     """Returns the page of a promotion: its table and the text under it."""
+    if outcome.stopped and outcome.costs and outcome.costs.limit:
+        again_ = "with a larger limit the same command goes on"
+        return Page([f"Ended, and nothing is ranked: {outcome.costs.limit}; {again_}. Spent: {outcome.costs.spent}."])
     if outcome.stopped and outcome.report.external:
         return Page(["Stopped. Continue with the same command."])
     if outcome.stopped:
@@ -217,5 +220,7 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     lines += curves_text(outcome.events)
     if outcome.report.ignores_seeds and not outcome.ranking.allow_ignored:
         lines.append("The exit status is 1, because a candidate ignores its seed; --allow-ignored-seed accepts it.")
+    if outcome.costs and outcome.costs.spent.seconds:
+        lines.append(f"Spent so far: {outcome.costs.spent}.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
     return "\n".join(lines)

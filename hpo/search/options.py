@@ -10,7 +10,7 @@ from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
 from hpo.core.options import check_options, columns_of, count, flag, seconds_of
 from hpo.core.records import MAX_EPOCHS, MAX_TRIALS
-from hpo.driver.options import CommandOptions, LoggedOptions
+from hpo.driver.options import CommandOptions, LimitedOptions
 from hpo.search.split import Split
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(LoggedOptions):
+class SearchOptions(LimitedOptions):
     """How long to search a study, and what to try first.
 
     Attributes:

@@ -6,16 +6,19 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.core.costs import Spent
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Stop
 from hpo.core.records import Stage, Value
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
+from hpo.driver.costs import moment
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder, require_runnable
@@ -53,6 +56,8 @@ class SearchOutcome(Shown):
         stopped: whether the search was stopped early.
         ended: why no more trials are proposed, as a sentence; None: there are more to come.
         timed_out: whether the time limit was reached.
+        limit: which limit of costs, or the deadline, ended the search, as a sentence; None: none did.
+        spent: what all trainings of the study have used, those of earlier commands included.
         repeats: number of trials identical to an earlier one, which cost no training.
         split: the split of a total between this search and a race; None: there was none.
         contrast: contrast of the first values, see `hpo.search.split.contrast_of`; None: unknown.
@@ -69,6 +74,8 @@ class SearchOutcome(Shown):
     stopped: bool
     ended: str | None = None
     timed_out: bool = False
+    limit: str | None = None
+    spent: Spent = field(default_factory=Spent)
     repeats: int = 0
     split: Split | None = None
     contrast: float | None = None
@@ -188,8 +195,9 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     """
     study = resolve_study(study)
     context = RunContext.of(study, config, options)
+    if options.ends_at is not None and options.ends_at <= datetime.now(UTC):
+        raise UsageError(f"the deadline is in the past: {moment(options.ends_at)}")
     began = time.monotonic()
-    deadline = Deadline(context.stop, math.inf if options.seconds is None else began + options.seconds)
     if options.until is not None or options.patience is not None:
         require_one_objective(study, "a search that ends by a value (until, patience)")
     if options.epochs is not None:
@@ -205,22 +213,34 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         _refuse_half_imported(study, session.durable.unfinished_import)
         _train_failed_again(session, lease, every=options.retry_failed)
         session.durable.enqueue(queue)  # before the first proposal, so that numbers survive a crash
+        deadline = Deadline(session.costs, math.inf if options.seconds is None else began + options.seconds)
         limits = Limits(
             study.objective,
             study.search.until if options.until is None else options.until,
             study.search.patience if options.patience is None else options.patience,
         )
         code = session.trainable.code.digest
+        each, costs = len(study.search_seeds(0)) * study.trainings, session.costs
         source = SearchSource(
-            study, session.durable, options.trials, limits, options.configurations, options.epochs, code
+            study,
+            session.durable,
+            options.trials,
+            limits,
+            options.configurations,
+            options.epochs,
+            code,
+            lambda: costs.has_room(each),
         )
         folds = Folds.TOGETHER if study.search.pruner == "none" else Folds.IN_ORDER
         recorded = session.compose(_replicated(source, study), folds=folds, same=source.same)
-        each = len(study.search_seeds(0)) * study.trainings
         session.begin(each * source.total, each * source.over)
         if source.has_work:
             session.train(
-                recorded, has_work=True, most_at_once=study.lag, max_failures=study.search.max_failures, stop=deadline
+                recorded,
+                has_work=not costs.limited,  # a study that has used up its limit starts no backend
+                most_at_once=study.lag,
+                max_failures=study.search.max_failures,
+                stop=deadline,
             )
         table = tuple(source.trials())
         warnings = _ignored_seeds(session) + tuple(
@@ -233,7 +253,9 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         seconds=time.monotonic() - began,
         stopped=context.stop.is_set(),
         ended=source.ended,
-        timed_out=source.has_work and deadline.is_set() and not context.stop.is_set(),
+        timed_out=source.has_work and costs.limit is None and deadline.is_set() and not context.stop.is_set(),
+        limit=costs.limit if source.has_work and not context.stop.is_set() else None,
+        spent=costs.spent,
         repeats=source.repeats,
         split=options.configurations if isinstance(options.configurations, Split) else None,
         contrast=source.contrast,

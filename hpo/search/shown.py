@@ -32,6 +32,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append(f"It began with {counted(imported, 'imported trial')}.")
     if outcome.stopped:
         lines.append(f"Stopped. Continue with: {again('run', study)}")
+    elif outcome.limit is not None:
+        lines.append(f"Ended: {outcome.limit}. With a larger limit it goes on: {again('run', study)}")
     elif outcome.timed_out:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
@@ -50,6 +52,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     infeasible = [trial.number for trial in outcome.trials if trial.state == "complete" and not trial.is_feasible]
     if infeasible:
         lines.append(f"Complete but breaking a constraint: {', '.join(map(str, infeasible[:10]))}.")
+    if outcome.spent.seconds:
+        lines.append(f"Spent so far: {outcome.spent}.")
     if outcome.front:
         lines.append(_front_text(outcome, promotes=promotes))
     elif best is None:

@@ -9,6 +9,7 @@ of how many trainings run at a time. With `lag` false the study in memory is tol
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,7 @@ class SearchSource:
             the first values; None: trials count.
         epochs: most epochs of all trials together, instead of trials; None: no limit.
         code: digest of the code; empty: not known. A trial left open by other code is trained from the start.
+        has_room: whether one more trial keeps to the limits of costs and time.
 
     Attributes:
         contrast: contrast of the first values that decided the split; None: there is none, or not yet.
@@ -70,6 +72,7 @@ class SearchSource:
         configurations: int | Split | None = None,
         epochs: int | None = None,
         code: str = "",
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._study = study
         self._durable = durable
@@ -82,6 +85,7 @@ class SearchSource:
         )
         self._epochs = epochs
         self._code = code
+        self._has_room = has_room
         if configurations is not None or epochs is not None:
             self._trials = MAX_TRIALS
         self._limits = limits or Limits(study.objective, study.search.until, study.search.patience)
@@ -210,6 +214,8 @@ class SearchSource:
             return WAIT
         if self._limits.reached or self._memory.has_ended or not self._spare_trials:
             return DONE
+        if not self._has_room():
+            return WAIT if self._running else DONE
         if self._proposed is None:  # else the database was unreachable when it was to be stored
             self._proposed = self._propose(number)
         if self._durable.create(self._proposed) != number:

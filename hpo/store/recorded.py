@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from hpo.core.code import UNKNOWN, Code
+from hpo.core.costs import Cost
 from hpo.core.protocols import Done, JobSource, Observer, Wait
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.wrappers import ObservedSource
 from hpo.store.lease import Lease
 from hpo.store.retrying import RETRY
 from hpo.store.store import Store, StoredStudy
+
+
+class Meter(Protocol):
+    """Measures what trainings use, and says whether one more may begin."""
+
+    def refusal(self, job: Job) -> Wait | Done | None:
+        """Returns the answer to give in the place of a job that may not begin now; None: it may."""
+
+    def costs_of(self, evaluation: Evaluation) -> Sequence[Cost]:
+        """Returns what the training that just ended has used."""
 
 
 class RecordedSource(ObservedSource):
@@ -29,6 +41,7 @@ class RecordedSource(ObservedSource):
         metric: the objective's metric; values of an identical trial are reported step by step.
         code: the current code; an evaluation of other code is not reused.
         observers: told of each job, and of each evaluation, trained or reused.
+        meter: measures trainings and may refuse one; None: none is measured or refused.
 
     Attributes:
         trained: number of trainings that have ended so far, without reused evaluations.
@@ -44,6 +57,7 @@ class RecordedSource(ObservedSource):
         metric: str = "",
         code: Code = UNKNOWN,
         observers: Iterable[Observer] = (),
+        meter: Meter | None = None,
     ) -> None:
         super().__init__(source, observers)
         self._store = store
@@ -52,6 +66,7 @@ class RecordedSource(ObservedSource):
         self._same = same
         self._metric = metric
         self._code = code
+        self._meter = meter
         self._known = store.keys(study)
         # Work that an outage interrupted; it continues when the same call is repeated.
         self._asked: Job | None = None
@@ -76,6 +91,8 @@ class RecordedSource(ObservedSource):
                     if (value := report.metrics.get(self._metric)) is not None:
                         self._source.report(job, report.step, value)
                 self._keep(evaluation)
+            elif self._meter is not None and (refusal := self._meter.refusal(job)) is not None:
+                return refusal  # the job is kept for the next call
             self._asked = None
             for observer in self._observers:
                 if evaluation is None:
@@ -86,19 +103,19 @@ class RecordedSource(ObservedSource):
                 return job
 
     def tell(self, evaluation: Evaluation) -> None:
-        whole = self._keep(evaluation)
+        whole = self._keep(evaluation, () if self._meter is None else self._meter.costs_of(evaluation))
         self.trained += 1
         for observer in self._observers:
             observer.told(whole)
 
-    def _keep(self, evaluation: Evaluation) -> Evaluation:
+    def _keep(self, evaluation: Evaluation, costs: Sequence[Cost] = ()) -> Evaluation:
         """Stores an evaluation, then tells the source; returns the stored evaluation."""
         # Otherwise the call is repeated after an outage.
         if self._told is None or self._told[0] is not evaluation:
             self._told = evaluation, self._remarked(evaluation)
         whole = self._told[1]
         if self._put is not whole:
-            self._store.put(self._study, whole, self._lease)
+            self._store.put(self._study, whole, self._lease, costs)
             self._put = whole
         self._known.add(whole.job.key)
         self._source.tell(whole)

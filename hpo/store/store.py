@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,10 +15,12 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from hpo.core.code import Code
+from hpo.core.costs import Cost
 from hpo.core.errors import StorageDamaged, StorageUnavailable, StudyChanged
 from hpo.core.records import Evaluation, Job, JobKey, Stage, Status
 from hpo.core.redaction import masked
 from hpo.store import schema
+from hpo.store.costs import insert_costs
 from hpo.store.damage import NOT_A_DATABASE, damaged, find_damage
 from hpo.store.engine import READS, make_engine
 from hpo.store.evaluations import (
@@ -259,6 +261,11 @@ class Store:
         with self._writing(lease) as connection:
             return work(connection)
 
+    def read(self, work: Callable[[Connection], Answer]) -> Answer:
+        """Returns the result of `work`, which only reads."""
+        with self._reading() as connection:
+            return work(connection)
+
     def check_lease(self, lease: Lease) -> None:
         """Checks that no other driver has taken over; called right before a change outside the database.
 
@@ -270,8 +277,7 @@ class Store:
 
     def holder(self, study: StoredStudy) -> Holder | None:
         """Returns the current driver of the study, or the last one."""
-        with self._reading() as connection:
-            return holder_of(connection, study.id)
+        return self.read(lambda one: holder_of(one, study.id))
 
     def pause(self, study: StoredStudy) -> bool:
         """Pauses a study; returns whether that changed anything."""
@@ -330,8 +336,10 @@ class Store:
                 held.check_not_lost(connection)
             yield connection
 
-    def put(self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None) -> None:
-        """Stores an evaluation; it replaces only one that failed or is of other code.
+    def put(
+        self, study: StoredStudy, evaluation: Evaluation, held: Lease | None = None, costs: Sequence[Cost] = ()
+    ) -> None:
+        """Stores an evaluation with its costs; it replaces only one that failed or is of other code.
 
         Raises:
             StudyBusy: if another driver has taken over `held`.
@@ -347,20 +355,20 @@ class Store:
         try:
             with self._writing(held) as connection:
                 insert_evaluation(connection, study.id, job, values)
+                insert_costs(connection, study.id, costs)
         except IntegrityError:
             stored = self.get(study, job)
             if stored is None or not (stored.status is Status.FAILED or stored.code.differs(evaluation.code)):
                 raise
             with self._writing(held) as connection:
-                is_replaced = replace_evaluation(connection, study.id, stored, values)
-            if not is_replaced:
-                raise
+                if not replace_evaluation(connection, study.id, stored, values):
+                    raise
+                insert_costs(connection, study.id, costs)
         self._in_doubt = None
 
     def get(self, study: StoredStudy, job: Job) -> Evaluation | None:
         """Returns the evaluation of a job, None if it has none."""
-        with self._reading() as connection:
-            return stored_evaluation(connection, study.id, job)
+        return self.read(lambda one: stored_evaluation(one, study.id, job))
 
     def keys(self, study: StoredStudy) -> set[JobKey]:
         """Returns the keys of all jobs that have an evaluation."""
@@ -368,18 +376,15 @@ class Store:
 
     def finished(self, study: StoredStudy) -> list[tuple[JobKey, Status, dt.datetime]]:
         """Returns the key of each evaluated job, with the status and the time of recording."""
-        with self._reading() as connection:
-            return finished_jobs(connection, study.id)
+        return self.read(lambda one: finished_jobs(one, study.id))
 
     def codes(self, study: StoredStudy) -> list[tuple[Code, Status]]:
         """Returns the code and the status of each evaluation."""
-        with self._reading() as connection:
-            return codes_of(connection, study.id)
+        return self.read(lambda one: codes_of(one, study.id))
 
     def evaluations(self, study: StoredStudy, stage: Stage | None = None, trial: int | None = None) -> list[Evaluation]:
         """Returns evaluations in the order of trial, stage and seed; see `stored_evaluations`."""
-        with self._reading() as connection:
-            return stored_evaluations(connection, study.id, stage, trial)
+        return self.read(lambda one: stored_evaluations(one, study.id, stage, trial))
 
     def put_promotion(self, study: StoredStudy, promotion: StoredPromotion, held: Lease | None = None) -> None:
         """Stores a ranking; if it equals the last one, only the time is updated.
@@ -396,18 +401,15 @@ class Store:
 
     def promotion(self, study: StoredStudy) -> StoredPromotion | None:
         """Returns the newest promotion, None if there is none."""
-        with self._reading() as connection:
-            return newest(connection, study.id)
+        return self.read(lambda one: newest(one, study.id))
 
     def completed_after(self, study: StoredStudy, moment: dt.datetime) -> set[int]:
         """Returns the trials with a search training that was recorded as complete after a moment in UTC."""
-        with self._reading() as connection:
-            return completed_after(connection, study.id, moment)
+        return self.read(lambda one: completed_after(one, study.id, moment))
 
     def last_activity(self, study: StoredStudy) -> str | None:
         """Returns when the study's newest evaluation was recorded, as an ISO text in UTC."""
-        with self._reading() as connection:
-            return last_activity(connection, study.id)
+        return self.read(lambda one: last_activity(one, study.id))
 
 
 def _result(evaluation: Evaluation) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from hpo.core.records import digest
 from hpo.store.schema import Library
-from hpo.store.tables import EvaluationRow, StudyRow, now
+from hpo.store.tables import CostRow, EvaluationRow, StudyRow, now
 
 UID = "hpo:uid"
 """The attribute that links a library's study to ours."""
@@ -82,6 +82,7 @@ def copy_study(connection: Connection, library: Library, study_id: int, old: str
     values = {name: value for name, value in row.items() if name not in _OWN} | own
     copied = connection.execute(insert(StudyRow).values(**values).returning(StudyRow.id)).scalar_one()
     evaluations = _copied(connection, _table(EvaluationRow), "study_id", {study_id: copied}, own_key="id")
+    _copied(connection, _table(CostRow), "study_id", {study_id: copied}, own_key="id")
     return _copy_trials(connection, library, old, new, uid), evaluations
 
 

@@ -147,6 +147,23 @@ class EvaluationRow(Base):
     )
 
 
+class CostRow(Base):
+    """What one run of a training used; a job has several if it failed, was repeated, or was stopped and resumed."""
+
+    __tablename__ = "hpo_costs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("hpo_studies.id", ondelete="CASCADE"), index=True)
+    trial: Mapped[int]
+    stage: Mapped[str] = mapped_column(String(16))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    fold: Mapped[int]
+    budget: Mapped[int]
+    variant: Mapped[str] = mapped_column(String(32))
+    seconds: Mapped[float] = mapped_column(Float(53))
+    gpus: Mapped[float] = mapped_column(Float(53))
+
+
 class PromotionRow(Base):
     """A stored ranking."""
 

@@ -34,7 +34,7 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
 class ResourcesTable(Table):
-    """The resources of one training, and its maximum attempts; see `hpo.Resources`.
+    """The resources of one training, its maximum attempts and the price of an hour of it; see `hpo.Resources`.
 
     `slots` is the usual number of concurrent trainings. It determines the lag, so that results do not depend on the
     machine.
@@ -46,6 +46,7 @@ class ResourcesTable(Table):
     slots: Annotated[int, Field(ge=1, le=5000)] = 2
     time: Annotated[str, parsed_by(time_of)] | None = None
     memory: Annotated[str, parsed_by(memory_of)] | None = None
+    price_per_hour: Annotated[Finite, Field(gt=0)] | None = None
 
 
 class Search(Table):
@@ -232,7 +233,7 @@ class Study(Table):
     @property
     def resources(self) -> Resources:
         """The resources of one training."""
-        return Resources(**self.resources_.model_dump(exclude={"slots"}))
+        return Resources(**self.resources_.model_dump(exclude={"slots", "price_per_hour"}))
 
     @property
     def space(self) -> dict[str, space.Dimension]:

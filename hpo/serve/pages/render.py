@@ -92,6 +92,7 @@ def api_page(schema: Mapping[str, Any]) -> str:
 
 def _study_values(view: StudyView) -> dict[str, Any]:
     values: dict[str, Any] = view.values()
+    values["spent"] = str(view.progress.spent) if view.progress.spent.seconds else None
     promotion, report = values["promotion"], view.report
     figures: dict[str, Any] = {}
     if promotion:

@@ -113,6 +113,13 @@ def train_slow(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
         yield {"val": params.x, "loss": 0.0}
 
 
+def train_paced(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
+    """Takes `nap` seconds for each epoch, and its value follows from x alone."""
+    for epoch in ctx.epochs(state=State()):
+        time.sleep(params.nap)
+        yield {"val": params.x * epoch, "loss": 0.0}
+
+
 def train_talks(params: CurveParams, ctx: Context) -> Iterator[Metrics]:
     """Prints, logs and writes half lines, on both streams."""
     print("begins with", params.x)
