@@ -97,8 +97,8 @@ class Costs(Observer):
         """Whether there is any limit."""
         return bool(self._amounts) or self._deadline is not None
 
-    def begin(self, store: Store, stored: StoredStudy, lease: Lease) -> None:
-        """Reads what the study has used so far.
+    def begin(self, store: Store, stored: StoredStudy, lease: Lease) -> list[str]:
+        """Reads what the study has used so far, and returns the limits as sentences.
 
         Args:
             store: our tables in the database.
@@ -111,9 +111,6 @@ class Costs(Observer):
         for key, seconds in store.read(lambda one: complete_jobs(one, stored.id)).items():
             self._complete.setdefault((key[1], key[4]), []).append(self._used.get(key, seconds))
         self._record = lambda costs: store.transact(lambda one: insert_costs(one, stored.id, costs), lease)
-
-    def describe(self) -> list[str]:
-        """Returns the limits as sentences, with what was used before."""
         said = [f"{one.name}, of which {one.said(self.spent)} were spent before" for one in self._amounts]
         if self._deadline is not None:
             left = (self._deadline - datetime.now(UTC)).total_seconds()

@@ -15,7 +15,7 @@ from hpo.core.arguments import require_type
 from hpo.core.errors import NothingToPromote, StudyChanged, StudyHeld, UsageError
 from hpo.core.files import Guard
 from hpo.core.protocols import JobSource, Observer, Stop, TrainableRef
-from hpo.core.records import Objective
+from hpo.core.records import Job, Objective
 from hpo.core.run_config import RunConfig
 from hpo.core.wrappers import FailureLimit, WithFirstJob, tell_phase, with_retries
 from hpo.driver.code_changes import check_code
@@ -222,8 +222,7 @@ class Session:
         try:
             with lease.fencing(self.studies.engine):
                 clear_leftovers(self.store, self.stored, self.work_folder, self.config.outputs)
-                self.costs.begin(self.store, self.stored, lease)
-                for message in self.costs.describe():
+                for message in self.costs.begin(self.store, self.stored, lease):
                     self.tell(message)
                 for observer in self.observers:
                     observer.opened(lambda: self.store.evaluations(self.stored))
