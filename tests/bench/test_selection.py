@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hpo.promotion.race import Plan
+from hpo.search.split import NOISY, SMOOTH
 from tests.bench.selection import methods
 from tests.bench.selection.__main__ import _run
 from tests.bench.selection.compare import OURS, allowed, by_table, repetition, searched, summary
@@ -115,6 +116,15 @@ def test_search_stops_at_the_budget(table):
     assert len(set(trace.rows)) == 15
     assert trace == trace_of(table, "tpe", 15, roles, 3)
     assert trace.values[4] == table.scores[trace.rows[4], 0]
+
+
+def test_recipe_splits_as_the_command_does(table):
+    roles = Roles(range(40))
+    shares = [trace_of(table, "random", 50, roles, 3, total=total).share for total in (49, 60, 76)]
+    assert [shares[0], shares[2]] == [None, None]
+    assert shares[1] in (SMOOTH, NOISY)
+    assert plan_of(60, 12, NOISY) == Plan((1, 2, 4), (12, 6, 4))
+    assert plan_of(60, 12, SMOOTH) == Plan((1, 2, 4), (5, 2, 2))
 
 
 def test_race_ends_at_visible_seeds():

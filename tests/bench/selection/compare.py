@@ -18,6 +18,7 @@ from tests.bench.selection.methods import (
     Choice,
     InTurn,
     Roles,
+    Trace,
     curtailed,
     grid,
     optuna_trace,
@@ -91,8 +92,7 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
     order = _order(table, number)
     roles, seeds = Roles(order), allowed(table)
     width, each = 10 if budget >= 90 else 5, min(3, seeds)
-    plan = plan_of(budget, seeds)
-    ours = {sampler: trace_of(table, sampler, budget, roles, number) for sampler in ("tpe", "tpe+gp")}
+    ours = {sampler: trace_of(table, sampler, budget, roles, number, total=budget) for sampler in ("tpe", "tpe+gp")}
     column, more = order[0], order[: min(3, table.seeds)]
     single = optuna_trace(table, budget, lambda row: table.value(row, column), number)
     thrice = optuna_trace(table, budget // len(more), lambda row: float(table.values(row, more).mean()), number)
@@ -101,15 +101,14 @@ def repetition(name: str, number: int, budget: int) -> list[Row]:
         "TPE, every configuration on 3 seeds": Choice(thrice.best(1)[0], len(more) * (budget // len(more))),
         "tpe+gp, records, best value": Choice(ours["tpe+gp"].first(budget, recorded=True).best(1)[0], budget),
     }
-    left, share = budget - each * width, budget - plan.cost
+    left = budget - each * width
     for sampler, recorded in (("tpe", False), ("tpe", True), ("tpe+gp", True)):
         said = f"{sampler}{', records' if recorded else ''}"
         fields = ours[sampler].first(left, recorded=recorded).best(width)
         chosen[f"{said}, grid"] = _spent(grid(table, roles, fields, each), left)
         if sampler == "tpe+gp":
             chosen[f"{said}, curtailed"] = _spent(curtailed(table, roles, fields, each), left)
-        raced = race(table, roles, ours[sampler].first(share, recorded=recorded).best(plan.widths[0]), plan)
-        chosen[f"{said}, race"] = _spent(raced, share)
+        chosen[f"{said}, race"] = _raced(table, roles, ours[sampler], budget, recorded=recorded)
     return [_row(table, name, number, budget, method, choice) for method, choice in chosen.items()]
 
 
@@ -124,11 +123,17 @@ def searched(name: str, number: int, budget: int, sampler: str, lag: int) -> lis
         lag: trial n is proposed with the results of trials up to n - lag.
     """
     table = _table(name)
-    roles, plan = Roles(_order(table, number)), plan_of(budget, allowed(table))
-    share = budget - plan.cost
-    trace = trace_of(table, sampler, share, roles, number, lag).first(share, recorded=True)
-    choice = _spent(race(table, roles, trace.best(plan.widths[0]), plan), share)
+    roles = Roles(_order(table, number))
+    trace = trace_of(table, sampler, budget, roles, number, lag, total=budget)
+    choice = _raced(table, roles, trace, budget, recorded=True)
     return [_row(table, name, number, budget, recipe(sampler, lag), choice)]
+
+
+def _raced(table: Problem, roles: Roles, trace: Trace, budget: int, *, recorded: bool) -> Choice:
+    """Runs the race after as much of a search as its plan leaves, as `hpo run --trainings` does."""
+    plan = plan_of(budget, allowed(table), trace.share)
+    search = budget - plan.cost
+    return _spent(race(table, roles, trace.first(search, recorded=recorded).best(plan.widths[0]), plan), search)
 
 
 def recipe(sampler: str, lag: int) -> str:

@@ -20,7 +20,10 @@ from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.promotion.curtail import CurtailedSource
 from hpo.promotion.grid import PromotionSource, replicate
 from hpo.promotion.race import Plan, Race, RaceSource
+from hpo.promotion.select import LEAST_SPLIT, MOST_SPLIT
+from hpo.search.contrast import contrast_of
 from hpo.search.source import SearchSource
+from hpo.search.split import FIRST, share_of_race
 from hpo.stats.ranking import Candidate, Ranking, rank
 from hpo.stats.scoring import Rule
 from hpo.store.optuna_storage.studies import DurableStudy
@@ -51,10 +54,12 @@ class Trace:
     Attributes:
         rows: of the configurations in the order in which they were tried, repeats included.
         values: under the search's seed; NaN: the training failed.
+        share: the race's share that the first values decide; None: the fixed plan's.
     """
 
     rows: tuple[int, ...]
     values: tuple[float, ...]
+    share: float | None = None
 
     def first(self, trainings: int, *, recorded: bool) -> Trace:
         """Returns as much of it as so many trainings allow; where repeats are recorded they cost none.
@@ -69,7 +74,7 @@ class Trace:
             if not math.isnan(value):
                 known.add(row)
             count += 1
-        return Trace(self.rows[:count], self.values[:count])
+        return Trace(self.rows[:count], self.values[:count], self.share)
 
     def best(self, count: int) -> list[int]:
         """Returns the best configurations, of equal ones the earlier, each once; if all failed, the first."""
@@ -97,15 +102,31 @@ def study_of(table: Problem, sampler: str, seed: int, lag: int = 1) -> hpo.Study
     return hpo.Study.model_validate({**content, "space": table.study_space}).located(Path.cwd())
 
 
-def trace_of(table: Problem, sampler: str, trainings: int, roles: Roles, seed: int, lag: int = 1) -> Trace:
-    """Returns a search by our own source, until so many different configurations were tried."""
+def trace_of(
+    table: Problem, sampler: str, trainings: int, roles: Roles, seed: int, lag: int = 1, total: int = 0
+) -> Trace:
+    """Returns a search by our own source, until so many different configurations were tried.
+
+    Args:
+        table: the problem that is searched.
+        sampler: its name, or `module:Class`.
+        trainings: number of configurations to try.
+        roles: which seed of the study is which of the table.
+        seed: seed of the sampler.
+        lag: trial n is proposed with the results of trials up to n - lag.
+        total: trainings of search and race, which `hpo run --trainings` may split by the first values.
+    """
     study, column, rows = study_of(table, sampler, seed, lag), roles.column(SEARCH_SEED), []
     storage = InMemoryStorage()
     optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
     source = SearchSource(study, DurableStudy(storage, study.name, nullcontext), configurations=trainings)
     for job in _drained(source, lambda job: table.value(table.index(job.params), column)):
         rows.append(table.index(job.params))
-    return Trace(tuple(rows), tuple(table.value(row, column) for row in rows))
+    share = None
+    if LEAST_SPLIT <= total <= MOST_SPLIT and len(rows) >= round(FIRST * total):
+        first = [source._finished[number] for number in range(round(FIRST * total))]
+        share = share_of_race(contrast_of(first, "maximize"))
+    return Trace(tuple(rows), tuple(table.value(row, column) for row in rows), share)
 
 
 def optuna_trace(table: Problem, trials: int, score: Callable[[int], float], seed: int) -> Trace:
@@ -170,9 +191,9 @@ def _candidates(source: PromotionSource, rows: Sequence[int], seeds: Sequence[in
     ]
 
 
-def plan_of(trainings: int, seeds: int) -> Plan:
-    """Returns the recipe's plan; where fewer seeds may be seen, its rungs end there."""
-    plan = Plan.for_trainings(trainings)
+def plan_of(trainings: int, seeds: int, share: float | None = None) -> Plan:
+    """Returns the recipe's plan, or that of a share; where fewer seeds may be seen, its rungs end there."""
+    plan = Plan.for_trainings(trainings) if share is None else Plan.for_share(trainings, share)
     rungs = [rung for rung in plan.rungs if rung < seeds]
     if seeds <= plan.rungs[-1]:
         rungs.append(seeds)
