@@ -253,6 +253,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "trials": [trial.plain() for trial in outcome.trials],
         "of_other_code": outcome.of_other_code,
         "warnings": list(outcome.warnings),
+        **({"kept": outcome.kept.plain()} if outcome.kept else {}),
     }
 
 

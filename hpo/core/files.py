@@ -64,8 +64,15 @@ def machine() -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
-def clear_temporary_files(folder: Path) -> None:
-    """Removes temporary files of ended processes of this machine; those of other machines once they are a day old.
+def tree_size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files below a folder; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size if os.path.lexists(path) else 0
+    return sum(Path(parent, name).lstat().st_size for parent, _, names in os.walk(path) for name in names)
+
+
+def temporary_files(folder: Path) -> Iterator[Path]:
+    """Yields temporary files of ended processes of this machine; those of other machines once they are a day old.
 
     Args:
         folder: folder of the files; it may be missing, and its subfolders are ignored.
@@ -76,7 +83,13 @@ def clear_temporary_files(folder: Path) -> None:
             continue
         is_ours = match[2] == machine()
         if not _is_alive(int(match[1])) if is_ours else time.time() - entry.stat().st_mtime > _DAY:
-            entry.unlink(missing_ok=True)
+            yield entry
+
+
+def clear_temporary_files(folder: Path) -> None:
+    """Removes the temporary files of a folder, see `temporary_files`."""
+    for entry in temporary_files(folder):
+        entry.unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -55,6 +55,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def size(count: float) -> str:
+    """Returns a number of bytes, e.g. `512 B`, `3.4 MB`, `1.2 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
 def counted(count: int, noun: str) -> str:
     """Returns `1 trial`, `2 trials`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -21,6 +21,10 @@ from hpo.core.arguments import require_int, require_number, require_type
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS
 
 _ENTRY = re.compile(r"^ {4}(\w+): (.*)$")
+
+WINNER = "winner"
+"""The trial that keeps its files by default; its replicates become results folders."""
+
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -173,6 +177,17 @@ def columns_of(text: str) -> dict[str, str]:
     if not all(name.strip() and equals for name, equals, _ in pairs):
         raise ValueError(f"expected param=column,param=column, got {text[:100]!r}")
     return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def keep_of(text: str) -> str:
+    """Returns which trials keep their files, as it is written in a study: `winner`, `all`, `best:5`.
+
+    Raises:
+        ValueError: if the text is none of these.
+    """
+    if not re.fullmatch(r"winner|all|best:[1-9][0-9]{0,6}", text):
+        raise ValueError(f"expected 'winner', 'all' or 'best:N' with an N of 1 or more, e.g. 'best:5', got {text!r}")
+    return text
 
 
 def seconds_of(text: str) -> float:

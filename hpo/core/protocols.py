@@ -176,6 +176,7 @@ class Resources:
         stop_wait: seconds that it may take to finish its epoch after a stop, or two of its epochs if those are longer;
             then it is killed, and resumes from its last checkpoint next time.
         time: how long it may run in one process, such as `2h`, until it fails; None: no limit.
+        keep: whether a training of a search keeps its files, as a replicate of a promotion always does.
         memory: how much memory it may add to its process and the child processes, such as `8 GiB`, until it fails;
             None: no limit.
     """
@@ -187,6 +188,7 @@ class Resources:
     stop_wait: float = STOP_WAIT
     time: str | None = None
     memory: str | None = None
+    keep: bool = False
 
     def __post_init__(self) -> None:
         require_int("cpu", self.cpu)

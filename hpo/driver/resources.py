@@ -34,7 +34,14 @@ def resources(study: Study, config: RunConfig) -> Resources:
     """Returns the resources of one training; the `RunConfig` overrides the study."""
     cpu = study.resources.cpu if config.cpus_per_trial is None else config.cpus_per_trial
     gpu = study.resources.gpu if config.gpus_per_trial is None else config.gpus_per_trial
-    return replace(study.resources, cpu=cpu, gpu=gpu, events=config.tensorboard, stop_wait=config.stop_wait)
+    return replace(
+        study.resources,
+        cpu=cpu,
+        gpu=gpu,
+        events=config.tensorboard,
+        stop_wait=config.stop_wait,
+        keep=study.results.keeps_trials,
+    )
 
 
 def require_runnable(study: Study, config: RunConfig) -> None:

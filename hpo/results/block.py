@@ -24,7 +24,7 @@ from hpo.results.winner import Winner
 
 ATTEMPTS = 10
 _NAME = re.compile(r"results_(0|[1-9][0-9]*)")
-_SPARE = re.compile(r"\.(results_[0-9]+)\.[0-9]+")
+_SPARE = re.compile(r"\.((?:results|trial)_[0-9]+)\.[0-9]+")
 
 
 def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = no_guard) -> tuple[Path, ...]:
@@ -45,14 +45,14 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             for _ in range(ATTEMPTS):
                 start = _start(_taken(folder, winner), len(winner.evaluations), first)
                 places = tuple(folder / f"results_{start + member}" for member in range(len(winner.evaluations)))
                 if _published(winner, places, guard):
                     return places
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused(folder, error) from error
     raise OutputRefused(f"cannot write results in {folder}: another program keeps using the free names; try again")
 
 
@@ -69,16 +69,26 @@ PROBE = ".results_probe_"
 """Prefix of temporary files that test whether a folder is writable."""
 
 
+def unpublished(folder: Path) -> list[Path]:
+    """Returns the incomplete results in a folder: of a killed process, unless one is writing now."""
+    return [entry for entry in folder.iterdir() if _SPARE.fullmatch(entry.name)]
+
+
 def clear_unpublished(folder: Path) -> None:
     """Removes incomplete results of killed processes; waits for a running writer."""
     if folder.is_dir():
-        with _alone(folder):
+        with alone(folder):
             pass
 
 
+def probes(folder: Path) -> list[Path]:
+    """Returns the leftovers of killed write tests; earlier versions used empty folders."""
+    return list(folder.glob(f"{PROBE}*"))
+
+
 def clear_probes(folder: Path) -> None:
-    """Removes leftovers of killed write tests; earlier versions used empty folders."""
-    for entry in folder.glob(f"{PROBE}*"):
+    """Removes leftovers of killed write tests."""
+    for entry in probes(folder):
         with suppress(OSError):  # not empty, so not ours
             entry.rmdir()
 
@@ -104,7 +114,7 @@ def require_writable(folder: Path) -> None:
         clear_probes(_nearest(folder))
         free = shutil.disk_usage(_nearest(folder)).free
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused(folder, error) from error
     if free < MIN_FREE_BYTES:
         raise OutputRefused(
             f"the disk of {folder} has {free / 1e6:.1f} MB left, but a training needs at least "
@@ -123,7 +133,13 @@ def _nearest(folder: Path) -> Path:
     return folder
 
 
-def _refused(folder: Path, error: OSError) -> OutputRefused:
+def refused(folder: Path, error: OSError) -> OutputRefused:
+    """Returns the error that nothing can be written in a folder.
+
+    Args:
+        folder: the folder that was to be written to.
+        error: the reason that the system gave.
+    """
     where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return OutputRefused(
         f"cannot write in {folder}: {error.strerror or error}{where}; choose another folder or fix this one"
@@ -131,17 +147,16 @@ def _refused(folder: Path, error: OSError) -> OutputRefused:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Waits for other writers of ours in `folder`, and removes leftovers of killed ones."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a disk without locks: nothing is overwritten, at worst a second block is used
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for entry in folder.iterdir():
-                if match := _SPARE.fullmatch(entry.name):
-                    with suppress(OSError):  # the claimed name; not empty if somebody else uses it
-                        (folder / match[1]).rmdir()
-                    shutil.rmtree(entry, ignore_errors=True)
+            for entry in unpublished(folder):
+                with suppress(OSError):  # the claimed name; not empty if somebody else uses it
+                    (folder / entry.name.split(".")[1]).rmdir()
+                shutil.rmtree(entry, ignore_errors=True)
         yield
     finally:
         os.close(handle)
@@ -188,11 +203,26 @@ def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
     folded = bool(winner.evaluations[0].folds)
     replicates = [(FoldedReplicate if folded else Replicate).load(winner, member) for member in missing]
     spares = {place: place.with_name(f".{place.name}.{os.getpid()}") for place in missing.values()}
-    claimed: list[Path] = []
     try:
         for replicate, (place, spare) in zip(replicates, spares.items(), strict=True):
             spare.mkdir()
             replicate.write(spare, place.name)
+        return publish(spares, guard)
+    finally:
+        for spare in spares.values():
+            shutil.rmtree(spare, ignore_errors=True)
+
+
+def publish(spares: Mapping[Path, Path], guard: Guard) -> bool:
+    """Renames complete folders to free places; False, with nothing renamed, if a place was taken in the meantime.
+
+    Args:
+        spares: the folders by their places, which are in one folder.
+        guard: called right before a folder is renamed; see `hpo.core.files.atomic_write`.
+    """
+    claimed: list[Path] = []
+    try:
+        for spare in spares.values():
             _sync_tree(spare)
         guard()
         for place in spares:
@@ -205,14 +235,13 @@ def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
             guard()
             os.rename(spare, place)
             claimed.remove(place)
-        sync(places[0].parent)
+        for parent in {place.parent for place in spares}:
+            sync(parent)
         return True
     finally:
         for place in claimed:
             with suppress(OSError):  # not empty, so somebody else uses it
                 place.rmdir()
-        for spare in spares.values():
-            shutil.rmtree(spare, ignore_errors=True)
 
 
 def _sync_tree(folder: Path) -> None:

@@ -92,7 +92,7 @@ class FoldedReplicate:
         texts = {
             SUMMARY: json_text(cv_summary(self.winner, self.evaluation)),
             "summary.json": json_text(summary(self.winner, self.member, name)),
-            "optuna_trial.json": json_text(optuna_trial(self.winner, self.member)),
+            "optuna_trial.json": json_text(optuna_trial(self.winner, self.evaluation)),
             f"ray_hpo_{self.winner.number}.jsonl": history_lines(history),
             "train_history.csv": history_csv(history),
             "train_history.json": history_json(history),

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from hpo.results.metrics import predictions_csv, selected_metrics
 from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
 from hpo.results.summary import optuna_trial, summary
-from hpo.results.winner import Winner
+from hpo.results.winner import TrialInfo, Winner
 from hpo.training.outputs.artifacts import artifacts_folder, unusable_artifacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
@@ -58,7 +59,7 @@ class Replicate:
         for name, digest in ((MODEL_FILE, "weights"), (FILE, "predictions")):
             if digest in evaluation.digests and not (files / name).is_file():
                 raise HpoError(f"{who} produced {digest}, but {files / name} is missing; restore it or train it again")
-        return cls(winner=winner, member=member, files=files, predictions=_predictions(evaluation, files, who))
+        return cls(winner=winner, member=member, files=files, predictions=saved_predictions(evaluation, files, who))
 
     @property
     def evaluation(self) -> Evaluation:
@@ -74,26 +75,8 @@ class Replicate:
         """
         evaluation = self.evaluation
         metrics = selected_metrics(evaluation, self.predictions)
-        texts = {
-            "summary.json": json_text(summary(self.winner, self.member, name)),
-            "optuna_trial.json": json_text(optuna_trial(self.winner, self.member)),
-            f"ray_hpo_{self.winner.number}.jsonl": history_lines(evaluation),
-            "train_history.csv": history_csv(evaluation),
-            "train_history.json": history_json(evaluation),
-            # Both files are of the selected epoch: the report reads one, the model belongs to the other.
-            "metrics/val_metrics.json": json_text(metrics),
-            "metrics/best_metrics.json": json_text(metrics),
-        }
-        if self.predictions is not None:
-            texts["val_predictions.csv"] = predictions_csv(self.predictions)
-        if not _is_own_file(self.files / LOG):
-            texts[LOG] = log_text(evaluation)
-        (folder / "metrics").mkdir()
-        for path, text in texts.items():
-            (folder / path).write_text(text, encoding="utf-8", newline="\n")
-        for path in (MODEL_FILE, LOG):
-            if _is_own_file(self.files / path):
-                shutil.copyfile(self.files / path, folder / path)
+        content = summary(self.winner, self.member, name)
+        write_training(folder, self.winner, evaluation, self.files, content, metrics, self.predictions)
         with quiet():
             # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import panel_png, panels_png, roc_png
@@ -110,7 +93,49 @@ class Replicate:
                 for place, name in enumerate(panels.names):
                     panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
         shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
-        _copy_artifacts(artifacts_folder(self.files), folder)
+        copy_artifacts(artifacts_folder(self.files), folder)
+
+
+def write_training(
+    folder: Path,
+    info: TrialInfo,
+    evaluation: Evaluation,
+    files: Path,
+    content: Mapping[str, object],
+    metrics: Mapping[str, object],
+    predictions: Predictions | None,
+) -> None:
+    """Writes the files of one training, but not its pictures and artifacts; what the training did not give is left out.
+
+    Args:
+        folder: an empty folder to write to.
+        info: the trial of the training.
+        evaluation: record of the training.
+        files: the training's folder, which may not exist.
+        content: content of `summary.json`.
+        metrics: metrics of the selected epoch; empty if there are none.
+        predictions: predictions of the selected epoch; None if there are none.
+    """
+    texts = {
+        "summary.json": json_text(content),
+        "optuna_trial.json": json_text(optuna_trial(info, evaluation)),
+        f"ray_hpo_{evaluation.job.trial}.jsonl": history_lines(evaluation),
+    }
+    if evaluation.reports:
+        texts["train_history.csv"] = history_csv(evaluation)
+        texts["train_history.json"] = history_json(evaluation)
+    if metrics:  # Both files are of the selected epoch: the report reads one, the model belongs to the other.
+        texts["metrics/val_metrics.json"] = texts["metrics/best_metrics.json"] = json_text(metrics)
+    if predictions is not None:
+        texts["val_predictions.csv"] = predictions_csv(predictions)
+    if not _is_own_file(files / LOG):
+        texts[LOG] = log_text(evaluation)
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8", newline="\n")
+    for path in (MODEL_FILE, LOG):
+        if _is_own_file(files / path):
+            shutil.copyfile(files / path, folder / path)
 
 
 def _plain(name: str) -> str:
@@ -122,7 +147,7 @@ def _is_own_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _copy_artifacts(files: Path, folder: Path) -> None:
+def copy_artifacts(files: Path, folder: Path) -> None:
     """Copies the trainable's own artifacts: readable files that do not exist here yet.
 
     The training's remarks name the omitted files.
@@ -139,7 +164,17 @@ def _copy_artifacts(files: Path, folder: Path) -> None:
             shutil.copyfile(path, place)
 
 
-def _predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions | None:
+def saved_predictions(evaluation: Evaluation, files: Path, who: str) -> Predictions | None:
+    """Returns the predictions that a training saved, None if there are none.
+
+    Args:
+        evaluation: record of the training.
+        files: the training's folder, which may not exist.
+        who: name of the training, for messages.
+
+    Raises:
+        HpoError: if they cannot be read, or are not those of the record.
+    """
     try:
         found = Predictions.load(files)
     except (HpoError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hpo.core.records import Evaluation
 from hpo.results.history import known_metrics
 from hpo.results.plain import iso
-from hpo.results.winner import Winner
+from hpo.results.winner import TrialInfo, Winner
 
 SECTION = "hpo"
 """The key of the section that only this package writes and reads."""
@@ -21,57 +21,69 @@ def summary(winner: Winner, member: int, name: str) -> dict[str, object]:
         member: index of the replicate among the winner's evaluations.
         name: name of the directory, e.g. `results_7`.
     """
-    evaluation = winner.evaluations[member]
-    params = _params(winner, evaluation)
+    return training_summary(winner, winner.evaluations[member], name, _section(winner, member))
+
+
+def training_summary(
+    info: TrialInfo, evaluation: Evaluation, name: str, section: Mapping[str, object]
+) -> dict[str, object]:
+    """Returns the content of `summary.json` of one training.
+
+    Args:
+        info: the trial of the training.
+        evaluation: record of the training.
+        name: name of the directory, e.g. `results_7`.
+        section: the part that only this package reads.
+    """
+    params = {**evaluation.defaults, **info.fixed, **evaluation.job.params}
     began, ended = _times(evaluation)
     known: dict[str, object] = {
         "run_id": name,
         "seed": evaluation.job.seed,
         "created_at": began,
         "finished_at": ended,
-        "reproducibility": _reproducibility(winner.project, evaluation.fingerprint, began),
+        "reproducibility": _reproducibility(info.project, evaluation.fingerprint, began),
         "epochs": evaluation.job.budget,
         "best_epoch": evaluation.epoch,
         "best_metric": evaluation.value,
-        "best_metric_name": winner.objective.metric,
+        "best_metric_name": info.objective.metric,
         "val_acc": evaluation.metrics.get("val_acc"),
         "params": params,
-        SECTION: _section(winner, member),
+        SECTION: section,
     }
     return {**known, **{key: value for key, value in params.items() if key not in known}}
 
 
-def optuna_trial(winner: Winner, member: int) -> dict[str, object]:
+def optuna_trial(info: TrialInfo, evaluation: Evaluation) -> dict[str, object]:
     """Returns the content of `optuna_trial.json`.
 
-    `value` is from the search under its seed, `objective` from this replicate under its seed.
+    `value` is from the search under its seed, `objective` from this training under its seed.
     """
-    evaluation = winner.evaluations[member]
+    number = evaluation.job.trial
     return {
-        **winner.trial,
-        "trial_id": winner.number,
-        "number": winner.number,
-        "study": winner.study,
+        **info.trial,
+        "trial_id": number,
+        "number": number,
+        "study": info.study,
         "timestamp": _times(evaluation)[1],
         "objective": evaluation.value,
         "metrics": {"epoch": evaluation.epoch, **known_metrics(evaluation.metrics)},
         "params": dict(evaluation.job.params),
-        "fixed": dict(winner.fixed),
+        "fixed": dict(info.fixed),
         "defaults": evaluation.defaults,
-        "value": winner.search_value,
-        "state": winner.trial.get("state"),
-        "datetime_start": winner.trial.get("datetime_start"),
-        "datetime_complete": winner.trial.get("datetime_complete"),
-        "search_seed": winner.search_seed,
+        "value": info.search_value,
+        "state": info.trial.get("state"),
+        "datetime_start": info.trial.get("datetime_start"),
+        "datetime_complete": info.trial.get("datetime_complete"),
+        "search_seed": info.search_seed,
         "seed": evaluation.job.seed,
-        **_origin(winner),
+        **_origin(info),
     }
 
 
 def _section(winner: Winner, member: int) -> dict[str, object]:
     evaluation = winner.evaluations[member]
-    job, prints = evaluation.job, evaluation.fingerprint
-    facts = prints.get("facts")
+    job = evaluation.job
     return {
         "study": winner.study,
         "uid": winner.uid,
@@ -96,12 +108,23 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "seed": job.seed,
         "seeds": [replicate.job.seed for replicate in winner.evaluations],
         "values": [replicate.value for replicate in winner.evaluations],
+        **training_facts(winner, evaluation),
+        "block": winner.block,
+        "member": member,
+    }
+
+
+def training_facts(info: TrialInfo, evaluation: Evaluation) -> dict[str, object]:
+    """Returns the part of the section that describes a training and its provenance."""
+    job, prints = evaluation.job, evaluation.fingerprint
+    facts = prints.get("facts")
+    return {
         "fold": job.fold,
         "folds": len(evaluation.folds),
         "budget": job.budget,
         "streams": dict(job.stream_seeds),
         "params": dict(job.params),
-        "fixed": dict(winner.fixed),
+        "fixed": dict(info.fixed),
         "defaults": evaluation.defaults,
         "value": evaluation.value,
         "step": evaluation.step,
@@ -112,21 +135,16 @@ def _section(winner: Winner, member: int) -> dict[str, object]:
         "versions": prints.get("packages"),
         "fingerprint": dict(prints),
         "job": job.digest,
-        "block": winner.block,
-        "member": member,
     }
 
 
-def _origin(winner: Winner) -> dict[str, object]:
-    return {} if winner.origin is None else {"origin": dict(winner.origin)}
+def _origin(info: TrialInfo) -> dict[str, object]:
+    return {} if info.origin is None else {"origin": dict(info.origin)}
 
 
-def _params(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
-    """Returns all params of the training: defaults, fixed ones, and those of the trial."""
-    return {**evaluation.defaults, **winner.fixed, **evaluation.job.params}
-
-
-def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, object], began: str) -> dict[str, object]:
+def _reproducibility(
+    project: Mapping[str, object], fingerprint: Mapping[str, object], began: str | None
+) -> dict[str, object]:
     """Returns facts about the project and the process that trained, which may differ from the one that writes."""
     packages = fingerprint.get("packages")
     return {
@@ -143,7 +161,12 @@ def _reproducibility(project: Mapping[str, object], fingerprint: Mapping[str, ob
     }
 
 
-def _times(evaluation: Evaluation) -> tuple[str, str]:
-    """Returns start and end of the training by the worker's clock; after pauses the start is an estimate."""
+def _times(evaluation: Evaluation) -> tuple[str | None, str | None]:
+    """Returns start and end of the training by the worker's clock; after pauses the start is an estimate.
+
+    Both are None if it reported nothing.
+    """
+    if not evaluation.reports:
+        return None, None
     first, last = evaluation.reports[0].at, evaluation.reports[-1].at
     return iso(min(first, last - evaluation.seconds)), iso(last)

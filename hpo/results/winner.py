@@ -1,4 +1,4 @@
-"""The winner of a promotion."""
+"""What the files of a trial say about it, and the winner of a promotion."""
 
 from __future__ import annotations
 
@@ -10,31 +10,18 @@ from hpo.stats.names import Ddof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Winner:
-    """The winner of a promotion, with its replicates.
+class TrialInfo:
+    """A trial of a search, as the files of its trainings describe it.
 
     Attributes:
         study: the study's name.
         uid: the study's uid, which a renaming does not change.
         objective: objective of the study.
         fixed: params that are the same in all trials.
-        rank: 1; in a race, among the finalists, of which the ranking over fewer seeds may have another first.
-        mean: mean of the replicates' values.
-        sigma: sigma of the replicates' values; None with a single one, or if seeds make no difference.
-        score: score by the rule; None if it needs a sigma and there is none.
-        rule: name of the score's rule, e.g. `mean-std`.
-        lambda_: weight of sigma in the score.
-        ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
         search_value: the objective's value in the search, under `search_seed`.
         search_seed: seed of its search training, the first of several; None where another tool searched.
         trial: number, state, datetime_start and datetime_complete (ISO texts or None), as the search stored them.
-        evaluations: complete replicates in the order of the promotion's seeds.
         project: git_commit, git_dirty, command_line and other facts about the project.
-        is_decided: whether it is a real winner; a candidate that ignores its seeds is only ranked first.
-        seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
-        warnings: warnings about its results, as sentences.
-        objectives: direction, mean, sigma, score and search value by metric, where there are several objectives; the
-            fields above are then those of the first one, without a score.
         origin: tool, source, study and trial where another tool found it; None where the study's search did.
     """
 
@@ -42,6 +29,33 @@ class Winner:
     uid: str
     objective: Objective
     fixed: Mapping[str, Value]
+    search_value: float | None
+    search_seed: int | None
+    trial: Mapping[str, object]
+    project: Mapping[str, object]
+    origin: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Winner(TrialInfo):
+    """The winner of a promotion, with its replicates.
+
+    Attributes:
+        rank: 1; in a race, among the finalists, of which the ranking over fewer seeds may have another first.
+        mean: mean of the replicates' values.
+        sigma: sigma of the replicates' values; None with a single one, or if seeds make no difference.
+        score: score by the rule; None if it needs a sigma and there is none.
+        rule: name of the score's rule, e.g. `mean-std`.
+        lambda_: weight of sigma in the score.
+        ddof: how sigma is estimated; see `hpo.stats.names.Ddof`.
+        evaluations: complete replicates in the order of the promotion's seeds.
+        is_decided: whether it is a real winner; a candidate that ignores its seeds is only ranked first.
+        seeds: whether its replicates under different seeds differ: `used`, `ignored` or `cannot tell`.
+        warnings: warnings about its results, as sentences.
+        objectives: direction, mean, sigma, score and search value by metric, where there are several objectives; the
+            fields above are then those of the first one, without a score.
+    """
+
     rank: int
     mean: float
     sigma: float | None
@@ -49,16 +63,11 @@ class Winner:
     rule: str
     lambda_: float
     ddof: Ddof
-    search_value: float | None
-    search_seed: int | None
-    trial: Mapping[str, object]
     evaluations: tuple[Evaluation, ...]
-    project: Mapping[str, object]
     is_decided: bool = True
     seeds: str = "used"
     warnings: tuple[str, ...] = ()
     objectives: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    origin: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         if not self.evaluations:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from hpo.core.arguments import require_int, require_type
 from hpo.core.errors import UsageError
-from hpo.core.options import check_options, columns_of, count, flag, seconds_of
+from hpo.core.options import WINNER, check_options, columns_of, count, flag, keep_of, seconds_of
 from hpo.core.records import MAX_EPOCHS, MAX_TRIALS
 from hpo.driver.options import CommandOptions, LimitedOptions
 from hpo.search.split import Split
 
 if TYPE_CHECKING:
-    from hpo.study import Configuration
+    from hpo.study import Configuration, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,8 @@ class SearchOptions(LimitedOptions):
         patience: end the search after this many trials in a row without improvement; default: as the study says.
         enqueue: configurations to try before the sampler's own, after those that the study names; what is enqueued
             already is not enqueued again.
+        keep: which trials keep the files of their trainings, in a folder each: winner, all, or best:5; default: as the
+            study says.
         retry_failed: train failed trials again, with the same numbers and params; the failures before stay as remarks.
     """
 
@@ -44,6 +46,7 @@ class SearchOptions(LimitedOptions):
     until: float | None = field(default=None, metadata=flag(called="the value to search until"))
     patience: int | None = field(default=None, metadata=count())
     enqueue: Sequence[Configuration] = ()
+    keep: str | None = field(default=None, metadata=flag(parse=keep_of, metavar="<winner|all|best:N>"))
     retry_failed: bool = field(default=False, metadata=flag())
 
     def __post_init__(self) -> None:
@@ -55,6 +58,16 @@ class SearchOptions(LimitedOptions):
         if self.seconds is not None and self.seconds <= 0:
             raise UsageError(f"the time of a search must be more than 0 seconds, not {self.seconds:g}")
         require_type("enqueue", self.enqueue, (list, tuple), "a list of tables of params")
+        try:
+            keep_of(self.keep or WINNER)
+        except ValueError as error:
+            raise UsageError(f"keep: {error}") from None
+
+    def kept(self, study: Study) -> Study:
+        """Returns the study with these options' choice of the trials that keep their files."""
+        if self.keep is None:
+            return study
+        return study.model_copy(update={"results": study.results.model_copy(update={"keep": self.keep})})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.core.costs import Spent
-from hpo.core.errors import UsageError
+from hpo.core.errors import BackendError, TooManyFailures, UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Stop
 from hpo.core.records import Stage, Value
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
+from hpo.core.wrappers import with_retries
 from hpo.driver.costs import moment
 from hpo.driver.cross_validation import join_folds
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder, require_runnable
 from hpo.driver.session import Folds, RunContext, Session, resolve_study
+from hpo.search.keeping import KeepingSource, KeptTrials, TrialKeeper
 from hpo.search.limits import Limits
 from hpo.search.options import SearchOptions
 from hpo.search.plugins import doubts
@@ -65,6 +67,7 @@ class SearchOutcome(Shown):
         code: digest of the code that was trained; empty if it is not known.
         events: folder of TensorBoard's event files, or its URL; None: none were written.
         warnings: warnings about replicates that ignore their seeds, and a search that may not be reproducible.
+        kept: the trials whose files are kept; None: only the promotion keeps files.
     """
 
     study: Study
@@ -83,6 +86,7 @@ class SearchOutcome(Shown):
     events: str | None = None
     code: str = ""
     warnings: tuple[str, ...] = ()
+    kept: KeptTrials | None = None
 
     @property
     def of_other_code(self) -> list[int]:
@@ -193,7 +197,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         TooManyFailures: if one training after the other failed.
         StorageLost: if the database went away and did not come back.
     """
-    study = resolve_study(study)
+    study = options.kept(resolve_study(study))
     context = RunContext.of(study, config, options)
     if options.ends_at is not None and options.ends_at <= datetime.now(UTC):
         raise UsageError(f"the deadline is in the past: {moment(options.ends_at)}")
@@ -234,14 +238,22 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         folds = Folds.TOGETHER if study.search.pruner == "none" else Folds.IN_ORDER
         recorded = session.compose(_replicated(source, study), folds=folds, same=source.same)
         session.begin(each * source.total, each * source.over)
-        if source.has_work:
-            session.train(
-                recorded,
-                has_work=not costs.limited,  # a study that has used up its limit starts no backend
-                most_at_once=study.lag,
-                max_failures=study.search.max_failures,
-                stop=deadline,
-            )
+        keeper = TrialKeeper(session, source.trials) if study.results.keeps_trials else None
+        try:
+            if source.has_work:
+                session.train(
+                    recorded if keeper is None else KeepingSource(recorded, keeper),
+                    has_work=not costs.limited,  # a study that has used up its limit starts no backend
+                    most_at_once=study.lag,
+                    max_failures=study.search.max_failures,
+                    stop=deadline,
+                )
+        except (TooManyFailures, BackendError):
+            if keeper is not None:
+                keeper.write()
+            raise
+        if keeper is not None:
+            with_retries(keeper.write, context.stop)
         table = tuple(source.trials())
         warnings = _ignored_seeds(session) + tuple(
             f"Not reproducible: {reason}." for reason in not_reproducible(table, study)
@@ -263,6 +275,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         events=events_folder(session.stored, context.config),
         code=code,
         warnings=warnings,
+        kept=keeper.outcome() if keeper else None,
     )
 
 

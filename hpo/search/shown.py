@@ -43,6 +43,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if outcome.open:
         lines.append(f"Not over: trial {', '.join(map(str, outcome.open))}, which the next run goes on with.")
     lines += curves_text(outcome.events)
+    lines += [outcome.kept.text()] if outcome.kept else []
     if others := outcome.of_other_code:
         listed = ", ".join(map(str, others[:10])) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
         lines.append(f"Trained with other code than there is now, so their values do not compare: trial {listed}.")

@@ -12,6 +12,7 @@ from hpo.core.errors import UsageError
 from hpo.core.records import Objective, Value
 from hpo.study.command import CommandTable
 from hpo.study.objective import ObjectiveTable
+from hpo.study.results import ResultsTable
 from hpo.study.schema import PromotionRules, ResourcesTable, Search
 from hpo.study.space import Choice, Dimension, Float, Int, SpaceDimension
 from hpo.study.validation_table import Validation
@@ -35,6 +36,7 @@ class StudyContent(TypedDict, total=False):
         validation: keys of the table [validation]: folds, repeats, test.
         streams: seeds of streams of randomness, or `fixed` or `per-seed`, by name.
         resources: keys of the table [resources], such as cpu, gpu, slots, time, memory.
+        results: keys of the table [results], keep and limit: which trials keep their files.
     """
 
     name: Required[str]
@@ -50,6 +52,7 @@ class StudyContent(TypedDict, total=False):
     validation: Mapping[str, object] | Validation | None
     streams: Mapping[str, int | str] | None
     resources: Mapping[str, object] | ResourcesTable | None
+    results: Mapping[str, object] | ResultsTable | None
 
 
 @explains_arguments

@@ -15,6 +15,7 @@ from hpo.study.dimension import DimensionTable
 from hpo.study.objective import ObjectiveTable
 from hpo.study.preference import PreferTable
 from hpo.study.race import RaceTable
+from hpo.study.results import ResultsTable
 from hpo.study.schema import NAME, PromotionRules, ResourcesTable, Search, Study
 from hpo.study.table import Table, dotted
 from hpo.study.validation_table import Validation
@@ -157,6 +158,7 @@ _TABLES: dict[str, type[Table]] = {
     "promotion.prefer": PreferTable,
     "validation": Validation,
     "resources": ResourcesTable,
+    "results": ResultsTable,
     "space": DimensionTable,
 }
 

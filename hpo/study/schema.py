@@ -21,6 +21,7 @@ from hpo.study.objective import MetricName, ObjectiveTable, each_once, with_defa
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.preference import PreferTable, named, or_text
 from hpo.study.race import RaceTable
+from hpo.study.results import ResultsTable
 from hpo.study.table import Finite, Table, exactly, parsed_by
 from hpo.study.validation_table import Validation
 
@@ -166,6 +167,7 @@ class Study(Table):
     validation_: Validation | None = Field(default=None, alias="validation")
     streams_: dict[str, Seed | StreamMode] = Field(default_factory=dict, alias="streams")
     resources_: ResourcesTable = Field(default_factory=ResourcesTable, alias="resources")
+    results: ResultsTable = Field(default_factory=ResultsTable)
     _root: Path = PrivateAttr(default_factory=Path.cwd)
     _function: Callable[..., Any] | None = PrivateAttr(None)
 
@@ -352,6 +354,8 @@ class Study(Table):
                 del content["objective"][key]
         if self.promotion.prefer is None:
             del content["promotion"]["prefer"]
+        if self.results == ResultsTable():
+            del content["results"]
         return content
 
     @property

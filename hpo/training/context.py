@@ -43,7 +43,7 @@ class Context:
             Files to be kept go into `artifacts`.
         project: the project's folder, above `studies`; read its files as `ctx.project / "data/train.csv"`.
         cache: folder for prepared data that all trainings of the project share.
-        keeps: whether artifacts are kept, as they are in a promotion.
+        keeps: whether artifacts are kept, as they are in a promotion, and in a search if asked for.
         trial: the training as an Optuna trial: `ctx.trial.suggest_float("lr", 1e-4, 1e-1)`.
         objective: the study's objective, for the trainable's own rules such as early stopping.
     """

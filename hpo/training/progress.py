@@ -35,12 +35,13 @@ class Progress:
         objective: the study's objective.
         folder: folder for this training's own files.
         events: whether TensorBoard event files are written.
+        keep: whether a training of a search keeps its artifacts.
 
     Attributes:
         job: the job that is trained.
         objective: the study's objective.
         folder: folder for this training's own files.
-        keeps: whether artifacts are kept, as they are in a promotion.
+        keeps: whether artifacts are kept, as they are in a promotion, and in a search if asked for.
         is_test: whether a kept model is evaluated on the test part, rather than trained.
         division: how `Context.split` divided the cases; None: it was not called.
         predictions: predictions that were recorded; None: there are none.
@@ -54,11 +55,13 @@ class Progress:
         fold_was_read: whether the trainable has read `ctx.fold`.
     """
 
-    def __init__(self, job: Job, objective: Objective, folder: Path, *, events: bool = False) -> None:
+    def __init__(
+        self, job: Job, objective: Objective, folder: Path, *, events: bool = False, keep: bool = False
+    ) -> None:
         self.job = job
         self.objective = objective
         self.folder = folder
-        self.keeps = job.stage is Stage.PROMOTION
+        self.keeps = job.stage is Stage.PROMOTION or (keep and job.stage is Stage.SEARCH)
         self.is_test = job.stage is Stage.TEST
         self.division: Division | None = None
         self.predictions: Predictions | None = None

@@ -88,7 +88,7 @@ class TrainingRun:
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
         folder, error = self._open_folder()
-        self._progress = Progress(job, trainable.objective, folder, events=resources.events)
+        self._progress = Progress(job, trainable.objective, folder, events=resources.events, keep=resources.keep)
         self._streams = Streams(job.seed, job.stream_seeds)
         self._loop = EpochLoop(self._progress, self._streams, self._device, lambda: self._work_dir.save(job.folder))
         self._context = Context(

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from hpo.core.errors import OutputRefused, UsageError, did_you_mean
-from hpo.core.files import clear_temporary_files
+from hpo.core.files import clear_temporary_files, remove
 from hpo.core.isolation import clear_working_folder, working_folder
 from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
+from hpo.training.outputs.artifacts import ARTIFACTS
+from hpo.training.outputs.log import LOG
+from hpo.training.panels import FILE as PANELS
+from hpo.training.predictions import FILE as PREDICTIONS
+from hpo.training.weights import MODEL_FILE
 
 POLL_SECONDS = 2.0
 """Minimum seconds between two checks of a flag at a URL, so that the server is not asked after every epoch."""
@@ -89,6 +94,20 @@ class WorkDir:
                 self.discard(job_folder)
                 if folder.is_dir():
                     clear_temporary_files(folder)
+
+    def kept(self, job_folder: str) -> dict[str, int]:
+        """Returns the bytes of the files that a finished training keeps, by their paths in its folder."""
+        folder = self._root / job_folder
+        files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+        return {name: path.lstat().st_size for path in files if _is_kept(name := path.relative_to(folder).as_posix())}
+
+    def drop(self, job_folder: str) -> None:
+        """Deletes the files that a finished training keeps, and its folder if nothing else is in it."""
+        folder = self._root / job_folder
+        for name in {name.partition("/")[0] for name in self.kept(job_folder)}:
+            remove(folder / name)
+        with suppress(OSError):  # it has event files, or is gone already
+            folder.rmdir()
 
     def remove(self) -> None:
         """Deletes everything."""
@@ -179,6 +198,18 @@ class RemoteWorkDir(WorkDir):
             if (NEWEST in name or PREVIOUS in name) and finished.get(job_folder, datetime.max) is None:
                 self.discard(job_folder)
 
+    def kept(self, job_folder: str) -> dict[str, int]:
+        target = self._remote_path(job_folder)
+        with _os_errors(target):
+            found = self._remote.find(target, detail=True) if self._remote.exists(target) else {}
+        names = {path.removeprefix(target).lstrip("/"): one for path, one in found.items()}
+        return {name: int(one.get("size") or 0) for name, one in names.items() if _is_kept(name)}
+
+    def drop(self, job_folder: str) -> None:
+        with _os_errors(self._remote_path(job_folder)):
+            for name in self.kept(job_folder):
+                self._remote.rm_file(f"{self._remote_path(job_folder)}/{name}")
+
     def remove(self) -> None:
         with suppress(Exception):  # nothing was saved, or the server is unavailable
             self._remote.rm(self._path, recursive=True)
@@ -228,6 +259,10 @@ class RemoteWorkDir(WorkDir):
         if self._remote.exists(target):  # some servers do not rename over a file
             self._remote.rm_file(target)
         self._remote.mv(source, target)
+
+
+def _is_kept(name: str) -> bool:
+    return name.partition("/")[0] in (MODEL_FILE, PREDICTIONS, PANELS, LOG, ARTIFACTS)
 
 
 def is_url(work: str) -> bool:
