@@ -8,6 +8,7 @@ from hpo.analysis.instability import Instability, instability
 from hpo.analysis.options import DecomposeOptions, DiagnoseOptions, ReplayOptions, VerifyOptions
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verification, Verified, verify
+from hpo.driver.clean import CleanedStudy, clean
 from hpo.driver.control import ControlOutcome, pause, resume, stop
 from hpo.driver.data import audit, write_phantoms
 from hpo.driver.doctor import Finding, doctor
@@ -15,7 +16,15 @@ from hpo.driver.from_ray import init_from_ray
 from hpo.driver.from_wandb import init_from_wandb
 from hpo.driver.init import InitOutcome, init
 from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
-from hpo.driver.options import AuditOptions, DeleteOptions, LogsOptions, PhantomOptions, StopOptions, SubmitOptions
+from hpo.driver.options import (
+    AuditOptions,
+    CleanOptions,
+    DeleteOptions,
+    LogsOptions,
+    PhantomOptions,
+    StopOptions,
+    SubmitOptions,
+)
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import SubmitOutcome, logs, submit
 from hpo.driver.workers import Workers
@@ -47,6 +56,8 @@ from hpo.study.loading import load_study
 __all__ = [
     "AssetsOptions",
     "AuditOptions",
+    "CleanOptions",
+    "CleanedStudy",
     "Comparison",
     "Confirmation",
     "ControlOutcome",
@@ -85,6 +96,7 @@ __all__ = [
     "audit",
     "check",
     "check_promotion",
+    "clean",
     "compare",
     "copy",
     "decompose",

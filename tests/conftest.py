@@ -52,7 +52,9 @@ def curve():
         new = {**content, "name": name, **{k: v for k, v in tables.items() if not isinstance(v, dict)}}
         for key, table in tables.items():
             if isinstance(table, dict):
-                new[key] = table if key in {"space", "fixed", "streams", "validation"} else {**content[key], **table}
+                new[key] = (
+                    table if key in {"space", "fixed", "streams", "validation"} else {**content.get(key, {}), **table}
+                )
         return hpo.Study.model_validate(new).located(PROJECT)
 
     return changed

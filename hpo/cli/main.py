@@ -205,7 +205,7 @@ for panel, commands in (
     (SEARCH, (look.status, look.show, steering.pause, steering.resume, steering.stop)),
     (PROMOTION, (look.rank, showing.report, look.assets)),
     (ROBUSTNESS, (look.compare, look.diagnose, look.instability)),
-    (STUDIES, (look.studies, look.check, manage.delete, manage.rename, manage.copy)),
+    (STUDIES, (look.studies, look.check, manage.delete, manage.rename, manage.copy, manage.clean)),
     (SETUP, (begin.init, begin.doctor, showing.serve)),
     (CLUSTER, (steering.logs,)),
 ):

@@ -8,12 +8,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from hpo.core.errors import HpoError
-from hpo.core.files import clear_temporary_files
-from hpo.core.records import Job, Status
-from hpo.results import clear_probes, clear_unpublished
+from hpo.core.files import clear_temporary_files, temporary_files
+from hpo.core.records import Job, JobKey, Status
+from hpo.results import FOLDER as TRIALS
+from hpo.results import clear_probes, clear_unpublished, probes, unpublished
 from hpo.store import Store, StoredStudy, host, is_dead, process_key
 from hpo.training import is_url, work_dir
 
@@ -56,24 +58,54 @@ def clear_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path)
         outputs: the folder that contains the study's results folder.
     """
     with suppress(OSError, HpoError):  # leftovers do no harm: what cannot be removed now is removed next time
-        finished = {}
-        for (trial, stage, seed, fold, budget, variant), status, at in store.finished(stored):
-            job = Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
-            finished[job.folder] = at if status is Status.FAILED else None
         directory = work_dir(work)
-        directory.clean_up(finished)
-        if directory.scratch.is_dir():
-            for pattern in FOLDERS:
-                for path in directory.scratch.glob(pattern):
-                    _remove(path)
-            for path in directory.scratch.glob(OWNED):
-                if _is_abandoned(path):
-                    _remove(path)
-    for folder in (outputs, outputs / stored.name):
+        directory.clean_up(_ended(store, stored))
+        for path in _abandoned(directory.scratch):
+            _remove(path)
+    for folder in _results_folders(stored, outputs):
         with suppress(OSError):
             clear_temporary_files(folder)
             clear_probes(folder)
             clear_unpublished(folder)
+
+
+def find_leftovers(store: Store, stored: StoredStudy, work: str, outputs: Path) -> list[Path]:
+    """Returns what `clear_leftovers` would remove on this machine's disks, but not at a URL.
+
+    Args:
+        store: the records, which say which trainings are finished.
+        stored: the study, which this process must be driving.
+        work: the study's folder for checkpoints, or its URL.
+        outputs: the folder that contains the study's results folder.
+    """
+    directory = work_dir(work)
+    found = [*directory.leftovers(_ended(store, stored)), *_abandoned(directory.scratch)]
+    for folder in _results_folders(stored, outputs):
+        if folder.is_dir():
+            found += [*temporary_files(folder), *probes(folder), *unpublished(folder)]
+    return found
+
+
+def finished_job(key: JobKey) -> Job:
+    """Returns a job with the key of a finished one, for its folder; its params are not known."""
+    trial, stage, seed, fold, budget, variant = key
+    return Job(trial=trial, params={}, stage=stage, seed=seed, fold=fold, budget=budget, variant=variant)
+
+
+def _ended(store: Store, stored: StoredStudy) -> dict[str, datetime | None]:
+    """Returns the finished jobs as `WorkDir.clean_up` takes them."""
+    jobs = store.finished(stored)
+    return {finished_job(key).folder: at if status is Status.FAILED else None for key, status, at in jobs}
+
+
+def _abandoned(scratch: Path) -> list[Path]:
+    """Returns the folders that commands made in a work folder and did not remove."""
+    owned = [path for path in scratch.glob(OWNED) if _is_abandoned(path)]
+    return [path for pattern in FOLDERS for path in scratch.glob(pattern)] + owned
+
+
+def _results_folders(stored: StoredStudy, outputs: Path) -> tuple[Path, ...]:
+    return outputs, outputs / stored.name, outputs / stored.name / TRIALS
 
 
 def _remove(path: Path) -> None:

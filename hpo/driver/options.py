@@ -180,6 +180,20 @@ class DeleteOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CleanOptions:
+    """How the files of a search are removed.
+
+    Attributes:
+        dry_run: only tell what would be removed.
+    """
+
+    dry_run: bool = field(default=False, metadata=flag())
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditOptions:
     """Which data are audited.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.core.errors import OutputRefused, UsageError, did_you_mean
-from hpo.core.files import clear_temporary_files, remove
+from hpo.core.files import clear_temporary_files, remove, temporary_files
 from hpo.core.isolation import clear_working_folder, working_folder
 from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
@@ -84,6 +84,23 @@ class WorkDir:
             finished: end of each job by its folder; files written later belong to another attempt and are kept. None:
                 all files are deleted.
         """
+        for folder in self._finished(finished):
+            self.discard(folder.relative_to(self._root).as_posix())
+            clear_temporary_files(folder)
+
+    def leftovers(self, finished: Mapping[str, datetime | None]) -> Iterator[Path]:
+        """Yields what `clean_up` would delete on this machine's disks.
+
+        Args:
+            finished: end of each job by its folder, as for `clean_up`.
+        """
+        for folder in self._finished(finished):
+            names = (NEWEST, PREVIOUS, working_folder(folder).name)
+            yield from (folder / name for name in names if os.path.lexists(folder / name))
+            yield from temporary_files(folder)
+
+    def _finished(self, finished: Mapping[str, datetime | None]) -> Iterator[Path]:
+        """Yields the folders of finished jobs without checkpoints of a later attempt."""
         for folder in self._root.glob("*/trial-*"):
             job_folder = folder.relative_to(self._root).as_posix()
             if job_folder not in finished or not folder.is_dir():
@@ -91,9 +108,7 @@ class WorkDir:
             end = finished[job_folder]
             files = [folder / NEWEST, folder / PREVIOUS]
             if end is None or all(not file.exists() or file.stat().st_mtime <= end.timestamp() for file in files):
-                self.discard(job_folder)
-                if folder.is_dir():
-                    clear_temporary_files(folder)
+                yield folder
 
     def kept(self, job_folder: str) -> dict[str, int]:
         """Returns the bytes of the files that a finished training keeps, by their paths in its folder."""
@@ -209,6 +224,9 @@ class RemoteWorkDir(WorkDir):
         with _os_errors(self._remote_path(job_folder)):
             for name in self.kept(job_folder):
                 self._remote.rm_file(f"{self._remote_path(job_folder)}/{name}")
+
+    def leftovers(self, finished: Mapping[str, datetime | None]) -> Iterator[Path]:
+        yield from ()
 
     def remove(self) -> None:
         with suppress(Exception):  # nothing was saved, or the server is unavailable
