@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import hpo
 from hpo import api
+from hpo.cli.main import app
 from hpo.core.errors import StudyInvalid, TooManyFailures, UsageError
 from hpo.core.files import tree_size
 from hpo.core.records import Stage
@@ -18,6 +22,7 @@ from hpo.driver.storage import storage
 from hpo.study import Study, parse
 from hpo.training.weights import weights_digest
 
+ROOT = Path(__file__).parents[2]
 FILES = {
     "summary.json",
     "optuna_trial.json",
@@ -27,6 +32,11 @@ FILES = {
     "metrics/val_metrics.json",
     "metrics/best_metrics.json",
     "run.log",
+}
+FOLDS = {
+    "trainable": "toys.folds:train",
+    "space": {"x": {"float": [0.0, 1.0]}},
+    "validation": {"folds": 2},
 }
 TIMES = ("timestamp", "datetime_start", "datetime_complete", "created_at", "finished_at", "seconds", "reproducibility")
 
@@ -238,16 +248,14 @@ def test_retrained_trial_is_written_again(curve, config):
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ({"validation": {"folds": 2}}, {"seed_41_fold_1", "seed_41_fold_2"}),
+        (FOLDS, {"seed_41_fold_1", "seed_41_fold_2"}),
         ({"search": {"seeding": "replicated", "replicates": 2, "pruner": "none"}}, None),
     ],
     ids=["folds", "replicated"],
 )
 def test_several_trainings_have_a_folder_each(curve, config, tables, expected):
-    if "validation" in tables:
-        tables = {**tables, "trainable": "toys.folds:train"}
-    search = {"trials": 1, "budget": 2, **tables.pop("search", {})}
-    study = curve(search=search, results={"keep": "all"}, **tables)
+    search = {"trials": 1, "budget": 2, **tables.get("search", {})}
+    study = curve(**{**tables, "search": search}, results={"keep": "all"})
     found = hpo.run(study, config)
     folder = config.outputs / "curve" / "trials" / "0"
     told = json.loads((folder / "optuna_trial.json").read_text())
@@ -297,6 +305,26 @@ def test_bad_keep_option(curve, config):
             results={"keep": "best:0"},
         )
     assert not kept(config)
+
+
+def test_the_page_shows_what_runs(curve, config, monkeypatch):
+    section = (ROOT / "docs" / "moving-a-project.md").read_text().partition("## Files of every trial\n")[2]
+    table, commands = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+    assert curve(**tomllib.loads(table)).results.most_bytes == 2e9
+    monkeypatch.setenv("HPO_STUDIES", str(curve().root / "studies"))
+    where = ["--storage", config.storage, "--outputs", str(config.outputs)]
+    printed = []
+    for line in commands.splitlines():
+        words = line.replace("NAME", "curve").removeprefix("$ hpo ").split()
+        more = ["--trials", "1", "--backend", "local"] if words[0] == "run" else []
+        result = CliRunner().invoke(app, [*words, *where, *more])
+        assert result.exit_code == 0, result.output
+        printed.append(result.stdout)
+    assert "Kept: 1 trial, " in printed[0]
+    assert printed[1].startswith("curve: would remove 1 kept trial (")
+    assert printed[2] == printed[1].replace("would remove", "removed")
+    named = ["optuna_trial.json", "summary.json", "metrics/val_metrics.json", "run.log"]
+    assert all(f"`{name}`" in section for name in named)
 
 
 @pytest.mark.ray
