@@ -218,7 +218,7 @@ def header(study: Study, storage: str, extent: str) -> str:
     return "\n".join(
         [
             f"{study.name}   {study.objective} · {extent} · "
-            f"{counted(search.budget, 'epoch')} · {study.search_seeds_text}{folds} · {search.sampler} + {pruner}",
+            f"{counted(search.budget, 'epoch')} · {study.search.seeds_text}{folds} · {search.sampler} + {pruner}",
             f"storage {storage}   reproducible: {sure}",
             *(f"note: {note.key}  {note.message}" for note in notes(study)),
         ]

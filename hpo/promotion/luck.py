@@ -60,7 +60,7 @@ def searched_on(study: Study, external: Mapping[int, ExternalTrial]) -> str:
         study: the study that was promoted.
         external: candidates that another tool found, by trial.
     """
-    return next((one.origin.of_study for one in external.values()), study.search_seeds_text)
+    return next((one.origin.of_study for one in external.values()), study.search.seeds_text)
 
 
 def other_budget(

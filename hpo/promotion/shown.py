@@ -47,7 +47,7 @@ def ranking_table(report: PromotionReport) -> Page:
         "CV %",
         *score,
         "95 % interval",
-        "search" if report.external else f"search ({report.study.search_seeds_text.removeprefix('seed ')})",
+        "search" if report.external else f"search ({report.study.search.seeds_text.removeprefix('seed ')})",
         *["alerts"] * bool(report.alerts),
         *["seeds"] * by_use,
     )

@@ -197,6 +197,7 @@ class TrialKeeper:
                 "state": trial.state,
                 "datetime_start": trial.started,
                 "datetime_complete": trial.ended,
+                **({"values": list(trial.vector)} if trial.vector else {}),
             },
             project=self._project,
         )

@@ -67,6 +67,8 @@ class SearchOptions(LimitedOptions):
         """Returns the study with these options' choice of the trials that keep their files."""
         if self.keep is None:
             return study
+        if self.keep.startswith("best:") and study.objective.others:
+            raise UsageError(f"{self.keep} ranks trials by one value, and study {study.name!r} has several; keep all")
         return study.model_copy(update={"results": study.results.model_copy(update={"keep": self.keep})})
 
 

@@ -60,7 +60,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     elif best is None:
         lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
-        value = f"{study.objective.metric} {number(best.value)} on {study.search_seeds_text}"
+        value = f"{study.objective.metric} {number(best.value)} on {study.search.seeds_text}"
         draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
         lines.append(
             f"Incumbent: trial {best.number}, {value}. {draw}"
@@ -78,7 +78,7 @@ def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         shown.append(f"{trial.number} ({values})")
     more = f" and {len(outcome.front) - MOST_SHOWN} more" if len(outcome.front) > MOST_SHOWN else ""
     return (
-        f"Front: {counted(len(outcome.front), 'trial')} on {study.search_seeds_text} that no other trial dominates: "
+        f"Front: {counted(len(outcome.front), 'trial')} on {study.search.seeds_text} that no other trial dominates: "
         f"{', '.join(shown)}{more}. One seed is one draw"
         + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
     )

@@ -173,6 +173,9 @@ def objective_problems(content: Mapping[str, Any]) -> Iterator[Problem]:
         if prefer is not None:
             yield Problem("promotion.prefer", "chooses from a front, which one objective does not have; leave it out")
         return
+    results = content.get("results")
+    if isinstance(results, Mapping) and str(results.get("keep")).startswith("best:"):
+        yield Problem("results.keep", f'ranks trials by one value, and this study has {len(metrics)}; write "all"')
     if isinstance(search, Mapping):
         sampler = search.get("sampler")
         if sampler in ("tpe+gp", "cmaes"):

@@ -94,6 +94,15 @@ class Search(Table):
     max_failures: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 5
     enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
 
+    @property
+    def seeds_text(self) -> str:
+        """The seeds behind a trial's value as text, e.g. `seed 41`."""
+        return {
+            "fixed": f"seed {self.seed}",
+            "per-trial": "one seed per trial",
+            "replicated": f"{self.replicates} seeds",
+        }[self.seeding]
+
     @model_validator(mode="after")
     def _replicates_are_not_pruned(self) -> Search:
         if self.seeding == "replicated" and self.pruner != "none":
@@ -290,15 +299,6 @@ class Study(Table):
     def common_seeds(self) -> tuple[int, ...]:
         """The seeds that all trials of the search share; empty if each trial has its own."""
         return () if self.search.seeding == "per-trial" else self.search_seeds(0)
-
-    @property
-    def search_seeds_text(self) -> str:
-        """The seeds behind a trial's value in the search as text, e.g. `seed 41`."""
-        return {
-            "fixed": f"seed {self.search.seed}",
-            "per-trial": "one seed per trial",
-            "replicated": f"{self.search.replicates} seeds",
-        }[self.search.seeding]
 
     @property
     def lag(self) -> int | Literal[False]:

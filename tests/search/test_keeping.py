@@ -293,6 +293,21 @@ def test_bad_results_tables(curve, table, key, message):
     assert message in problem.message
 
 
+def test_best_of_several_objectives_is_refused(curve, config):
+    objective = {"metrics": {"val": "maximize", "loss": "minimize"}}
+    search = {"trials": 1, "budget": 1, "sampler": "random", "pruner": "none"}
+    content = {**curve().content(), "objective": objective, "search": search}
+    study, problems = parse({**content, "results": {"keep": "best:2"}})
+    assert study is None
+    assert [problem.key for problem in problems] == ["results.keep"]
+    study = parse(content)[0].located(curve().root)
+    with pytest.raises(UsageError, match="best:2 ranks trials by one value"):
+        api.run(study, config, keep="best:2")
+    api.run(study, config, keep="all")
+    told = json.loads((config.outputs / "curve" / "trials" / "0" / "optuna_trial.json").read_text())
+    assert len(told["values"]) == 2
+
+
 def test_bad_keep_option(curve, config):
     with pytest.raises(UsageError, match=r"keep: expected 'winner', 'all' or 'best:N'.*got 'some'"):
         api.run(curve(), config, keep="some")
