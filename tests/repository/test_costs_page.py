@@ -1,0 +1,38 @@
+"""The page on costs: its commands run in order, for the project of the README."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from hpo.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "costs.md").read_text()
+BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))
+README = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_commands(tmp_path, config, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainable = next(body for kind, body in README if kind == "python")
+    study = next(body for kind, body in README if kind == "toml")
+    (tmp_path / "train.py").write_text(trainable)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "line.toml").write_text(f"{study}\n{BLOCKS['toml']}")
+    said = []
+    for line in BLOCKS["console"].splitlines():
+        words = line.removeprefix("$ hpo ").split()
+        place = ["--storage", config.storage, *["--outputs", "out"] * (words[0] != "status")]
+        place += ["--backend", "local"] * (words[0] in ("run", "promote"))
+        result = CliRunner().invoke(app, [*words, *place])
+        assert result.exit_code == 0, result.output
+        said.append(result.output)
+    _, status, both, again, _ = said
+    assert "of trainings, cost 0.0" in status
+    assert "a cost of 0.05, of which 0.0" in both
+    assert "Trained now: " in both
+    assert "2996-12-01 08:00 (UTC" in again
+    assert "Spent so far: " in again
