@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
@@ -122,10 +122,18 @@ class Costs(Observer):
         self._running[job.key] = Running(job, now, now)
         self._at_once = max(self._at_once, len(self._running))
 
-    def restart(self) -> None:
-        """Counts from now on: a training was handed out before its backend was started."""
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Counts from here on, because a training was handed out before its backend was started.
+
+        At the end it records what the trainings that stay open have used; the next command counts it.
+        """
         for one in self._running.values():
             self.asked(one.job)
+        try:
+            yield
+        finally:
+            self._suspend()
 
     def reported(self, job: Job, step: int, value: float) -> None:
         if (one := self._running.get(job.key)) is not None:
@@ -155,8 +163,7 @@ class Costs(Observer):
             job = evaluation.job
             self._complete.setdefault((job.stage, job.budget), []).append(self._used[job.key])
 
-    def suspend(self) -> None:
-        """Records what the trainings that stay open have used; the next command counts it."""
+    def _suspend(self) -> None:
         now = time.monotonic()
         costs = [Cost(job=one.job, seconds=now - one.began, gpus=self._gpus) for one in self._running.values()]
         self._running.clear()

@@ -353,11 +353,8 @@ class Session:
         backend = make_backend(work or self.work_folder, config, used)
         limited = source if max_failures is None else FailureLimit(source, max_failures)
         trainable = self.trainable if objective is None else replace(self.trainable, objective=objective)
-        self.costs.restart()
-        try:
+        with self.costs.measured():
             run_all(backend, limited, trainable, resources(study, config), stop, self.observers)
-        finally:
-            self.costs.suspend()
 
     def _held_lease(self) -> Lease:
         assert self.lease is not None  # only a study's driver writes
