@@ -24,8 +24,8 @@ CONTENT = {
     ("options", "message"),
     [
         (
-            {"seeds": [1, 2]},
-            "promote.. takes no 'seeds'. It takes: source_study, source_value, source_params, rule, lambda_",
+            {"repeats": 2},
+            "promote.. takes no 'repeats'. It takes: source_study, source_value, source_params, rule, lambda_",
         ),
         ({"topp": 1}, "promote.. takes no 'topp'.* Did you mean top?"),
         ({"lamda": 3.0}, "Did you mean lambda_?"),

@@ -59,6 +59,7 @@ def table(durable, study):
     return [(t.number, t.state, t.params, t.vector) for t in durable.find(study.name).trials()]
 
 
+@pytest.mark.slow("gp")
 @pytest.mark.parametrize("sampler", SEVERAL)
 def test_equal_to_optuna_alone(opened, two, sampler):
     study, durable = two(sampler, lag=1), opened()
@@ -293,6 +294,7 @@ def test_an_objective_that_is_a_time(curve):
     assert not_reproducible([], study) == ("cost is an objective, and differs between any two trainings",)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_gives_the_same(curve, tmp_path, ray_slots):
     metrics = {"metrics": {"val": "maximize", "loss": "maximize"}, "metric": "val"}

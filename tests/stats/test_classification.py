@@ -53,9 +53,9 @@ def test_intervals_resample_whole_groups():
         Sample(truth=truth_N[order], probabilities=probabilities_NC[order], units=group_N[order] + 100)
         for (truth_N, probabilities_NC), order in zip(models, orders, strict=True)
     ]
-    found = case_intervals(samples, draws=300)
+    found = case_intervals(samples, draws=60)
     generator, means = np.random.default_rng(0), []
-    for count_G in generator.multinomial(30, np.full(30, 1 / 30), 300):
+    for count_G in generator.multinomial(30, np.full(30, 1 / 30), 60):
         scores = [by_sklearn(one.truth, one.probabilities, count_G[one.units - 100]) for one in samples]
         means.append([np.mean([one[name] for one in scores]) for name in NAMES])
     expected = np.quantile(means, [0.025, 0.975], axis=0).T

@@ -345,7 +345,7 @@ def test_invalid_trainable_says_why(project, module, message):
     [
         ("nowhere.curve:train", "no module 'nowhere' in "),
         ("toys.curv:train", "no module 'toys.curv' in "),
-        ("toys.curve:trian", "no function 'trian' in its module. Trainables in it: train, train_nan, train_silent"),
+        ("toys.curve:trian", "no function 'trian' in its module. Trainables in it: train, train_nan, train_paced, "),
         ("toys.curve.train", "'module:function', e.g. 'models.density:train'"),
         ("toys.curve:", "'module:function'"),
         (":train", "'module:function'"),
