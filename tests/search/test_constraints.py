@@ -98,7 +98,7 @@ def test_unsupported_constraints_fail(curve):
     content["search"] |= {"sampler": "random", "constraints": ["gap"]}
     _, [problem] = parse(content)
     assert problem.key == "search.constraints"
-    assert problem.message == "sampler 'random' does not support constraints; these do: tpe, tpe+gp, gp, nsgaii, nsgaiii"
+    assert problem.message.endswith("'random' does not support constraints; these do: tpe, tpe+gp, gp, nsgaii, nsgaiii")
     content["search"] |= {"sampler": "tpe", "constraints": ["gap", "gap"]}
     _, [problem] = parse(content)
     assert (problem.key, problem.message) == ("search.constraints", "'gap' is given twice")
