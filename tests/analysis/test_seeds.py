@@ -477,7 +477,7 @@ def study_file(study, config):
     (folder / "studies" / "sources.toml").write_text(
         'name = "sources"\ntrainable = "toys.sources:train"\n[objective]\nmetric = "val"\n'
         f"[space]\nx = {{ float = [0.0, 1.0] }}\n[fixed]\n{fixed}"
-        '[search]\ntrials = 2\nbudget = 2\npruner = "none"\n'
+        '[search]\ntrials = 2\nbudget = 2\npruner = "none"\nlag = 4\n'
     )
     return str(folder / "studies" / "sources.toml")
 
