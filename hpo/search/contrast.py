@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
-from hpo.search.mixed import _ONE_AT_A_TIME, FEWEST, _counts, _in_range
+from hpo.search.mixed import FEWEST, ONE_AT_A_TIME, has_value, in_range
 from hpo.search.units import UnitSpace
 
 
@@ -27,17 +27,17 @@ def contrast_of(trials: Sequence[FrozenTrial], direction: str) -> float | None:
     """
     likeliest = import_module("hpo.search.gaussian").likeliest  # half a second to load, for a split total alone
     sign = 1.0 if direction == "maximize" else -1.0
-    over = [trial for trial in trials if trial.params and _counts(trial)]
+    over = [trial for trial in trials if trial.params and has_value(trial)]
     space: dict[str, BaseDistribution] = {}
     for trial in over:
         space.update(trial.distributions)
     if len(over) < FEWEST or not space:
         return None
-    good = np.array(list(_in_range({trial.number: sign * trial.values[0] for trial in over}).values()))
+    good = np.array(list(in_range({trial.number: sign * trial.values[0] for trial in over}).values()))
     raw = np.maximum(good, np.quantile(good, 0.25))
     values = (raw - raw.mean()) / (raw.std() or 1.0)
     form = UnitSpace(dict(sorted(space.items())), over)
     points = form.points(form.units([trial.params for trial in over]))
-    with _ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
+    with ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
         noise = math.exp(likeliest(points, values)[-1])
     return float((values.max() - np.median(values)) / math.sqrt(noise))

@@ -52,7 +52,7 @@ FEWEST = 4
 RETRIES = 6
 """Times that TPE is asked again for what it proposes a second time."""
 
-_ONE_AT_A_TIME = threading.Lock()
+ONE_AT_A_TIME = threading.Lock()
 """The limit on BLAS threads is the process's, so that two who set it at a time would lift each other's or leave it."""
 
 
@@ -109,7 +109,7 @@ class MixedSampler(BaseSampler):
         rng = np.random.default_rng([self._seed, trial.number])
         import_module("hpo.search.gaussian")  # now, for the limit is one of the libraries that are loaded
         before = Fitted.latest(others)
-        with _ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
+        with ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
             found, fitted = _proposal(others, search_space, sign, rng, before)
         if fitted != before:
             study._storage.set_trial_system_attr(trial._trial_id, FITTED, asdict(fitted))
@@ -190,10 +190,10 @@ def _proposal(
     from hpo.search.gaussian import Process, likeliest  # half a second to load, for this sampler alone
 
     over = [trial for trial in trials if trial.state.is_finished() and trial.params]
-    good = {trial.number: sign * trial.values[0] for trial in over if _counts(trial)}
+    good = {trial.number: sign * trial.values[0] for trial in over if has_value(trial)}
     if len(good) < FEWEST or not space:
         return {}, fitted
-    good = _in_range(good)
+    good = in_range(good)
     floor = float(np.quantile(list(good.values()), 0.25))
     value = {trial.number: max(good.get(trial.number, floor), floor) for trial in over}
     known = len(over)
@@ -254,13 +254,13 @@ def _fresh(rows: Array, taken: set[bytes]) -> Bools:
     return np.array([key not in taken for key in keys(rows)], bool)
 
 
-def _in_range(values: dict[int, float]) -> dict[int, float]:
+def in_range(values: dict[int, float]) -> dict[int, float]:
     """Returns the values themselves, or all divided by the largest where their squares would be beyond a float."""
     largest = max(map(abs, values.values()))
     return {number: value / largest for number, value in values.items()} if largest > LARGE else values
 
 
-def _counts(trial: FrozenTrial) -> bool:
+def has_value(trial: FrozenTrial) -> bool:
     """Whether a trial has a value that can be learned from."""
     feasible = all(value <= 0 for value in trial.constraints.values())
     return trial.state is TrialState.COMPLETE and feasible and bool(trial.values) and math.isfinite(trial.values[0])
