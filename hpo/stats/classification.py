@@ -158,16 +158,17 @@ def weighted_scores(truth_N: Indices, probabilities_NC: Floats, weight_DN: npt.N
     rows_DC, columns_DC, total_D = o_DCC.sum(axis=2), o_DCC.sum(axis=1), o_DCC.sum(axis=(1, 2))
     right_DC = np.einsum("dcc->dc", o_DCC)
     distance_CC = np.subtract.outer(np.arange(classes), np.arange(classes)) ** 2
-    expected_D = np.einsum("di,dj,ij->d", rows_DC, columns_DC, distance_CC) / total_D
     apart_D = (o_DCC * distance_CC).sum(axis=(1, 2))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw may have no case of this model at all
+        accuracy_D = right_DC.sum(axis=1) / total_D
+        expected_D = np.einsum("di,dj,ij->d", rows_DC, columns_DC, distance_CC) / total_D
         f1_DC = np.nan_to_num(2 * right_DC / (rows_DC + columns_DC))
         f1_DC[(rows_DC == 0) & np.isin(np.arange(classes), truth_N)] = np.nan  # a draw that lost a class
-        kappa_D = np.where(expected_D > 0, 1 - apart_D / expected_D, 0.0)
+        kappa_D = np.where(expected_D > 0, 1 - apart_D / expected_D, np.where(total_D > 0, 0.0, np.nan))
     wanted = [1] if classes == 2 else range(classes)
     areas_DC = [_areas(truth_N == index, probabilities_NC[:, index], weight_DN) for index in wanted]
     return {
-        "acc": right_DC.sum(axis=1) / total_D,
+        "acc": accuracy_D,
         "kappa_quadratic": kappa_D,
         "macro_f1": f1_DC.mean(axis=1),
         "auc_ovr": np.mean(areas_DC, axis=0),

@@ -62,7 +62,7 @@ def killed(tmp_path, at_ray):
         command += ["--storage", f"sqlite:///{database}", "--outputs", str(tmp_path / "outputs")]
         command += ["--concurrency", "4"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        log = (tmp_path / "stderr").open("w")
+        log = (tmp_path / "stderr").open("a")
         process = forked.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log)
         limit = time.monotonic() + 400
         while process.poll() is None and (after is None or finished(database) < after):
@@ -100,4 +100,4 @@ def test_killed_drivers_leave_same_table(tmp_path, curve, killed):
     durable = OptunaStudies(f"sqlite:///{tmp_path / 'hpo.db'}", prepare_optuna)
     found = table(durable, study)
     durable.close()
-    assert found == in_a_loop(study, tmp_path / "loop")
+    assert found == in_a_loop(study, tmp_path / "loop"), (tmp_path / "stderr").read_text()

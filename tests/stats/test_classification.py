@@ -72,6 +72,16 @@ def test_groups_widen_the_interval():
     assert grouped[1] - grouped[0] > 2 * (alone[1] - alone[0])
 
 
+def test_draw_without_any_case():
+    truth_N, probabilities_NC = drawn(6, cases=20)
+    found = weighted_scores(truth_N, probabilities_NC, np.zeros((1, 20), int))
+    assert all(np.isnan(found[name]).all() for name in NAMES)
+    folds = [np.arange(4), np.arange(4, 20)]  # some draws have no case of the small fold
+    samples = [Sample(truth=truth_N[own], probabilities=probabilities_NC[own], units=own) for own in folds]
+    low, high = case_intervals(samples)["acc"]
+    assert 0 <= low < high <= 1
+
+
 def test_few_groups_and_lost_classes():
     truth_N, probabilities_NC = drawn(5)
     few = case_intervals([Sample(truth=truth_N, probabilities=probabilities_NC, units=np.arange(150) % 9)])
