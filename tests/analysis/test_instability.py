@@ -60,6 +60,7 @@ def test_instability_files_are_written(shaky):
     assert found.files[0].read_text().count("for sigma") > 0
 
 
+@pytest.mark.slow
 def test_too_few_trials_are_refused(curve, config):
     hpo.run(curve(search={"trials": 9}), config)
     hpo.promote(curve(), config, top=3)

@@ -174,6 +174,7 @@ def test_effects_figure(searched, restored_config):
     assert figure.layout.yaxis.categoryarray[0] == "order", "what has no dot is at the bottom, not left out"
 
 
+@pytest.mark.slow
 def test_recorded_draws_are_reused(searched, restored_config):
     first = api.decompose(searched, restored_config, trial=0, n=3)
     again = api.decompose(searched, restored_config, trial=0, n=3)
@@ -327,6 +328,7 @@ def test_fixed_streams_are_not_redrawn(study, config):
         api.decompose(fixed, config, trial=0, sources=["split"])
 
 
+@pytest.mark.slow
 def test_torch_network_is_decomposed(curve, config):
     net = curve(
         name="net",

@@ -385,6 +385,7 @@ def test_crashing_jobs_fail_after_attempts(tmp_path):
     assert not list(tmp_path.rglob("attempts"))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_workers_import_little(ray_slots, tmp_path):
     from hpo.backends.ray import RayBackend

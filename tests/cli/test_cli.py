@@ -92,6 +92,7 @@ def test_own_project_runs(project):
     assert "20 of 20" in hpo(project, "status", "--study", "curve").stdout
 
 
+@pytest.mark.slow
 def test_stdout_is_only_json(project):
     done = hpo(project, "run", "--study", "curve", "--backend", "local", "--trials", "5", "--promote", "--json")
     values = json.loads(done.stdout)
@@ -114,6 +115,7 @@ def test_schema_is_printed(project):
     assert "float" in json.dumps(schema)
 
 
+@pytest.mark.slow
 def test_search_seed_in_promotion_is_marked(project):
     text = (project / "tuning" / "curve.toml").read_text()
     (project / "tuning" / "curve.toml").write_text(text.replace("[search]", "[search]\nseed = 42"))

@@ -500,6 +500,7 @@ def test_status_names_stored_studies(searched, refused):
 # Promotions.
 
 
+@pytest.mark.slow
 def test_promotion_of_fewer_trials_says_so(searched, cli):
     status, out, _ = cli(*PROMOTE, "--top", "50")
     assert status == 0
@@ -589,6 +590,7 @@ def test_process_exits_2_with_one_line(project):
     assert done.stderr == "error: no study named 'curv' in studies. Found: curve. Did you mean curve?\n"
 
 
+@pytest.mark.slow
 def test_undecodable_file_name_is_listed(project):
     Path(os.fsdecode(b"studies/\xff.toml")).write_text("x", encoding="utf-8")
     for extra in ((), ("--json",)):
@@ -597,6 +599,7 @@ def test_undecodable_file_name_is_listed(project):
         assert "curve" in done.stdout
 
 
+@pytest.mark.slow
 def test_process_output_has_no_password(project):
     url = f"postgresql://user:{SECRET}@127.0.0.1:1/x"
     done = hpo(*RUN, cwd=project, HPO_STORAGE=url)

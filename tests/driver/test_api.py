@@ -264,6 +264,7 @@ def test_equal_params_are_one_candidate(curve, config):
     assert len(hpo.promote(study, config, top=5).ranking.rows) == 2
 
 
+@pytest.mark.slow
 def test_failing_candidate_never_wins(curve, config):
     study = curve(
         space={"x": {"float": [0.0, 1.0]}},

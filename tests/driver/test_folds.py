@@ -76,7 +76,7 @@ def test_trial_value_is_the_mean_over_folds(study, config):
     assert any(sum(one.job.trial == number for one in folds) < 3 for number in pruned)
 
 
-@pytest.mark.slow("median")
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["none", "median"])
 def test_interrupted_search_has_same_table(study, config, tmp_path, pruner):
     made = study(search={"pruner": pruner, "pruner_options": {}})

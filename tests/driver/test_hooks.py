@@ -81,6 +81,7 @@ def project(tmp_path, request):
     sys.modules.pop(module, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -126,6 +126,7 @@ def test_write_probe_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_places_of_killed_promotion_are_free(curve, config, dead_process):
     study = curve(search={"trials": 3}, promotion={"top": 1})
     hpo.run(study, config)

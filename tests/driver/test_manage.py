@@ -76,7 +76,7 @@ def rows(config):
     return counts
 
 
-@pytest.mark.slow("postgres")
+@pytest.mark.slow
 def test_delete_leaves_no_row(curve, study, config):
     hpo.run(study.model_copy(update={"name": "other"}), config)
     before, other = rows(config), everything(config, "other")
@@ -168,7 +168,7 @@ def test_interrupted_rename_is_finished(promoted, config):
     assert (config.outputs / "second" / "results_7").is_dir()
 
 
-@pytest.mark.slow("postgres")
+@pytest.mark.slow
 def test_copy_is_independent(promoted, config):
     before = everything(config, "curve")
     found = api.copy("curve", "second", config)
@@ -207,7 +207,7 @@ def test_name_of_optuna_study_is_refused(promoted, config):
             change("curve", "theirs", config)
 
 
-@pytest.mark.slow("postgres")
+@pytest.mark.slow
 def test_killed_change_is_atomic(promoted, config):
     before, counts = everything(config, "curve"), rows(config)
 

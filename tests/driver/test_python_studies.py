@@ -56,6 +56,7 @@ def test_session_function_runs_and_promotes(config):
     assert {"train", "shift"} <= {name.rpartition(".")[2] for name in evaluation.code.files}
 
 
+@pytest.mark.slow
 def test_outcomes_print_and_are_tables(config, capsys):
     mine = study(make(0.5))
     found = {"run": hpo.run(mine, config, trials=2), "promote": hpo.promote(mine, config, top=2)}

@@ -227,6 +227,7 @@ def test_several_processes_train_one_model(tmp_path, config):
     assert all(one.is_identical for one in api.verify(study, config, trial=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "message"),
     [

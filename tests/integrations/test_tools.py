@@ -126,6 +126,7 @@ def test_mlflow_has_each_training_once(toy, config):
     assert mlflow_runs()[2] == count + 1
 
 
+@pytest.mark.slow
 def test_mlflow_fills_gaps_from_records(toy, config):
     hpo.run(toy, config)
     hpo.promote(toy, config)
@@ -184,6 +185,7 @@ def test_wandb_has_each_training_once(toy, config, tmp_path):
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 4
 
 
+@pytest.mark.slow
 def test_wandb_says_failed(toy, tmp_path):
     from hpo.integrations.wandb import WandbObserver
 

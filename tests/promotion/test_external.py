@@ -86,6 +86,7 @@ def test_luck_is_value_minus_mean(promoted):
     assert luck.interval == (2.0 - high, 2.0 - low)
 
 
+@pytest.mark.slow
 def test_luck_of_what_is_minimized(curve, config, tmp_path):
     url = f"sqlite:///{tmp_path / 'low.db'}"
     found(url, [(BEST, 0.1), (LATE, 0.2)], direction="minimize")

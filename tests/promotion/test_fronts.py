@@ -180,6 +180,7 @@ def test_no_candidate_keeps_the_bound(promoted, two, module_config):
     assert f"{best:.4f}"[:5] in str(found)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_without_a_winner(two, config):
     hpo.run(two(), config)
     outcome = hpo.promote(two(prefer="val >= 7"), config)
@@ -201,6 +202,7 @@ def test_options_of_one_objective(two, config, options, what):
         hpo.promote(two(), config, **options)
 
 
+@pytest.mark.slow
 def test_a_single_seed(two, config):
     hpo.run(two(), config)
     outcome = hpo.promote(two(seeds=[42]), config)

@@ -126,6 +126,7 @@ def test_other_commands_do_not_see_it(promoted, module_config):
     assert [one.seed for one in found.replicates] == ["41", "42", "43", "44"]
 
 
+@pytest.mark.slow
 def test_repeated_look_is_the_same(promoted, restored_config):
     made, outcome = promoted
     again = hpo.promote(made, restored_config, test=True)
@@ -298,6 +299,7 @@ def test_ensemble_is_the_mean(promoted, module_config):
     assert not (outcome.folder / "ensemble" / "validation_metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_ensemble_on_common_cases(study, config, tmp_path):
     made = study(None, streams={"split": "fixed"}, search={"trials": 1}, promotion={"top": 1})
     hpo.run(made, config)

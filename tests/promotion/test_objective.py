@@ -132,6 +132,7 @@ def test_an_objective_that_prunes_itself(config):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", [None, "sqlite:///{}/old.db"])
 @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
 def test_choices_are_texts(config, tmp_path, url):
@@ -148,6 +149,7 @@ def test_choices_are_texts(config, tmp_path, url):
     assert outcome.ranking.rows[0].mean > 4
 
 
+@pytest.mark.slow
 def test_names_become_identifiers(config):
     def given(trial):
         return trial.suggest_float("learning-rate", 0, 1) + trial.suggest_int("n units", 1, 2) + random.random()

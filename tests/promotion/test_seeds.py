@@ -66,6 +66,7 @@ def test_zero_and_one_are_remarked_on(curve):
     assert not [one for one in notes(curve()) if one.key == "promotion.seeds"]
 
 
+@pytest.mark.slow
 def test_listed_seeds_are_promoted(curve, config):
     study = curve(search={"trials": 2}, promotion={"top": 1})
     hpo.run(study, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from hpo.cli.main import app
@@ -15,6 +16,7 @@ BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))
 README = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path, config, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainable = next(body for kind, body in README if kind == "python")

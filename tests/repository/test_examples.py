@@ -62,12 +62,7 @@ def invoke(config, *words):
     return result.output
 
 
-@pytest.mark.slow("lightning")
-@pytest.mark.slow("ray_function")
-@pytest.mark.slow("pytorch_script")
-@pytest.mark.slow("optuna_script")
-@pytest.mark.slow("transformers")
-@pytest.mark.slow("sklearn")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_commands(tmp_path, config, monkeypatch, name):
     study = example(name, tmp_path)
@@ -104,6 +99,7 @@ def test_init_writes_the_study(tmp_path, name):
     assert written == expected
 
 
+@pytest.mark.slow
 def test_the_notebook(tmp_path, monkeypatch):
     example("notebook", tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -35,6 +35,7 @@ def test_the_three_lines(tmp_path, config, monkeypatch):
     assert "source trial  seed 42" in str(outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[5])
 def test_the_commands(tmp_path, config, monkeypatch, command):
     monkeypatch.chdir(tmp_path)

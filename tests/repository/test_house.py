@@ -50,10 +50,12 @@ def test_help_loads_nothing_heavy():
     assert loaded_by(code, "torch", "ray", "optuna", "sqlalchemy", "plotly", "matplotlib", "pydantic", "numpy") == []
 
 
+@pytest.mark.slow
 def test_worker_imports_are_minimal():
     assert loaded_by("import hpo.backends.ray.worker", "optuna", "sqlalchemy", "alembic", "pydantic_settings") == []
 
 
+@pytest.mark.slow
 def test_driver_loads_torch_lazily():
     code = "import hpo.api, hpo.search, hpo.store, hpo.results"
     assert loaded_by(code, "torch", "ray", "matplotlib", "sklearn") == []

@@ -228,6 +228,7 @@ def in_parts(text):
     return re.sub(number, "N", plain).split(), [float(one) for one in re.findall(number, plain)]
 
 
+@pytest.mark.slow
 def test_optuna_trials_are_imported(tmp_path):
     (tmp_path / "studies").mkdir()
     (tmp_path / "train.py").write_text(PYTHON[0])

@@ -39,6 +39,7 @@ def test_the_commands(command):
     check_command_line(command[1], command[2:])
 
 
+@pytest.mark.slow
 def test_the_python(config, monkeypatch, capsys):
     (text,) = [body for kind, body in BLOCKS if kind == "python"]
     script = types.ModuleType("__script__")

@@ -68,6 +68,7 @@ def test_the_first_member_is_restored_too(make: Make, tmp_path: Path) -> None:
     assert write_results(tmp_path, winner, first=7)[0] == tmp_path / "results_20"
 
 
+@pytest.mark.slow
 def test_another_winner_uses_the_next_block(make: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_results(out, make(**FAST))
@@ -77,6 +78,7 @@ def test_another_winner_uses_the_next_block(make: Make, tmp_path: Path) -> None:
     assert {path: found for path, found in contents(out).items() if path in before} == before
 
 
+@pytest.mark.slow
 def test_other_seeds_are_another_block(make: Make, tmp_path: Path) -> None:
     write_results(tmp_path / "out", make(**FAST))
     places = write_results(tmp_path / "out", make(seeds=(42, 43, 44, 45, 46), **FAST))
@@ -88,6 +90,7 @@ def test_another_rule_keeps_the_block(make: Make, tmp_path: Path) -> None:
     assert write_results(tmp_path / "out", make(changes={"lambda_": 2.0, "score": -1.0}, **FAST)) == first
 
 
+@pytest.mark.slow
 def test_another_study_is_another_block(make: Make, tmp_path: Path) -> None:
     write_results(tmp_path / "out", make(**FAST))
     assert write_results(tmp_path / "out", make(changes={"uid": "v"}, **FAST))[0].name == "results_10"
@@ -103,6 +106,7 @@ def test_partly_used_blocks_are_skipped(make: Make, tmp_path: Path) -> None:
     assert (tmp_path / "results_12").read_text() == "a file of the user's"
 
 
+@pytest.mark.slow
 def test_a_used_place_moves_the_block(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     write_results(tmp_path, winner)
@@ -114,6 +118,7 @@ def test_a_used_place_moves_the_block(make: Make, tmp_path: Path) -> None:
     assert write_results(tmp_path, winner)[0].name == "results_10"  # the whole block, not the one with a gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["{", "", "[]", "null", '{"hpo": 1}', '{"hpo": {"block": 7, "member": "x"}}', "\ud800", "[" * 100_000]
 )
@@ -144,6 +149,7 @@ def test_hostile_entries_are_left_alone(make: Make, tmp_path: Path) -> None:
     assert write_results(tmp_path, make(**FAST))[0].name == "results_13"
 
 
+@pytest.mark.slow
 def test_renamed_copies_are_left_alone(make: Make, tmp_path: Path) -> None:
     winner = make(**FAST)
     first = write_results(tmp_path, winner)
@@ -266,6 +272,7 @@ def test_a_writable_folder_stays_unchanged(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_concurrent_writers_do_not_collide(make: Make, tmp_path: Path) -> None:
     winners = [make(trial=trial, seeds=(42, 43), **FAST) for trial in (1, 2, 1, 3)]
     places: dict[int, tuple[Path, ...]] = {}

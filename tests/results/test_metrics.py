@@ -25,6 +25,7 @@ def predictions(truth: list[int], classes: int = 4, seed: int = 0) -> Prediction
     )
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 5))
 def test_metrics_are_finite_and_in_range(truth: list[int], seed: int) -> None:
     with warnings.catch_warnings():
@@ -38,6 +39,7 @@ def test_metrics_are_finite_and_in_range(truth: list[int], seed: int) -> None:
     assert np.array(found["confusion_matrix"]).sum() == len(truth)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60).map(lambda truth: [0, 1, 2, 3, *truth]), st.integers(0, 5))
 def test_metrics_match_scikit_learn(truth: list[int], seed: int) -> None:
     given_ = predictions(truth, seed=seed)

@@ -295,6 +295,7 @@ def test_absent_classes_have_no_auc(make: Make, tmp_path: Path) -> None:
     assert found["bal_acc"] == pytest.approx(recalls.sum() / 4)
 
 
+@pytest.mark.slow
 def test_other_metrics_keep_their_names(make: Make, tmp_path: Path) -> None:
     winner = make(density=False, model=False, log=False)
     place = write_results(tmp_path / "out", winner)[0]
@@ -357,6 +358,7 @@ def test_files_hold_finite_numbers_only(make: Make, tmp_path: Path) -> None:
     assert table(place / "train_history.csv") == [{"epoch": "1", "score": "1.0", "gap": "", "burst": ""}]
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_silently(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -395,6 +397,7 @@ def test_late_metrics_reach_history_and_log(make: Make) -> None:
     assert log_text(winner.evaluations[0]).splitlines()[1].endswith("epoch 2/6  score 2.0000  late 3.0000")
 
 
+@pytest.mark.slow
 def test_artifacts_are_copied_safely(make: Make, tmp_path: Path) -> None:
     winner = make(seeds=(42, 43), epochs=2)
     own = Path(winner.evaluations[0].files) / ARTIFACTS

@@ -61,6 +61,7 @@ def test_constraints_match_optuna(tmp_path, curve, sampler):
     other.close()
 
 
+@pytest.mark.slow
 def test_infeasible_trial_is_no_candidate(curve, config):
     """In the toy study loss is 1 - val: constrained to 0 or less, only trials from 1 on are feasible."""
     study = curve(search={"constraints": ["loss"], "trials": 12, "pruner": "none"}, promotion={"seeds": [42], "top": 9})

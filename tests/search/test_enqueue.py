@@ -61,6 +61,7 @@ def test_later_additions_are_tried_next(database, curve):
     assert [row[2]["x"] for row in table(database, study)][3:5] == [0.3, 0.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
 def test_lag_with_enqueue_is_reproducible(tmp_path, curve, sampler):
     study = curve(search={"lag": 3, "sampler": sampler})
@@ -79,6 +80,7 @@ def test_lag_with_enqueue_is_reproducible(tmp_path, curve, sampler):
     assert [row[2]["x"] for row in tables[0]][:2] == [0.3, 0.5]
 
 
+@pytest.mark.slow
 def test_study_enqueue_comes_first(config, curve):
     study = curve(search={"enqueue": GOOD, "trials": 4})
     found = api.run(study, config, enqueue=[{"x": 0.9}])
@@ -170,6 +172,7 @@ def test_values_are_converted_to_the_space(curve):
         checked_configurations(study, {"x": 0.35}, "-")
 
 
+@pytest.mark.slow
 def test_enqueue_file_from_command_line(tmp_path, curve):
     from typer.testing import CliRunner
 

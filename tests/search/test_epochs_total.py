@@ -66,6 +66,7 @@ class UntilDone(SearchSource):
         return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", range(60, 68))
 def test_epochs_end_does_not_depend_on_timing(curve, epochs, tmp_path):
     study = curve(search={"pruner": "hyperband", "budget": 5, "lag": 3, "sampler": "random"})

@@ -35,7 +35,7 @@ def fresh(tmp_path, storage=None, backend="local"):
     )
 
 
-@pytest.mark.slow("postgres")
+@pytest.mark.slow
 @SOME
 @given(wanted=st.lists(hostile_params(), min_size=10, max_size=10))
 def test_hostile_study_ends_and_is_readable(wanted, curve, tmp_path, storage_url, capsys):

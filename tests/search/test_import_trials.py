@@ -117,6 +117,7 @@ def test_a_journal_is_read_as_a_database_is(tmp_path, config, curve, old):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_server_is_read_only(config, curve, postgres_url):
     fill_database(postgres_url.replace("postgresql://", "postgresql+psycopg://"), curve())
@@ -132,6 +133,7 @@ def test_server_is_read_only(config, curve, postgres_url):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_proposals_match_optuna(config, curve, old):
     study = curve(search={"lag": 1})
     api.import_trials(study, config, source=old)
@@ -144,6 +146,7 @@ def test_proposals_match_optuna(config, curve, old):
     assert [row[2] for row in ours[10:]] != [row[2] for row in table(database, other)[10:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "qmc", "nsgaii"])
 def test_table_ignores_slots_and_kills(tmp_path, curve, old, sampler):
     study = curve(search={"lag": 3, "sampler": sampler})
@@ -197,6 +200,7 @@ def test_imported_trials_are_extra(config, curve, old):
     assert (source.total, source.over) == (3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limits", "count"), [({"until": 0.05}, 1), ({"patience": 2}, None)])
 def test_imported_do_not_end_search(config, curve, old, limits, count):
     study = curve(search={"lag": 1, "pruner": "none"})
@@ -213,6 +217,7 @@ def test_imported_do_not_end_search(config, curve, old, limits, count):
         assert outcome.own >= 3
 
 
+@pytest.mark.slow
 def test_imported_are_no_candidates(config, curve, old):
     study = curve(search={"trials": 2, "lag": 1, "pruner": "none"}, promotion={"top": 2})
     storage = RDBStorage(old)
@@ -381,6 +386,7 @@ def test_names_become_identifiers(curve, more):
     assert [reason[:28] for reason in left_out.values()] == ["learning-rate: no such param"] * len(more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "said"),
     [

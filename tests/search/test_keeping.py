@@ -87,6 +87,7 @@ def net(curve):
     return hpo.Study.model_validate(content).located(curve().root)
 
 
+@pytest.mark.slow
 def test_format_is_that_of_results(net, config):
     import torch
 
@@ -221,6 +222,7 @@ def test_limit_stops_keeping(curve, config):
     assert note in str(found.page())
 
 
+@pytest.mark.slow
 def test_foreign_folder_stays(curve, config):
     place = config.outputs / "curve" / "trials" / "1"
     place.mkdir(parents=True)

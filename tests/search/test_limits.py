@@ -39,6 +39,7 @@ def test_invalid_durations_are_refused(text):
         seconds_of(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [{"until": 1.6}, {"patience": 4}])
 def test_end_with_lag_is_reproducible(tmp_path, curve, search):
     study = curve(search={"lag": 4, "trials": 100, **search})

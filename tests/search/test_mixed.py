@@ -164,11 +164,13 @@ def test_conditional_params_in_plain_optuna(monkeypatch):
     assert {params["kind"] for params in ours.values()} >= {"late"}
 
 
+@pytest.mark.slow
 def test_seed_fixes_the_proposals():
     assert table(searched(3)) == table(searched(3))
     assert table(searched(3)) != table(searched(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_threads_change_no_bit(threads):
     code = (
@@ -225,6 +227,7 @@ def test_few_values_use_tpe():
     assert len({trial.params["x"] for trial in study.trials}) == 5
 
 
+@pytest.mark.slow
 def test_hyperparameters_are_kept(monkeypatch):
     fits = []
     monkeypatch.setattr("hpo.search.gaussian.likeliest", lambda *said: fits.append(said) or likeliest(*said))

@@ -70,6 +70,7 @@ def told(outcome):
     return [(one.number, one.state, dict(one.params), one.value) for one in outcome.trials]
 
 
+@pytest.mark.slow
 def test_common_failure_is_retried(project, config, tmp_path):
     enqueued = {"enqueue": [{"x": 0.99}, {"x": 0.25}]}
     with pytest.raises(TooManyFailures, match="repeats those that failed with the same error"):
@@ -87,6 +88,7 @@ def test_common_failure_is_retried(project, config, tmp_path):
     assert [one for one in first.remarks if one.startswith("attempt 1 failed: FileNotFoundError: no data for 0.99")]
 
 
+@pytest.mark.slow
 def test_single_failures_need_the_option(project, config):
     shaky = project("high", trials=8, max_failures=8)
     before = hpo.run(shaky, config)
@@ -109,6 +111,7 @@ def test_single_failures_need_the_option(project, config):
     assert "no trial has failed" in "\n".join(again.said)
 
 
+@pytest.mark.slow
 def test_second_failure_keeps_first_error(project, config):
     shaky = project("all", trials=1)
     for _ in range(3):

@@ -69,6 +69,7 @@ def test_samplers_and_pruners_covered():
     assert set(PRUNER_CASES) == set(PRUNERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lag", [1, False])
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
 def test_sequential_search_matches_optuna(tmp_path, searched, sampler, pruner, lag):
@@ -81,9 +82,7 @@ def test_sequential_search_matches_optuna(tmp_path, searched, sampler, pruner, l
     durable.close()
 
 
-@pytest.mark.slow("gp-median")
-@pytest.mark.slow("qmc")
-@pytest.mark.slow("nsgaii")
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "pruner"), COMBINATIONS)
 def test_lag_makes_table_reproducible(tmp_path, searched, sampler, pruner):
     study = searched(sampler, pruner, lag=4)

@@ -59,7 +59,7 @@ def table(durable, study):
     return [(t.number, t.state, t.params, t.vector) for t in durable.find(study.name).trials()]
 
 
-@pytest.mark.slow("gp")
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SEVERAL)
 def test_equal_to_optuna_alone(opened, two, sampler):
     study, durable = two(sampler, lag=1), opened()
@@ -68,6 +68,7 @@ def test_equal_to_optuna_alone(opened, two, sampler):
     assert [one.name.lower() for one in durable.find(study.name).directions] == ["maximize", "minimize"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "nsgaiii"])
 def test_a_function_of_the_seeds(opened, two, sampler):
     study, tables = two(sampler, lag=4), []
@@ -279,6 +280,7 @@ def test_a_trial_cannot_prune_itself(config):
     assert "pruned itself, which a study with several objectives does not support" in trial.error
 
 
+@pytest.mark.slow
 def test_replicates_and_folds(curve, config):
     metrics = {"metrics": {"val": "maximize", "loss": "maximize"}, "metric": "val"}
     search = {"pruner": "none", "sampler": "random", "trials": 1, "seeding": "replicated", "replicates": 2}

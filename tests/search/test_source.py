@@ -58,6 +58,7 @@ def test_lag_makes_timing_irrelevant(tmp_path, curve):
     assert "pruned" in {row[1] for row in tables[0]}
 
 
+@pytest.mark.slow
 def test_no_lag_depends_on_timing(tmp_path, curve):
     """The control: a test of determinism that chance could not fail would prove nothing."""
     study = curve(search={"lag": False})
@@ -70,6 +71,7 @@ def test_no_lag_depends_on_timing(tmp_path, curve):
     assert tables[0] != tables[1] or tables[1] != tables[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_interrupted_search_has_same_table(tmp_path, curve, seed):
     study = curve(search={"lag": 4})
@@ -131,6 +133,7 @@ def test_failed_trial_has_a_reason(durable, curve):
     assert (trial.state, trial.value, trial.error) == ("failed", None, "it broke")
 
 
+@pytest.mark.slow
 def test_inactive_param_is_left_out(durable, curve):
     study = curve()
     one_by_one(open_source(durable, study))

@@ -166,6 +166,7 @@ def test_no_experiment(curve, tmp_path):
         read_source(curve(), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_import_of_a_table(curve, config, table):
     args = ["import", "--study", "curve", "--storage", config.storage, "--studies", str(curve().root / "studies")]
     source = table(WANDB.replace("val,", "score,"))

@@ -148,6 +148,7 @@ def test_seed_option_takes_numbers(promoted):
     assert "expected whole numbers" in done.output
 
 
+@pytest.mark.slow
 def test_shared_search_seed_is_marked(curve, config):
     study = curve(search={"trials": 6, "pruner": "none", "seed": 42})
     hpo.run(study, config)

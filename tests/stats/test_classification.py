@@ -45,6 +45,7 @@ def test_weighted_scores_are_sklearns(classes, ties):
     )
 
 
+@pytest.mark.slow
 def test_intervals_resample_whole_groups():
     models = [drawn(seed) for seed in (1, 2, 3)]
     group_N = np.arange(150) // 5  # 30 groups, the same ones for each model, in other orders

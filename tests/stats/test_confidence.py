@@ -128,6 +128,7 @@ def test_unseen_winner_skips_search_seeds():
     assert certainty(ranking, [41]).unseen_winner is None
 
 
+@pytest.mark.slow
 def test_optimism_is_right_on_average():
     """The ten best of 100 trials are promoted; the mean gap of all ten is the true one, the winner's own is not."""
     draw = np.random.default_rng(11)

@@ -139,6 +139,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", CHANGED.values(), ids=CHANGED)
 def test_foreign_changes_get_a_sentence(tmp_path, promoted, statement):
     study, file = promoted

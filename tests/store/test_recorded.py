@@ -43,6 +43,7 @@ def evaluations(study, config):
         return found.store.evaluations(found.stored)
 
 
+@pytest.mark.slow
 def test_repeated_proposals_are_not_trained(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(), config)
@@ -60,7 +61,7 @@ def test_repeated_proposals_are_not_trained(coarse, config):
     assert {one.seconds for one in marked} == {0.0}
 
 
-@pytest.mark.slow("tpe")
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
 def test_reuse_does_not_change_the_search(coarse, config, sampler, monkeypatch):
     made, flags = coarse
@@ -75,6 +76,7 @@ def test_reuse_does_not_change_the_search(coarse, config, sampler, monkeypatch):
     assert trained(flags) > 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pruner", "sampler"), [("none", "tpe+gp"), ("median", "tpe"), ("hyperband", "tpe+gp")])
 def test_lag_makes_timing_irrelevant(coarse, tmp_path, pruner, sampler):
     made, _ = coarse
@@ -133,6 +135,7 @@ def test_reuse_takes_the_first_success(coarse, config):
     assert trainings == {what: min(2, count) for what, count in proposals.items()}
 
 
+@pytest.mark.slow
 def test_failures_are_not_reused(coarse, config):
     made, flags = coarse
     study = made(trials=12, max_failures=50)
@@ -142,6 +145,7 @@ def test_failures_are_not_reused(coarse, config):
     assert trained(flags) * 5 == 12 * 2  # two epochs each
 
 
+@pytest.mark.slow
 def test_configurations_counts_distinct_ones(coarse, config):
     made, flags = coarse
     outcome = hpo.run(made(), config, configurations=5)

@@ -141,6 +141,7 @@ def studies(draw):
     )
 
 
+@pytest.mark.slow
 @given(studies())
 def test_a_written_study_reads_back_equal(tmp_path_factory, study):
     folder = tmp_path_factory.mktemp("written")

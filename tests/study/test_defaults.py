@@ -125,6 +125,7 @@ def test_defaults_are_in_all_records(project, config, capsys):
     assert "the trainable's default applies: bonus = 0.0" in printed
 
 
+@pytest.mark.slow
 def test_conditional_default_counts(project, config):
     project.toy(fields="on: bool = True\nbonus: float = 0.0", value="params.x + params.bonus")
     more = "space.on = { choice = [true, false] }\nspace.bonus = { float = [1.0, 2.0], when = { on = true } }"

@@ -131,6 +131,7 @@ def damaged_files(draw):
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @given(damaged_files())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_file_is_a_problem(scratch, content):

@@ -39,6 +39,7 @@ def files(project):
     return set(code(project).files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "more", "found"),
     [

@@ -330,6 +330,7 @@ def damaged(draw):
     return content
 
 
+@pytest.mark.slow
 @given(damaged())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_damage_does_not_raise(content):
@@ -448,6 +449,7 @@ def shuffled(table, draw, *, keep=()):
     return {key: shuffled(table[key], draw, keep="all" if key in keep else ()) for key in keys}
 
 
+@pytest.mark.slow
 @given(CONTENTS, st.data())
 def test_key_order_is_irrelevant(content, data):
     study = sound(content)
@@ -466,6 +468,7 @@ def test_space_order_is_in_the_identity():
     assert sound(content).identity() == sound(VALID).identity()  # parents come first wherever they stand
 
 
+@pytest.mark.slow
 @given(CONTENTS, st.data())
 def test_any_other_space_is_another_identity(content, data):
     study = sound(content)

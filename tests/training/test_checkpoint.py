@@ -142,6 +142,7 @@ def test_checkpoint_executes_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.slow
 def test_full_disk_does_not_end_training(tmp_path):
     """A limit on the file size simulates a full disk: the checkpoints are larger."""
     expected = whole(job(stage=Stage.SEARCH), tmp_path / "whole").outcome.digests

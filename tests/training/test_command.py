@@ -206,6 +206,7 @@ def uninterrupted(tmp_path_factory):
     return values(trained(study(f"{RUN} --fault none", budget=5), job(5), tmp_path_factory.mktemp("clean"))[0])
 
 
+@pytest.mark.slow
 def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
     """The resume is bit-exact, and no files are left at the end."""
     killed(tmp_path, "kill-once")
@@ -221,6 +222,7 @@ def test_command_resumes_after_a_kill(tmp_path, uninterrupted):
     assert not (tmp_path / job(5).folder).exists()
 
 
+@pytest.mark.slow
 def test_other_command_starts_over(tmp_path, uninterrupted):
     """It starts in an empty folder, without the steps and the checkpoint of the earlier command."""
     killed(tmp_path, "kill-once")
@@ -228,6 +230,7 @@ def test_other_command_starts_over(tmp_path, uninterrupted):
     assert (update.error, values(reports)) == (None, [pytest.approx(value + 0.01) for value in uninterrupted])
 
 
+@pytest.mark.slow
 def test_checkpoint_ahead_restarts(tmp_path, uninterrupted):
     """The checkpoint was saved before its step was reported, so the step would be lost."""
     killed(tmp_path, "ahead-kill-once")

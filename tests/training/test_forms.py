@@ -307,8 +307,7 @@ def test_blocking_function_interrupted(tmp_path, whole):
     assert ran(tmp_path) == [*"12", *"234"]
 
 
-@pytest.mark.slow("function")
-@pytest.mark.slow("named")
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize(("form", "pruned_at"), [("function", None), ("named", 2), ("tuned", 2)])
 def test_forms_on_ray(tmp_path, ray_slots, whole, form, pruned_at):

@@ -72,6 +72,7 @@ def test_invalid_fractions_are_refused(validation):
 GROUPS = [f"P{number // 3}" for number in range(200)]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**63), folds=st.integers(0, 5).filter(lambda folds: folds != 1))
 def test_no_patient_is_on_both_sides(seed, folds):

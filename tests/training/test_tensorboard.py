@@ -125,6 +125,7 @@ def test_params_are_hyperparameters(searched):
     assert [one.name.tag for one in experiment.experiment.metric_infos] == ["metrics/val_loss"]
 
 
+@pytest.mark.slow
 def test_resumed_steps_appear_once(tmp_path):
     class Halfway(hpo.Observer):
         def reported(self, job, step, value):
@@ -154,6 +155,7 @@ def test_repeated_steps_are_purged(tmp_path):
     assert curve == [(1, 100.0), (2, 2.0), (3, 3.0), (4, 4.0)]
 
 
+@pytest.mark.slow
 def test_event_files_change_no_bit(tmp_path):
     with_events = config_in(tmp_path / "with", backend="local", tensorboard=True)
     without = config_in(tmp_path / "without", backend="local")
@@ -168,6 +170,7 @@ def test_event_files_change_no_bit(tmp_path):
     assert (len(trainings(with_events)), len(trainings(without))) == (1, 0)
 
 
+@pytest.mark.slow
 def test_tensorflow_is_not_imported(tmp_path):
     code = """
 import sys
@@ -187,6 +190,7 @@ print(*(name for name in ("tensorflow", "keras") if name in sys.modules))
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_commands_name_the_log_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(PROJECT)
     arguments = [

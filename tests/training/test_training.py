@@ -46,6 +46,7 @@ def whole(job, trainable, work, stop_after=None):
             return update, reports
 
 
+@pytest.mark.slow
 def test_same_bits_in_another_process(tmp_path):
     here, _ = whole(net_job(), ref(), tmp_path / "here")
     code = (
@@ -80,6 +81,7 @@ def test_resume_gives_the_same_bits(tmp_path, epochs):
     assert [report.metrics for report in again] == [report.metrics for report in reports]
 
 
+@pytest.mark.slow
 def test_resume_after_a_killed_process(tmp_path):
     expected, _ = whole(net_job(stage=Stage.PROMOTION), ref(), tmp_path / "whole")
     code = (
@@ -185,6 +187,7 @@ def test_broken_rule_is_named(tmp_path, body, message):
     assert message in done.stdout
 
 
+@pytest.mark.slow
 def test_unchanged_weights_remark(tmp_path):
     write_project(
         tmp_path,

@@ -90,6 +90,7 @@ def test_constraints_count(config):
     assert found.incumbent.value == max(one.value for one in found.trials if one.value <= 0.5)
 
 
+@pytest.mark.slow
 def test_bad_trials_are_pruned(config):
     ran = []
 

@@ -155,6 +155,7 @@ def test_flags_are_cleared_by_prefix(remote):
     assert [name for name in flags if work_dir(study).has_flag(name)] == ["halt-2"]
 
 
+@pytest.mark.slow
 def test_lost_server_fails_at_the_end(remote, another_machine):
     if remote.server is None:
         pytest.skip("there is no server")
@@ -170,7 +171,7 @@ def test_lost_server_fails_at_the_end(remote, another_machine):
     assert any(remark.startswith("no checkpoint after epoch 2") for remark in training._progress.remarks)
 
 
-@pytest.mark.slow("ftp")
+@pytest.mark.slow
 def test_promotion_at_a_url_is_equal(tmp_path, curve, config, remote, another_machine):
     study = curve(
         trainable="toys.net:train",

@@ -66,6 +66,7 @@ def archive(tmp_path):
 def silent(message, done=0, total=0): ...
 
 
+@pytest.mark.slow
 def test_archive_round_trip(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=48, crop=False), tmp_path / "cache")
     said = {row["AccessionNumber"]: row["Classification"] for row in csv.DictReader(archive.read_text().splitlines())}

@@ -25,7 +25,7 @@ def drawn(seed=0, **more):
     return EfficientNetB0(classes=4, **more)
 
 
-@pytest.mark.slow("more0")
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"channels": 3}, {"norm": "group"}])
 def test_any_image_size_works(more):
     model = drawn(**more).eval()
@@ -68,6 +68,7 @@ def test_drop_connect_stream(trained):
         assert (plain.digests["weights"] != varied.digests["weights"]) is matters
 
 
+@pytest.mark.slow
 def test_weights_are_loaded_and_hashed(trained, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(drawn(seed=5).state_dict(), path)
@@ -78,6 +79,7 @@ def test_weights_are_loaded_and_hashed(trained, tmp_path):
     assert found.digests["weights"] != trained(DENSITY, {**params, "weights": ""}).digests["weights"]
 
 
+@pytest.mark.slow
 def test_both_naming_schemes_are_loaded(tmp_path):
     source = drawn(seed=5)
     own = source.net.state_dict()

@@ -156,6 +156,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_matter_and_resume(trained, recipe):
     params = {**TINY, **RECIPES[recipe]}
