@@ -80,6 +80,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
         )
     doubtful = [one for one in found if one.not_reproducible]
     lines = [f"! {one.name} is not reproducible: {'; '.join(one.not_reproducible)}." for one in doubtful]
+    lines += [f"{one.name}: {one.prior}" for one in found if one.prior is not None]
     return Group(made, *map(Text, lines))
 
 
@@ -254,6 +255,7 @@ def search_values(outcome: SearchOutcome) -> dict[str, object]:
         "of_other_code": outcome.of_other_code,
         "warnings": list(outcome.warnings),
         **({"kept": outcome.kept.plain()} if outcome.kept else {}),
+        **({"prior": outcome.prior.plain()} if outcome.prior else {}),
     }
 
 

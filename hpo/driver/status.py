@@ -20,6 +20,7 @@ from hpo.store.optuna_storage.studies import OptunaStudies
 from hpo.study import FIRST_EXTERNAL, ExternalTrial, Study, Trial, front, incumbent, not_reproducible
 from hpo.study import loading as catalog
 from hpo.study.loading import Checked
+from hpo.study.prior import PriorUse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Progress:
         objectives: directions by metric, where there are several objectives; otherwise empty.
         front: the complete trials that no other one dominates; empty with one objective.
         spent: what all its trainings have used.
+        prior: what its search makes of the old studies that it starts from; None: there are none.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Progress:
     objectives: Mapping[str, str] = field(default_factory=dict)
     front: tuple[Trial, ...] = ()
     spent: Spent = field(default_factory=Spent)
+    prior: PriorUse | None = None
 
     @property
     def objective(self) -> str:
@@ -93,6 +96,9 @@ class Progress:
         found: dict[str, object] = {**asdict(self), "state": self.state, "driven": driven}
         if not self.objectives:
             del found["objectives"], found["front"]
+        del found["prior"]
+        if self.prior is not None:
+            found["prior"] = self.prior.plain()
         return {**found, "incumbent": self.incumbent and self.incumbent.plain(), "spent": self.spent.plain()}
 
 
@@ -182,6 +188,7 @@ def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progr
     trials = trials_of(durable, stored.name)
     states = [trial.state for trial in trials]
     promotion = store.promotion(stored)
+    found = durable.find(stored.name) if study.search.prior else None
     return Progress(
         name=stored.name,
         metric=study.objective.metric,
@@ -201,4 +208,5 @@ def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progr
         objectives=study.objective.by_metric if study.objective.others else {},
         front=tuple(front(trials, study)),
         spent=store.read(lambda one: spent_by(one, stored.id, study.resources.gpu, study.resources_.price_per_hour)),
+        prior=found.prior_use if found is not None else None,
     )

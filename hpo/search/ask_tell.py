@@ -56,6 +56,10 @@ class Search:
                 "hpo.Search does not train, so it cannot hold out the test part of [validation] test; use hpo.run, or "
                 "remove it"
             )
+        if self._study.search.prior:
+            raise UsageError(
+                "hpo.Search has no storage to read the old studies of [search] prior from; use hpo.run, or remove it"
+            )
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage, name = InMemoryStorage(), self._study.name
         optuna.create_study(study_name=name, storage=storage, directions=self._study.objective.directions)

@@ -11,7 +11,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
-from hpo.search.mixed import FEWEST, ONE_AT_A_TIME, has_value, in_range
+from hpo.search.learned import FEWEST, has_value, in_range
+from hpo.search.mixed import ONE_AT_A_TIME
 from hpo.search.units import UnitSpace
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,18 @@ STEPS = 50
 """Number of steps of an ascent."""
 
 
+class Mean(Protocol):
+    """What is expected of a function before any of its values are known."""
+
+    def at(self, points: Array) -> Array:
+        """Returns the mean (M,) at (P, M, C) points."""
+        ...
+
+    def slope(self, points: Array) -> Array:
+        """Returns the slope of the mean (P, M) in the numbers of (P, M, C) points."""
+        ...
+
+
 @dataclass(frozen=True)
 class Process:
     """The posterior of a process with a Matern-5/2 kernel, a length for each of P parameters, and noise.
@@ -36,6 +49,7 @@ class Process:
         noise: variance of a value around the function.
         factor: (N, N) lower Cholesky factor of the values' covariance.
         weights: (N,) its inverse times the values.
+        prior: mean of the function before these values, which are what lies above it; None: zero.
     """
 
     points: Array
@@ -45,6 +59,7 @@ class Process:
     noise: float
     factor: Array
     weights: Array
+    prior: Mean | None = None
 
     @classmethod
     def of(cls, points: Array, values: Array, lengths: Array, amplitude: float, noise: float) -> Process:
@@ -79,6 +94,8 @@ class Process:
         """Returns mean (M,) and standard deviation (M,) of the function, noise left out, at (P, M, C) points."""
         between = _kernel(_far(_flat(points, self.lengths), self._scaled), self.amplitude)
         mean = between @ self.weights
+        if self.prior is not None:
+            mean = mean + self.prior.at(points)
         known = solve_triangular(self.factor, between.T, lower=True, check_finite=False)
         return mean, np.sqrt(np.maximum(self.amplitude - np.sum(known**2, axis=0), 1e-12))
 
@@ -97,16 +114,30 @@ class Process:
         between = decay * (1 + far + far**2 / 3)
         solved = between @ self._inverse
         mean = between @ self.weights
+        if self.prior is not None:
+            mean = mean + self.prior.at(points)
         deviation = np.sqrt(np.maximum(self.amplitude - np.sum(between * solved, axis=1), 1e-12))
         scaled = (mean - best) / deviation
         height = _log_height(scaled)
         by_mean = np.exp(log_ndtr(scaled) - height) / deviation
         by_deviation = np.exp(-0.5 * scaled**2 - LOG_ROOT_TAU - height) / deviation
         by_kernel = by_mean[:, None] * self.weights - (by_deviation / deviation)[:, None] * solved
-        pulls = by_kernel * decay * (1 + far) * (-5 / 3)
-        here, tried = points[:, :, 0], self.points[:, :, 0]
-        slope = (here * pulls.sum(axis=1) - tried @ pulls.T) / self.lengths[:, None] ** 2
+        slope = self._pulled(points, by_kernel * decay * (1 + far) * (-5 / 3))
+        if self.prior is not None:
+            slope = slope + by_mean * self.prior.slope(points)
         return np.log(deviation) + height, slope
+
+    def mean_and_slope(self, points: Array) -> tuple[Array, Array]:
+        """Returns the mean (M,) at (P, M, C) points, without a prior one, and its slope (P, M) in the numbers."""
+        far = _far(_flat(points, self.lengths), self._scaled)
+        decay = self.amplitude * np.exp(-far)
+        mean = (decay * (1 + far + far**2 / 3)) @ self.weights
+        return mean, self._pulled(points, self.weights * decay * (1 + far) * (-5 / 3))
+
+    def _pulled(self, points: Array, pulls: Array) -> Array:
+        """Returns the slope (P, M) from what each tried point adds to it (M, N)."""
+        here, tried = points[:, :, 0], self.points[:, :, 0]
+        return np.asarray((here * pulls.sum(axis=1) - tried @ pulls.T) / self.lengths[:, None] ** 2)
 
     def climbed(self, points: Array, free: NDArray[np.bool_], best: float) -> Array:
         """Returns points (P, M, C) whose free numbers have moved to where more improvement is expected, within 0 and 1.
@@ -145,13 +176,29 @@ class Process:
         """
         if points.shape[1] == 0:
             return self
-        values = np.concatenate([self.values, self.at(points)[0]])
+        expected = self.at(points)[0]
+        if self.prior is not None:
+            expected = expected - self.prior.at(points)
+        values = np.concatenate([self.values, expected])
         both = np.concatenate([self.points, points], axis=1)
-        return Process.of(both, values, self.lengths, self.amplitude, self.noise)
+        return replace(Process.of(both, values, self.lengths, self.amplitude, self.noise), prior=self.prior)
 
 
 def likeliest(points: Array, values: Array, logs: Array | None = None) -> Array:
-    """Returns the hyperparameters, as `Process.logs`, that are likeliest given the values and these priors.
+    """Returns the hyperparameters, as `Process.logs`, that are likeliest given the values and their priors.
+
+    Args:
+        points: (P, N, C) coordinates of the tried points, by parameter.
+        values: (N,) their values, standardised.
+        logs: earlier hyperparameters, from which the search for the likeliest begins as well; None: there are none.
+    """
+    return fit(points, values, logs)[0]
+
+
+def fit(points: Array, values: Array, logs: Array | None = None) -> tuple[Array, float]:
+    """Returns the likeliest hyperparameters, and the log of their probability and that of the values together.
+
+    The latter leaves out a constant that depends on the numbers of values and parameters alone.
 
     Logs are normal: of a length about 0.6 sqrt(P / 2) with deviation 1, of the amplitude about 0 with 1, of the
     noise about -2.5 with 1.5.
@@ -174,7 +221,8 @@ def likeliest(points: Array, values: Array, logs: Array | None = None) -> Array:
     limits, options = [(centre - 5, centre + 5) for centre in centres], {"maxiter": 60}
     starts = [centres] if logs is None else [centres, logs]
     ends = [minimize(loss, one, jac=True, method="L-BFGS-B", bounds=limits, options=options) for one in starts]
-    return np.asarray(min(ends, key=lambda end: float(end.fun)).x)
+    best = min(ends, key=lambda end: float(end.fun))
+    return np.asarray(best.x), -float(best.fun)
 
 
 def log_expected_improvement(mean: Array, deviation: Array, best: float) -> Array:

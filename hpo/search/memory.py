@@ -14,11 +14,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.core.records import Value
 from hpo.search.failures import explained_failure
-from hpo.search.proposals import is_kept, make_pruner, make_sampler, suggest
+from hpo.search.proposals import distributions, is_kept, make_pruner, make_sampler, suggest
+from hpo.search.transfer import Transfer
 from hpo.search.view import MARKS, RUNG, TrialPruner
 from hpo.store.optuna_storage.trials import ENQUEUED, IMPORTED
 from hpo.study import Study
 from hpo.study.plugins import is_plugin
+from hpo.study.prior import Prior
 from hpo.training import configured_torch
 
 _MARKS = (RUNG, "constraints:", MARKS)
@@ -35,15 +37,17 @@ class MemoryStudy:
     Args:
         study: the study to search.
         directions: directions of the durable study.
+        prior: old studies that the search starts from; None: there are none.
 
     Attributes:
         pruner: runs the study's pruner, which sees the trials that this study was told of.
         has_ended: whether the sampler has stopped the study, because it has nothing left to propose.
     """
 
-    def __init__(self, study: Study, directions: Sequence[StudyDirection]) -> None:
+    def __init__(self, study: Study, directions: Sequence[StudyDirection], prior: Prior | None = None) -> None:
         self._study = study
         self._space = study.space
+        self._transfer = None if prior is None else Transfer(prior, distributions(self._space))
         self._is_kept = is_kept(study)  # one sampler for all trials
         self._has_all = False  # the trials of an earlier driver
         self._begin(0)
@@ -57,7 +61,7 @@ class MemoryStudy:
             study_name=study.name,
             storage=self._storage,
             directions=study.objective.directions,
-            sampler=make_sampler(study, number),
+            sampler=make_sampler(study, number, self._transfer),
             pruner=make_pruner(study),
         )
         self._optuna.stop = self._end  # type: ignore[method-assign]  # Optuna's own works within `optimize` alone
@@ -80,7 +84,7 @@ class MemoryStudy:
         if enqueued is not None:
             self._optuna.enqueue_trial(dict(enqueued))
         if not self._is_kept:
-            self._optuna.sampler = make_sampler(self._study, number)
+            self._optuna.sampler = make_sampler(self._study, number, self._transfer)
         # gp computes with torch: what it finds must depend neither on the cores nor on who set the threads last.
         what = f"sampler {self._study.search.sampler!r} could not propose trial {number}"
         needs_torch = self._is_kept or isinstance(self._optuna.sampler, GPSampler)

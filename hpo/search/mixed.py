@@ -6,7 +6,7 @@ import math
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
+from hpo.search.learned import FEWEST, MOST_FITTED, MOST_POINTS, has_value, in_range
 from hpo.search.units import Bools, UnitSpace, keys
+from hpo.store.optuna_storage.trials import AGREEMENT
 
 if TYPE_CHECKING:
     from hpo.search.gaussian import Array, Process
+    from hpo.search.transfer import Belief, Transfer
 
 Params = dict[str, Any]
 
@@ -37,17 +40,8 @@ REFIT = 16
 FITTED = "hpo:fitted"
 """Attribute of a trial: hyperparameters of the process that proposed it, so that the next one need not fit them."""
 
-MOST_POINTS = 250
-"""Trials that the process learns from: the best half and the newest, so that a proposal takes well below a second."""
-
-MOST_FITTED = 128
-"""Trials that hyperparameters are fitted to, evenly chosen among those that the process learns from."""
-
-LARGE = 1e150
-"""Values above it have squares that no float can hold."""
-
-FEWEST = 4
-"""Values below which there is nothing to learn."""
+UNKNOWN, NOISE = 0.25, 0.05
+"""Variance of a new study's function about the old studies' mean, and of a value, before values tell."""
 
 RETRIES = 6
 """Times that TPE is asked again for what it proposes a second time."""
@@ -67,18 +61,27 @@ class MixedSampler(BaseSampler):
     process's turn; that can be seen only where TPE proposes all params of a trial together, so neither in its random
     start nor where params follow that not all trials have.
 
+    With old studies they take turns from the first trial on. The process then has their mean as its own before it knows
+    any value, and TPE sees some of their configurations; see `hpo.search.transfer`. Both only as long as the values do
+    not show that the old studies do not agree.
+
     Args:
         seed: seed of both; None: one of the operating system's.
         n_startup_trials: number of TPE's trials before they take turns.
+        transfer: old studies that the search starts from; None: there are none.
 
     Raises:
         ValueError: when a study has more than one objective.
     """
 
-    def __init__(self, *, seed: int | None = None, n_startup_trials: int = 20) -> None:
+    def __init__(
+        self, *, seed: int | None = None, n_startup_trials: int = 20, transfer: Transfer | None = None
+    ) -> None:
         self._startup = n_startup_trials
         self._tpe = TPESampler(seed=seed)
         self._seed = _entropy(seed)
+        self._transfer = transfer
+        self._seen: tuple[int, optuna.Study, TPESampler] | None = None  # of a trial: what TPE sees, old studies too
 
     def reseed_rng(self) -> None:
         self._tpe.reseed_rng()
@@ -88,6 +91,8 @@ class MixedSampler(BaseSampler):
         known: dict[str, BaseDistribution] = {}
         for other in study.get_trials(deepcopy=False):
             known.update(other.distributions)
+        if self._transfer is not None:
+            known = {**self._transfer.space, **known}
         return dict(sorted(known.items()))
 
     def sample_relative(
@@ -96,29 +101,60 @@ class MixedSampler(BaseSampler):
         if len(study.directions) > 1:
             raise ValueError(f"MixedSampler is for one objective, and study {study.study_name!r} has several")
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+        rng = np.random.default_rng([self._seed, trial.number])
+        if self._transfer is not None:
+            import_module("hpo.search.gaussian")  # as below
+            with ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):
+                belief = self._believed(self._transfer, study, trial, others, sign)
+        else:
+            belief = None
         proposed: Params = {}
-        if not self._is_ours(trial):
-            theirs = self._tpe.infer_relative_search_space(study, trial)
+        if not self._is_ours(trial, belief):
+            seen, tpe = self._of_tpe(study, trial)
+            theirs = tpe.infer_relative_search_space(seen, trial)
             theirs = {name: distribution for name, distribution in theirs.items() if name in search_space}
             tried = [_free(one) for one in others]
             for _ in range(1 + RETRIES):
-                proposed = self._tpe.sample_relative(study, trial, theirs)
+                proposed = tpe.sample_relative(seen, trial, theirs)
                 if not proposed or proposed not in tried:
                     return proposed
-        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
-        rng = np.random.default_rng([self._seed, trial.number])
         import_module("hpo.search.gaussian")  # now, for the limit is one of the libraries that are loaded
         before = Fitted.latest(others)
         with ONE_AT_A_TIME, threadpool_limits(limits=1, user_api="blas"):  # no bit may depend on the number of cores
-            found, fitted = _proposal(others, search_space, sign, rng, before)
+            if belief is not None and not belief.is_judged and self._transfer is not None:
+                return _first(others, self._transfer, belief, rng)
+            used = self._transfer if belief is not None and belief.trust else None
+            found, fitted = _proposal(others, search_space, sign, rng, before, used, belief)
         if fitted != before:
             study._storage.set_trial_system_attr(trial._trial_id, FITTED, asdict(fitted))
         return found or proposed
 
+    def _believed(
+        self, transfer: Transfer, study: optuna.Study, trial: FrozenTrial, others: Sequence[FrozenTrial], sign: float
+    ) -> Belief:
+        """Returns how far the old studies agree, keeps that with the trial, and says what TPE is to see."""
+        belief = transfer.belief(others, sign)
+        if belief.is_judged:
+            names = [one.study for one in transfer.prior.studies]
+            agreement = {name: round(one, 4) for name, one in zip(names, belief.agreement, strict=True)}
+            study._storage.set_trial_system_attr(trial._trial_id, AGREEMENT, agreement)
+        rng = np.random.default_rng([self._seed, trial.number, 1])
+        seen = transfer.seen(study, others, belief, sign, rng)
+        self._seen = None if seen is None else (trial.number, seen, TPESampler(seed=self._seed))
+        return belief
+
+    def _of_tpe(self, study: optuna.Study, trial: FrozenTrial) -> tuple[optuna.Study, TPESampler]:
+        """Returns the study that TPE sees for a trial, and the sampler for that study."""
+        if self._seen is not None and self._seen[0] == trial.number:
+            return self._seen[1:]
+        return study, self._tpe
+
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
+        seen, tpe = self._of_tpe(study, trial)
+        return tpe.sample_independent(seen, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._tpe.before_trial(study, trial)
@@ -128,9 +164,10 @@ class MixedSampler(BaseSampler):
     ) -> None:
         self._tpe.after_trial(study, trial, state, values)
 
-    def _is_ours(self, trial: FrozenTrial) -> bool:
+    def _is_ours(self, trial: FrozenTrial, belief: Belief | None) -> bool:
         """Whether the Gaussian process proposes this trial."""
-        return trial.number >= self._startup and (trial.number - self._startup) % 2 == 0
+        begins = trial.number >= self._startup or (belief is not None and belief.trust > 0)
+        return begins and (trial.number - self._startup) % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +219,8 @@ def _proposal(
     sign: float,
     rng: Any,
     fitted: Fitted,
+    transfer: Transfer | None = None,
+    belief: Belief | None = None,
 ) -> tuple[Params, Fitted]:
     """Returns the params with the highest expected improvement, and the hyperparameters to begin from the next time.
 
@@ -207,15 +246,46 @@ def _proposal(
     tried = units[[trial.number in learned for trial in everyone]]
     logs = fitted.logs(form.names)
     points = form.points(tried)
+    leaders = tried[np.argsort(-values, kind="stable")[:BEST]]
+    prior = None
+    if transfer is not None and belief is not None:
+        prior = transfer.mean(form, points, belief.agreement)
+        values = values - prior.at(points)
+        old = transfer.rows(form, rng)
+        leaders = np.concatenate([leaders, old[np.argsort(-prior.at(form.points(old)), kind="stable")[:BEST]]])
     if logs is None or known >= fitted.known + max(1, fitted.known // REFIT):
         some = np.unique(np.linspace(0, len(over) - 1, min(len(over), MOST_FITTED)).astype(int))
         logs = likeliest(points[:, some], values[some], logs)
         fitted = Fitted.of(known, form.names, logs)
-    process = Process.under(points, values, logs)
+    process = replace(Process.under(points, values, logs), prior=prior)
     best = float(process.at(process.points)[0].max())
     process = process.believing(form.points(units[running]))
-    leaders = tried[np.argsort(-values, kind="stable")[:BEST]]
     return form.params(_best(process, best, form, leaders, set(keys(units)), rng)), fitted
+
+
+def _first(trials: Sequence[FrozenTrial], transfer: Transfer, belief: Belief, rng: Any) -> Params:
+    """Returns the params that old studies expect the most of, before enough values of the new study are known.
+
+    The process has the old studies' mean, and believes it where trials are: so trials lie apart.
+    """
+    from hpo.search.gaussian import Process
+
+    tried = [trial for trial in trials if trial.params]
+    form = UnitSpace(transfer.space, tried)
+    units = form.units([trial.params for trial in tried])
+    prior = transfer.mean(form, None, belief.agreement)
+    old = transfer.rows(form, rng)
+    leaders = old[np.argsort(-prior.at(form.points(old)), kind="stable")[:BEST]]
+    if not len(units):
+        pool = np.concatenate(
+            [leaders, form.near(leaders, NEIGHBOURS, rng), form.settled(form.drawn(RANDOM, rng), rng)]
+        )
+        return form.params(pool[np.argmax(prior.at(form.points(pool)))])
+    lengths = np.full(len(form.names), 0.6 * math.sqrt(len(form.names) / 2))  # as `likeliest` begins
+    points = form.points(units)
+    process = Process.of(points, np.zeros(len(units)), lengths, UNKNOWN, NOISE)
+    best = float(prior.at(points).max())
+    return form.params(_best(replace(process, prior=prior), best, form, leaders, set(keys(units)), rng))
 
 
 def _best(process: Process, best: float, form: UnitSpace, leaders: Array, taken: set[bytes], rng: Any) -> Array:
@@ -252,18 +322,6 @@ def _best(process: Process, best: float, form: UnitSpace, leaders: Array, taken:
 
 def _fresh(rows: Array, taken: set[bytes]) -> Bools:
     return np.array([key not in taken for key in keys(rows)], bool)
-
-
-def in_range(values: dict[int, float]) -> dict[int, float]:
-    """Returns the values themselves, or all divided by the largest where their squares would be beyond a float."""
-    largest = max(map(abs, values.values()))
-    return {number: value / largest for number, value in values.items()} if largest > LARGE else values
-
-
-def has_value(trial: FrozenTrial) -> bool:
-    """Whether a trial has a value that can be learned from."""
-    feasible = all(value <= 0 for value in trial.constraints.values())
-    return trial.state is TrialState.COMPLETE and feasible and bool(trial.values) and math.isfinite(trial.values[0])
 
 
 def _kept(trials: list[FrozenTrial], value: Mapping[int, float]) -> list[FrozenTrial]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
@@ -34,6 +35,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from hpo.core.records import Value
 from hpo.search.median import ColumnMedianPruner
 from hpo.search.mixed import MixedSampler
+from hpo.search.transfer import Transfer
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.study import PRUNERS, Study, non_defaults
 from hpo.study.plugins import is_plugin, make_plugin, plugin_class
@@ -49,8 +51,8 @@ class _Grid(GridSampler):
         """Does nothing."""
 
 
-def make_sampler(study: Study, number: int) -> BaseSampler:
-    """Returns the sampler that proposes trial `number`.
+def make_sampler(study: Study, number: int, transfer: Transfer | None = None) -> BaseSampler:
+    """Returns the sampler that proposes trial `number`; `transfer` has the old studies that the search starts from.
 
     It is made anew for each trial with a seed of its own, so that nothing in the object has to survive a crash. What a
     sampler remembers it keeps with the study and its trials: `cmaes` its optimizer and `nsgaii` a trial's generation in
@@ -65,7 +67,7 @@ def make_sampler(study: Study, number: int) -> BaseSampler:
             case "tpe":
                 return TPESampler(seed=seed, **options)
             case "tpe+gp":
-                return MixedSampler(seed=seed, **options)
+                return MixedSampler(seed=seed, transfer=transfer, **options)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":
@@ -146,6 +148,20 @@ _PRUNERS: Mapping[str, Callable[..., BasePruner]] = {
     "successive-halving": SuccessiveHalvingPruner,
     "threshold": ThresholdPruner,
 }
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Returns Optuna's distributions by param, those that `suggest` asks for."""
+    found: dict[str, BaseDistribution] = {}
+    for name, dimension in space.items():
+        match dimension:
+            case Float(low=low, high=high, log=log, step=step):
+                found[name] = FloatDistribution(low, high, log=log, step=step)
+            case Int(low=first, high=last, log=log, step=every):
+                found[name] = IntDistribution(first, last, log=log, step=every or 1)
+            case Choice(values=values):
+                found[name] = CategoricalDistribution(values)
+    return found
 
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Value]:

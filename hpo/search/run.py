@@ -28,6 +28,7 @@ from hpo.search.keeping import KeepingSource, KeptTrials, TrialKeeper
 from hpo.search.limits import Limits
 from hpo.search.options import SearchOptions
 from hpo.search.plugins import doubts
+from hpo.search.prior import prior_of
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.search.split import Split
@@ -38,6 +39,7 @@ from hpo.store.optuna_storage.retrying import failed_together, kind_of, last_lin
 from hpo.store.optuna_storage.tables import OPTUNA
 from hpo.study import Study, Trial, checked_configurations, front, incumbent, not_reproducible, require_package
 from hpo.study.objective import require_one_objective
+from hpo.study.prior import PriorUse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +70,7 @@ class SearchOutcome(Shown):
         events: folder of TensorBoard's event files, or its URL; None: none were written.
         warnings: warnings about replicates that ignore their seeds, and a search that may not be reproducible.
         kept: the trials whose files are kept; None: only the promotion keeps files.
+        prior: what the search makes of the old studies that it starts from; None: there are none.
     """
 
     study: Study
@@ -87,6 +90,7 @@ class SearchOutcome(Shown):
     code: str = ""
     warnings: tuple[str, ...] = ()
     kept: KeptTrials | None = None
+    prior: PriorUse | None = None
 
     @property
     def of_other_code(self) -> list[int]:
@@ -212,10 +216,14 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
     queue = checked_configurations(study, study.search.enqueue, "search.enqueue") + checked_configurations(
         study, list(options.enqueue), "enqueue"
     )
+    prior = prior_of(study, context.config)
     opened = Session.open(study, context, create=True, trains=True, accept_code_change=options.accept_code_change)
     with opened as session, session.drive("run") as lease:
         _refuse_half_imported(study, session.durable.unfinished_import)
         _train_failed_again(session, lease, every=options.retry_failed)
+        if prior is not None:
+            session.durable.keep_prior(prior)  # before the first proposal, and once
+            session.tell(str(prior))
         session.durable.enqueue(queue)  # before the first proposal, so that numbers survive a crash
         deadline = Deadline(session.costs, math.inf if options.seconds is None else began + options.seconds)
         limits = Limits(
@@ -258,6 +266,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         warnings = _ignored_seeds(session) + tuple(
             f"Not reproducible: {reason}." for reason in not_reproducible(table, study)
         )
+        use = session.durable.prior_use if prior is not None else None
     return SearchOutcome(
         study=study,
         trials=table,
@@ -276,6 +285,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         code=code,
         warnings=warnings,
         kept=keeper.outcome() if keeper else None,
+        prior=use,
     )
 
 

@@ -30,6 +30,8 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         lines.append(f"Of these {outcome.repeats} had been tried before and were answered from the records.")
     if imported := outcome.count("imported"):
         lines.append(f"It began with {counted(imported, 'imported trial')}.")
+    if outcome.prior is not None:
+        lines.append(str(outcome.prior))
     if outcome.stopped:
         lines.append(f"Stopped. Continue with: {again('run', study)}")
     elif outcome.limit is not None:

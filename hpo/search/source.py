@@ -95,7 +95,7 @@ class SearchSource:
             self._grid = math.prod(count(dimension) or 1 for dimension in study.space.values())
             self._trials = min(self._trials, int(self._grid))
         self._lag: int | None = study.lag or None
-        self._memory = MemoryStudy(study, durable.directions)
+        self._memory = MemoryStudy(study, durable.directions, durable.prior if study.search.prior else None)
         self._running = RunningTrials(self._memory.pruner, study.search.pruner, self._lag)
         self._duplicates = DuplicateIndex(study)
         self._waiting: list[int] = []  # an identical trial is being trained

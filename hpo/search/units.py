@@ -142,6 +142,14 @@ class UnitSpace:
             there[np.ix_(np.flatnonzero(there[:, column] == place), np.array(absent))] = np.nan
         return there
 
+    def within(self, units: Array) -> Array:
+        """Returns the rows with each number moved to the nearest that the param can have, into the bounds too."""
+        found = units.copy()
+        for column, is_choice in enumerate(self._is_choice):
+            if not is_choice:
+                found[:, column] = self._snapped(column, np.clip(units[:, column], 0.0, 1.0))
+        return found
+
     def near(self, units: Array, each: int, rng: Any) -> Array:
         """Returns `each` rows for each of these that differ in one or two params, by little or by anything."""
         rows = np.repeat(units, each, axis=0)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
+StudyName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
@@ -74,6 +75,8 @@ class Search(Table):
         max_failures: number of failed trials in a row that end the search.
         enqueue: configurations to try before the sampler's own, like those of `--enqueue`; the sampler draws omitted
             params. Not part of the identity: configurations may be added later.
+        prior: names of finished studies in the same storage that the search starts from. Their values are read once,
+            before the first trial, and stored with the study.
     """
 
     sampler: SamplerName = DEFAULT_SAMPLER
@@ -93,6 +96,7 @@ class Search(Table):
     lag: Annotated[int, Field(ge=1, le=10_000)] | Annotated[Literal[False], exactly(False)] | None = None
     max_failures: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 5
     enqueue: Annotated[tuple[dict[str, Scalar], ...], Field(strict=False)] = ()
+    prior: Annotated[tuple[StudyName, ...], Field(strict=False), AfterValidator(each_once)] = ()
 
     @property
     def seeds_text(self) -> str:
@@ -165,7 +169,7 @@ StreamMode = Annotated[Literal["fixed", "per-seed"], exactly("fixed", "per-seed"
 class Study(Table):
     """The search problem: objective, space, trainable, search and promotion rules."""
 
-    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+    name: StudyName
     trainable: str = ""
     command_: CommandTable | None = Field(default=None, alias="command")
     objective_: ObjectiveTable = Field(alias="objective")
@@ -347,8 +351,9 @@ class Study(Table):
         content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
         if self.promotion.race is None:
             del content["promotion"]["race"]
-        if not self.search.enqueue:
-            del content["search"]["enqueue"]
+        for key in ("enqueue", "prior"):
+            if not content["search"][key]:
+                del content["search"][key]
         for key in ("ignore", "metrics"):
             if not content["objective"][key]:
                 del content["objective"][key]
@@ -389,6 +394,8 @@ class Study(Table):
             texts["validation"] = str(self.validation)
         if self.validation_ is not None and self.validation_.test is not None:
             texts["validation.test"] = f"{self.validation_.test:g}"
+        if self.search.prior:
+            texts["search.prior"] = ", ".join(self.search.prior)
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

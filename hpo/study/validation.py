@@ -152,6 +152,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)
         yield from _enqueued_problems(search, content, dimensions, fixed)
+        yield from _prior_problems(search, content)
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
@@ -203,6 +204,20 @@ def _enqueued_problems(
         for earlier in range(index):
             if tables[earlier] == table:
                 yield Problem(at, f"is the same as search.enqueue.{earlier}; leave one of them out")
+
+
+def _prior_problems(search: Mapping[str, Any], content: Mapping[str, object]) -> Iterable[Problem]:
+    if not search.get("prior"):
+        return
+    if search.get("sampler", DEFAULT_SAMPLER) != DEFAULT_SAMPLER:
+        yield Problem(
+            "search.prior", f"only sampler {DEFAULT_SAMPLER!r} starts from old studies; use it, or leave it out"
+        )
+    if isinstance(search["prior"], list | tuple) and content.get("name") in search["prior"]:
+        yield Problem("search.prior", "names this study itself; name finished ones")
+    objective = content.get("objective")
+    if isinstance(objective, Mapping) and len(objective.get("metrics") or ()) > 1:
+        yield Problem("search.prior", "a study with several objectives cannot start from old ones; leave it out")
 
 
 def _with_sampler_of_option(problem: Problem) -> Problem:

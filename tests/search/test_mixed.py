@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_info
 
 import hpo
 from hpo.search.gaussian import JITTER, Process, _minus_log_likelihood, likeliest, log_expected_improvement, squares
-from hpo.search.mixed import FITTED, MOST_POINTS, RETRIES, Fitted
+from hpo.search.learned import MOST_POINTS
+from hpo.search.mixed import FITTED, RETRIES, Fitted
 from hpo.search.units import UnitSpace, unit, value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

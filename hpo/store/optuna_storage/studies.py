@@ -19,9 +19,10 @@ from hpo.core.texts import cleaned
 from hpo.store import scripts_of
 from hpo.store.optuna_storage.notes import name_metrics
 from hpo.store.optuna_storage.tables import OPTUNA, make_tables
-from hpo.store.optuna_storage.trials import CODE, ENQUEUED, EXTERNAL, IMPORTED, trial_of
+from hpo.store.optuna_storage.trials import AGREEMENT, CODE, ENQUEUED, EXTERNAL, IMPORTED, PRIOR, trial_of
 from hpo.study import ExternalTrial, Trial
 from hpo.study.external import FIRST_EXTERNAL, numbered
+from hpo.study.prior import Prior, PriorUse
 
 ERROR_LENGTH = 2000
 """Characters of an error shown in the dashboard; the evaluation holds the full error."""
@@ -163,6 +164,28 @@ class DurableStudy:
         with self._guard():
             self._storage.set_study_user_attr(self._id, EXTERNAL, list(listed.values()))
         return made
+
+    @property
+    def prior(self) -> Prior | None:
+        """The old studies that the search starts from, as they were when it began; None: there are none."""
+        with self._guard():
+            stored = self._storage.get_study_system_attrs(self._id).get(PRIOR)
+        return None if stored is None else Prior.of(stored)
+
+    def keep_prior(self, prior: Prior) -> None:
+        """Stores the old studies that the search starts from, unless some are stored already."""
+        if self.prior is None:
+            with self._guard():
+                self._storage.set_study_system_attr(self._id, PRIOR, prior.stored())
+
+    @property
+    def prior_use(self) -> PriorUse | None:
+        """What the search makes of the old studies; None: there are none."""
+        if (prior := self.prior) is None:
+            return None
+        with self._guard():
+            known = [one.system_attrs[AGREEMENT] for one in self._all() if AGREEMENT in one.system_attrs]
+        return PriorUse(prior=prior, agreement=known[-1] if known else None)
 
     @property
     def enqueued(self) -> list[dict[str, Value]]:

@@ -31,6 +31,13 @@ DOUBTS = "hpo:not-reproducible"
 """The trial's attribute that says why its params may not follow from the seeds."""
 
 
+PRIOR = "hpo:prior"
+"""The study's attribute with the values of the old studies that it starts from."""
+
+AGREEMENT = "hpo:agreement"
+"""The trial's attribute that says how far each old study agreed with the trials before it."""
+
+
 def trial_of(frozen: FrozenTrial) -> Trial:
     """Returns an Optuna trial as a plain value."""
     return Trial(
