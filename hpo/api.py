@@ -45,6 +45,7 @@ from hpo.promotion.select import (
 )
 from hpo.search.from_optuna import init_from_optuna
 from hpo.search.import_trials import ImportOutcome, import_trials
+from hpo.search.like import init_like
 from hpo.search.options import ImportOptions, SearchOptions
 from hpo.search.plugins import doubts, notes
 from hpo.search.run import SearchOutcome, read_configurations, run
@@ -110,6 +111,7 @@ __all__ = [
     "init_from_optuna",
     "init_from_ray",
     "init_from_wandb",
+    "init_like",
     "instability",
     "json_schema",
     "load_study",

@@ -13,17 +13,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hpo.cli.options import Config, Folders, Json, study_names, with_options
+from hpo.cli.options import Config, Folders, Json, Stored, study_names, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.core.errors import HpoError, UsageError
 
 
+@with_options
 def init(
     folder: Annotated[
         Path | None,
         typer.Argument(
             metavar="[DIR]",
-            help="An empty folder, or a new one; with --from-..., the project's folder (.).",
+            help="An empty folder, or a new one; with --from-... or --like, the project's folder (.).",
             show_default=False,
         ),
     ] = None,
@@ -49,25 +50,37 @@ def init(
         Path | None,
         typer.Option("--from-wandb", metavar="FILE", help="Write the study of a W&B sweep file.", show_default=False),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="STUDY",
+            help="Write a study with the space and objective of a stored one, which it starts from.",
+            show_default=False,
+        ),
+    ] = None,
     study: Annotated[
         str | None,
-        typer.Option("--study", "-s", help="With --from-...: the study's name.", show_default=False),
+        typer.Option("--study", "-s", help="With --from-... or --like: the study's name.", show_default=False),
     ] = None,
+    *,
+    config: Stored,
     as_json: Json = False,
 ) -> None:
     """Write a project that runs at once: a study, its trainable on a small real task, and a test.
 
-    With --from-..., write the study of what another tool has into a project's studies folder.
+    With --from-..., write the study of what another tool has into a project's studies folder; with --like, one that
+    starts from a stored study.
     """
     from hpo import api
 
-    sources = {"optuna": from_optuna, "ray": from_ray, "wandb": from_wandb}
+    sources = {"from-optuna": from_optuna, "from-ray": from_ray, "from-wandb": from_wandb, "like": like}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
-        raise UsageError(f"--from-{given[0]} and --from-{given[1]} exclude each other; give one of them")
+        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other; give one of them")
     if not given and (folder is None or study is not None):
         raise UsageError(
-            "--study belongs to --from-..." if folder else "name the folder of the new project: hpo init DIR"
+            "--study belongs to --from-... or --like" if folder else "name the folder of the new project: hpo init DIR"
         )
     if from_optuna is not None:
         written = api.init_from_optuna(from_optuna, folder or Path(), study)
@@ -75,13 +88,16 @@ def init(
         written = api.init_from_ray(from_ray, folder or Path(), study)
     elif from_wandb is not None:
         written = api.init_from_wandb(from_wandb, folder or Path(), study)
+    elif like is not None:
+        written = api.init_like(like, folder or Path(), study, config)
     else:
         written = api.init(folder or Path())
     commands = [f"hpo {verb} --study {written.study}" for verb in ("check", "run", "promote")]
     if as_json:
         files, remarks = [str(path) for path in written.files], list(written.remarks)
         said = {"folder": str(written.folder), "files": files, "study": written.study, "next": commands}
-        print_json(said | ({"remarks": remarks} if remarks else {}))
+        importances = {"importances": dict(written.importances)} if written.importances else {}
+        print_json(said | ({"remarks": remarks} if remarks else {}) | importances)
         return
     there = os.path.relpath(written.folder)
     enter = [] if there == os.curdir else [f"cd {shlex.quote(there)}"]

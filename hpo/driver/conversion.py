@@ -7,7 +7,7 @@ import inspect
 import os
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,21 +33,26 @@ class Converted:
         name: name of the study unless another one is given.
         source: where it is from, as the user named it.
         remarks: sentences about what differs or could not be read, and what is left to do.
+        comments: what is noted in the file beside a param of the space, by its name.
     """
 
     content: Mapping[str, Any]
     name: str
     source: str
     remarks: tuple[str, ...]
+    comments: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_converted(made: Converted, folder: Path, name: str | None = None) -> InitOutcome:
+def write_converted(
+    made: Converted, folder: Path, name: str | None = None, importances: Mapping[str, float] | None = None
+) -> InitOutcome:
     """Writes a study's file into the studies folder of a project; the remarks stand at its top.
 
     Args:
         made: the study to be written.
         folder: the project's folder, which is made if it does not exist.
         name: name of the study; None: that of `made`.
+        importances: importance of each param in the study that it is made from; None: unknown.
 
     Raises:
         StudyInvalid: if the study has problems; the message lists all of them.
@@ -63,8 +68,21 @@ def write_converted(made: Converted, folder: Path, name: str | None = None) -> I
         if os.path.lexists(folder / file):
             raise UsageError(f"{folder / file} exists; nothing was written. Give the study another name with --study")
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        write_text(folder / file, "\n".join([*comments, "", text_of(study)]))
-    return InitOutcome(folder=folder, files=(file,), study=study.name, remarks=made.remarks)
+        write_text(folder / file, "\n".join([*comments, "", _commented(text_of(study), made.comments)]))
+    return InitOutcome(
+        folder=folder, files=(file,), study=study.name, remarks=made.remarks, importances=importances or {}
+    )
+
+
+def _commented(text: str, comments: Mapping[str, str]) -> str:
+    """Returns the text of a study file with comments beside the params of its space."""
+    lines, table = text.splitlines(), ""
+    for place, line in enumerate(lines):
+        table = line if line.startswith("[") else table
+        name = line.partition(" = ")[0]
+        if table == "[space]" and name in comments:
+            lines[place] = f"{line}  # {comments[name]}"
+    return "\n".join(lines) + "\n"
 
 
 def constants_of(module: ModuleType, name: str) -> dict[str, Any]:

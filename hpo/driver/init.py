@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo.core.errors import OutputRefused, UsageError
@@ -29,12 +30,14 @@ class InitOutcome:
         files: paths of the written files, relative to the folder, sorted.
         study: name of its study.
         remarks: sentences about what another tool's study does not say or hpo does otherwise.
+        importances: importance of each param in the old study that it is like; empty: unknown, or there is none.
     """
 
     folder: Path
     files: tuple[Path, ...]
     study: str
     remarks: tuple[str, ...] = ()
+    importances: Mapping[str, float] = field(default_factory=dict)
 
 
 def init(folder: Path) -> InitOutcome:
