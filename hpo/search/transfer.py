@@ -159,7 +159,7 @@ class Transfer:
     """The old studies of a new study.
 
     Attributes:
-        prior: their values.
+        prior: values of the old studies.
         space: distributions of the new study's params by name.
     """
 
