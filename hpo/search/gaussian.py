@@ -83,7 +83,8 @@ class Process:
         return np.log([*self.lengths, self.amplitude, self.noise])
 
     @cached_property
-    def _inverse(self) -> Array:
+    def inverse(self) -> Array:
+        """(N, N) the inverse of the values' covariance."""
         return np.asarray(cho_solve((self.factor, True), np.eye(len(self.values))))
 
     @cached_property
@@ -112,7 +113,7 @@ class Process:
         far = _far(_flat(points, self.lengths), self._scaled)
         decay = self.amplitude * np.exp(-far)
         between = decay * (1 + far + far**2 / 3)
-        solved = between @ self._inverse
+        solved = between @ self.inverse
         mean = between @ self.weights
         if self.prior is not None:
             mean = mean + self.prior.at(points)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MULTIPLES = (0.35, 0.7, 1.0)
 """What is tried as the part of an old study's mean in the new values, both as multiples of their deviations."""
 
-DOUBT = 0.3
+DOUBT = 0.4
 """Probability before any value is known that no old study agrees with the new one."""
 
 REFUSED = 0.7
@@ -46,6 +46,9 @@ JUDGED = 64
 
 SHOWN = 20
 """Old configurations that TPE is shown before the first new value; one less for every two new values."""
+
+LEAST = 0.1
+"""Part of the variance of an old study's configurations that it has to predict itself, each left out, to be used."""
 
 NARROW = 0.25
 """Part of an old mean's deviation in its own study that counts as the least among the new trials: they may be alike."""
@@ -75,12 +78,14 @@ class OldStudy:
         width: number of coordinates of a param.
         process: the posterior of its values, standardised, more is better.
         spread: standard deviation of the posterior's mean over its configurations.
+        predicted: part of the variance of its configurations' means that it predicts, each of them left out.
     """
 
     names: tuple[str, ...]
     width: int
     process: Process
     spread: float
+    predicted: float
 
     @classmethod
     def of(cls, study: PriorStudy, space: Mapping[str, BaseDistribution]) -> OldStudy:
@@ -108,12 +113,14 @@ class OldStudy:
         ]
         kept = _kept(rows)
         units = form.units([study.configurations[place].params for place in kept])
-        points = form.points(np.repeat(units, [len(rows[place]) for place in kept], axis=0))
+        counts = [len(rows[place]) for place in kept]
+        points = form.points(np.repeat(units, counts, axis=0))
         every = np.array([value for place in kept for value in rows[place]])
         some = np.unique(np.linspace(0, len(every) - 1, min(len(every), MOST_FITTED)).astype(int))
         logs = gaussian.likeliest(points[:, some], every[some])
         process = gaussian.Process.under(points, every, logs)
-        return cls(tuple(names), points.shape[2], process, float(process.at(form.points(units))[0].std()) or 1.0)
+        spread = float(process.at(form.points(units))[0].std()) or 1.0
+        return cls(tuple(names), points.shape[2], process, spread, _predicted(process, counts))
 
     def points(self, points: Array, places: Sequence[int]) -> Array:
         """Returns points (P, M, C) of the new study as those of this one; `places` has the columns of its params."""
@@ -189,8 +196,12 @@ class Transfer:
 
     def _judged(self, over: Sequence[FrozenTrial], good: dict[int, float]) -> Belief:
         count = len(self.old)
+        usable = [place for place, one in enumerate(self.old) if one.predicted >= LEAST]
+        if not usable:
+            return Belief((0.0,) * count, 0.0, is_judged=True)
         if len(good) < FEWEST or len(set(good.values())) < 2:
-            return Belief((sum(MULTIPLES) / len(MULTIPLES) / count,) * count, 1 - DOUBT, is_judged=False)
+            part = sum(MULTIPLES) / len(MULTIPLES) / len(usable)
+            return Belief(tuple(part * (one in usable) for one in range(count)), 1 - DOUBT, is_judged=False)
         gaussian = import_module("hpo.search.gaussian")
         good = in_range(good)
         floor = float(np.quantile(list(good.values()), 0.25))
@@ -198,7 +209,7 @@ class Transfer:
         values = (raw - raw.mean()) / (raw.std() or 1.0)
         form = UnitSpace(self.space, over)
         points = form.points(form.units([trial.params for trial in over]))
-        ways = [(place, multiple) for place in range(count) for multiple in MULTIPLES]
+        ways = [(place, multiple) for place in usable for multiple in MULTIPLES]
         logs = [math.log(DOUBT) + gaussian.fit(points, values)[1]]
         for place, multiple in ways:
             mean = self.mean(form, points, [multiple * (one == place) for one in range(count)]).at(points)
@@ -243,7 +254,8 @@ class Transfer:
         """Returns what TPE is to see: some old configurations before the new trials; None: the new trials alone.
 
         The old ones have the values that are expected of them in the new study. Their number decays with the number of
-        new values, and with the trust in the old studies.
+        new values, and with the trust in the old studies. There are none before enough new values are known, so that
+        TPE's first trials are drawn anywhere and tell whether the old studies agree.
 
         Args:
             study: the new study.
@@ -254,18 +266,14 @@ class Transfer:
         """
         good = {trial.number: sign * trial.values[0] for trial in trials if has_value(trial)}
         count = round(max(0.0, SHOWN - len(good) / 2) * belief.trust)
-        if not count:
+        if not count or not belief.is_judged:
             return None
         form = UnitSpace(self.space, [trial for trial in trials if trial.params])
         rows = self.rows(form, rng)
-        points, new = None, []
-        if belief.is_judged:
-            known = [trial for trial in trials if trial.number in good]
-            points = form.points(form.units([trial.params for trial in known]))
-            raw = np.array(list(in_range(good).values()))
-            scaled = sign * (raw - raw.mean()) / (raw.std() or 1.0)
-            by_number = dict(zip(good, scaled, strict=True))
-            new = [_with_value(trial, by_number.get(trial.number)) for trial in trials]
+        points = form.points(form.units([trial.params for trial in trials if trial.number in good]))
+        raw = np.array(list(in_range(good).values()))
+        by_number = dict(zip(good, sign * (raw - raw.mean()) / (raw.std() or 1.0), strict=True))
+        new = [_with_value(trial, by_number.get(trial.number)) for trial in trials]
         expected = self.mean(form, points, belief.agreement).at(form.points(rows))
         order = np.argsort(-expected, kind="stable")
         chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
@@ -289,6 +297,24 @@ def is_usable(distribution: BaseDistribution | None) -> bool:
     if distribution is None or distribution.single():
         return False
     return not isinstance(distribution, CategoricalDistribution) or len(distribution.choices) <= MOST_CHOICES
+
+
+def _predicted(process: Process, counts: Sequence[int]) -> float:
+    """Returns the part of the variance of configurations' means that a process predicts, each of them left out.
+
+    Source: Rasmussen and Williams, 2006, equation 5.12, with all values of a configuration left out together.
+
+    Args:
+        process: the posterior of all values.
+        counts: number of values of each configuration, in their order.
+    """
+    inverse, end, off, means = process.inverse, 0, [], []
+    for count in counts:
+        own = slice(end, end + count)
+        off.append(float(np.linalg.solve(inverse[own, own], process.weights[own]).mean()))
+        means.append(float(process.values[own].mean()))
+        end += count
+    return 1 - float(np.mean(np.square(off))) / (float(np.var(means)) or 1.0)
 
 
 def _with_value(trial: FrozenTrial, value: float | None) -> FrozenTrial:

@@ -126,7 +126,7 @@ class PriorUse:
         lines = [f"Started from {', '.join(used)}: agreement of 0 to 1 with this study's values."] if used else []
         if refused:
             lines.append(
-                f"The values of {', '.join(refused)} do not agree with this study's, so new trials no longer use them."
+                f"What {', '.join(refused)} predicts does not agree with this study's values, so it is no longer used."
             )
         return " ".join(lines)
 

@@ -84,7 +84,7 @@ def test_begins_near_the_old_best():
 def test_disagreement_is_refused():
     _, use = searched(prior(noise), 14)
     assert use.agreement == {"old": 0.0}
-    assert "do not agree" in str(use)
+    assert "does not agree" in str(use)
 
 
 def test_transfers_without_a_param():

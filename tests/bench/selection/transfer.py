@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -49,10 +49,14 @@ RELATED = (
     ("FCNet parkinsons_telemonitoring", "FCNet protein_structure"),
 )
 UNRELATED = (
-    ("HPOBench segment shuffled", "HPOBench vehicle"),
+    ("HPOBench segment relabeled", "HPOBench vehicle"),
     ("FCNet parkinsons_telemonitoring upside down", "FCNet protein_structure"),
 )
-"""Old and new tables. Shuffled: the old scores stand at other configurations; upside down: the best is the worst."""
+"""Old and new tables. Of each kind the two whose mean scores have the highest rank correlation (0.96, 0.90).
+
+Relabeled: the values of each param are permuted, so that there is as much to learn, and it is wrong. Upside down: the
+best is the worst.
+"""
 
 MORE = (
     ("HPOBench car", "HPOBench segment"),
@@ -61,7 +65,7 @@ MORE = (
     ("FCNet naval_propulsion", "FCNet slice_localization"),
     ("own bc", "own wine"),
     ("own wine", "own digits"),
-    ("own bc shuffled", "own wine"),
+    ("HPOBench segment shuffled", "HPOBench vehicle"),
 )
 SETS = {"related": RELATED, "unrelated": UNRELATED, "more": MORE}
 
@@ -70,15 +74,29 @@ Row = dict[str, Any]
 
 @cache
 def changed(name: str) -> Table:
-    """Returns a table by its name, which may end in `shuffled` or `upside down`."""
-    for end in (" shuffled", " upside down"):
+    """Returns a table by its name, which may end in one of `CHANGES`."""
+    for end, change in CHANGES.items():
         if name.endswith(end):
-            whole = changed(name.removesuffix(end))
-            order = np.random.default_rng(7).permutation(len(whole.scores))
-            return replace(whole, name=name, scores=whole.scores[order] if end == " shuffled" else -whole.scores)
+            whole = changed(name.removesuffix(f" {end}"))
+            return replace(whole, name=name, scores=change(whole, np.random.default_rng(7)))
     found = named(name)
     assert isinstance(found, Table)
     return found
+
+
+def _relabeled(whole: Table, draw: np.random.Generator) -> Any:
+    grid = np.arange(len(whole.scores)).reshape([len(values) for values in whole.space.values()])
+    for axis, count in enumerate(grid.shape):
+        grid = np.take(grid, draw.permutation(count), axis=axis)
+    return whole.scores[grid.ravel()]
+
+
+CHANGES: Mapping[str, Callable[[Table, np.random.Generator], Any]] = {
+    "relabeled": _relabeled,
+    "shuffled": lambda whole, draw: whole.scores[draw.permutation(len(whole.scores))],
+    "upside down": lambda whole, _: -whole.scores,
+}
+"""What is done to a table: another one that has nothing to do with it. Shuffled: there is nothing to learn."""
 
 
 def prior_from(old: Table, number: int) -> Prior:
