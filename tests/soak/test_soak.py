@@ -45,7 +45,7 @@ def outcome(reaper):
     promotion = json.loads((folder / "promotion.json").read_text())
     # Which process trained is a metric of the toy's, and the only thing that may differ.
     promotion["metrics"] = [row for row in promotion["metrics"] if row["metric"] != "pid"]
-    assert promotion["estimate"].pop("block"), "a hash of all metrics, that one too"
+    assert promotion["estimate"].pop("block"), "a hash of the study's id too"
     assert sorted(path.name for path in folder.glob("results_*")) == ["results_7", "results_8", "results_9"]
     assert not list((reaper.folder / "outputs" / ".work").rglob("*.pt")), "no checkpoint is left behind"
     told = [(one.job.key, one.status, one.value, one.step, dict(one.digests)) for one in evaluations]
