@@ -21,7 +21,7 @@ from models.common.loop import Running, batch_count, probabilities, update
 from models.common.metrics import classification_metrics
 from models.mammography.archive import write_phantoms
 from models.mammography.augment import Augmentation
-from models.mammography.checks import require_splittable, require_usable_data
+from models.mammography.checks import require_splittable, require_units, require_usable_data
 from models.mammography.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
 from models.mammography.efficientnet import MODEL as EFFICIENTNET
 from models.mammography.efficientnet import EfficientNetB0, package_version, require_package
@@ -83,12 +83,13 @@ class DensityParams(RecipeParams):
     drop_connect: float = 0.2
 
 
-def check_values(values: Mapping[str, Sequence[object]], folds: int = 0) -> None:
+def check_values(values: Mapping[str, Sequence[object]], folds: int = 0, units: str = "") -> None:
     """Checks a study's packages, files and data before any training.
 
     Args:
         values: values of the study by field: all values of a choice, the ends of a range.
         folds: number of folds; 0: no cross-validation.
+        units: name of the units over which metrics are reported; empty: there are none.
 
     Raises:
         UsageError: if a package is not installed, a file is missing, or the data cannot be used.
@@ -100,6 +101,7 @@ def check_values(values: Mapping[str, Sequence[object]], folds: int = 0) -> None
         if path and not Path(str(path)).is_file():
             raise UsageError(f"weights {path}: there is no such file in {Path.cwd()}")
     require_usable_data(values, folds)
+    require_units(values, units)
     sources = values.get("data") or (PHANTOMS,)
     outlined = [value for value in values.get("mask_weight", ()) if isinstance(value, int | float) and value > 0]
     if outlined and PHANTOMS not in sources:
@@ -139,7 +141,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     ctx.note(data=data.digest, images=len(data.label_N), **({"left_out": data.left_out} if data.left_out else {}))
     ctx.log(f"data: {data.summary}")
     train_T, held_out_V = ctx.split(
-        data.label_N, validation=params.validation, names=data.names, groups=data.group_keys
+        data.label_N, validation=params.validation, names=data.names, groups=data.group_keys, units=data.units
     )
     if ctx.keeps:
         how = "fold" if ctx.folds else "random" if data.groups is None else "patient"

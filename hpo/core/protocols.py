@@ -129,6 +129,23 @@ class Holdout:
     seed: int
 
 
+Aggregate = Literal["mean", "max"]
+"""How the probabilities of a unit's cases become one: see `hpo.training.units`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """What several cases belong to, e.g. the views of a patient, and how their predictions become one.
+
+    Attributes:
+        name: what `Context.split` calls the units, `group`, or the column of cases that names them.
+        aggregate: how the probabilities of a unit's cases become one.
+    """
+
+    name: str
+    aggregate: Aggregate
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableRef:
     """A reference to a trainable, so that no function that can be imported is pickled.
@@ -144,6 +161,7 @@ class TrainableRef:
         function: the function itself if no import gives it, such as one of a notebook; None: the path is imported.
         command: a program that trains in the place of a function; None: there is a function.
         holdout: the test part that `Context.split` holds out; None: there is none.
+        units: what several cases belong to, for metrics over units; None: there are only those over cases.
     """
 
     path: str
@@ -156,6 +174,7 @@ class TrainableRef:
     function: Callable[..., object] | None = field(default=None, repr=False)
     command: Command | None = None
     holdout: Holdout | None = None
+    units: Units | None = None
 
     def initial_fingerprint(self, job: Job) -> dict[str, object]:
         """Returns the part of a training's fingerprint that is known before it starts: code and applied defaults."""

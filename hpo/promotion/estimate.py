@@ -12,7 +12,7 @@ from hpo.core.files import read_json
 from hpo.core.formatting import counted, number
 from hpo.core.shown import Grid
 from hpo.promotion.looks import Looks
-from hpo.stats.classification import NAMES
+from hpo.stats.classification import NAMES, UNIT
 from hpo.study import Study
 
 Part = Literal["validation", "test"]
@@ -32,7 +32,7 @@ class MetricEstimate:
     """One metric of a winner on one part of the data.
 
     Attributes:
-        metric: key of the metric in `hpo.stats.classification.NAMES`.
+        metric: key of the metric in `hpo.stats.classification.NAMES`; with the prefix `unit_` if it is over units.
         values: value by seed; a mean over the folds, if there are any; None: it is undefined.
         mean: mean of the values; None: a value is undefined.
         sigma: standard deviation of the values with the promotion's ddof; None with a single one.
@@ -40,6 +40,7 @@ class MetricEstimate:
         over_cases: bootstrap 95 % interval of the mean of these models over groups or cases.
         ensemble: the metric of the mean of all models' probabilities; None: see `PartEstimate.no_ensemble`.
         ensemble_over_cases: bootstrap 95 % interval of `ensemble`.
+        per: name of the units that the metric is over, e.g. `patient`; empty: it is over single cases.
     """
 
     metric: str
@@ -50,11 +51,12 @@ class MetricEstimate:
     over_cases: Interval
     ensemble: float | None
     ensemble_over_cases: Interval
+    per: str = ""
 
     @property
     def name(self) -> str:
         """Name of the metric for readers."""
-        return NAMES[self.metric]
+        return NAMES[self.metric.removeprefix(UNIT)] + (f" per {self.per}" if self.per else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,14 @@ class PartEstimate:
         part: `validation`, on which epochs were selected, or `test`.
         cases: number of different cases.
         units: number of groups, or of cases, that the bootstrap resamples.
-        unit: `group` or `case`, which the bootstrap resamples.
+        unit: what the bootstrap resamples: `group`, `case`, or the name of the units.
         models: number of models: one for each seed, or for each fold of each seed.
-        metrics: metrics in the order of `NAMES`.
+        metrics: metrics in the order of `NAMES`, then those over units, if there are any.
         no_ensemble: why the ensemble cannot be evaluated; empty if it was.
+        per: name of the units that several cases belong to; empty: there are only metrics over cases.
+        aggregate: how the probabilities of a unit's cases become one.
+        of_units: number of different units with a class.
+        left_out: number of different units that are left out, because their cases have different classes.
     """
 
     part: Part
@@ -78,6 +84,10 @@ class PartEstimate:
     models: int
     metrics: tuple[MetricEstimate, ...]
     no_ensemble: str
+    per: str = ""
+    aggregate: str = ""
+    of_units: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +166,18 @@ class Estimate:
         return [sentence for part in self.parts for sentence in self._of_part(part)]
 
     def _of_part(self, part: PartEstimate) -> list[str]:
-        one = next((one for one in part.metrics if one.metric == self.metric and one.mean is not None), None)
-        if one is None:
+        key = self.metric.removeprefix(UNIT)
+        shown = [one for one in part.metrics if one.metric in (key, f"{UNIT}{key}") and one.mean is not None]
+        if not shown:
             return []
+        lacking = f"No ensemble on the {part.part} cases: {part.no_ensemble}." if part.no_ensemble else ""
+        return [
+            *(self._of_metric(part, one) for one in shown),
+            *_of_units(part),
+            *([lacking] if lacking and part.no_ensemble != ONE_MODEL else []),
+        ]
+
+    def _of_metric(self, part: PartEstimate, one: MetricEstimate) -> str:
         where = (
             f"the test part ({counted(part.cases, 'case')} that no training and no choice has seen)"
             if part.part == "test"
@@ -175,12 +194,10 @@ class Estimate:
         if one.over_cases is not None:
             shown = f"{_shown(one.over_cases)} (95 %, bootstrap over {of})"
             by_cases = f"on other {part.unit}s that of these models lies within {shown}"
-        text = (
+        return (
             f"The {one.name} of trial {self.trial} on {where} is {number(one.mean)}: {by_seeds}, {by_cases}; "
             "neither interval includes the other's source."
         )
-        lacking = f"No ensemble on the {part.part} cases: {part.no_ensemble}." if part.no_ensemble else ""
-        return [text, *([lacking] if lacking and part.no_ensemble != ONE_MODEL else [])]
 
     def table(self) -> Grid:
         """Returns the metrics on each part as a table."""
@@ -214,6 +231,20 @@ class Estimate:
         ]
 
 
+def _of_units(part: PartEstimate) -> list[str]:
+    """Returns a sentence on how cases became units, and which units are left out."""
+    if not part.aggregate:
+        return []
+    how = "mean" if part.aggregate == "mean" else "maximum, scaled to a sum of 1,"
+    left = ""
+    if part.left_out:
+        left = f"; {counted(part.left_out, 'other')} left out, because their cases have different classes"
+    return [
+        f"Per {part.per}: the {how} of the probabilities of its {part.part} cases, for "
+        f"{counted(part.of_units, part.per)}{left}."
+    ]
+
+
 def _shown(interval: Interval) -> str:
     return "-" if interval is None else f"{number(interval[0])} .. {number(interval[1])}"
 
@@ -225,7 +256,8 @@ def headline(objective: str) -> str:
         objective: name of the objective's metric.
     """
     words = {"kappa": "kappa_quadratic", "f1": "macro_f1", "auc": "auc_ovr"}
-    return next((key for word, key in words.items() if word in objective.lower()), "acc")
+    key = next((key for word, key in words.items() if word in objective.lower()), "acc")
+    return f"{UNIT}{key}" if objective == f"{UNIT}{key}" else key
 
 
 def stored_estimate(folder: Path, trial: int, seeds: Sequence[int]) -> Estimate | None:

@@ -24,10 +24,11 @@ from hpo.promotion.estimate import (
     stored_estimate,
 )
 from hpo.results.ensemble import read_ensemble
-from hpo.stats.classification import NAMES, Sample, case_intervals, classification_scores
+from hpo.stats.classification import NAMES, UNIT, Sample, case_intervals, classification_scores
 from hpo.stats.names import Ddof
 from hpo.stats.statistics import sigma, t_interval
 from hpo.training import Predictions, local_copy
+from hpo.training.units import UnitPredictions, by_unit
 
 
 def predictions_of(evaluations: Iterable[Evaluation]) -> dict[int, list[Predictions]]:
@@ -61,6 +62,58 @@ def estimate_part(
     """
     models = [one for own in by_seed.values() for one in own]
     units_of_models, unit = _units(models)
+    together, reason = ensemble(models, folded=len(models) > len(by_seed))
+    metrics = _metrics(by_seed, units_of_models, together, ddof)
+    found = PartEstimate(
+        part=part,
+        cases=len(_different(models)),
+        units=len(np.unique(np.concatenate(units_of_models))),
+        unit=unit,
+        models=len(models),
+        metrics=tuple(metrics),
+        no_ensemble=reason,
+    )
+    of_units = {seed: _of_units(own) for seed, own in by_seed.items()}
+    every = [one for own in of_units.values() for one in own]
+    if len(every) < len(models) or not every or any(not len(one.predictions.truth) for one in every):
+        return found, together
+    per = every[0].units
+    whole = by_unit(together) if together is not None else None
+    over_units = _metrics(
+        {seed: [one.predictions for one in own] for seed, own in of_units.items()},
+        _numbered(every),
+        whole.predictions if whole is not None else None,
+        ddof,
+    )
+    names = {name for one in every for name in one.predictions.cases[per.name]}
+    return (
+        replace(
+            found,
+            metrics=(*metrics, *(replace(one, metric=f"{UNIT}{one.metric}", per=per.name) for one in over_units)),
+            per=per.name,
+            aggregate=per.aggregate,
+            of_units=len(names),
+            left_out=len({name for one in every for name in one.left_out} - names),
+        ),
+        together,
+    )
+
+
+def _metrics(
+    by_seed: Mapping[int, Sequence[Predictions]],
+    units_of_models: Sequence[npt.NDArray[np.int64]],
+    together: Predictions | None,
+    ddof: Ddof,
+) -> list[MetricEstimate]:
+    """Returns the metrics of models with their intervals.
+
+    Args:
+        by_seed: predictions of the models of each seed.
+        units_of_models: for each model, the number of the unit that each case is resampled with.
+        together: predictions of the ensemble, for the cases of the first model; None: there is none.
+        ddof: how sigma is estimated.
+    """
+    models = [one for own in by_seed.values() for one in own]
     scores = {
         seed: [classification_scores(one.truth, one.probabilities) for one in own] for seed, own in by_seed.items()
     }
@@ -70,7 +123,6 @@ def estimate_part(
             for one, units in zip(models, units_of_models, strict=True)
         ]
     )
-    together, reason = ensemble(models, folded=len(models) > len(by_seed))
     of_ensemble: dict[str, float | None] = {}
     ensemble_cases: dict[str, Interval] = {}
     if together is not None:
@@ -78,7 +130,7 @@ def estimate_part(
         ensemble_cases = case_intervals(
             [Sample(truth=together.truth, probabilities=together.probabilities, units=units_of_models[0])]
         )
-    metrics = [
+    return [
         _metric(
             name,
             {seed: _mean([one[name] for one in own]) for seed, own in scores.items()},
@@ -89,16 +141,24 @@ def estimate_part(
         )
         for name in NAMES
     ]
-    found = PartEstimate(
-        part=part,
-        cases=len(_different(models)),
-        units=len(np.unique(np.concatenate(units_of_models))),
-        unit=unit,
-        models=len(models),
-        metrics=tuple(metrics),
-        no_ensemble=reason,
-    )
-    return found, together
+
+
+def _of_units(models: Sequence[Predictions]) -> list[UnitPredictions]:
+    return [found for one in models if (found := by_unit(one)) is not None]
+
+
+def _numbered(models: Sequence[UnitPredictions]) -> list[npt.NDArray[np.int64]]:
+    """Returns the number that each unit is resampled with, for each model: of its group, or of itself."""
+    groups = [one.predictions.groups for one in models if one.predictions.groups is not None]
+    if len(groups) == len(models):
+        return groups
+    names = [one.predictions.cases[one.units.name] for one in models]
+    return _by_name(names)
+
+
+def _by_name(names: Sequence[Sequence[str]]) -> list[npt.NDArray[np.int64]]:
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(name for own in names for name in own))}
+    return [np.array([numbers[name] for name in own], dtype=np.int64) for own in names]
 
 
 def ensemble(models: Sequence[Predictions], *, folded: bool) -> tuple[Predictions | None, str]:
@@ -114,12 +174,10 @@ def ensemble(models: Sequence[Predictions], *, folded: bool) -> tuple[Prediction
     if any(not _same_cases(first, other) for other in models[1:]):
         return None, FOLDS_DIFFER if folded else SEEDS_DIFFER
     mean_NC = np.mean([one.probabilities for one in models], axis=0)
-    return (
-        Predictions.of(
-            truth=first.truth, probabilities=mean_NC, labels=first.labels, names=first.names, cases=first.cases
-        ),
-        "",
+    made = Predictions.of(
+        truth=first.truth, probabilities=mean_NC, labels=first.labels, names=first.names, cases=first.cases
     )
+    return replace(made, units=first.units, unit=first.unit), ""
 
 
 def _same_cases(one: Predictions, other: Predictions) -> bool:
@@ -150,12 +208,15 @@ def _different(models: Sequence[Predictions]) -> list[object]:
 def _units(models: Sequence[Predictions]) -> tuple[list[npt.NDArray[np.int64]], str]:
     """Returns the number of each case's unit for each model, and what the units are.
 
-    A case of several models is one unit, and so are all cases of a group; cases that cannot be recognized in other
-    models are resampled on their own.
+    A case of several models is one unit, and so are all cases of a group, or of a unit of the study if there are no
+    groups; cases that cannot be recognized in other models are resampled on their own.
     """
     groups = [one.groups for one in models if one.groups is not None]
     if len(groups) == len(models):
         return groups, "group"
+    named = [one.units for one in models if one.units is not None]
+    if len(named) == len(models) and models[0].unit is not None:
+        return _by_name(named), models[0].unit.name
     numbers = {case: index for index, case in enumerate(_different(models))}
     found = []
     for index, one in enumerate(models):
@@ -216,11 +277,15 @@ def _sigma(values: Mapping[int, float | None], ddof: Ddof) -> float | None:
 def _recorded(evaluations: Sequence[Evaluation], ddof: Ddof) -> PartEstimate:
     """Returns the recorded metrics on the test part, for models whose predictions are gone."""
     metrics = []
-    for name in NAMES:
+    for name in [*NAMES, *(f"{UNIT}{name}" for name in NAMES)]:
         by_seed: dict[int, list[float | None]] = {}
         for one in evaluations:
             by_seed.setdefault(one.job.seed, []).append(one.metrics.get(name))
-        metrics.append(_metric(name, {seed: _mean(own) for seed, own in by_seed.items()}, ddof))
+        found = _metric(name, {seed: _mean(own) for seed, own in by_seed.items()}, ddof)
+        if name in NAMES:
+            metrics.append(found)
+        elif any(name in one.metrics for one in evaluations):
+            metrics.append(replace(found, per="unit"))
     part = evaluations[0].fingerprint.get(TEST_PART)
     return PartEstimate(
         part="test",

@@ -35,7 +35,9 @@ def promotion_values(report: PromotionReport) -> dict[str, object]:
         "searched_on": searched_on(report.study, report.external),
         **({"origins": origins, "luck": asdict(luck) if luck else None} if origins else {}),
         "budget": report.study.search.budget,
-        "validation": report.study.validation.model_dump(exclude={"test"}) if report.study.validation else None,
+        "validation": report.study.validation.model_dump(include={"folds", "repeats"})
+        if report.study.validation
+        else None,
         "folds_said": str(report.study.validation) if report.study.validation else None,
         "warnings": list(report.warnings),
         "winner": report.winner.candidate.trial if report.winner else None,

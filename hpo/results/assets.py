@@ -16,7 +16,7 @@ from hpo.core.files import atomic_write, explain_write_errors, read_json, write_
 from hpo.results.ensemble import read_ensemble
 from hpo.results.plain import csv_text, json_text, latex
 from hpo.results.summary import SECTION
-from hpo.stats.classification import NAMES
+from hpo.stats.classification import NAMES, UNIT
 from hpo.stats.names import Ddof
 from hpo.stats.statistics import sigma
 
@@ -144,7 +144,9 @@ def table(runs: Sequence[Run], ddof: Ddof, ensemble: Mapping[str, Any] | None = 
         ensemble: metrics of the mean of the runs' probabilities, a further column; None: there is none.
     """
     rows: list[dict[str, object]] = []
-    for key, name in NAMES.items():
+    per = runs[0].metrics.get("unit")
+    over_units = {f"{UNIT}{key}": f"{name} per {per}" for key, name in NAMES.items()} if per else {}
+    for key, name in {**NAMES, **over_units}.items():
         values = [run.metrics.get(key) for run in runs]
         known = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
         if len(known) < len(runs):

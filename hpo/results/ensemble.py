@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.core.files import Guard, explain_write_errors, no_guard, write_text
-from hpo.results.metrics import classifier_metrics, predictions_csv
+from hpo.results.metrics import classifier_metrics, predictions_csv, unit_metrics
 from hpo.results.plain import json_text
 from hpo.training.predictions import Predictions
 
@@ -43,7 +43,7 @@ def write_ensembles(
         for part, predictions in ensembles.items():
             below.mkdir(parents=True, exist_ok=True)
             write_text(below / f"{part}_predictions.csv", predictions_csv(predictions), guard)
-            metrics = json_text({**head, "part": part, **classifier_metrics(predictions)})
+            metrics = json_text({**head, "part": part, **classifier_metrics(predictions), **unit_metrics(predictions)})
             write_text(below / f"{part}_metrics.json", metrics, guard)
         for part in PARTS:
             if part not in (*ensembles, *kept) and below.is_dir():

@@ -17,6 +17,7 @@ from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.stats.statistics import sigma
 from hpo.training.predictions import Predictions
+from hpo.training.units import by_unit
 
 SUMMARY = "cv_summary.json"
 
@@ -61,7 +62,12 @@ class FoldedReplicate:
         numbers = [
             [str(fold.evaluation.job.fold)] * len(one.truth) for fold, one in zip(self.folds, found, strict=True)
         ]
-        return Predictions.of(
+        units = [
+            f"{unit} (fold {fold.evaluation.job.fold})"  # the models of other folds are other models
+            for fold, one in zip(self.folds, found, strict=True)
+            for unit in one.units or ()
+        ]
+        made = Predictions.of(
             truth=np.concatenate([one.truth for one in found]),
             probabilities=np.concatenate([one.probabilities for one in found]),
             labels=found[0].labels,
@@ -71,6 +77,7 @@ class FoldedReplicate:
                 **{name: [text for one in found for text in one.cases[name]] for name in found[0].cases},
             },
         )
+        return replace(made, units=tuple(units), unit=found[0].unit) if len(units) == len(made.truth) else made
 
     def write(self, folder: Path, name: str) -> None:
         """Writes `fold_1`, ... as `Replicate` does, and above them the files that the report step reads.
@@ -102,18 +109,22 @@ class FoldedReplicate:
         }
         if predictions is not None:
             texts["val_predictions.csv"] = predictions_csv(predictions)
+            if (units := by_unit(predictions)) is not None:
+                texts["unit_predictions.csv"] = predictions_csv(units.predictions)
         (folder / "metrics").mkdir()
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         with quiet():
             # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import roc_png
-            from hpo.results.pictures import history_png, metrics_png, title
+            from hpo.results.pictures import history_png, metrics_png, title, unit_metrics_png
 
             history_png(folder / "train_history.png", self.winner, history)
             if predictions is not None:
                 head = title(self.winner, self.evaluation, 48)
                 roc_png(folder / "metrics" / "roc.png", predictions, f"{head}\nvalidation, all folds")
+                if (units := by_unit(predictions)) is not None and "unit" in metrics:
+                    unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, history, units)
             for file in ("val_metrics.png", "best_metrics.png"):
                 metrics_png(folder / "metrics" / file, self.winner, history, metrics, predictions)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hpo.core.records import Evaluation
 from hpo.results.plain import csv_text
-from hpo.stats.classification import auc_ovr, quadratic_kappa
+from hpo.stats.classification import UNIT, auc_ovr, quadratic_kappa
 from hpo.training.predictions import Predictions
+from hpo.training.units import by_unit
 
 
 def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) -> dict[str, object]:
@@ -22,6 +23,7 @@ def selected_metrics(evaluation: Evaluation, predictions: Predictions | None) ->
         "epoch": evaluation.epoch,
         **classifier_metrics(predictions),
         "loss": evaluation.metrics.get("val_loss"),
+        **unit_metrics(predictions),
         "val_rows": val_rows(predictions),
     }
 
@@ -63,6 +65,24 @@ def classifier_metrics(predictions: Predictions) -> dict[str, object]:
         "bal_acc_adj": (balanced - chance) / (1 - chance),
         "confusion_matrix": confusion_matrix(truth_N, predicted_N, labels=classes).tolist(),
         "classification_report": report,
+    }
+
+
+def unit_metrics(predictions: Predictions) -> dict[str, object]:
+    """Returns the same metrics over units, with the prefix `unit_`, and what the units are; empty without units.
+
+    Args:
+        predictions: predictions for single cases.
+    """
+    found = by_unit(predictions)
+    if found is None or not len(found.predictions.truth):
+        return {}
+    return {
+        "unit": found.units.name,
+        "unit_aggregate": found.units.aggregate,
+        "units": len(found.predictions.truth),
+        "units_left_out": list(found.left_out),
+        **{f"{UNIT}{key}": value for key, value in classifier_metrics(found.predictions).items()},
     }
 
 

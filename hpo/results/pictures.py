@@ -18,8 +18,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from hpo.core.records import Evaluation, Metrics, Objective
+from hpo.results.metrics import classifier_metrics
 from hpo.results.winner import Winner
 from hpo.training.predictions import Predictions
+from hpo.training.units import UnitPredictions
 
 LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
 """Colors by Okabe and Ito, each with its own marker and line style."""
@@ -66,6 +68,15 @@ def metrics_png(
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
         where = _where(evaluation, f"at epoch {evaluation.step}")
+        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}")
+
+
+def unit_metrics_png(path: Path, winner: Winner, evaluation: Evaluation, units: UnitPredictions) -> None:
+    """Draws the confusion matrix over units of the selected epoch."""
+    metrics = classifier_metrics(units.predictions)
+    with drawing():
+        figure = _confusion(np.asarray(metrics["confusion_matrix"]), units.predictions, metrics)
+        where = f"per {units.units.name} ({units.units.aggregate}), {_where(evaluation, f'at epoch {evaluation.step}')}"
         save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}")
 
 

@@ -22,6 +22,7 @@ from hpo.results.winner import TrialInfo, Winner
 from hpo.training.outputs.artifacts import artifacts_folder, unusable_artifacts
 from hpo.training.panels import Panels
 from hpo.training.predictions import FILE, Predictions
+from hpo.training.units import by_unit
 from hpo.training.weights import MODEL_FILE
 
 LOG = "run.log"
@@ -80,12 +81,14 @@ class Replicate:
         with quiet():
             # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import panel_png, panels_png, roc_png
-            from hpo.results.pictures import history_png, metrics_png, title
+            from hpo.results.pictures import history_png, metrics_png, title, unit_metrics_png
 
             history_png(folder / "train_history.png", self.winner, evaluation)
             metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
             head = title(self.winner, evaluation, 48)
             if self.predictions is not None:
+                if (units := by_unit(self.predictions)) is not None and "unit" in metrics:
+                    unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, evaluation, units)
                 roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
             if (panels := Panels.load(self.files)) is not None and panels.names:
                 (folder / "gradcam").mkdir()
@@ -128,6 +131,8 @@ def write_training(
         texts["metrics/val_metrics.json"] = texts["metrics/best_metrics.json"] = json_text(metrics)
     if predictions is not None:
         texts["val_predictions.csv"] = predictions_csv(predictions)
+        if (units := by_unit(predictions)) is not None:
+            texts["unit_predictions.csv"] = predictions_csv(units.predictions)
     if not _is_own_file(files / LOG):
         texts[LOG] = log_text(evaluation)
     for path, text in texts.items():

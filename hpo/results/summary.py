@@ -8,6 +8,7 @@ from hpo.core.records import Evaluation
 from hpo.results.history import known_metrics
 from hpo.results.plain import iso
 from hpo.results.winner import TrialInfo, Winner
+from hpo.stats.classification import NAMES, UNIT
 
 SECTION = "hpo"
 """The key of the section that only this package writes and reads."""
@@ -48,6 +49,7 @@ def training_summary(
         "best_metric": evaluation.value,
         "best_metric_name": info.objective.metric,
         "val_acc": evaluation.metrics.get("val_acc"),
+        **{key: evaluation.metrics[key] for name in NAMES if (key := f"{UNIT}{name}") in evaluation.metrics},
         "params": params,
         SECTION: section,
     }

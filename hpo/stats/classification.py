@@ -20,6 +20,9 @@ NAMES = {
 }
 """Names of the metrics by key, in the order of every table."""
 
+UNIT = "unit_"
+"""Prefix of the keys of the same metrics over units, e.g. patients, rather than cases."""
+
 MIN_UNITS = 10
 """Minimum number of groups or cases for an interval; resampling fewer says nothing."""
 

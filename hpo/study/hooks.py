@@ -57,12 +57,14 @@ class TrainableHooks(Protocol):
             UsageError: if the folder cannot be written, or a number is out of range.
         """
 
-    def check_values(self, values: Mapping[str, Sequence[object]], /, folds: int = 0) -> None:
+    def check_values(self, values: Mapping[str, Sequence[object]], /, folds: int = 0, units: str = "") -> None:
         """Raises if a study cannot be trained on this machine; `hpo check` and every command call it first.
 
         Args:
             values: possible values by param: all values of a choice, both ends of a range.
             folds: number of folds of the cross-validation, 0 without one; passed only if the function takes it.
+            units: name of the units over which metrics are reported, empty without any; passed only if the function
+                takes it.
 
         Raises:
             UsageError: if a package or a file is missing, or the data cannot be used.

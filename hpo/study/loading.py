@@ -179,13 +179,12 @@ def _hook_problems(
         name: tuple(one.values) if isinstance(one, space.Choice) else (one.low, one.high)
         for name, one in dimensions.items()
     }
-    folds = validation.get("folds") if isinstance(validation, dict) else None
-    takes_folds = "folds" in signature(check_hook).parameters
+    table = validation if isinstance(validation, dict) else {}
+    taken = signature(check_hook).parameters
+    kinds = {"folds": int, "units": str}
+    known = {name: table[name] for name, kind in kinds.items() if name in taken and isinstance(table.get(name), kind)}
     try:
-        check_hook(
-            {**values, **{name: (value,) for name, value in fixed.items()}},
-            **({"folds": folds} if takes_folds and isinstance(folds, int) else {}),
-        )
+        check_hook({**values, **{name: (value,) for name, value in fixed.items()}}, **known)
     except UsageError as error:
         yield Problem("trainable", str(error))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from hpo.core.limits import memory_of, time_of
-from hpo.core.protocols import Holdout, Resources, TrainableRef
+from hpo.core.protocols import Holdout, Resources, TrainableRef, Units
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.names import Ddof, RuleName
@@ -270,7 +270,15 @@ class Study(Table):
             holdout=None
             if self.validation_ is None or self.validation_.test is None
             else Holdout(share=self.validation_.test, seed=derive_seed(self.search.seed, Purpose.TEST)),
+            units=self.units,
         )
+
+    @property
+    def units(self) -> Units | None:
+        """What several cases belong to, for metrics over units; None: there are only those over cases."""
+        if self.validation_ is None or self.validation_.units is None:
+            return None
+        return Units(name=self.validation_.units, aggregate=self.validation_.aggregate or "mean")
 
     @property
     def trainings(self) -> int:
@@ -346,8 +354,10 @@ class Study(Table):
         del content["command" if self.command_ is None else "trainable"]
         validation = content.pop("validation")
         if validation is not None:  # the keys that a study does not use would change its digest
-            unused = {"folds", "repeats"} if self.validation is None else {"test"} if validation["test"] is None else ()
-            content["validation"] = {key: value for key, value in validation.items() if key not in unused}
+            unused = {"folds", "repeats"} if self.validation is None else set()
+            content["validation"] = {
+                key: value for key, value in validation.items() if key not in unused and value is not None
+            }
         content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
         if self.promotion.race is None:
             del content["promotion"]["race"]
@@ -396,6 +406,8 @@ class Study(Table):
             texts["validation.test"] = f"{self.validation_.test:g}"
         if self.search.prior:
             texts["search.prior"] = ", ".join(self.search.prior)
+        if self.units is not None:
+            texts["validation.units"] = f"{self.units.name}, {self.units.aggregate}"
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

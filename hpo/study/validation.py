@@ -144,10 +144,18 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
     yield from command_problems(content, dimensions)
     yield from objective_problems(content)
     validation = content.get("validation")
-    if isinstance(validation, dict) and validation.get("test") is not None and content.get("command") is not None:
-        yield Problem(
-            "validation.test", "a command divides its data itself, so no test part can be held out of it; remove test"
-        )
+    if isinstance(validation, dict) and content.get("command") is not None:
+        if validation.get("test") is not None:
+            yield Problem(
+                "validation.test",
+                "a command divides its data itself, so no test part can be held out of it; remove test",
+            )
+        if validation.get("units") is not None:
+            yield Problem(
+                "validation.units",
+                "a command hands over no predictions of single cases, so none can be aggregated; remove units, and let "
+                "it print its own metrics over them",
+            )
     search = content.get("search")
     if isinstance(search, dict):
         yield from _search_problems(search, dimensions)

@@ -1,4 +1,4 @@
-"""The table [validation] of a study file: how the data is divided."""
+"""The table [validation] of a study file: how the data is divided, and which cases belong together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from hpo.study.table import Finite, Table
+from hpo.core.protocols import Aggregate
+from hpo.study.table import Finite, Table, exactly
 
 
 def _share(value: float) -> float:
@@ -16,7 +17,7 @@ def _share(value: float) -> float:
 
 
 class Validation(Table):
-    """Cross-validation, a test part, or both.
+    """Cross-validation, a test part, units of several cases, or any of them.
 
     With folds every job is trained once for each fold, and its value is the mean over them.
 
@@ -24,18 +25,28 @@ class Validation(Table):
         folds: number of folds, each of which is the validation set once; 0: no cross-validation.
         repeats: number of different splits into folds.
         test: share of the cases that `ctx.split` holds out of every training; None: nothing is held out.
+        units: name of the units that several cases belong to, such as `patient`, over which metrics are reported too;
+            None: only metrics over cases.
+        aggregate: how the probabilities of a unit's cases become one; None: by their mean.
     """
 
     folds: Annotated[int, Field(ge=2, le=1000)] = 0
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     test: Annotated[Finite, AfterValidator(_share)] | None = None
+    units: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    aggregate: Annotated[Aggregate, exactly("mean", "max")] | None = None
 
     @model_validator(mode="after")
     def _divides_something(self) -> Validation:
         if not self.folds and self.repeats > 1:
             raise ValueError("repeats are repetitions of folds; set folds, or leave repeats out")
-        if not self.folds and self.test is None:
-            raise ValueError("expected folds = 5 for a cross-validation, test = 0.2 for a test part, or both")
+        if self.units is None and self.aggregate is not None:
+            raise ValueError('aggregate says how the cases of a unit become one; set units, such as units = "patient"')
+        if not self.folds and self.test is None and self.units is None:
+            raise ValueError(
+                'expected folds = 5 for a cross-validation, test = 0.2 for a test part, units = "patient" for metrics '
+                "over patients, or several of them"
+            )
         return self
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
-from hpo.core.protocols import Holdout
+from hpo.core.protocols import Holdout, Units
 from hpo.core.records import Metrics, Report, Value
 from hpo.seeds.streams import Streams
 from hpo.training.checkpoint import Stateful
@@ -18,9 +18,10 @@ from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.outputs.artifacts import ARTIFACTS
 from hpo.training.panels import Panels
-from hpo.training.predictions import Predictions, class_names
+from hpo.training.predictions import Predictions, as_array, class_names
 from hpo.training.progress import Progress
 from hpo.training.trial import ObjectiveTrial
+from hpo.training.units import check_whole, with_units
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +61,7 @@ class Context:
         threads: int = 1,
         folds: int = 0,
         holdout: Holdout | None = None,
+        units: Units | None = None,
         params: Mapping[str, Value] | None = None,
     ) -> None:
         self.seed = progress.job.seed
@@ -75,6 +77,7 @@ class Context:
         self.objective = progress.objective
         self.trial = ObjectiveTrial(params or {}, self)
         self._holdout = holdout
+        self._units = units
         self._progress = progress
         self._loop = loop
 
@@ -108,6 +111,7 @@ class Context:
         validation: float = 0.2,
         groups: Sequence[object] | None = None,
         names: Sequence[str] = (),
+        units: Mapping[str, Sequence[object]] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Returns the indices of the training cases and of the held-out cases, stratified by class.
 
@@ -122,9 +126,14 @@ class Context:
                 is rounded to a half, a third, a quarter, ...
             groups: (N,) group of each case, such as its patient, which stays on one side; None: every case for itself.
             names: (C,) names of the classes, for messages; empty: the classes themselves.
+            units: (N,) unit of each case by the name of the units, e.g. `{"patient": ..., "examination": ...}`, of
+                which `[validation] units` chooses one; None: there are only `group`, the groups, and the columns of
+                cases that are passed with predictions.
 
         Raises:
             UsageError: if a class would be missing in a part.
+            TrainableError: if it was called with other cases before, or the units that the study chooses have a
+                single case each, or cases on both sides.
         """
         from hpo.training.splits import divide
 
@@ -136,12 +145,15 @@ class Context:
             fold=self.fold,
             folds=self.folds,
             groups=groups,
+            units=units,
             holdout=self._holdout,
             tests=self._progress.is_test,
         )
         known = self._progress.division
         if known is not None and known.facts() != made.facts():
             raise TrainableError("ctx.split() was called with other cases before; a training divides one set of cases")
+        if self._units is not None:
+            check_whole(self._units.name, made)
         self._progress.division = made
         return made.train, made.held_out
 
@@ -243,20 +255,35 @@ class Context:
         probabilities: npt.ArrayLike,
         labels: Sequence[int] = (),
         names: Sequence[str] = (),
+        cases: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Records the predicted classes of the validation cases of this epoch; call it before reporting the metrics.
 
-        Without `watch` nothing is recorded.
+        With `[validation] units` the metrics over units (`unit_acc`, `unit_kappa_quadratic`, `unit_macro_f1`,
+        `unit_auc_ovr`) are added to the report that follows. Without units and without `watch` nothing is recorded.
 
         Args:
             truth: (N,) index of the true class, 0 .. C-1.
             probabilities: (N, C) probability of each class.
             labels: (C,) integer labels of the classes as in `save_predictions`, for the texts of alerts.
             names: (C,) short names of the classes; empty: the labels are used.
+            cases: columns that identify the case of each row, (N,) each; needed if one of them names its unit.
 
         Raises:
-            TrainableError: if the shapes do not fit together.
+            TrainableError: if the shapes do not fit together, or the unit of the cases is not known.
         """
+        if self._units is not None:
+            classes = as_array(probabilities, "the probabilities of predictions").shape[-1:]
+            numbers = tuple(labels) or tuple(range(sum(classes)))
+            seen = Predictions.of(
+                truth=truth,
+                probabilities=probabilities,
+                labels=numbers,
+                names=tuple(names) or tuple(map(str, numbers)),
+                cases=cases or {},
+            )
+            division = self._progress.division
+            self._progress.see_units(with_units(seen.placed(division), self._units, division))
         if self._progress.diagnostics is not None:
             self._progress.diagnostics.record_predictions(truth, probabilities, class_names(labels, names))
 
@@ -276,16 +303,17 @@ class Context:
             probabilities: (N, C) probability of each class.
             labels: (C,) integer labels of the classes, as readers know them.
             names: (C,) short names of the classes.
-            cases: columns that identify the case of each row, (N,) each.
+            cases: columns that identify the case of each row, (N,) each; one of them may name its unit.
 
         Raises:
-            TrainableError: if the shapes do not fit together.
+            TrainableError: if the shapes do not fit together, or the unit of the cases is not known.
         """
         self._loop.check_loop_finished()
         predictions = Predictions.of(
             truth=truth, probabilities=probabilities, labels=labels, names=names, cases=cases or {}
         )
-        self._progress.keep_predictions(predictions.placed(self._progress.division))
+        division = self._progress.division
+        self._progress.keep_predictions(with_units(predictions.placed(division), self._units, division))
 
     def save_panels(
         self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]

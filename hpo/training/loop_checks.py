@@ -10,6 +10,7 @@ from hpo.core.errors import TrainableError
 from hpo.core.texts import type_name
 
 if TYPE_CHECKING:
+    from hpo.core.protocols import Units
     from hpo.training.predictions import Predictions
     from hpo.training.splits import Division
 
@@ -136,6 +137,45 @@ def check_fold_read(folds: int, was_read: bool) -> None:
         raise TrainableError(
             f"the study is validated over {folds} folds, but the trainable never read ctx.fold: divide the data into "
             "ctx.folds folds with ctx.streams.split and train on all but fold ctx.fold, or remove [validation]"
+        )
+
+
+def with_unit_metrics(metrics: object, of_units: Mapping[str, float | None], step: int) -> object:
+    """Returns the metrics of a report together with those over units.
+
+    Args:
+        metrics: the object that the trainable reported.
+        of_units: metrics over units by name; empty: there are none.
+        step: step of the metrics, from 1.
+
+    Raises:
+        TrainableError: if both have a metric of the same name.
+    """
+    if not of_units or not isinstance(metrics, Mapping):
+        return metrics
+    if twice := [name for name in of_units if name in metrics]:
+        raise TrainableError(
+            f"at step {step} the trainable reported {', '.join(twice)}, which [validation] units reports too; report "
+            "it under another name"
+        )
+    return {**metrics, **of_units}
+
+
+def check_units(units: Units | None, produced: Iterable[str]) -> None:
+    """Checks that a finished training of a study with units saved the predictions to aggregate.
+
+    Args:
+        units: what several cases belong to; None: there are no units.
+        produced: names of the digests of what the training produced.
+
+    Raises:
+        TrainableError: if it saved none.
+    """
+    if units is not None and "predictions" not in produced:
+        raise TrainableError(
+            f"the study reports metrics per {units.name}, but the training saved no predictions to aggregate: call "
+            "ctx.save_predictions() after the loop over ctx.epochs(), and for metrics of each epoch "
+            "ctx.saw_predictions() before reporting them; or remove `units` from [validation]"
         )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
 from hpo.core.files import atomic_write, is_file
+from hpo.core.protocols import Units
 from hpo.core.records import LARGEST
 from hpo.core.texts import cleaned, shown, type_name
 from hpo.training.reported import checked_name
@@ -38,6 +39,8 @@ class Predictions:
         cases: columns that identify the case of each row, (N,) strings each, e.g. `path`, `accession`.
         rows: (N,) index of each case in the data that `Context.split` divided; None: unknown.
         groups: (N,) number of each case's group, e.g. its patient, in all of that data; None: unknown, or no groups.
+        units: (N,) name of each case's unit, e.g. its examination; None: there are no units.
+        unit: what the units are, and how their cases become one; None: there are no units.
     """
 
     truth: npt.NDArray[np.int64]
@@ -47,6 +50,8 @@ class Predictions:
     cases: Mapping[str, tuple[str, ...]]
     rows: npt.NDArray[np.int64] | None = None
     groups: npt.NDArray[np.int64] | None = None
+    units: tuple[str, ...] | None = None
+    unit: Units | None = None
 
     @classmethod
     def of(
@@ -122,6 +127,9 @@ class Predictions:
                 f"case_{name}": np.array(column, dtype=str) for name, column in self.cases.items()
             }
             columns |= {name: one for name, one in (("rows", self.rows), ("groups", self.groups)) if one is not None}
+            if self.units is not None and self.unit is not None:
+                columns |= {"units": np.array(self.units, dtype=str)}
+                columns |= {"unit": np.array([self.unit.name, self.unit.aggregate], dtype=str)}
             np.savez(
                 file,
                 truth=self.truth,
@@ -146,7 +154,12 @@ class Predictions:
                 cases=cases,
             )
             rows, groups = (file[name] if name in file.files else None for name in ("rows", "groups"))
-            return replace(found, rows=rows, groups=groups)
+            units, unit = None, None
+            if "units" in file.files:
+                units = tuple(file["units"].tolist())
+                name, aggregate = file["unit"].tolist()
+                unit = Units(name=name, aggregate=aggregate)
+            return replace(found, rows=rows, groups=groups, units=units, unit=unit)
 
 
 def as_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:

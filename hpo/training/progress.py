@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from hpo.training.reported import (
     returned_metrics,
     stored_size,
 )
+from hpo.training.units import unit_remark, unit_scores
 from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Progress:
         self.diagnostics: Diagnostics | None = None
         self.has_events = events
         self.fold_was_read = False
+        self._of_units: Mapping[str, float | None] = {}
         self._size = 0
         self._written: dict[str, tuple[int, ...]] = {}
         self._began = time.monotonic()
@@ -104,6 +107,7 @@ class Progress:
                 metric, or is too large to be stored.
         """
         step = step or len(self.reports) + 1
+        metrics, self._of_units = loop_checks.with_unit_metrics(metrics, self._of_units, step), {}
         checked = checked_metrics(metrics, step, self.objective)
         self._size += stored_size(checked, step, self._size)
         report = Report(step=step, metrics=checked, at=time.time(), alerts=self._alerts(step, checked))
@@ -179,9 +183,20 @@ class Progress:
         """
         self.predictions = predictions
         self.digests["predictions"] = predictions.digest
+        unit_scores(predictions)  # raises if they are undefined
+        if (remark := unit_remark(predictions)) is not None:
+            self.remark(remark)
         if self.keeps or self.is_test:
             predictions.save(self.folder)
             self._written[PREDICTIONS_FILE] = file_stamp(self.folder / PREDICTIONS_FILE)
+
+    def see_units(self, predictions: Predictions) -> None:
+        """Computes the metrics over units, which are added to the next report.
+
+        Args:
+            predictions: predictions of this epoch with their units.
+        """
+        self._of_units = unit_scores(predictions)
 
     def changed_files(self) -> list[str]:
         """Returns the names of the files that were changed after they were written here."""

@@ -30,11 +30,12 @@ from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.failures import failure_text, is_trial_pruned, watch_for_ctrl_c
 from hpo.training.function_run import FunctionRun
-from hpo.training.loop_checks import check_fold_read, check_holds_out, check_tested
+from hpo.training.loop_checks import check_fold_read, check_holds_out, check_tested, check_units
 from hpo.training.outputs.artifacts import ARTIFACTS, unusable_artifacts
 from hpo.training.process import configure_library, device_for, fingerprint
 from hpo.training.progress import Progress
 from hpo.training.tune import TuneSession
+from hpo.training.units import unit_scores
 from hpo.training.workdir import work_dir
 
 Result = TypeVar("Result")
@@ -101,6 +102,7 @@ class TrainingRun:
             threads=self._threads,
             folds=trainable.folds if job.fold else 0,
             holdout=trainable.holdout,
+            units=trainable.units,
             params={**trainable.fixed, **job.params},
         )
         self._tune = TuneSession(self._context, self._progress.remark)
@@ -118,7 +120,7 @@ class TrainingRun:
         self._defaults: dict[str, object] = {}
         self._code = UNKNOWN
         self._refusal: str | None = None
-        self._holds_out = trainable.holdout is not None
+        self._holds_out, self._units = trainable.holdout is not None, trainable.units
         self._command = trainable.command
         if error is None:
             self._call(lambda: self._begin(job, trainable))
@@ -243,6 +245,7 @@ class TrainingRun:
                     self._progress.conclude(self._function_run.returned)
                 if self._holds_out:
                     check_holds_out(self._progress.division is not None, self._progress.digests)
+                check_units(self._units, self._progress.digests)
                 return True
             if self._progress.is_test:
                 raise TrainableError("metrics were reported outside ctx.epochs(); a test part has no epochs")
@@ -257,7 +260,8 @@ class TrainingRun:
         predictions, division = self._progress.predictions, self._progress.division
         check_tested(predictions, division)
         assert predictions is not None  # checked
-        self._progress.add(classification_scores(predictions.truth, predictions.probabilities))
+        scores = classification_scores(predictions.truth, predictions.probabilities)
+        self._progress.add({**scores, **unit_scores(predictions)})
 
     def _end(self, generator: Generator[object, None, None]) -> None:
         """Closes a generator, repeatedly if it yields instead: garbage collection could resume it at any moment."""

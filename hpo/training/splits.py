@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hpo.core.errors import UsageError
 from hpo.core.protocols import Holdout
 from hpo.seeds.streams import Stream
+from hpo.training.predictions import as_texts
 
 Indices = npt.NDArray[np.int64]
 
@@ -27,6 +28,7 @@ class Division:
         label: (N,) class of each case of the data, 0 .. C-1.
         group: (N,) number of each case's group; None: every case is its own group.
         test: indices of the test part, ascending; empty if there is none.
+        units: (N,) unit of each case of the data by the name of the units, e.g. `patient`.
     """
 
     train: Indices
@@ -34,6 +36,7 @@ class Division:
     label: Indices
     group: Indices | None
     test: Indices
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def are_of_held_out(self, truth_N: Indices) -> bool:
         """Whether these are the classes of the held-out cases, in their order.
@@ -59,6 +62,7 @@ def divide(
     fold: int = 0,
     folds: int = 0,
     groups: Sequence[object] | None = None,
+    units: Mapping[str, Sequence[object]] | None = None,
     holdout: Holdout | None = None,
     tests: bool = False,
 ) -> Division:
@@ -72,6 +76,7 @@ def divide(
         fold: index of the validation fold, 0 .. folds - 1.
         folds: number of folds; 0: no cross-validation.
         groups: (N,) group of each case, e.g. its patient; None: every case is its own group.
+        units: (N,) unit of each case by the name of the units; None: there are none.
         holdout: share and seed of the test part; None: there is none.
         tests: whether the model is evaluated on the test part, so that its cases are held out to be predicted.
 
@@ -83,6 +88,10 @@ def divide(
         raise UsageError(f"ctx.split: expected one class for each case, got an array of shape {value_N.shape}")
     if groups is not None and len(groups) != len(value_N):
         raise UsageError(f"ctx.split: there are {len(value_N)} classes, but {len(groups)} groups; each case needs one")
+    texts_of = {name: as_texts(column) for name, column in (units or {}).items()}
+    for name, column in texts_of.items():
+        if len(column) != len(value_N):
+            raise UsageError(f"ctx.split: there are {len(value_N)} classes, but {len(column)} units {name!r}")
     if names:
         label_N = value_N.astype(np.int64)
     else:
@@ -97,7 +106,7 @@ def divide(
     near = None if texts is None else [texts[row] for row in rows_D]
     train_T, held_out_V = split(label_N[rows_D], validation, stream, names=names, fold=fold, folds=folds, groups=near)
     held_out = test if tests else rows_D[held_out_V]
-    return Division(train=rows_D[train_T], held_out=held_out, label=label_N, group=group_N, test=test)
+    return Division(train=rows_D[train_T], held_out=held_out, label=label_N, group=group_N, test=test, units=texts_of)
 
 
 def split(

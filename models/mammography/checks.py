@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hpo import UsageError
@@ -17,6 +18,9 @@ from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Case
 
 SHAPING = ("archive", "views", "classes", "include_class_5", "subset", "validation", "size", "images")
 """Fields that determine, with `data`, whether a data set can be used."""
+
+UNITS = ("patient", "examination")
+"""The names of the units that a listing may know."""
 
 MAX_COMBINATIONS = 32
 """Maximum combinations of these fields that are checked per data set; trainings check the others."""
@@ -43,6 +47,43 @@ def require_usable_data(values: Mapping[str, Sequence[object]], folds: int = 0) 
                 refused.append(error)
         if len(refused) == len(combinations):
             raise refused[0]
+
+
+def require_units(values: Mapping[str, Sequence[object]], units: str) -> None:
+    """Checks that the data can have several images of a unit.
+
+    Args:
+        values: values of the study by field, as in the hook `check_values`.
+        units: name of the units over which metrics are reported; empty: there are none.
+
+    Raises:
+        UsageError: if no data set of the study can.
+    """
+    if units not in UNITS:
+        return
+    sources = [str(source) for source in values.get("data") or (PHANTOMS,)]
+    if set(sources) == {PHANTOMS}:
+        raise UsageError(
+            f"[validation] units is {units!r}, but each phantom is an examination of its own; remove units, or write "
+            "phantoms with two views each by hpo data phantoms --dicom"
+        )
+    if any(Path(source).is_dir() for source in sources):
+        raise UsageError(
+            f"[validation] units is {units!r}, but a folder of images names neither patients nor examinations; list "
+            "the images in a CSV file with the columns image_path, label, accession and patient_id"
+        )
+    if (
+        units == "examination"
+        and set(values.get("views") or ("first",)) == {"first"}
+        and all(
+            listed_by(DataParams(data=source, archive=str((values.get("archive") or ("",))[0]))).kind == "archive"
+            for source in sources
+        )
+    ):
+        raise UsageError(
+            "[validation] units is 'examination', but views = \"first\" reads one image of each examination; set views "
+            '= "all"'
+        )
 
 
 def require_splittable(data: DataSet, source: str) -> None:

@@ -92,6 +92,8 @@ class DataSet:
             are never written, because a list of patients would reveal them.
         digest: sha256 of the content.
         manifest: what was read, what was left out and why.
+        units: (N,) unit of each image by the name of the units: `examination`, and `patient` if patients are known, an
+            image of an unknown one being of the patient of its examination.
     """
 
     image_N1SS: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
@@ -104,6 +106,7 @@ class DataSet:
     digest: str
     group_keys: tuple[str, ...] | None = field(default=None, repr=False)
     manifest: Mapping[str, object] = field(default_factory=dict)
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def left_out(self) -> int:
@@ -293,6 +296,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
         group_keys=keys if len(set(keys)) < len(keys) else None,
         digest=digest.hexdigest(),
         manifest=manifest(params, listed, found, label_N, names[:count], digest.hexdigest()),
+        units={"examination": columns["accession"], **({"patient": _numbered(keys)} if any(patients) else {})},
     )
 
 
@@ -372,6 +376,7 @@ def _subset(found: DataSet, count: int, seed: int) -> DataSet:
         cases={name: tuple(column[row] for row in kept_N) for name, column in found.cases.items()},
         groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
         group_keys=None if found.group_keys is None else tuple(found.group_keys[row] for row in kept_N),
+        units={name: tuple(column[row] for row in kept_N) for name, column in found.units.items()},
         digest=digest,
         manifest={
             **found.manifest,

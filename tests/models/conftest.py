@@ -34,10 +34,13 @@ def trained(tmp_path) -> Callable[..., Trained]:
     """Trains a job; one with `killed_in` is abandoned in the middle of that epoch and taken up by another training."""
     counter = iter(range(1000))
 
-    def run(path, params, *, metric="val_loss", seed=42, budget=1, streams=None, killed_in=None, gpu=0.0) -> Trained:
+    def run(
+        path, params, *, metric="val_loss", seed=42, budget=1, streams=None, killed_in=None, gpu=0.0, units=None
+    ) -> Trained:
         job = Job(trial=0, params=params, seed=seed, budget=budget, stream_seeds=streams or {}, stage=Stage.PROMOTION)
         direction = "minimize" if metric == "val_loss" else "maximize"
-        trainable = TrainableRef(path=path, root=str(ROOT), objective=Objective(metric=metric, direction=direction))
+        objective = Objective(metric=metric, direction=direction)
+        trainable = TrainableRef(path=path, root=str(ROOT), objective=objective, units=units)
         folder = tmp_path / str(next(counter))
         if killed_in is not None:
             first = TrainingRun(job, trainable, Resources(gpu=gpu), folder)

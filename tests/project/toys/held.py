@@ -30,6 +30,8 @@ class HeldParams:
     no_weights: bool = False
     shuffled: bool = False
     grouped: bool = True
+    sees: bool = False
+    pairs: bool = False
     rows: int = 120
 
 
@@ -68,13 +70,20 @@ def train(params: HeldParams, ctx: Context) -> Iterator[Metrics]:
         train_T, held_out_V = order[30:], order[:30]
     else:
         train_T, held_out_V = ctx.split(
-            label_N, validation=0.25, groups=groups if params.grouped else None, names=NAMES
+            label_N,
+            validation=0.25,
+            groups=groups if params.grouped else None,
+            names=NAMES,
+            units={"pair": [row // 2 for row in range(params.rows)]} if params.pairs else None,
         )
     model = Linear(ctx.streams.init.numpy())
     for epoch in ctx.epochs() if params.no_weights else ctx.epochs(model=model):
         for rows_B in np.array_split(ctx.streams.order.numpy(epoch).permutation(train_T), 4):
             model.step(x_N2[rows_B], label_N[rows_B], params.lr)
         model.eval()
+        if params.sees:
+            seen_VC = model.probabilities(x_N2[held_out_V])
+            ctx.saw_predictions(truth=label_N[held_out_V], probabilities=seen_VC)
         right = model.probabilities(x_N2[held_out_V]).argmax(axis=1) == label_N[held_out_V]
         yield {"val_acc": float(right.mean()), "loss": float(np.abs(model.weight).sum())}
     assert model.is_evaluated
