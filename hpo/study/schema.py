@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from hpo.core.limits import memory_of, time_of
-from hpo.core.protocols import Holdout, Resources, TrainableRef, Units
+from hpo.core.protocols import Holdout, Resources, TrainableRef
 from hpo.core.records import LARGEST_SEED, MAX_TRIALS, Objective, digest
 from hpo.seeds.derived import Purpose, derive_seed
 from hpo.stats.names import Ddof, RuleName
@@ -270,15 +270,8 @@ class Study(Table):
             holdout=None
             if self.validation_ is None or self.validation_.test is None
             else Holdout(share=self.validation_.test, seed=derive_seed(self.search.seed, Purpose.TEST)),
-            units=self.units,
+            units=self.validation_.chosen_units if self.validation_ else None,
         )
-
-    @property
-    def units(self) -> Units | None:
-        """What several cases belong to, for metrics over units; None: there are only those over cases."""
-        if self.validation_ is None or self.validation_.units is None:
-            return None
-        return Units(name=self.validation_.units, aggregate=self.validation_.aggregate or "mean")
 
     @property
     def trainings(self) -> int:
@@ -406,8 +399,8 @@ class Study(Table):
             texts["validation.test"] = f"{self.validation_.test:g}"
         if self.search.prior:
             texts["search.prior"] = ", ".join(self.search.prior)
-        if self.units is not None:
-            texts["validation.units"] = f"{self.units.name}, {self.units.aggregate}"
+        if (units := self.ref.units) is not None:
+            texts["validation.units"] = f"{units.name}, {units.aggregate}"
         if self.search.constraints:
             texts["search.constraints"] = ", ".join(sorted(self.search.constraints))
         return texts | {"search.sampler_seed": str(self.sampler_seed)}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from hpo.core.protocols import Aggregate
+from hpo.core.protocols import Aggregate, Units
 from hpo.study.table import Finite, Table, exactly
 
 
@@ -48,6 +48,11 @@ class Validation(Table):
                 "over patients, or several of them"
             )
         return self
+
+    @property
+    def chosen_units(self) -> Units | None:
+        """What several cases belong to, for metrics over units; None: there are only those over cases."""
+        return None if self.units is None else Units(name=self.units, aggregate=self.aggregate or "mean")
 
     @property
     def trainings(self) -> int:
