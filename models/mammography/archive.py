@@ -18,8 +18,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from hpo import Tell, UsageError
+from models.mammography.classes import CLASSES
 from models.mammography.dicom import require_package
-from models.mammography.listing import CLASSES
 from models.mammography.phantoms import phantoms
 
 CSV_FILE = "classificacao.csv"

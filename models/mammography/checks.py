@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hpo import UsageError
-from models.mammography.data import BINARY, PHANTOMS, DataParams, DataSet, check_params, listed_by
+from models.mammography.classes import BINARY, DENSITY, TWO, named
+from models.mammography.data import PHANTOMS, DataParams, DataSet, check_params, listed_by
 from models.mammography.dicom import read_patient
-from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Case
+from models.mammography.listing import DICOM, Case
 
 SHAPING = ("archive", "views", "classes", "include_class_5", "subset", "validation", "size", "images")
 """Fields that determine, with `data`, whether a data set can be used."""
@@ -134,7 +135,7 @@ def _refuse(params: DataParams, folds: int) -> None:
                 f"data {params.data}: every class must be in {where}, but class {name} has "
                 f"{_many(len(of_class), 'image')} of {_many(len(own), 'patient')} (found: {found}); add images"
                 + (", use fewer folds" if folds else "")
-                + ("" if params.classes == "binary" else ", or use classes = 'binary'")
+                + (", or use classes = 'binary'" if params.classes == DENSITY else "")
             )
     if len(patients) < parts:
         raise UsageError(
@@ -144,13 +145,13 @@ def _refuse(params: DataParams, folds: int) -> None:
 
 
 def _names(params: DataParams) -> tuple[str, ...]:
-    if params.classes == "binary":
+    if params.classes == TWO:
         return BINARY
-    return (*CLASSES, EXCLUDED) if params.include_class_5 else CLASSES
+    return named(params.classes, include_class_5=params.include_class_5).names
 
 
 def _name(label: int, params: DataParams) -> str:
-    return _names(params)[label // 2 if params.classes == "binary" else label]
+    return _names(params)[label // 2 if params.classes == TWO else label]
 
 
 def _owners(cases: Iterable[Case], enough: int) -> set[str]:

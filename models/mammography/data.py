@@ -19,8 +19,9 @@ from sklearn.model_selection import train_test_split
 
 from hpo import Tell, UsageError
 from models.mammography.cache import Prepared, prepared
+from models.mammography.classes import BINARY, CLASSES, DENSITY, TWO, is_named, named
 from models.mammography.dicom import require_package
-from models.mammography.listing import CLASSES, DICOM, EXCLUDED, Listing, listing
+from models.mammography.listing import DICOM, Listing, listing
 from models.mammography.naming import without_names
 from models.mammography.phantoms import phantoms
 
@@ -29,9 +30,6 @@ PHANTOMS = "phantoms"
 
 SMALLEST = 16
 """Minimum pixels along a side; smaller phantoms lose their structures."""
-
-BINARY = ("AB", "CD")
-"""Not dense and dense."""
 
 SHOWN = 5
 """Maximum dropped rows in a log; the manifest has all of them."""
@@ -49,7 +47,9 @@ class DataParams:
             or with image_path and a label. Relative to the current folder.
         archive: folder with a subfolder of DICOM files per examination; "": `archive` beside the CSV file.
         views: "first" file of every examination, or "all".
-        classes: "density" (A, B, C, D) or "binary" (A and B against C and D).
+        classes: "density" (A, B, C, D), "binary" (A and B against C and D), or the classes in their order, as the
+            source names them: "A+B, C, D" makes one class of A and B, and images of classes that are not named are left
+            out.
         include_class_5: whether class 5 is a class rather than excluded.
         crop: whether images are cropped to the breast; phantoms never are.
         subset: number of images in a stratified subset; 0: all images.
@@ -64,7 +64,7 @@ class DataParams:
     data: str = PHANTOMS
     archive: str = ""
     views: Literal["first", "all"] = "first"
-    classes: Literal["density", "binary"] = "density"
+    classes: str = DENSITY
     include_class_5: bool = False
     crop: bool = True
     subset: int = 0
@@ -142,8 +142,10 @@ def data_set(params: DataParams, cache: Path) -> DataSet:
         found = _of_phantoms(params.images, params.size, params.data_seed)
     else:
         found = _of_files(_relevant_params(params), cache)
-    if params.classes == "binary":
+    if params.classes == TWO:
         found = _in_two(found)
+    elif is_named(params.classes) and params.data == PHANTOMS:
+        found = _of_named(found, params.classes)
     return _subset(found, params.subset, params.data_seed) if params.subset else found
 
 
@@ -157,6 +159,9 @@ def check_params(params: DataParams) -> None:
         raise UsageError(
             f"data: expected size >= {SMALLEST} and images >= 1, got size {params.size} and images {params.images}"
         )
+    classes = named(params.classes, include_class_5=params.include_class_5)
+    if params.data == PHANTOMS and is_named(params.classes) and not set(CLASSES) <= set(classes.labels):
+        raise UsageError(f"classes: phantoms are of A, B, C and D; name all four, got {params.classes!r}")
 
 
 def in_project(params: Params, project: Path) -> Params:
@@ -225,7 +230,8 @@ def listed_by(params: DataParams) -> Listing:
         UsageError: if it lists nothing usable.
     """
     archive = Path(params.archive).absolute() if params.archive else None
-    return listing(Path(params.data), archive, views=params.views, include_class_5=params.include_class_5)
+    classes = named(params.classes, include_class_5=params.include_class_5)
+    return listing(Path(params.data), archive, views=params.views, classes=classes)
 
 
 def read_files(params: DataParams, cache: Path, tell: Tell | None = None) -> tuple[Listing, Prepared]:
@@ -258,6 +264,7 @@ def _relevant_params(params: DataParams) -> DataParams:
         data=str(Path(params.data).absolute()),
         archive=params.archive,
         views=params.views,
+        classes=params.classes if is_named(params.classes) else DENSITY,
         include_class_5=params.include_class_5,
         crop=params.crop,
         size=params.size,
@@ -272,8 +279,7 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
     cases = [listed.cases[place] for place in found.kept]
     views = [case.view or view for case, view in zip(cases, found.views, strict=True)]
     patients = [case.patient or patient for case, patient in zip(cases, found.patients, strict=True)]
-    names, readers = (*CLASSES, EXCLUDED), (1, 2, 3, 4, 5)
-    count = len(names) if params.include_class_5 else len(CLASSES)
+    classes = named(params.classes, include_class_5=params.include_class_5)
     label_N = np.array([case.label for case in cases], dtype=np.int64)
     label_N.flags.writeable = False
     keys = tuple(_group_key(name) for name in _owners([case.owner or case.accession for case in cases], patients))
@@ -285,17 +291,19 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
     }
     digest = hashlib.sha256(found.digest.encode())
     digest.update("\n".join(map(str, (*label_N, *keys))).encode())
+    if is_named(params.classes):  # the digests of density stay what they were
+        digest.update("\n".join(classes.names).encode())
     return DataSet(
         image_N1SS=found.image_N1SS,
         label_N=label_N,
         mask_NSS=None,
-        names=names[:count],
-        readers=readers[:count],
+        names=classes.names,
+        readers=classes.readers,
         cases=columns,
         groups=_numbered(keys) if len(set(keys)) < len(keys) else None,
         group_keys=keys if len(set(keys)) < len(keys) else None,
         digest=digest.hexdigest(),
-        manifest=manifest(params, listed, found, label_N, names[:count], digest.hexdigest()),
+        manifest=manifest(params, listed, found, label_N, classes.names, digest.hexdigest()),
         units={"examination": columns["accession"], **({"patient": _numbered(keys)} if any(patients) else {})},
     )
 
@@ -355,6 +363,18 @@ def _in_two(found: DataSet) -> DataSet:
     digest = _changed(found.digest, "binary")
     content = {**found.manifest, **_histogram(label_N, BINARY), "digest": digest}
     return replace(found, label_N=label_N, names=BINARY, readers=(0, 1), digest=digest, manifest=content)
+
+
+def _of_named(found: DataSet, text: str) -> DataSet:
+    """Returns phantoms with the classes that the study names."""
+    classes = named(text)
+    label_N = np.array([classes.labels[name] for name in CLASSES], dtype=np.int64)[found.label_N]
+    label_N.flags.writeable = False
+    digest = _changed(found.digest, f"classes {', '.join(classes.names)}")
+    content = {**found.manifest, **_histogram(label_N, classes.names), "digest": digest}
+    return replace(
+        found, label_N=label_N, names=classes.names, readers=classes.readers, digest=digest, manifest=content
+    )
 
 
 def _subset(found: DataSet, count: int, seed: int) -> DataSet:

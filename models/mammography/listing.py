@@ -13,13 +13,8 @@ import pandas as pd
 
 from hpo import UsageError
 from hpo.core.texts import cleaned
+from models.mammography.classes import CLASSES, EXCLUDED, Classes, density
 from models.mammography.spreadsheet import columns_shown, read_table
-
-CLASSES = ("A", "B", "C", "D")
-"""BI-RADS density classes in the order of their labels 0 .. 3."""
-
-EXCLUDED = "5"
-"""The readers' class for an examination without a density, e.g. because of an implant."""
 
 IMAGES = (".jpg", ".jpeg", ".png")
 DICOM = ".dcm"
@@ -44,7 +39,7 @@ class Case:
     Attributes:
         path: path of the file.
         name: path for display, relative to the archive or to the CSV file's folder.
-        label: 0 .. 3 for A .. D; 4 for class 5 if it is included.
+        label: class 0 .. C-1; of density 0 .. 3 for A .. D, and 4 for class 5 if it is included.
         raw: class as in the source.
         accession: accession number of the examination, with leading zeros.
         view: `CC`, `MLO` or another text of the source; empty if unknown.
@@ -94,30 +89,40 @@ class Listing:
     unlisted: tuple[str, ...] = ()
 
 
-def listing(data: Path, archive: Path | None = None, *, views: str = "first", include_class_5: bool = False) -> Listing:
+def listing(
+    data: Path,
+    archive: Path | None = None,
+    *,
+    views: str = "first",
+    include_class_5: bool = False,
+    classes: Classes | None = None,
+) -> Listing:
     """Lists the images of `data`, without decoding them.
 
     Args:
-        data: a folder with subfolders A, B, C, D; or a CSV file with the columns AccessionNumber and Classification,
-            whose images are the DICOM files below `archive/<AccessionNumber>`; or one with the column `image_path`.
+        data: a folder with a subfolder per class, A, B, C, D; or a CSV file with the columns AccessionNumber and
+            Classification, whose images are the DICOM files below `archive/<AccessionNumber>`; or one with the column
+            `image_path`.
         archive: folder of the examinations; None: `archive` beside the CSV file.
         views: `first`: the first file of every examination by path; `all`: every file.
-        include_class_5: whether class 5 is included.
+        include_class_5: whether class 5 of density is included.
+        classes: the classes; None: those of density.
 
     Raises:
         UsageError: if it cannot be read, or no image is usable.
     """
+    classes = classes or density(include_class_5=include_class_5)
     if views not in ("first", "all"):
         raise UsageError(f"views: expected first or all, got {views!r}")
     if _is(data, Path.is_dir):
-        found = _of_folders(data)
+        found = _of_folders(data, classes)
     elif _is(data, Path.is_file):
         rows, ragged = _rows(data)
         if "image_path" in rows.columns:
-            found = _of_paths(data, rows, ragged, include_class_5=include_class_5)
+            found = _of_paths(data, rows, ragged, classes)
         else:
             place = archive or data.parent / "archive"
-            found = _of_archive(data, rows, ragged, place, views, include_class_5=include_class_5)
+            found = _of_archive(data, rows, ragged, place, views, classes)
     else:
         raise UsageError(f"data {data}: there is no such folder or CSV file; give its path relative to the project")
     if not found.cases:
@@ -126,16 +131,21 @@ def listing(data: Path, archive: Path | None = None, *, views: str = "first", in
     return found
 
 
-def _of_folders(folder: Path) -> Listing:
-    missing = [name for name in CLASSES if not _is(folder / name, Path.is_dir)]
+def _of_folders(folder: Path, classes: Classes) -> Listing:
+    missing = [name for name in classes.folders if not _is(folder / name, Path.is_dir)]
+    subfolders = sorted(path.name for path in _entries(folder) if _is(path, Path.is_dir))
     if missing:
-        found = ", ".join(sorted(cleaned(path.name) for path in _entries(folder) if _is(path, Path.is_dir))) or "none"
+        found = ", ".join(map(cleaned, subfolders)) or "none"
         raise UsageError(
-            f"data folder {folder}: expected subfolders {', '.join(CLASSES)} of {', '.join(SUFFIXES)} images, but "
-            f"{', '.join(missing)} is missing (subfolders found: {found}); add it"
+            f"data folder {folder}: expected subfolders {', '.join(classes.folders)} of {', '.join(SUFFIXES)} images, "
+            f"but {', '.join(missing)} is missing (subfolders found: {found}); add it"
         )
     cases, dropped = [], []
-    for label, name in enumerate(CLASSES):
+    if not set(classes.folders) >= set(CLASSES):  # the four of density may lie beside others
+        others = [name for name in subfolders if name not in classes.folders and not name.startswith(".")]
+        dropped += [Dropped(cleaned(name), "is a subfolder that no class names") for name in others]
+    raw = classes.raw_of_folder
+    for name, label in classes.folders.items():
         try:
             files = _files(folder / name)
         except OSError as error:
@@ -150,18 +160,19 @@ def _of_folders(folder: Path) -> Listing:
                 dropped.append(Dropped(shown, "has a name that starts like a formula"))
             else:
                 stem = cleaned(path.stem)
-                cases.append(Case(path=path, name=shown, label=label, raw=str(label + 1), accession=stem))
-    empty = [name for label, name in enumerate(CLASSES) if all(case.label != label for case in cases)]
+                cases.append(Case(path=path, name=shown, label=label, raw=raw[name], accession=stem))
+    filled = {case.label for case in cases}
+    empty = [name for name, label in classes.folders.items() if label not in filled]
     if empty:
         raise UsageError(
-            f"data folder {folder}: expected {', '.join(SUFFIXES)} images in each of {', '.join(CLASSES)}, but "
+            f"data folder {folder}: expected {', '.join(SUFFIXES)} images in each of {', '.join(classes.folders)}, but "
             f"{', '.join(empty)} has none; put at least one there"
         )
     return Listing(kind="folders", cases=tuple(cases), dropped=tuple(dropped), rows=len(cases) + len(dropped))
 
 
 def _of_archive(
-    file: Path, rows: pd.DataFrame, ragged: list[Dropped], archive: Path, views: str, *, include_class_5: bool
+    file: Path, rows: pd.DataFrame, ragged: list[Dropped], archive: Path, views: str, classes: Classes
 ) -> Listing:
     _require_columns(file, rows, ("AccessionNumber", "Classification"))
     try:
@@ -177,7 +188,7 @@ def _of_archive(
         return f", but there is {other}: did a spreadsheet drop leading zeros?" if other else ""
 
     dropped, cases = list(ragged), []
-    labels = _labels(rows["Classification"], rows["AccessionNumber"], dropped, include_class_5=include_class_5)
+    labels = _labels(rows["Classification"], rows["AccessionNumber"], dropped, classes)
     for place, (label, raw) in labels.items():
         accession, row = rows["AccessionNumber"][place], _row(place)
         if accession not in folders:
@@ -211,7 +222,7 @@ def _of_archive(
     return Listing(kind="archive", cases=tuple(cases), dropped=tuple(dropped), rows=len(rows), unlisted=unlisted)
 
 
-def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_class_5: bool) -> Listing:
+def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], classes: Classes) -> Listing:
     column = next((name for name in LABEL_COLUMNS if name in rows.columns), None)
     if column is None:
         raise UsageError(
@@ -221,9 +232,7 @@ def _of_paths(file: Path, rows: pd.DataFrame, ragged: list[Dropped], *, include_
     known = {name: _first(rows, names) for name, names in (("view", VIEW_COLUMNS), ("patient", PATIENT_COLUMNS))}
     accessions = _first(rows, ACCESSION_COLUMNS)
     dropped, cases, root = list(ragged), [], file.parent
-    for place, (label, raw) in _labels(
-        rows[column], rows["image_path"], dropped, include_class_5=include_class_5
-    ).items():
+    for place, (label, raw) in _labels(rows[column], rows["image_path"], dropped, classes).items():
         text, row = rows["image_path"][place], _row(place)
         path = root / text
         shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
@@ -263,15 +272,10 @@ def _require_columns(file: Path, rows: pd.DataFrame, wanted: Sequence[str]) -> N
         )
 
 
-def _labels(
-    labels: pd.Series, keys: pd.Series, dropped: list[Dropped], *, include_class_5: bool
-) -> dict[int, tuple[int, str]]:
+def _labels(labels: pd.Series, keys: pd.Series, dropped: list[Dropped], classes: Classes) -> dict[int, tuple[int, str]]:
     """Returns the label and its text for every usable row; duplicates are dropped."""
-    known = {name: label for label, name in enumerate(CLASSES)}
-    known |= {str(label + 1): label for label in range(len(CLASSES))}
-    if include_class_5:
-        known[EXCLUDED] = len(CLASSES)
-    if "0" in set(labels):  # otherwise every class would be off by one
+    known = classes.labels
+    if classes.is_density and "0" in set(labels):  # otherwise every class would be off by one
         raise UsageError(
             "the classes contain a 0, but 1 .. 4 are expected, where 1 is A; write A, B, C, D or 1, 2, 3, 4"
         )
@@ -285,7 +289,7 @@ def _labels(
             dropped.append(Dropped(_row(place), f"{keys.name} {key[:40]!r} is not a plain name"))
         elif raw.upper() in known:
             found[place] = known[raw.upper()], raw
-        elif raw == EXCLUDED:
+        elif raw == EXCLUDED and classes.is_density:
             dropped.append(Dropped(_row(place), f"class {EXCLUDED} is left out"))
         else:
             dropped.append(Dropped(_row(place), f"class {raw[:40]!r} is not one of {', '.join(known)}"))
