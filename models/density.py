@@ -22,7 +22,8 @@ from models.common.metrics import classification_metrics
 from models.mammography.archive import write_phantoms
 from models.mammography.augment import Augmentation
 from models.mammography.checks import require_splittable, require_units, require_usable_data
-from models.mammography.data import PHANTOMS, DataSet, audit, data_params, data_set, in_project, read_files
+from models.mammography.data import PHANTOMS, audit, data_params, data_set, in_project, read_files
+from models.mammography.dataset import DataSet
 from models.mammography.efficientnet import MODEL as EFFICIENTNET
 from models.mammography.efficientnet import EfficientNetB0, package_version, require_package
 from models.mammography.gradcam import chosen, heat_maps, require_heat_maps

@@ -13,7 +13,8 @@ from typing import Any
 
 from hpo import UsageError
 from models.mammography.classes import BINARY, DENSITY, TWO, named
-from models.mammography.data import PHANTOMS, DataParams, DataSet, check_params, listed_by
+from models.mammography.data import PHANTOMS, DataParams, check_params, listed_by
+from models.mammography.dataset import DataSet
 from models.mammography.dicom import read_patient
 from models.mammography.listing import DICOM, Case
 

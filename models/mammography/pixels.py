@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.common.loop import EVALUATION_BATCH
-from models.mammography.data import DataSet
+from models.mammography.dataset import DataSet
 from models.mammography.decoding import WHITE
 from models.mammography.phantoms import DENSE
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.mammography.data import DataSet
+from models.mammography.dataset import DataSet
 
 
 def write_split(folder: Path, data: DataSet, train: Sequence[int], held_out: Sequence[int], how: str) -> None:
