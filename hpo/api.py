@@ -10,7 +10,7 @@ from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.clean import CleanedStudy, clean
 from hpo.driver.control import ControlOutcome, pause, resume, stop
-from hpo.driver.data import audit, write_phantoms
+from hpo.driver.data import audit, write_embeddings, write_phantoms
 from hpo.driver.doctor import Finding, doctor
 from hpo.driver.from_ray import init_from_ray
 from hpo.driver.from_wandb import init_from_wandb
@@ -20,6 +20,7 @@ from hpo.driver.options import (
     AuditOptions,
     CleanOptions,
     DeleteOptions,
+    EmbedOptions,
     LogsOptions,
     PhantomOptions,
     StopOptions,
@@ -67,6 +68,7 @@ __all__ = [
     "DeleteOptions",
     "DiagnoseOptions",
     "Diagnosis",
+    "EmbedOptions",
     "Finding",
     "ImportOptions",
     "ImportOutcome",
@@ -138,6 +140,7 @@ __all__ = [
     "trainings_of_promotion",
     "verify",
     "with_seeds",
+    "write_embeddings",
     "write_phantoms",
     "write_report",
 ]

@@ -21,11 +21,13 @@ from models.common.loop import Running, batch_count, probabilities, update
 from models.common.metrics import classification_metrics
 from models.mammography.archive import write_phantoms
 from models.mammography.augment import Augmentation
-from models.mammography.checks import require_splittable, require_units, require_usable_data
+from models.mammography.checks import images_of, require_splittable, require_units, require_usable_data
 from models.mammography.data import PHANTOMS, audit, data_params, data_set, in_project, read_files
-from models.mammography.dataset import DataSet
+from models.mammography.dataset import DataSet, changed
 from models.mammography.efficientnet import MODEL as EFFICIENTNET
 from models.mammography.efficientnet import EfficientNetB0, package_version, require_package
+from models.mammography.embedding import write_embeddings
+from models.mammography.embeddings import read_embeddings, require_embeddings
 from models.mammography.gradcam import chosen, heat_maps, require_heat_maps
 from models.mammography.grader import Grader
 from models.mammography.pixels import Pixels
@@ -49,6 +51,7 @@ __all__ = [  # hpo calls them by name
     "check_values",
     "prepare",
     "train",
+    "write_embeddings",
     "write_phantoms",
 ]
 
@@ -71,6 +74,8 @@ class DensityParams(RecipeParams):
         mask_weight: weight of the U-Net's segmentation loss of dense tissue; 0: off. It needs data with masks.
         channels: input channels of EfficientNet: 1, or 3 for weights that were trained on color images.
         drop_connect: probability that an image skips the last block of EfficientNet.
+        embeddings_dir: folder with a vector of each image, relative to the project's folder, see
+            `models.mammography.embeddings`; the vectors are further inputs of the head. "": there are none.
     """
 
     arch: Arch = "unet"
@@ -82,6 +87,7 @@ class DensityParams(RecipeParams):
     mask_weight: float = 0.0
     channels: int = 1
     drop_connect: float = 0.2
+    embeddings_dir: str = ""
 
 
 def check_values(values: Mapping[str, Sequence[object]], folds: int = 0, units: str = "") -> None:
@@ -103,6 +109,8 @@ def check_values(values: Mapping[str, Sequence[object]], folds: int = 0, units: 
             raise UsageError(f"weights {path}: there is no such file in {Path.cwd()}")
     require_usable_data(values, folds)
     require_units(values, units)
+    if any(values.get("embeddings_dir", ())):
+        require_embeddings(values, images_of(values))
     sources = values.get("data") or (PHANTOMS,)
     outlined = [value for value in values.get("mask_weight", ()) if isinstance(value, int | float) and value > 0]
     if outlined and PHANTOMS not in sources:
@@ -126,6 +134,8 @@ def prepare(params: Mapping[str, object], cache: Path, tell: Tell) -> None:
     if named.data != PHANTOMS:
         read_files(named, cache, tell)
         require_splittable(data_set(named, cache), named.data)
+    if params.get("embeddings_dir"):
+        read_embeddings(Path(str(params["embeddings_dir"])), data_set(named, cache).sources)
 
 
 def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
@@ -140,6 +150,11 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
     ctx.note(data=data.digest, images=len(data.label_N), **({"left_out": data.left_out} if data.left_out else {}))
+    embeddings = read_embeddings(Path(params.embeddings_dir), data.sources) if params.embeddings_dir else None
+    if embeddings is not None:  # they are a part of the data
+        whole = changed(data.digest, f"embeddings {embeddings.digest}")
+        ctx.note(data=whole, embeddings=embeddings.digest, components=embeddings.vector_NE.shape[1])
+        ctx.log(f"embeddings: {embeddings.vector_NE.shape[1]} components of {params.embeddings_dir}")
     ctx.log(f"data: {data.summary}")
     train_T, held_out_V = ctx.split(
         data.label_N, validation=params.validation, names=data.names, groups=data.group_keys, units=data.units
@@ -147,11 +162,12 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     if ctx.keeps:
         how = "fold" if ctx.folds else "random" if data.groups is None else "patient"
         write_split(ctx.artifacts, data, train_T.tolist(), held_out_V.tolist(), how)
-    pixels = Pixels(data, ctx.device, with_dense=params.mask_weight > 0)
+    vector_NE = None if embeddings is None else embeddings.vector_NE
+    pixels = Pixels(data, ctx.device, with_dense=params.mask_weight > 0, vector_NE=vector_NE)
     label_T = torch.tensor(data.label_N[train_T], device=ctx.device)
     number_T = torch.tensor(train_T, device=ctx.device)
 
-    model = _network(params, len(data.names), ctx)
+    model = _network(params, len(data.names), ctx, pixels.vectors(number_T))
     optimizer = optimizer_of(params, model)
     batches = batches_of(params, data.label_N[train_T], data.names)
     scheduler = schedule_of(
@@ -175,7 +191,7 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
             channel_BKSS = pixels.batch(number_T[at_B])
             if params.augment:
                 channel_BKSS = _augmented(channel_BKSS, augmentation, number_T[at_B])
-            outputs = model(channel_BKSS[:, :1])
+            outputs = model(channel_BKSS[:, :1], pixels.vectors(number_T[at_B]))
             loss = functional.cross_entropy(outputs.logit_BC, label_T[at_B], weight=weight_C)
             if outputs.mask_logit_BHW is not None:
                 loss = loss + params.mask_weight * functional.binary_cross_entropy_with_logits(
@@ -205,19 +221,22 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
         _save_heat_maps(ctx, model, pixels, data, held_out_V, graded_VC)
 
 
-def _network(params: DensityParams, classes: int, ctx: Context) -> Grader:
+def _network(params: DensityParams, classes: int, ctx: Context, vector_TE: Tensor | None) -> Grader:
     """Returns the network on its device: initialized from the init stream, then from a file if there is one."""
     with ctx.streams.init.as_global():
-        model = _drawn(params, classes)
+        model = _drawn(params, classes, 0 if vector_TE is None else vector_TE.shape[1])
     if params.weights:
         ctx.note(weights=load_weights(model, Path(params.weights)))
         ctx.log(f"weights: {params.weights}")
     if params.arch == EFFICIENTNET:
         ctx.note(monai=package_version())
-    return model.to(ctx.device)
+    model = model.to(ctx.device)
+    if model.vectors is not None and vector_TE is not None:
+        model.vectors.fit(vector_TE)
+    return model
 
 
-def _drawn(params: DensityParams, classes: int) -> Grader:
+def _drawn(params: DensityParams, classes: int, vectors: int) -> Grader:
     match params.arch:
         case "unet":
             return UNet(
@@ -227,6 +246,7 @@ def _drawn(params: DensityParams, classes: int) -> Grader:
                 norm=params.norm,
                 dropout=params.dropout,
                 outlines=params.mask_weight > 0,
+                vectors=vectors,
             )
         case "efficientnet-b0":
             if params.mask_weight > 0:
@@ -239,6 +259,7 @@ def _drawn(params: DensityParams, classes: int) -> Grader:
                 dropout=params.dropout,
                 drop_connect=params.drop_connect,
                 norm=params.norm,
+                vectors=vectors,
             )
     raise UsageError(f"arch: expected 'unet' or {EFFICIENTNET!r}, got {params.arch!r}")
 
@@ -251,7 +272,12 @@ def _augmented(channel_BKSS: Tensor, augmentation: Augmentation, number_B: Tenso
 
 def _graded(model: Grader, pixels: Pixels, held_out_V: np.ndarray) -> np.ndarray:
     """Returns the probability of each class (V, C)."""
-    return probabilities(model, pixels.batches(held_out_V), lambda image_BKSS: model(image_BKSS[:, :1]).logit_BC)
+
+    def logits(number_B: Tensor) -> Tensor:
+        logit_BC: Tensor = model(pixels.batch(number_B)[:, :1], pixels.vectors(number_B)).logit_BC
+        return logit_BC
+
+    return probabilities(model, pixels.numbers(held_out_V), logits)
 
 
 def _save_heat_maps(
@@ -260,9 +286,14 @@ def _save_heat_maps(
     """Saves heat maps of the most confident cases, right and wrong, for their predicted classes."""
     chosen_M = chosen(data.label_N[held_out_V], graded_VC)
     number_M, predicted_M = held_out_V[chosen_M], graded_VC[chosen_M].argmax(axis=1)
-    image_M1SS = pixels.batch(torch.tensor(number_M, device=ctx.device))[:, :1]
+    at_M = torch.tensor(number_M, device=ctx.device)
+    image_M1SS, vector_ME = pixels.batch(at_M)[:, :1], pixels.vectors(at_M)
     heat_MSS = heat_maps(
-        model, model.looked_at, image_M1SS, predicted_M.tolist(), lambda image_B1SS: model(image_B1SS).logit_BC
+        model,
+        model.looked_at,
+        image_M1SS,
+        predicted_M.tolist(),
+        lambda image_M1SS: model(image_M1SS, vector_ME).logit_BC,
     )
     captions = [
         f"{data.cases['accession'][number]}\ntrue {data.names[data.label_N[number]]}, predicted "

@@ -1,4 +1,4 @@
-"""The commands of `hpo data`: audit a study's data, or write synthetic data."""
+"""The commands of `hpo data`: audit a study's data, compute embeddings of it, or write synthetic data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import typer
 
 from hpo.cli.options import Folders, Json, StudyName, Written, study_names, with_options
 from hpo.cli.output import print_json, print_text
-from hpo.driver.options import AuditOptions, PhantomOptions
+from hpo.driver.options import AuditOptions, EmbedOptions, PhantomOptions
 
-app = typer.Typer(no_args_is_help=True, help="Audit a study's data, or write synthetic data.")
+app = typer.Typer(no_args_is_help=True, help="Audit a study's data, compute embeddings of it, or write synthetic data.")
 
 REASONS = 10
 """Number of reasons shown, the most frequent first; the manifest lists all."""
@@ -77,6 +77,32 @@ def phantoms(
         print_json({"data": str(named)})
     else:
         print_text(f'Written: {named}\nUse it in a study: [fixed] data = "{named}"')
+
+
+@app.command()
+@with_options
+def embed(
+    study: StudyName,
+    out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
+    options: EmbedOptions,
+    studies: Folders = None,
+    *,
+    config: Written,
+    as_json: Json = False,
+) -> None:
+    """Compute a vector of each image with a frozen backbone, as further input of a study's trainings."""
+    from rich.console import Console
+
+    from hpo import api
+    from hpo.cli.progress import Phases  # takes half a second to import, and --help does not need it
+
+    with redirect_stdout(sys.stderr), Phases(Console(stderr=True)) as tell:
+        named = api.load_study(study, studies, to_train=False)
+        found = api.write_embeddings(named, config, out, replace(options, tell=tell))
+    if as_json:
+        print_json({"embeddings_dir": str(found)})
+    else:
+        print_text(f'Written: {found}\nUse it in a study: [fixed] embeddings_dir = "{found}"')
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from hpo.core.errors import HpoError, UsageError
 from hpo.core.files import explain_write_errors, write_text
 from hpo.core.protocols import Tell
 from hpo.core.run_config import RunConfig
-from hpo.driver.options import AuditOptions, PhantomOptions, accepts_options
+from hpo.driver.options import AuditOptions, EmbedOptions, PhantomOptions, accepts_options
 from hpo.driver.session import resolve_study
 from hpo.results import json_text
 from hpo.study import Study
@@ -53,6 +53,40 @@ def audit(study: Study | str, config: RunConfig | None, options: AuditOptions) -
         with explain_write_errors(options.out):
             write_text(options.out, json_text(found))
     return found
+
+
+def write_embeddings(study: Study | str, config: RunConfig | None, out: Path, options: EmbedOptions) -> Path:
+    """Writes the embeddings of a study's images and returns the value for its fixed param `embeddings_dir`.
+
+    Calls `write_embeddings(params, cache, out, weights, tell)` of the trainable's module; `params` are those that the
+    study fixes.
+
+    Args:
+        study: the study, or its name.
+        config: where its work folder is; images and embeddings stay in the cache there.
+        out: an empty folder, or one that does not exist yet.
+        options: weights and data.
+
+    Raises:
+        UsageError: if the trainable has no such function, there are no weights, or the data cannot be used.
+    """
+    study, config = resolve_study(study, to_train=False), config or RunConfig()
+    function = load(study.ref).hook("write_embeddings")
+    if function is None:
+        raise UsageError(
+            f"{f'trainable {study.trainable!r}' if study.trainable else 'a command'} cannot compute embeddings: its "
+            "module has no function write_embeddings(params, cache, out, weights, tell)"
+        )
+    weights = options.weights or study.fixed.get("weights")
+    if not weights:
+        raise UsageError(
+            "embeddings are features of trained weights: name their file with --weights, or as a fixed param `weights`"
+        )
+    own = {"data": options.data, "archive": options.archive}
+    given = {name: str(Path(path).absolute()) for name, path in own.items() if path is not None}
+    place = Path(str(weights)) if options.weights is None else options.weights.absolute()
+    cache = work_dir(f"{config.work_root}/{study.name}").cache
+    return Path(function({**study.fixed, **given}, cache, out.absolute(), place, options.tell or print_progress))
 
 
 def write_phantoms(

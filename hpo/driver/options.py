@@ -233,6 +233,26 @@ class PhantomOptions:
         check_options(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """What computes the embeddings of a study's images.
+
+    Attributes:
+        weights: file with the weights of the backbone; None: the study's fixed param `weights`.
+        data: a folder or CSV file, instead of the study's fixed param `data`.
+        archive: folder of its examinations, instead of the study's fixed param `archive`.
+        tell: called with the progress of the work; None: progress is printed.
+    """
+
+    weights: Path | None = field(default=None, metadata=flag())
+    data: Path | None = field(default=None, metadata=flag())
+    archive: Path | None = field(default=None, metadata=flag())
+    tell: Tell | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
 Keywords = ParamSpec("Keywords")
 Options = TypeVar("Options")
 OptionsIn = TypeVar("OptionsIn", contravariant=True)

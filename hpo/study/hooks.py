@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from hpo.core.protocols import Tell
 
-HookName = Literal["prepare", "audit", "write_phantoms", "check_values"]
+HookName = Literal["prepare", "audit", "write_phantoms", "write_embeddings", "check_values"]
 
 
 class TrainableHooks(Protocol):
@@ -55,6 +55,22 @@ class TrainableHooks(Protocol):
 
         Raises:
             UsageError: if the folder cannot be written, or a number is out of range.
+        """
+
+    def write_embeddings(
+        self, params: Mapping[str, object], cache: Path, out: Path, weights: Path, tell: Tell, /
+    ) -> Path:
+        """Computes a vector of each image of a study for `hpo data embed` and returns the folder with them.
+
+        Args:
+            params: the params that the study fixes, by name.
+            cache: folder for prepared data.
+            out: the folder to write; it is empty or missing, or has the same vectors.
+            weights: file with the weights of the backbone.
+            tell: called with the progress.
+
+        Raises:
+            UsageError: if the data or the weights cannot be used, or the folder cannot be written.
         """
 
     def check_values(self, values: Mapping[str, Sequence[object]], /, folds: int = 0, units: str = "") -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from hpo import UsageError
 from models.mammography.classes import BINARY, DENSITY, TWO, named
-from models.mammography.data import PHANTOMS, DataParams, check_params, listed_by
+from models.mammography.data import PHANTOMS, DataParams, check_params, listed_by, sources_of
 from models.mammography.dataset import DataSet
 from models.mammography.dicom import read_patient
+from models.mammography.embeddings import Source
 from models.mammography.listing import DICOM, Case
 
 SHAPING = ("archive", "views", "classes", "include_class_5", "subset", "validation", "size", "images")
@@ -86,6 +87,20 @@ def require_units(values: Mapping[str, Sequence[object]], units: str) -> None:
             "[validation] units is 'examination', but views = \"first\" reads one image of each examination; set views "
             '= "all"'
         )
+
+
+def images_of(values: Mapping[str, Sequence[object]]) -> dict[str, tuple[Source, ...]]:
+    """Returns what identifies the listed images of each data set of a study, under the first of its other values.
+
+    Args:
+        values: values of the study by field, as in the hook `check_values`.
+
+    Raises:
+        UsageError: if a data set lists nothing usable.
+    """
+    names = ("archive", "views", "classes", "include_class_5", "images", "data_seed")
+    first = {name: found[0] for name in names if (found := values.get(name))}
+    return {str(source): sources_of(_params(str(source), first)) for source in values.get("data") or (PHANTOMS,)}
 
 
 def require_splittable(data: DataSet, source: str) -> None:

@@ -20,7 +20,8 @@ from models.mammography.cache import Prepared, prepared
 from models.mammography.classes import CLASSES, DENSITY, TWO, is_named, named
 from models.mammography.dataset import DataSet, histogram, in_two, of_named, subset
 from models.mammography.dicom import require_package
-from models.mammography.listing import DICOM, Listing, listing
+from models.mammography.embeddings import Source
+from models.mammography.listing import DICOM, Case, Listing, listing
 from models.mammography.naming import without_names
 from models.mammography.phantoms import phantoms
 
@@ -111,10 +112,10 @@ def in_project(params: Params, project: Path) -> Params:
     """Makes relative paths relative to the project's folder, because a training runs in its own folder.
 
     Args:
-        params: params of a trainable, perhaps with a field `weights`.
+        params: params of a trainable, perhaps with fields `weights` and `embeddings_dir`.
         project: the project's folder.
     """
-    names = [one.name for one in fields(params) if one.name in ("data", "archive", "weights")]
+    names = [one.name for one in fields(params) if one.name in ("data", "archive", "weights", "embeddings_dir")]
     paths = {name: getattr(params, name) for name in names}
     found = {name: str(project / path) for name, path in paths.items() if path and (name, path) != ("data", PHANTOMS)}
     return replace(params, **found)  # type: ignore[arg-type]  # text fields get texts
@@ -161,9 +162,33 @@ def _of_phantoms(images: int, size: int, data_seed: int) -> DataSet:
         readers=(1, 2, 3, 4),
         cases={"path": tuple(f"phantoms/{data_seed}/{number}" for number in accession), "accession": accession},
         groups=None,
+        sources=_phantom_sources(images, data_seed),
+        image_digest=digest.hexdigest(),
         digest=digest.hexdigest(),
         manifest={"source": PHANTOMS, "data_seed": data_seed, "size": size, **_counted(label_N, CLASSES, ())},
     )
+
+
+def _phantom_sources(images: int, data_seed: int) -> tuple[Source, ...]:
+    names = [f"{number:06d}" for number in range(images)]
+    paths = [f"phantoms/{data_seed}/{name}" for name in names]
+    return tuple(Source(path, path, name) for path, name in zip(paths, names, strict=True))
+
+
+def source_of(case: Case) -> Source:
+    """Returns what identifies a case in its source."""
+    return Source(case.name, case.path.absolute().as_posix(), case.accession)
+
+
+def sources_of(params: DataParams) -> tuple[Source, ...]:
+    """Returns what identifies each listed image, without decoding.
+
+    Raises:
+        UsageError: if it lists nothing usable.
+    """
+    if params.data == PHANTOMS:
+        return _phantom_sources(params.images, params.data_seed)
+    return tuple(map(source_of, listed_by(params).cases))
 
 
 def listed_by(params: DataParams) -> Listing:
@@ -217,6 +242,7 @@ def _relevant_params(params: DataParams) -> DataParams:
 
 def _of_files(params: DataParams, cache: Path) -> DataSet:
     listed, found = read_files(params, cache)
+    sources, unreadable = tuple(source_of(listed.cases[place]) for place in found.kept), tuple(found.unreadable)
     if params.pseudonyms:
         listed, found = without_names(listed, found)
     cases = [listed.cases[place] for place in found.kept]
@@ -247,6 +273,9 @@ def _of_files(params: DataParams, cache: Path) -> DataSet:
         group_keys=keys if len(set(keys)) < len(keys) else None,
         digest=digest.hexdigest(),
         manifest=manifest(params, listed, found, label_N, classes.names, digest.hexdigest()),
+        sources=sources,
+        image_digest=found.digest,
+        unreadable=unreadable,
         units={"examination": columns["accession"], **({"patient": _numbered(keys)} if any(patients) else {})},
     )
 

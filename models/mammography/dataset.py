@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from hpo import UsageError
 from models.mammography.classes import BINARY, CLASSES, named
+from models.mammography.embeddings import Source
 
 SHOWN = 5
 """Maximum dropped rows in a log; the manifest has all of them."""
@@ -40,6 +41,9 @@ class DataSet:
         manifest: what was read, what was left out and why.
         units: (N,) unit of each image by the name of the units: `examination`, and `patient` if patients are known, an
             image of an unknown one being of the patient of its examination.
+        sources: (N,) what identifies each image in its source; never written to results.
+        image_digest: sha256 of the content of the images alone, before a subset was taken.
+        unreadable: names of listed images that cannot be read.
     """
 
     image_N1SS: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
@@ -53,6 +57,9 @@ class DataSet:
     group_keys: tuple[str, ...] | None = field(default=None, repr=False)
     manifest: Mapping[str, object] = field(default_factory=dict)
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+    image_digest: str = ""
+    unreadable: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def left_out(self) -> int:
@@ -135,6 +142,7 @@ def subset(found: DataSet, count: int, seed: int) -> DataSet:
         groups=None if found.groups is None else tuple(found.groups[row] for row in kept_N),
         group_keys=None if found.group_keys is None else tuple(found.group_keys[row] for row in kept_N),
         units={name: tuple(column[row] for row in kept_N) for name, column in found.units.items()},
+        sources=tuple(found.sources[row] for row in kept_N),
         digest=digest,
         manifest={
             **found.manifest,

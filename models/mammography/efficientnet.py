@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import UsageError, install_line
-from models.mammography.grader import Grader, Outputs
+from models.mammography.grader import Grader, Outputs, Standardize
 from models.mammography.unet import Norm
 
 MODEL = "efficientnet-b0"
@@ -53,6 +53,7 @@ class EfficientNetB0(Grader):
         dropout: dropout probability of the head's inputs.
         drop_connect: probability that an image skips the last block, decreasing towards the first block.
         norm: "batch" or "group"; "group" does not mix the images of a batch.
+        vectors: components of the embeddings that are further inputs of the head; 0: there are none.
 
     Raises:
         UsageError: if a value is out of range, or MONAI is not installed.
@@ -69,6 +70,7 @@ class EfficientNetB0(Grader):
         dropout: float = 0.0,
         drop_connect: float = 0.2,
         norm: Norm = "batch",
+        vectors: int = 0,
     ) -> None:
         super().__init__()
         if (
@@ -101,14 +103,36 @@ class EfficientNetB0(Grader):
         # MONAI initializes it as TensorFlow does for 1000 classes; for four, initial logits would be in the tens.
         head = self.net.get_submodule("_fc")
         assert isinstance(head, nn.Linear)  # as its name says
-        head.reset_parameters()
+        if vectors:
+            self.net._fc = nn.Linear(head.in_features + vectors, classes)
+        else:
+            head.reset_parameters()
+        self.vectors = Standardize(vectors) if vectors else None
         mean, spread = (MEAN, SPREAD) if channels == 3 else ((0.0,), (1.0,))
         self.register_buffer("mean_K11", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("spread_K11", torch.tensor(spread).view(-1, 1, 1), persistent=False)
 
-    def forward(self, image_B1HW: Tensor) -> Outputs:
-        """Grades a batch (B, 1, H, W) of any size."""
-        return Outputs(self.net((image_B1HW - self.mean_K11) / self.spread_K11), None)
+    def forward(self, image_B1HW: Tensor, vector_BE: Tensor | None = None) -> Outputs:
+        """Grades a batch of images (B, 1, H, W) of any size with their embeddings (B, E)."""
+        if self.vectors is None:
+            return Outputs(self.net((image_B1HW - self.mean_K11) / self.spread_K11), None)
+        part = self.net.get_submodule
+        pooled_BK = part("_dropout")(self.pooled(image_B1HW))
+        return Outputs(part("_fc")(self.with_vectors(pooled_BK, vector_BE)), None)
+
+    def pooled(self, image_B1HW: Tensor) -> Tensor:
+        """Returns the features before dropout and head (B, K): means over the pixels of the last convolution."""
+        part = self.net.get_submodule
+        feature_BKHW = (image_B1HW - self.mean_K11) / self.spread_K11
+        for names in (("_conv_stem", "_bn0"), ("_blocks",), ("_conv_head", "_bn1")):
+            for name in names:
+                if name.startswith("_conv"):
+                    feature_BKHW = part(f"{name}_padding")(feature_BKHW)
+                feature_BKHW = part(name)(feature_BKHW)
+            if len(names) > 1:
+                feature_BKHW = part("_swish")(feature_BKHW)
+        pooled: Tensor = part("_avg_pooling")(feature_BKHW).flatten(start_dim=1)
+        return pooled
 
     @property
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -119,7 +143,7 @@ class EfficientNetB0(Grader):
 
     @property
     def heads(self) -> Sequence[str]:
-        return ["net._fc"]
+        return ["net._fc", "vectors"]
 
     @property
     def looked_at(self) -> nn.Module:

@@ -1,6 +1,6 @@
 """Batches of a data set's pixels: from the device's memory if they fit, otherwise from the array on disk.
 
-Shapes: N images of the data set, B images of a batch, K channels, S pixels along each side.
+Shapes: N images of the data set, B images of a batch, K channels, S pixels along each side, E components of a vector.
 """
 
 from __future__ import annotations
@@ -28,9 +28,18 @@ class Pixels:
         data: the data set.
         device: device of the batches.
         with_dense: whether the mask of dense tissue is the second channel.
+        vector_NE: embeddings of all images; None: there are none.
     """
 
-    def __init__(self, data: DataSet, device: str, *, with_dense: bool = False) -> None:
+    def __init__(
+        self,
+        data: DataSet,
+        device: str,
+        *,
+        with_dense: bool = False,
+        vector_NE: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        self._vector_NE = None if vector_NE is None else torch.tensor(vector_NE, device=device)
         self._array_N1SS = data.image_N1SS
         self._mask_NSS = data.mask_NSS if with_dense else None
         self._device = device
@@ -44,10 +53,17 @@ class Pixels:
             return self._resident[number_B]
         return self._read(number_B.cpu().numpy())
 
+    def numbers(self, number_V: npt.NDArray[np.int64]) -> Iterator[Tensor]:
+        """Yields these indices in order, in batches of the evaluation (B,) on the device."""
+        yield from torch.split(torch.tensor(number_V, device=self._device), EVALUATION_BATCH)
+
     def batches(self, number_V: npt.NDArray[np.int64]) -> Iterator[Tensor]:
         """Yields batches of the images with these indices, in order."""
-        for number_B in torch.split(torch.tensor(number_V, device=self._device), EVALUATION_BATCH):
-            yield self.batch(number_B)
+        yield from map(self.batch, self.numbers(number_V))
+
+    def vectors(self, number_B: Tensor) -> Tensor | None:
+        """Returns the embeddings (B, E) of the images with these indices; None if there are none."""
+        return None if self._vector_NE is None else self._vector_NE[number_B]
 
     def _read(self, number_B: npt.NDArray[np.int64]) -> Tensor:
         image_B1SS = self._array_N1SS[number_B]

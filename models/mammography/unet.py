@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import UsageError
-from models.mammography.grader import Grader, Outputs
+from models.mammography.grader import Grader, Outputs, Standardize
 
 Norm = Literal["batch", "group", "none"]
 
@@ -32,6 +32,7 @@ class UNet(Grader):
         norm: normalization after each convolution; "group" and "none" do not mix the images of a batch.
         dropout: dropout probability of whole channels at the bottom and of the head's inputs.
         outlines: whether there is a mask head.
+        vectors: components of the embeddings that are further inputs of the classification head; 0: there are none.
 
     Raises:
         UsageError: if a value is out of range.
@@ -46,6 +47,7 @@ class UNet(Grader):
         norm: Norm = "batch",
         dropout: float = 0.0,
         outlines: bool = False,
+        vectors: int = 0,
     ) -> None:
         super().__init__()
         if width < 1 or depth < 1 or not 0 <= dropout < 1:
@@ -62,11 +64,12 @@ class UNet(Grader):
         self.bottom = nn.Sequential(_block(widths[-1], widths[-1], norm), nn.Dropout2d(dropout))
         self.doublings = nn.ModuleList(nn.ConvTranspose2d(2 * inner, inner, 2, stride=2) for inner in widths[-2::-1])
         self.ascent = nn.ModuleList(_block(inner, 2 * inner, norm) for inner in widths[-2::-1])
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[0] + widths[-1], classes))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[0] + widths[-1] + vectors, classes))
         self.outline = nn.Conv2d(widths[0], 1, 1) if outlines else None
+        self.vectors = Standardize(vectors) if vectors else None
 
-    def forward(self, image_B1HW: Tensor) -> Outputs:
-        """Grades a batch (B, 1, H, W).
+    def forward(self, image_B1HW: Tensor, vector_BE: Tensor | None = None) -> Outputs:
+        """Grades a batch of images (B, 1, H, W) with their embeddings (B, E).
 
         Raises:
             UsageError: if height or width is not a multiple of 2 ** depth.
@@ -88,6 +91,7 @@ class UNet(Grader):
             feature_BKHW = block(torch.cat([skips.pop(), double(feature_BKHW)], dim=1))
         # The share of dense tissue is a mean over pixels; the bottom adds the size of the breast.
         pooled_BK = torch.cat([feature_BKHW.mean((2, 3)), bottom_BKHW.mean((2, 3))], dim=1)
+        pooled_BK = self.with_vectors(pooled_BK, vector_BE)
         return Outputs(self.head(pooled_BK), None if self.outline is None else self.outline(feature_BKHW)[:, 0])
 
     @property
@@ -99,7 +103,7 @@ class UNet(Grader):
 
     @property
     def heads(self) -> Sequence[str]:
-        return ["head", "outline"]
+        return ["head", "outline", "vectors"]
 
     @property
     def looked_at(self) -> nn.Module:
