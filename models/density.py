@@ -150,7 +150,9 @@ def train(params: DensityParams, ctx: Context) -> Iterator[Metrics]:
     if params.mask_weight > 0 and data.mask_NSS is None:
         raise UsageError(f"mask_weight is {params.mask_weight}, but {params.data!r} has no masks; set it to 0")
     ctx.note(data=data.digest, images=len(data.label_N), **({"left_out": data.left_out} if data.left_out else {}))
-    embeddings = read_embeddings(Path(params.embeddings_dir), data.sources) if params.embeddings_dir else None
+    embeddings = None
+    if params.embeddings_dir:
+        embeddings = read_embeddings(Path(params.embeddings_dir), data.sources, data.cases["path"])
     if embeddings is not None:  # they are a part of the data
         whole = changed(data.digest, f"embeddings {embeddings.digest}")
         ctx.note(data=whole, embeddings=embeddings.digest, components=embeddings.vector_NE.shape[1])

@@ -59,22 +59,24 @@ class Embeddings:
     digest: str
 
 
-def read_embeddings(folder: Path, sources: Sequence[Source]) -> Embeddings:
+def read_embeddings(folder: Path, sources: Sequence[Source], shown: Sequence[str] | None = None) -> Embeddings:
     """Returns the vectors of images from a folder of embeddings.
 
     Args:
         folder: folder with `features.npy` and `metadata.csv`.
         sources: the images, at least one.
+        shown: (N,) names of the images in messages, e.g. pseudonyms; None: their own names.
 
     Raises:
         UsageError: if a file cannot be read, an image has no vector or several, or a component is not a finite number.
     """
     feature_ME = _features(folder)
-    row_N = _rows(folder, len(feature_ME), sources)
+    names = [one.name for one in sources] if shown is None else shown
+    row_N = _rows(folder, len(feature_ME), sources, names)
     vector_NE = np.ascontiguousarray(feature_ME[row_N], dtype=np.float32)
     finite_N = np.isfinite(vector_NE).all(axis=1)
     if not finite_N.all():
-        first = sources[int(np.flatnonzero(~finite_N)[0])].name
+        first = names[int(np.flatnonzero(~finite_N)[0])]
         raise UsageError(
             f"embeddings_dir {folder}: every component must be a finite number, but {int((~finite_N).sum())} of "
             f"{len(sources)} images have others, first {first}; compute them again"
@@ -104,7 +106,7 @@ def _features(folder: Path) -> npt.NDArray[np.floating]:
     return found
 
 
-def _rows(folder: Path, count: int, sources: Sequence[Source]) -> npt.NDArray[np.int64]:
+def _rows(folder: Path, count: int, sources: Sequence[Source], shown: Sequence[str]) -> npt.NDArray[np.int64]:
     """Returns the row of each image's vector (N,)."""
     table = read_table(folder / METADATA)
     columns = list(table.rows.columns)
@@ -116,46 +118,43 @@ def _rows(folder: Path, count: int, sources: Sequence[Source]) -> npt.NDArray[np
     path = next((name for name in PATH_COLUMNS if name in columns), None)
     accession = next((name for name in ACCESSION_COLUMNS if name in columns), None)
     if path is not None:
-        return _by_path(folder, [Path(text).as_posix() for text in table.rows[path]], sources)
+        return _by_path(folder, [Path(text).as_posix() for text in table.rows[path]], sources, shown)
     if accession is None:
         raise UsageError(
             f"embeddings_dir {folder}: expected the column {' or '.join((*PATH_COLUMNS, ACCESSION_COLUMNS[0]))} in "
             f"{METADATA}, found: {columns_shown(columns)}"
         )
-    return _by_accession(folder, list(table.rows[accession]), sources)
+    return _by_accession(folder, list(table.rows[accession]), sources, shown)
 
 
-def _by_path(folder: Path, names: list[str], sources: Sequence[Source]) -> npt.NDArray[np.int64]:
-    rows = {name: row for row, name in enumerate(names)}
-    wanted = {name for one in sources for name in (one.name, one.path)}
-    if twice := [name for name, times in Counter(names).items() if times > 1 and name in wanted]:
-        raise UsageError(f"embeddings_dir {folder}: {METADATA} has several vectors of {twice[0]}; leave one")
-    found = [rows.get(one.name, rows.get(one.path)) for one in sources]
-    return _complete(folder, found, sources, f"{METADATA} names e.g. {names[0] if names else 'nothing'}")
+def _by_path(folder: Path, names: list[str], sources: Sequence[Source], shown: Sequence[str]) -> npt.NDArray[np.int64]:
+    rows, times = {name: row for row, name in enumerate(names)}, Counter(names)
+    for one, name in zip(sources, shown, strict=True):
+        if times[one.name] + (times[one.path] if one.path != one.name else 0) > 1:
+            raise UsageError(f"embeddings_dir {folder}: {METADATA} has several vectors of {name}; leave one")
+    return _complete(folder, [rows.get(one.name, rows.get(one.path)) for one in sources], shown)
 
 
-def _by_accession(folder: Path, names: list[str], sources: Sequence[Source]) -> npt.NDArray[np.int64]:
-    several = Counter(one.accession for one in sources)
-    times = Counter(names)
-    for one in sources:
+def _by_accession(
+    folder: Path, names: list[str], sources: Sequence[Source], shown: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    several, times = Counter(one.accession for one in sources), Counter(names)
+    for one, name in zip(sources, shown, strict=True):
         if several[one.accession] > 1 or times[one.accession] > 1:
             raise UsageError(
-                f"embeddings_dir {folder}: examination {one.accession} has {several[one.accession]} images and "
+                f"embeddings_dir {folder}: the examination of {name} has {several[one.accession]} images and "
                 f"{times[one.accession]} vectors, so they cannot be told apart; add the column path to {METADATA}"
             )
     rows = {name: row for row, name in enumerate(names)}
-    found = [rows.get(one.accession) for one in sources]
-    return _complete(folder, found, sources, f"{METADATA} names e.g. {names[0] if names else 'nothing'}")
+    return _complete(folder, [rows.get(one.accession) for one in sources], shown)
 
 
-def _complete(
-    folder: Path, found: Sequence[int | None], sources: Sequence[Source], known: str
-) -> npt.NDArray[np.int64]:
-    missing = [one.name for one, row in zip(sources, found, strict=True) if row is None]
+def _complete(folder: Path, found: Sequence[int | None], shown: Sequence[str]) -> npt.NDArray[np.int64]:
+    missing = [name for name, row in zip(shown, found, strict=True) if row is None]
     if missing:
         raise UsageError(
-            f"embeddings_dir {folder}: {len(missing)} of {len(sources)} images have no vector, first {missing[0]} "
-            f"({known}); compute them with hpo data embed, or leave these images out of the data"
+            f"embeddings_dir {folder}: {len(missing)} of {len(found)} images have no vector, first {missing[0]}; "
+            f"compute them with hpo data embed, name images in {METADATA} as the data does, or leave them out of it"
         )
     return np.array([row for row in found if row is not None], dtype=np.int64)
 

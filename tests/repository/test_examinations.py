@@ -9,11 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from hpo.cli.main import app
+from tests.support.extras import needs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "examinations.md").read_text()
 BLOCKS = re.findall(r"```(toml|python|console|text)\n(.*?)```", PAGE, re.DOTALL)
 
 
+@needs("monai", "monai")
+@needs("pydicom", "dicom")
 @pytest.mark.slow
 def test_the_page_runs(tmp_path, monkeypatch):
     (tmp_path / "studies").mkdir()
@@ -23,8 +26,10 @@ def test_the_page_runs(tmp_path, monkeypatch):
         if language == "toml":
             name = re.search(r'name += "(.+)"', block)[1]
             (tmp_path / "studies" / f"{name}.toml").write_text(block)
-        if language == "python":
+        if language == "python" and "def train" in block:
             (tmp_path / "train.py").write_text(block)
+        elif language == "python":
+            exec(block, {})
         if language == "console":
             for line in block.splitlines():
                 done = CliRunner().invoke(app, line.split()[2:])

@@ -92,6 +92,7 @@ def test_the_head_takes_them():
     assert not torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_they_are_a_part_of_the_data(trained, folder):
     params = {**TINY, "embeddings_dir": str(folder)}
     without, found, again = (trained(DENSITY, one) for one in (TINY, params, params))
