@@ -266,7 +266,8 @@ def _proposal(
 def _first(trials: Sequence[FrozenTrial], transfer: Transfer, belief: Belief, rng: Any) -> Params:
     """Returns the params that old studies expect the most of, before enough values of the new study are known.
 
-    The process has the old studies' mean, and believes it where trials are: so trials lie apart.
+    The process has the old studies' mean, and believes it where trials are: so trials lie apart. Those that failed or
+    were pruned count as a standard deviation below the old values' mean.
     """
     from hpo.search.gaussian import Process
 
@@ -283,8 +284,10 @@ def _first(trials: Sequence[FrozenTrial], transfer: Transfer, belief: Belief, rn
         return form.params(pool[np.argmax(prior.at(form.points(pool)))])
     lengths = np.full(len(form.names), 0.6 * math.sqrt(len(form.names) / 2))  # as `likeliest` begins
     points = form.points(units)
-    process = Process.of(points, np.zeros(len(units)), lengths, UNKNOWN, NOISE)
-    best = float(prior.at(points).max())
+    expected = prior.at(points)
+    bad = np.array([trial.state.is_finished() and not has_value(trial) for trial in tried])
+    process = Process.of(points, np.where(bad, -1.0 - expected, 0.0), lengths, UNKNOWN, NOISE)
+    best = float(expected.max())
     return form.params(_best(replace(process, prior=prior), best, form, leaders, set(keys(units)), rng))
 
 

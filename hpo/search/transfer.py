@@ -314,7 +314,8 @@ def _predicted(process: Process, counts: Sequence[int]) -> float:
         off.append(float(np.linalg.solve(inverse[own, own], process.weights[own]).mean()))
         means.append(float(process.values[own].mean()))
         end += count
-    return 1 - float(np.mean(np.square(off))) / (float(np.var(means)) or 1.0)
+    variance = float(np.var(means))
+    return 1 - float(np.mean(np.square(off))) / variance if variance else 0.0
 
 
 def _with_value(trial: FrozenTrial, value: float | None) -> FrozenTrial:

@@ -126,7 +126,7 @@ class PriorUse:
         lines = [f"Started from {', '.join(used)}: agreement of 0 to 1 with this study's values."] if used else []
         if refused:
             lines.append(
-                f"What {', '.join(refused)} predicts does not agree with this study's values, so it is no longer used."
+                f"The predictions of {', '.join(refused)} do not agree with this study's values and are no longer used."
             )
         return " ".join(lines)
 

@@ -36,4 +36,4 @@ def test_commands_of_the_page(tmp_path, config):
     assert "Importance of the params for val" in printed[1].stdout
     assert "starting from curve (" in printed[2].stderr
     assert "curve" in printed[2].stdout
-    assert "second: Started from curve" in printed[3].stdout or "does not agree" in printed[3].stdout
+    assert "second: Started from curve" in printed[3].stdout or "do not agree" in printed[3].stdout

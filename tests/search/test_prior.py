@@ -84,7 +84,7 @@ def test_begins_near_the_old_best():
 def test_disagreement_is_refused():
     _, use = searched(prior(noise), 14)
     assert use.agreement == {"old": 0.0}
-    assert "does not agree" in str(use)
+    assert "do not agree" in str(use)
 
 
 def test_transfers_without_a_param():
@@ -204,6 +204,14 @@ def test_refused_priors(old, curve, module_config, tables, said):
 def test_refused_study_files(search, said):
     with pytest.raises(hpo.StudyInvalid, match=said):
         hpo.Study(name="new", trainable="a:b", objective=hpo.maximize("m"), space=SPACE, search=search)
+
+
+def test_search_in_memory_is_refused():
+    study = hpo.Study(
+        name="n", trainable="a:b", objective=hpo.maximize("m"), space=SPACE, search={"budget": 1, "prior": ["old"]}
+    )
+    with pytest.raises(UsageError, match="no storage"):
+        hpo.Search(study)
 
 
 def test_study_without_prior_has_no_key(curve):
