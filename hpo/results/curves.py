@@ -18,6 +18,9 @@ MAX_CASES = 40
 MAX_CURVES = 12
 """Maximum classes with a curve in one figure."""
 
+MORE_COLORS = ("#E69F00", "#56B4E9", "#000000", "#882255")
+"""Colors of the classes after those of `LOOKS`."""
+
 COLUMNS = 2
 """Panels per row; image and heat map form one panel."""
 
@@ -42,7 +45,7 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
             is_label = predictions.truth == label
             false_T, true_T, _ = roc_curve(is_label, predictions.probabilities[:, label])
             area = roc_auc_score(is_label, predictions.probabilities[:, label])
-            colour, _, line = LOOKS[place % len(LOOKS)]
+            colour, line = look(place)
             name = f"{predictions.names[label][:14]}  (AUC {area:.3f}, n = {int(is_label.sum())})"
             axis.plot(false_T, true_T, line, color=colour, linewidth=1.8, label=name, drawstyle="steps-post")
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="false positives", ylabel="true positives", aspect=1)
@@ -50,6 +53,16 @@ def roc_png(path: Path, predictions: Predictions, title: str) -> bool:
         axis.legend(loc="lower right", frameon=False, fontsize=10, handlelength=3.0)
         save(figure, path, title)
     return True
+
+
+def look(place: int) -> tuple[str, str]:
+    """Returns color and line style of a curve; those of the first `MAX_CURVES` curves differ.
+
+    Args:
+        place: number of the curve, from 0.
+    """
+    colors = (*(color for color, _, _ in LOOKS), *MORE_COLORS)
+    return colors[place % len(colors)], LOOKS[(place + place // len(colors)) % len(LOOKS)][2]
 
 
 def panels_png(path: Path, panels: Panels, title: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpo.results.curves import panel_png, panels_png
+from hpo.results.curves import MAX_CURVES, look, panel_png, panels_png
 from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 
@@ -19,6 +19,10 @@ def panels(*captions):
 def drawn(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("L"), dtype=np.int64)
+
+
+def test_each_curve_looks_different():
+    assert len({look(place) for place in range(MAX_CURVES)}) == MAX_CURVES
 
 
 def test_captions_are_above_their_panels(tmp_path):

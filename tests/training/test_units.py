@@ -13,6 +13,9 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 import hpo
 from hpo.core.errors import StudyInvalid, TooManyFailures, TrainableError
 from hpo.core.protocols import Units
+from hpo.promotion.estimating import estimate_part
+from hpo.results.metrics import unit_metrics
+from hpo.stats.classification import NAMES
 from hpo.training.predictions import Predictions
 from hpo.training.units import by_unit, unit_remark, with_units
 from tests.project.toys.held import GROUPS, LABELS
@@ -27,7 +30,7 @@ def views(aggregate="mean", truth=(0, 0, 1, 1, 2), exams=("x", "x", "y", "y", "z
         probabilities=draw.dirichlet(np.ones(classes), len(truth)),
         labels=range(1, classes + 1),
         names="ABCDE"[:classes],
-        cases={"exam": exams, "view": ["CC", "MLO", "CC", "MLO", "CC"][: len(truth)]},
+        cases={"exam": exams, "view": [("CC", "MLO")[row % 2] for row in range(len(truth))]},
     )
     return with_units(made, Units(name="exam", aggregate=aggregate), None)
 
@@ -48,6 +51,23 @@ def test_mixed_units_are_left_out():
     assert by_unit(made).left_out == ("y",)
     assert by_unit(made).predictions.cases["exam"] == ("x", "z")
     assert "1 of 3 units (exam y) are left out of the metrics per exam" in unit_remark(made)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_estimates_of_k_classes(classes):
+    truth = np.arange(60) // 2 % classes
+    models = [views(truth=truth, exams=[f"e{row // 2}" for row in range(60)], classes=classes) for _ in range(2)]
+    part, together = estimate_part("validation", {42: models[:1], 43: models[1:]}, 0)
+    found = {one.metric: one for one in part.metrics}
+    assert list(found) == [*NAMES, *(f"unit_{name}" for name in NAMES)]
+    assert (part.unit, part.units, part.per, part.of_units) == ("exam", 30, "exam", 30)
+    units = by_unit(together).predictions
+    assert found["unit_acc"].ensemble == accuracy_score(units.truth, units.probabilities.argmax(axis=1))
+    for one in found.values():
+        assert one.over_cases[0] <= one.mean <= one.over_cases[1]
+    metrics = unit_metrics(together)
+    assert np.array(metrics["unit_confusion_matrix"]).shape == (classes, classes)
+    assert metrics["unit_auc_ovr"] == pytest.approx(found["unit_auc_ovr"].ensemble)
 
 
 def test_units_are_kept_on_disk(tmp_path):
