@@ -51,6 +51,11 @@ def test_other_texts_are_refused(text):
         named(text)
 
 
+def test_class_5_is_named_like_others():
+    with pytest.raises(UsageError, match="name 5 as a class"):
+        named("A+B, C+D", include_class_5=True)
+
+
 def test_merged_phantoms_keep_their_images(tmp_path):
     four, three = (data_set(DataParams(images=40, classes=one), tmp_path) for one in ("density", "A+B, C, D"))
     assert np.array_equal(np.maximum(four.label_N - 1, 0), three.label_N)
