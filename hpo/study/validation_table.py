@@ -44,8 +44,8 @@ class Validation(Table):
             raise ValueError('aggregate says how the cases of a unit become one; set units, such as units = "patient"')
         if not self.folds and self.test is None and self.units is None:
             raise ValueError(
-                'expected folds = 5 for a cross-validation, test = 0.2 for a test part, units = "patient" for metrics '
-                "over patients, or several of them"
+                "expected folds = 5 for a cross-validation, test = 0.2 for a test part, or both; or units = "
+                '"patient" for metrics over patients'
             )
         return self
 
