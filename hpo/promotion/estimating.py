@@ -75,9 +75,14 @@ def estimate_part(
     )
     of_units = {seed: _of_units(own) for seed, own in by_seed.items()}
     every = [one for own in of_units.values() for one in own]
-    if len(every) < len(models) or not every or any(not len(one.predictions.truth) for one in every):
+    if len(every) < len(models):
         return found, together
     per = every[0].units
+    names = {name for one in every for name in one.predictions.cases[per.name]}
+    left_out = {name for one in every for name in one.left_out} - names
+    found = replace(found, per=per.name, aggregate=per.aggregate, of_units=len(names), left_out=len(left_out))
+    if any(not len(one.predictions.truth) for one in every):  # a model has no unit with a class
+        return found, together
     whole = by_unit(together) if together is not None else None
     over_units = _metrics(
         {seed: [one.predictions for one in own] for seed, own in of_units.items()},
@@ -85,18 +90,8 @@ def estimate_part(
         whole.predictions if whole is not None else None,
         ddof,
     )
-    names = {name for one in every for name in one.predictions.cases[per.name]}
-    return (
-        replace(
-            found,
-            metrics=(*metrics, *(replace(one, metric=f"{UNIT}{one.metric}", per=per.name) for one in over_units)),
-            per=per.name,
-            aggregate=per.aggregate,
-            of_units=len(names),
-            left_out=len({name for one in every for name in one.left_out} - names),
-        ),
-        together,
-    )
+    named = [replace(one, metric=f"{UNIT}{one.metric}", per=per.name) for one in over_units]
+    return replace(found, metrics=(*metrics, *named)), together
 
 
 def _metrics(

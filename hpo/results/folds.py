@@ -123,7 +123,7 @@ class FoldedReplicate:
             if predictions is not None:
                 head = title(self.winner, self.evaluation, 48)
                 roc_png(folder / "metrics" / "roc.png", predictions, f"{head}\nvalidation, all folds")
-                if (units := by_unit(predictions)) is not None and "unit" in metrics:
+                if (units := by_unit(predictions)) is not None and len(units.predictions.truth):
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, history, units)
             for file in ("val_metrics.png", "best_metrics.png"):
                 metrics_png(folder / "metrics" / file, self.winner, history, metrics, predictions)

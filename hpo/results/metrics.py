@@ -75,14 +75,15 @@ def unit_metrics(predictions: Predictions) -> dict[str, object]:
         predictions: predictions for single cases.
     """
     found = by_unit(predictions)
-    if found is None or not len(found.predictions.truth):
+    if found is None:
         return {}
+    scores = classifier_metrics(found.predictions) if len(found.predictions.truth) else {}
     return {
         "unit": found.units.name,
         "unit_aggregate": found.units.aggregate,
         "units": len(found.predictions.truth),
         "units_left_out": list(found.left_out),
-        **{f"{UNIT}{key}": value for key, value in classifier_metrics(found.predictions).items()},
+        **{f"{UNIT}{key}": value for key, value in scores.items()},
     }
 
 

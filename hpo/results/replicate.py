@@ -87,7 +87,7 @@ class Replicate:
             metrics_png(folder / "metrics" / "val_metrics.png", self.winner, evaluation, metrics, self.predictions)
             head = title(self.winner, evaluation, 48)
             if self.predictions is not None:
-                if (units := by_unit(self.predictions)) is not None and "unit" in metrics:
+                if (units := by_unit(self.predictions)) is not None and len(units.predictions.truth):
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, evaluation, units)
                 roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
             if (panels := Panels.load(self.files)) is not None and panels.names:

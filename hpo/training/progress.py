@@ -21,7 +21,7 @@ from hpo.training.reported import (
     returned_metrics,
     stored_size,
 )
-from hpo.training.units import unit_remark, unit_scores
+from hpo.training.units import check_defined, unit_remark, unit_scores
 from hpo.training.weights import MODEL_FILE, save_weights, weights_digest
 
 if TYPE_CHECKING:
@@ -183,7 +183,6 @@ class Progress:
         """
         self.predictions = predictions
         self.digests["predictions"] = predictions.digest
-        unit_scores(predictions)  # raises if they are undefined
         if (remark := unit_remark(predictions)) is not None:
             self.remark(remark)
         if self.keeps or self.is_test:
@@ -196,6 +195,7 @@ class Progress:
         Args:
             predictions: predictions of this epoch with their units.
         """
+        check_defined(predictions, self.objective.needed)
         self._of_units = unit_scores(predictions)
 
     def changed_files(self) -> list[str]:

@@ -5,7 +5,7 @@ Shapes: N cases, U units, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hpo.core.errors import TrainableError
 from hpo.core.protocols import Aggregate, Units
-from hpo.stats.classification import UNIT, classification_scores
+from hpo.stats.classification import NAMES, UNIT, classification_scores
 from hpo.training.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -129,20 +129,16 @@ def by_unit(predictions: Predictions) -> UnitPredictions | None:
 def unit_scores(predictions: Predictions) -> Mapping[str, float | None]:
     """Returns the metrics over units by key, `unit_acc` and so on; empty if the cases have no units.
 
+    All are None if every unit has cases of different classes.
+
     Args:
         predictions: predictions for single cases.
-
-    Raises:
-        TrainableError: if every unit has cases of different classes.
     """
     found = by_unit(predictions)
     if found is None:
         return {}
     if not len(found.predictions.truth):
-        raise TrainableError(
-            f"no metric per {found.units.name} is defined: the cases of every {found.units.name} "
-            f"({len(found.left_out)}) have different classes; use other units, or remove [validation] units"
-        )
+        return dict.fromkeys(f"{UNIT}{key}" for key in NAMES)
     scores = classification_scores(found.predictions.truth, found.predictions.probabilities)
     return {f"{UNIT}{key}": value for key, value in scores.items()}
 
@@ -166,6 +162,27 @@ def unit_remark(predictions: Predictions) -> str | None:
     if total == len(predictions.truth):
         return f"each {name} has one predicted case, so the metrics per {name} are those of the cases"
     return None
+
+
+def check_defined(predictions: Predictions, needed: Collection[str]) -> None:
+    """Checks that the metrics over units that a study needs are defined.
+
+    Args:
+        predictions: predictions for single cases.
+        needed: names of the metrics that the study needs.
+
+    Raises:
+        TrainableError: if one is over units, but every unit has cases of different classes.
+    """
+    found = by_unit(predictions)
+    if found is None or len(found.predictions.truth):
+        return
+    for name in needed:
+        if name.removeprefix(UNIT) in NAMES and name.startswith(UNIT):
+            raise TrainableError(
+                f"{name} is undefined: each of the {len(found.left_out)} validation units ({found.units.name}) has "
+                "cases of different classes; use other units, or more validation cases"
+            )
 
 
 def check_whole(name: str, division: Division) -> None:

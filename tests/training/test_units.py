@@ -17,7 +17,7 @@ from hpo.promotion.estimating import estimate_part
 from hpo.results.metrics import unit_metrics
 from hpo.stats.classification import NAMES
 from hpo.training.predictions import Predictions
-from hpo.training.units import by_unit, unit_remark, with_units
+from hpo.training.units import by_unit, check_defined, unit_remark, unit_scores, with_units
 from tests.project.toys.held import GROUPS, LABELS
 
 MEAN = Units(name="exam", aggregate="mean")
@@ -79,6 +79,17 @@ def test_units_are_kept_on_disk(tmp_path):
 def test_unknown_unit_lists_the_known():
     with pytest.raises(TrainableError, match=r"units is 'patient'.*\(known: exam, view\)"):
         with_units(views(), Units(name="patient", aggregate="mean"), None)
+
+
+def test_undefined_metrics_fail_only_if_needed():
+    made = views(truth=(0, 1, 1, 2, 2), exams=("x", "x", "y", "y", "y"))
+    assert set(unit_scores(made).values()) == {None}
+    check_defined(made, ("val_acc", "unit_size"))
+    with pytest.raises(TrainableError, match=r"unit_acc is undefined: each of the 2 validation units \(exam\)"):
+        check_defined(made, ("val_acc", "unit_acc"))
+    part, _ = estimate_part("validation", {42: [made]}, 0)
+    assert [one.metric for one in part.metrics] == list(NAMES)
+    assert (part.of_units, part.left_out) == (0, 2)
 
 
 def test_units_lie_within_groups():
