@@ -77,6 +77,7 @@ class Objective:
         constraints: names of metrics that must not be above zero at the selected step.
         ignore: names of metrics that differ between any two trainings, such as times; bit-by-bit comparisons skip them.
         others: name and direction of each further metric to optimize, which counts at the same epoch.
+        cost: name of the metric that says what a training costs; empty: none does.
     """
 
     metric: str
@@ -85,6 +86,7 @@ class Objective:
     constraints: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     others: tuple[tuple[str, Direction], ...] = ()
+    cost: str = ""
 
     def __post_init__(self) -> None:
         require_type("metric", self.metric, str, "the name of a metric")
@@ -104,7 +106,7 @@ class Objective:
     @property
     def needed(self) -> tuple[str, ...]:
         """The names of all metrics that every report must have."""
-        return *self.metrics, *self.constraints
+        return *self.metrics, *self.constraints, *([self.cost] if self.cost else [])
 
     @property
     def by_metric(self) -> dict[str, Direction]:

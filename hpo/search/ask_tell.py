@@ -17,7 +17,7 @@ from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.driver.session import resolve_study
 from hpo.search.source import SearchSource
 from hpo.store.optuna_storage.studies import DurableStudy
-from hpo.study import Study, Trial, checked_configurations, incumbent
+from hpo.study import SECONDS, Study, Trial, checked_configurations, incumbent
 
 
 @dataclass(slots=True)
@@ -59,6 +59,11 @@ class Search:
         if self._study.search.prior:
             raise UsageError(
                 "hpo.Search has no storage to read the old studies of [search] prior from; use hpo.run, or remove it"
+            )
+        if self._study.search.cost == SECONDS:
+            raise UsageError(
+                f"hpo.Search does not train, so it knows no {SECONDS}; let [search] cost name a metric that tell() "
+                "gets, or use hpo.run"
             )
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage, name = InMemoryStorage(), self._study.name
@@ -111,16 +116,19 @@ class Search:
         Args:
             trial: the trial that was trained.
             value: the objective's value; None: the training failed, or the pruner ended it.
-            metrics: the metrics that the study's constraints name, and its other objectives; None: it has none.
+            metrics: the metrics that the study's constraints and cost name, and its other objectives; None: it has
+                none.
 
         Raises:
-            UsageError: if the trial is not open, the value is no finite number, or a constraint's metric is missing.
+            UsageError: if the trial is not open, the value is no finite number, or a metric is missing.
         """
         found, given = self._found(trial), dict(metrics or {})
         if value is not None:
             require_number("value", value)
             if missing := [name for name in self._study.objective.constraints if name not in given]:
                 raise UsageError(f"metrics lacks {', '.join(missing)}, which [search] constraints names; give it")
+            if (cost := self._study.objective.cost) and cost not in given:
+                raise UsageError(f"metrics lacks {cost}, which [search] cost names; give it")
             if missing := [name for name, _ in self._study.objective.others if name not in given]:
                 raise UsageError(f"metrics lacks {', '.join(missing)}, another objective of the study; give it")
             for name, _ in self._study.objective.others:

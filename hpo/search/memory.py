@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.core.records import Value
+from hpo.search.costs import COST
 from hpo.search.failures import explained_failure
 from hpo.search.proposals import distributions, is_kept, make_pruner, make_sampler, suggest
 from hpo.search.transfer import Transfer
@@ -23,8 +24,9 @@ from hpo.study.plugins import is_plugin
 from hpo.study.prior import Prior
 from hpo.training import configured_torch
 
-_MARKS = (RUNG, "constraints:", MARKS)
-"""Prefixes of the attributes that a trial gets while it runs and when it ends: successive halving, constraints."""
+_MARKS = (RUNG, "constraints:", COST, MARKS)
+"""Prefixes of the attributes that a trial gets while it runs and when it ends: successive halving, constraints, its
+cost."""
 
 _SHARED = "hpo:shared"
 """What the sampler changed of the study's own attributes when it proposed this trial: stored with the trial, in one

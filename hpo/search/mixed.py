@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
+from hpo.search.costs import Price
 from hpo.search.learned import FEWEST, MOST_FITTED, MOST_POINTS, has_value, in_range
 from hpo.search.units import Bools, UnitSpace, keys
 from hpo.store.optuna_storage.trials import AGREEMENT
@@ -60,6 +61,8 @@ class MixedSampler(BaseSampler):
     where no trial had them. TPE that proposes what was tried is asked again, up to six times, and then it is the
     process's turn; that can be seen only where TPE proposes all params of a trial together, so neither in its random
     start nor where params follow that not all trials have.
+
+    Where trials have costs, see `hpo.search.costs`, the process looks for the most improvement per cost.
 
     With old studies they take turns from the first trial on. The process then has their mean as its own before it knows
     any value, and TPE sees some of their configurations; see `hpo.search.transfer`. Both only as long as the values do
@@ -260,7 +263,8 @@ def _proposal(
     process = replace(Process.under(points, values, logs), prior=prior)
     best = float(process.at(process.points)[0].max())
     process = process.believing(form.points(units[running]))
-    return form.params(_best(process, best, form, leaders, set(keys(units)), rng)), fitted
+    price = Price.of(everyone, form)
+    return form.params(_best(process, best, form, leaders, set(keys(units)), rng, price)), fitted
 
 
 def _first(trials: Sequence[FrozenTrial], transfer: Transfer, belief: Belief, rng: Any) -> Params:
@@ -291,16 +295,31 @@ def _first(trials: Sequence[FrozenTrial], transfer: Transfer, belief: Belief, rn
     return form.params(_best(replace(process, prior=prior), best, form, leaders, set(keys(units)), rng))
 
 
-def _best(process: Process, best: float, form: UnitSpace, leaders: Array, taken: set[bytes], rng: Any) -> Array:
+def _best(
+    process: Process,
+    best: float,
+    form: UnitSpace,
+    leaders: Array,
+    taken: set[bytes],
+    rng: Any,
+    price: Price | None = None,
+) -> Array:
     """Returns the row (P,) with the highest expected improvement, of those not taken while there are others.
 
-    The best rows of a pool are moved: their real numbers along the slope, their other params one by one.
+    The best rows of a pool are moved: their real numbers along the slope, their other params one by one. With a price
+    the highest improvement per cost counts; the slope is still that of the improvement.
     """
+
+    def worth(rows: Array) -> Array:
+        points = form.points(rows)
+        gain = process.gain(points, best)
+        return gain if price is None else gain - price.at(points)
+
     pool = np.concatenate([form.settled(form.drawn(RANDOM, rng), rng), form.near(leaders, NEIGHBOURS, rng)])
     pool = pool[sorted({key: place for place, key in enumerate(keys(pool))}.values())]
     fresh = _fresh(pool, taken)
     pool = pool[fresh] if fresh.any() else pool
-    gain = process.gain(form.points(pool), best)
+    gain = worth(pool)
     first = np.argsort(-gain, kind="stable")[:STARTS]
     rows, gains = pool[first], gain[first]
     for _ in range(ROUNDS):
@@ -313,7 +332,7 @@ def _best(process: Process, best: float, form: UnitSpace, leaders: Array, taken:
         if not fresh.any():
             break
         owner, everyone = owner[fresh], everyone[fresh]
-        found, before = process.gain(form.points(everyone), best), gains.copy()
+        found, before = worth(everyone), gains.copy()
         for place in range(len(rows)):
             own = np.flatnonzero(owner == place)
             if len(own) and found[top := own[np.argmax(found[own])]] > gains[place]:

@@ -263,8 +263,10 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         if keeper is not None:
             with_retries(keeper.write, context.stop)
         table = tuple(source.trials())
-        warnings = _ignored_seeds(session) + tuple(
-            f"Not reproducible: {reason}." for reason in not_reproducible(table, study)
+        warnings = (
+            _ignored_seeds(session)
+            + source.warnings
+            + tuple(f"Not reproducible: {reason}." for reason in not_reproducible(table, study))
         )
         use = session.durable.prior_use if prior is not None else None
     return SearchOutcome(

@@ -19,6 +19,7 @@ from hpo.core.errors import StudyBusy
 from hpo.core.protocols import DONE, WAIT, Decision, Done, Wait
 from hpo.core.records import MAX_TRIALS, Evaluation, Job, Status
 from hpo.search.contrast import contrast_of
+from hpo.search.costs import COST, cost_of, cost_warnings
 from hpo.search.duplicates import DuplicateIndex
 from hpo.search.limits import Limits
 from hpo.search.memory import MemoryStudy, marks_of
@@ -163,6 +164,11 @@ class SearchSource:
         """Number of trials that were not imported."""
         return self._next - self._imported
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to say of the costs that the search learned from."""
+        return cost_warnings(list(self._finished.values()), self._study)
+
     def ask(self) -> Job | Wait | Done:
         while True:
             while self._left_open:
@@ -283,6 +289,8 @@ class SearchSource:
         if evaluation.value is not None:  # under the keys that Optuna's own set_constraint uses
             kept = ((name, evaluation.metrics[name]) for name in self._study.objective.constraints)
             frozen.system_attrs.update({f"constraints:{name}": value for name, value in kept})
+        if (cost := cost_of(evaluation, self._study)) is not None:
+            frozen.system_attrs[COST] = cost
         self._durable.finish(number, state, values, marks_of(frozen), evaluation.error)
         self._running.remove(number)  # only now: if the database is unreachable, this is called again
         frozen.state, frozen.values = state, values

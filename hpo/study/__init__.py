@@ -3,6 +3,7 @@
 from hpo.study.configurations import Configuration, checked_configurations
 from hpo.study.external import FIRST_EXTERNAL, ExternalTrial, Origin
 from hpo.study.fitting import fitted
+from hpo.study.objective import SECONDS
 from hpo.study.options import PRUNERS, SAMPLERS, non_defaults, require_package
 from hpo.study.schema import NAME, PromotionRules, Search, Study, json_schema
 from hpo.study.table import dotted
@@ -14,6 +15,7 @@ __all__ = [
     "NAME",
     "PRUNERS",
     "SAMPLERS",
+    "SECONDS",
     "TIMING",
     "Configuration",
     "ExternalTrial",

@@ -14,6 +14,9 @@ from hpo.study.table import Finite, Table
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
 
+SECONDS = "seconds"
+"""Name of the cost that is the time of a training."""
+
 SEVERAL = ("tpe", "gp", "nsgaii", "nsgaiii", "random", "qmc", "grid")
 """Samplers that take several objectives; the first one is the default of studies that have several."""
 

@@ -17,7 +17,7 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
-from hpo.study.objective import MetricName, ObjectiveTable, each_once, with_defaults
+from hpo.study.objective import SECONDS, MetricName, ObjectiveTable, each_once, with_defaults
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.preference import PreferTable, named, or_text
 from hpo.study.race import RaceTable
@@ -62,6 +62,8 @@ class Search(Table):
         trials: number of trials of the study.
         constraints: names of metrics that must be 0 or less at the step whose value counts; a trial that violates one
             is neither incumbent nor candidate.
+        cost: name of a metric above 0 that says what a training costs, or `seconds`, the time that it takes; the
+            sampler then looks for improvement per cost, see `hpo.search.costs`.
         until: value of the objective that ends the search once it is reached; with a lag, once it is known.
         patience: number of trials in a row without improvement that end the search; None: no limit.
         budget: epochs of each trial.
@@ -85,6 +87,7 @@ class Search(Table):
     pruner_options: dict[str, object] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 20
     constraints: Annotated[tuple[MetricName, ...], Field(strict=False), AfterValidator(each_once)] = ()
+    cost: MetricName | None = None
     until: Finite | None = None
     patience: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -232,6 +235,7 @@ class Study(Table):
             constraints=self.search.constraints,
             ignore=table.ignore,
             others=table.metrics[1:],
+            cost="" if self.search.cost in (None, SECONDS) else self.search.cost,
         )
 
     @property
@@ -354,7 +358,7 @@ class Study(Table):
         content["resources"] = {name: value for name, value in content["resources"].items() if value is not None}
         if self.promotion.race is None:
             del content["promotion"]["race"]
-        for key in ("enqueue", "prior"):
+        for key in ("enqueue", "prior", "cost"):
             if not content["search"][key]:
                 del content["search"][key]
         for key in ("ignore", "metrics"):
@@ -389,8 +393,9 @@ class Study(Table):
         texts |= {"search.lag": str(self.lag).lower()}
         for table, options in (("sampler", self.sampler_options), ("pruner", self.pruner_options)):
             texts |= {f"search.{table}_options.{name}": repr(value) for name, value in sorted(options.items())}
-        if self.search.seeding != "fixed":
-            texts["search.seeding"] = self.search.seeding
+        for name in ("seeding", "cost"):
+            if (given := getattr(self.search, name)) not in ("fixed", None):
+                texts[f"search.{name}"] = given
         if self.search.seeding == "replicated":
             texts["search.replicates"] = f"{self.search.replicates}, lambda {self.search.lambda_:g}"
         if self.validation is not None:

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, field
 
 from hpo.core.records import Value
 from hpo.stats.fronts import fronts_of, losses_of, spread_first
+from hpo.study.objective import SECONDS
 from hpo.study.schema import Study
 
 TIMING = "lag = false: depends on timing"
+BY_SECONDS = "cost = seconds: proposals depend on how long trainings take"
 """Why a search without a lag is not reproducible."""
 
 
@@ -93,6 +95,8 @@ def not_reproducible(trials: Sequence[Trial], study: Study) -> tuple[str, ...]:
         study: the study that was searched.
     """
     found = dict.fromkeys([TIMING] * (study.lag is False))
+    if study.search.cost == SECONDS:
+        found[BY_SECONDS] = None
     for name in study.objective.metrics:
         if name in study.objective.ignore:
             found[f"{name} is an objective, and differs between any two trainings"] = None

@@ -16,7 +16,7 @@ from hpo.study.command import command_notes, command_problems
 from hpo.study.dimension import DimensionTable, Scalar
 from hpo.study.fitting import fitted, on_a_grid
 from hpo.study.messages import listed, shown_value
-from hpo.study.objective import objective_problems, with_defaults
+from hpo.study.objective import SECONDS, objective_problems, with_defaults
 from hpo.study.options import CONSTRAINED, DEFAULT_SAMPLER, PRUNERS, SAMPLERS
 from hpo.study.schema import Study
 from hpo.study.table import Table, dotted
@@ -161,6 +161,7 @@ def _across(content: Mapping[str, object], stem: str | None) -> Iterable[Problem
         yield from _search_problems(search, dimensions)
         yield from _enqueued_problems(search, content, dimensions, fixed)
         yield from _prior_problems(search, content)
+        yield from _cost_problems(search, content)
     streams = content.get("streams")
     for name in streams if isinstance(streams, dict) else ():
         if name not in STREAMS:
@@ -226,6 +227,21 @@ def _prior_problems(search: Mapping[str, Any], content: Mapping[str, object]) ->
     objective = content.get("objective")
     if isinstance(objective, Mapping) and len(objective.get("metrics") or ()) > 1:
         yield Problem("search.prior", "a study with several objectives cannot start from old ones; leave it out")
+
+
+def _cost_problems(search: Mapping[str, Any], content: Mapping[str, object]) -> Iterable[Problem]:
+    cost, objective = search.get("cost"), content.get("objective")
+    if cost is None:
+        return
+    if search.get("sampler", DEFAULT_SAMPLER) != DEFAULT_SAMPLER:
+        yield Problem("search.cost", f"only sampler {DEFAULT_SAMPLER!r} considers costs; use it, or leave it out")
+    if not isinstance(objective, Mapping):
+        return
+    metrics = objective.get("metrics") or ()
+    if len(metrics) > 1:
+        yield Problem("search.cost", "a study with several objectives has the cost as one of them; leave it out")
+    elif cost == objective.get("metric") or cost in metrics:
+        yield Problem("search.cost", f"{cost!r} is the objective; name another metric, or {SECONDS!r}")
 
 
 def _with_sampler_of_option(problem: Problem) -> Problem:
