@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hpo.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "costs.md").read_text()
-BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))
+BLOCKS = {kind: body for kind, body in reversed(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))}
 README = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
@@ -38,3 +39,8 @@ def test_the_commands(tmp_path, config, monkeypatch):
     assert "Trained now: " in both
     assert "2996-12-01 08:00 (UTC" in again
     assert "Spent so far: " in again
+
+
+def test_the_table_of_costs(curve):
+    table = tomllib.loads(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1])["search"]
+    assert curve(search=table).objective.needed == ("val", "weights")
