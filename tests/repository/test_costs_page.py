@@ -13,7 +13,7 @@ from hpo.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "costs.md").read_text()
-BLOCKS = {kind: body for kind, body in reversed(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))}
+BLOCKS = dict(reversed(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)))
 README = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
