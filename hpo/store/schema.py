@@ -67,7 +67,9 @@ def ensure(engine: Engine, library: Library | None = None, *, ours: bool = True)
             check_not_newer(version, engine)
             if version is not None:
                 check_migration(version, _shown(engine))
-            if version != HEAD:
+            if version is None and not _has_ours(connection):
+                _make_ours(connection)
+            elif version != HEAD:
                 alembic.command.upgrade(alembic_config(connection), "head")
             _complete(connection, Base.metadata)
         if library is not None:
@@ -147,6 +149,19 @@ def scripts_of(folder: Path) -> Any:
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory(str(folder))
+
+
+def _has_ours(connection: Connection) -> bool:
+    return any(name in Base.metadata.tables for name in inspect(connection).get_table_names())
+
+
+def _make_ours(connection: Connection) -> None:
+    """Creates our tables as they are now: in an empty database the migrations would come to the same, in 0.2 s."""
+    from alembic.migration import MigrationContext
+
+    Base.metadata.create_all(connection)
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    context.stamp(scripts_of(MIGRATIONS), HEAD)
 
 
 def _make_library(connection: Connection, library: Library) -> None:

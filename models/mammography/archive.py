@@ -44,15 +44,17 @@ def write_phantoms(out: Path, count: int, *, dicom: bool, size: int, seed: int, 
         out: the folder; it must be empty or missing.
         count: number of examinations, or of images for a folder of images.
         dicom: whether to write DICOM files with a CSV file, or 8-bit images in folders A, B, C, D.
-        size: pixels along each side.
+        size: pixels along each side, at least 16, for DICOM files at least 32.
         seed: seed of the phantoms.
         tell: called with the progress.
 
     Raises:
         UsageError: if the folder is not empty or cannot be written, or a number is out of range.
     """
-    if not 4 <= count <= 999_999 or not 16 <= size <= 4096:
-        raise UsageError(f"expected 4 .. 999999 phantoms of 16 .. 4096 pixels, not {count} of {size}")
+    least = 32 if dicom else 16  # JPEG 2000 in its usual six resolutions needs 2 ** 5 pixels
+    if not 4 <= count <= 999_999 or not least <= size <= 4096:
+        kind = "phantoms as DICOM files" if dicom else "phantoms"
+        raise UsageError(f"expected 4 .. 999999 {kind} of {least} .. 4096 pixels, not {count} of {size}")
     if dicom:
         require_package()
     out = out.absolute()

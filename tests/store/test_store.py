@@ -125,7 +125,36 @@ def test_non_finite_values_are_refused(store, curve, value):
         connection.execute(sa.text(f"INSERT INTO hpo_evaluations ({columns}) VALUES ({marks})"), row)
 
 
+def described(connection):
+    """All that the database says about our tables, whatever the order."""
+    inspector = sa.inspect(connection)
+    questions = ("columns", "indexes", "unique_constraints", "check_constraints", "foreign_keys")
+    found = {}
+    for name in sorted(one for one in inspector.get_table_names() if one.startswith("hpo_")):
+        answers = {one: getattr(inspector, f"get_{one}")(name) for one in questions}
+        answers["primary key"] = [inspector.get_pk_constraint(name)]
+        found[name] = {key: sorted(map(str, values)) for key, values in answers.items()}
+    return found
+
+
+def test_new_tables_are_the_migrated_ones(store):
+    with store._engine.connect() as connection:
+        made = described(connection)
+        assert set(made) == {*Base.metadata.tables, VERSION_TABLE}
+        Base.metadata.drop_all(connection)
+        connection.execute(sa.text(f"DROP TABLE {VERSION_TABLE}"))
+        connection.commit()
+    with store._engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "head")
+        assert described(connection) == made
+
+
 def test_migrations_make_the_tables(store):
+    with store._engine.begin() as connection:
+        Base.metadata.drop_all(connection)
+        connection.execute(sa.text(f"DROP TABLE {VERSION_TABLE}"))
+        command.upgrade(alembic_config(connection), "head")
+
     def ours(name, kind, parents):
         return kind != "table" or (name.startswith("hpo_") and name != VERSION_TABLE)
 

@@ -244,6 +244,12 @@ def test_subsets_are_stratified_and_fixed():
         phantoms_of(images=200, subset=201)
 
 
+def test_too_small_for_dicom(tmp_path):
+    with pytest.raises(UsageError, match=r"phantoms as DICOM files of 32 \.\. 4096 pixels, not 4 of 16"):
+        write_phantoms(tmp_path / "in", 4, dicom=True, size=16, seed=0, tell=silent)
+    assert not (tmp_path / "in").exists()
+
+
 def test_writing_phantoms_is_deterministic(archive, tmp_path):
     again = write_phantoms(tmp_path / "again", 40, dicom=True, size=48, seed=0, tell=silent)
     files = sorted(path.relative_to(again.parent) for path in again.parent.rglob("*") if path.is_file())
