@@ -14,7 +14,7 @@ run: .venv/.installed
 test: .venv/.installed-dev lint
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
-# The tests that take three seconds or more each: clusters, kills, whole walks through the README.
+# The tests that take three seconds or more each, or a browser or a large library: clusters, kills, walks through the docs.
 test-slow: .venv/.installed-dev
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 -m 'slow and not soak'
 

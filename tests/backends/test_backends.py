@@ -398,6 +398,7 @@ def test_workers_import_little(ray_slots, tmp_path):
     assert found == {"val": 0.0, "optuna": 0.0, "sqlalchemy": 0.0, "alembic": 0.0, "torch": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_backends_give_equal_evaluations(ray_slots, tmp_path):
     from gathering import GatheringBackend

@@ -100,6 +100,7 @@ def test_stdout_is_only_json(project):
     assert len(values["promotion"]["results"]) == 3
 
 
+@pytest.mark.slow
 def test_studies_and_check_output(project):
     listed = hpo(project, "studies")
     assert "curve" in listed.stdout

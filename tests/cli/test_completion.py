@@ -45,6 +45,7 @@ def completed(folder, line, **more):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

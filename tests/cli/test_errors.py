@@ -448,6 +448,7 @@ def test_too_many_cores_are_refused_first(refused, no_ray_joined):
     assert f"one training requests 4096 CPU, but this machine has {os.cpu_count()}; request fewer" in message
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_too_many_cores_for_joined_ray(refused, ray_slots):
     message = refused("run", "--study", "curve", "--backend", "ray", "--cpus-per-trial", "4096")

@@ -202,6 +202,7 @@ def test_irreproducible_restore_is_an_error(curve, config, tmp_path):
     assert not first.results[0].exists()
 
 
+@pytest.mark.slow
 def test_interrupted_search_has_same_table(curve, config, tmp_path):
     study = curve(search={"trials": 12})
     undisturbed = hpo.run(study, replace(config, storage=f"sqlite:///{tmp_path / 'whole.db'}"))

@@ -121,6 +121,7 @@ def test_audit_of_another_source_as_json(project):
     assert (found["source"], found["images"]) == ("folders", 12)
 
 
+@pytest.mark.slow
 def test_bad_data_is_refused_first(project):
     _, stderr = hpo(project, "run", "--study", "arch-density", "--backend", "local", status=2)
     assert "trainable  data in/classificacao.csv: there is no such folder or CSV file" in stderr

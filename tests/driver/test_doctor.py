@@ -69,6 +69,7 @@ def command(folder, *arguments, path=(), before=None, **environment):
 # The command.
 
 
+@pytest.mark.slow
 def test_healthy_machine_writes_nothing(tmp_path):
     done = command(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

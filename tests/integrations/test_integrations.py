@@ -28,7 +28,10 @@ STUDY, PARALLEL_STUDY = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = dict(re.findall(r"## ([\w-]+)\n\n```python\n(.*?)```", PAGE, re.DOTALL))
 MODULES = {"scikit-learn": "sklearn", "LightGBM": "lightgbm", "XGBoost": "xgboost", "Keras": "keras"}
 MODULES |= {"Lightning": "lightning", "Transformers": "transformers"}
-pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers"),
+]
 OBJECTIVE = Objective(metric="val_auc", direction="maximize")
 
 GROWING = """

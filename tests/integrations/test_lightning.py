@@ -13,6 +13,7 @@ from hpo.training import TrainingRun
 from hpo.training.process import configured_torch
 
 pytestmark = [
+    pytest.mark.slow,
     needs("lightning", "lightning"),
     pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec", "ignore:.*does not have many workers"),
 ]

@@ -21,6 +21,7 @@ from hpo.core.installed import install_line
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 
 pytestmark = [
+    pytest.mark.slow,
     needs("mlflow", "mlflow"),
     needs("wandb", "wandb"),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),

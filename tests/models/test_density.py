@@ -44,6 +44,7 @@ def test_another_seed_changes_the_weights(trained):
     assert first.digests["weights"] != second.digests["weights"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_in", [1, 2, 3])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_killed_trainings_resume_bit_exactly(trained, optimizer, killed_in):

@@ -71,6 +71,7 @@ class WithData:
         return trial.suggest_float("x", 0, 1) + self.data * random.random()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["object", "method", "partial"])
 def test_objectives_with_data(config, how):
     made = WithData(0.1)

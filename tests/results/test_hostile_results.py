@@ -37,6 +37,7 @@ def winner(*evaluations: Evaluation) -> Winner:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made",
     [

@@ -324,6 +324,7 @@ def with_reports(winner: Winner, metrics: list[dict[str, float | None]]) -> Winn
     return replace(winner, evaluations=evaluations, objective=objective)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metrics",
     [

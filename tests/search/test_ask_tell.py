@@ -17,6 +17,7 @@ SEARCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda one: one["sampler"])
 def test_same_trials_as_run(curve, config, search):
     study = curve(search={"trials": 14, **search, "enqueue": [{"x": 0.25, "k": 2, "shape": "flat"}]})

@@ -43,7 +43,7 @@ def plain_optuna(study, trials):
     return [(t.params, t.value, t.constraints) for t in made.trials]
 
 
-@pytest.mark.slow("gp")
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "tpe+gp", "gp", "nsgaii"])
 def test_constraints_match_optuna(tmp_path, curve, sampler):
     options = {"n_startup_trials": 6} if sampler != "nsgaii" else {"population_size": 4}

@@ -63,6 +63,7 @@ SEEDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEEDED, ids=lambda one: one["sampler"].partition(":")[2] + one.get("pruner", ""))
 def test_resumed_is_uninterrupted(stored, curve, search):
     tables = {"space": search["space"]} if "space" in search else {}

@@ -172,8 +172,7 @@ BOUNDS = [
 ]
 
 
-@pytest.mark.slow("hyperband")
-@pytest.mark.slow("gp")
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name", "options"), BOUNDS)
 def test_option_bounds_work_in_optuna(tmp_path, curve, kind, name, options):
     space = {"space": COUNTABLE} if "with_margin" in options else {}

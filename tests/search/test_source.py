@@ -21,6 +21,7 @@ def durable(tmp_path):
     made.close()
 
 
+@pytest.mark.slow("tpe")
 @pytest.mark.parametrize("lag", [1, False])
 @pytest.mark.parametrize("pruner", ["median", "none"])
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -46,6 +47,7 @@ def test_memory_table_matches_database(durable, curve):
     assert again.trials() == stored
 
 
+@pytest.mark.slow
 def test_lag_makes_timing_irrelevant(tmp_path, curve):
     study = curve(search={"lag": 4})
     tables = []

@@ -68,6 +68,7 @@ def study(curve):
     return curve(search={"sampler": "random", "lag": 4, "pruner": "none"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "share"), [(SMOOTH_VALUES, SMOOTH), (NOISY_VALUES, NOISY)])
 @pytest.mark.parametrize("trainings", [30, 60, 120, 240, 480])
 def test_split_ignores_timing(study, trainings, noise, share):

@@ -23,7 +23,10 @@ from tests.serve.conftest import TOKEN, study
 ROOT = Path(__file__).parents[2]
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [pytest.mark.skipif(not (DRIVER and BROWSER), reason="there is no chromium with its driver")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DRIVER and BROWSER), reason="there is no chromium with its driver"),
+]
 
 
 @pytest.fixture(scope="module")

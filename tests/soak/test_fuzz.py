@@ -46,6 +46,7 @@ def count(name, short, long):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", count("HPO_SOAK_FILES", 150, 5000))
 def test_study_files_fuzz(tmp_path, monkeypatch, draw, times):
     monkeypatch.chdir(tmp_path)

@@ -63,6 +63,7 @@ def test_total_effects_match_analytic(function, shares, variance):
     assert found.interact is (sum(shares) > 1.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "shares", "variance"), KNOWN, ids=["additive", "product", "ishigami"])
 def test_ten_draws_are_unbiased(function, shares, variance):
     draw = np.random.default_rng(2)

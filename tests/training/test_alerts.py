@@ -43,8 +43,7 @@ def alerts(work, epochs=8, **params):
             return [*found, *(update.outcome.last_alerts if update.outcome else ())]
 
 
-@pytest.mark.slow("oscillation")
-@pytest.mark.slow("train-validation-gap")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CHECKS)
 def test_bad_training_alerts_once(tmp_path, kind):
     found = alerts(tmp_path, **RAISED[kind])

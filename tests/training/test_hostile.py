@@ -142,6 +142,7 @@ def test_bad_fact_is_an_error_message(tmp_path, fact):
         assert "Traceback" not in evaluation.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effect", hostile.EFFECTS)
 def test_side_effects_stay_contained(tmp_path, effect):
     checked(trained(tmp_path, effect=effect))

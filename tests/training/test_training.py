@@ -174,6 +174,7 @@ BAD_YIELDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "message"), BAD_YIELDS.items())
 def test_broken_rule_is_named(tmp_path, body, message):
     code = (

@@ -14,7 +14,7 @@ from models.mammography.efficientnet import EfficientNetB0
 from models.mammography.unet import UNet
 from models.mammography.weights import load_weights
 
-pytestmark = needs("monai", "monai")
+pytestmark = [pytest.mark.slow, needs("monai", "monai")]
 
 DENSITY = "models.density:train"
 TINY = {"arch": "efficientnet-b0", "lr": 0.01, "images": 40, "size": 32, "batch": 8, "dropout": 0.2}
