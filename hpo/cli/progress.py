@@ -18,7 +18,7 @@ from hpo.cli.tables import describe_alert
 from hpo.core.formatting import counted, duration, number, param, params, quantity
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
-from hpo.study import TIMING, Study, notes
+from hpo.study import Study, not_reproducible, notes
 
 BAR = 24
 """Width of a bar in characters."""
@@ -211,10 +211,8 @@ def header(study: Study, storage: str, extent: str) -> str:
     folds = f" · {study.validation}" if study.validation else ""
     from hpo import api
 
-    lag, reasons = study.lag, list(api.doubts(study))
-    if not lag:
-        reasons.insert(0, TIMING)
-    sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {lag})"
+    reasons = [*not_reproducible((), study), *api.doubts(study)]
+    sure = f"no ({'; '.join(reasons)})" if reasons else f"yes (lag {study.lag})"
     return "\n".join(
         [
             f"{study.name}   {study.objective} · {extent} · "

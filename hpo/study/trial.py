@@ -97,6 +97,8 @@ def not_reproducible(trials: Sequence[Trial], study: Study) -> tuple[str, ...]:
     found = dict.fromkeys([TIMING] * (study.lag is False))
     if study.search.cost == SECONDS:
         found[BY_SECONDS] = None
+    elif study.search.cost in study.objective.ignore:
+        found[f"{study.search.cost} is the cost, and differs between any two trainings"] = None
     for name in study.objective.metrics:
         if name in study.objective.ignore:
             found[f"{name} is an objective, and differs between any two trainings"] = None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hpo
+from hpo.cli.progress import header
 from hpo.core.errors import StudyInvalid
 from hpo.core.records import Evaluation, Job, Report, Status
 from hpo.search.costs import cost_of
@@ -102,3 +103,10 @@ def test_ask_and_tell_needs_the_cost():
     own = hpo.Search(study(cost="flops"))
     with pytest.raises(hpo.UsageError, match=r"metrics lacks flops, which \[search\] cost names"):
         own.tell(own.ask(), 0.5)
+
+
+def test_header_says_it(curve):
+    assert "reproducible: no (cost = seconds" in header(curve(search={"cost": "seconds"}), "", "")
+    ignored = curve(search={"cost": "loss"}, objective={"ignore": ["loss"]})
+    assert "reproducible: no (loss is the cost, and differs" in header(ignored, "", "")
+    assert "reproducible: yes" in header(curve(search={"cost": "loss"}), "", "")
