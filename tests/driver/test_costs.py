@@ -132,11 +132,12 @@ def test_stopped_trainings_count(paced, config):
 
 def test_failed_trainings_count_each_time(curve, config):
     study = curve(fixed={"fault": "raise", "nap": 0.0}, search={"trials": 1, "max_failures": 9})
-    api.run(study, config)
-    before = spent(study, config).seconds
-    assert before > 0
-    api.run(study, config, retry_failed=True)
-    assert spent(study, config).seconds > before
+    first = api.run(study, config)
+    assert first.spent == spent(study, config)
+    assert first.spent.seconds > 0
+    again = api.run(study, config, retry_failed=True)
+    assert again.spent == spent(study, config)
+    assert again.spent.seconds > first.spent.seconds
 
 
 def test_the_promotion_gets_its_part(paced):
