@@ -174,6 +174,31 @@ def test_a_promotion_ends_by_cost(paced, config):
     assert api.promote(study, config, cost=0.01).results == again.results, "what is recorded costs nothing"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"trainable": "toys.folds:train", "validation": {"folds": 3}},
+        {"objective": {"metrics": {"val": "maximize", "loss": "minimize"}, "metric": "val"}},
+    ],
+    ids=["folds", "objectives"],
+)
+def test_cost_changes_no_trial(curve, config, tmp_path, tables):
+    study = curve(
+        space={"x": {"float": [0.0, 1.0]}},
+        fixed={"nap": 0.4},
+        search={"trials": 5, "sampler": "tpe", "pruner": "none", "budget": 2, "lag": 1},
+        resources={"price_per_hour": SECOND},
+        **tables,
+    )
+    limits = [0.3, 0.6, 0.9, 1000]
+    parts = [api.run(study, config, cost=cost) for cost in limits]
+    assert [bool(one.limit) for one in parts] == [True, True, True, False]
+    place = hpo.RunConfig(storage=f"sqlite:///{tmp_path / 'whole.db'}", outputs=tmp_path / "whole", backend="local")
+    assert rows(parts[-1]) == rows(api.run(study, place))
+    assert parts[-1].spent == spent(study, config)
+
+
 def test_gpu_hours_count_gpus(paced):
     study = paced()
     costs = Costs(study, Resources(gpu=2), LimitedOptions(gpu_hours=1), threading.Event())

@@ -283,6 +283,18 @@ def test_lost_weights_are_trained_again(promoted, config):
     assert hpo.promote(made, config, test=True).report.estimate.parts[1] == outcome.report.estimate.parts[1]
 
 
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ray_matches_local_backend(promoted, tmp_path, ray_slots):
+    made, outcome = promoted
+    ray = hpo.RunConfig(
+        storage=f"sqlite:///{tmp_path / 'ray.db'}", outputs=tmp_path / "ray", backend="ray", concurrency=2
+    )
+    hpo.run(made, ray)
+    assert hpo.promote(made, ray, test=True).report.estimate.parts == outcome.report.estimate.parts
+    assert [one.job.seed for one in stored(ray, Stage.TEST)] == [42, 43, 44]
+
+
 def test_ensemble_is_the_mean(promoted, module_config):
     _, outcome = promoted
     models = [Predictions.load(Path(one.files)) for one in stored(module_config, Stage.TEST)]
