@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
-from hpo.core.errors import CheckpointInvalid
+from hpo.core.errors import CheckpointInvalid, TrainableError
 from hpo.core.files import atomic_write, is_file, remove
 from hpo.core.records import Alert, Report
 from hpo.training.monitoring.alerts import EpochRecord, record_from
@@ -77,7 +77,10 @@ class Checkpoint:
             OSError: if the file cannot be written; the older checkpoints are unchanged.
             TrainableError: if a state cannot be saved, or could not be loaded again.
         """
-        import torch
+        try:
+            import torch
+        except OSError as error:  # it would be taken for one of the file
+            raise TrainableError(f"torch, which writes checkpoints, cannot be imported: {error}") from error
 
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["reports"] = [asdict(report) for report in self.reports]

@@ -24,6 +24,7 @@ from hpo.stats.classification import classification_scores
 from hpo.study.command import LoadedCommand
 from hpo.study.trainable import Loaded, load
 from hpo.training.checkpoint import has_checkpoint
+from hpo.training.claim import Claim
 from hpo.training.command import attempt_digest, train, was_left_by
 from hpo.training.context import Context
 from hpo.training.epochs import EpochLoop
@@ -88,6 +89,8 @@ class TrainingRun:
         self._threads = max(1, resources.cpu)
         self._device = device_for(resources.gpu)
         self._project = Path(trainable.root).absolute()
+        self._claim = Claim(self._work_dir.scratch, job.digest)
+        is_alone = self._claim.take()
         folder, error = self._open_folder()
         self._progress = Progress(job, trainable.objective, folder, events=resources.events, keep=resources.keep)
         self._streams = Streams(job.seed, job.stream_seeds)
@@ -111,6 +114,8 @@ class TrainingRun:
             self._progress.remarks.append(
                 f"trained in a process that earlier trainings left changed: {'; '.join(unrestored)}"
             )
+        if not is_alone:
+            self._progress.remarks.append("another process still trained the same; files in its folder may be mixed")
         self._generator: Iterator[object] | None = None
         self._function_run: FunctionRun | None = None
         self._events = resources.events
@@ -181,6 +186,7 @@ class TrainingRun:
             self._work_dir.close(self._job_folder)
             if self._progress.is_test:
                 self._work_dir.close(self._tested)
+            self._claim.release()
         return unrestored
 
     def _begin(self, job: Job, trainable: TrainableRef) -> None:

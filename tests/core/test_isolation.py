@@ -198,6 +198,27 @@ def test_leftover_children_are_ended(tmp_path):
     assert found["unrestored"] == []
 
 
+def test_a_broken_import_is_reported(tmp_path):
+    """Importing it again in the same process would fail for ever; as when the working directory is deleted."""
+    body = """
+    import inspect
+    works = inspect.getabsfile
+    def fails(found, *args):
+        if inspect.ismodule(found):
+            raise FileNotFoundError(2, "No such file or directory")
+        return works(found, *args)
+    inspect.getabsfile = fails
+    try:
+        import torch
+    except FileNotFoundError:
+        pass
+    inspect.getabsfile = works
+    yield {"val": 1.0}
+    """
+    found = trained(tmp_path, body, run=subprocess.run)
+    assert found["unrestored"] == ["an import of torch that failed halfway"]
+
+
 @pytest.mark.slow
 def test_leftover_threads_are_reported(tmp_path):
     found = trained(tmp_path, "threading.Thread(target=time.sleep, args=(5,), name='t').start()\nyield {'val': 1.0}")

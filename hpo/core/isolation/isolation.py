@@ -20,7 +20,14 @@ from typing import Any
 
 from hpo.core.isolation import interpreter, libraries
 from hpo.core.isolation.leftovers import ExitFunctions, Leftovers
-from hpo.core.isolation.libraries import BY_MODULE, THREAD_VARIABLES, Imports, ThreadPools, is_imported
+from hpo.core.isolation.libraries import (
+    BY_MODULE,
+    THREAD_VARIABLES,
+    Imports,
+    ThreadPools,
+    broken_imports,
+    is_imported,
+)
 from hpo.core.isolation.lookups import Lookups
 from hpo.core.isolation.project import ProjectState
 
@@ -122,6 +129,7 @@ class Isolation:
         """
         if self._leftovers is None:
             return
+        self._failed += [f"an import of {name} that failed halfway" for name in broken_imports(tuple(BY_MODULE))]
         if (missed := self._lookups.remark()) is not None and missed not in self.remarks:
             self.remarks.append(missed)
         pools, stuck = self._leftovers.end_pools()

@@ -222,6 +222,16 @@ def is_imported(name: str) -> bool:
     return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
 
 
+def broken_imports(names: Sequence[str]) -> list[str]:
+    """Returns the modules whose import has failed halfway: their submodules are there, and importing again fails.
+
+    Args:
+        names: names of the modules.
+    """
+    parents = {name.partition(".")[0] for name in tuple(sys.modules) if "." in name}
+    return [name for name in names if name in parents and name not in sys.modules]
+
+
 class Imports(importlib.abc.MetaPathFinder):
     """Calls a function after certain modules have been imported.
 
