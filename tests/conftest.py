@@ -30,7 +30,11 @@ def pytest_configure():
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
 def pytest_collection_modifyitems(items):
-    """Takes `slow("ray")` from the variants of a test that have no "ray" in their name."""
+    """Takes `slow("ray")` from the variants of a test that have no "ray" in their name.
+
+    The walks through the docs come first: they are the longest files, and one process runs a whole file.
+    """
+    items.sort(key=lambda item: "repository" not in item.path.parts)
     for item in items:
         for mark in [mark for mark in item.own_markers if mark.name == "slow" and mark.args]:
             if mark.args[0] not in item.name.partition("[")[2]:

@@ -185,6 +185,7 @@ def test_recorded_draws_are_reused(searched, restored_config):
     assert api.decompose(searched, restored_config, trial=1, n=2, sources=["init"], replays=0).trained == 4
 
 
+@pytest.mark.slow
 def test_stopped_decomposition_resumes(searched, restored_config, study, tmp_path):
     whole = api.decompose(searched, restored_config, trial=0, n=3)
     elsewhere = replace(restored_config, storage=f"sqlite:///{tmp_path / 'other.db'}", outputs=tmp_path / "other")
@@ -208,6 +209,7 @@ def test_use_of_ctx_seed_is_deterministic(study, config):
     assert found.replays.are_identical
 
 
+@pytest.mark.slow
 def test_decompose_another_metric(searched, restored_config):
     found = api.decompose(searched, restored_config, trial=0, n=3, metric="product")
     assert {path.name for path in found.files} == {
@@ -259,6 +261,7 @@ def test_differing_replays_are_reported(study, config):
     assert f"Replays differ in history ({metrics}): val by up to {found.replays.largest:.3g}, the seeds' sd" in printed
 
 
+@pytest.mark.slow
 def test_unused_streams_are_reported(searched, restored_config):
     found = api.decompose(searched, restored_config, trial=0, n=3)
     printed = text_of(decomposition_text(found))
@@ -413,6 +416,7 @@ def test_unfinished_trial_is_refused(searched, restored_config):
         api.decompose(searched, restored_config, trial=2)
 
 
+@pytest.mark.slow
 def test_replays_are_identical(searched, restored_config):
     before = api.replay(searched, restored_config, trial=0)
     assert (before.seed_sd, before.share) == (None, None)
@@ -430,6 +434,7 @@ def test_replays_are_identical(searched, restored_config):
     assert "Nondeterminism is 0 % of seed noise." in printed
 
 
+@pytest.mark.slow
 def test_nondeterminism_as_percentage(study, config):
     restless = study(fixed={"restless": 0.3})
     hpo.run(restless, config)

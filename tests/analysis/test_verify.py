@@ -94,6 +94,7 @@ def test_differing_weights_are_located(study, config, promoted, monkeypatch):
     assert "0 of 1 training identical." in text
 
 
+@pytest.mark.slow
 def test_changed_fingerprint_is_reported(study, config, promoted):
     first, _ = api.verify(study, replace(config, cpus_per_trial=2))
     assert first.circumstances["threads"] == (1, 2)

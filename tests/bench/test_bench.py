@@ -33,6 +33,7 @@ def test_watch_cost_is_per_epoch(monkeypatch):
     assert len(watching.report(found)) == 4
 
 
+@pytest.mark.slow
 def test_setting_trains_to_same_bits():
     setting = determinism.SETTINGS[determinism.FIRST]
     assert setting == determinism.Setting()

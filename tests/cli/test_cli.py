@@ -109,6 +109,7 @@ def test_studies_and_check_output(project):
     assert json.loads(hpo(project, "studies", "--json").stdout)[0]["study"]["name"] == "curve"
 
 
+@pytest.mark.slow
 def test_schema_is_printed(project):
     schema = json.loads(hpo(project, "studies", "--schema").stdout)
     assert {"name", "trainable", "objective", "space", "search"} <= set(schema["properties"])

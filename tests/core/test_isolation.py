@@ -80,6 +80,7 @@ def test_relative_files_belong_to_a_training(tmp_path):
     assert (tmp_path / "best.txt").read_text() == "of the project"
 
 
+@pytest.mark.slow
 def test_missing_project_files_give_a_hint(tmp_path):
     found = trained(tmp_path, "open('data/train.csv')\nyield {'val': 1.0}")
     assert "FileNotFoundError" in found["error"]
@@ -155,6 +156,7 @@ def test_late_imports_are_seeded(tmp_path):
     assert (one["reports"][0]["threads"], one["reports"][0]["repeatable"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_torch_compiler_is_imported_lazily(tmp_path):
     """Importing it takes as long as torch itself; once imported, it is deterministic too."""
     body = """

@@ -123,6 +123,7 @@ def test_second_promotion_does_nothing(curve_promoted, restored_config):
     assert tree(restored_config.outputs) == before
 
 
+@pytest.mark.slow
 def test_interrupted_promotion_resumes(curve, config):
     study = curve(search={"trials": 4})
     hpo.run(study, config)
@@ -259,6 +260,7 @@ def test_top_larger_than_number_of_trials(curve, config):
     assert (len(outcome.ranking.rows), outcome.asked_top) == (2, 50)
 
 
+@pytest.mark.slow
 def test_equal_params_are_one_candidate(curve, config):
     study = curve(space={"x": {"choice": [0.2, 0.4]}}, search={"trials": 6}, promotion={"seeds": [42, 43]})
     hpo.run(study, config)
@@ -345,6 +347,7 @@ def test_foreign_optuna_study_is_untouched(curve, config):
     assert Store(config.storage).find("curve") is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("net_promoted")
 def test_fixed_streams_ignore_the_seed(curve, module_config, config):
     fixed = net(curve, streams={"split": 5}, promotion={"seeds": [42, 43]})

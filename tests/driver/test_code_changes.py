@@ -118,6 +118,7 @@ def test_edit_of_imported_file_counts(project, config):
     hpo.run(project.study(), config)
 
 
+@pytest.mark.slow
 def test_interrupted_trial_restarts(project, config):
     project.toy(value="params.x", head="import torch")
     loop = "model = torch.nn.Linear(1, WIDTH)\n    for epoch in ctx.epochs(model=model):"
@@ -212,6 +213,7 @@ def test_verify_names_the_code(edited):
     assert "sha256" not in printed
 
 
+@pytest.mark.slow
 def test_tables_mark_other_code(edited):
     project, config, _ = edited
     outcome = hpo.run(project.study(), config, trials=3, accept_code_change=True)

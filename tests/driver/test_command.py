@@ -37,6 +37,7 @@ def stored(config, stage):
     return [(one.job.key, one.status, one.value, [(step.step, step.metrics) for step in one.reports]) for one in found]
 
 
+@pytest.mark.slow
 def test_command_runs_all_verbs(config):
     outcome = hpo.run(study(), config)
     assert outcome.count("failed") == 0

@@ -162,6 +162,7 @@ def test_the_promotion_gets_its_part(paced):
     assert promotion.refusal(replace(job, seed=43)) is DONE
 
 
+@pytest.mark.slow
 def test_a_promotion_ends_by_cost(paced, config):
     study = paced()
     api.run(study, config, trials=2)

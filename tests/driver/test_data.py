@@ -128,6 +128,7 @@ def test_bad_data_is_refused_first(project):
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_phantoms_overwrite_nothing(project):
     (project / "in").mkdir()
     (project / "in" / "mine").write_text("precious")

@@ -63,6 +63,7 @@ class Stopping(hpo.Observer):
             self.stop.set()
 
 
+@pytest.mark.slow
 def test_trial_value_is_the_mean_over_folds(study, config):
     outcome = hpo.run(study(), config)
     assert outcome.count("pruned") > 0

@@ -137,6 +137,7 @@ def test_driven_study_is_untouched(promoted, config, change):
     assert (config.outputs / "curve" / "results_7").is_dir()
 
 
+@pytest.mark.slow
 def test_renamed_study_continues(promoted, config):
     before = everything(config, "curve")
     api.pause("curve", config)

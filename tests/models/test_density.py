@@ -99,6 +99,7 @@ def test_predictions_are_of_the_best_epoch(trained):
     assert found.predictions.cases["path"][0].endswith(found.predictions.cases["accession"][0])
 
 
+@pytest.mark.slow
 def test_it_learns(trained):
     params = {"lr": 0.01, "images": 300, "size": 16, "width": 4, "batch": 16}
     found = trained(DENSITY, params, metric="val_kappa", budget=5)
@@ -119,6 +120,7 @@ def test_divergence_is_one_sentence(trained):
     assert "Traceback" not in found.error
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MAMMOGRAMS.is_dir(), reason="the sample mammograms are not beside this checkout")
 def test_real_mammograms_train(trained):
     params = {"lr": 0.01, "data": str(MAMMOGRAMS), "size": 32, "width": 4, "batch": 6}

@@ -22,6 +22,7 @@ def archive(tmp_path_factory):
     return write_phantoms(place / "in", 40, dicom=True, size=32, seed=0, tell=lambda *_: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["examination", "patient"])
 def test_views_become_one(trained, archive, name):
     units = Units(name=name, aggregate="mean")

@@ -84,6 +84,7 @@ def test_archive_round_trip(archive, tmp_path):
     assert len(set(found.groups)) < len(found.groups)
 
 
+@pytest.mark.slow
 def test_patients_are_never_named(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     patients = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
@@ -92,6 +93,7 @@ def test_patients_are_never_named(archive, tmp_path):
     assert not any(patient in str([*found.cases.values(), found.groups, found.manifest]) for patient in patients)
 
 
+@pytest.mark.slow
 def test_written_files_reveal_no_patient(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     write_split(tmp_path, found, range(0, len(found.label_N), 2), range(1, len(found.label_N), 2), "patient")
@@ -105,6 +107,7 @@ def test_written_files_reveal_no_patient(archive, tmp_path):
     assert found.group_keys[0] not in f"{found!r} {written}"
 
 
+@pytest.mark.slow
 def test_patient_numbers_keep_the_splits(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, views="all"), tmp_path / "cache")
     ids = [pydicom_id(archive.parent / "archive" / path) for path in found.cases["path"]]
@@ -151,11 +154,13 @@ def test_pseudonyms_only_replace_names(archive, tmp_path):
     assert any("000001" in name for name in audited["inputs"])
 
 
+@pytest.mark.slow
 def test_the_cache_is_private(archive, tmp_path):
     data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     assert (tmp_path / "cache" / "images").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_remarks_are_in_manifest_and_summary(archive, tmp_path):
     import pydicom
 
@@ -176,6 +181,7 @@ def pydicom_id(path):
     return str(pydicom.dcmread(path, stop_before_pixels=True).PatientID)
 
 
+@pytest.mark.slow
 def test_the_manifest_is_complete(archive, tmp_path):
     damaged = next((archive.parent / "archive" / "000002").rglob("*.dcm"))
     damaged.write_bytes(damaged.read_bytes()[:300])
@@ -208,6 +214,7 @@ def test_the_digest_is_of_the_content(archive, tmp_path):
     assert data_set(DataParams(data=str(archive), size=36), tmp_path / "cache").digest != first
 
 
+@pytest.mark.slow
 def test_binary_is_ab_against_cd(archive, tmp_path):
     four = data_set(DataParams(data=str(archive), size=32), tmp_path / "cache")
     two = data_set(DataParams(data=str(archive), size=32, classes="binary"), tmp_path / "cache")
@@ -227,6 +234,7 @@ def test_changed_files_are_read_again(archive, tmp_path):
     assert again.digest != first.digest
 
 
+@pytest.mark.slow
 def test_class_5_can_be_a_class(archive, tmp_path):
     found = data_set(DataParams(data=str(archive), size=32, include_class_5=True), tmp_path / "cache")
     assert (found.names, found.readers) == (("A", "B", "C", "D", "5"), (1, 2, 3, 4, 5))

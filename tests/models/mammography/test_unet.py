@@ -9,6 +9,7 @@ from hpo import UsageError
 from models.mammography.unet import UNet
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     depth=st.integers(1, 3),
