@@ -303,4 +303,10 @@ def _save_heat_maps(
         for place, number, predicted in zip(chosen_M, number_M, predicted_M, strict=True)
     ]
     names = [data.cases["accession"][number] for number in number_M]
-    ctx.save_panels(image=image_M1SS[:, 0].clamp(0, 1).cpu(), heat=heat_MSS, names=names, captions=captions)
+    ctx.save_panels(
+        image=image_M1SS[:, 0].clamp(0, 1).cpu(),
+        heat=heat_MSS,
+        names=names,
+        captions=captions,
+        method="Grad-CAM of the predicted class",
+    )

@@ -251,7 +251,7 @@ class Decomposition(Shown):
         return effects_figure(
             self.effects,
             title=f"{self.study.name}, trial {self.trial}: what affects {self.metric}",
-            metric=self.metric,
+            metric=self.study.objective.label(self.metric),
             notes=notes,
         )
 

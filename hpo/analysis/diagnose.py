@@ -119,7 +119,8 @@ class Diagnosis(Shown):
 
     def figure(self) -> Figure:
         """Returns the replicates' learning curves as a plotly figure, with a line where they diverge."""
-        figure = curves_figure([asdict(one) for one in self.curves], self.trial, self.metric)
+        curves, label = [asdict(one) for one in self.curves], self.study.objective.label(self.metric)
+        figure = curves_figure(curves, self.trial, label)
         warnings = "".join(f"<br><sub>{warning}</sub>" for warning in self.warnings)
         figure.update_layout(title=f"{self.study.name}, trial {self.trial}: its replicates{warnings}")
         if epoch := next((one.epoch for one in self.partings if one.metric == self.metric), None):

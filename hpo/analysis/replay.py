@@ -162,7 +162,7 @@ class ReplayOutcome(Shown):
         found, values = self.replays, self.replays.values if self.replays else ()
         same = f"{found.identical + 1} of {len(values)} trainings bit-identical" if found else "nothing to compare"
         title = f"{self.study.name}, trial {self.job.trial}, seed {self.job.seed}: {same}"
-        return replay_figure(values, self.seeds, title=title, metric=self.study.objective.metric)
+        return replay_figure(values, self.seeds, title=title, metric=self.study.objective.label())
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a row with the value of each training of the job."""

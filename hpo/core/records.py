@@ -78,6 +78,7 @@ class Objective:
         ignore: names of metrics that differ between any two trainings, such as times; bit-by-bit comparisons skip them.
         others: name and direction of each further metric to optimize, which counts at the same epoch.
         cost: name of the metric that says what a training costs; empty: none does.
+        labels: name of a metric and what figures call it, e.g. `Quadratic kappa`, for each that has such a label.
     """
 
     metric: str
@@ -87,6 +88,7 @@ class Objective:
     ignore: tuple[str, ...] = ()
     others: tuple[tuple[str, Direction], ...] = ()
     cost: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         require_type("metric", self.metric, str, "the name of a metric")
@@ -115,6 +117,15 @@ class Objective:
 
     def __str__(self) -> str:
         return ", ".join(f"{direction} {name}" for name, direction in self.by_metric.items())
+
+    def label(self, metric: str | None = None) -> str:
+        """Returns what figures call a metric: its label, or else its name.
+
+        Args:
+            metric: name of the metric; None: the metric to optimize, the first of several.
+        """
+        name = self.metric if metric is None else metric
+        return dict(self.labels).get(name, name)
 
     def vector(self, evaluation: Evaluation) -> tuple[float, ...] | None:
         """Returns the values of all metrics to optimize, at the step whose value counts; None if there is none."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import combinations
 from textwrap import wrap
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hpo.figures.report import COLORS, MARKS, WIDTH
@@ -23,6 +24,7 @@ def front_figure(
     title: str,
     seeds: Sequence[int],
     warnings: Sequence[str] = (),
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Figure:
     """Returns a figure with a panel for each pair of objectives.
 
@@ -35,6 +37,7 @@ def front_figure(
         title: text above the figure; empty: none.
         seeds: seeds of the promotion.
         warnings: sentences below the title.
+        labels: what the axes call metrics that are not called by their names.
     """
     from plotly.subplots import make_subplots
 
@@ -48,8 +51,9 @@ def front_figure(
         if len(objectives) == 2:
             _add_front(figure, [row for row in shown if row["front"] == 1], (across, up), objectives)
         where = {"showgrid": True, "row": panel, "col": 1}
-        figure.update_xaxes(title=f"{across} ({objectives[across]})", **_axis(shown, across, seeds), **where)
-        figure.update_yaxes(title=f"{up} ({objectives[up]})", **_axis(shown, up, seeds), **where)
+        called = [f"{labels.get(metric, metric)} ({objectives[metric]})" for metric in (across, up)]
+        figure.update_xaxes(title=called[0], **_axis(shown, across, seeds), **where)
+        figure.update_yaxes(title=called[1], **_axis(shown, up, seeds), **where)
     lines = [escape(line) for text in (title, *(f"! {one}" for one in warnings)) for line in wrap(text, WIDTH)]
     figure.update_layout(
         title="<br>".join(f"<sub>{line}</sub>" for line in lines),

@@ -230,7 +230,9 @@ class FrontReport(PromotionReport):
         """Returns the front as a plotly figure, with every candidate's values under every seed."""
         from hpo.figures.fronts import front_figure
 
-        return front_figure(self.rows(), self.study.objective.by_metric, self._title, self.ranking.seeds, self.warnings)
+        objective, seeds = self.study.objective, self.ranking.seeds
+        labels = dict(objective.labels)
+        return front_figure(self.rows(), objective.by_metric, self._title, seeds, self.warnings, labels)
 
     @property
     def _title(self) -> str:

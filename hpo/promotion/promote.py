@@ -382,5 +382,6 @@ def _winner(
         seeds=str(row.candidate.use),
         warnings=report.warnings,
         objectives=report.of_winner() if isinstance(report, FrontReport) else {},
+        formats=study.results.formats,
         origin=next((asdict(one.origin) for one in [report.external.get(trial.number)] if one), None),
     )

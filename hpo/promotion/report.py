@@ -261,7 +261,7 @@ class PromotionReport(Shown):
     def figure(self) -> Figure:
         """Returns the ranking as a plotly figure with the value of each candidate under every seed."""
         study, standings = self.study, [self.standing(row) for row in self.ranking.rows]
-        metric, source = study.objective.metric, searched_on(study, self.external)
+        metric, source = study.objective.label(), searched_on(study, self.external)
         return promotion_figure(self.ranking, standings, study.name, metric, source, self.warnings)
 
 

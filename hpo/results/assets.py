@@ -28,6 +28,9 @@ PICTURES = {
 }
 """The copied figures, by their part of the new file name."""
 
+SUFFIXES = (".png", ".pdf", ".svg")
+"""The formats in which a figure may exist."""
+
 MARK = "assets.json"
 
 
@@ -183,20 +186,20 @@ def _pictures(runs: Sequence[Run], out: Path, prefix: str) -> list[Path]:
     written = []
     for run in runs:
         for word, name in PICTURES.items():
-            if (run.folder / name).is_file():
-                path = out / f"{prefix}_{word}_seed{run.seed}.png"
-                written.append(_copied(run.folder / name, path))
+            written += _copied(run.folder / name, out / f"{prefix}_{word}_seed{run.seed}.png")
         for fold in run.folds:  # each fold has its own model and figures
-            if (fold / PICTURES["gradcam"]).is_file():
-                path = out / f"{prefix}_gradcam_seed{run.seed}_{fold.name}.png"
-                written.append(_copied(fold / PICTURES["gradcam"], path))
+            written += _copied(fold / PICTURES["gradcam"], out / f"{prefix}_gradcam_seed{run.seed}_{fold.name}.png")
     return written
 
 
-def _copied(picture: Path, path: Path) -> Path:
-    with atomic_write(path) as spare:
-        spare.write_bytes(picture.read_bytes())
-    return path
+def _copied(picture: Path, path: Path) -> list[Path]:
+    """Copies a figure in each format that it has, and returns the copies; none if there is no such figure."""
+    pairs = [(picture.with_suffix(suffix), path.with_suffix(suffix)) for suffix in SUFFIXES]
+    found = [(one, copy) for one, copy in pairs if one.is_file()]
+    for one, copy in found:
+        with atomic_write(copy) as spare:
+            spare.write_bytes(one.read_bytes())
+    return [copy for _, copy in found]
 
 
 def _texts(

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hpo.core.errors import OutputRefused
@@ -30,8 +31,9 @@ _SPARE = re.compile(r"\.((?:results|trial)_[0-9]+)\.[0-9]+")
 def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Guard = no_guard) -> tuple[Path, ...]:
     """Writes one directory per replicate and returns them in the order of the winner's evaluations.
 
-    If some of the directories exist already, only the missing ones are written, in their old places. Otherwise the next
-    free block is used: at `first`, or a multiple of the block's length after it. Nothing is overwritten.
+    If some of the directories exist already, only the missing ones are written, in their old places, and figures of
+    formats that the others lack are added there. Otherwise the next free block is used: at `first`, or a multiple of
+    the block's length after it. Nothing is overwritten.
 
     Args:
         folder: parent of the directories, created if missing.
@@ -50,6 +52,7 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
                 start = _start(_taken(folder, winner), len(winner.evaluations), first)
                 places = tuple(folder / f"results_{start + member}" for member in range(len(winner.evaluations)))
                 if _published(winner, places, guard):
+                    _add_figures(winner, places, guard)
                     return places
     except OSError as error:
         raise refused(folder, error) from error
@@ -57,13 +60,20 @@ def write_results(folder: Path, winner: Winner, *, first: int = FIRST, guard: Gu
 
 
 def unwritten(folder: Path, winner: Winner, *, first: int = FIRST) -> tuple[Evaluation, ...]:
-    """Returns the evaluations whose directories `write_results` would write, and whose files it needs."""
+    """Returns the evaluations whose directories or figures `write_results` would write, and whose files it needs."""
     if not folder.is_dir():
         return winner.evaluations
     taken = _taken(folder, winner)
     start = _start(taken, len(winner.evaluations), first)
-    return tuple(evaluation for index, evaluation in enumerate(winner.evaluations) if start + index not in taken)
+    return tuple(
+        evaluation
+        for index, evaluation in enumerate(winner.evaluations)
+        if start + index not in taken or _lacking(folder / f"results_{start + index}", winner)
+    )
 
+
+LAST_ADDED = "train_history.png"
+"""The figure whose other formats are added last to a directory: if they are there, all are."""
 
 PROBE = ".results_probe_"
 """Prefix of temporary files that test whether a folder is writable."""
@@ -200,8 +210,7 @@ def _start(taken: Mapping[int, int | None], length: int, first: int) -> int:
 def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
     """Writes the missing directories; False, with nothing written, if a name was taken in the meantime."""
     missing = {member: place for member, place in enumerate(places) if not os.path.lexists(place)}
-    folded = bool(winner.evaluations[0].folds)
-    replicates = [(FoldedReplicate if folded else Replicate).load(winner, member) for member in missing]
+    replicates = [_replicate(winner, member) for member in missing]
     spares = {place: place.with_name(f".{place.name}.{os.getpid()}") for place in missing.values()}
     try:
         for replicate, (place, spare) in zip(replicates, spares.items(), strict=True):
@@ -210,6 +219,39 @@ def _published(winner: Winner, places: Sequence[Path], guard: Guard) -> bool:
         return publish(spares, guard)
     finally:
         for spare in spares.values():
+            shutil.rmtree(spare, ignore_errors=True)
+
+
+def _replicate(winner: Winner, member: int) -> Replicate | FoldedReplicate:
+    return (FoldedReplicate if winner.evaluations[0].folds else Replicate).load(winner, member)
+
+
+def _lacking(place: Path, winner: Winner) -> list[str]:
+    """Returns the formats whose figures a directory lacks."""
+    return [
+        name for name in winner.formats if name != "png" and not (place / LAST_ADDED).with_suffix(f".{name}").exists()
+    ]
+
+
+def _add_figures(winner: Winner, places: Sequence[Path], guard: Guard) -> None:
+    """Adds the figures of formats that directories lack: those that were written before the formats were asked for."""
+    for member, place in enumerate(places):
+        if not (lacking := _lacking(place, winner)):
+            continue
+        spare = place.with_name(f".{place.name}.{os.getpid()}")
+        try:
+            spare.mkdir()
+            _replicate(replace(winner, formats=tuple(lacking)), member).draw(spare)
+            _sync_tree(spare)
+            drawn = [path.relative_to(spare) for path in spare.rglob("*") if path.suffix[1:] in lacking]
+            guard()
+            for path in sorted(drawn, key=lambda one: one.stem == Path(LAST_ADDED).stem and one.parent == Path()):
+                (place / path).parent.mkdir(parents=True, exist_ok=True)
+                if not os.path.lexists(place / path):  # an artifact of the trainable, or added before a crash
+                    os.rename(spare / path, place / path)
+            for parent in {(place / path).parent for path in drawn}:
+                sync(parent)
+        finally:
             shutil.rmtree(spare, ignore_errors=True)
 
 

@@ -94,7 +94,7 @@ class FoldedReplicate:
             below = f"fold_{fold.evaluation.job.fold}"
             (folder / below).mkdir()
             fold.write(folder / below, f"{name}/{below}")
-        predictions, history = self.predictions, _mean_history(self.evaluation)
+        predictions, history = self.predictions, mean_history(self.evaluation)
         metrics = selected_metrics(self.evaluation, predictions)
         texts = {
             SUMMARY: json_text(cv_summary(self.winner, self.evaluation)),
@@ -114,6 +114,25 @@ class FoldedReplicate:
         (folder / "metrics").mkdir()
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
+        self._draw_pooled(folder)
+
+    def draw(self, folder: Path) -> None:
+        """Draws the figures of the directory and of its folds in all formats.
+
+        Args:
+            folder: the folder to write to, without figures.
+        """
+        for fold in self.folds:
+            below = folder / f"fold_{fold.evaluation.job.fold}"
+            below.mkdir(exist_ok=True)
+            fold.draw(below)
+        self._draw_pooled(folder)
+
+    def _draw_pooled(self, folder: Path) -> None:
+        """Draws the figures over all folds."""
+        predictions, history = self.predictions, mean_history(self.evaluation)
+        metrics = selected_metrics(self.evaluation, predictions)
+        (folder / "metrics").mkdir(exist_ok=True)
         with quiet():
             # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import roc_png
@@ -122,7 +141,8 @@ class FoldedReplicate:
             history_png(folder / "train_history.png", self.winner, history)
             if predictions is not None:
                 head = title(self.winner, self.evaluation, 48)
-                roc_png(folder / "metrics" / "roc.png", predictions, f"{head}\nvalidation, all folds")
+                where = f"{head}\nvalidation, pooled over {len(self.folds)} folds"
+                roc_png(folder / "metrics" / "roc.png", predictions, where, self.winner.formats)
                 if (units := by_unit(predictions)) is not None and len(units.predictions.truth):
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, history, units)
             for file in ("val_metrics.png", "best_metrics.png"):
@@ -167,7 +187,7 @@ def cv_summary(winner: Winner, evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _mean_history(evaluation: Evaluation) -> Evaluation:
+def mean_history(evaluation: Evaluation) -> Evaluation:
     """Returns the evaluation with reports averaged over the folds, in each epoch over those that reached it."""
     steps = max(len(one.reports) for one in evaluation.folds)
     reports = []

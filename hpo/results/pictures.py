@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from hpo.core.records import Evaluation, Metrics, Objective
 from hpo.results.metrics import classifier_metrics
@@ -34,6 +34,9 @@ MAX_ROWS = 40
 MAX_CELLS = 25
 """Maximum classes of a confusion matrix with counts; larger ones show only the shading."""
 
+DATES = {"pdf": "CreationDate", "svg": "Date"}
+"""Metadata that hold the time of writing, by format; they are left out, so that files do not depend on it."""
+
 SHOWN = (("accuracy", "acc"), ("quadratic κ", "kappa_quadratic"), ("macro-F1", "macro_f1"), ("AUC", "auc_ovr"))
 """The metrics under a confusion matrix, by key in `val_metrics.json`."""
 
@@ -42,6 +45,7 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     """Draws the losses on the left and the objective's metric, with the accuracies, on the right."""
     names = list(dict.fromkeys(name for report in evaluation.reports for name in report.metrics))
     metric = winner.objective.metric
+    labels = {name: winner.objective.label(name) for name in names}
     losses = sorted((name for name in names if name.endswith("loss")), key=lambda name: name != metric)
     usual = ("val_loss", "train_loss")
     losses = sorted(set(losses).intersection(usual), key=usual.index) or losses
@@ -51,10 +55,12 @@ def history_png(path: Path, winner: Winner, evaluation: Evaluation) -> None:
     with drawing():
         figure = Figure(figsize=(4.8 * len(panels) + 0.4, 4.2), layout="constrained")
         for axis, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _curves(axis, "loss" if shown is losses else shown[0] if len(shown) == 1 else "metric", shown, evaluation)
-        where = _where(evaluation, f"at epoch {evaluation.step} of {evaluation.job.budget}")
-        score = f"{metric} {evaluation.value:.4g} {where}"
-        save(figure, path, f"{title(winner, evaluation, 44 * len(panels))}\n{score}")
+            only = labels[shown[0]] if len(shown) == 1 else "metric"
+            whole = "loss" if shown is losses and only in ("metric", shown[0]) else only
+            _curves(axis, whole, {name: labels[name] for name in shown}, evaluation)
+        where = _where(evaluation, f"at epoch {evaluation.step} of {evaluation.job.budget}", "mean")
+        score = f"{winner.objective.label()} {evaluation.value:.4g} {where}"
+        save(figure, path, f"{title(winner, evaluation, 44 * len(panels))}\n{score}", winner.formats)
 
 
 def metrics_png(
@@ -64,11 +70,13 @@ def metrics_png(
     counts = metrics.get("confusion_matrix")
     with drawing():
         if predictions is None or counts is None:
-            figure = _table(_chosen(evaluation.metrics, winner.objective), len(evaluation.metrics))
+            chosen = _chosen(evaluation.metrics, winner.objective)
+            labelled = {winner.objective.label(name): value for name, value in chosen.items()}
+            figure = _table(labelled if len(labelled) == len(chosen) else chosen, len(evaluation.metrics))
         else:
             figure = _confusion(np.asarray(counts), predictions, metrics)
-        where = _where(evaluation, f"at epoch {evaluation.step}")
-        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}")
+        where = _where(evaluation, f"at epoch {evaluation.step}", "mean" if predictions is None else "pooled")
+        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}", winner.formats)
 
 
 def unit_metrics_png(path: Path, winner: Winner, evaluation: Evaluation, units: UnitPredictions) -> None:
@@ -76,13 +84,22 @@ def unit_metrics_png(path: Path, winner: Winner, evaluation: Evaluation, units: 
     metrics = classifier_metrics(units.predictions)
     with drawing():
         figure = _confusion(np.asarray(metrics["confusion_matrix"]), units.predictions, metrics)
-        where = f"per {units.units.name} ({units.units.aggregate}), {_where(evaluation, f'at epoch {evaluation.step}')}"
-        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}")
+        epoch = _where(evaluation, f"at epoch {evaluation.step}", "pooled")
+        where = f"per {units.units.name} ({units.units.aggregate}), {epoch}"
+        save(figure, path, f"{title(winner, evaluation, 40)}\nvalidation {where}", winner.formats)
 
 
-def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation) -> None:
+def _curves(axis: Axes, label: str, labels: Mapping[str, str], evaluation: Evaluation) -> None:
+    """Draws curves.
+
+    Args:
+        axis: where they are drawn.
+        label: what the axis shows.
+        labels: what the legend calls the metrics, by their names.
+        evaluation: record of the training.
+    """
     epochs = [report.step for report in evaluation.reports]
-    for name, (colour, marker, line) in zip(names, LOOKS, strict=False):  # more could not be distinguished
+    for name, (colour, marker, line) in zip(labels, LOOKS, strict=False):  # more could not be distinguished
         values = [_number(report.metrics.get(name)) for report in evaluation.reports]
         axis.plot(
             epochs,
@@ -92,7 +109,7 @@ def _curves(axis: Axes, label: str, names: Sequence[str], evaluation: Evaluation
             marker=marker,
             markersize=5,
             linewidth=1.8,
-            label=name,
+            label=labels[name],
             markevery=max(1, len(epochs) // 12),
         )
     if evaluation.step is not None:
@@ -114,9 +131,11 @@ def _confusion(counts_CC: npt.NDArray[np.int64], predictions: Predictions, metri
     shares_CC = counts_CC / np.maximum(totals_C1, 1)
     classes = len(counts_CC)
     side = max(5.0, 0.95 * min(classes, MAX_CELLS) + 1.6)
-    figure = Figure(figsize=(side, side + 0.9), layout="constrained")
+    figure = Figure(figsize=(side + 0.9, side + 0.9), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(shares_CC, cmap="Blues", vmin=0.0, vmax=1.0)
+    shades = axis.imshow(shares_CC, cmap="Blues", vmin=0.0, vmax=1.0)
+    scale = figure.colorbar(shades, ax=axis, shrink=0.7, format=PercentFormatter(1.0))
+    scale.set_label("share of the true class", fontsize=12)
     for (row, column), count in np.ndenumerate(counts_CC if classes <= MAX_CELLS else np.zeros((0, 0))):
         share = f"{100 * shares_CC[row, column]:.0f} %" if totals_C1[row, 0] else "-"
         ink = "white" if shares_CC[row, column] > 0.55 else "black"
@@ -185,9 +204,15 @@ def title(winner: Winner, evaluation: Evaluation, width: int) -> str:
     return whole if len(whole) <= width else f"{textwrap.fill(winner.study, width)}\n{what}"
 
 
-def _where(evaluation: Evaluation, epoch: str) -> str:
-    """Returns the origin of a value: the selected epoch, or those of all folds."""
-    return f"over {len(evaluation.folds)} folds, each at its selected epoch" if evaluation.folds else epoch
+def _where(evaluation: Evaluation, epoch: str, how: str) -> str:
+    """Returns the origin of a value: the selected epoch, or those of all folds.
+
+    Args:
+        evaluation: record of the training, or the mean over its folds.
+        epoch: the selected epoch in words.
+        how: how the folds were brought together: mean or pooled.
+    """
+    return f"{how} over {len(evaluation.folds)} folds, each at its selected epoch" if evaluation.folds else epoch
 
 
 def _number(value: float | None) -> float:
@@ -199,18 +224,34 @@ def _text(value: object, form: str = ".4g", nothing: str = "-") -> str:
     return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else nothing
 
 
-def save(figure: Figure, path: Path, title: str | None) -> None:
-    """Saves a figure with a title; None: with the title it has."""
+def save(figure: Figure, path: Path, title: str | None, formats: Sequence[str]) -> None:
+    """Saves a figure as PNG and in other formats, the same bytes each time.
+
+    Args:
+        figure: the figure to save.
+        path: path of the PNG file; the others differ in their suffix.
+        title: text above the figure; None: it has one.
+        formats: formats beside PNG.
+    """
     if title is not None:
         figure.suptitle(title, fontsize=13)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(w_pad=0.12, h_pad=0.12)
     figure.savefig(path, dpi=DPI)
+    for name in formats:
+        if name != "png":
+            figure.savefig(path.with_suffix(f".{name}"), dpi=DPI, metadata={DATES[name]: None})
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Uses matplotlib's default style instead of the user's; a `$` in a name does not start a formula."""
-    with mpl.style.context("default"), mpl.rc_context({"text.parse_math": False}):
+    """Uses matplotlib's default style instead of the user's; a `$` in a name does not start a formula.
+
+    Text in PDF files stays text in an embedded font, as publishers ask for.
+    """
+    with (
+        mpl.style.context("default"),
+        mpl.rc_context({"text.parse_math": False, "pdf.fonttype": 42, "svg.hashsalt": "hpo"}),
+    ):
         yield

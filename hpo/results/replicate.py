@@ -78,6 +78,18 @@ class Replicate:
         metrics = selected_metrics(evaluation, self.predictions)
         content = summary(self.winner, self.member, name)
         write_training(folder, self.winner, evaluation, self.files, content, metrics, self.predictions)
+        self.draw(folder)
+        copy_artifacts(artifacts_folder(self.files), folder)
+
+    def draw(self, folder: Path) -> None:
+        """Draws the figures of the directory in all formats.
+
+        Args:
+            folder: the folder to write to, without figures.
+        """
+        evaluation, formats = self.evaluation, self.winner.formats
+        metrics = selected_metrics(evaluation, self.predictions)
+        (folder / "metrics").mkdir(exist_ok=True)
         with quiet():
             # Imported here because only a promotion needs matplotlib.
             from hpo.results.curves import panel_png, panels_png, roc_png
@@ -89,14 +101,18 @@ class Replicate:
             if self.predictions is not None:
                 if (units := by_unit(self.predictions)) is not None and len(units.predictions.truth):
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, evaluation, units)
-                roc_png(folder / "metrics" / "roc.png", self.predictions, f"{head}\nvalidation at the selected epoch")
+                where = f"{head}\nvalidation at the selected epoch"
+                roc_png(folder / "metrics" / "roc.png", self.predictions, where, formats)
             if (panels := Panels.load(self.files)) is not None and panels.names:
                 (folder / "gradcam").mkdir()
-                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\nevidence for the predicted class")
+                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\n{panels.method}", formats)
+                digits = len(str(len(panels.names) - 1))  # so that names are in order for those who sort them
                 for place, name in enumerate(panels.names):
-                    panel_png(folder / "gradcam" / f"gradcam_{place}_{_plain(name)}.png", panels, place)
-        shutil.copyfile(folder / "metrics" / "val_metrics.png", folder / "metrics" / "best_metrics.png")
-        copy_artifacts(artifacts_folder(self.files), folder)
+                    path = folder / "gradcam" / f"gradcam_{place:0{digits}}_{_plain(name)}.png"
+                    panel_png(path, panels, place, formats)
+        for path in (folder / "metrics").glob("val_metrics.*"):
+            if path.suffix != ".json":
+                shutil.copyfile(path, path.with_stem("best_metrics"))
 
 
 def write_training(

@@ -54,6 +54,7 @@ class Winner(TrialInfo):
         warnings: warnings about its results, as sentences.
         objectives: direction, mean, sigma, score and search value by metric, where there are several objectives; the
             fields above are then those of the first one, without a score.
+        formats: formats of the figures beside PNG, such as `pdf` and `svg`.
     """
 
     rank: int
@@ -68,6 +69,7 @@ class Winner(TrialInfo):
     seeds: str = "used"
     warnings: tuple[str, ...] = ()
     objectives: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.evaluations:

@@ -36,7 +36,7 @@ class StudyContent(TypedDict, total=False):
         validation: keys of the table [validation]: folds, repeats, test.
         streams: seeds of streams of randomness, or `fixed` or `per-seed`, by name.
         resources: keys of the table [resources], such as cpu, gpu, slots, time, memory.
-        results: keys of the table [results], keep and limit: which trials keep their files.
+        results: keys of the table [results]: keep and limit, which trials keep their files; formats of figures.
     """
 
     name: Required[str]
@@ -57,7 +57,12 @@ class StudyContent(TypedDict, total=False):
 
 @explains_arguments
 def maximize(
-    metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
+    metric: str,
+    *,
+    epoch: Literal["best", "last"] = "best",
+    limit: float | None = None,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
 ) -> ObjectiveTable:
     """Returns an objective whose metric is maximized.
 
@@ -66,16 +71,22 @@ def maximize(
         epoch: epoch whose value counts, `best` or `last`.
         limit: best possible value, e.g. 1.0 for an accuracy; None: there is no limit.
         ignore: names of metrics that differ between any two trainings, such as times.
+        label: what figures call the metric, e.g. `Quadratic kappa`; None: its name.
 
     Raises:
         UsageError: if an argument is unknown or of another type.
     """
-    return _objective("maximize", metric, epoch, limit, ignore)
+    return _objective("maximize", metric, epoch, limit, ignore, label)
 
 
 @explains_arguments
 def minimize(
-    metric: str, *, epoch: Literal["best", "last"] = "best", limit: float | None = None, ignore: Sequence[str] = ()
+    metric: str,
+    *,
+    epoch: Literal["best", "last"] = "best",
+    limit: float | None = None,
+    ignore: Sequence[str] = (),
+    label: str | None = None,
 ) -> ObjectiveTable:
     """Returns an objective whose metric is minimized.
 
@@ -84,11 +95,12 @@ def minimize(
         epoch: epoch whose value counts, `best` or `last`.
         limit: best possible value, e.g. 0.0 for a loss; None: there is no limit.
         ignore: names of metrics that differ between any two trainings, such as times.
+        label: what figures call the metric, e.g. `Quadratic kappa`; None: its name.
 
     Raises:
         UsageError: if an argument is unknown or of another type.
     """
-    return _objective("minimize", metric, epoch, limit, ignore)
+    return _objective("minimize", metric, epoch, limit, ignore, label)
 
 
 def _objective(
@@ -97,6 +109,7 @@ def _objective(
     epoch: Literal["best", "last"],
     limit: float | None,
     ignore: Sequence[str],
+    label: str | None,
 ) -> ObjectiveTable:
     require_type("metric", metric, str, "the name of a metric as a text")
     if not metric:
@@ -111,7 +124,8 @@ def _objective(
             raise UsageError(f"ignore names {name!r} twice; leave one out" if name else "a name in ignore is empty")
     if metric in ignore:
         raise UsageError(f"ignore names {metric!r}, which is the metric that is optimized; leave it out")
-    return ObjectiveTable(metric=metric, direction=direction, epoch=epoch, limit=limit, ignore=tuple(ignore))
+    found = ObjectiveTable(metric=metric, direction=direction, epoch=epoch, limit=limit, ignore=tuple(ignore))
+    return found if label is None else found.model_copy(update={"label": label})  # `hpo.Study` checks it
 
 
 def content_of(given: Mapping[str, object]) -> dict[str, Any]:
@@ -140,7 +154,8 @@ def _plain(value: object) -> object:
         table: dict[str, object] = {"metric": value.metric, "direction": value.direction, "epoch": value.epoch}
         if value.others:
             table["metrics"] = value.by_metric
-        return table | ({"ignore": list(value.ignore)} if value.ignore else {})
+        labels = {"label": dict(value.labels)} if value.labels else {}
+        return table | labels | ({"ignore": list(value.ignore)} if value.ignore else {})
     if isinstance(value, Float | Int | Choice):
         return _dimension(value)
     if isinstance(value, Mapping):

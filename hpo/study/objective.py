@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from hpo.core.errors import Problem, UsageError, did_you_mean
-from hpo.core.records import Direction
+from hpo.core.records import Direction, Objective
 from hpo.study.preference import PreferTable, named
-from hpo.study.table import Finite, Table
+from hpo.study.table import Finite, Table, each_once
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A name on an axis: one line."""
 
 SECONDS = "seconds"
 """Name of the cost that is the time of a training."""
@@ -22,14 +25,6 @@ SEVERAL = ("tpe", "gp", "nsgaii", "nsgaiii", "random", "qmc", "grid")
 
 TOP = 8
 """Number of candidates of studies with several objectives that name none: a front of three is no front."""
-
-
-def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns names; raises ValueError if one is given twice."""
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{name!r} is given twice")
-    return names
 
 
 def _pairs(given: object) -> tuple[tuple[str, Direction], ...]:
@@ -57,8 +52,9 @@ def _from_list(tables: list[Any]) -> dict[str, Any]:
     """Returns one table from several tables [[objective]], or from a list in Python; raises ValueError."""
     if not tables or not all(isinstance(one, Mapping) and isinstance(one.get("metric"), str) for one in tables):
         raise ValueError('expected one or more tables with a metric, e.g. [[objective]] metric = "val_acc"')
-    if unknown := {key for one in tables for key in one} - {"metric", "direction", "epoch", "ignore", "limit"}:
-        raise ValueError(f"no such key: {', '.join(sorted(unknown))} (keys: metric, direction, epoch, ignore)")
+    known = ("metric", "direction", "epoch", "ignore", "label")
+    if unknown := {key for one in tables for key in one}.difference(known, ["limit"]):
+        raise ValueError(f"no such key: {', '.join(sorted(unknown))} (keys: {', '.join(known)})")
     if len(tables) == 1:
         return dict(tables[0])
     if any(one.get("limit") is not None for one in tables):
@@ -67,10 +63,15 @@ def _from_list(tables: list[Any]) -> dict[str, Any]:
     if len(epochs) > 1:
         raise ValueError("epoch differs between the objectives, but all of them count at one epoch; keep one")
     ignore = [name for one in tables for name in one.get("ignore", ())]
+    labels: dict[object, object] = {}
+    for one in tables:
+        label = one.get("label")
+        labels |= label if isinstance(label, Mapping) else {} if label is None else {one["metric"]: label}
     return {
         "metrics": [[one["metric"], one.get("direction", "maximize")] for one in tables],
         **({"epoch": epochs.pop()} if epochs else {}),
         **({"ignore": list(dict.fromkeys(ignore))} if ignore else {}),
+        **({"label": labels} if labels else {}),
     }
 
 
@@ -92,6 +93,8 @@ class ObjectiveTable(Table):
 
     `ignore` names metrics that differ between any two trainings, such as times: hpo verify, hpo seeds replay and the
     check for ignored seeds do not compare them. It may change at any time.
+
+    `label` is what figures call the metric, or a table of such names by metric. It may change at any time, too.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_metric_required)
@@ -110,6 +113,32 @@ class ObjectiveTable(Table):
         AfterValidator(each_once),
     ] = ()
     metrics: Annotated[tuple[tuple[MetricName, Direction], ...], BeforeValidator(_pairs)] = ()
+    label: Annotated[
+        Label | dict[MetricName, Label] | None,
+        Field(
+            description='What figures call the metric, e.g. "Quadratic kappa", or a table of such names by metric, '
+            'e.g. { val_kappa = "Quadratic kappa", val_loss = "Loss" }.'
+        ),
+    ] = None
+
+    def objective(self, constraints: tuple[str, ...], cost: str) -> Objective:
+        """Returns the objective of the study.
+
+        Args:
+            constraints: names of metrics that must not be above zero.
+            cost: name of the metric that says what a training costs; empty: none does.
+        """
+        label = {self.metric: self.label} if isinstance(self.label, str) else self.label or {}
+        return Objective(
+            metric=self.metric,
+            direction=self.direction,
+            epoch=self.epoch,
+            constraints=constraints,
+            ignore=self.ignore,
+            others=self.metrics[1:],
+            cost=cost,
+            labels=tuple(sorted(label.items())),
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -133,6 +162,8 @@ class ObjectiveTable(Table):
             raise ValueError(f"ignore names {self.metric!r}, which is the metric that is optimized; leave it out")
         if self.metrics and self.limit is not None:
             raise ValueError("limit is for one objective; leave it out")
+        if self.metrics and isinstance(self.label, str):
+            raise ValueError(f'label names one of several metrics; name it, e.g. {{ {self.metric} = "{self.label}" }}')
         return self
 
 

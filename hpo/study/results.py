@@ -1,12 +1,14 @@
-"""The table [results]: which trials of a search keep the files of their trainings."""
+"""The table [results]: which trials of a search keep the files of their trainings, and the formats of figures."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from hpo.core.limits import memory_of
 from hpo.core.options import WINNER, keep_of
-from hpo.study.table import Table, parsed_by
+from hpo.study.table import Table, each_once, parsed_by
 
 
 def size_of(text: str) -> float:
@@ -22,16 +24,27 @@ def size_of(text: str) -> float:
 
 
 class ResultsTable(Table):
-    """Which trials of the search keep the files of their trainings. Not part of the identity: it may change any time.
+    """Which files are written. Not part of the identity: it may change any time.
 
     Attributes:
         keep: `winner`: only the promotion's results are written; `all`: every finished trial gets a folder; `best:5`:
             the five best complete trials do.
         limit: largest size of all these folders together, such as `2 GB`; None: there is no limit.
+        formats: formats of the figures in the promotion's results, such as `pdf` and `svg`; PNG files are always
+            written.
     """
 
     keep: Annotated[str, parsed_by(keep_of)] = WINNER
     limit: Annotated[str, parsed_by(size_of)] | None = None
+    formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], Field(strict=False), AfterValidator(each_once)] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_formats(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Returns the table without formats if there are none: the digest of a study without them stays the same."""
+        found: dict[str, Any] = dump(self)
+        if not self.formats:
+            found.pop("formats", None)
+        return found
 
     @property
     def keeps_trials(self) -> bool:

@@ -17,12 +17,12 @@ from hpo.stats.scoring import Rule
 from hpo.study import space
 from hpo.study.command import CommandTable
 from hpo.study.dimension import DimensionTable, Scalar
-from hpo.study.objective import SECONDS, MetricName, ObjectiveTable, each_once, with_defaults
+from hpo.study.objective import SECONDS, MetricName, ObjectiveTable, with_defaults
 from hpo.study.options import DEFAULT_SAMPLER, PRUNERS, SAMPLERS, PrunerName, SamplerName, non_defaults
 from hpo.study.preference import PreferTable, named, or_text
 from hpo.study.race import RaceTable
 from hpo.study.results import ResultsTable
-from hpo.study.table import Finite, Table, exactly, parsed_by
+from hpo.study.table import Finite, Table, each_once, exactly, parsed_by
 from hpo.study.validation_table import Validation
 
 if TYPE_CHECKING:
@@ -227,16 +227,8 @@ class Study(Table):
     @property
     def objective(self) -> Objective:
         """The metric to optimize."""
-        table = self.objective_
-        return Objective(
-            metric=table.metric,
-            direction=table.direction,
-            epoch=table.epoch,
-            constraints=self.search.constraints,
-            ignore=table.ignore,
-            others=table.metrics[1:],
-            cost="" if self.search.cost in (None, SECONDS) else self.search.cost,
-        )
+        cost = "" if self.search.cost in (None, SECONDS) else self.search.cost
+        return self.objective_.objective(self.search.constraints, cost)
 
     @property
     def streams(self) -> dict[str, int]:
@@ -361,7 +353,7 @@ class Study(Table):
         for key in ("enqueue", "prior", "cost"):
             if not content["search"][key]:
                 del content["search"][key]
-        for key in ("ignore", "metrics"):
+        for key in ("ignore", "metrics", "label"):
             if not content["objective"][key]:
                 del content["objective"][key]
         if self.promotion.prefer is None:

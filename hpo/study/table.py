@@ -39,6 +39,14 @@ def exactly(*wanted: bool | int | str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns names; raises ValueError if one is given twice."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{name!r} is given twice")
+    return names
+
+
 def parsed_by(parse: Callable[[str], object]) -> AfterValidator:
     """Returns a check that a text can be parsed; the text itself is kept.
 

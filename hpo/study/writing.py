@@ -79,7 +79,7 @@ def _table(content: Mapping[str, object], *above: str) -> Iterator[str]:
 
 def _is_inline(above: tuple[str, ...], key: str) -> bool:
     """Whether a table is written on one line, e.g. a dimension."""
-    inline = (("promotion", "race"), ("promotion", "prefer"), ("objective", "metrics"))
+    inline = (("promotion", "race"), ("promotion", "prefer"), ("objective", "metrics"), ("objective", "label"))
     return above == ("space",) or key == "wrapped_options" or (*above, key) in inline
 
 

@@ -17,7 +17,7 @@ from hpo.training.checkpoint import Stateful
 from hpo.training.epochs import EpochLoop
 from hpo.training.facts import plain_facts
 from hpo.training.outputs.artifacts import ARTIFACTS
-from hpo.training.panels import Panels
+from hpo.training.panels import METHOD, Panels
 from hpo.training.predictions import Predictions, as_array, class_names
 from hpo.training.progress import Progress
 from hpo.training.trial import ObjectiveTrial
@@ -316,7 +316,13 @@ class Context:
         self._progress.keep_predictions(with_units(predictions.placed(division), self._units, division))
 
     def save_panels(
-        self, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]
+        self,
+        *,
+        image: npt.ArrayLike,
+        heat: npt.ArrayLike,
+        names: Sequence[str],
+        captions: Sequence[str],
+        method: str = METHOD,
     ) -> None:
         """Records heat maps of the selected epoch's model for chosen cases; they are saved if artifacts are kept.
 
@@ -325,12 +331,13 @@ class Context:
             heat: (N, H, W) weight of each pixel, 0 .. 1.
             names: (N,) names of the cases, for the image files.
             captions: (N,) caption above each panel.
+            method: what the heat maps are, for the title of their figure, e.g. `Grad-CAM of the predicted class`.
 
         Raises:
             TrainableError: if the shapes do not fit together.
         """
         self._loop.check_loop_finished()
-        panels = Panels.of(image=image, heat=heat, names=names, captions=captions)
+        panels = Panels.of(image=image, heat=heat, names=names, captions=captions, method=method)
         if self.keeps:
             panels.save(self.folder)
 

@@ -15,6 +15,9 @@ from hpo.training.predictions import as_array, as_texts
 
 FILE = "panels.npz"
 
+METHOD = "heat maps"
+"""What heat maps are whose method was not named."""
+
 HEAT_TOLERANCE = 1e-4
 """How far heat may lie outside 0 .. 1 because of rounding; it is clipped."""
 
@@ -28,15 +31,25 @@ class Panels:
         heat: (N, H, W) weight of each pixel, 0 .. 1.
         names: (N,) names of the cases, for the image files.
         captions: (N,) caption above each panel.
+        method: what the heat maps are, for the title of their figure.
     """
 
     image: npt.NDArray[np.float32]
     heat: npt.NDArray[np.float32]
     names: tuple[str, ...]
     captions: tuple[str, ...]
+    method: str = METHOD
 
     @classmethod
-    def of(cls, *, image: npt.ArrayLike, heat: npt.ArrayLike, names: Sequence[str], captions: Sequence[str]) -> Panels:
+    def of(
+        cls,
+        *,
+        image: npt.ArrayLike,
+        heat: npt.ArrayLike,
+        names: Sequence[str],
+        captions: Sequence[str],
+        method: str = METHOD,
+    ) -> Panels:
         """Checks the shapes and returns panels with copies of the arrays.
 
         Args:
@@ -44,6 +57,7 @@ class Panels:
             heat: (N, H, W) weight of each pixel, 0 .. 1.
             names: (N,) names of the cases, for the image files.
             captions: (N,) caption above each panel.
+            method: what the heat maps are, for the title of their figure.
 
         Raises:
             TrainableError: if the shapes do not fit together, a value is not finite, or heat is not within 0 .. 1.
@@ -62,7 +76,13 @@ class Panels:
             )
         if not np.isfinite(image_NHW).all() or not (np.abs(heat_NHW - 0.5) <= 0.5 + HEAT_TOLERANCE).all():
             raise TrainableError("panels: gray values must be finite numbers, and heat within 0 .. 1")
-        return cls(image=image_NHW, heat=heat_NHW.clip(0, 1), names=as_texts(names), captions=as_texts(captions))
+        return cls(
+            image=image_NHW,
+            heat=heat_NHW.clip(0, 1),
+            names=as_texts(names),
+            captions=as_texts(captions),
+            method=as_texts([method])[0],
+        )
 
     def save(self, folder: Path) -> None:
         """Writes `panels.npz` atomically."""
@@ -73,6 +93,7 @@ class Panels:
                 heat=self.heat,
                 names=np.array(self.names, dtype=str),
                 captions=np.array(self.captions, dtype=str),
+                method=np.array(self.method, dtype=str),
             )
 
     @classmethod
@@ -86,4 +107,5 @@ class Panels:
                 heat=file["heat"],
                 names=file["names"].tolist(),
                 captions=file["captions"].tolist(),
+                method=str(file["method"]) if "method" in file else METHOD,  # earlier versions wrote none
             )

@@ -22,17 +22,21 @@ from hpo import UsageError, install_line
 def chosen(truth_V: npt.NDArray[np.int64], probability_VC: npt.NDArray[np.float64]) -> list[int]:
     """Returns for each true class the most confident correct case and the most confident wrong case.
 
-    A class without correct or without wrong cases has only one.
+    One case of each class comes first, the correct one if there is one, and then the others: a report that shows only
+    the first cases shows all classes. A class without correct or without wrong cases has only one.
     """
     predicted_V = probability_VC.argmax(axis=1)
     sure_V = probability_VC.max(axis=1)
-    found = []
+    firsts, others = [], []
     for label in range(probability_VC.shape[1]):
+        found = []
         for is_right in (True, False):
             [places] = np.nonzero((truth_V == label) & ((predicted_V == label) == is_right))
             if len(places):
                 found.append(int(places[sure_V[places].argmax()]))
-    return found
+        firsts += found[:1]
+        others += found[1:]
+    return firsts + others
 
 
 def require_heat_maps() -> None:

@@ -575,6 +575,43 @@ def test_ignore_is_not_in_the_identity(curve):
     assert "latency_ms" in str(json_schema()["$defs"]["ObjectiveTable"]["properties"]["ignore"])
 
 
+def test_labels_of_metrics(curve):
+    plain, named = curve(), curve(objective={"label": "Quadratic kappa"})
+    assert (plain.objective.label(), named.objective.label()) == ("val", "Quadratic kappa")
+    assert named.objective.label("loss") == "loss"
+    assert named.identity() == plain.identity()
+    assert "label" not in plain.content()["objective"], "stored studies keep their digest"
+    assert tomllib.loads(named.to_toml())["objective"]["label"] == "Quadratic kappa"
+    several = curve(objective={"label": {"val": "Kappa", "loss": "Loss"}})
+    assert several.objective.labels == (("loss", "Loss"), ("val", "Kappa"))
+    assert tomllib.loads(several.to_toml())["objective"]["label"] == {"val": "Kappa", "loss": "Loss"}
+    assert Study.model_validate_json(canonical_json(several.content())).objective == several.objective
+    for wrong in ("", "two\nlines", {"val": ""}, 3):
+        with pytest.raises(ValueError, match=r"objective\.label"):
+            curve(objective={"label": wrong})
+
+
+def test_labels_of_several_objectives(curve):
+    two = {"metrics": {"val": "maximize", "loss": "minimize"}}
+    both = curve(objective=[{"metric": "val", "label": "Kappa"}, {"metric": "loss", "direction": "minimize"}])
+    assert [both.objective.label(name) for name in both.objective.metrics] == ["Kappa", "loss"]
+    assert curve(objective={**two, "label": {"val": "Kappa"}}).objective == both.objective
+    with pytest.raises(ValueError, match=r'label names one of several metrics; name it, e.g. \{ val = "Kappa" \}'):
+        curve(objective={**two, "label": "Kappa"})
+
+
+def test_formats_of_figures(curve):
+    plain, drawn = curve(results={"keep": "all"}), curve(results={"formats": ["pdf", "svg"]})
+    assert drawn.results.formats == ("pdf", "svg")
+    assert drawn.identity() == curve().identity()
+    assert plain.content()["results"] == {"keep": "all", "limit": None}, "stored studies keep their digest"
+    assert tomllib.loads(drawn.to_toml())["results"] == {"formats": ["pdf", "svg"]}
+    with pytest.raises(ValueError, match="'pdf' is given twice"):
+        curve(results={"formats": ["pdf", "pdf"]})
+    with pytest.raises(ValueError, match=r"(?s)results.formats.*'png', 'pdf' or 'svg'"):
+        curve(results={"formats": ["jpg"]})
+
+
 def test_objective_cannot_be_ignored(curve):
     with pytest.raises(ValueError, match="ignore names 'val', which is the metric that is optimized"):
         curve(objective={"ignore": ["val"]})

@@ -16,7 +16,13 @@ def test_most_confident_cases_are_chosen():
     probability_VC = np.array(
         [[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.1, 0.2, 0.7]]
     )
-    assert chosen(truth_V, probability_VC) == [0, 2, 3, 4, 5]
+    assert chosen(truth_V, probability_VC) == [0, 3, 5, 2, 4]
+
+
+def test_first_cases_show_all_classes():
+    truth_V = np.array([0, 0, 1, 1, 2, 2])
+    probability_VC = np.eye(3)[[0, 1, 1, 0, 0, 1]]  # no case of class 2 is correct
+    assert truth_V[chosen(truth_V, probability_VC)[:3]].tolist() == [0, 1, 2]
 
 
 class Bright(nn.Module):
