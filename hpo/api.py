@@ -6,6 +6,7 @@ from hpo.analysis.decomposition import Decomposition
 from hpo.analysis.diagnose import Diagnosis, diagnose
 from hpo.analysis.instability import Instability, instability
 from hpo.analysis.options import DecomposeOptions, DiagnoseOptions, ReplayOptions, VerifyOptions
+from hpo.analysis.reading import StudyReader, load
 from hpo.analysis.replay import ReplayOutcome, Replays, replay
 from hpo.analysis.verify import Verification, Verified, verify
 from hpo.driver.clean import CleanedStudy, clean
@@ -88,6 +89,7 @@ __all__ = [
     "SearchOutcome",
     "Split",
     "StopOptions",
+    "StudyReader",
     "StudySummary",
     "SubmitOptions",
     "SubmitOutcome",
@@ -116,6 +118,7 @@ __all__ = [
     "init_like",
     "instability",
     "json_schema",
+    "load",
     "load_study",
     "logs",
     "notes",

@@ -14,6 +14,7 @@ from hpo.core.arguments import explains_arguments
 from hpo.core.code import Code, describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import read_json
+from hpo.core.formatting import counted
 from hpo.core.records import Stage, Status
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
@@ -40,7 +41,7 @@ SHOWN = 100
 """Number of characters of an argument that a message repeats."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison(Shown):
     """Two configurations, paired over the seeds that both have.
 
@@ -89,6 +90,10 @@ class Comparison(Shown):
         reach = high if low > 0.5 else 1 - low
         meaning = "and meaningful" if reach > MEANINGFUL else f"but not meaningful: below {MEANINGFUL:g}"
         return f"significant {meaning}: {better} is better"
+
+    def _headline(self) -> str:
+        verdict, _, _ = self.verdict.partition(":")
+        return f"{self.names[0]} and {self.names[1]} over {counted(len(self.seeds), 'seed')}: {verdict}"
 
     def page(self) -> Page:
         """Returns what is printed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpo.analysis.draws import Draws
 from hpo.analysis.replay import Replays, replays_values
 from hpo.core.errors import UsageError
+from hpo.core.formatting import counted
 from hpo.core.shown import Page, Shown
 from hpo.figures.report import effects_figure
 from hpo.seeds.streams import STREAMS
@@ -45,7 +46,7 @@ class SourceLine:
         return self.pairs > 0 and self.identical == self.pairs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Decomposition(Shown):
     """Result of a decomposition.
 
@@ -254,6 +255,10 @@ class Decomposition(Shown):
             metric=self.study.objective.label(self.metric),
             notes=notes,
         )
+
+    def _headline(self) -> str:
+        trainings = counted(len(self.draws.jobs), "training")
+        return f"{self.study.name}, trial {self.trial}: {self.metric}, {trainings}"
 
     def page(self) -> Page:
         """Returns what is printed."""

@@ -15,6 +15,7 @@ from hpo.analysis.options import DiagnoseOptions
 from hpo.core.code import describe_difference
 from hpo.core.errors import UsageError
 from hpo.core.files import explain_write_errors, write_text
+from hpo.core.formatting import counted
 from hpo.core.records import Alert, Evaluation, Status
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
@@ -87,7 +88,7 @@ class ReplicateFinding:
     alerts: tuple[Alert, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Diagnosis(Shown):
     """Findings about why a trial's replicates differ.
 
@@ -116,6 +117,9 @@ class Diagnosis(Shown):
     warnings: tuple[str, ...] = ()
     metric: str = ""
     curves: tuple[Curve, ...] = ()
+
+    def _headline(self) -> str:
+        return f"{self.study.name}, trial {self.trial}: {counted(len(self.replicates), 'replicate')}"
 
     def figure(self) -> Figure:
         """Returns the replicates' learning curves as a plotly figure, with a line where they diverge."""

@@ -15,6 +15,7 @@ from hpo.core.arguments import explains_arguments
 from hpo.core.code import describe_difference
 from hpo.core.errors import NothingToPromote
 from hpo.core.files import explain_write_errors, write_text
+from hpo.core.formatting import counted
 from hpo.core.records import Evaluation, Status, Value
 from hpo.core.run_config import RunConfig
 from hpo.core.shown import Page, Shown
@@ -59,7 +60,7 @@ class ParamLine:
     steadier: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Instability(Shown):
     """Params that are associated with instability.
 
@@ -80,6 +81,10 @@ class Instability(Shown):
     left_out: tuple[int, ...] = ()
     code: str | None = None
     files: tuple[Path, ...] = ()
+
+    def _headline(self) -> str:
+        params, trials = counted(len(self.lines), "param"), counted(len(self.sigmas), "trial")
+        return f"{self.study.name}: {params} in {trials}"
 
     def rows(self) -> list[dict[str, object]]:
         """Returns one row of plain values per param."""

@@ -93,7 +93,7 @@ class Replays:
         return tuple(name for name, count in self.same.items() if count < self.others)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReplayOutcome(Shown):
     """Result of training one job several times.
 
@@ -156,6 +156,11 @@ class ReplayOutcome(Shown):
         from hpo.analysis.shown import replay_text
 
         return Page([replay_text(self)])
+
+    def _headline(self) -> str:
+        found = self.replays
+        same = f"bit-identical {found.identical + 1} of {found.others + 1}" if found else "nothing to compare"
+        return f"{self.study.name}, trial {self.job.trial} seed {self.job.seed_text}: {same}"
 
     def figure(self) -> Figure:
         """Returns the values of the trainings, and of the trial under other seeds, as a plotly figure."""

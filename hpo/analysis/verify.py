@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.analysis.curves import curve_of
 from hpo.analysis.options import VerifyOptions
 from hpo.core.errors import NothingToPromote, UsageError
+from hpo.core.formatting import counted
 from hpo.core.protocols import Observer, Stop
 from hpo.core.records import Evaluation, Job, Stage, Status
 from hpo.core.run_config import RunConfig
@@ -76,6 +77,9 @@ class Verification(Shown, list[Verified]):
     def __init__(self, compared: Iterable[Verified], metric: str) -> None:
         super().__init__(compared)
         self.metric = metric
+
+    def _headline(self) -> str:
+        return f"{sum(one.is_identical for one in self)} of {counted(len(self), 'training')} identical"
 
     def figure(self) -> Figure:
         """Returns the learning curves of the recorded trainings and of their repetitions as a plotly figure."""

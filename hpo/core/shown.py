@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,9 +76,16 @@ class Page:
 
 
 class Shown:
-    """An outcome that says what it is when it is printed, or is the last value of a notebook's cell."""
+    """An outcome that says what it is when it is printed, or is the last value of a notebook's cell.
+
+    A dataclass of this kind needs `repr=False`, so that its `repr` is one line and not all of its fields.
+    """
 
     __slots__ = ()
+
+    def _headline(self) -> str:
+        """Returns in a few words what it is, for its `repr`."""
+        raise NotImplementedError
 
     def page(self) -> Page:
         """Returns what is printed."""
@@ -93,6 +100,17 @@ class Shown:
         import pandas as pd
 
         return pd.DataFrame(self.rows())
+
+    def figure(self) -> Any:
+        """Returns the outcome's figure as a plotly figure."""
+        raise NotImplementedError
+
+    def plot(self) -> Any:
+        """Returns the same as `figure`: a plotly figure, which a notebook draws."""
+        return self.figure()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._headline()}>"
 
     def __str__(self) -> str:
         return str(self.page())

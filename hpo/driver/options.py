@@ -36,14 +36,17 @@ class CommandOptions:
         stop: ends the command in order when it is set; open trainings continue next time. None: only `hpo stop`
             ends it.
         workers: keep the backend running after the command; None: it ends with the command.
+        progress: show a progress bar; None: in a notebook, if there are no observers.
     """
 
     observers: Sequence[Observer] = ()
     stop: Stop | None = None
     workers: Workers | None = None
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
+        require_type("progress", self.progress, (bool, type(None)), "True or False")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from hpo.driver.costs import Costs, amounts
 from hpo.driver.cross_validation import FoldedSource
 from hpo.driver.leftovers import clear_leftovers
 from hpo.driver.options import CommandOptions, LimitedOptions, LoggedOptions
+from hpo.driver.progress_bar import progress_bars
 from hpo.driver.resources import events_folder, resources, work_folder
 from hpo.driver.stop_controller import StopController
 from hpo.driver.storage import storage, stored_study
@@ -69,7 +70,7 @@ class RunContext:
         checked, given = checked_config(config), options or CommandOptions()
         controller = StopController(given.stop, study.name, given.observers)  # checks both
         tools = tool_observers(given.log_to, study.name) if isinstance(given, LoggedOptions) else ()
-        observers = (*given.observers, *tools)
+        observers = (*given.observers, *progress_bars(study, given), *tools)
         limits = given if isinstance(given, LimitedOptions) else None
         if limits is not None:
             amounts(study, resources(study, checked), limits)  # raises before anything is opened

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpo.core.arguments import explains_arguments, require_int
 from hpo.core.costs import Spent
 from hpo.core.errors import UsageError
+from hpo.core.formatting import number
 from hpo.core.records import Evaluation, canonical_json
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
@@ -23,7 +24,7 @@ from hpo.study.loading import Checked
 from hpo.study.prior import PriorUse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Progress:
     """Status of a stored study.
 
@@ -89,6 +90,12 @@ class Progress:
             return "promoted"
         done = sum(count for state, count in self.counts.items() if state in ("complete", "pruned", "failed"))
         return "unfinished" if done < self.wanted else "searched"
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items()) or "no trials"
+        best = self.incumbent
+        known = f", incumbent trial {best.number}: {self.metric} {number(best.value)}" if best else ""
+        return f"<Progress {self.name}: {self.state}, {counts} of {self.wanted}{known}>"
 
     def plain(self) -> dict[str, object]:
         """Returns it as plain values: what `hpo status --json` prints and the HTTP interface answers."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpo.core.formatting import counted
 from hpo.core.records import Evaluation, Objective, Stage, Status
 from hpo.core.shown import Page
 from hpo.promotion.decide import PromotionDecision
@@ -107,7 +108,7 @@ def preference_order(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FrontReport(PromotionReport):
     """A promotion with several objectives. The values in `ranking` are those of the first objective.
 
@@ -158,6 +159,11 @@ class FrontReport(PromotionReport):
                 f"{self.preference} and this rule the winner is {name}. Promote again to write its results.",
             )
         return tuple(found)
+
+    def _headline(self) -> str:
+        candidates = counted(len(self.rows_of_front), "candidate")
+        best = f"winner trial {self.best.trial}" if self.best else "no winner"
+        return f"{self.study.name}: front of {len(self.front)} of {candidates}, {best}"
 
     def plain(self) -> dict[str, object]:
         """Returns the report as plain values, for `--json`, promotion.json and the HTTP interface."""

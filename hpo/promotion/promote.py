@@ -15,6 +15,7 @@ from hpo.core.shown import Page, Shown
 from hpo.core.wrappers import with_retries
 from hpo.driver.costs import Costs
 from hpo.driver.cross_validation import fold_jobs
+from hpo.driver.frames import OF_TRAININGS, as_frame, training_rows
 from hpo.driver.options import accepts_options
 from hpo.driver.resources import events_folder
 from hpo.driver.session import RunContext, Session, resolve_study
@@ -51,10 +52,12 @@ from hpo.study import ExternalTrial, Study, Trial
 from hpo.study.objective import require_one_objective
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpo.figures.report import Figure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PromotionOutcome(Shown):
     """The result of a promotion.
 
@@ -70,6 +73,7 @@ class PromotionOutcome(Shown):
         left_out: trials of another tool that would have been candidates but cannot be trained, with the reason.
         recognized: phrases on what was read from another tool's table; empty for an Optuna storage.
         costs: what the study's trainings have used, and which limit ended the promotion.
+        evaluations: replicates of all candidates, also those under held-out seeds, whether trained now or before.
     """
 
     report: PromotionReport
@@ -83,6 +87,7 @@ class PromotionOutcome(Shown):
     left_out: tuple[LeftOut, ...] = ()
     recognized: tuple[str, ...] = ()
     costs: Costs | None = None
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -99,9 +104,16 @@ class PromotionOutcome(Shown):
         """How much of another tool's best value was luck; None for the study's own search. See `luck_of`."""
         return luck_of(self.ranking, self.report.external)
 
+    def _headline(self) -> str:
+        return f"{self.study.name}: stopped" if self.stopped else self.report._headline()
+
     def rows(self) -> list[dict[str, object]]:
         """Returns a row for each candidate: rank, trial, a value for each seed, mean, sigma, score, interval."""
         return self.report.rows()
+
+    def trainings(self) -> pd.DataFrame:
+        """Returns a row for each training of the candidates: seed, fold, state, value, seconds, params, all metrics."""
+        return as_frame(training_rows(self.evaluations), OF_TRAININGS)
 
     def figure(self) -> Figure:
         """Returns the ranking as a plotly figure with the value of each candidate under every seed."""
@@ -194,6 +206,7 @@ def promote_found(
                 left_out=external.left_out_of_top(top, study) if external else (),
                 recognized=external.recognized if external else (),
                 costs=session.costs,
+                evaluations=tuple(source.evaluations.values()),
             )
             first_row = outcome.report.winner
             if outcome.stopped or first_row is None:
@@ -204,7 +217,8 @@ def promote_found(
                 session.tell(f"confirming trial {again[0].trial} on {len(again)} more seeds")
                 more = session.compose(confirming)
                 session.train(more)
-                outcome = replace(outcome, trained=outcome.trained + more.trained)
+                confirmed = (*outcome.evaluations, *confirming.evaluations.values())
+                outcome = replace(outcome, trained=outcome.trained + more.trained, evaluations=confirmed)
                 if stop.is_set():
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}

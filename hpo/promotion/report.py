@@ -12,6 +12,7 @@ import numpy as np
 
 from hpo.core.devices import describe_devices
 from hpo.core.files import Guard, no_guard
+from hpo.core.formatting import counted, number
 from hpo.core.records import Evaluation, Stage, Status
 from hpo.core.shown import Page, Shown
 from hpo.figures.report import promotion_figure, write_page
@@ -59,7 +60,7 @@ class Confirmation:
     interval: tuple[float, float] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PromotionReport(Shown):
     """A ranking, and everything else that is known about it.
 
@@ -251,6 +252,16 @@ class PromotionReport(Shown):
     def rows(self) -> list[dict[str, object]]:
         """Returns a row of plain values for each candidate, in the order of the ranking."""
         return [candidate_values(self, row) for row in self.ranking.rows]
+
+    def _headline(self) -> str:
+        seeds = counted(len(self.ranking.seeds), "seed")
+        candidates = counted(len(self.ranking.rows), "candidate")
+        if (first := self.winner) is None:
+            return f"{self.study.name}: {candidates} under {seeds}, no winner"
+        called = "winner" if self.is_decided else "first"
+        mean = number(first.mean) + (f" ± {number(first.sigma)}" if first.sigma is not None else "")
+        value = f"{self.study.objective.metric} {mean} over {seeds}"
+        return f"{self.study.name}: {called} trial {first.candidate.trial} of {candidates}, {value}"
 
     def page(self) -> Page:
         """Returns what is printed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,9 @@ from hpo.core.costs import Spent
 from hpo.core.errors import BackendError, TooManyFailures, UsageError
 from hpo.core.files import read_json
 from hpo.core.protocols import EndsProcess, JobSource, Stop
-from hpo.core.records import Stage, Value
+from hpo.core.records import Evaluation, Stage, Value
 from hpo.core.run_config import RunConfig
-from hpo.core.shown import Page, Shown
+from hpo.core.shown import Page
 from hpo.core.wrappers import with_retries
 from hpo.driver.costs import moment
 from hpo.driver.cross_validation import join_folds
@@ -32,6 +32,7 @@ from hpo.search.prior import prior_of
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.search.split import Split
+from hpo.search.trial_table import TrialTable, headline, located, stored_evaluations
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
@@ -42,13 +43,11 @@ from hpo.study.objective import require_one_objective
 from hpo.study.prior import PriorUse
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpo.figures.report import Figure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOutcome(Shown):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SearchOutcome(TrialTable):
     """Result of a search.
 
     Attributes:
@@ -71,6 +70,7 @@ class SearchOutcome(Shown):
         warnings: warnings about replicates that ignore their seeds, and a search that may not be reproducible.
         kept: the trials whose files are kept; None: only the promotion keeps files.
         prior: what the search makes of the old studies that it starts from; None: there are none.
+        config: where the trainings are stored, which tables read; None: unknown.
     """
 
     study: Study
@@ -91,50 +91,37 @@ class SearchOutcome(Shown):
     warnings: tuple[str, ...] = ()
     kept: KeptTrials | None = None
     prior: PriorUse | None = None
+    config: RunConfig | None = None
 
     @property
     def of_other_code(self) -> list[int]:
         """Numbers of the trials that are known to come from other code than the current one."""
         return [one.number for one in self.trials if self.code and one.code and one.code != self.code]
 
-    def frame(self) -> pd.DataFrame:
-        """Returns the trials as a table: number, state, value, one column per constraint and param."""
-        import pandas as pd
+    def _study(self) -> Study:
+        return self.study
 
-        others = set(self.of_other_code)
-        return pd.DataFrame(
-            [
-                {
-                    "number": one.number,
-                    "state": one.state,
-                    "value": one.value,
-                    **dict(zip(self.study.objective.metrics[1:], one.vector[1:], strict=False)),
-                    **one.constraints,
-                    **one.params,
-                    **({"other_code": one.number in others} if others else {}),
-                }
-                for one in self.trials
-            ]
-        )
+    def _trials(self) -> Sequence[Trial]:
+        return self.trials
+
+    def _evaluations(self) -> Sequence[Evaluation]:
+        return stored_evaluations(self.study.name, self.config, searched=True) if self.config else ()
+
+    def _config(self) -> RunConfig | None:
+        return self.config
+
+    def _of_other_code(self) -> list[int]:
+        return self.of_other_code
 
     def figure(self) -> Figure:
         """Returns the trials' learning curves as a plotly figure."""
-        from hpo.figures.report import curves_figure
-
-        curves = [
-            {
-                "trial": one.number,
-                "seed": ", ".join(map(str, self.study.search_seeds(one.number))),
-                "epochs": list(one.values),
-                "values": list(one.values.values()),
-            }
-            for one in self.trials
-            if one.values
-        ]
-        figure = curves_figure(curves, None, self.study.objective.metric)
+        figure = self.plot_curves()
         best = "" if self.incumbent is None else f"; incumbent: trial {self.incumbent.number}"
         figure.update_layout(title=f"{self.study.name}: {len(self.trials)} trials{best}")
         return figure
+
+    def _headline(self) -> str:
+        return headline(self.study, self.trials)
 
     @property
     def front(self) -> list[Trial]:
@@ -288,6 +275,7 @@ def run(study: Study | str, config: RunConfig | None, options: SearchOptions) ->
         warnings=warnings,
         kept=keeper.outcome() if keeper else None,
         prior=use,
+        config=located(context.config),
     )
 
 

@@ -14,7 +14,7 @@ from hpo.store.schema import Library, ensure, scripts_of
 from hpo.store.store import MAKE_ONE, Store, StoredStudy
 from hpo.store.study_ops import copy_study, delete_study, rename_study
 from hpo.store.survey import Tables
-from hpo.store.urls import normalize_url, sqlite_file
+from hpo.store.urls import absolute_url, normalize_url, sqlite_file
 
 __all__ = [
     "JOB",
@@ -30,6 +30,7 @@ __all__ = [
     "StoredRank",
     "StoredStudy",
     "Tables",
+    "absolute_url",
     "copy_study",
     "delete_study",
     "end_driver",

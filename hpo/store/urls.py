@@ -45,6 +45,18 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
+def absolute_url(url: str) -> str:
+    """Returns the URL with the absolute path of a SQLite file, which the current folder does not change.
+
+    Raises:
+        StorageUnavailable: if it is not a URL, or the database is in memory.
+    """
+    path = sqlite_file(url)
+    if path is None:
+        return url
+    return parsed_url(url).set(database=str(path.absolute())).render_as_string(hide_password=False)
+
+
 def parsed_url(url: str) -> URL:
     """Returns the parts of a URL.
 

@@ -51,6 +51,7 @@ def test_sigma_and_value_params_differ(shaky):
     assert max(lines, key=lambda name: lines[name].for_sigma or 0) == "shake"
     assert "shake (low is steadier)" in found.says
     assert set(found.counts.values()) == {4}, "the search's seed and the promotion's three"
+    assert repr(found) == f"<Instability shaky: 3 params in {len(found.sigmas)} trials>"
 
 
 def test_instability_files_are_written(shaky):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, replace
 
@@ -82,6 +83,7 @@ def test_outcomes_print_and_are_tables(config, capsys):
         print(found[name])
         assert said in capsys.readouterr().out
         assert "<p " in found[name]._repr_html_()
+        assert re.fullmatch(r"<\w+ .{10,110}>", repr(found[name]))
     assert "hpo.promote(study), in this session or in one that defines train again" in str(found["run"])
     tables = {name: list(one.frame().columns) for name, one in found.items()}
     assert tables["compare"] == ["seed", "0", "1"]

@@ -86,6 +86,13 @@ def vectors_of(study, trial, config):
     return {one.job.seed: (one.metrics["val"], one.metrics["loss"]) for one in found}
 
 
+def test_the_repr_names_front_and_winner(promoted):
+    report = promoted.report
+    said = f"front of {len(report.front)} of 4 candidates, winner trial {report.best.trial}>"
+    assert repr(promoted).endswith(said)
+    assert repr(report).endswith(said)
+
+
 def test_rows_have_the_vectors_of_every_seed(promoted, two, module_config):
     for row in promoted.rows():
         vectors = vectors_of(two(), row["trial"], module_config)
