@@ -18,7 +18,7 @@ from hpo.promotion.options import RuleOptions
 from hpo.promotion.rank import newest_report
 from hpo.promotion.report import PromotionReport
 from hpo.promotion.select import rule_of
-from hpo.search.trial_table import TrialTable, headline, located, stored_evaluations
+from hpo.search.trial_frames import TrialFrames, headline, located, stored_evaluations
 from hpo.study import Study, Trial, front, sort_best_first
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class StudyReader(TrialTable):
+class StudyReader(TrialFrames):
     """A stored study. Every call reads the storage again, so a running search can be watched; nothing is written.
 
     Attributes:

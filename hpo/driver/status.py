@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from hpo.core.arguments import explains_arguments, require_int
 from hpo.core.costs import Spent
 from hpo.core.errors import UsageError
 from hpo.core.formatting import number
-from hpo.core.records import Evaluation, canonical_json
+from hpo.core.records import Evaluation
 from hpo.core.run_config import RunConfig
 from hpo.driver.control import is_pending
 from hpo.driver.session import checked_config
@@ -186,7 +187,7 @@ def external_of(durable: OptunaStudies, name: str) -> list[ExternalTrial]:
 
 def as_stored(stored: StoredStudy) -> Study:
     """Returns a study as it was last run; its file may have changed since."""
-    return Study.model_validate_json(canonical_json(dict(stored.content)))
+    return Study.model_validate_json(json.dumps(dict(stored.content)))  # in the order of the study file
 
 
 def progress(stored: StoredStudy, store: Store, durable: OptunaStudies) -> Progress:

@@ -12,10 +12,11 @@ from hpo.results.history import history_csv, history_json, history_lines
 from hpo.results.metrics import predictions_csv, selected_metrics
 from hpo.results.plain import json_text
 from hpo.results.quiet import quiet
-from hpo.results.replicate import LOG, Replicate
+from hpo.results.replicate import LOG, Replicate, draw_panels
 from hpo.results.summary import optuna_trial, summary
 from hpo.results.winner import Winner
 from hpo.stats.statistics import sigma
+from hpo.training.panels import Panels
 from hpo.training.predictions import Predictions
 from hpo.training.units import by_unit
 
@@ -78,6 +79,30 @@ class FoldedReplicate:
             },
         )
         return replace(made, units=tuple(units), unit=found[0].unit) if len(units) == len(made.truth) else made
+
+    @property
+    def panels(self) -> Panels | None:
+        """Heat maps of all folds' models: the first case of the first fold, the second of the second, and so on.
+
+        Every fold has a case of each class in the same order, so the classes follow one another here too.
+        """
+        found = [one for fold in self.folds if (one := Panels.load(fold.files)) is not None]
+        if len(found) < len(self.folds) or len({one.image.shape[1:] for one in found}) > 1:
+            return None
+        count = min(len(one.names) for one in found)
+        places = [(found[place % len(found)], place) for place in range(count)]
+        numbers = [self.folds[place % len(found)].evaluation.job.fold for place in range(count)]
+        captions = [one.captions[place].split("\n", 1) for one, place in places]
+        return Panels(
+            image=np.array([one.image[place] for one, place in places]),
+            heat=np.array([one.heat[place] for one, place in places]),
+            names=tuple(one.names[place] for one, place in places),
+            captions=tuple(
+                "\n".join([f"{first}, fold {number}", *rest])
+                for (first, *rest), number in zip(captions, numbers, strict=True)
+            ),
+            method=found[0].method,
+        )
 
     def write(self, folder: Path, name: str) -> None:
         """Writes `fold_1`, ... as `Replicate` does, and above them the files that the report step reads.
@@ -145,6 +170,9 @@ class FoldedReplicate:
                 roc_png(folder / "metrics" / "roc.png", predictions, where, self.winner.formats)
                 if (units := by_unit(predictions)) is not None and len(units.predictions.truth):
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, history, units)
+            if (panels := self.panels) is not None:
+                head = title(self.winner, self.evaluation, 48)
+                draw_panels(folder, panels, f"{head}, one fold's model each", self.winner.formats)
             for file in ("val_metrics.png", "best_metrics.png"):
                 metrics_png(folder / "metrics" / file, self.winner, history, metrics, predictions)
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class Replicate:
         (folder / "metrics").mkdir(exist_ok=True)
         with quiet():
             # Imported here because only a promotion needs matplotlib.
-            from hpo.results.curves import panel_png, panels_png, roc_png
+            from hpo.results.curves import roc_png
             from hpo.results.pictures import history_png, metrics_png, title, unit_metrics_png
 
             history_png(folder / "train_history.png", self.winner, evaluation)
@@ -103,13 +103,8 @@ class Replicate:
                     unit_metrics_png(folder / "metrics" / "unit_metrics.png", self.winner, evaluation, units)
                 where = f"{head}\nvalidation at the selected epoch"
                 roc_png(folder / "metrics" / "roc.png", self.predictions, where, formats)
-            if (panels := Panels.load(self.files)) is not None and panels.names:
-                (folder / "gradcam").mkdir()
-                panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\n{panels.method}", formats)
-                digits = len(str(len(panels.names) - 1))  # so that names are in order for those who sort them
-                for place, name in enumerate(panels.names):
-                    path = folder / "gradcam" / f"gradcam_{place:0{digits}}_{_plain(name)}.png"
-                    panel_png(path, panels, place, formats)
+            if (panels := Panels.load(self.files)) is not None:
+                draw_panels(folder, panels, head, formats)
         for path in (folder / "metrics").glob("val_metrics.*"):
             if path.suffix != ".json":
                 shutil.copyfile(path, path.with_stem("best_metrics"))
@@ -157,6 +152,26 @@ def write_training(
     for path in (MODEL_FILE, LOG):
         if _is_own_file(files / path):
             shutil.copyfile(files / path, folder / path)
+
+
+def draw_panels(folder: Path, panels: Panels, head: str, formats: Sequence[str]) -> None:
+    """Draws heat maps, all in one figure and each in its own; nothing if there are none.
+
+    Args:
+        folder: folder of the results.
+        panels: the heat maps.
+        head: title of the figure, above the method of the heat maps.
+        formats: formats beside PNG.
+    """
+    from hpo.results.curves import panel_png, panels_png  # only a promotion needs matplotlib
+
+    if not panels.names:
+        return
+    (folder / "gradcam").mkdir()
+    panels_png(folder / "gradcam" / "gradcam.png", panels, f"{head}\n{panels.method}", formats)
+    digits = len(str(len(panels.names) - 1))  # so that names are in order for those who sort them
+    for place, name in enumerate(panels.names):
+        panel_png(folder / "gradcam" / f"gradcam_{place:0{digits}}_{_plain(name)}.png", panels, place, formats)
 
 
 def _plain(name: str) -> str:

@@ -32,7 +32,7 @@ from hpo.search.prior import prior_of
 from hpo.search.replicated import ReplicatedSource
 from hpo.search.source import SearchSource
 from hpo.search.split import Split
-from hpo.search.trial_table import TrialTable, headline, located, stored_evaluations
+from hpo.search.trial_frames import TrialFrames, headline, located, stored_evaluations
 from hpo.stats.scoring import Rule
 from hpo.stats.seed_use import Use, seed_uses, seed_warnings
 from hpo.store import Lease, reopen
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SearchOutcome(TrialTable):
+class SearchOutcome(TrialFrames):
     """Result of a search.
 
     Attributes:

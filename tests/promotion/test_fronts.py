@@ -93,6 +93,14 @@ def test_the_repr_names_front_and_winner(promoted):
     assert repr(report).endswith(said)
 
 
+def test_axes_of_a_front_have_labels(promoted):
+    study = promoted.study
+    named = study.objective_.model_copy(update={"label": {"val": "Kappa"}})
+    report = replace(promoted.report, study=study.model_copy(update={"objective_": named}))
+    layout = report.plot().layout
+    assert (layout.xaxis.title.text, layout.yaxis.title.text) == ("Kappa (maximize)", "loss (maximize)")
+
+
 def test_rows_have_the_vectors_of_every_seed(promoted, two, module_config):
     for row in promoted.rows():
         vectors = vectors_of(two(), row["trial"], module_config)

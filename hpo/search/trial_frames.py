@@ -26,7 +26,7 @@ FEWEST = 8
 """Smallest number of complete trials that tell how important params are."""
 
 
-class TrialTable(Shown):
+class TrialFrames(Shown):
     """Trials as tables and figures. The trainings are read from the storage when they are asked for."""
 
     __slots__ = ()

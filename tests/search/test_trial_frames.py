@@ -152,6 +152,13 @@ def test_another_folder_reads_the_same(config, tmp_path, monkeypatch):
     assert len(found.trainings()) == len(stored.trainings()) == 1
 
 
+def test_a_stored_space_keeps_its_order(config):
+    hpo.run(study(search={"trials": 1}), config)
+    stored = hpo.load("mine", config)
+    assert list(stored.study.space) == list(SPACE) != sorted(SPACE)
+    assert list(stored.frame().columns[3:6]) == ["lr", "kind", "params.value"]
+
+
 def test_load_explains_itself(config, tmp_path):
     hpo.run(study(search={"trials": 1}), config)
     with pytest.raises(UsageError, match=r"no study named 'other' .*Stored there: mine"):
@@ -236,3 +243,4 @@ def test_reprs_are_one_line(config):
     assert repr(hpo.load(mine, config)).startswith("<StudyReader mine: 4 trials")
     assert repr(hpo.status(mine, config)).startswith("[<Progress mine: promoted, 4 complete of 4, incumbent trial")
     assert promoted.plot().to_json() == promoted.figure().to_json()
+    assert promoted.plot().layout.xaxis.title.text == "Value"
