@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import fsum
 from typing import TYPE_CHECKING
 
-from hpo.core.records import Evaluation, Stage, canonical_json
+from hpo.core.records import Evaluation, Stage
 from hpo.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def trial_rows(
     """Returns a row for each trial: number, state, value, constraints, params, times, and every metric.
 
     A metric is that of the step whose value counts; of several trainings of a trial, under several seeds or on folds,
-    the mean. `seconds` adds them up. Start and end are local time, as Optuna gives it. A param or metric with the name
-    of another column has a prefix: `params.value`, `metrics.seed`.
+    the mean. `seconds` adds them up; it is 0 where an identical trial answered. Start and end are local time, as Optuna
+    gives it. A param or metric with the name of another column has a prefix: `params.value`, `metrics.seed`.
 
     Args:
         trials: trials in the order of the rows.
@@ -65,7 +65,6 @@ def trial_rows(
     for found in evaluations:
         if found.job.stage is Stage.SEARCH and not found.job.variant:
             trained.setdefault(found.job.trial, []).append(found)
-    alike = {} if study.search.seeding == "per-trial" else _by_params(trials, trained)
     objectives, other = study.objective.metrics[1:], set(others)
     params = _renamed({*OF_TRIALS, *objectives, *study.objective.constraints}, study.space, "params")
     taken = {*OF_TRIALS, *objectives, *study.objective.constraints, *params.values()}
@@ -75,8 +74,7 @@ def trial_rows(
         metrics.pop(name, None)
     rows: list[dict[str, object]] = []
     for one in trials:
-        own = trained.get(one.number, [])
-        known = own or alike.get(canonical_json(dict(one.params)), []) if one.state in ("complete", "pruned") else own
+        known = trained.get(one.number, [])
         seeds = study.search_seeds(one.number) if one.state != "imported" else ()
         only = known[0] if len(known) == 1 else None
         rows.append(
@@ -89,7 +87,7 @@ def trial_rows(
                 **{params.get(name, name): value for name, value in one.params.items()},
                 **({"seed": seeds[0]} if len(seeds) == 1 else {}),
                 "epoch": only.epoch if only else None,
-                "seconds": fsum(training.seconds for training in own) if known else None,
+                "seconds": fsum(training.seconds for training in known) if known else None,
                 "started": one.started,
                 "ended": one.ended,
                 **{metrics[name]: _mean(name, known) for name in metrics},
@@ -167,15 +165,6 @@ def _renamed(taken: Iterable[str], names: Iterable[str], kind: str) -> dict[str,
     """Returns the column of each name: the name itself, with a prefix if another column has it."""
     others = set(taken)
     return {name: f"{kind}.{name}" if name in others else name for name in names}
-
-
-def _by_params(trials: Iterable[Trial], trained: Mapping[int, list[Evaluation]]) -> dict[str, list[Evaluation]]:
-    """Returns the trainings by params: a trial with the params of an earlier one is answered by its trainings."""
-    found: dict[str, list[Evaluation]] = {}
-    for one in trials:
-        if one.number in trained:
-            found.setdefault(canonical_json(dict(one.params)), trained[one.number])
-    return found
 
 
 def _mean(name: str, known: Sequence[Evaluation]) -> float | None:

@@ -75,7 +75,10 @@ for outcome in (*outcomes, hpo.compare(0, 1, study, config), hpo.diagnose(study,
     columns: list[str] = [str(name) for name in outcome.frame().columns]
 hpo.run(study, config).figure().show()
 hpo.promote(study, config, hpo.api.PromotionOptions(top=2)).figure().show()
-hpo.verify(study, config).figure().show()
+hpo.verify(study, config).plot().show()
+stored: hpo.StudyReader = hpo.load("mine", config)
+stored.plot_history().show()
+rows: int = len(stored.trainings()) + len(stored.epochs())
 
 
 def objective(trial: optuna.Trial) -> float:

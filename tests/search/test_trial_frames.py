@@ -10,6 +10,7 @@ import pytest
 
 import hpo
 from hpo.core.errors import UsageError
+from hpo.figures.search import history_figure
 
 SPACE = {"lr": hpo.Float(1e-3, 1e-1, log=True), "kind": hpo.Choice(["plain", "odd"]), "value": hpo.Int(1, 9)}
 
@@ -78,7 +79,7 @@ def test_identical_trials_have_metrics(config):
     assert found.repeats >= 2
     frame = found.frame()
     assert (frame["seconds"] == 0).sum() == found.repeats
-    assert frame["val"].tolist() == frame["value"].tolist()
+    assert frame["val"].tolist() == frame["value"].tolist()  # also of trials that were not trained
 
 
 def test_failed_trials_have_no_metrics(config):
@@ -182,6 +183,32 @@ def test_history_shows_the_best_so_far(config):
     assert list(best.y) == sorted(best.y)
     assert max(best.y) == found.incumbent.value
     assert best.x[-1] == 5
+
+
+def trial(number, state, value, **given):
+    params = {"lr": 0.01, "kind": "plain", "value": 3}
+    return hpo.Trial(
+        number=number, state=state, params=params, value=value, values={}, error=None, started=None, ended=None, **given
+    )
+
+
+def test_only_complete_trials_are_the_best():
+    trials = [
+        trial(0, "complete", 1.0),
+        trial(1, "pruned", 9.0),
+        trial(2, "complete", 8.0, constraints={"excess": 0.5}),
+        trial(3, "imported", 7.0),
+        trial(4, "failed", None),
+        trial(5, "complete", 2.0),
+        trial(6, "running", None),
+    ]
+    figure = history_figure(trials, study(), "val")
+    traces = {trace.name: trace for trace in figure.data}
+    best = traces.pop("best so far")
+    assert (list(best.x), list(best.y)) == ([0, 5, 6], [1.0, 2.0, 2.0])
+    shown = {name: list(trace.y) for name, trace in traces.items()}
+    assert shown == {"complete": [1.0, 2.0], "breaking a constraint": [8.0], "imported": [7.0], "pruned": [9.0]}
+    assert figure.layout.title.text == "mine: 7 trials, without a value: 1 failed, 1 running"
 
 
 def test_slices_have_a_panel_for_each_param(config):
