@@ -124,6 +124,7 @@ def _objective(
             raise UsageError(f"ignore names {name!r} twice; leave one out" if name else "a name in ignore is empty")
     if metric in ignore:
         raise UsageError(f"ignore names {metric!r}, which is the metric that is optimized; leave it out")
+    require_type("label", label, (str, type(None)), "a text")
     found = ObjectiveTable(metric=metric, direction=direction, epoch=epoch, limit=limit, ignore=tuple(ignore))
     return found if label is None else found.model_copy(update={"label": label})  # `hpo.Study` checks it
 

@@ -14,8 +14,8 @@ from hpo.study.table import Finite, Table, each_once
 
 MetricName = Annotated[str, StringConstraints(min_length=1)]
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""A name on an axis: one line."""
+LONGEST_LABEL = 60
+"""Largest number of characters of a label, which has to fit on an axis."""
 
 SECONDS = "seconds"
 """Name of the cost that is the time of a training."""
@@ -46,6 +46,18 @@ def _pairs(given: object) -> tuple[tuple[str, Direction], ...]:
             )
     each_once(tuple(name for name, _ in given))
     return tuple((name, direction) for name, direction in given)
+
+
+def _label(given: object) -> object:
+    """Returns a label, or labels by metric, as given; raises ValueError with a sentence if that is not possible."""
+    if given is None:
+        return None
+    if not isinstance(given, str | Mapping):
+        raise ValueError(f"expected a text, or a table of texts by metric, got {given!r}")
+    for label in [given] if isinstance(given, str) else given.values():
+        if not isinstance(label, str) or not label.strip() or len(label) > LONGEST_LABEL or not label.isprintable():
+            raise ValueError(f"expected a text of one line with 1 to {LONGEST_LABEL} characters, got {label!r}")
+    return given
 
 
 def _from_list(tables: list[Any]) -> dict[str, Any]:
@@ -114,7 +126,8 @@ class ObjectiveTable(Table):
     ] = ()
     metrics: Annotated[tuple[tuple[MetricName, Direction], ...], BeforeValidator(_pairs)] = ()
     label: Annotated[
-        Label | dict[MetricName, Label] | None,
+        str | dict[MetricName, str] | None,
+        BeforeValidator(_label),
         Field(
             description='What figures call the metric, e.g. "Quadratic kappa", or a table of such names by metric, '
             'e.g. { val_kappa = "Quadratic kappa", val_loss = "Loss" }.'

@@ -58,6 +58,12 @@ def test_importable_function_by_name():
     assert study == made(trainable="toys.curve:train").located(study.root)
 
 
+def test_a_label_equals_the_file():
+    named = made(objective=hpo.maximize("val", label="Value"))
+    assert named == made(objective={"metric": "val", "direction": "maximize", "label": "Value"})
+    assert made(objective=named.objective).objective == named.objective
+
+
 def test_an_objective_of_before_is_taken():
     objective = hpo.Objective(metric="val", direction="minimize", constraints=("over",))
     assert made(objective=objective).objective == objective
@@ -74,6 +80,8 @@ def test_an_objective_of_before_is_taken():
         (lambda: hpo.minimize("val", epoch="first"), "there is no epoch 'first'; there are best, last"),
         (lambda: hpo.minimize("val", ignore=["val"]), "ignore names 'val', which is the metric that is optimized"),
         (lambda: hpo.minimize("val", limit="x"), "limit must be a number, not 'x'"),
+        (lambda: hpo.minimize("val", label=3), "label must be a text, not 3"),
+        (lambda: made(objective=hpo.minimize("val", label="")), "objective.label"),
         (lambda: made(trainable=dict), "trainable must be a function or its path 'module:function', not the class"),
         (lambda: made(trainable=[].append), "not a builtin_function_or_method; wrap it in a function"),
     ],
