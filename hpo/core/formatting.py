@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpo.core.records import Value
@@ -39,6 +39,15 @@ def param(value: Value | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def distinct(values: Sequence[Value | None]) -> list[str]:
+    """Returns the texts of one param's values, with as many digits as it takes to tell different values apart."""
+    for digits in range(3, 17):  # 17 digits tell any two floats apart
+        texts = [f"{one:.{digits}g}" if isinstance(one, float) else param(one) for one in values]
+        if len(set(texts)) >= len(set(values)):
+            return texts
+    return [f"{one:.17g}" if isinstance(one, float) else param(one) for one in values]
 
 
 def params(values: Mapping[str, Value]) -> str:

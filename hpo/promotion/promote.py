@@ -32,7 +32,7 @@ from hpo.promotion.luck import Luck, luck_of
 from hpo.promotion.notes import note_promotion
 from hpo.promotion.options import PromotionOptions
 from hpo.promotion.race import Plan, RaceSource
-from hpo.promotion.report import PromotionReport, write_ranking
+from hpo.promotion.report import Confirmation, PromotionReport, write_ranking
 from hpo.promotion.restore import fetched, restore_files, with_files
 from hpo.promotion.select import (
     check_confirm_seeds,
@@ -222,7 +222,8 @@ def promote_found(
                 if stop.is_set():
                     return replace(outcome, stopped=True)
                 values = {job.seed: confirming.evaluations[job.trial, job.seed].value for job in again}
-                outcome = replace(outcome, report=outcome.report.confirmed(values))
+                confirmation = Confirmation.of(values, outcome.ranking.rule)
+                outcome = replace(outcome, report=replace(outcome.report, confirmation=confirmation))
             trial = first_row.candidate.trial
             replicates = [source.evaluations[trial, seed] for seed in study.promotion.seeds]
             on_test: tuple[Evaluation, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.estimate import Estimate
 from hpo.promotion.luck import other_budget, searched_on
 from hpo.promotion.metric_rows import FoldSpread, MetricRow, fold_spread, metrics_of
+from hpo.promotion.params import CandidateParams, candidate_params
 from hpo.promotion.race import Race
 from hpo.promotion.soundness import (
     one_class_predictions,
@@ -59,6 +60,22 @@ class Confirmation:
     sigma: float | None
     interval: tuple[float, float] | None
 
+    @classmethod
+    def of(cls, values: Mapping[int, float | None], rule: Rule) -> Confirmation:
+        """Returns the moments of the winner's values under held-out seeds.
+
+        Args:
+            values: value by seed; None if the replicate failed.
+            rule: the rule of the ranking, which has the ddof of sigma.
+        """
+        found = [value for value in values.values() if value is not None]
+        return cls(
+            values=dict(values),
+            mean=float(np.mean(found)) if found else None,
+            sigma=sigma(found, rule.ddof) if len(found) > 1 else None,
+            interval=t_interval(found),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PromotionReport(Shown):
@@ -87,6 +104,7 @@ class PromotionReport(Shown):
             devices, or not on the requested one, or that were
             longer or shorter than another tool's trainings.
         estimate: how good the winner is, on validation cases and on the test part; None: unknown.
+        params: the params of the candidates.
     """
 
     study: Study
@@ -106,6 +124,7 @@ class PromotionReport(Shown):
     external: Mapping[int, ExternalTrial] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     estimate: Estimate | None = None
+    params: CandidateParams = field(default_factory=CandidateParams)
 
     @classmethod
     def of(
@@ -127,10 +146,11 @@ class PromotionReport(Shown):
             evaluations: the replicates; others may be among them.
             since: number of trials that completed after the promotion.
             code: digest of the study's current code; empty: unknown.
-            searched: the study's trials, which have the code that they were trained with.
+            searched: the study's trials, which have the code that they were trained with, and their params.
             external: candidates that another tool found; others may be among them.
         """
         evaluations, ranking, race = list(evaluations), decision.ranking, decision.race
+        searched, external = list(searched), list(external)
         alerts = Counter(one.job.trial for one in evaluations if one.job.stage is Stage.PROMOTION for _ in one.alerts)
         replicates = {(one.job.trial, one.job.seed): one for one in evaluations if one.status is Status.COMPLETE}
         rows = [metric for row in ranking.complete for metric in metrics_of(row, ranking, replicates)]
@@ -174,6 +194,9 @@ class PromotionReport(Shown):
                 *([devices] if devices else []),
                 *other_budget(study, found, replicates.values()),
             ),
+            params=candidate_params(
+                [row.candidate.trial for row in ranking.rows], study.space, evaluations, [*searched, *external]
+            ),
         )
 
     @property
@@ -216,18 +239,6 @@ class PromotionReport(Shown):
     def winner(self) -> Row | None:
         """The winner's row of the ranking; None if no candidate is complete."""
         return self.decision.winner
-
-    def confirmed(self, values: Mapping[int, float | None]) -> PromotionReport:
-        """Returns this report with the winner's values under held-out seeds."""
-        found = [value for value in values.values() if value is not None]
-        rule = self.ranking.rule
-        confirmation = Confirmation(
-            values=dict(values),
-            mean=float(np.mean(found)) if found else None,
-            sigma=sigma(found, rule.ddof) if len(found) > 1 else None,
-            interval=t_interval(found),
-        )
-        return replace(self, confirmation=confirmation)
 
     def standing(self, row: Row) -> str:
         """Returns a candidate's rank, or why it has none: `incomplete`, `not finished`, or `left` (the race)."""

@@ -16,6 +16,7 @@ from hpo.cli.main import app
 from hpo.core.formatting import number
 from hpo.core.records import Evaluation, Job, Report, Stage, Status
 from hpo.promotion.decide import PromotionDecision
+from hpo.promotion.report import Confirmation
 from hpo.promotion.sentences import certainty_text
 from hpo.promotion.shown import per_cent
 from hpo.stats.ranking import Candidate, rank
@@ -177,9 +178,9 @@ def test_confirmation_names_its_seed_count(curve):
     report = PromotionReport.of(
         curve(), PromotionDecision(ranking=rank([Candidate(trial=0, values=values)], SEEDS, Rule(), "maximize")), []
     )
-    text = certainty_text(report.confirmed({50: 0.5, 51: None, 52: 0.6}))
+    text = certainty_text(replace(report, confirmation=Confirmation.of({50: 0.5, 51: None, 52: 0.6}, Rule())))
     assert "over the 2 of 3 that completed" in text
-    one = certainty_text(report.confirmed({50: 0.5}))
+    one = certainty_text(replace(report, confirmation=Confirmation.of({50: 0.5}, Rule())))
     assert "mean 0.5000; under the promotion's" in one, "a single value has no sigma"
 
 
