@@ -7,14 +7,11 @@ import json
 import os
 import sys
 
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from hpo.cli.fitting import fitted, wrapped
 from hpo.core.shown import Dim, Grid, Page
-
-WIDEST = 200
-"""Largest width of a table in characters."""
 
 
 def keep_stdout_for_data() -> None:
@@ -42,29 +39,29 @@ def keep_stdout_for_data() -> None:
     )
 
 
-def print_text(what: RenderableType | Page) -> None:
-    """Prints text, a table or an outcome for people."""
-    if isinstance(what, Page):
-        for block in what.blocks:
-            print_text(_rendered(block))
-        return
-    # A terminal breaks a line that is too long; a number that was cut to fit would be wrong.
-    Console(width=max(Console().width, WIDEST)).print(
-        what, highlight=False, markup=False, soft_wrap=isinstance(what, str)
-    )
+def print_text(what: str | Grid | Page) -> None:
+    """Prints text, a table or an outcome for people, fitted to the terminal."""
+    blocks = what.blocks if isinstance(what, Page) else [what]
+    console, width = Console(), line_width()
+    for block in blocks:
+        parts = [block] if width is None or isinstance(block, str) else fitted(block, width)
+        for part in parts:
+            console.print(_rendered(part, width), highlight=False, markup=False, soft_wrap=True)
 
 
-def _rendered(block: str | Grid) -> RenderableType:
+def line_width() -> int | None:
+    """Returns the width of the terminal, or of COLUMNS; None where output goes to a file or a program."""
+    console = Console()
+    return console.width if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
+
+
+def _rendered(block: str | Grid, width: int | None) -> Text:
     """Returns a block of a page as rich prints it: dimmed notes, bold warnings and heads of tables."""
-    if isinstance(block, str):
-        style = "dim" if isinstance(block, Dim) else "bold" if block.startswith("! ") else ""
-        return Text(block, style=style, no_wrap=True, overflow="ignore") if style else block
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in block.columns:
-        made.add_column(column, justify="left" if column in block.left else "right", no_wrap=True)
-    for row in block.rows:
-        made.add_row(*map(Text, row))
-    return made
+    if isinstance(block, Grid):
+        head, *rows = str(block).split("\n")
+        return Text("\n").join([Text(head, style="bold"), *map(Text, rows)])
+    style = "dim" if isinstance(block, Dim) else "bold" if block.startswith("! ") else ""
+    return Text(block if width is None else wrapped(block, width), style=style)
 
 
 def print_json(value: object) -> None:

@@ -6,28 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from hpo.api import ImportOutcome, Progress, SearchOutcome, Verified
 from hpo.core.code import describe_difference
 from hpo.core.devices import describe_devices, device_of
 from hpo.core.formatting import counted, near, number, params, quantity
 from hpo.core.records import Alert, Evaluation, Objective, Stage
+from hpo.core.shown import Grid, Page
 from hpo.study import Study, Trial
 from hpo.study.loading import Checked
 
 LEFT_OUT = 10
 """Reasons, and trials for each, that an import lists."""
-
-
-def table(*columns: str, left: Sequence[str] = ()) -> Table:
-    """Returns an empty table; columns are right-aligned but for those in `left`."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, justify="left" if column in left else "right", no_wrap=True)
-    return made
 
 
 def verified_values(one: Verified) -> dict[str, object]:
@@ -48,9 +37,9 @@ def verified_values(one: Verified) -> dict[str, object]:
     }
 
 
-def progress_table(found: Sequence[Progress]) -> RenderableType:
+def progress_table(found: Sequence[Progress]) -> Page:
     """Returns how studies stand, a row each."""
-    made = table(
+    made = Grid(
         "study",
         "objective",
         "trials",
@@ -60,6 +49,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
         "spent",
         "driver",
         left=("study", "objective", "states", "promoted", "spent", "driver"),
+        spare=(("states",), ("promoted",), ("driver",), ("spent",), ("objective",)),
     )
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"
@@ -81,7 +71,7 @@ def progress_table(found: Sequence[Progress]) -> RenderableType:
     doubtful = [one for one in found if one.not_reproducible]
     lines = [f"! {one.name} is not reproducible: {'; '.join(one.not_reproducible)}." for one in doubtful]
     lines += [f"{one.name}: {one.prior}" for one in found if one.prior is not None]
-    return Group(made, *map(Text, lines))
+    return Page([made, *lines])
 
 
 def describe_since(one: Progress) -> str:
@@ -101,9 +91,17 @@ def _driver(one: Progress) -> str:
     return ", ".join(said) or "-"
 
 
-def studies_table(found: Sequence[Checked]) -> RenderableType:
+def studies_table(found: Sequence[Checked]) -> Grid:
     """Returns study files, a row each."""
-    made = table("study", "objective", "trials", "epochs", "file", left=("study", "objective", "file"))
+    made = Grid(
+        "study",
+        "objective",
+        "trials",
+        "epochs",
+        "file",
+        left=("study", "objective", "file"),
+        spare=(("objective",), ("trials",), ("epochs",)),
+    )
     for one in found:
         if one.study is None:
             made.add_row(
@@ -120,23 +118,30 @@ def studies_table(found: Sequence[Checked]) -> RenderableType:
     return made
 
 
-def trial_text(trial: Trial, evaluations: Sequence[Evaluation], objective: Objective) -> RenderableType:
+def trial_text(trial: Trial, evaluations: Sequence[Evaluation], objective: Objective) -> Page:
     """Returns one trial with its evaluations."""
     values = zip(objective.metrics, trial.vector or (trial.value,) * len(objective.metrics), strict=True)
-    parts: list[RenderableType] = [
-        Text(f"trial {trial.number}   {trial.state}   {'   '.join(f'{name} {quantity(one)}' for name, one in values)}"),
-        Text(params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else "")),
-        *([Text(f"from: {trial.origin}")] if trial.origin else []),
+    parts: list[str | Grid] = [
+        f"trial {trial.number}   {trial.state}   {'   '.join(f'{name} {quantity(one)}' for name, one in values)}",
+        params(trial.params) + (f"   (defaults: {said})" if (said := describe_defaults(evaluations)) else ""),
+        *([f"from: {trial.origin}"] if trial.origin else []),
     ]
     if trial.not_reproducible:
-        parts.append(Text(f"! Not reproducible: {trial.not_reproducible}.", style="bold"))
+        parts.append(f"! Not reproducible: {trial.not_reproducible}.")
     if trial.constraints:
         broken = "kept" if trial.is_feasible else "broken: neither incumbent nor candidate"
         said = " ".join(f"{name}={number(value)}" for name, value in trial.constraints.items())
-        parts.append(Text(f"constraints {said}   {broken}"))
+        parts.append(f"constraints {said}   {broken}")
     alarmed = any(one.alerts for one in evaluations)
     names = ["stage", "seed", "status", *objective.metrics, "epoch", "seconds", "device"]
-    made = table(*names, *["alerts"] * alarmed, "weights", left=("stage", "status", "device", "weights"))
+    made = Grid(
+        *names,
+        *["alerts"] * alarmed,
+        "weights",
+        left=("stage", "status", "device", "weights"),
+        keys=2,
+        spare=(("seconds",), ("device",), ("weights",)),
+    )
     shown = [one for one in evaluations if one.job.stage in (Stage.SEARCH, Stage.PROMOTION)]
     for one in shown:
         made.add_row(
@@ -155,17 +160,17 @@ def trial_text(trial: Trial, evaluations: Sequence[Evaluation], objective: Objec
         parts.append(made)
     names_of = {f"{one.job.stage} seed {one.job.seed_text}": one.code for one in shown}
     if (difference := describe_difference(names_of)) is not None:
-        parts.append(Text(difference))
+        parts.append(difference)
     for stage, command in ((Stage.DECOMPOSITION, "decompose"), (Stage.REPLAY, "replay")):
         if count := sum(one.job.stage is stage for one in evaluations):
-            parts.append(Text(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json"))
+            parts.append(f"{counted(count, 'training')} of hpo seeds {command}; each is in --json")
     if (devices := describe_devices(shown, 0)) is not None:
-        parts.append(Text(f"! {devices}", style="bold"))
-    parts += [Text(f"seed {one.job.seed_text}: {remark}") for one in evaluations for remark in one.remarks]
-    parts += [Text(f"seed {one.job.seed_text}: {describe_alert(alert)}") for one in evaluations for alert in one.alerts]
+        parts.append(f"! {devices}")
+    parts += [f"seed {one.job.seed_text}: {remark}" for one in evaluations for remark in one.remarks]
+    parts += [f"seed {one.job.seed_text}: {describe_alert(alert)}" for one in evaluations for alert in one.alerts]
     failures = {one.error for one in evaluations if one.error} or ({trial.error} if trial.error else set())
-    parts += [Text(f"\n{error}") for error in failures]
-    return Group(*parts)
+    parts += [f"\n{error}" for error in failures]
+    return Page(parts)
 
 
 def describe_defaults(evaluations: Sequence[Evaluation]) -> str:

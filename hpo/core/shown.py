@@ -25,19 +25,81 @@ class Grid:
     Args:
         columns: names of the columns.
         left: names of the columns that are aligned to the left; the others are aligned to the right.
+        keys: number of columns, from the left, that say what a row is.
+        spare: groups of columns that may be left out where there is little room, the most important group first.
+        below: names of columns that are shown below the others where there is little room.
     """
 
-    def __init__(self, *columns: str, left: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *columns: str,
+        left: Sequence[str] = (),
+        keys: int = 1,
+        spare: Sequence[Sequence[str]] = (),
+        below: Sequence[str] = (),
+    ) -> None:
         self.columns = columns
         self.left = frozenset(left)
         self.rows: list[tuple[str, ...]] = []
+        self._keys = keys
+        self._spare = spare
+        self._below = frozenset(below)
 
     def add_row(self, *cells: str) -> None:
         """Adds a row with a text for each column."""
         self.rows.append(cells)
 
+    @property
+    def width(self) -> int:
+        """Number of characters of the whole table in a line."""
+        return self._width_of(range(len(self.columns)))
+
+    def fitted(self, width: int) -> tuple[list[Grid], list[str]]:
+        """Returns the table as one or more tables of at most this width, and the names of columns that were left out.
+
+        Cells stay whole: a table whose keys and one more column are wider than this stays wider.
+
+        Args:
+            width: number of characters of a line.
+        """
+        if self.width <= width:
+            return [self], []
+        places = range(len(self.columns))
+        below = [place for place in places if self.columns[place] in self._below]
+        groups = [[place for place in places if self.columns[place] in names] for names in self._spare]
+        spare = {place for group in groups for place in group}
+        shown = [place for place in places if place not in spare and place not in below]
+        for group in groups:
+            wider = sorted([*shown, *group])
+            shown = wider if self._width_of(wider) <= width else shown
+        lacking = [self.columns[place] for place in places if place not in shown and place not in below]
+        parts = [part for some in (shown, below) for part in self._parts(some, width)] or [[*range(self._keys)]]
+        return [self._part(part) for part in parts], lacking
+
+    def _parts(self, places: Sequence[int], width: int) -> list[list[int]]:
+        """Returns columns in groups that are no wider than `width`, each after the keys."""
+        keys = list(range(self._keys))
+        parts = [list(keys)]
+        for place in (one for one in places if one >= self._keys):
+            if parts[-1] != keys and self._width_of([*parts[-1], place]) > width:
+                parts.append(list(keys))
+            parts[-1].append(place)
+        return [part for part in parts if part != keys]
+
+    def _part(self, places: Sequence[int]) -> Grid:
+        made = Grid(*[self.columns[place] for place in places], left=tuple(self.left), keys=self._keys)
+        made.rows = [tuple(row[place] for place in places) for row in self.rows]
+        return made
+
+    def _widths(self) -> list[int]:
+        return [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+
+    def _width_of(self, places: Sequence[int]) -> int:
+        widths = self._widths()
+        return sum(widths[place] for place in places) + len(GAP) * max(len(places) - 1, 0)
+
     def __str__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        widths = self._widths()
         lines = []
         for row in (self.columns, *self.rows):
             cells = zip(self.columns, row, widths, strict=True)

@@ -205,7 +205,7 @@ class Estimate:
         ensemble = any(not part.no_ensemble for part in self.parts)
         over = f"95 % over {units.pop()}s" if len(units) == 1 else "95 % over groups or cases"
         columns = ("on", "metric", "mean", "sigma", "95 % over seeds", over, *["ensemble"] * ensemble)
-        made = Grid(*columns, left=("on", "metric"))
+        made = Grid(*columns, left=("on", "metric"), keys=2)
         for row in self.rows():
             made.add_row(
                 *[row[name] for name in ("on", "metric", "mean", "sigma", "over_seeds", "over_cases")],

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from hpo.core.formatting import counted, percent, quantity
 from hpo.core.shown import Dim, Grid, Page
+from hpo.promotion.params_tables import params_latex, params_markdown
 from hpo.results import latex
 from hpo.stats.confidence import CALIBRATED
 from hpo.stats.fronts import MARGIN
@@ -42,9 +43,19 @@ def front_rows(report: FrontReport) -> list[dict[str, str]]:
 def front_table(report: FrontReport) -> Page:
     """Returns the table of the candidates, and notes on the conventions."""
     rows = front_rows(report)
-    made = Grid(*rows[0]) if rows else Grid("rank")
-    for cells in rows:
-        made.add_row(*cells.values())
+    params, columns = report.params, [*rows[0]] if rows else ["rank", "trial"]
+    differing = params.columns(columns)
+    texts = {name: params.texts(name) for name in differing}
+    made = Grid(
+        *columns,
+        *differing.values(),
+        left=[*differing.values()],
+        keys=2,
+        spare=(["chosen"], ["on front"], ["search"], [f"seed {seed}" for seed in report.ranking.seeds]),
+        below=[*differing.values()],
+    )
+    for one, cells in zip(report.rows_of_front, rows, strict=True):
+        made.add_row(*cells.values(), *[texts[name].get(one.trial, "-") for name in differing])
     return Page([*(f"! {warning}" for warning in report.warnings), made, Dim(_note(report))])
 
 
@@ -93,13 +104,15 @@ def front_markdown(report: FrontReport) -> str:
     """Returns the candidates as a Markdown table with the text on the front."""
     heading = f"## {report.study.name}: front of {report.score_text}"
     warnings = [f"**Warning:** {warning}" for warning in report.warnings]
-    return "\n\n".join([heading, *warnings, _table(report, "github"), front_text(report), _note(report)]) + "\n"
+    parts = [heading, *warnings, _table(report, "github"), *params_markdown(report), front_text(report), _note(report)]
+    return "\n\n".join(parts) + "\n"
 
 
 def front_latex(report: FrontReport) -> str:
     """Returns the candidates as a LaTeX table; it needs the booktabs package."""
     warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in report.warnings]
-    return "\n\n".join([*warnings, _table(report, "latex_booktabs"), latex(_note(report))]) + "\n"
+    parts = [*warnings, _table(report, "latex_booktabs"), *params_latex(report), latex(_note(report))]
+    return "\n\n".join(parts) + "\n"
 
 
 def winner_text(report: FrontReport) -> str:

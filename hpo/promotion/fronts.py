@@ -13,6 +13,7 @@ from hpo.core.records import Evaluation, Objective, Stage, Status
 from hpo.core.shown import Page
 from hpo.promotion.decide import PromotionDecision
 from hpo.promotion.report import PromotionReport
+from hpo.promotion.values import params_values
 from hpo.stats.confidence import Certainty
 from hpo.stats.fronts import FrontsOverSeeds, Losses, fronts_of, fronts_over_seeds, losses_of, shares_of_range
 from hpo.stats.ranking import Candidate, Ranking, Row
@@ -212,7 +213,8 @@ class FrontReport(PromotionReport):
             for name, found in (("mean", one.means), ("sigma", one.sigmas), ("score", one.scores)):
                 values[f"{metric}_{name}"] = found[place] if found else None
             values[f"{metric}_search"] = one.searched[place] if one.searched else None
-        return values | ({"other_code": self.other_code.get(one.trial, "")} if self.other_code else {})
+        values |= {"other_code": self.other_code.get(one.trial, "")} if self.other_code else {}
+        return values | params_values(self, one.trial)
 
     def markdown(self) -> str:
         """Returns the candidates as a Markdown table."""

@@ -15,7 +15,7 @@ class CandidateParams:
     """The params of a promotion's candidates.
 
     Attributes:
-        names: names of the params, in the order of the space.
+        names: names of the params that any candidate has, in the order of the space.
         by_trial: values by name of each candidate, in the order of the ranking; a conditional param whose condition
             does not hold is missing. Candidates whose params are not known are left out.
     """
@@ -26,7 +26,8 @@ class CandidateParams:
     @property
     def differing(self) -> tuple[str, ...]:
         """Names of the params that not all candidates have the same value of, in the order of the space."""
-        return tuple(name for name in self.names if name not in self.shared and self._has(name))
+        shared = self.shared
+        return tuple(name for name in self.names if name not in shared)
 
     @property
     def shared(self) -> dict[str, Value]:
@@ -48,8 +49,14 @@ class CandidateParams:
         texts = distinct([params.get(name) for params in self.by_trial.values()])
         return dict(zip(self.by_trial, texts, strict=True))
 
-    def _has(self, name: str) -> bool:
-        return any(name in params for params in self.by_trial.values())
+    def columns(self, taken: Iterable[str]) -> dict[str, str]:
+        """Returns a column's name for each param that differs: its own, marked where another column has that name.
+
+        Args:
+            taken: names of the table's other columns.
+        """
+        others = set(taken)
+        return {name: f"param {name}" if name in others else name for name in self.differing}
 
 
 def candidate_params(
@@ -68,5 +75,6 @@ def candidate_params(
     """
     found = {one.number: one.params for one in known} | {one.job.trial: one.job.params for one in evaluations}
     by_trial = {trial: dict(found[trial]) for trial in trials if trial in found}
-    names = dict.fromkeys(space) | dict.fromkeys(name for params in by_trial.values() for name in params)
-    return CandidateParams(names=tuple(names), by_trial=by_trial)
+    had = dict.fromkeys(name for params in by_trial.values() for name in params)
+    names = [*(name for name in space if name in had), *had]
+    return CandidateParams(names=tuple(dict.fromkeys(names)), by_trial=by_trial)

@@ -36,7 +36,8 @@ def ranking_table(report: PromotionReport) -> Page:
     score = [rule.formula(ranking.direction)] if rule.name != "mean" else []
     by_race, by_folds = report.race is not None, bool(report.folds)
     by_use = any(row.candidate.use is not Use.USED for row in ranking.rows)
-    made = Grid(
+    search = "search" if report.external else f"search ({report.study.search.seeds_text.removeprefix('seed ')})"
+    columns = [
         "rank",
         "trial",
         *["source trial"] * bool(report.external),
@@ -47,9 +48,19 @@ def ranking_table(report: PromotionReport) -> Page:
         "CV %",
         *score,
         "95 % interval",
-        "search" if report.external else f"search ({report.study.search.seeds_text.removeprefix('seed ')})",
+        search,
         *["alerts"] * bool(report.alerts),
         *["seeds"] * by_use,
+    ]
+    differing = report.params.columns(columns)
+    texts = {name: report.params.texts(name) for name in differing}
+    made = Grid(
+        *columns,
+        *differing.values(),
+        left=[*differing.values()],
+        keys=2,
+        spare=(seeds, [search], ["95 % interval"], ["fold sd"], ["CV %"]),
+        below=[*differing.values()],
     )
     at_best = "<=" if ranking.direction == "maximize" else ">="
     for row in ranking.rows:
@@ -75,6 +86,7 @@ def ranking_table(report: PromotionReport) -> Page:
             number(candidate.search_value),
             *[str(report.alerts.get(candidate.trial, 0))] * bool(report.alerts),
             *[str(candidate.use)] * by_use,
+            *[texts[name].get(candidate.trial, "-") for name in differing],
         )
     count = len(ranking.seeds)
     note = f"sigma: ddof {rule.ddof} · score: {rule.formula(ranking.direction)} · n = {count}"
@@ -126,6 +138,8 @@ def _race(race: Race, sure: Certainty | None) -> Page:
         *score,
         "95 % interval",
         *["P(best)"] * bool(chances),
+        keys=2,
+        spare=(["95 % interval"], ["CV %"]),
     )
     for row in race.final.rows:
         trial = row.candidate.trial
@@ -153,7 +167,8 @@ def per_cent(variation: float | None) -> str:
 
 def report_page(report: PromotionReport) -> Page:
     """Returns the page of a ranking: its table, and how certain it is."""
-    return Page([*ranking_table(report).blocks, *estimate_blocks(report), certainty_text(report)])
+    table = ranking_table(report).blocks
+    return Page([*table, *estimate_blocks(report), certainty_text(report), winner_params_text(report)])
 
 
 def promotion_page(outcome: PromotionOutcome) -> Page:
@@ -178,6 +193,16 @@ def estimate_blocks(report: PromotionReport) -> list[str | Grid]:
     if found.with_ensemble:
         note += " · ensemble: mean of the models' probabilities, nothing was trained"
     return [f"Trial {found.trial} in detail:", found.table(), Dim(note)]
+
+
+def winner_params_text(report: PromotionReport) -> str:
+    """Returns a line with the winner's params, for the end of what is printed; empty if there is no winner."""
+    params, winner = report.params, report.winner.candidate.trial if report.winner else None
+    if winner is None or not params.of(winner):
+        return ""
+    listed = " ".join(f"{name}={params.texts(name)[winner]}" for name in params.of(winner))
+    place = "the winner" if report.is_decided else "which is ranked first"
+    return f"Params of trial {winner}, {place}: {listed}"
 
 
 def promotion_text(outcome: PromotionOutcome) -> str:
@@ -223,4 +248,5 @@ def promotion_text(outcome: PromotionOutcome) -> str:
     if outcome.costs and outcome.costs.spent.seconds:
         lines.append(f"Spent so far: {outcome.costs.spent}.")
     lines.append(f"Written: {outcome.folder}/  {names}  promotion.csv  .json  .md  .tex  .html")
-    return "\n".join(lines)
+    lines.append(winner_params_text(outcome.report))
+    return "\n".join(lines).rstrip("\n")

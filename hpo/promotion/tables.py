@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from hpo.promotion.luck import searched_on
+from hpo.promotion.params_tables import params_latex, params_markdown
 from hpo.results import latex
 from hpo.stats.ranking import Row
 from hpo.stats.seed_use import Use
@@ -26,7 +27,7 @@ def markdown_text(report: PromotionReport) -> str:
     note = f"sigma: ddof {rule.ddof}; intervals: Student's, 95 %; search on {searched_on(study, report.external)}."
     note = " ".join([note, *_fold_note(report)])
     warnings = [f"**Warning:** {warning}" for warning in report.warnings]
-    parts = [heading, *warnings, _table_text(_ranking(report), "github"), note]
+    parts = [heading, *warnings, _table_text(_ranking(report), "github"), note, *params_markdown(report)]
     winner = report.winner.candidate.trial if report.winner else None
     if final := _last_rung(report):
         parts += [f"### The race's last rung: winner trial {winner}", _table_text(final, "github")]
@@ -42,9 +43,10 @@ def latex_text(report: PromotionReport) -> str:
     """Returns the ranking and the winner's metrics as LaTeX tables; they need the booktabs package."""
     warnings = [rf"\textbf{{Warning:}} {latex(warning)}" for warning in report.warnings]
     estimated = _estimated(report.estimate) if report.estimate else []
-    tables = [table for table in (_ranking(report), _last_rung(report), estimated, _metrics(report)) if table]
+    tables = [table for table in (_last_rung(report), estimated, _metrics(report)) if table]
     notes = [*_fold_note(report), *(report.estimate.sentences if report.estimate else [])]
-    parts = [*warnings, *(_table_text(table, "latex_booktabs") for table in tables), *map(latex, notes)]
+    first = [_table_text(_ranking(report), "latex_booktabs"), *params_latex(report)]
+    parts = [*warnings, *first, *(_table_text(table, "latex_booktabs") for table in tables), *map(latex, notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -41,6 +41,8 @@ def promotion_values(report: PromotionReport) -> dict[str, object]:
         "folds_said": str(report.study.validation) if report.study.validation else None,
         "warnings": list(report.warnings),
         "winner": report.winner.candidate.trial if report.winner else None,
+        "winner_params": report.params.of(report.winner.candidate.trial if report.winner else None),
+        "params_that_differ": list(report.params.differing),
         "defaults": {str(trial): dict(defaults) for trial, defaults in report.defaults.items()},
         "winner_is_decided": report.is_decided,
         "seeds_ignored": [trial for trial, one in report.seed_uses.items() if one.use is Use.IGNORED],
@@ -123,7 +125,14 @@ def candidate_values(report: PromotionReport, row: Row) -> dict[str, object]:
         "search_value": candidate.search_value,
         **({"origin": report.external[candidate.trial].origin.label} if candidate.trial in report.external else {}),
         **({"other_code": report.other_code.get(candidate.trial, "")} if report.other_code else {}),
+        **params_values(report, candidate.trial),
     }
+
+
+def params_values(report: PromotionReport, trial: int) -> dict[str, object]:
+    """Returns the params of a candidate by column, e.g. `params_lr`; None: a param whose condition does not hold."""
+    own = report.params.of(trial)
+    return {f"params_{name}": own.get(name) for name in report.params.names}
 
 
 def _moments(row: Row) -> dict[str, float | None]:
