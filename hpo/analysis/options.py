@@ -81,9 +81,9 @@ class ReplayOptions(RecordOptions):
     Attributes:
         trial: number of the trial.
         seed: seed of the training; default: the first of the promotion's.
-        r: number of trainings of the same job.
+        replays: number of trainings of the same job.
     """
 
     trial: int = field(metadata=_TRIAL)
     seed: int | None = field(default=None, metadata=_SEED)
-    r: int = field(default=REPLAYS, metadata=count())
+    replays: int = field(default=REPLAYS, metadata=count())

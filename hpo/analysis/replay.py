@@ -191,10 +191,12 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
     """
     study = resolve_study(study)
     context = RunContext.of(study, config, options)
-    trial, r = options.trial, options.r
+    trial, replays = options.trial, options.replays
     config, stop = context.config, context.stop
-    if not 2 <= r <= MOST_REPLAYS:
-        raise UsageError(f"r must be 2 to {MOST_REPLAYS} trainings of the same job, not {r}: fewer cannot differ")
+    if not 2 <= replays <= MOST_REPLAYS:
+        raise UsageError(
+            f"replays must be 2 to {MOST_REPLAYS} trainings of the same job, not {replays}: fewer cannot differ"
+        )
     seed = study.promotion.seeds[0] if options.seed is None else options.seed
     require_runnable(study, config)
     with Session.open(study, context, accept_code_change=options.accept_code_change) as session:
@@ -209,9 +211,9 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
         )
         job = fold_jobs(whole, study)[0]  # the first fold, if there are folds
         with session.drive("replay"):
-            source = PromotionSource(replayed(job, r))
+            source = PromotionSource(replayed(job, replays))
             recorded = session.compose(source, folds=Folds.CHOSEN)
-            session.begin(r, recorded.known(source.jobs))
+            session.begin(replays, recorded.known(source.jobs))
             session.train(recorded)
         promoted = session.store.evaluations(session.stored, Stage.PROMOTION, trial)
         promoted = [
@@ -223,7 +225,7 @@ def replay(study: Study | str, config: RunConfig | None, options: ReplayOptions)
     return ReplayOutcome(
         study=study,
         job=job,
-        wanted=r,
+        wanted=replays,
         replays=Replays.of(complete, values, study.objective.ignore)
         if len(complete) > 1 and not stop.is_set()
         else None,

@@ -12,17 +12,20 @@ from typing import Annotated, Any
 
 import typer
 
+from hpo.cli.command import HpoCommand, HpoGroup, StudyCommand
 from hpo.cli.options import Folders, Json, StudyName, Written, study_names, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.driver.options import AuditOptions, EmbedOptions, PhantomOptions
 
-app = typer.Typer(no_args_is_help=True, help="Audit a study's data, compute embeddings of it, or write synthetic data.")
+app = typer.Typer(
+    cls=HpoGroup, no_args_is_help=True, help="Audit a study's data, compute embeddings of it, or write synthetic data."
+)
 
 REASONS = 10
 """Number of reasons shown, the most frequent first; the manifest lists all."""
 
 
-@app.command()
+@app.command(cls=StudyCommand)
 @with_options
 def audit(
     study: StudyName,
@@ -47,7 +50,7 @@ def audit(
         print_text(_text(found))
 
 
-@app.command()
+@app.command(cls=HpoCommand)
 @with_options
 def phantoms(
     out: Annotated[Path, typer.Option(help="An empty folder, or a new one.", show_default=False)],
@@ -79,7 +82,7 @@ def phantoms(
         print_text(f'Written: {named}\nUse it in a study: [fixed] data = "{named}"')
 
 
-@app.command()
+@app.command(cls=StudyCommand)
 @with_options
 def embed(
     study: StudyName,

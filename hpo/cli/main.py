@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hpo.analysis.options import VerifyOptions
 from hpo.cli import begin, data, look, manage, seeds, showing, steering
+from hpo.cli.command import HpoCommand, HpoGroup, StudyCommand
 from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
     Config,
@@ -50,6 +51,7 @@ OWN_SEARCH = all_but(PromotionOptions, "source", *(one.name for one in declared(
 """The options of a promotion that follows a search: it has its own candidates."""
 
 app = typer.Typer(
+    cls=HpoGroup,
     help="Hyperparameter optimization whose winners hold on another seed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -74,7 +76,7 @@ def _root(
     """Hyperparameter optimization whose winners hold on another seed."""
 
 
-@app.command(rich_help_panel=SEARCH)
+@app.command(cls=StudyCommand, rich_help_panel=SEARCH)
 @with_options
 def run(
     study: StudyName,
@@ -132,7 +134,7 @@ def run(
         raise typer.Exit(stop.exit_status or _search_status(searched) or _promotion_status(promoted))
 
 
-@app.command(rich_help_panel=PROMOTION)
+@app.command(cls=StudyCommand, rich_help_panel=PROMOTION)
 @with_options
 def promote(
     study: StudyName,
@@ -155,7 +157,7 @@ def promote(
         raise typer.Exit(stop.exit_status or _promotion_status(outcome))
 
 
-@app.command(rich_help_panel=ROBUSTNESS)
+@app.command(cls=StudyCommand, rich_help_panel=ROBUSTNESS)
 @with_options
 def verify(
     study: StudyName, options: VerifyOptions, config: Config, studies: Folders = None, as_json: Json = False
@@ -178,7 +180,7 @@ def verify(
     raise typer.Exit(stop.exit_status or (0 if all(one.is_identical for one in found) else 1))
 
 
-@app.command("import", rich_help_panel=SEARCH)
+@app.command("import", cls=StudyCommand, rich_help_panel=SEARCH)
 @with_options
 def import_(
     study: StudyName,
@@ -210,8 +212,10 @@ for panel, commands in (
     (CLUSTER, (steering.logs,)),
 ):
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
-app.command(rich_help_panel=CLUSTER, context_settings={"ignore_unknown_options": True})(steering.submit)
+        app.command(cls=HpoCommand if command is begin.init else StudyCommand, rich_help_panel=panel)(command)
+app.command(cls=StudyCommand, rich_help_panel=CLUSTER, context_settings={"ignore_unknown_options": True})(
+    steering.submit
+)
 app.add_typer(seeds.app, name="seeds", rich_help_panel=ROBUSTNESS)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 

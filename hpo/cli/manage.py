@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json, Stored, StoredAndWork, with_options
+from hpo.cli.options import Json, Stored, StoredAndWork, StoredName, study_names, with_options
 from hpo.cli.output import print_json, print_text
-from hpo.cli.steering import StoredName
 from hpo.core.formatting import counted, near, size
 from hpo.driver.options import CleanOptions, DeleteOptions
 
@@ -20,7 +19,14 @@ SHOWN = 10
 """Maximum leftovers that are listed by name."""
 
 StoredNameOrAll = Annotated[
-    str | None, typer.Option("--study", "-s", help="Name of a stored study; default: all.", show_default=False)
+    str | None,
+    typer.Option(
+        "--study",
+        "-s",
+        help="Name of a stored study; default: all.",
+        autocompletion=study_names,
+        show_default=False,
+    ),
 ]
 NewName = Annotated[str, typer.Option("--to", help="New name, which no study has yet.", show_default=False)]
 

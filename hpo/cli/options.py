@@ -74,6 +74,10 @@ def with_options(command: Command) -> Command:
         else:
             classes[own.name] = kind, [one.name for one in options]
             parameters |= {one.name: _parameter(one) for one in options if one.name not in parameters}
+    if "studies" not in parameters and _completes_names(parameters.get("study")):
+        parameters["studies"] = inspect.Parameter(
+            "studies", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=FoldersOfNames
+        )
 
     @functools.wraps(command)
     def called(**given: Any) -> Any:
@@ -86,6 +90,12 @@ def with_options(command: Command) -> Command:
     called.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
     called.__annotations__ = {one.name: one.annotation for one in parameters.values()}
     return called  # type: ignore[return-value]
+
+
+def _completes_names(study: inspect.Parameter | None) -> bool:
+    """Whether an option is the name of a study that there is, which the shell completes."""
+    said = () if study is None else get_args(study.annotation)
+    return any(getattr(one, "autocompletion", None) is study_names for one in said)
 
 
 def _declared_of(annotation: Any) -> tuple[Any, list[Declared]]:
@@ -153,7 +163,17 @@ StudyName = Annotated[
     typer.Option(
         "--study",
         "-s",
-        help="Name of a study, or path to its .toml.",
+        help="Name of a study, or path to its .toml; may be given without --study.",
+        autocompletion=study_names,
+        show_default=False,
+    ),
+]
+StoredName = Annotated[
+    str,
+    typer.Option(
+        "--study",
+        "-s",
+        help="Name of a stored study; may be given without --study.",
         autocompletion=study_names,
         show_default=False,
     ),
@@ -163,6 +183,14 @@ Folders = Annotated[
     typer.Option(
         "--studies",
         help="Folder of study files (repeatable); default: HPO_STUDIES, else ./studies.",
+        show_default=False,
+    ),
+]
+FoldersOfNames = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--studies",
+        help="Folder of study files, whose names the shell completes (repeatable); the study is read from the storage.",
         show_default=False,
     ),
 ]

@@ -11,17 +11,19 @@ from typing import Any
 import typer
 
 from hpo.analysis.options import DecomposeOptions, ReplayOptions
+from hpo.cli.command import HpoGroup, StudyCommand
 from hpo.cli.options import Config, Folders, Json, StudyName, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.driver.options import RecordOptions
 
 app = typer.Typer(
+    cls=HpoGroup,
     no_args_is_help=True,
     help="Which source of randomness affects a result most, and whether one job gives the same bits again.",
 )
 
 
-@app.command()
+@app.command(cls=StudyCommand)
 @with_options
 def decompose(
     study: StudyName, options: DecomposeOptions, config: Config, studies: Folders = None, as_json: Json = False
@@ -32,13 +34,13 @@ def decompose(
     _go("decompose", f"Decomposing trial {options.trial}", again, study, studies, config, options, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=StudyCommand)
 @with_options
 def replay(
     study: StudyName, options: ReplayOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
     """Train one job several times: whether the bits are the same, and nondeterminism in percent of seed noise."""
-    again = _command("replay", study, options.trial, {"--seed": options.seed, "--r": options.r})
+    again = _command("replay", study, options.trial, {"--seed": options.seed, "--replays": options.replays})
     _go("replay", f"Replaying trial {options.trial}", again, study, studies, config, options, as_json=as_json)
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Folders, Json, Stored, StudyName, with_options
+from hpo.cli.options import Folders, Json, Stored, StoredName, StudyName, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.driver.options import LogsOptions, StopOptions, SubmitOptions
 
 if TYPE_CHECKING:
     from hpo import api
-
-StoredName = Annotated[str, typer.Option("--study", "-s", help="Name of a stored study.", show_default=False)]
 
 
 @with_options

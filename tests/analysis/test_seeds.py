@@ -313,11 +313,11 @@ def test_collapsed_draws_give_no_conclusion(heedless, config):
 def test_clock_metrics_are_ignored(heedless, config, curve):
     study = heedless("used")
     hpo.run(study, config)
-    printed = replay_text(api.replay(study, config, trial=0, r=2))
+    printed = replay_text(api.replay(study, config, trial=0, replays=2))
     assert "They differ in history (seconds), from epoch 1; val does not." in printed
     assert 'leave them out: [objective] ignore = ["seconds"]' in printed
     ignoring = curve(**{**study.content(), "objective": {**study.content()["objective"], "ignore": ["seconds"]}})
-    assert api.replay(ignoring, config, trial=0, r=2).replays.are_identical
+    assert api.replay(ignoring, config, trial=0, replays=2).replays.are_identical
 
 
 def test_fixed_streams_are_not_redrawn(study, config):
@@ -422,7 +422,7 @@ def test_replays_are_identical(searched, restored_config):
     assert (before.seed_sd, before.share) == (None, None)
     assert "Promote it: hpo promote --study sources" in replay_text(before)
     promoted = hpo.promote(searched, restored_config, top=2)
-    found = api.replay(searched, restored_config, trial=0, r=4)
+    found = api.replay(searched, restored_config, trial=0, replays=4)
     assert (found.trained, found.job.seed, found.replays.are_identical) == (1, 42, True)
     [row] = [row for row in promoted.ranking.rows if row.candidate.trial == 0]
     values = list(row.candidate.values.values())
@@ -439,7 +439,7 @@ def test_nondeterminism_as_percentage(study, config):
     restless = study(fixed={"restless": 0.3})
     hpo.run(restless, config)
     hpo.promote(restless, config, top=2)
-    found = api.replay(restless, config, trial=0, seed=43, r=5)
+    found = api.replay(restless, config, trial=0, seed=43, replays=5)
     assert (found.job.seed, found.replays.identical, found.replays.epoch) == (43, 0, 1)
     assert found.replays.sd == pytest.approx(np.std(found.replays.values, ddof=1))
     assert found.share == pytest.approx(found.replays.sd / found.seed_sd)
@@ -452,7 +452,7 @@ def test_nondeterminism_as_percentage(study, config):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"r": 1}, "r must be 2 to 1000 trainings of the same job, not 1"),
+        ({"replays": 1}, "replays must be 2 to 1000 trainings of the same job, not 1"),
         ({"seed": -1}, "a seed must be 0 to"),
         ({"trial": 5}, r"has trials 0 \.\. 1, not 5"),
     ],

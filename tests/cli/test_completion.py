@@ -57,6 +57,7 @@ def completed(folder, line, **more):
         ("hpo run --studies nowhere --study ", []),
         ("hpo status --study dig", ["digits"]),
         ("hpo seeds replay --study dig", ["digits"]),
+        ("hpo run dig", ["digits"]),
         ("hpo promo", ["promote"]),
         ("hpo run --backend l", ["local"]),
     ],

@@ -240,7 +240,7 @@ def test_verify_compare_and_replay_folds(promoted, restored_config):
     winner, other = (row.candidate for row in outcome.ranking.rows)
     compared = api.compare(str(winner.trial), str(other.trial), made, restored_config)
     assert compared.values == (tuple(winner.values.values()), tuple(other.values.values()))
-    replayed = api.replay(made, restored_config, trial=winner.trial, r=2)
+    replayed = api.replay(made, restored_config, trial=winner.trial, replays=2)
     first = {
         one.job.seed: one
         for one in stored(restored_config, Stage.PROMOTION)

@@ -67,7 +67,7 @@ def test_outcomes_print_and_are_tables(config, capsys):
         "compare": hpo.compare(0, 1, mine, config),
         "diagnose": hpo.diagnose(mine, config, trial=0),
         "decompose": hpo.decompose(mine, config, trial=0, n=2, sources=["init"], replays=0),
-        "replay": hpo.replay(mine, config, trial=0, r=2),
+        "replay": hpo.replay(mine, config, trial=0, replays=2),
     }
     expected = {
         "run": "Incumbent: trial",

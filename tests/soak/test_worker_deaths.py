@@ -22,7 +22,7 @@ FOLDS = {"validation": {"folds": 2}}
 VERBS = {
     "search": lambda study, config: api.run(study, config),
     "promotion": lambda study, config: api.promote(study, config),
-    "replay": lambda study, config: api.replay(study, config, trial=0, r=REPLAYS),
+    "replay": lambda study, config: api.replay(study, config, trial=0, replays=REPLAYS),
     "decomposition": lambda study, config: api.decompose(study, config, trial=0, n=2, replays=2, sources=("order",)),
 }
 TRAININGS = {"search": TRIALS, "promotion": 9, "replay": REPLAYS}
