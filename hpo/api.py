@@ -29,6 +29,7 @@ from hpo.driver.options import (
 )
 from hpo.driver.status import Progress, check, show, status, studies
 from hpo.driver.submit import SubmitOutcome, logs, submit
+from hpo.driver.trials import TrialTable, trials
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets
 from hpo.promotion.objective import promote
@@ -93,6 +94,7 @@ __all__ = [
     "StudySummary",
     "SubmitOptions",
     "SubmitOutcome",
+    "TrialTable",
     "Verification",
     "Verified",
     "VerifyOptions",
@@ -141,6 +143,7 @@ __all__ = [
     "submit",
     "summarize_study",
     "trainings_of_promotion",
+    "trials",
     "verify",
     "with_seeds",
     "write_embeddings",

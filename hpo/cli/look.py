@@ -1,10 +1,9 @@
-"""The commands that only read: rank, compare, show, studies, check, status."""
+"""The commands that only read: rank, compare, show, trials, studies, check, status."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,12 +14,14 @@ from hpo.cli.options import (
     Json,
     Stored,
     StoredAndWritten,
+    StoredName,
     StudyName,
+    stored_name,
     study_names,
     with_options,
 )
 from hpo.cli.output import print_json, print_text
-from hpo.core.errors import StudyInvalid
+from hpo.core.errors import StudyInvalid, UsageError
 from hpo.core.records import LAST_TRIAL
 from hpo.promotion.options import AssetsOptions, RuleOptions
 
@@ -85,7 +86,7 @@ def diagnose(
     """Find why a trial's replicates differ: where their curves diverge, their alerts, what usually helps."""
     from hpo import api
 
-    name = Path(study).name.removesuffix(".toml")
+    name = stored_name(study)
     found = api.diagnose(name, config, options)
     if as_json:
         print_json(found.plain())
@@ -103,7 +104,7 @@ def instability(
     """Find which params are associated with a large sigma over seeds, and which with the value; trains nothing."""
     from hpo import api
 
-    found = api.instability(Path(study).name.removesuffix(".toml"), config)
+    found = api.instability(stored_name(study), config)
     if as_json:
         print_json(found.plain())
     else:
@@ -163,6 +164,29 @@ def show(
         if now.since:
             print_text(f"! The promotion of trial {now.promoted} is not the newest: {tables.describe_since(now)}.")
         print_text(tables.trial_text(found, evaluations, loaded.objective))
+
+
+@with_options
+def trials(
+    study: StoredName,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV, with exact params.")] = False,
+    *,
+    config: Stored,
+    as_json: Json = False,
+) -> None:
+    """List all trials of a stored study: params, states, values, seconds, seeds."""
+    from hpo import api
+    from hpo.results import table_text
+
+    if csv and as_json:
+        raise UsageError("give --csv or --json, not both: the output has one format")
+    found = api.trials(stored_name(study), config)
+    if as_json:
+        print_json(found.rows())
+    elif csv:
+        sys.stdout.write(table_text(found.rows()))
+    else:
+        print_text(found.page())
 
 
 def studies(

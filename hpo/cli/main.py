@@ -204,7 +204,7 @@ def import_(
 
 
 for panel, commands in (
-    (SEARCH, (look.status, look.show, steering.pause, steering.resume, steering.stop)),
+    (SEARCH, (look.status, look.trials, look.show, steering.pause, steering.resume, steering.stop)),
     (PROMOTION, (look.rank, showing.report, look.assets)),
     (ROBUSTNESS, (look.compare, look.diagnose, look.instability)),
     (STUDIES, (look.studies, look.check, manage.delete, manage.rename, manage.copy, manage.clean)),

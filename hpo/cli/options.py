@@ -146,6 +146,11 @@ def _parser(parse: Callable[[str], object]) -> Callable[[str], object]:
     return parsed
 
 
+def stored_name(study: str) -> str:
+    """Returns the name of a stored study, which may be given by the path of its file."""
+    return Path(study).name.removesuffix(".toml")
+
+
 def study_names(context: typer.Context, incomplete: str) -> list[str]:
     """Returns the studies whose names begin so, for the shell. Where nothing begins so, it completes a path."""
     from hpo.core.study_files import listed

@@ -49,7 +49,7 @@ def progress_table(found: Sequence[Progress]) -> Page:
         "spent",
         "driver",
         left=("study", "objective", "states", "promoted", "spent", "driver"),
-        spare=(("states",), ("promoted",), ("driver",), ("spent",), ("objective",)),
+        spare=(("promoted",), ("states",), ("spent",), ("driver",), ("objective",)),
     )
     for one in found:
         best = f"{number(one.incumbent.value)} (trial {one.incumbent.number})" if one.incumbent else "-"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -84,3 +86,61 @@ def test_lines_break_between_words():
 def test_a_command_stays_whole():
     command = "hpo promote --study with-a-long-name --top 5"
     assert wrapped(f"One seed is one draw: {command}", 30) == f"One seed is one draw:\n{command}"
+
+
+TRIALS = """\
+trial  state      value  epoch  seconds        seeds
+    0  complete  1.4938    5/5        s  41 42 43 44
+    1  complete  0.8862    5/5        s  41 42 43 44
+    2  complete  0.6625    5/5        s  41 42 43 44
+    3  complete  0.3867    5/5        s           41
+    4  complete  0.5937    5/5        s           41
+    5  complete  0.4911    5/5        s           41
+trial  x      k  shape  gain
+    0  0.76   2  late   0.994
+    1  0.62   1  late   0.201
+    2  0.66   1  flat   -
+    3  0.83   3  flat   -
+    4  0.922  4  late   0.316
+    5  0.248  4  flat   -
+"""
+
+
+def test_trials_where_there_is_no_room(promoted, module_config):
+    text = printed(60, module_config, "trials", "curve")
+    assert re.sub(r"5/5 +[0-9.]+", "5/5        s", text).startswith(TRIALS)
+
+
+def test_trials_at_80_columns(promoted, module_config):
+    head, first, *_ = printed(80, module_config, "trials", "curve").splitlines()
+    assert head == "trial  state      value  epoch  seconds        seeds  x      k  shape  gain"
+    assert first.endswith("  41 42 43 44  0.76   2  late   0.994")
+
+
+def test_trials_as_csv(promoted, module_config):
+    rows = [*csv.DictReader(io.StringIO(printed(80, module_config, "trials", "curve", "--csv")))]
+    assert [row["trial"] for row in rows] == list("012345")
+    first, last = rows[0], rows[-1]
+    assert (first["state"], first["seeds"], first["promotion_seeds"]) == ("complete", "41", "42 43 44")
+    assert float(first["params_x"]) == api.show(promoted, 0, module_config)[0].params["x"]
+    assert (last["params_gain"], last["promotion_seeds"]) == ("", "")
+
+
+def test_status_at_80_columns(promoted, module_config):
+    text = printed(80, module_config, "status", "curve")
+    assert text.splitlines()[:2] == [
+        "study  trials         incumbent  promoted",
+        "curve  6 of 6  1.4938 (trial 0)  trial 0: results_7, results_8, results_9",
+    ]
+
+
+def test_one_trial_at_80_columns(promoted, module_config):
+    lines = printed(80, module_config, "show", "curve", "0").splitlines()
+    assert lines[1] == "x=0.76 k=2 shape=late gain=0.994   (defaults: nap=0.0 fault= flags=)"
+    assert lines[2] == "stage      seed  status       val  epoch  seconds  device  weights"
+
+
+def test_a_file_gets_the_whole_table(promoted, module_config):
+    environment = {"COLUMNS": "", "HPO_STORAGE": module_config.storage, "HPO_OUTPUTS": str(module_config.outputs)}
+    text = CliRunner().invoke(app, ["rank", "curve", "--studies", "tests/project/studies"], env=environment).stdout
+    assert "95 % interval  search (41)  x" in text.splitlines()[0]
