@@ -14,7 +14,9 @@ from rich.console import Console
 
 from hpo.analysis.options import VerifyOptions
 from hpo.cli import begin, data, look, manage, seeds, showing, steering
+from hpo.cli.again import given_command, next_command
 from hpo.cli.command import HpoCommand, HpoGroup, StudyCommand
+from hpo.cli.fitting import wrapped
 from hpo.cli.hiding import hide_in_tracebacks
 from hpo.cli.options import (
     Config,
@@ -26,6 +28,7 @@ from hpo.cli.options import (
     Stored,
     StudyName,
     Trainings,
+    Verbose,
     all_but,
     with_options,
 )
@@ -89,6 +92,7 @@ def run(
     promotion: Annotated[PromotionOptions, OWN_SEARCH],
     config: RunConfig,
     studies: Folders = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Search: train trials until the study has enough of them. It can be stopped and run again at any time."""
@@ -113,12 +117,13 @@ def run(
         api.check_promotion(loaded, config, promotion)
         trials = options.trials or loaded.search.trials
         options = replace(options, reserve=api.trainings_of_promotion(loaded, promotion, trials))
-    with StopSignal(f"hpo run --study {study}").armed() as stop, api.Workers() as workers:
-        searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop)
+    with StopSignal(given_command()).armed() as stop, api.Workers() as workers:
+        searched = _search(loaded, config, replace(options, stop=stop, workers=workers), stop, verbose=verbose)
         if not as_json:
             from hpo.search.shown import search_text
 
-            print_text(search_text(searched, promotes=promote))
+            more = {"larger": next_command("run", study), "promote": next_command("promote", study)}
+            print_text(search_text(searched, promotes=promote, commands={"run": given_command(), **more}))
         if searched.stopped or not promote:
             if as_json:
                 print_json(tables.search_values(searched))
@@ -126,7 +131,7 @@ def run(
         promotion = replace(promotion, accept_code_change=False)  # the search has checked it
         if searched.share is not None:
             promotion = replace(promotion, share=searched.share)
-        promoted = _promote(loaded, config, replace(promotion, stop=stop, workers=workers), stop)
+        promoted = _promote(loaded, config, replace(promotion, stop=stop, workers=workers), stop, verbose=verbose)
         if as_json:
             print_json({"search": tables.search_values(searched), "promotion": _promotion_values(promoted)})
         else:
@@ -141,6 +146,7 @@ def promote(
     options: PromotionOptions,
     config: RunConfig,
     studies: Folders = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Retrain the best trials under the promotion's seeds, rank by mean - lambda * sigma, write results_7 and on."""
@@ -148,8 +154,8 @@ def promote(
     from hpo.cli.stopping import StopSignal
 
     loaded = api.load_study(study, studies)
-    with StopSignal(f"hpo promote --study {study}").armed() as stop, api.Workers() as workers:
-        outcome = _promote(loaded, config, replace(options, stop=stop, workers=workers), stop)
+    with StopSignal(given_command()).armed() as stop, api.Workers() as workers:
+        outcome = _promote(loaded, config, replace(options, stop=stop, workers=workers), stop, verbose=verbose)
         if as_json:
             print_json(_promotion_values(outcome))
         else:
@@ -169,7 +175,7 @@ def verify(
     from hpo.cli.stopping import StopSignal
 
     loaded = api.load_study(study, studies)
-    with StopSignal(f"hpo verify --study {study}").armed() as stop:
+    with StopSignal(given_command()).armed() as stop:
         progress = Progress(loaded, _stderr(), stop, verb="Verifying")
         with progress.shown(), _stdout_for_data():
             found = api.verify(loaded, config, replace(options, observers=[progress], stop=stop))
@@ -250,7 +256,9 @@ def check_command_line(command: str, arguments: list[str]) -> None:
     group.commands[command].make_context(f"hpo {command}", arguments)
 
 
-def _search(study: Study, config: RunConfig, options: SearchOptions, stop: StopSignal) -> api.SearchOutcome:
+def _search(
+    study: Study, config: RunConfig, options: SearchOptions, stop: StopSignal, *, verbose: bool
+) -> api.SearchOutcome:
     from hpo import api
     from hpo.cli.progress import Progress, header
     from hpo.core.formatting import counted
@@ -264,18 +272,22 @@ def _search(study: Study, config: RunConfig, options: SearchOptions, stop: StopS
         wanted = counted(split or options.trials or study.search.trials, "trial")
     if options.epochs is not None:
         wanted = f"{counted(options.epochs, 'epoch')} in all"
-    errors.print(header(study, masked(config.storage), wanted), highlight=False, markup=False, soft_wrap=True)
-    with Progress(study, errors, stop, verb=None).shown() as progress, _stdout_for_data():
+    head = header(study, masked(config.storage), wanted)
+    shown = wrapped(head, errors.width) if errors.is_terminal else head
+    errors.print(shown, highlight=False, markup=False, soft_wrap=True)
+    with Progress(study, errors, stop, verb=None, verbose=verbose).shown() as progress, _stdout_for_data():
         return api.run(study, config, replace(options, observers=[progress]))
 
 
-def _promote(study: Study, config: RunConfig, options: PromotionOptions, stop: StopSignal) -> api.PromotionOutcome:
+def _promote(
+    study: Study, config: RunConfig, options: PromotionOptions, stop: StopSignal, *, verbose: bool
+) -> api.PromotionOutcome:
     from hpo import api
     from hpo.cli.progress import Progress
 
     seeds = " ".join(map(str, api.with_seeds(study, options).promotion.seeds))
     verb = f"Racing, seed {seeds.split()[0]} first" if api.races(study, options) else f"Promoting under seeds {seeds}"
-    with Progress(study, _stderr(), stop, verb=verb).shown() as progress, _stdout_for_data():
+    with Progress(study, _stderr(), stop, verb=verb, verbose=verbose).shown() as progress, _stdout_for_data():
         return api.promote(study, config, replace(options, observers=[progress]))
 
 
@@ -319,7 +331,9 @@ def _promotion_values(outcome: api.PromotionOutcome) -> dict[str, object]:
 
 
 def _show_promotion(outcome: api.PromotionOutcome) -> None:
-    print_text(outcome.page())
+    from hpo.promotion.shown import promotion_page
+
+    print_text(promotion_page(outcome, given_command()))
 
 
 def _stderr() -> Console:

@@ -222,5 +222,8 @@ Enqueue = Annotated[
     typer.Option(help="JSON file: params, or a list of them, to try first. Enqueued once.", show_default=False),
 ]
 Promote = Annotated[bool, typer.Option("--promote", help="Promote the best trials afterwards.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print a line for every epoch; what trainings print is always shown.")
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,17 +14,29 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpo.cli.live import TrialGrid, lines_above
+from hpo.cli.stopping import StopSignal
 from hpo.cli.tables import describe_alert
 from hpo.core.formatting import counted, duration, number, param, params, quantity
 from hpo.core.protocols import Observer, Stop, Tell
 from hpo.core.records import Alert, Evaluation, Job, Status
 from hpo.study import Study, not_reproducible, notes
+from hpo.study.space import Float
 
 BAR = 24
 """Width of a bar in characters."""
 
 RECENT = 6
 """Number of finished trials that stay in the table."""
+
+MOST_FINAL = 20
+"""Largest number of trials in the table that stays after a search."""
+
+REAL = 8
+"""Width of a real number: `1.23e-05`. A column has it from the beginning, so that the table does not jump."""
+
+GridRow = tuple[list[str], Callable[[str], str]]
+"""The texts of a row, and what gives the text of each param."""
 
 
 @dataclass(slots=True)
@@ -43,13 +55,17 @@ class Progress(Observer):
         console: the console that writes to stderr.
         stop: whether the work is being ended.
         verb: what is done with trials that are known, e.g. `Promoting`; None: they are searched.
+        verbose: whether every epoch gets a line.
     """
 
-    def __init__(self, study: Study, console: Console, stop: Stop, *, verb: str | None = None) -> None:
+    def __init__(
+        self, study: Study, console: Console, stop: Stop, *, verb: str | None = None, verbose: bool = False
+    ) -> None:
         self._study = study
         self._stop = stop
         self._console = console
         self._verb = verb
+        self._verbose = verbose
         several = study.search.seeding == "replicated" or study.validation is not None
         self._seeds = verb is not None or several  # a trial has more than one training
         self._wanted = 0
@@ -60,6 +76,10 @@ class Progress(Observer):
         self._share = (0, 0)
         self._running: dict[tuple[object, ...], _Running] = {}
         self._over: deque[Evaluation] = deque(maxlen=RECENT)
+        self._ended_trials: list[Evaluation] = []
+        widths = {name: REAL if isinstance(one, Float) else 0 for name, one in study.space.items()}
+        value = study.objective.metric if study.objective.others else "value"
+        self._grid = TrialGrid(["trial", *["seed"] * self._seeds, "state", value, "epoch"], widths)
         self._counts = dict.fromkeys(Status, 0)
         self._incumbent: Evaluation | None = None
         self._live: Live | None = None
@@ -67,12 +87,28 @@ class Progress(Observer):
 
     @contextmanager
     def shown(self) -> Iterator[Progress]:
-        """Shows the table until the block ends; on a terminal it is then cleared."""
+        """Shows the table until the block ends; on a terminal that of a search then stays, with its trials."""
         if not self._console.is_terminal:
             yield self
             return
-        with Live(self, console=self._console, refresh_per_second=4, transient=True) as self._live:
-            yield self
+        if isinstance(self._stop, StopSignal):
+            self._stop.is_shown = True
+        live = Live(
+            self,
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,  # lines_above does it: what Live puts there splits escape codes that come in pieces
+            redirect_stderr=False,
+        )
+        try:
+            with live as self._live, lines_above(self._console):
+                yield self
+        finally:
+            if isinstance(self._stop, StopSignal):
+                self._stop.is_shown = False
+            if self._verb is None and self._ended_trials:
+                self._console.print(self._final())
 
     def begins(self, total: int, done: int) -> None:
         self._wanted, self._done = total, done
@@ -94,6 +130,10 @@ class Progress(Observer):
     def reported(self, job: Job, step: int, value: float) -> None:
         running = self._running[job.key]
         running.step, running.value, self._phase = step, value, ""
+        if self._verbose:
+            seed = f" seed {job.seed_text}" if self._seeds else ""
+            said = f"trial {job.trial}{seed} epoch {step}/{job.budget} {number(value)}"
+            self._console.print(said, highlight=False, markup=False, soft_wrap=True)
 
     def alerted(self, job: Job, alerts: Sequence[Alert]) -> None:
         self._running[job.key].alerts += len(alerts)
@@ -106,6 +146,8 @@ class Progress(Observer):
     def told(self, evaluation: Evaluation) -> None:
         heard = self._running.pop(evaluation.job.key, None)
         self._over.appendleft(evaluation)
+        if self._verb is None:
+            self._ended_trials.append(replace(evaluation, reports=evaluation.reports[-1:]))
         self._done += 1
         self._fresh += 1
         self._counts[evaluation.status] += 1
@@ -131,35 +173,37 @@ class Progress(Observer):
 
     def __rich__(self) -> RenderableType:
         """The current table."""
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        names = list(self._study.space)
-        for name, justify in (
-            ("trial", "right"),
-            ("seed", "right"),
-            ("state", "left"),
-            (self._study.objective.metric if self._study.objective.others else "value", "right"),
-            ("epoch", "left"),
-        ):
-            if name != "seed" or self._seeds:
-                table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal, widened by the tuple
-        for name in names:
-            table.add_column(name, justify="right", no_wrap=True, overflow="ellipsis")
-        for row in self._running.values():
-            bar = _bar(row.step, row.job.budget)
-            self._add(table, row.job, "running", row.value, bar, names)
         shown = list(self._over)
         if self._incumbent is not None and self._incumbent not in shown:
             shown.append(self._incumbent)
-        for over in shown:
-            steps = f"{over.reports[-1].step if over.reports else 0}/{over.job.budget}"
-            mark = "   <- incumbent" if over is self._incumbent else ""
-            self._add(table, over.job, str(over.status), over.value, steps + mark, names)
-        return Group(table, barred(Text(self._summary()), *self._share if self._phase else (0, 0)))
+        running = [
+            self._row(one.job, "running", one.value, _bar(one.step, one.job.budget)) for one in self._running.values()
+        ]
+        table = self._grid.text([*running, *map(self._ended, shown)], self._console.width)
+        summary = Text(self._summary(), overflow="fold")
+        return Group(table, barred(summary, *self._share if self._phase else (0, 0)))
 
-    def _add(self, table: Table, job: Job, state: str, value: float | None, steps: str, names: list[str]) -> None:
+    def _ended(self, over: Evaluation) -> GridRow:
+        step = over.reports[-1].step if over.reports else 0
+        best = self._incumbent
+        state = "incumbent" if best is not None and over.job is best.job else str(over.status)
+        return self._row(over.job, state, over.value, f"{step}/{over.job.budget}")
+
+    def _row(self, job: Job, state: str, value: float | None, steps: str) -> GridRow:
         seed = [job.seed_text] if self._seeds else []
-        cells = [str(job.trial), *seed, state, number(value), steps]
-        table.add_row(*cells, *(param(job.params.get(name)) for name in names))
+        return [str(job.trial), *seed, state, number(value), steps], lambda name: param(job.params.get(name))
+
+    def _final(self) -> RenderableType:
+        """The trials of a search that has ended; the best ones, if there are many."""
+        shown, objective = list(self._ended_trials), self._study.objective
+        if len(shown) > MOST_FINAL:
+            sign = -1.0 if objective.direction == "maximize" else 1.0
+            complete = [one for one in shown if one.status is Status.COMPLETE and one.value is not None]
+            shown = sorted(complete, key=lambda one: (sign * (one.value or 0.0), one.job.trial))[:MOST_FINAL]
+        shown.sort(key=lambda one: one.job.trial)
+        table = self._grid.text([*map(self._ended, shown)], self._console.width)
+        best = "" if len(shown) == len(self._ended_trials) else f"the best {len(shown)} of {len(self._ended_trials)}; "
+        return Group(table, Text(f"{best}all params: hpo trials --study {self._study.name}", style="dim"))
 
     def _summary(self) -> str:
         parts = [f"{self._done} of {self._wanted}"]

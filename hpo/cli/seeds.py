@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import typer
 
 from hpo.analysis.options import DecomposeOptions, ReplayOptions
+from hpo.cli.again import given_command
 from hpo.cli.command import HpoGroup, StudyCommand
 from hpo.cli.options import Config, Folders, Json, StudyName, with_options
 from hpo.cli.output import print_json, print_text
@@ -29,9 +29,7 @@ def decompose(
     study: StudyName, options: DecomposeOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
     """Measure how much each source of randomness affects a trial: split, init, order, augment, dropout, or none."""
-    given = {"--n": options.n, "--replays": options.replays, "--sources": ",".join(options.sources or ())}
-    again = _command("decompose", study, options.trial, {**given, "--metric": options.metric})
-    _go("decompose", f"Decomposing trial {options.trial}", again, study, studies, config, options, as_json=as_json)
+    _go("decompose", f"Decomposing trial {options.trial}", study, studies, config, options, as_json=as_json)
 
 
 @app.command(cls=StudyCommand)
@@ -40,18 +38,10 @@ def replay(
     study: StudyName, options: ReplayOptions, config: Config, studies: Folders = None, as_json: Json = False
 ) -> None:
     """Train one job several times: whether the bits are the same, and nondeterminism in percent of seed noise."""
-    again = _command("replay", study, options.trial, {"--seed": options.seed, "--replays": options.replays})
-    _go("replay", f"Replaying trial {options.trial}", again, study, studies, config, options, as_json=as_json)
+    _go("replay", f"Replaying trial {options.trial}", study, studies, config, options, as_json=as_json)
 
 
-def _command(verb: str, study: str, trial: int, given: dict[str, Any]) -> str:
-    words = [word for name, value in given.items() if value not in (None, "") for word in (name, str(value))]
-    return shlex.join(["hpo", "seeds", verb, "--study", study, "--trial", str(trial), *words])
-
-
-def _go(
-    verb: str, head: str, again: str, study: str, studies: Any, config: Any, options: RecordOptions, *, as_json: bool
-) -> None:
+def _go(verb: str, head: str, study: str, studies: Any, config: Any, options: RecordOptions, *, as_json: bool) -> None:
     from rich.console import Console
 
     from hpo import api
@@ -59,14 +49,14 @@ def _go(
     from hpo.cli.stopping import StopSignal
 
     loaded = api.load_study(study, studies)
-    with StopSignal(again).armed() as stop:
+    with StopSignal(given_command()).armed() as stop:
         progress = Progress(loaded, Console(stderr=True), stop, verb=head)
         with progress.shown(), redirect_stdout(sys.stderr):  # a trainable may print, and stdout is for data
             found = getattr(api, verb)(loaded, config, replace(options, observers=[progress], stop=stop))
     if as_json:
         print_json(found.plain())
     elif found.stopped:
-        print_text(f"Stopped. Continue with: {again}")
+        print_text(f"Stopped. Continue with: {given_command()}")
     else:
         print_text(found.page())
     raise typer.Exit(stop.exit_status or (0 if found.says_something else 1))

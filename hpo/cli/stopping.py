@@ -15,12 +15,17 @@ from types import FrameType
 class StopSignal:
     """A `Stop` that is set by a signal.
 
+    Args:
+        command: the command that goes on with the work.
+
     Attributes:
         exit_status: 128 + the signal's number once a signal has arrived, else 0.
+        is_shown: whether a live table shows that the work is being ended, so that nothing else has to say it.
     """
 
     def __init__(self, command: str) -> None:
         self.exit_status = 0
+        self.is_shown = False
         self._command = command
         self._event = threading.Event()
 
@@ -40,12 +45,16 @@ class StopSignal:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._event.is_set():
+            if sys.stderr.isatty():  # the live table hides the cursor; elsewhere the first signal's message is there
+                os.write(sys.stderr.fileno(), f"\x1b[?25h\nContinue with: {self._command}\n".encode())
             end_children()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         self.exit_status = 128 + number
         self._event.set()
+        if self.is_shown:
+            return
         message = (
             "\nStopping: running trainings finish their epoch and are checkpointed (again: stops at once). "
             f"Continue with: {self._command}\n"

@@ -171,15 +171,20 @@ def report_page(report: PromotionReport) -> Page:
     return Page([*table, *estimate_blocks(report), certainty_text(report), winner_params_text(report)])
 
 
-def promotion_page(outcome: PromotionOutcome) -> Page:
-    """Returns the page of a promotion: its table and the text under it."""
+def promotion_page(outcome: PromotionOutcome, command: str | None = None) -> Page:
+    """Returns the page of a promotion: its table and the text under it.
+
+    Args:
+        outcome: the result of the promotion.
+        command: what goes on with a stopped promotion; None: `hpo promote`, or the function in a session.
+    """
     if outcome.stopped and outcome.costs and outcome.costs.limit:
         again_ = "with a larger limit the same command goes on"
         return Page([f"Ended, and nothing is ranked: {outcome.costs.limit}; {again_}. Spent: {outcome.costs.spent}."])
-    if outcome.stopped and outcome.report.external:
+    if outcome.stopped and outcome.report.external and command is None:
         return Page(["Stopped. Continue with the same command."])
     if outcome.stopped:
-        return Page([f"Stopped. Continue with: {again('promote', outcome.study)}"])
+        return Page([f"Stopped. Continue with: {command or again('promote', outcome.study)}"])
     table = ranking_table(outcome.report).blocks
     return Page([*table, *estimate_blocks(outcome.report), promotion_text(outcome)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpo.core.formatting import counted, curves_text, duration, number, quantity
@@ -15,10 +16,21 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10
 """Largest number of trials of a front that are listed."""
 
+VERBS = {"run": "run", "larger": "run", "promote": "promote"}
+"""Commands that may come next, by what they do."""
 
-def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
-    """Returns what a search came to, and what to do next."""
+
+def search_text(outcome: SearchOutcome, *, promotes: bool, commands: Mapping[str, str] | None = None) -> str:
+    """Returns what a search came to, and what to do next.
+
+    Args:
+        outcome: the result of the search.
+        promotes: whether a promotion follows, so that none is advised.
+        commands: what goes on with the search (`run`), with other limits (`larger`), and what promotes (`promote`);
+            None: the plain commands.
+    """
     study, best = outcome.study, outcome.incumbent
+    commands = commands or {name: again(verb, study) for name, verb in VERBS.items()}
     states = [
         f"{outcome.count(state)} {state if state != 'running' else 'to go on with'}"
         for state in ("complete", "pruned", "failed", "running")
@@ -33,9 +45,9 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if outcome.prior is not None:
         lines.append(str(outcome.prior))
     if outcome.stopped:
-        lines.append(f"Stopped. Continue with: {again('run', study)}")
+        lines.append(f"Stopped. Continue with: {commands['run']}")
     elif outcome.limit is not None:
-        lines.append(f"Ended: {outcome.limit}. With a larger limit it goes on: {again('run', study)}")
+        lines.append(f"Ended: {outcome.limit}. With a larger limit it goes on: {commands['larger']}")
     elif outcome.timed_out:
         lines.append("Its time was up. What was running goes on next time, with the same command.")
     elif outcome.ended:
@@ -58,7 +70,7 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     if outcome.spent.seconds:
         lines.append(f"Spent so far: {outcome.spent}.")
     if outcome.front:
-        lines.append(_front_text(outcome, promotes=promotes))
+        lines.append(_front_text(outcome, "" if promotes or outcome.stopped else commands["promote"]))
     elif best is None:
         lines.append(f"No trial has completed{' and kept the constraints' if infeasible else ''}: no incumbent.")
     else:
@@ -66,13 +78,13 @@ def search_text(outcome: SearchOutcome, *, promotes: bool) -> str:
         draw = "It was chosen for being good there" if study.search.seeding == "replicated" else "One seed is one draw"
         lines.append(
             f"Incumbent: trial {best.number}, {value}. {draw}"
-            + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
+            + ("." if promotes or outcome.stopped else f": {commands['promote']}")
         )
     return "\n".join(lines)
 
 
-def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
-    """Returns the trials on the front of several objectives, and what to do next."""
+def _front_text(outcome: SearchOutcome, promote: str) -> str:
+    """Returns the trials on the front of several objectives, and what to do next: the command, if there is one."""
     study, metrics = outcome.study, outcome.study.objective.metrics
     shown = []
     for trial in outcome.front[:MOST_SHOWN]:
@@ -81,8 +93,7 @@ def _front_text(outcome: SearchOutcome, *, promotes: bool) -> str:
     more = f" and {len(outcome.front) - MOST_SHOWN} more" if len(outcome.front) > MOST_SHOWN else ""
     return (
         f"Front: {counted(len(outcome.front), 'trial')} on {study.search.seeds_text} that no other trial dominates: "
-        f"{', '.join(shown)}{more}. One seed is one draw"
-        + ("." if promotes or outcome.stopped else f": {again('promote', study)}")
+        f"{', '.join(shown)}{more}. One seed is one draw" + (f": {promote}" if promote else ".")
     )
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -555,7 +556,7 @@ def test_signal_stops_and_command_resumes(study, config, number, status):
     assert "[27/27]" not in errors
     assert "Traceback" not in errors
     if number == signal.SIGINT:
-        assert f"Stopped. Continue with: hpo seeds decompose --study {file} --trial 0 --n 4 --replays 3\n" in out
+        assert f"Stopped. Continue with: {shlex.join(['hpo', *command])}\n" in out
     assert not list(folder.glob("outputs/*/decomposition*"))
     status, out, errors = ended(folder, *command)
     assert status == 0
