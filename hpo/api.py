@@ -16,6 +16,7 @@ from hpo.driver.doctor import Finding, doctor
 from hpo.driver.from_ray import init_from_ray
 from hpo.driver.from_wandb import init_from_wandb
 from hpo.driver.init import InitOutcome, init
+from hpo.driver.logs import logs
 from hpo.driver.manage import StudySummary, copy, delete, rename, summarize_study
 from hpo.driver.options import (
     AuditOptions,
@@ -28,7 +29,7 @@ from hpo.driver.options import (
     SubmitOptions,
 )
 from hpo.driver.status import Progress, check, show, status, studies
-from hpo.driver.submit import SubmitOutcome, logs, submit
+from hpo.driver.submit import SubmitOutcome, submit
 from hpo.driver.trials import TrialTable, trials
 from hpo.driver.workers import Workers
 from hpo.promotion.assets import assets

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpo.backends.grace import Pace, Watch, can_interrupt
 from hpo.backends.limits import Usage
+from hpo.backends.prints import WorkerPrints
 from hpo.core.errors import RetryLater, UsageError
 from hpo.core.files import is_file, remove
 from hpo.core.protocols import DONE, WAIT, JobSource, Resources, Stop, TrainableRef
@@ -36,6 +37,7 @@ class LocalBackend:
         self._work = work
         self._scratch = work_dir(work).scratch
         self._unrestored: tuple[str, ...] = ()
+        self._prints = WorkerPrints()
         self.overdue: tuple[Job, ...] = ()
 
     def run(self, source: JobSource, trainable: TrainableRef, resources: Resources, stop: Stop) -> None:
@@ -49,6 +51,7 @@ class LocalBackend:
             UsageError: if there are limits, and no training can be interrupted here.
         """
         self.overdue = ()
+        self._prints = WorkerPrints()
         if resources.limited and not can_interrupt():
             raise UsageError(
                 "[resources] time and memory need a training that can be interrupted: in this process only the main "
@@ -82,7 +85,7 @@ class LocalBackend:
         with Watch(job, stop, grace, usage, attempts.note_exceeded).watching() as watch:
             attempts.begin()
             try:
-                with watch.inside():
+                with watch.inside(), self._prints.captured():
                     training = TrainingRun(job, trainable, resources, self._work, unrestored=self._unrestored)
                 return self._run_job(training, tracker, attempts, stop, pace, watch)
             except KeyboardInterrupt:
@@ -104,10 +107,11 @@ class LocalBackend:
         watch: Watch,
     ) -> Evaluation | None:
         left: tuple[str, ...] = ("something: it was interrupted while it ended",)
+        self._prints.log = training.log
         try:
             while True:
                 stopping = stop.is_set()
-                with watch.inside():
+                with watch.inside(), self._prints.captured():
                     update = training.pause() if stopping else training.advance()
                 pace.reported()
                 attempts.progress()
@@ -116,9 +120,11 @@ class LocalBackend:
                     return evaluation
         finally:
             try:
-                with watch.inside():
+                with watch.inside(), self._prints.captured():
                     left = training.close()  # this is also how a pruned training is stopped
             finally:
+                self._prints.log = None
+                self._prints.taken()  # it has been printed here already
                 self._unrestored += tuple(f"trial {tracker.job.trial} left {what}" for what in left)
             attempts.end()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Folders, Json, Stored, StoredName, StudyName, with_options
+from hpo.cli.options import Folders, Json, Stored, StoredAndWork, StoredName, StudyName, stored_name, with_options
 from hpo.cli.output import print_json, print_text
 from hpo.driver.options import LogsOptions, StopOptions, SubmitOptions
 
@@ -47,12 +47,12 @@ def logs(
     study: StoredName,
     *,
     options: LogsOptions,
-    config: Stored,
+    config: StoredAndWork,
 ) -> None:
-    """Print the output of a submitted study's newest job."""
+    """Print the logs of a trial's trainings (--trial 4), or the output of a submitted study's newest job."""
     from hpo import api
 
-    for piece in api.logs(study, config, options):
+    for piece in api.logs(stored_name(study), config, options):
         sys.stdout.write(piece)
         sys.stdout.flush()
 

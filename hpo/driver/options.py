@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast, overload
 from hpo.core.arguments import require_int, require_known, require_type
 from hpo.core.errors import UsageError
 from hpo.core.options import check_options, count, deadline_of, flag
-from hpo.core.records import LARGEST_SEED, MAX_TRIALS
+from hpo.core.records import LARGEST_SEED, LAST_TRIAL, MAX_TRIALS
 from hpo.core.run_config import JOBS_ADDRESS
 from hpo.integrations.tool_names import check_tools, tools_of
 
@@ -146,12 +146,14 @@ class SubmitOptions(JobsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LogsOptions(JobsOptions):
-    """How the output of a job is read.
+    """Which output is read, and how.
 
     Attributes:
+        trial: number of a trial, whose trainings' logs are printed; default: the output of the study's newest job.
         follow: continue until the job ends.
     """
 
+    trial: int | None = field(default=None, metadata=flag(low=0, high=LAST_TRIAL))
     follow: bool = field(default=False, metadata=flag(short="-f"))
 
 

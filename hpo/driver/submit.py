@@ -1,9 +1,9 @@
-"""`submit` and `logs`: a study driven on a cluster as a Ray job; the database ensures that only one job drives it."""
+"""`submit`: a study driven on a cluster as a Ray job; the database ensures that only one job drives it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from hpo.core.errors import StudyBusy, UsageError
 from hpo.core.redaction import holds_secret, masked
 from hpo.core.run_config import RunConfig
 from hpo.driver.code_changes import ACCEPT
-from hpo.driver.options import LogsOptions, SubmitOptions, accepts_options
-from hpo.driver.session import RunContext, Session, checked_config
-from hpo.driver.storage import name_of, storage, stored_study
+from hpo.driver.options import SubmitOptions, accepts_options
+from hpo.driver.session import RunContext, Session
+from hpo.driver.storage import name_of
 from hpo.store import JOB
 from hpo.study import Study
 from hpo.study.loading import find, load_study
@@ -84,33 +84,6 @@ def submit(name: Study | str, config: RunConfig | None, options: SubmitOptions) 
             session.store.submitted(session.stored, session.stored.job)
             raise
     return SubmitOutcome(study=study.name, job=job, command=command, jobs_address=masked(options.jobs_address))
-
-
-@accepts_options(LogsOptions)
-def logs(study: Study | str, config: RunConfig | None, options: LogsOptions) -> Iterator[str]:
-    """Yields the output of the study's newest job, in chunks.
-
-    Args:
-        study: the study, or its name.
-        config: where the study is stored; None: the defaults.
-        options: whether to continue until the job ends, and which cluster runs it.
-
-    Raises:
-        UsageError: if there is no such study, it was never submitted, or Ray no longer knows the job.
-    """
-    name = name_of(study)
-    with storage(checked_config(config).storage) as (store, _durable):
-        job = stored_study(store, name).job
-    if job is None:
-        raise UsageError(
-            f"study {name!r} was never submitted, so there is no job with a log; hpo run writes to its own terminal. "
-            f"Submit it with: hpo submit --study {name}"
-        )
-    jobs = cluster_jobs(options.jobs_address)
-    if options.follow:
-        yield from jobs.followed(job)
-    else:
-        yield jobs.logs(job)
 
 
 def cluster_jobs(address: str) -> Jobs:

@@ -353,5 +353,5 @@ class Context:
         self._progress.facts.update(plain_facts(facts))
 
     def log(self, message: str) -> None:
-        """Adds a line to the training's `run.log`, which is kept if artifacts are."""
+        """Adds a line to the training's log: its `run.log`, or what `hpo logs --trial` shows."""
         self._progress.log(message)

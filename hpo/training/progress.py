@@ -11,7 +11,7 @@ from hpo.core.files import file_stamp
 from hpo.core.records import START, Alert, Job, Metrics, Objective, Report, Stage
 from hpo.training import loop_checks
 from hpo.training.outputs.events import Events
-from hpo.training.outputs.log import Log
+from hpo.training.outputs.log import LOG, Log
 from hpo.training.predictions import FILE as PREDICTIONS_FILE
 from hpo.training.predictions import Predictions
 from hpo.training.reported import (
@@ -38,6 +38,7 @@ class Progress:
         folder: folder for this training's own files.
         events: whether TensorBoard event files are written.
         keep: whether a training of a search keeps its artifacts.
+        log: file of the log of a training that keeps nothing; None: it has no log.
 
     Attributes:
         job: the job that is trained.
@@ -58,7 +59,14 @@ class Progress:
     """
 
     def __init__(
-        self, job: Job, objective: Objective, folder: Path, *, events: bool = False, keep: bool = False
+        self,
+        job: Job,
+        objective: Objective,
+        folder: Path,
+        *,
+        events: bool = False,
+        keep: bool = False,
+        log: Path | None = None,
     ) -> None:
         self.job = job
         self.objective = objective
@@ -79,7 +87,8 @@ class Progress:
         self._size = 0
         self._written: dict[str, tuple[int, ...]] = {}
         self._began = time.monotonic()
-        self._log = Log(folder, self.remarks.append) if self.keeps else None
+        file = folder / LOG if self.keeps else log
+        self._log = Log(file, self.remarks.append) if file is not None and not self.is_test else None
         self._events = Events(folder, job, objective, self.remark) if events and not self.is_test else None
 
     @property
@@ -153,7 +162,7 @@ class Progress:
         return self._alerts(len(self.reports) + 1, {})
 
     def log(self, message: str) -> None:
-        """Adds a line to the training's `run.log`, which is kept if artifacts are."""
+        """Adds a line to the training's log: its `run.log`, or what `hpo logs --trial` shows."""
         if self._log is not None:
             self._log.write(message)
 

@@ -92,7 +92,10 @@ class TrainingRun:
         self._claim = Claim(self._work_dir.scratch, job.digest)
         is_alone = self._claim.take()
         folder, error = self._open_folder()
-        self._progress = Progress(job, trainable.objective, folder, events=resources.events, keep=resources.keep)
+        log = self._work_dir.log_file(job.folder)
+        self._progress = Progress(
+            job, trainable.objective, folder, events=resources.events, keep=resources.keep, log=log
+        )
         self._streams = Streams(job.seed, job.stream_seeds)
         self._loop = EpochLoop(self._progress, self._streams, self._device, lambda: self._work_dir.save(job.folder))
         self._context = Context(
@@ -158,7 +161,7 @@ class TrainingRun:
         return self.advance()
 
     def log(self, line: str) -> None:
-        """Adds a line that the trainable printed to the training's log, if it has one."""
+        """Adds a line that the trainable printed to the training's log."""
         self._progress.log(line)
 
     def close(self) -> tuple[str, ...]:
@@ -183,6 +186,8 @@ class TrainingRun:
                 clear_working_folder(folder.parent)
                 with suppress(OSError):  # it is not empty, or it is gone
                     folder.parent.rmdir()
+            with suppress(OSError):  # too late for a remark
+                self._work_dir.keep_log(self._job_folder)
             self._work_dir.close(self._job_folder)
             if self._progress.is_test:
                 self._work_dir.close(self._tested)

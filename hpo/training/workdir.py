@@ -9,20 +9,20 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from hpo.core.errors import OutputRefused, UsageError, did_you_mean
+from hpo.core.errors import OutputRefused, UsageError
 from hpo.core.files import clear_temporary_files, remove, temporary_files
 from hpo.core.isolation import clear_working_folder, working_folder
 from hpo.core.redaction import holds_secret
 from hpo.training.checkpoint import NEWEST, PREVIOUS, discard
 from hpo.training.outputs.artifacts import ARTIFACTS
-from hpo.training.outputs.log import LOG
+from hpo.training.outputs.log import LOG, LOGS
 from hpo.training.panels import FILE as PANELS
 from hpo.training.predictions import FILE as PREDICTIONS
+from hpo.training.remote import connect, first_line, os_errors
 from hpo.training.weights import MODEL_FILE
 
 POLL_SECONDS = 2.0
@@ -57,6 +57,26 @@ class WorkDir:
         Raises:
             OSError: if it cannot be saved.
         """
+
+    def log_file(self, job_folder: str) -> Path:
+        """Returns the local file of the log of a training that keeps no files."""
+        return self.scratch / LOGS / f"{job_folder}.log"
+
+    def keep_log(self, job_folder: str) -> None:
+        """Saves the log of a training that keeps no files.
+
+        Raises:
+            OSError: if it cannot be saved.
+        """
+
+    def logs(self, trial: int) -> list[Path]:
+        """Returns the logs of a trial's trainings as local files, those of running ones among them.
+
+        Raises:
+            OSError: if they cannot be read.
+        """
+        name = f"trial-{trial:05d}-*"
+        return [*self._root.glob(f"*/{name}/{LOG}"), *self._root.glob(f"{LOGS}/*/{name}.log")]
 
     def keep(self, job_folder: str) -> str:
         """Saves all files of a finished training and returns their location.
@@ -155,7 +175,7 @@ class RemoteWorkDir(WorkDir):
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._remote, self._path = _connect(self._url)
+        self._remote, self._path = connect(self._url)
         owner = os.getuid() if hasattr(os, "getuid") else 0
         local = Path(tempfile.gettempdir()) / f"hpo-{owner}"
         self.scratch = local / hashlib.sha256(self._url.encode()).hexdigest()[:16]
@@ -165,7 +185,7 @@ class RemoteWorkDir(WorkDir):
     def open(self, job_folder: str) -> Path:
         folder = self._local(job_folder)
         shutil.rmtree(folder, ignore_errors=True)  # files of a killed process; those at the URL count
-        with _os_errors(self._remote_path(job_folder)):
+        with os_errors(self._remote_path(job_folder)):
             if self._remote.exists(self._remote_path(job_folder)):
                 for path in self._remote.find(self._remote_path(job_folder)):
                     target = folder / path.removeprefix(self._remote_path(job_folder)).lstrip("/")
@@ -176,7 +196,7 @@ class RemoteWorkDir(WorkDir):
     def save(self, job_folder: str) -> None:
         folder, remote, target = self._local(job_folder), self._remote, self._remote_path(job_folder)
         temporary = f"{target}/.{NEWEST}.{uuid.uuid4().hex[:8]}"
-        with _os_errors(target):
+        with os_errors(target):
             remote.makedirs(target, exist_ok=True)
             remote.put_file(str(folder / NEWEST), temporary)
             if remote.exists(f"{target}/{NEWEST}"):
@@ -184,8 +204,28 @@ class RemoteWorkDir(WorkDir):
             self._replace(temporary, f"{target}/{NEWEST}")
             self._upload(job_folder, skip=(NEWEST, PREVIOUS), working=True)
 
+    def keep_log(self, job_folder: str) -> None:
+        file = self.log_file(job_folder)
+        if file.is_file():
+            with os_errors(self._path):
+                target = self._remote_path(f"{LOGS}/{job_folder}.log")
+                self._remote.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._remote.put_file(str(file), target)
+            file.unlink()
+
+    def logs(self, trial: int) -> list[Path]:
+        name, found = f"trial-{trial:05d}-*", []
+        with os_errors(self._path):
+            for pattern in (f"*/{name}/{LOG}", f"{LOGS}/*/{name}.log"):
+                for path in sorted(map(str, self._remote.glob(self._remote_path(pattern)))):
+                    local = self.scratch / "read" / path.removeprefix(self._path).lstrip("/")
+                    local.parent.mkdir(parents=True, exist_ok=True)
+                    self._remote.get_file(path, str(local))
+                    found.append(local)
+        return found
+
     def keep(self, job_folder: str) -> str:
-        with _os_errors(self._remote_path(job_folder)):
+        with os_errors(self._remote_path(job_folder)):
             self._upload(job_folder, skip=(NEWEST, PREVIOUS))
         return f"{self._url}/{job_folder}"
 
@@ -193,7 +233,7 @@ class RemoteWorkDir(WorkDir):
         shutil.rmtree(self._local(job_folder), ignore_errors=True)
 
     def discard(self, job_folder: str) -> None:
-        with _os_errors(self._remote_path(job_folder)):
+        with os_errors(self._remote_path(job_folder)):
             if not self._remote.exists(self._remote_path(job_folder)):
                 return
             found = self._remote.find(self._remote_path(job_folder))
@@ -206,7 +246,7 @@ class RemoteWorkDir(WorkDir):
                 self._remote.rmdir(self._remote_path(job_folder))
 
     def clean_up(self, finished: Mapping[str, datetime | None]) -> None:
-        with _os_errors(self._path):
+        with os_errors(self._path):
             found = self._remote.find(self._path) if self._remote.exists(self._path) else []
         for path in found:
             job_folder, _, name = path.removeprefix(self._path).lstrip("/").rpartition("/")
@@ -215,13 +255,13 @@ class RemoteWorkDir(WorkDir):
 
     def kept(self, job_folder: str) -> dict[str, int]:
         target = self._remote_path(job_folder)
-        with _os_errors(target):
+        with os_errors(target):
             found = self._remote.find(target, detail=True) if self._remote.exists(target) else {}
         names = {path.removeprefix(target).lstrip("/"): one for path, one in found.items()}
         return {name: int(one.get("size") or 0) for name, one in names.items() if _is_kept(name)}
 
     def drop(self, job_folder: str) -> None:
-        with _os_errors(self._remote_path(job_folder)):
+        with os_errors(self._remote_path(job_folder)):
             for name in self.kept(job_folder):
                 self._remote.rm_file(f"{self._remote_path(job_folder)}/{name}")
 
@@ -234,7 +274,7 @@ class RemoteWorkDir(WorkDir):
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def set_flag(self, name: str) -> None:
-        with _os_errors(self._remote_path(name)):
+        with os_errors(self._remote_path(name)):
             self._remote.makedirs(self._path, exist_ok=True)
             self._remote.pipe_file(self._remote_path(name), b"")
 
@@ -313,7 +353,7 @@ def find_folder(root: str, name: str, mark: str) -> str:
             return name
         found = sorted(path.name for path in Path(root).glob(f"*-{mark}") if path.is_dir())
         return found[0] if found else name
-    remote, path = _connect(root)
+    remote, path = connect(root)
     with suppress(Exception):  # if the server is unavailable, the first read or write reports it
         if not remote.exists(f"{path}/{name}") and remote.exists(path):
             names = sorted(str(found).rstrip("/").rpartition("/")[2] for found in remote.ls(path, detail=False))
@@ -349,45 +389,11 @@ def check_writable_url(url: str) -> None:
             f"remove it, and put the credentials for {url.partition('://')[0]} where fsspec looks for them, e.g. in "
             "its configuration file"
         )
-    remote, path = _connect(url)
+    remote, path = connect(url)
     probe = f"{path}/.probe-{uuid.uuid4().hex[:8]}"
     try:
         remote.makedirs(path, exist_ok=True)
         remote.pipe_file(probe, b"0")
         remote.rm_file(probe)
     except Exception as error:  # every file system has its own kinds of errors
-        raise OutputRefused(f"cannot write to {url}: {_first_line(error)}") from error
-
-
-def _connect(url: str) -> tuple[Any, str]:
-    import fsspec  # takes a tenth of a second, and a plain folder does not need it
-
-    protocol = url.partition("://")[0]
-    known = sorted(fsspec.available_protocols())
-    if protocol not in known:
-        raise UsageError(
-            f"unknown protocol {protocol}://; a work folder is a path, or a URL with one of {', '.join(known)}."
-            f"{did_you_mean(protocol, known)}"
-        )
-    try:
-        remote, path = fsspec.url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:
-        raise UsageError(f"a work folder at {protocol}:// needs a package: {_first_line(error)}") from error
-    except Exception as error:  # every file system has its own kinds of errors
-        raise OutputRefused(f"cannot reach {url}: {_first_line(error)}") from error
-    return remote, str(path).rstrip("/")
-
-
-@contextmanager
-def _os_errors(where: str) -> Iterator[None]:
-    """Converts a file system's own errors into OSError."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{where}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+        raise OutputRefused(f"cannot write to {url}: {first_line(error)}") from error

@@ -15,7 +15,7 @@ import ray
 from ray import tune
 
 from hpo.backends.limits import Watchdog
-from hpo.backends.ray.prints import WorkerPrints
+from hpo.backends.prints import WorkerPrints
 from hpo.core.limits import MEMORY, TIME
 from hpo.core.protocols import Resources, TrainableRef
 from hpo.core.records import Job

@@ -1,4 +1,4 @@
-"""The log of a training: `run.log` in its folder."""
+"""The log of a training: `run.log` in its folder if its files are kept, else a file of its own in the work folder."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from hpo.core.files import append_text
 from hpo.core.texts import cleaned
 
 LOG = "run.log"
-"""Name of the log file."""
+"""Name of the log among the files of a training."""
+
+LOGS = "logs"
+"""Name of the folder of the other logs in the study's work folder."""
 
 
 class Log:
     """A log file. An error in writing ends the log, but not the training.
 
     Args:
-        folder: folder of the training, created with the first line.
+        path: the file, created with the first line together with its folder.
         remark: called once with a message if a line cannot be written.
     """
 
-    def __init__(self, folder: Path, remark: Callable[[str], None]) -> None:
-        self._path = folder / LOG
+    def __init__(self, path: Path, remark: Callable[[str], None]) -> None:
+        self._path = path
         self._remark = remark
         self._broken = False
 

@@ -1,8 +1,9 @@
-"""What a training prints in its worker: it goes to the training's log and to the driver, where somebody looks."""
+"""What a training prints: it goes to the training's log, and from a worker to the driver, where somebody looks."""
 
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -14,14 +15,18 @@ MOST_LINES = 50
 LONGEST_LINE = 2000
 """Characters of a line."""
 
+CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""Codes that a terminal takes for colors and movements; a log has no use for them."""
+
 
 class Prints(io.TextIOBase):
-    """A text stream that keeps whole lines, and passes everything on to the worker's own.
+    """A text stream that keeps whole lines, and passes everything on to the process's own.
 
-    One stream lasts as long as its worker, because a module keeps the one that it finds when it is imported.
+    One stream lasts as long as its worker, because a module keeps the one that it finds when it is imported. Of a line
+    that is written over, as progress bars do, the last state is kept.
 
     Args:
-        stream: of the worker.
+        stream: of the process.
         keep: called with each line.
     """
 
@@ -32,10 +37,11 @@ class Prints(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self._stream.write(text)
-        *lines, self._begun = (self._begun + text).replace("\r", "\n").split("\n")
+        *lines, self._begun = (self._begun + text).split("\n")
+        self._begun = self._begun[self._begun.rstrip("\r").rfind("\r") + 1 :]  # the rest was written over
         if len(self._begun) > LONGEST_LINE:
             lines, self._begun = [*lines, self._begun], ""
-        for line in lines:
+        for line in map(_last_state, lines):
             if line.strip():
                 self._keep(line[:LONGEST_LINE])
         return len(text)
@@ -47,7 +53,7 @@ class Prints(io.TextIOBase):
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        return False
+        return self._stream.isatty()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # an attribute there
@@ -55,7 +61,7 @@ class Prints(io.TextIOBase):
 
 
 class WorkerPrints:
-    """Stdout and stderr of a worker while user code runs in it.
+    """Stdout and stderr of a process while user code runs in it.
 
     Attributes:
         log: called with each line; of the training that runs, None: there is none.
@@ -86,3 +92,10 @@ class WorkerPrints:
             self._lines.append(line)
         else:
             self._more += 1
+
+
+def _last_state(line: str) -> str:
+    """Returns what a terminal shows of a line that carriage returns write over, without colors; its end may be one."""
+    line = CODES.sub("", line)
+    begun, _, last = line.rstrip("\r").rpartition("\r")
+    return last or begun.rpartition("\r")[2]
