@@ -59,7 +59,7 @@ def test_commands_run_in_order(project, at_ray):
     own = ("line", "tumours", "init")
     shown = [command for command in COMMANDS if command.startswith("hpo") and not any(word in command for word in own)]
     shown.remove("hpo serve")  # which goes on until it is stopped: tests/serve/test_browser.py
-    assert len(shown) == 19
+    assert len(shown) == 21
     printed = {command.split()[1]: hpo(project, command) for command in shown}
     assert "## digits: promotion by" in printed["rank"]
     assert "digits, unet-density" in ", ".join(
@@ -72,6 +72,9 @@ def test_commands_run_in_order(project, at_ray):
     written = {path.name for path in (project / "outputs" / "digits").glob("results_*")}
     assert {"results_7", "results_8", "results_9"} <= written
     assert "12 of 30" in printed["status"]
+    assert re.search(r"^Params of trial \d+, the winner: lr=", printed["promote"], re.MULTILINE)
+    assert printed["trials"].splitlines()[0].split()[:6] == ["trial", "state", "value", "epoch", "seconds", "seeds"]
+    assert printed["logs"].startswith("trial 0, search, seed 41:\n")
     assert "Nothing essential is missing. Continue with: hpo run --study digits" in printed["doctor"]
     assert "digits is paused." in printed["pause"]
     assert "digits is no longer paused" in printed["resume"]

@@ -120,10 +120,10 @@ def test_saved_model_is_selected_epoch(tmp_path):
     assert "0.weight" in saved
 
 
-def test_search_trial_keeps_no_files(tmp_path):
+def test_search_trial_keeps_only_its_log(tmp_path):
     whole(net_job(), ref(), tmp_path)
     names = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
-    assert names == ["checkpoint-previous.pt", "checkpoint.pt"]
+    assert names == ["checkpoint-previous.pt", "checkpoint.pt", "trial-00000-seed-42-fold-0-budget-4.log"]
     discard_checkpoint(tmp_path, net_job())
     assert not list(tmp_path.glob("search/*"))
 

@@ -126,14 +126,16 @@ def test_results_go_to_the_url(remote, another_machine):
     assert [path for path in (work_dir(study).scratch).rglob("*") if path.is_file()] == []
 
 
-def test_search_trial_leaves_no_files(remote, another_machine):
+def test_search_trial_leaves_its_log(remote, another_machine):
     study, job = f"{remote.url}/study", replace(JOB, stage=Stage.SEARCH)
     training = TrainingRun(job, NET, Resources(), study)
     while training.advance().status is None:
         pass
     training.close()
     discard_checkpoint(study, job)
-    assert remote.files() == []
+    assert [path.rpartition("study/")[2] for path in remote.files()] == [f"logs/{job.folder}.log"]
+    [log] = work_dir(study).logs(job.trial)
+    assert "complete in" in log.read_text()
 
 
 def test_flag_reaches_other_machines(remote, another_machine):
