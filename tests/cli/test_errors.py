@@ -560,7 +560,7 @@ def test_no_command_prints_help(cli):
     [
         (("run",), "Missing option '--study'"),
         (("run", "--study"), "requires an argument"),
-        (("check", "curve"), "Missing option '--study'"),
+        (("check", "curve", "other"), "Got unexpected extra argument(s) (other)"),
         (("show", "-s", "curve"), "Missing argument 'trial'"),
         (("chekc",), "No such command 'chekc'. Did you mean 'check'?"),
         (("run", "-s", "curve", "--trails", "3"), "No such option"),
